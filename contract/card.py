@@ -1,0 +1,49 @@
+"""The model card: what was chosen for one model version, and how good it was found to be."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from contract.decision import Bands
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a version says of itself; packed in its archive.
+
+    Attributes:
+        version: of the model, from 1.
+        created: when it was trained, ISO 8601, UTC.
+        bands: the decision thresholds chosen on the validation period.
+        metrics: by period ("validation", "test"), then by name.
+        data: SHA-256 of the training data, its rows, frauds and the periods that it was cut into.
+        settings: everything that a repetition of the training needs: seed, epochs, sizes.
+        libraries: versions of the libraries that trained and exported it.
+        half_precision_difference: largest change of a probability under half precision, on the validation rows.
+        notes: what a reader should know: warnings that training gave.
+    """
+
+    version: int
+    created: str
+    bands: Bands
+    metrics: Mapping[str, Mapping[str, float]]
+    data: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    libraries: Mapping[str, str]
+    half_precision_difference: float
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The card as JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Reads what :meth:`to_json` wrote."""
+        bands = Bands(**fields["bands"])
+        return cls(**{**fields, "bands": bands, "notes": tuple(fields["notes"])})
+
+    def to_bytes(self) -> bytes:
+        """The card.json of an archive."""
+        return (json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,0 +1,195 @@
+"""One column's cells, as text or as JSON values, to numpy values and faults.
+
+Both ways in end in the same checks, so a transaction gives the same values from a CSV row and from a JSON object.
+Numbers and timestamps become float64 (timestamps as seconds, UTC) with NaN for a missing cell; the rest become
+text with "" for a missing one.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.faults import Code
+from contract.schema import Column, Kind, Missing, TimeFormat
+
+LONGEST_TEXT = 256
+"""Characters that an id, entity or category may have: they become keys elsewhere."""
+
+NAN = math.nan
+
+
+class CellFault(ValueError):
+    """A cell that cannot be converted; carries the code."""
+
+    def __init__(self, code: Code) -> None:
+        """Carries the code alone: the cell's value is never repeated."""
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A column's values, and the faults by position (from 0)."""
+
+    values: NDArray[Any]
+    faults: dict[int, Code] = field(default_factory=dict)
+
+
+def from_text(column: Column, texts: Sequence[str]) -> Cells:
+    """Converts the cells of a CSV column."""
+    if _is_number(column):
+        return _numeric(column, _fast_floats(texts) or _each(_number_text, texts))
+    if column.kind is Kind.TIMESTAMP:
+        return _numeric(column, _each(_iso_text, texts))
+    return _textual(column, Cells(_objects([text.strip() for text in texts])))
+
+
+def from_json(column: Column, values: Sequence[object]) -> Cells:
+    """Converts the values that JSON objects hold for a column; None is a missing cell."""
+    if _is_number(column):
+        return _numeric(column, _each(_json_number, values))
+    if column.kind is Kind.TIMESTAMP:
+        return _numeric(column, _each(_json_time, values))
+    return _textual(column, _each_text(values))
+
+
+def _is_number(column: Column) -> bool:
+    return column.kind is Kind.NUMBER or (column.kind is Kind.TIMESTAMP and column.time_format is TimeFormat.SECONDS)
+
+
+def _fast_floats(texts: Sequence[str]) -> Cells | None:
+    """A clean column at the speed of float(); None where a cell needs the careful way.
+
+    float() also takes digits of other scripts, underscores, and words such as "nan": all go the careful way.
+    """
+    joined = "".join(texts)
+    if not joined.isascii() or "_" in joined or "n" in joined or "N" in joined:
+        return None
+    try:
+        return Cells(np.array([float(text) if text else NAN for text in texts], dtype=np.float64))
+    except ValueError:
+        return None
+
+
+def _each(convert: Callable[[Any], float], cells: Sequence[Any]) -> Cells:
+    """All cells at once where none is at fault, else one by one."""
+    try:
+        return Cells(np.array([convert(cell) for cell in cells], dtype=np.float64))
+    except CellFault:
+        return _one_by_one(convert, cells)
+
+
+def _one_by_one(convert: Callable[[Any], float], cells: Sequence[Any]) -> Cells:
+    values, faults = np.full(len(cells), NAN), {}
+    for position, cell in enumerate(cells):
+        try:
+            values[position] = convert(cell)
+        except CellFault as fault:
+            faults[position] = fault.code
+    return Cells(values, faults)
+
+
+def _number_text(text: str) -> float:
+    text = text.strip()
+    if not text:
+        return NAN
+    if not text.isascii() or "_" in text:
+        raise CellFault(Code.NOT_A_NUMBER)
+    try:
+        value = float(text)
+    except ValueError:
+        raise CellFault(Code.NOT_A_NUMBER) from None
+    return _finite(value)
+
+
+def _iso_text(text: str) -> float:
+    text = text.strip()
+    if not text:
+        return NAN
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise CellFault(Code.NOT_A_DATE) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _json_number(value: object) -> float:
+    if value is None:
+        return NAN
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise CellFault(Code.NOT_A_NUMBER)
+    try:
+        return _finite(float(value))
+    except OverflowError:
+        raise CellFault(Code.OUT_OF_BOUNDS) from None
+
+
+def _json_time(value: object) -> float:
+    if value is None:
+        return NAN
+    if not isinstance(value, str):
+        raise CellFault(Code.NOT_A_DATE)
+    return _iso_text(value)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise CellFault(Code.NOT_FINITE)
+    return value
+
+
+def _each_text(values: Sequence[object]) -> Cells:
+    texts, faults = [], {}
+    for position, value in enumerate(values):
+        text = "" if value is None else value
+        if not isinstance(text, str) or not _encodable(text):
+            text, faults[position] = "", Code.NOT_TEXT
+        texts.append(text.strip())
+    return Cells(_objects(texts), faults)
+
+
+def _encodable(text: str) -> bool:
+    """False for the lone surrogates that JSON can smuggle in and that no reply could carry out."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _numeric(column: Column, cells: Cells) -> Cells:
+    values, faults = cells.values, cells.faults
+    infinite = np.isinf(values)
+    outside = ~infinite & ((values < column.minimum) | (values > column.maximum))
+    faults |= dict.fromkeys(_positions(infinite), Code.NOT_FINITE)
+    faults |= dict.fromkeys(_positions(outside), Code.OUT_OF_BOUNDS)
+    return _without_missing(column, cells, np.isnan(values))
+
+
+def _textual(column: Column, cells: Cells) -> Cells:
+    long = [position for position, text in enumerate(cells.values) if len(text) > LONGEST_TEXT]
+    cells.faults.update(dict.fromkeys(long, Code.TOO_LONG))
+    return _without_missing(column, cells, cells.values == "")
+
+
+def _without_missing(column: Column, cells: Cells, missing: NDArray[np.bool_]) -> Cells:
+    if column.missing is Missing.REFUSE:
+        for position in _positions(missing):
+            cells.faults.setdefault(position, Code.MISSING)
+    return cells
+
+
+def _positions(mask: NDArray[np.bool_]) -> list[int]:
+    positions: list[int] = np.flatnonzero(mask).tolist()
+    return positions
+
+
+def _objects(texts: list[str]) -> NDArray[Any]:
+    values = np.empty(len(texts), dtype=object)
+    values[:] = texts
+    return values

@@ -1,0 +1,54 @@
+"""What can be wrong with a cell, a row or a header: where it is and what it is, never what it says."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """The machine-readable name of a fault."""
+
+    MISSING = "missing"
+    NOT_A_NUMBER = "not_a_number"
+    NOT_FINITE = "not_finite"
+    OUT_OF_BOUNDS = "out_of_bounds"
+    NOT_A_DATE = "not_a_date"
+    NOT_TEXT = "not_text"
+    TOO_LONG = "too_long"
+    FIELD_COUNT = "field_count"
+    NOT_AN_OBJECT = "not_an_object"
+    MISSING_COLUMN = "missing_column"
+    UNKNOWN_COLUMN = "unknown_column"
+    DUPLICATE_COLUMN = "duplicate_column"
+    TOO_MANY_COLUMNS = "too_many_columns"
+    NOT_AN_OPTION = "not_an_option"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One thing wrong with an input.
+
+    Attributes:
+        row: number of the data row, from 1; None where the header or the whole input is at fault.
+        column: the contract's name of the column, or the position of one it does not know; None for a whole row.
+    """
+
+    row: int | None
+    column: str | None
+    code: Code
+
+
+class Refused(ValueError):
+    """An input that cannot be read as transactions at all; the caller's fault.
+
+    Attributes:
+        faults: the faults of its header; empty where it has no readable header.
+    """
+
+    def __init__(self, reason: str, faults: list[Fault] | None = None) -> None:
+        """States the reason in words that repeat nothing of the input."""
+        super().__init__(reason)
+        self.faults = faults or []
+
+
+class NotText(Refused):
+    """The bytes are not UTF-8 text."""

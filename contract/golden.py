@@ -1,0 +1,49 @@
+"""Golden rows: transactions with the probabilities that training computed for them.
+
+Whoever loads a version scores its golden rows first. Equal scores prove the whole path at once: the CSV reader, the
+features, the frame, the archive, the version and the device.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.features import to_matrix
+from contract.schema import Contract
+from contract.table import read_csv
+
+TOLERANCE = 1e-5
+"""Largest difference of a probability that another processor may make in full precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Rows as a caller would upload them, and the probability of each.
+
+    The rows are nobody's: training draws every column on its own, so no row repeats a transaction.
+    """
+
+    csv: str
+    probabilities: tuple[float, ...]
+
+    def matrix(self, contract: Contract) -> NDArray[np.float32]:
+        """The golden rows through the one feature path: shape (rows, contract.width)."""
+        return to_matrix(contract, read_csv(contract, self.csv.encode()).table)
+
+    def difference(self, probabilities: NDArray[Any]) -> float:
+        """Largest absolute difference from the expected probabilities; infinite where the count differs."""
+        if len(probabilities) != len(self.probabilities):
+            return float("inf")
+        return float(np.max(np.abs(probabilities - np.array(self.probabilities)), initial=0.0))
+
+    def to_json(self) -> dict[str, Any]:
+        """The golden rows as JSON holds them."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Reads what :meth:`to_json` wrote."""
+        return cls(str(fields["csv"]), tuple(map(float, fields["probabilities"])))

@@ -1,0 +1,224 @@
+"""What a model version expects: its columns, and the features made from them.
+
+A contract is data, not code. Training writes it from a schema file, each archive carries it, and the gateway
+obeys whichever one the live version brings. Two contracts are the same exactly when their fingerprints are:
+the SHA-256 of the one canonical JSON text that :meth:`Contract.to_bytes` writes.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Self
+
+FORMAT = 1
+FLOAT32_MAX = 3.4028234663852886e38
+"""Largest magnitude that a cell may hold: the matrix is float32."""
+
+
+class ContractError(ValueError):
+    """A contract or schema that cannot be obeyed; the model builder's to mend."""
+
+
+class Kind(StrEnum):
+    """What the cells of a column are."""
+
+    NUMBER = "number"
+    CATEGORY = "category"
+    TIMESTAMP = "timestamp"
+    ID = "id"
+    ENTITY = "entity"
+    LABEL = "label"
+
+
+class Missing(StrEnum):
+    """What an empty cell means: refused as the caller's fault, or left for the model to impute."""
+
+    REFUSE = "refuse"
+    ALLOW = "allow"
+
+
+class TimeFormat(StrEnum):
+    """How a timestamp is written: ISO 8601 text (UTC where it names no offset), or a number of seconds."""
+
+    ISO = "iso"
+    SECONDS = "seconds"
+
+
+class FeatureKind(StrEnum):
+    """How a feature is computed from its column; `contract.features` has one function for each."""
+
+    NUMBER = "number"
+    LOG = "log"
+    CATEGORY = "category"
+    HOUR_SIN = "hour_sin"
+    HOUR_COS = "hour_cos"
+    WEEKDAY_SIN = "weekday_sin"
+    WEEKDAY_COS = "weekday_cos"
+
+
+SOURCE_KIND = {
+    FeatureKind.NUMBER: Kind.NUMBER,
+    FeatureKind.LOG: Kind.NUMBER,
+    FeatureKind.CATEGORY: Kind.CATEGORY,
+    FeatureKind.HOUR_SIN: Kind.TIMESTAMP,
+    FeatureKind.HOUR_COS: Kind.TIMESTAMP,
+    FeatureKind.WEEKDAY_SIN: Kind.TIMESTAMP,
+    FeatureKind.WEEKDAY_COS: Kind.TIMESTAMP,
+}
+"""The kind of column that each kind of feature reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of an uploaded file.
+
+    Attributes:
+        minimum: smallest number accepted, in the column's own unit; numbers only.
+        maximum: largest number accepted, likewise.
+        values: a category's known values in the order of their codes; others are scored as unknown.
+        time_format: how a timestamp is written; timestamps only.
+    """
+
+    name: str
+    kind: Kind
+    missing: Missing = Missing.REFUSE
+    minimum: float = -FLOAT32_MAX
+    maximum: float = FLOAT32_MAX
+    values: tuple[str, ...] = ()
+    time_format: TimeFormat = TimeFormat.ISO
+
+    def __post_init__(self) -> None:
+        """Refuses bounds that no number meets and a vocabulary that names a value twice."""
+        if not self.name or self.name != self.name.strip():
+            raise ContractError("a column's name is empty or has spaces around it")
+        if not -FLOAT32_MAX <= self.minimum <= self.maximum <= FLOAT32_MAX:
+            raise ContractError(f"column {self.name}: minimum and maximum are not an interval of float32")
+        if len(set(self.values)) != len(self.values):
+            raise ContractError(f"column {self.name}: a category value is listed twice")
+
+    def to_json(self) -> dict[str, Any]:
+        """The column as JSON holds it: only what its kind uses."""
+        fields: dict[str, Any] = {"name": self.name, "kind": self.kind, "missing": self.missing}
+        if self.kind is Kind.NUMBER:
+            fields |= {"minimum": self.minimum, "maximum": self.maximum}
+        if self.kind is Kind.CATEGORY:
+            fields["values"] = list(self.values)
+        if self.kind is Kind.TIMESTAMP:
+            fields["time_format"] = self.time_format
+        return fields
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Reads what :meth:`to_json` wrote."""
+        return cls(
+            name=str(fields["name"]),
+            kind=Kind(fields["kind"]),
+            missing=Missing(fields["missing"]),
+            minimum=float(fields.get("minimum", -FLOAT32_MAX)),
+            maximum=float(fields.get("maximum", FLOAT32_MAX)),
+            values=tuple(map(str, fields.get("values", ()))),
+            time_format=TimeFormat(fields.get("time_format", TimeFormat.ISO)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One column of the matrix, computed from one column of the file."""
+
+    name: str
+    kind: FeatureKind
+    column: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The columns and features of one model version.
+
+    `columns` is the order that a file is written in; a file that is read may have them in any order.
+    `features` is the order of the matrix. The first timestamp column is the time of the transaction.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        """Refuses a contract whose parts do not fit each other."""
+        _unique("column", [column.name for column in self.columns])
+        _unique("feature", [feature.name for feature in self.features])
+        for kind in (Kind.ID, Kind.LABEL):
+            if sum(column.kind is kind for column in self.columns) > 1:
+                raise ContractError(f"more than one column is the {kind}")
+        if not self.features:
+            raise ContractError("no column gives a feature: there is nothing to score by")
+        kinds = {column.name: column.kind for column in self.columns}
+        for feature in self.features:
+            if kinds.get(feature.column) is not SOURCE_KIND[feature.kind]:
+                raise ContractError(f"feature {feature.name} does not fit its column")
+
+    @property
+    def width(self) -> int:
+        """Columns of the float32 matrix."""
+        return len(self.features)
+
+    @cached_property
+    def inputs(self) -> tuple[Column, ...]:
+        """The columns that a transaction to be scored must have: all but the label."""
+        return tuple(column for column in self.columns if column.kind is not Kind.LABEL)
+
+    def first(self, kind: Kind) -> Column | None:
+        """The first column of a kind, if there is one."""
+        return next((column for column in self.columns if column.kind is kind), None)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """The canonical contract.json."""
+        fields = {
+            "format": FORMAT,
+            "name": self.name,
+            "columns": [column.to_json() for column in self.columns],
+            # Velocity and risk features will be declared here; a reader that cannot compute them must refuse.
+            "history": [],
+            "features": [asdict(feature) for feature in self.features],
+        }
+        return (json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, text: bytes) -> Self:
+        """Reads a contract.json.
+
+        Raises:
+            ContractError: it is not a contract, not canonical, or needs what this release cannot compute.
+        """
+        try:
+            contract = cls._from_json(json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ContractError(f"not a contract that this release can obey: {error}") from error
+        if contract.to_bytes() != text:
+            raise ContractError("not a contract that this release can obey: the text is not canonical")
+        return contract
+
+    @classmethod
+    def _from_json(cls, fields: Mapping[str, Any]) -> Self:
+        if fields["format"] != FORMAT or fields["history"]:
+            raise ContractError("its format is another one, or it has history features")
+        return cls(
+            name=str(fields["name"]),
+            columns=tuple(Column.from_json(column) for column in fields["columns"]),
+            features=tuple(
+                Feature(feature["name"], FeatureKind(feature["kind"]), feature["column"])
+                for feature in fields["features"]
+            ),
+        )
+
+
+def _unique(what: str, names: list[str]) -> None:
+    if len(set(names)) != len(names):
+        raise ContractError(f"a {what} is named twice")

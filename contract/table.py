@@ -1,0 +1,203 @@
+"""Transactions as columns, read from a CSV file or from JSON objects.
+
+The rules of reading, the same for training and for serving:
+rows are numbered from 1, without the header; blank lines are no rows; columns may come in any order; the label may
+be left out and is not looked at unless asked for; a fault names its row and column and never repeats the cell.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract import cells
+from contract.faults import Code, Fault, NotText, Refused
+from contract.schema import Column, Contract, Kind
+
+BLOCK_ROWS = 4096
+"""Rows converted at a time: the text of a large file never stands in memory as cells all at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Typed columns of equal length.
+
+    Attributes:
+        columns: by name; float64 (NaN missing) for numbers and timestamps (seconds), text for the rest.
+        row_numbers: int64, the number that each row had in its input.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    row_numbers: NDArray[np.int64]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table holds."""
+        return len(self.row_numbers)
+
+    def take(self, positions: NDArray[Any]) -> "Table":
+        """The rows at these positions (or under this mask), in this order."""
+        columns = {name: values[positions] for name, values in self.columns.items()}
+        return Table(columns, self.row_numbers[positions])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What was read: the rows without a fault, the faults of the others, and the number of all rows."""
+
+    table: Table
+    faults: tuple[Fault, ...]
+    rows: int
+
+
+def read_csv(contract: Contract, body: bytes, *, with_label: bool = False) -> Reading:
+    """Reads a CSV file with a header, comma-separated, in UTF-8 (a byte order mark is fine).
+
+    Raises:
+        Refused: it is no such file, or its header does not fit the contract.
+    """
+    records = csv_records(body)
+    try:
+        header = [name.strip() for name in next(records, [])]
+        if not header:
+            raise Refused("The file is empty.")
+        columns = contract.columns if with_label else contract.inputs
+        places = _places(contract, columns, header)
+        return _reading(columns, _csv_blocks(records, columns, places, len(header)))
+    except csv.Error:
+        raise Refused("The file is not well-formed CSV.") from None
+
+
+def read_json(contract: Contract, objects: Sequence[object]) -> Reading:
+    """Reads JSON objects, one a transaction; a key that is absent is a missing cell."""
+    return _reading(contract.inputs, _json_blocks(contract, objects))
+
+
+def csv_records(body: bytes) -> Iterator[list[str]]:
+    """The records of a CSV file as lists of cells, blank lines left out; the header is the first.
+
+    Raises:
+        NotText: the bytes are not UTF-8, or hold a NUL.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise NotText("The file is not UTF-8 text.") from None
+    if "\0" in text:
+        raise NotText("The file is binary, not text.")
+    return filter(None, csv.reader(io.StringIO(text, newline=""), strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Consecutive rows: the cells of those that have the right shape, and the faults of those that have not."""
+
+    rows: int
+    numbers: NDArray[np.int64]
+    cells: Mapping[str, cells.Cells]
+    row_faults: Sequence[Fault]
+
+
+def _places(contract: Contract, columns: tuple[Column, ...], header: list[str]) -> list[int]:
+    """Where each column stands in the header.
+
+    Raises:
+        Refused: with a fault for each name that is missing, unknown or there twice. An unknown name is the caller's
+            text and is not repeated: its position, from 1, stands for it.
+    """
+    known = {column.name: column for column in contract.columns}
+    limit = 2 * len(known) + 16
+    if len(header) > limit:
+        raise Refused("The header has too many columns.", [Fault(None, None, Code.TOO_MANY_COLUMNS)])
+    faults = [Fault(None, name, Code.MISSING_COLUMN) for name in _names(columns) if name not in header]
+    for position, name in enumerate(header):
+        if name not in known:
+            faults.append(Fault(None, f"#{position + 1}", Code.UNKNOWN_COLUMN))
+        elif name in header[:position]:
+            faults.append(Fault(None, name, Code.DUPLICATE_COLUMN))
+    if faults:
+        raise Refused("The header does not fit the contract of the live model.", faults)
+    return [header.index(name) for name in _names(columns)]
+
+
+def _names(columns: Iterable[Column]) -> list[str]:
+    return [column.name for column in columns]
+
+
+def _csv_blocks(
+    records: Iterator[list[str]], columns: tuple[Column, ...], places: list[int], width: int
+) -> Iterator[_Block]:
+    first = 1
+    while records_read := list(islice(records, BLOCK_ROWS)):
+        numbers = np.arange(first, first + len(records_read))
+        first += len(records_read)
+        whole = np.array([len(record) == width for record in records_read])
+        faults = [Fault(number, None, Code.FIELD_COUNT) for number in numbers[~whole].tolist()]
+        texts = _transposed([record for record in records_read if len(record) == width], width)
+        converted = {
+            column.name: cells.from_text(column, texts[place]) for column, place in zip(columns, places, strict=True)
+        }
+        yield _Block(len(records_read), numbers[whole], converted, faults)
+
+
+def _transposed(records: list[list[str]], width: int) -> Sequence[Sequence[str]]:
+    return list(zip(*records, strict=True)) or [()] * width
+
+
+def _json_blocks(contract: Contract, objects: Sequence[object]) -> Iterator[_Block]:
+    faults = [fault for number, value in enumerate(objects, 1) for fault in _object_faults(contract, number, value)]
+    bad = {fault.row for fault in faults}
+    good = [(n, value) for n, value in enumerate(objects, 1) if n not in bad and isinstance(value, dict)]
+    converted = {
+        column.name: cells.from_json(column, [value.get(column.name) for _, value in good])
+        for column in contract.inputs
+    }
+    yield _Block(len(objects), np.array([number for number, _ in good], dtype=np.int64), converted, faults)
+
+
+def _object_faults(contract: Contract, number: int, value: object) -> Iterator[Fault]:
+    if not isinstance(value, dict):
+        yield Fault(number, None, Code.NOT_AN_OBJECT)
+    elif not value.keys() <= (known := set(_names(contract.columns))):
+        for position, name in enumerate(value):
+            if name not in known:
+                yield Fault(number, f"#{position + 1}", Code.UNKNOWN_COLUMN)
+
+
+def _reading(columns: tuple[Column, ...], blocks: Iterable[_Block]) -> Reading:
+    tables, faults, rows = [_no_rows(columns)], list[Fault](), 0
+    for block in blocks:
+        found = [*block.row_faults, *_cell_faults(block)]
+        tables.append(_good_rows(block, {fault.row for fault in found}))
+        rows += block.rows
+        faults.extend(sorted(found, key=lambda fault: fault.row or 0))
+    return Reading(_joined(tables), tuple(faults), rows)
+
+
+def _good_rows(block: _Block, bad: set[int | None]) -> Table:
+    table = Table({name: cell.values for name, cell in block.cells.items()}, block.numbers)
+    if not bad:
+        return table
+    return table.take(np.array([number not in bad for number in block.numbers.tolist()], dtype=bool))
+
+
+def _cell_faults(block: _Block) -> Iterator[Fault]:
+    for name, column in block.cells.items():
+        for position, code in column.faults.items():
+            yield Fault(int(block.numbers[position]), name, code)
+
+
+def _no_rows(columns: tuple[Column, ...]) -> Table:
+    numeric = (Kind.NUMBER, Kind.TIMESTAMP)
+    empty = {c.name: np.empty(0, dtype=np.float64 if c.kind in numeric else object) for c in columns}
+    return Table(empty, np.empty(0, dtype=np.int64))
+
+
+def _joined(tables: list[Table]) -> Table:
+    columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in tables[0].columns}
+    return Table(columns, np.concatenate([table.row_numbers for table in tables]))

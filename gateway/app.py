@@ -1,0 +1,105 @@
+"""The one module that knows every other: it composes, and does nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypedDict
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import Response
+
+from contract.faults import Code, Fault
+from gateway.auth import ApiKeyMiddleware
+from gateway.body_limit import BodyLimitMiddleware
+from gateway.metrics import Metrics
+from gateway.model_server import connect
+from gateway.observation import ObservationMiddleware
+from gateway.problems import BadParameter, Problem, Refused, problem_response
+from gateway.routes import router
+from gateway.services import Services, connect_redis, make_services
+from gateway.settings import Settings
+
+BATCH_PATH = "/predict/batch"
+
+
+class State(TypedDict):
+    """What the lifespan hands to every request."""
+
+    services: Services
+
+
+def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
+    """The gateway, ready to be served; `transport` replaces the network to the model server."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        async with running_services(settings, metrics, transport) as services:
+            yield {"services": services}
+
+    app = FastAPI(
+        title="Fraud Detection API",
+        description="A calibrated probability of fraud and a decision for every transaction.",
+        version="0.1.0",
+        lifespan=lifespan,
+        redoc_url=None,
+        middleware=_middleware(settings, metrics),
+        exception_handlers={
+            Problem: _problem,
+            HTTPException: _refused,
+            RequestValidationError: _bad_parameter,
+        },
+    )
+    app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def running_services(
+    settings: Settings, metrics: Metrics, transport: httpx.AsyncBaseTransport | None
+) -> AsyncIterator[Services]:
+    """The collaborators with their connections open, and the release record followed."""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(connect(settings, transport))
+        redis = connect_redis(settings.redis_url) if settings.redis_url else None
+        if redis:
+            stack.push_async_callback(redis.aclose)
+        services = make_services(settings, metrics, client, redis)
+        following = asyncio.create_task(services.live.follow())
+        stack.callback(following.cancel)
+        yield services
+
+
+def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
+    """From the outside in: observed, then authorised, then bounded."""
+
+    def limit(path: str) -> int:
+        return settings.max_batch_bytes if path == BATCH_PATH else settings.max_upload_bytes
+
+    paths = frozenset({"/docs", "/openapi.json", *(route.path for route in router.routes if hasattr(route, "path"))})
+    return [
+        Middleware(ObservationMiddleware, metrics=metrics, routes=paths),
+        Middleware(ApiKeyMiddleware, keys=settings.api_keys),
+        Middleware(BodyLimitMiddleware, limit=limit),
+    ]
+
+
+async def _problem(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)  # noqa: S101 - registered for this class alone
+    return problem_response(problem)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    return problem_response(Refused(error.status_code, error.headers))
+
+
+async def _bad_parameter(_: Request, error: Exception) -> Response:
+    """FastAPI's own answer would repeat what was sent."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
+    names = [str(fault["loc"][-1]) for fault in error.errors()]
+    return problem_response(BadParameter("", [Fault(None, name, Code.NOT_AN_OPTION) for name in names]))

@@ -1,0 +1,97 @@
+"""How the service is: alive (this process), ready (it can score), and healthy (each part, for people)."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.live import Live
+from gateway.problems import DeadlineExceeded, NoModel, Problem
+
+PROBE_SECONDS = 1.0
+"""A probe's outcome stands this long: readiness is asked without a key, and must not become a load."""
+PROBE_DEADLINE_SECONDS = 2.0
+
+
+class Health:
+    """Asks the parts, seldom."""
+
+    def __init__(self, live: Live, redis: Redis | None, storage: Path) -> None:
+        """Takes the parts; `storage` is where this deployment writes."""
+        self._live = live
+        self._redis = redis
+        self._storage = storage
+        self._ready = _Remembered(self._probe)
+
+    async def problem(self) -> Problem | None:
+        """Why nothing can be scored now; None when the golden rows of the live version come back right."""
+        return await self._ready()
+
+    async def report(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the service can score, and the state of each part in words and shares (0 to 100)."""
+        problem = await self.problem()
+        redis = await self._redis_state()
+        disk = shutil.disk_usage(self._storage)
+        degraded = redis == "unavailable"
+        return problem is None, {
+            "status": "unhealthy" if problem else "degraded" if degraded else "healthy",
+            "model_status": problem.code if problem else "ready",
+            "disk_usage": round(100 * disk.used / disk.total, 1),
+            "memory_usage": psutil.virtual_memory().percent,
+            "components": {
+                "gateway": {"status": "healthy"},
+                "model_server": {"status": "unavailable" if problem else "healthy"},
+                "model": self._model_state(),
+                "redis": {"status": redis},
+            },
+        }
+
+    async def _probe(self) -> Problem | None:
+        try:
+            async with asyncio.timeout(PROBE_DEADLINE_SECONDS):
+                await self._live.probe()
+        except TimeoutError:
+            return DeadlineExceeded()
+        except Problem as problem:
+            return problem
+        return None
+
+    def _model_state(self) -> dict[str, Any]:
+        record = self._live.recorded()
+        try:
+            serving = self._live.model.version
+        except NoModel:
+            serving = None
+        return {"version": serving, "recorded_version": record.version if record else None}
+
+    async def _redis_state(self) -> str:
+        if self._redis is None:
+            return "not configured"
+        try:
+            await self._redis.execute_command("PING")  # type: ignore[no-untyped-call]
+        except (RedisError, OSError):
+            return "unavailable"
+        return "healthy"
+
+
+class _Remembered:
+    """A probe whose outcome stands for PROBE_SECONDS; callers meanwhile share one run."""
+
+    def __init__(self, probe: Callable[[], Awaitable[Problem | None]]) -> None:
+        self._probe = probe
+        self._lock = asyncio.Lock()
+        self._until = 0.0
+        self._outcome: Problem | None = None
+
+    async def __call__(self) -> Problem | None:
+        async with self._lock:
+            if time.monotonic() >= self._until:
+                self._outcome = await self._probe()
+                self._until = time.monotonic() + PROBE_SECONDS
+            return self._outcome

@@ -1,0 +1,121 @@
+"""The one place in the gateway that knows TorchServe: its inference port, and nothing of its management.
+
+Every call names the version (`/predictions/{model}/{version}`): TorchServe's own default version is not durable.
+Every answer is checked before it is believed: whole frame, same version, same contract, one probability a row.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.description import Description, DescriptionError
+from contract.frame import DESCRIBE, Frame, FrameError
+from gateway.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong, Problem
+from gateway.settings import Settings
+
+CONFLICT = 409
+"""The handler's answer to a frame of another version, contract or width."""
+
+
+class ModelServer:
+    """TorchServe's inference port."""
+
+    def __init__(self, client: httpx.AsyncClient, model_name: str, block_rows: int, connections: int) -> None:
+        """Takes a client whose base URL is the inference address."""
+        self._client = client
+        self._model_name = model_name
+        self._block_rows = block_rows
+        self._slots = asyncio.Semaphore(connections)
+
+    async def describe(self, version: int) -> Description:
+        """What a version says of itself.
+
+        Raises:
+            ModelServerDown: it cannot be reached or has no worker for the version.
+            ModelServerWrong: the answer is no description of that version.
+        """
+        answer = await self._post(version, DESCRIBE)
+        try:
+            description = Description.from_bytes(answer)
+        except DescriptionError:
+            raise ModelServerWrong from None
+        if description.version != version:
+            raise ModelServerWrong
+        return description
+
+    async def score(self, version: int, fingerprint: str, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities of fraud for a matrix of shape (rows, width): float32, shape (rows,).
+
+        Large matrices go in blocks, several at a time, so that every worker has one.
+
+        Raises:
+            ModelServerDown: it cannot be reached or has no worker for the version.
+            ModelServerWrong: its answer is not one probability of that version for each row.
+        """
+        starts = range(0, len(matrix), self._block_rows)
+        blocks = [Frame(version, fingerprint, matrix[start : start + self._block_rows]) for start in starts]
+        if len(blocks) == 1:
+            return await self._score_block(blocks[0])
+        return np.concatenate(await self._score_blocks(blocks))
+
+    async def _score_blocks(self, blocks: list[Frame]) -> list[NDArray[np.float32]]:
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._score_block(block)) for block in blocks]
+        except* Problem as problems:
+            raise problems.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _score_block(self, block: Frame) -> NDArray[np.float32]:
+        async with self._slots:
+            answer = await self._post(block.version, block.to_bytes())
+        try:
+            scored = Frame.from_bytes(answer)
+        except FrameError:
+            raise ModelServerWrong from None
+        if not _answers(scored, block):
+            raise ModelServerWrong
+        return scored.values[:, 0]
+
+    async def _post(self, version: int, body: bytes) -> bytes:
+        path = f"/predictions/{self._model_name}/{version}"
+        try:
+            answer = await self._client.post(path, content=body)
+        except httpx.TimeoutException:
+            raise DeadlineExceeded from None
+        except httpx.HTTPError:
+            raise ModelServerDown from None
+        if answer.status_code == CONFLICT:
+            raise ModelServerWrong
+        if answer.status_code != httpx.codes.OK:
+            raise ModelServerDown
+        return answer.content
+
+
+def _answers(scored: Frame, asked: Frame) -> bool:
+    """Whether a reply is of the version and contract that was asked, with a probability for each row."""
+    same = (scored.version, scored.fingerprint) == (asked.version, asked.fingerprint)
+    # The comparison is false for NaN, which is no probability either.
+    return (
+        same
+        and scored.values.shape == (len(asked.values), 1)
+        and bool(np.all((scored.values >= 0) & (scored.values <= 1)))
+    )
+
+
+@asynccontextmanager
+async def connect(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client for the inference port; only the headers that TorchServe needs, each costs its worker system calls."""
+    most = settings.model_server_connections
+    limits = httpx.Limits(max_connections=most, max_keepalive_connections=most)
+    async with httpx.AsyncClient(
+        base_url=settings.model_server_url, limits=limits, timeout=settings.deadline_seconds, transport=transport
+    ) as client:
+        client.headers = httpx.Headers({"content-type": "application/octet-stream"})
+        yield client

@@ -1,0 +1,90 @@
+"""The outermost middleware: gives each request an id, one log line, one count, and an answer whatever happens."""
+
+import errno
+import re
+import time
+import uuid
+from collections.abc import Collection
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.logs import log
+from gateway.metrics import Metrics
+from gateway.problems import DiskFull, OutOfMemory, Problem, Unexpected, problem_response
+
+CLIENT_GONE = 499
+"""What nginx logs for a caller who left before the answer; nobody receives it."""
+HARMLESS_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class ObservationMiddleware:
+    """Sees every request and every answer."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Collection[str]) -> None:
+        """Takes the known paths: any other path is counted as one, since callers choose them."""
+        self.app = app
+        self.metrics = metrics
+        self.routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Runs the app under a request id."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        request_id = _request_id(scope)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        answer = _Answer(send, request_id)
+        started = time.perf_counter()
+        try:
+            await self._guarded(scope, receive, answer)
+        finally:
+            self._record(scope, answer.status, time.perf_counter() - started)
+            structlog.contextvars.unbind_contextvars("request_id")
+
+    async def _guarded(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        try:
+            await self.app(scope, receive, answer)
+        except ClientDisconnect:
+            answer.status = answer.status or CLIENT_GONE
+        except Exception as error:  # noqa: BLE001 - the last place where a defect can become an honest answer
+            log.error("request failed", exc_info=error)
+            if not answer.status:
+                await problem_response(_ours(error))(scope, receive, answer)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope["path"] if scope["path"] in self.routes else "unmatched"
+        method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
+        self.metrics.request(method, route, status)
+        log.info("request", method=method, route=route, status=status, milliseconds=round(seconds * 1e3, 3))
+
+
+class _Answer:
+    """The send channel: notes the status and adds the request id."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._header = (b"x-request-id", request_id.encode())
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), self._header]
+        await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's own id where it is harmless to log and to echo, or a new one."""
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    if len(given) == 1 and HARMLESS_ID.fullmatch(given[0]):
+        return str(given[0], "ascii")
+    return uuid.uuid4().hex
+
+
+def _ours(error: Exception) -> Problem:
+    if isinstance(error, MemoryError):
+        return OutOfMemory()
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull()
+    return Unexpected()

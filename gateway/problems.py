@@ -1,0 +1,158 @@
+"""Errors as RFC 9457 problem+json, one class each, split by whose fault they are.
+
+A problem names rows and columns and never repeats what was sent. Its `code` is its class's name in snake case.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from contract.faults import Fault
+
+LISTED_FAULTS = 20
+"""Faults that an answer spells out; the rest are counted."""
+
+
+class Problem(Exception):
+    """Anything but success."""
+
+    status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
+    title: str = "Something went wrong on our side"
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(self, detail: str = "", faults: Sequence[Fault] = ()) -> None:
+        """Takes what to tell the caller beyond the title, and where the input is at fault."""
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = faults
+
+    @property
+    def code(self) -> str:
+        """The class's name in snake case."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+
+    def to_json(self) -> dict[str, Any]:
+        """The problem as the body of an answer."""
+        body = {"type": f"urn:fraud-detection:{self.code}", "title": self.title, "status": int(self.status)}
+        if self.detail:
+            body["detail"] = self.detail
+        if self.faults:
+            body["errors"] = [asdict(fault) for fault in self.faults[:LISTED_FAULTS]]
+            body["error_count"] = len(self.faults)
+        return body
+
+
+class NotAuthorised(Problem):
+    """No key, or not one of ours."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    title = "A valid X-API-Key is needed"
+    headers = MappingProxyType({"WWW-Authenticate": "ApiKey", "Connection": "close"})
+
+
+class TooLarge(Problem):
+    """More bytes than the settings allow; the rest is not read."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    title = "The body is too large"
+    headers = MappingProxyType({"Connection": "close"})
+
+
+class TooSlow(Problem):
+    """The body did not arrive in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    title = "The body did not arrive in time"
+    headers = MappingProxyType({"Connection": "close"})
+
+
+class NotSupported(Problem):
+    """A body of another kind than the route reads."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    title = "The body is not of a kind that can be read here"
+
+
+class NotScorable(Problem):
+    """A body that was read and does not hold transactions as the contract wants them."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    title = "The transactions cannot be scored"
+
+
+class BadParameter(Problem):
+    """A query parameter that is not one of those offered."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    title = "A query parameter is not as documented"
+
+
+class Refused(Problem):
+    """What the router refuses: no such path, or not by this method."""
+
+    def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
+        """Takes the router's status, and its headers: 405 has Allow."""
+        super().__init__()
+        self.status = HTTPStatus(status)
+        self.title = self.status.phrase
+        self.headers = headers or {}
+
+
+class Unavailable(Problem):
+    """Nothing is wrong with the request, and the answer cannot be had now."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = "Scoring is not available right now"
+    headers = MappingProxyType({"Retry-After": "5"})
+
+
+class NoModel(Unavailable):
+    """No version is live yet."""
+
+
+class ModelServerDown(Unavailable):
+    """The model server cannot be reached, or has no worker for the live version."""
+
+
+class ModelServerWrong(Unavailable):
+    """The model server answered, but not with scores of the live version for these rows."""
+
+
+class Busy(Unavailable):
+    """Every slot was taken until the deadline."""
+
+
+class OutOfMemory(Unavailable):
+    """This machine has no memory left."""
+
+
+class DeadlineExceeded(Problem):
+    """The model server did not answer in time."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    title = "Scoring took too long"
+    headers = MappingProxyType({"Retry-After": "5"})
+
+
+class DiskFull(Problem):
+    """This machine has no disk left."""
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+    title = "The service has no storage left"
+    headers = MappingProxyType({"Retry-After": "60"})
+
+
+class Unexpected(Problem):
+    """A defect of ours."""
+
+
+def problem_response(problem: Problem) -> Response:
+    """The problem as an HTTP response."""
+    body = orjson.dumps(problem.to_json())
+    return Response(body, int(problem.status), dict(problem.headers), "application/problem+json")

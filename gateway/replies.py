@@ -1,0 +1,93 @@
+"""What was scored, as JSON or as the uploaded file with columns added."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import orjson
+
+from contract.faults import Fault
+from contract.schema import Kind
+from contract.table import csv_records
+from gateway.scoring import Scored
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A spreadsheet runs a cell that starts so (OWASP, CSV injection); the last four are their full-width forms."""
+ADDED_COLUMNS = ("fraud_probability", "decision", "model_version")
+SKIPPED = ("", "error", "")
+
+
+def as_json(scored: Scored) -> bytes:
+    """The JSON answer of a scored input."""
+    return to_json(json_fields(scored))
+
+
+def to_json(value: object) -> bytes:
+    """JSON in which a float32 has its own shortest digits, not those of a float64."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def json_fields(scored: Scored) -> dict[str, Any]:
+    """The JSON answer before it is written; every skipped row is listed, so that nothing is lost."""
+    fields: dict[str, Any] = {
+        "model_version": scored.model.version,
+        "rows": scored.rows,
+        "flagged": scored.flagged,
+        "predictions": list(_predictions(scored)),
+    }
+    if scored.faults:
+        fields["errors"] = fault_fields(scored.faults)
+        fields["skipped"] = scored.rows - len(scored.decisions)
+    return fields
+
+
+def fault_fields(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+    """Faults as JSON holds them."""
+    return [asdict(fault) for fault in faults]
+
+
+def as_csv(scored: Scored, body: bytes) -> bytes:
+    """The uploaded rows in their order with ADDED_COLUMNS; a skipped row has the decision "error" and no score."""
+    records = csv_records(body)
+    header = next(records)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([*map(harmless, header), *ADDED_COLUMNS])
+    numbers = _number_places(scored, header)
+    for record, added in zip(records, _added_cells(scored), strict=True):
+        checked = numbers if added else frozenset()
+        cells = [cell if place in checked else harmless(cell) for place, cell in enumerate(record)]
+        writer.writerow([*cells, *(added or SKIPPED)])
+    return text.getvalue().encode()
+
+
+def harmless(cell: str) -> str:
+    """The cell, made text where a spreadsheet would run it."""
+    return f"'{cell}" if cell.lstrip(" ").startswith(FORMULA_STARTS) else cell
+
+
+def _number_places(scored: Scored, header: Sequence[str]) -> frozenset[int]:
+    """Where a scored row holds what was checked to be a number: its minus sign may stay."""
+    numbers = {column.name for column in scored.model.contract.inputs if column.kind is Kind.NUMBER}
+    return frozenset(place for place, name in enumerate(header) if name.strip() in numbers)
+
+
+def _added_cells(scored: Scored) -> Iterator[tuple[str, ...]]:
+    """For each row of the upload its cells under ADDED_COLUMNS; none for a skipped row."""
+    version = str(scored.model.version)
+    probabilities, decisions = iter(scored.probabilities), iter(scored.decisions)
+    good = set(scored.row_numbers.tolist())
+    for number in range(1, scored.rows + 1):
+        if number in good:
+            yield np.format_float_positional(next(probabilities), trim="0"), next(decisions), version
+        else:
+            yield ()
+
+
+def _predictions(scored: Scored) -> Iterator[dict[str, Any]]:
+    rows = zip(scored.row_numbers.tolist(), scored.ids, scored.probabilities, scored.decisions, strict=True)
+    for number, identity, probability, decision in rows:
+        yield {"row": number, "id": identity, "fraud_probability": probability, "decision": decision}

@@ -1,0 +1,122 @@
+"""The paths: each reads, calls one collaborator, and replies."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.security import APIKeyHeader
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from gateway import documents as doc
+from gateway.problems import Problem, problem_response
+from gateway.replies import as_csv, as_json, json_fields, to_json
+from gateway.scoring import OnError, Scored
+from gateway.services import Services
+from gateway.transactions import parse_transactions, require_json
+from gateway.uploads import Upload, media_type
+
+router = APIRouter()
+# The middleware checks the key before the body is read; this only tells OpenAPI that there is one.
+KEY = [Depends(APIKeyHeader(name="X-API-Key", auto_error=False))]
+JSON = "application/json"
+
+
+def services(request: Request) -> Services:
+    """The collaborators that `create_app` made."""
+    found: Services = request.state.services
+    return found
+
+
+Parts = Annotated[Services, Depends(services)]
+SCORED: Mapping[int | str, dict[str, Any]] = {
+    200: {"model": doc.ScoreReply, "content": {"text/csv": {"schema": {"type": "string"}}}},
+    **doc.PROBLEMS,
+}
+
+
+@router.post("/upload", responses=dict(SCORED), openapi_extra=doc.UPLOAD_BODY, dependencies=KEY, tags=["score"])
+async def upload(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
+    """Scores a CSV file; `Accept: text/csv` answers the file itself with columns added."""
+    async with parts.uploads.slot(), parts.timed():
+        file = await parts.uploads.one(request)
+        scored = await parts.scorer.score_csv(file.body, on_error)
+        return await _reply(parts, request, scored, file)
+
+
+@router.post(
+    "/predict/batch",
+    responses={200: {"model": doc.BatchReply}, **doc.PROBLEMS},
+    openapi_extra=doc.BATCH_BODY,
+    dependencies=KEY,
+    tags=["score"],
+)
+async def predict_batch(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
+    """Scores several CSV files at once; one that is at fault does not spoil the others."""
+    async with parts.uploads.slot(), parts.timed():
+        files = await parts.uploads.many(request)
+        answers = await asyncio.gather(*(_file_answer(parts, file, on_error) for file in files))
+        return Response(to_json({"files": answers}), media_type=JSON)
+
+
+@router.post("/v1/score", responses=dict(SCORED), openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
+async def score(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
+    """Scores one transaction or a list."""
+    async with parts.timed():
+        require_json(media_type(request))
+        transactions = parse_transactions(await parts.uploads.body(request), parts.settings.max_transactions)
+        scored = await parts.scorer.score_json(transactions, on_error)
+        return Response(as_json(scored), media_type=JSON)
+
+
+@router.get(
+    "/v1/contract", responses={200: {"model": doc.ContractReply}, **doc.PROBLEMS}, dependencies=KEY, tags=["model"]
+)
+async def contract(parts: Parts) -> Response:
+    """The live version, and the columns and bounds that it expects."""
+    return Response(to_json(parts.contract_fields()), media_type=JSON)
+
+
+@router.get("/livez", tags=["operate"])
+async def livez() -> dict[str, str]:
+    """Whether this process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", responses={503: doc.PROBLEM}, tags=["operate"])
+async def readyz(parts: Parts) -> Response:
+    """Whether the live version scores its golden rows as training did."""
+    problem = await parts.health.problem()
+    return problem_response(problem) if problem else Response(to_json({"status": "ready"}), media_type=JSON)
+
+
+@router.get("/health", responses={200: {"model": doc.HealthReply}, 503: {"model": doc.HealthReply}}, tags=["operate"])
+async def health(parts: Parts) -> Response:
+    """The state of every part; 503 when nothing can be scored."""
+    healthy, report = await parts.health.report()
+    return Response(to_json(report), 200 if healthy else 503, media_type=JSON)
+
+
+@router.get("/metrics", response_class=Response, tags=["operate"])
+async def metrics(parts: Parts) -> Response:
+    """Prometheus metrics."""
+    return Response(parts.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _reply(parts: Services, request: Request, scored: Scored, file: Upload) -> Response:
+    with parts.metrics.stage("reply"):
+        if "text/csv" in request.headers.get("accept", ""):
+            body = await asyncio.to_thread(as_csv, scored, file.body)
+            return Response(body, media_type="text/csv; charset=utf-8")
+        return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
+
+
+async def _file_answer(parts: Services, file: Upload, on_error: OnError) -> dict[str, Any]:
+    try:
+        if file.problem:
+            raise file.problem
+        scored = await parts.scorer.score_csv(file.body, on_error)
+    except Problem as problem:
+        return {"file": file.name, "status": int(problem.status), "problem": problem.to_json()}
+    return {"file": file.name, "status": 200, "result": json_fields(scored)}

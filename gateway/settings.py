@@ -1,0 +1,76 @@
+"""What is chosen for one deployment; every setting is an environment variable of the same name in capitals."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings
+
+from contract.decision import Bands
+
+MEGABYTE = 1_000_000
+
+
+class Settings(BaseSettings):
+    """The gateway's settings.
+
+    Attributes:
+        api_key: accepted keys, separated by commas, so that a key can be changed without a gap.
+        model_server_url: TorchServe's inference address.
+        model_name: the model's name in TorchServe.
+        release_record: the file that names the live version.
+        redis_url: where Redis is; None runs without it.
+        log_file: JSON lines go here beside the standard output; rotated at 50 MB, five kept.
+        max_upload_bytes: largest file, and largest body of all routes but the batch.
+        max_batch_bytes: largest body of a batch.
+        max_batch_files: most files in a batch.
+        max_transactions: most transactions in one JSON body.
+        upload_slots: uploads read and scored at a time; with max_upload_bytes this bounds the memory.
+        read_seconds: a body that takes longer to arrive is given up.
+        deadline_seconds: from the moment that a body is read to the answer.
+        block_rows: rows in one request to the model server.
+        model_server_connections: requests to the model server at a time.
+        follow_seconds: how often the release record is looked at.
+        review_threshold: overrides the model's own, as does decline_threshold.
+    """
+
+    api_key: SecretStr
+    host: str = "127.0.0.1"
+    port: int = 8000
+    model_server_url: str = "http://127.0.0.1:8080"
+    model_name: str = "fraud"
+    release_record: Path = Path("model_store/release.json")
+    redis_url: str | None = None
+    log_file: Path | None = None
+    max_upload_bytes: int = Field(10 * MEGABYTE, gt=0)
+    max_batch_bytes: int = Field(50 * MEGABYTE, gt=0)
+    max_batch_files: int = Field(20, gt=0)
+    max_transactions: int = Field(10_000, gt=0)
+    upload_slots: int = Field(4, gt=0)
+    read_seconds: float = Field(30.0, gt=0)
+    deadline_seconds: float = Field(10.0, gt=0)
+    block_rows: int = Field(8192, gt=0)
+    model_server_connections: int = Field(4, gt=0)
+    follow_seconds: float = Field(0.5, gt=0)
+    review_threshold: float | None = None
+    decline_threshold: float | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Settings":
+        if not self.api_keys:
+            raise ValueError("API_KEY names no key")
+        for threshold in (self.review_threshold, self.decline_threshold):
+            if threshold is not None and not 0 <= threshold <= 1:
+                raise ValueError("thresholds are probabilities, from 0 to 1")
+        return self
+
+    @property
+    def api_keys(self) -> tuple[bytes, ...]:
+        """The accepted keys as they stand in a header."""
+        keys = self.api_key.get_secret_value().split(",")
+        return tuple(key.strip().encode() for key in keys if key.strip())
+
+    def bands(self, chosen: Bands) -> Bands:
+        """The model's own thresholds, or this deployment's where it overrides them; always in order."""
+        decline = chosen.decline if self.decline_threshold is None else self.decline_threshold
+        review = chosen.review if self.review_threshold is None else self.review_threshold
+        return Bands(min(review, decline), decline)

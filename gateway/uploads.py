@@ -1,0 +1,134 @@
+"""Files out of a request's body: multipart or the bare text. Bounded by the body's limit, and in memory only."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from gateway.body_limit import too_large
+from gateway.metrics import Metrics
+from gateway.problems import Busy, NotScorable, NotSupported, Problem, TooSlow
+from gateway.settings import Settings
+
+FORM_FIELDS = 16
+"""Parts that are no files: more than a client adds by itself is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file; `problem` instead of a body where the file itself is refused."""
+
+    name: str
+    body: bytes
+    problem: Problem | None = None
+
+
+class Uploads:
+    """Reads uploads, a few at a time."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Takes the limits."""
+        self._settings = settings
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(settings.upload_slots)
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Holds one of the slots that bound the memory, while a body is read and scored.
+
+        Raises:
+            Busy: none came free within the deadline.
+        """
+        try:
+            await asyncio.wait_for(self._slots.acquire(), self._settings.deadline_seconds)
+        except TimeoutError:
+            raise Busy from None
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def one(self, request: Request) -> Upload:
+        """The file of an upload: the part `file`, or a text/csv body.
+
+        Raises:
+            Problem: it is not there, or of another kind.
+        """
+        if media_type(request) == "text/csv":
+            return Upload("", await self.body(request))
+        files = await self._parts(request, "file", 1)
+        if files[0].problem:
+            raise files[0].problem
+        return files[0]
+
+    async def many(self, request: Request) -> Sequence[Upload]:
+        """The files of a batch: the parts `files`, in their order.
+
+        Raises:
+            Problem: there is none, or the body is of another kind.
+        """
+        return await self._parts(request, "files", self._settings.max_batch_files)
+
+    async def body(self, request: Request) -> bytes:
+        """The whole body.
+
+        Raises:
+            TooLarge: it grew over the limit.
+            TooSlow: it did not arrive in time.
+        """
+        with self._metrics.stage("read"):
+            try:
+                async with asyncio.timeout(self._settings.read_seconds):
+                    return await request.body()
+            except TimeoutError:
+                raise TooSlow from None
+
+    async def _parts(self, request: Request, field: str, most: int) -> list[Upload]:
+        if media_type(request) != "multipart/form-data":
+            raise NotSupported("Send multipart/form-data; a single file may also come as text/csv.")
+        files = await self._form_files(request, field, most)
+        if not files:
+            raise NotScorable(f"The form has no file under the name {field}.")
+        return [self._upload(name, body) for name, body in files]
+
+    async def _form_files(self, request: Request, field: str, most: int) -> list[tuple[str, bytes]]:
+        with self._metrics.stage("read"):
+            try:
+                async with asyncio.timeout(self._settings.read_seconds):
+                    return await _read_form(request, field, most)
+            except TimeoutError:
+                raise TooSlow from None
+            except (MultiPartException, ValueError):  # ValueError: a charset that Python has and no form does
+                raise NotScorable(f"Not a form that can be read, or with more than {most} files.") from None
+
+    def _upload(self, name: str, body: bytes) -> Upload:
+        if not name.lower().endswith(".csv"):
+            return Upload(name, b"", NotSupported("The file's name does not end in .csv."))
+        if len(body) > self._settings.max_upload_bytes:
+            return Upload(name, b"", too_large(self._settings.max_upload_bytes))
+        return Upload(name, body)
+
+
+class _InMemoryParser(MultiPartParser):
+    """Never spills to disk: the body's limit bounds it, and card data belongs on no disk of ours."""
+
+    spool_max_size = 1 << 40
+
+
+async def _read_form(request: Request, field: str, most: int) -> list[tuple[str, bytes]]:
+    parser = _InMemoryParser(request.headers, request.stream(), max_files=most, max_fields=FORM_FIELDS)
+    form = await parser.parse()
+    try:
+        files = [value for value in form.getlist(field) if isinstance(value, UploadFile)]
+        return [(file.filename or "", await file.read()) for file in files]
+    finally:
+        await form.close()
+
+
+def media_type(request: Request) -> str:
+    """The content type without its parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -1,0 +1,138 @@
+"""The TorchServe handler that travels in every archive: float32 frames in, probability frames out.
+
+It loads only what it verified (each file against checksums.json, then the golden rows), and it answers only for its
+own version and contract. A refused request gets its own status; it fails no other.
+"""
+
+from __future__ import annotations  # TorchServe counts the classes here: Context must not be one
+
+import hashlib
+import json
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from contract.card import ModelCard
+from contract.description import Description
+from contract.frame import DESCRIBE, Frame, FrameError
+from contract.golden import Golden
+from contract.schema import Contract
+
+if TYPE_CHECKING:
+    from ts.context import Context
+
+BAD_REQUEST, CONFLICT = 400, 409
+OCTETS = "application/octet-stream"
+
+
+class FraudHandler:
+    """One worker's model. TorchServe calls `initialize` once and `handle` for each batch."""
+
+    def initialize(self, context: Context) -> None:
+        """Verifies, loads and proves the model; an exception here fails the registration."""
+        directory = Path(context.system_properties["model_dir"])
+        verify(directory)
+        self.device = _device(context.system_properties.get("gpu_id"))
+        self.half = os.environ.get("HALF_PRECISION", "") in {"1", "true"}
+        torch.set_num_threads(1)
+        self.model = _load(directory / "model.pt", self.device)
+        self.description = _description(directory, str(self.device), half=self.half)
+        if self.description.version != int(context.manifest["model"]["modelVersion"]):
+            raise RuntimeError("the model card is of another version than the archive")
+        self._prove()
+        # From here on the worker logs nothing of a request: TorchServe's default is fifteen lines each.
+        logging.getLogger().setLevel(logging.WARNING)
+
+    def handle(self, data: list[dict[str, Any]], context: Context) -> list[bytes]:
+        """Answers each request of a batch; the bodies are frames, or DESCRIBE."""
+        answers = []
+        for position, request in enumerate(data):
+            context.set_response_content_type(position, OCTETS)
+            answers.append(self._answer(bytes(request["body"]), context, position))
+        return answers
+
+    def _answer(self, body: bytes, context: Context, position: int) -> bytes:
+        if body == DESCRIBE:
+            return self.description.to_bytes()
+        try:
+            frame = Frame.from_bytes(body)
+        except FrameError as error:
+            return _refuse(context, position, BAD_REQUEST, str(error))
+        if refusal := self._mismatch(frame):
+            return _refuse(context, position, CONFLICT, refusal)
+        return Frame(frame.version, frame.fingerprint, self.score(frame.values)).to_bytes()
+
+    def _mismatch(self, frame: Frame) -> str:
+        contract = self.description.contract
+        if frame.version != self.description.version:
+            return "the frame is for another model version"
+        if frame.fingerprint != contract.fingerprint:
+            return "the frame was made by another contract"
+        if frame.values.shape[1] != contract.width:
+            return "the frame has another width than the contract"
+        return ""
+
+    def score(self, matrix: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Probabilities for a matrix of shape (rows, width): float32, shape (rows, 1)."""
+        half = torch.autocast(self.device.type, dtype=_half_type(self.device), enabled=self.half)
+        with torch.inference_mode(), half:
+            # A copy: the frame's bytes are read-only, and torch warns of that at each request.
+            rows = torch.from_numpy(matrix.copy()).to(self.device)
+            probabilities: torch.Tensor = self.model(rows)
+        return probabilities.float().cpu().numpy().reshape(-1, 1)
+
+    def _prove(self) -> None:
+        golden = self.description.golden.matrix(self.description.contract)
+        if not self.description.proven_by(self.score(golden)[:, 0]):
+            raise RuntimeError("the golden rows do not score as they did in training")
+
+
+def verify(directory: Path) -> None:
+    """Checks each file of an unpacked archive against its checksums.json.
+
+    Raises:
+        RuntimeError: a file differs, or is missing.
+    """
+    expected: dict[str, str] = json.loads((directory / "checksums.json").read_bytes())
+    for name, digest in expected.items():
+        file = directory / name
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise RuntimeError(f"{name} is not the file that training packed")
+
+
+def _load(file: Path, device: torch.device) -> torch.nn.Module:
+    with warnings.catch_warnings():
+        # torch 2.13 deprecates TorchScript, which is what TorchServe's archives hold.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model: torch.nn.Module = torch.jit.load(file, map_location=device)  # type: ignore[no-untyped-call]
+    return model.eval()
+
+
+def _description(directory: Path, device: str, *, half: bool) -> Description:
+    return Description(
+        contract=Contract.from_bytes((directory / "contract.json").read_bytes()),
+        card=ModelCard.from_json(json.loads((directory / "card.json").read_bytes())),
+        golden=Golden.from_json(json.loads((directory / "golden.json").read_bytes())),
+        device=device,
+        half_precision=half,
+    )
+
+
+def _device(gpu: int | str | None) -> torch.device:
+    if gpu is None or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(gpu))
+
+
+def _half_type(device: torch.device) -> torch.dtype:
+    return torch.float16 if device.type == "cuda" else torch.bfloat16
+
+
+def _refuse(context: Context, position: int, status: int, reason: str) -> bytes:
+    context.set_response_status(status, reason, position)
+    return reason.encode()
