@@ -1,0 +1,59 @@
+PYTHON ?= python3
+PORT ?= 8000
+API_KEY ?= test-key
+export API_KEY
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help .venv run train sample test lint format lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z.][^:]*:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv: $(INSTALLED) ## Make the virtual environment from the hashed locks
+
+# torch comes as a CPU build: from a local wheel directory (pip's find-links) if one is configured, else from
+# PyTorch's own index. The last resort is the default index, where the Linux wheel needs the CUDA packages.
+$(INSTALLED): pyproject.toml locks/torch.txt locks/local.txt
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("Python 3.11 to 3.13 is needed: make PYTHON=python3.11")'
+	@echo "Installing into .venv (a minute the first time; more on a slow network) ..."
+	@$(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes -r locks/torch.txt --no-index 2>/dev/null \
+	  || $(PIP) --require-hashes -r locks/torch.txt --index-url https://download.pytorch.org/whl/cpu 2>/dev/null \
+	  || $(PIP) --require-hashes -r locks/torch.txt -r locks/torch-cuda.txt
+	@$(PIP) --require-hashes -r locks/local.txt
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+run: $(INSTALLED) ## Start the whole system on this machine (PORT=8000, API_KEY=test-key)
+	@$(BIN)/fraud up --port $(PORT)
+
+train: $(INSTALLED) ## Train a new version of the default model into model_store/
+	@$(BIN)/fraud train
+
+sample: $(INSTALLED) ## Write examples/transactions.csv, transactions that training never saw
+	@$(BIN)/fraud sample
+
+test: $(INSTALLED) ## Run every test
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+lint: $(INSTALLED) ## Check style, formatting and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(INSTALLED) ## Format the code and apply the safe fixes
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: ## Regenerate locks/ from pyproject.toml (LOCK_FLAGS=--upgrade takes the newest versions)
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check uv==0.13.9
+	@locks/compile .venv-lock/bin/uv $(LOCK_FLAGS)
+
+clean: ## Remove the virtual environments, caches and build output
+	rm -rf .venv .venv-lock build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

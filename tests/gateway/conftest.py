@@ -1,0 +1,84 @@
+"""The real app over a real handler; only TorchServe's process is replaced, at the transport."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import structlog
+from starlette.testclient import TestClient
+
+from contract.release import Release
+from gateway.app import create_app
+from gateway.logs import configure
+from gateway.settings import Settings
+from tests.tiny import TinyServer, write_version
+
+KEY = "test-key"
+AUTHORISED = {"X-API-Key": KEY}
+
+
+@pytest.fixture
+def model_server(tmp_path: Path) -> TinyServer:
+    """Holds version 1."""
+    server = TinyServer()
+    server.serve(write_version(tmp_path / "v1"))
+    return server
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Version 1 is live."""
+    record = tmp_path / "release.json"
+    record.write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
+    return Settings(api_key=KEY, release_record=record, follow_seconds=0.01, deadline_seconds=5)
+
+
+Serve = Callable[..., TestClient]
+
+
+@pytest.fixture
+def serve(settings: Settings, model_server: TinyServer) -> Iterator[Serve]:
+    """Starts the app with some settings changed; ready when it returns, unless told not to wait."""
+    clients: list[TestClient] = []
+
+    def start(*, ready: bool = True, **changes: object) -> TestClient:
+        app = create_app(settings.model_copy(update=changes), transport=model_server)
+        client = TestClient(app, headers=AUTHORISED, raise_server_exceptions=False)
+        clients.append(client.__enter__())
+        if ready:
+            until(lambda: client.get("/v1/contract").status_code == httpx.codes.OK)
+        return client
+
+    yield start
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(serve: Serve) -> TestClient:
+    """A gateway as its settings have it."""
+    return serve()
+
+
+@pytest.fixture(autouse=True)
+def log_lines(tmp_path: Path) -> Iterator[Path]:
+    """A configured log file; the root logger is as before afterwards."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    file = tmp_path / "logs" / "gateway.jsonl"
+    configure(file)
+    yield file
+    for handler in root.handlers:
+        handler.close()
+    root.handlers, root.level = before, level
+    structlog.reset_defaults()
+
+
+def until(condition: Callable[[], bool], attempts: int = 2000) -> None:
+    """Asks again until the condition holds; every asking lets the app run."""
+    for _ in range(attempts):
+        if condition():
+            return
+    raise AssertionError("the condition never held")

@@ -1,0 +1,298 @@
+"""What a caller sees, path by path, over the real app and the real handler."""
+
+import csv
+import io
+import logging
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from contract.release import Release
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind
+from tests.gateway.conftest import Serve, until
+from tests.tiny import GOLDEN_CSV, HEADER, TinyServer, write_version
+
+GOOD = {"transaction_id": "a", "timestamp": "2026-01-01T10:00:00", "amount": 10, "channel": "chip"}
+ROW = "a,2026-01-01T10:00:00,10,30,chip"
+SECRET = "4556-7375-8689-9855"
+
+
+def post_csv(client: TestClient, text: str | bytes, **headers: str) -> tuple[int, dict[str, object]]:
+    """Status and JSON of an upload as text/csv."""
+    answer = client.post("/upload", content=text, headers={"content-type": "text/csv", **headers})
+    return answer.status_code, answer.json()
+
+
+def test_upload_scores_every_row(client: TestClient) -> None:
+    """The guide's upload answers the version, the counts, and a prediction for each row in order."""
+    answer = client.post("/upload", files={"file": ("test_data.csv", GOLDEN_CSV)}).json()
+    assert (answer["model_version"], answer["rows"], answer["flagged"]) == (1, 2, 1)
+    assert [(p["row"], p["id"], p["decision"]) for p in answer["predictions"]] == [
+        (1, "g-1", "approve"),
+        (2, "g-2", "decline"),
+    ]
+
+
+def test_raw_csv_is_the_same(client: TestClient) -> None:
+    """A text/csv body gives what the multipart upload of the same file gives."""
+    form = client.post("/upload", files={"file": ("a.csv", GOLDEN_CSV)}).json()
+    assert post_csv(client, GOLDEN_CSV) == (200, form)
+
+
+def test_json_is_the_same(client: TestClient) -> None:
+    """A transaction has the same probability as JSON and as CSV."""
+    as_csv = post_csv(client, f"{HEADER}\n{ROW}\n")[1]["predictions"]
+    as_json = client.post("/v1/score", json={**GOOD, "age": 30}).json()["predictions"]
+    assert as_csv == as_json
+
+
+def test_json_list_keeps_its_order(client: TestClient) -> None:
+    """A list is answered transaction by transaction."""
+    answer = client.post("/v1/score", json=[GOOD, {**GOOD, "transaction_id": "b"}]).json()
+    assert [prediction["id"] for prediction in answer["predictions"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"amount": "10"}, "not_a_number"),
+        ({"amount": True}, "not_a_number"),
+        ({"amount": None}, "missing"),
+        ({"amount": 10_001}, "out_of_bounds"),
+        ({"channel": 3}, "not_text"),
+        ({"channel": "\ud800"}, "not_text"),
+        ({"timestamp": 5}, "not_a_date"),
+        ({"extra": 1}, "unknown_column"),
+    ],
+)
+def test_json_is_strict(client: TestClient, change: dict[str, object], code: str) -> None:
+    """A value of another type, an unknown field or a lone surrogate is 422 with its code."""
+    content = __import__("json").dumps([GOOD, GOOD | change])
+    answer = client.post("/v1/score", content=content)
+    assert answer.status_code == 422
+    assert [(fault["row"], fault["code"]) for fault in answer.json()["errors"]] == [(2, code)]
+
+
+def test_json_overflow_is_refused(client: TestClient) -> None:
+    """1e999 is no number that can be scored."""
+    content = '{"transaction_id": "a", "timestamp": "2026-01-01", "amount": 1e999, "channel": "x"}'
+    assert client.post("/v1/score", content=content).json()["errors"][0]["code"] == "not_finite"
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "code"),
+    [
+        ("", 422, None),
+        (f"{HEADER}\n", 422, None),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", 415, None),
+        (f"{HEADER}\nü".encode("latin-1"), 415, None),
+        (f"{HEADER},x\n{ROW},1\n", 422, "unknown_column"),
+        (f"{HEADER},age\n{ROW},1\n", 422, "duplicate_column"),
+        ("amount\n1\n", 422, "missing_column"),
+        (",".join(["amount"] * 20_000), 422, "too_many_columns"),
+        (f"{HEADER}\n{ROW},9\n", 422, "field_count"),
+        (f"{HEADER}\na,b\n", 422, "field_count"),
+        (f"{HEADER}\n{ROW.replace('10,', 'ten,')}\n", 422, "not_a_number"),
+        (f"{HEADER}\n{ROW.replace('10,30', 'NaN,30')}\n", 422, "not_finite"),
+        (f"{HEADER}\n{ROW.replace('10,30', '-inf,30')}\n", 422, "not_finite"),
+        (f"{HEADER}\n{ROW.replace('10,30', '-1,30')}\n", 422, "out_of_bounds"),
+        (f"{HEADER}\n{ROW.replace('2026-01-01', '2026-02-30')}\n", 422, "not_a_date"),
+        (f"{HEADER}\n{ROW.replace('10,30', ',30')}\n", 422, "missing"),
+        (f'{HEADER}\n"{ROW}\n', 422, None),
+    ],
+)
+def test_bad_files_are_named(client: TestClient, text: str | bytes, status: int, code: str | None) -> None:
+    """Each kind of bad file has its status, and its first fault the code."""
+    answered, body = post_csv(client, text)
+    errors = body.get("errors", [{"code": None}])
+    assert (answered, errors[0]["code"]) == (status, code)  # type: ignore[index] # JSON
+
+
+def test_a_byte_order_mark_is_fine(client: TestClient) -> None:
+    """A file that a spreadsheet wrote is read."""
+    assert post_csv(client, "\ufeff" + GOLDEN_CSV)[0] == 200
+
+
+def test_an_unseen_category_is_scored(client: TestClient) -> None:
+    """A category that training never saw is scored as unknown."""
+    assert post_csv(client, f"{HEADER}\n{ROW.replace('chip', 'telepathy')}\n")[0] == 200
+
+
+def test_skipping_scores_the_others_and_lists_every_fault(client: TestClient) -> None:
+    """With on_error=skip the good rows keep their numbers and all faults are listed, not the first 20."""
+    rows = "\n".join([ROW, *["bad"] * 30, ROW])
+    answer = client.post(
+        "/upload?on_error=skip", content=f"{HEADER}\n{rows}\n", headers={"content-type": "text/csv"}
+    ).json()
+    assert [prediction["row"] for prediction in answer["predictions"]] == [1, 32]
+    assert (answer["rows"], answer["skipped"], len(answer["errors"])) == (32, 30, 30)
+
+
+def test_nothing_good_left_is_still_an_answer(client: TestClient) -> None:
+    """A file whose every row is skipped is answered with no prediction."""
+    answer = client.post(
+        "/upload?on_error=skip", content=f"{HEADER}\nbad\n", headers={"content-type": "text/csv"}
+    ).json()
+    assert (answer["predictions"], answer["flagged"], answer["skipped"]) == ([], 0, 1)
+
+
+def test_csv_answer_adds_columns(client: TestClient) -> None:
+    """Accept: text/csv answers the uploaded rows with probability, decision and version."""
+    headers = {"content-type": "text/csv", "accept": "text/csv"}
+    text = client.post("/upload", content=GOLDEN_CSV, headers=headers).text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["decision"] for row in rows] == ["approve", "decline"]
+    assert [row["model_version"] for row in rows] == ["1", "1"]
+    assert [row["transaction_id"] for row in rows] == ["g-1", "g-2"]
+
+
+def test_csv_answer_is_harmless_in_a_spreadsheet(client: TestClient) -> None:
+    """No cell of a scored or a skipped row starts a formula; a checked number keeps its minus sign."""
+    rows = f"=1+1,2026-01-01,1,-5,@SUM(A1)\n=2,2026-01-01,=cmd(),-5,-x\n{ROW},=3\n"
+    headers = {"content-type": "text/csv", "accept": "text/csv"}
+    text = client.post("/upload?on_error=skip", content=f"{HEADER}\n{rows}", headers=headers).text
+    cells = [cell for record in csv.reader(io.StringIO(text)) for cell in record]
+    assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))] == ["-5"]
+
+
+def test_a_batch_answers_each_file(client: TestClient) -> None:
+    """Files are answered in their order, and a bad one does not spoil the others."""
+    files = [("files", (name, text)) for name, text in [("a.csv", GOLDEN_CSV), ("b.csv", ""), ("c.csv", GOLDEN_CSV)]]
+    answers = client.post("/predict/batch", files=files).json()["files"]
+    assert [(answer["file"], answer["status"]) for answer in answers] == [
+        ("a.csv", 200),
+        ("b.csv", 422),
+        ("c.csv", 200),
+    ]
+    assert answers[0]["result"] == answers[2]["result"]
+    assert answers[1]["problem"]["status"] == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "status"),
+    [
+        ("/upload", {"files": {"file": ("data.xlsx", GOLDEN_CSV)}}, 415),
+        ("/upload", {"files": {"other": ("a.csv", GOLDEN_CSV)}}, 422),
+        ("/upload", {"files": [("file", ("a.csv", "a")), ("file", ("b.csv", "b"))]}, 422),
+        ("/upload", {"data": {"file": "text"}}, 415),
+        ("/upload", {"json": {}}, 415),
+        ("/upload", {"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 422),
+        ("/upload", {"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}}, 422),
+        (
+            "/upload",
+            {"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b; charset=zip"}},
+            422,
+        ),
+        ("/upload", {"content": b"--b\r\n\r\n", "headers": {"content-type": "multipart/form-data; boundary=b"}}, 422),
+        ("/predict/batch", {"files": [("files", (f"{i}.csv", "a")) for i in range(21)]}, 422),
+        ("/predict/batch", {"content": GOLDEN_CSV, "headers": {"content-type": "text/csv"}}, 415),
+        ("/upload?on_error=ignore", {"content": GOLDEN_CSV, "headers": {"content-type": "text/csv"}}, 422),
+    ],
+)
+def test_bad_requests_have_their_status(
+    client: TestClient, path: str, arguments: dict[str, object], status: int
+) -> None:
+    """A form that is none, without the file, or with another, is the caller's to mend."""
+    answer = client.post(path, **arguments)  # type: ignore[arg-type] # a table of cases
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_cut_form_is_not_scored(client: TestClient) -> None:
+    """A form that ends in the middle of its file is refused, not scored as a shorter file."""
+    head = '--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    assert client.post("/upload", content=head + GOLDEN_CSV, headers=headers).status_code == 422
+
+
+def test_a_body_over_the_limit_is_413(serve: Serve) -> None:
+    """The limit holds for a body that streams without a length."""
+    client = serve(max_upload_bytes=1000)
+    answer = client.post("/upload", content=iter([b"x" * 600] * 2), headers={"content-type": "text/csv"})
+    assert answer.status_code == 413
+
+
+def test_a_file_over_the_limit_spoils_only_itself(serve: Serve) -> None:
+    """In a batch the limit of one file is its own 413."""
+    client = serve(max_upload_bytes=500)
+    files = [("files", ("a.csv", GOLDEN_CSV)), ("files", ("b.csv", "x" * 501))]
+    answers = client.post("/predict/batch", files=files).json()["files"]
+    assert [answer["status"] for answer in answers] == [200, 413]
+
+
+def test_no_value_is_repeated(client: TestClient, log_lines: Path) -> None:
+    """What was sent stands in no error, no log line and no metric."""
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # the test's own client logs the addresses that it calls
+    bodies = [
+        client.post(
+            "/upload", content=f"{HEADER}\n{SECRET},{SECRET},{SECRET},1,x\n", headers={"content-type": "text/csv"}
+        ),
+        client.post("/upload", content=f"{SECRET}\n1\n", headers={"content-type": "text/csv"}),
+        client.post("/v1/score", json={SECRET: SECRET, "amount": SECRET}),
+        client.post(f"/v1/score?on_error={SECRET}", json=GOOD),
+        client.post(f"/{SECRET}"),
+        client.post("/upload", content=b"x", headers={"content-type": f"text/{SECRET}"}),
+    ]
+    assert all(answer.status_code >= 400 for answer in bodies)
+    assert not [answer.text for answer in bodies if SECRET in answer.text]
+    assert '"status": 422' in log_lines.read_text()
+    assert SECRET not in log_lines.read_text()
+    assert SECRET not in client.get("/metrics").text
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("PUT", "/upload", 405)])
+def test_the_router_speaks_problems_too(client: TestClient, method: str, path: str, status: int) -> None:
+    """An unknown path and a wrong method are problem+json."""
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+def test_contract_tells_what_to_send(client: TestClient) -> None:
+    """The contract names the version, the columns without the label, and the thresholds."""
+    answer = client.get("/v1/contract").json()
+    assert [column["name"] for column in answer["columns"]] == HEADER.split(",")
+    assert answer["decision_thresholds"] == {"review": 0.5, "decline": 0.9}
+
+
+def test_metrics_have_the_guides_names(client: TestClient) -> None:
+    """Predictions and latency are counted under the names that the guide uses."""
+    client.post("/upload", content=GOLDEN_CSV, headers={"content-type": "text/csv"})
+    text = client.get("/metrics").text
+    assert 'fraud_predictions_total{decision="decline",model_version="1"} 1.0' in text
+    assert "prediction_latency_seconds_count 1.0" in text
+    assert 'http_requests_total{method="POST",route="/upload",status="200"} 1.0' in text
+    assert 'stage_seconds_count{stage="model"} 1.0' in text
+
+
+def test_a_harmless_request_id_is_kept(client: TestClient) -> None:
+    """A caller's own request id comes back; one that could forge a log line does not."""
+    assert client.get("/livez", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert client.get("/livez", headers={"x-request-id": "a b"}).headers["x-request-id"] != "a b"
+
+
+def test_documentation_shows_the_key_and_examples(client: TestClient) -> None:
+    """OpenAPI names the API key, and shows a transaction."""
+    text = client.get("/openapi.json").text
+    assert "X-API-Key" in text
+    assert "merchant_category" in text
+
+
+def test_another_version_is_followed_without_a_restart(
+    client: TestClient, model_server: TinyServer, tmp_path: Path
+) -> None:
+    """When the record names a version with other columns, the running gateway reads and scores by them."""
+    contract = Contract("other", (Column("price", Kind.NUMBER),), (Feature("price", FeatureKind.NUMBER, "price"),))
+    model_server.serve(write_version(tmp_path / "v2", 2, contract, "price\n10\n2000\n"), 2)
+    (tmp_path / "release.json").write_bytes(Release(2, 1, "2026-01-02T00:00:00+00:00").to_bytes())
+    until(lambda: client.get("/v1/contract").json()["model_version"] == 2)
+    assert post_csv(client, "price\n5000\n") == (
+        200,
+        {
+            "model_version": 2,
+            "rows": 1,
+            "flagged": 1,
+            "predictions": [{"row": 1, "id": None, "fraud_probability": 1.0, "decision": "decline"}],
+        },
+    )
+    assert post_csv(client, GOLDEN_CSV)[0] == 422

@@ -1,0 +1,97 @@
+"""The rules that hold the parts apart, executed."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PARTS = {
+    "contract": {"numpy"},
+    "gateway": None,
+    "handlers": None,
+    "training": None,
+    "operations": None,
+    "client": None,
+}
+"""Our packages, and for some the only third parties that they may import."""
+MAY_IMPORT = {
+    "contract": set[str](),
+    "gateway": {"contract"},
+    "handlers": {"contract"},
+    "training": {"contract"},
+    "operations": {"contract", "training"},
+    "client": {"contract"},
+}
+NOT_IN_THE_GATEWAY = {"torch", "pandas", "sklearn", "ts", "model_archiver"}
+VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "base", "misc"}
+
+
+def imports(file: Path) -> set[str]:
+    """The top-level packages that a file imports, wherever in it."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def files(part: str) -> list[Path]:
+    """The source files of a part."""
+    return sorted((ROOT / part).rglob("*.py"))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_imports_follow_the_rule(part: str) -> None:
+    """No part imports another one but as ARCHITECTURE.md has it."""
+    for file in files(part):
+        assert imports(file) & PARTS.keys() <= MAY_IMPORT[part] | {part}, file
+
+
+def test_the_contract_is_pure() -> None:
+    """The contract needs numpy and the standard library alone."""
+    for file in files("contract"):
+        assert imports(file) <= {"contract", "numpy"} | sys.stdlib_module_names, file
+
+
+def test_the_gateway_needs_no_torch() -> None:
+    """Nothing in the gateway imports what only training and the model server install."""
+    for file in files("gateway"):
+        assert not imports(file) & NOT_IN_THE_GATEWAY, file
+
+
+def test_no_module_has_a_vague_name() -> None:
+    """A module is named for what it does."""
+    names = {file.stem for part in PARTS for file in files(part)}
+    assert not names & VAGUE
+
+
+def test_nothing_is_pickled() -> None:
+    """No part imports pickle or what is made of it."""
+    for part in PARTS:
+        for file in files(part):
+            assert not imports(file) & {"pickle", "joblib", "dill", "cloudpickle", "shelve"}, file
+
+
+def test_every_module_has_no_cycle() -> None:
+    """Inside each part the modules import each other in one direction only."""
+    for part in PARTS:
+        graph = {f"{part}.{file.stem}": _siblings(file, part) for file in files(part)}
+        while graph:
+            free = [name for name, needs in graph.items() if not needs & graph.keys()]
+            assert free, f"a circle among {sorted(graph)}"
+            for name in free:
+                del graph[name]
+
+
+def _siblings(file: Path, part: str) -> set[str]:
+    found = set[str]()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == part:
+            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names if name.name.startswith(f"{part}.")}
+    return found - {part}
