@@ -1,0 +1,182 @@
+"""The whole system as a newcomer starts it, in a directory of its own: `fraud up`, the real TorchServe and Valkey."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+FRAUD = Path(sys.executable).parent / "fraud"
+KEY = "test-key"
+FIRST_START_SECONDS = 240
+"""The first start trains the default model; the other tests' load is on the same two cores."""
+
+
+class Stack:
+    """One running stack.
+
+    Attributes:
+        directory: where it runs; its var/ and model_store/ are there.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.client = httpx.Client(base_url=self.url, headers={"X-API-Key": KEY}, timeout=30, trust_env=False)
+        self.output = directory / "output.txt"
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        port = self.url.rpartition(":")[2]
+        environment = {name: value for name, value in os.environ.items() if name not in {"API_KEY", "REDIS_URL"}}
+        with self.output.open("wb") as output:
+            return subprocess.Popen(
+                [FRAUD, "up", "--port", port],
+                cwd=self.directory,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, seconds: float) -> float:
+        """Waits for /readyz; returns how long it took."""
+        started = time.monotonic()
+        wait_for(self.ready, seconds, lambda: self.output.read_text()[-2000:])
+        return time.monotonic() - started
+
+    def ready(self) -> bool:
+        """Whether the gateway says that it can score."""
+        assert self.process.poll() is None, self.output.read_text()[-2000:]
+        try:
+            return self.client.get("/readyz").is_success
+        except httpx.HTTPError:
+            return False
+
+    def upload(self, csv: bytes) -> httpx.Response:
+        """Uploads a file as the guide's curl does."""
+        return self.client.post("/upload", files={"file": ("transactions.csv", csv)})
+
+    def fraud(self, *arguments: str | Path) -> str:
+        """Runs a `fraud` command beside the stack; returns what it printed."""
+        done = subprocess.run([FRAUD, *arguments], cwd=self.directory, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def processes(self) -> list[int]:
+        """Every process that the stack's own belongs to by descent, itself first."""
+        return [self.process.pid, *descendants(self.process.pid)]
+
+    def stop(self) -> None:
+        """Ctrl-C."""
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(60)
+
+
+class Traffic:
+    """A steady stream of uploads from a thread of its own; notes every answer with its time."""
+
+    def __init__(self, stack: Stack, csv: bytes) -> None:
+        self._client = httpx.Client(base_url=stack.url, headers={"X-API-Key": KEY}, timeout=30, trust_env=False)
+        self._csv = csv
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.answers: list[tuple[int, dict[str, Any]]] = []
+
+    def __enter__(self) -> "Traffic":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+        self._client.close()
+
+    def _run(self) -> None:
+        while not self._ending.wait(0.02):
+            answer = self._client.post("/upload", files={"file": ("t.csv", self._csv)})
+            self.answers.append((answer.status_code, answer.json()))
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str) -> None:
+    """Waits for a condition, and says what stood in its way if it does not come."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"not within {seconds} s: {explain()}"
+        time.sleep(0.1)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that descend from one, whatever group they are in."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found, frontier = list[int](), [pid]
+    while frontier:
+        frontier = [child for each in frontier for child in children.get(each, [])]
+        found += frontier
+    return found
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+@pytest.fixture(scope="session")
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that began with an empty model store."""
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    try:
+        stack.wait_until_ready(FIRST_START_SECONDS)
+        wait_for((stack.directory / "examples" / "transactions.csv").exists, 60)
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def stack(first_start: Stack) -> Stack:
+    """The running stack, whole, with version 1 live: a test before may have left it otherwise."""
+    if json.loads((first_start.directory / "model_store" / "release.json").read_text())["version"] != 1:
+        first_start.fraud("release", "1")
+    wait_for(lambda: live_version(first_start) == 1, 60)
+    first_start.wait_until_ready(60)
+    return first_start
+
+
+def live_version(stack: Stack) -> int:
+    """The version that the gateway serves; 0 is none."""
+    answer = stack.client.get("/v1/contract")
+    return int(answer.json()["model_version"]) if answer.is_success else 0
+
+
+@pytest.fixture(scope="session")
+def sample(first_start: Stack) -> bytes:
+    """The example file."""
+    return (first_start.directory / "examples" / "transactions.csv").read_bytes()

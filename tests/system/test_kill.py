@@ -1,0 +1,81 @@
+"""A bad night: each part is killed with -9 under a stream of uploads."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.system.conftest import Stack, Traffic, command_of, descendants, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
+
+HONEST = {503, 504}
+WHOLE_AGAIN_SECONDS = 60
+STEADY = 20
+"""Answers in a row that must be right before a stack counts as whole: readiness alone is remembered for a second."""
+
+
+def find(stack: Stack, is_it: Callable[[str], bool]) -> list[int]:
+    """The stack's processes of a kind."""
+    return [pid for pid in descendants(stack.process.pid) if is_it(command_of(pid))]
+
+
+def worker(command: str) -> bool:
+    """A TorchServe worker."""
+    return "model_service_worker.py" in command
+
+
+def jvm(command: str) -> bool:
+    """TorchServe itself."""
+    return "org.pytorch.serve.ModelServer" in command and "java" in command.split(maxsplit=1)[0]
+
+
+def valkey(command: str) -> bool:
+    """The database."""
+    return command.startswith(("valkey-server", "/")) and "valkey-server" in command.split(maxsplit=1)[0]
+
+
+def gateway(command: str) -> bool:
+    """The gateway."""
+    return "-m gateway" in command and "tether" not in command
+
+
+@pytest.mark.parametrize("part", [worker, jvm, valkey])
+def test_a_killed_part_gives_no_wrong_answer_and_comes_back(
+    stack: Stack, sample: bytes, part: Callable[[str], bool]
+) -> None:
+    """Every answer meanwhile is the right one or an honest 503, and within 60 s all is whole, by itself."""
+    right = stack.upload(sample).json()
+    victims = find(stack, part)
+    assert victims
+    with Traffic(stack, sample) as traffic:
+        wait_for(lambda: len(traffic.answers) > 3, 30)
+        os.kill(victims[0], signal.SIGKILL)
+        wait_for(lambda: victims[0] not in find(stack, part), 10)
+        seen = len(traffic.answers)
+        wait_for(
+            lambda: (
+                len(find(stack, part)) >= len(victims)
+                and len(traffic.answers) >= seen + STEADY
+                and all(status == httpx.codes.OK for status, _ in traffic.answers[-STEADY:])
+                and _whole(stack)
+            ),
+            WHOLE_AGAIN_SECONDS,
+        )
+    for status, body in traffic.answers:
+        assert status in HONEST or (status == 200 and body == right), (status, body)
+
+
+def test_a_killed_gateway_comes_back(stack: Stack, sample: bytes) -> None:
+    """The gateway too is started again by itself."""
+    victims = find(stack, gateway)
+    os.kill(victims[0], signal.SIGKILL)
+    wait_for(lambda: victims[0] not in find(stack, gateway), 10)
+    wait_for(stack.ready, WHOLE_AGAIN_SECONDS)
+    assert stack.upload(sample).status_code == 200
+
+
+def _whole(stack: Stack) -> bool:
+    return stack.ready() and bool(stack.client.get("/health").json()["status"] == "healthy")

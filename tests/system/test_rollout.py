@@ -1,0 +1,112 @@
+"""A second version with other columns, rolled out under the running gateway."""
+
+import csv
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import Stack, Traffic, live_version, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
+
+
+def write_claims(path: Path, rows: int, *, label: bool = True) -> None:
+    """Another business altogether: claims with a weight and a region, some of them missing."""
+    draw = random.Random(rows)  # noqa: S311 - test data
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["claim", "filed", "kilograms", "region", "value", *(["fake"] if label else [])])
+        for number in range(rows):
+            fake = draw.random() < 0.08
+            kilograms = "" if draw.random() < 0.1 else f"{draw.gauss(30 if fake else 12, 6):.2f}"
+            region = draw.choice(["south", "east", ""] if fake else ["north", "south", "west", ""])
+            value = f"{draw.lognormvariate(6 if fake else 4, 1):.2f}"
+            day, hour = 1 + number * 27 // rows, draw.randrange(24)
+            cells = [f"claim-{number}", f"2026-03-{day:02d} {hour:02d}:15:00", kilograms, region, value]
+            writer.writerow([*cells, *([int(fake)] if label else [])])
+
+
+SCHEMA = """
+name = "claims"
+
+[columns.claim]
+kind = "id"
+[columns.filed]
+kind = "timestamp"
+[columns.kilograms]
+kind = "number"
+missing = "allow"
+[columns.region]
+kind = "category"
+missing = "allow"
+[columns.value]
+kind = "number"
+minimum = 0
+log = true
+[columns.fake]
+kind = "label"
+"""
+
+
+@pytest.fixture(scope="session")
+def claims(first_start: Stack) -> Path:
+    """Version 2: trained on claims, archived and registered in the store."""
+    data, schema = first_start.directory / "claims.csv", first_start.directory / "claims.toml"
+    write_claims(data, 6000)
+    schema.write_text(SCHEMA)
+    first_start.fraud("train", "--data", data, "--schema", schema, "--epochs", "3")
+    unlabelled = first_start.directory / "new-claims.csv"
+    write_claims(unlabelled, 50, label=False)
+    return unlabelled
+
+
+def test_a_running_gateway_takes_up_another_contract(stack: Stack, sample: bytes, claims: Path) -> None:
+    """After `fraud release 2` the same gateway process validates and scores by the new columns, and by them only."""
+    gateway = stack.processes()
+    stack.fraud("release", "2")
+    wait_for(lambda: live_version(stack) == 2, 10)
+    assert [column["name"] for column in stack.client.get("/v1/contract").json()["columns"]] == [
+        *["claim", "filed", "kilograms", "region", "value"]
+    ]
+    answer = stack.upload(claims.read_bytes())
+    assert (answer.status_code, answer.json()["model_version"], answer.json()["rows"]) == (200, 2, 50)
+    assert stack.upload(sample).status_code == 422
+    assert set(gateway) & set(stack.processes()) >= {gateway[0]}
+
+
+def test_a_file_with_another_column_order_and_unknown_region_is_scored(stack: Stack, claims: Path) -> None:
+    """The new contract's own rules hold: any column order, unseen categories, missing values where allowed."""
+    stack.fraud("release", "2")
+    wait_for(lambda: live_version(stack) == 2, 10)
+    text = b"value,region,kilograms,filed,claim\n12.5,atlantis,,2026-03-30,c-1\n"
+    assert stack.upload(text).json()["predictions"][0]["id"] == "c-1"
+
+
+def test_a_release_drops_no_request(stack: Stack, claims: Path) -> None:
+    """While versions change back and forth each answer is 200 by one version, or 422 by the other's columns."""
+    with Traffic(stack, claims.read_bytes()) as traffic:
+        for version in ("2", "1", "2"):
+            stack.fraud("release", version)
+            wait_for(lambda wanted=int(version): live_version(stack) == wanted, 10)  # type: ignore[misc] # bound now
+    assert len(traffic.answers) > 10
+    for status, body in traffic.answers:
+        assert (status, body.get("model_version")) in {(200, 2), (422, None)}
+
+
+def test_a_bad_archive_is_never_released(stack: Stack, sample: bytes) -> None:
+    """An archive with one flipped byte is refused by the release, and the live version goes on."""
+    store = stack.directory / "model_store"
+    entry = json.loads((store / "fraud-1.json").read_text())
+    content = bytearray((store / "fraud-1.mar").read_bytes())
+    content[len(content) // 2] ^= 1
+    (store / "fraud-99.mar").write_bytes(content)
+    (store / "fraud-99.json").write_text(json.dumps({**entry, "version": 99, "file": "fraud-99.mar"}))
+    try:
+        with pytest.raises(AssertionError, match="99"):
+            stack.fraud("release", "99")
+    finally:
+        (store / "fraud-99.mar").unlink()
+        (store / "fraud-99.json").unlink()
+    assert stack.upload(sample).json()["model_version"] == 1
