@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.problems import NotAuthorised, problem_response
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
+OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
 """What probes, Prometheus and a browser read without a key: none of it shows a transaction."""
 
 

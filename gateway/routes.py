@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from gateway import documents as doc
 from gateway.problems import Problem, problem_response
@@ -76,6 +76,12 @@ async def score(request: Request, parts: Parts, on_error: OnError = OnError.REFU
 async def contract(parts: Parts) -> Response:
     """The live version, and the columns and bounds that it expects."""
     return Response(to_json(parts.contract_fields()), media_type=JSON)
+
+
+@router.get("/", include_in_schema=False)
+async def root() -> Response:
+    """Leads a browser to the documentation."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/livez", tags=["operate"])

@@ -63,7 +63,7 @@ def make_services(settings: Settings, metrics: Metrics, client: httpx.AsyncClien
         live=live,
         scorer=Scorer(live, server, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),
-        health=Health(live, redis, (settings.log_file or Path.cwd() / "-").parent),
+        health=Health(live, redis, settings.log_file.parent if settings.log_file else Path.cwd()),
     )
 
 

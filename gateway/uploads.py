@@ -129,9 +129,14 @@ async def _read_form(request: Request, field: str, most: int) -> list[tuple[str,
     try:
         form = await parser.parse()
         files = [value for value in form.getlist(field) if isinstance(value, UploadFile)]
-        return [(file.filename or "", await file.read()) for file in files]
+        return [(_printable(file.filename or ""), await file.read()) for file in files]
     finally:
         parser.close()
+
+
+def _printable(name: str) -> str:
+    """A name that a reply can carry: a form may name a charset whose text holds lone surrogates."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def media_type(request: Request) -> str:

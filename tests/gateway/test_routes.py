@@ -206,6 +206,20 @@ def test_a_cut_form_is_not_scored(client: TestClient) -> None:
     assert client.post("/upload", content=head + GOLDEN_CSV, headers=headers).status_code == 422
 
 
+def test_a_file_name_that_is_no_text_is_answered(client: TestClient) -> None:
+    """A charset that smuggles a lone surrogate into a file's name does not break the answer."""
+    body = b'--b\r\nContent-Disposition: form-data; name="files"; filename="\\ud800.csv"\r\n\r\nx\r\n--b--\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=b; charset=raw_unicode_escape"}
+    answer = client.post("/predict/batch", content=body, headers=headers)
+    assert [file["status"] for file in answer.json()["files"]] == [422]
+
+
+def test_the_root_leads_to_the_documentation(client: TestClient) -> None:
+    """A person who opens the address in a browser finds the documentation."""
+    answer = client.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
 def test_a_body_over_the_limit_is_413(serve: Serve) -> None:
     """The limit holds for a body that streams without a length."""
     client = serve(max_upload_bytes=1000)
