@@ -6,6 +6,7 @@ text with "" for a missing one.
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,18 @@ from contract.schema import Column, Kind, Missing, TimeFormat
 LONGEST_TEXT = 256
 """Characters that an id, entity or category may have: they become keys elsewhere."""
 
+ISO = re.compile(r"[\dW-]{8,10}([T ][\d:.,]+(Z|[+-][\d:.]+)?)?", re.ASCII | re.IGNORECASE)
+"""The shape of ISO 8601 text. fromisoformat checks the rest, but takes any character between date and time, a digit
+too: 1711111111111, in truth milliseconds, would be a moment of the year 1711."""
+
+PLAIN_TIMES = re.compile(r"[\d:. T-]*", re.ASCII)
+"""The letters of plain dates, with which numpy's reader can be let loose on them."""
+
+SECONDS_LENGTH = len("2026-03-14T22:41:07")
+MICROSECONDS_LENGTH = len("2026-03-14T22:41:07.123456")
+DATE_DASHES = 2
+MICROSECONDS = 1_000_000
+EXACT_INTEGERS = 2**53
 NAN = math.nan
 
 
@@ -45,7 +58,7 @@ def from_text(column: Column, texts: Sequence[str]) -> Cells:
     if _is_number(column):
         return _numeric(column, _fast_floats(texts) or _each(_number_text, texts))
     if column.kind is Kind.TIMESTAMP:
-        return _numeric(column, _each(_iso_text, texts))
+        return _numeric(column, _fast_times(texts) or _each(_iso_text, texts))
     return _textual(column, Cells(_objects([text.strip() for text in texts])))
 
 
@@ -74,6 +87,26 @@ def _fast_floats(texts: Sequence[str]) -> Cells | None:
         return Cells(np.array([float(text) if text else NAN for text in texts], dtype=np.float64))
     except ValueError:
         return None
+
+
+def _fast_times(texts: Sequence[str]) -> Cells | None:
+    """A column of plain dates with seconds at numpy's speed, a fiftieth of fromisoformat()'s time.
+
+    numpy also takes words ("now"), negative years and other precisions: all go the careful way, as do the centuries
+    in which a float64 no longer holds each microsecond.
+    """
+    if not PLAIN_TIMES.fullmatch("".join(texts)) or not all(map(_is_whole_time, texts)):
+        return None
+    try:
+        moments = np.array(texts, dtype="datetime64[us]").astype(np.int64)
+    except ValueError:
+        return None
+    return Cells(moments / MICROSECONDS) if np.all(np.abs(moments) < EXACT_INTEGERS) else None
+
+
+def _is_whole_time(text: str) -> bool:
+    """Seconds are there, no more than microseconds, and no offset: a third dash would begin one."""
+    return SECONDS_LENGTH <= len(text) <= MICROSECONDS_LENGTH and text.count("-") == DATE_DASHES
 
 
 def _each(convert: Callable[[Any], float], cells: Sequence[Any]) -> Cells:
@@ -111,6 +144,8 @@ def _iso_text(text: str) -> float:
     text = text.strip()
     if not text:
         return NAN
+    if not ISO.fullmatch(text):
+        raise CellFault(Code.NOT_A_DATE)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -126,7 +161,7 @@ def _json_number(value: object) -> float:
     try:
         return _finite(float(value))
     except OverflowError:
-        raise CellFault(Code.OUT_OF_BOUNDS) from None
+        raise CellFault(Code.NOT_FINITE) from None
 
 
 def _json_time(value: object) -> float:

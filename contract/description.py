@@ -68,5 +68,5 @@ class Description:
                 device=str(fields["device"]),
                 half_precision=bool(fields["half_precision"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise DescriptionError(f"not a description: {error}") from error

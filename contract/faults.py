@@ -41,7 +41,7 @@ class Refused(ValueError):
     """An input that cannot be read as transactions at all; the caller's fault.
 
     Attributes:
-        faults: the faults of its header; empty where it has no readable header.
+        faults: those of its header, none where that is not readable; of an input with too many, those found so far.
     """
 
     def __init__(self, reason: str, faults: list[Fault] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from types import NoneType
 from typing import Self
 
 FILE_NAME = "release.json"
@@ -39,7 +40,9 @@ class Release:
         """
         try:
             fields = json.loads(data)
-            previous = fields["previous"]
-            return cls(int(fields["version"]), None if previous is None else int(previous), str(fields["released"]))
-        except (ValueError, KeyError, TypeError) as error:
+            record = cls(fields["version"], fields["previous"], fields["released"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ReleaseError("not a release record") from error
+        if not (type(record.version) is int and type(record.previous) in (int, NoneType)):
+            raise ReleaseError("not a release record: a version is a whole number")
+        return record

@@ -8,7 +8,7 @@ the SHA-256 of the one canonical JSON text that :meth:`Contract.to_bytes` writes
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
@@ -91,24 +91,35 @@ class Column:
     time_format: TimeFormat = TimeFormat.ISO
 
     def __post_init__(self) -> None:
-        """Refuses bounds that no number meets and a vocabulary that names a value twice."""
+        """Refuses bounds that no number meets, values that no cell can hold, and what its kind does not use."""
         if not self.name or self.name != self.name.strip():
             raise ContractError("a column's name is empty or has spaces around it")
         if not -FLOAT32_MAX <= self.minimum <= self.maximum <= FLOAT32_MAX:
             raise ContractError(f"column {self.name}: minimum and maximum are not an interval of float32")
         if len(set(self.values)) != len(self.values):
             raise ContractError(f"column {self.name}: a category value is listed twice")
+        if any(not value or value != value.strip() for value in self.values):
+            raise ContractError(f"column {self.name}: a category value is empty or has spaces around it")
+        self._refuse_unused()
+
+    def _refuse_unused(self) -> None:
+        """A field that contract.json leaves out would bind training, which has this object, and not serving."""
+        used = self.to_json()
+        for field in fields(self):
+            if field.name not in used and getattr(self, field.name) != field.default:
+                raise ContractError(f"column {self.name}: a {self.kind} has no {field.name}")
 
     def to_json(self) -> dict[str, Any]:
         """The column as JSON holds it: only what its kind uses."""
-        fields: dict[str, Any] = {"name": self.name, "kind": self.kind, "missing": self.missing}
+        column: dict[str, Any] = {"name": self.name, "kind": self.kind, "missing": self.missing}
         if self.kind is Kind.NUMBER:
-            fields |= {"minimum": self.minimum, "maximum": self.maximum}
+            # Adding 0.0 writes 0, 0.0 and -0.0 alike: the same bound must have the same fingerprint.
+            column |= {"minimum": self.minimum + 0.0, "maximum": self.maximum + 0.0}
         if self.kind is Kind.CATEGORY:
-            fields["values"] = list(self.values)
+            column["values"] = list(self.values)
         if self.kind is Kind.TIMESTAMP:
-            fields["time_format"] = self.time_format
-        return fields
+            column["time_format"] = self.time_format
+        return column
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -199,9 +210,10 @@ class Contract:
         """
         try:
             contract = cls._from_json(json.loads(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            canonical = contract.to_bytes()
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ContractError(f"not a contract that this release can obey: {error}") from error
-        if contract.to_bytes() != text:
+        if canonical != text:
             raise ContractError("not a contract that this release can obey: the text is not canonical")
         return contract
 
@@ -213,7 +225,7 @@ class Contract:
             name=str(fields["name"]),
             columns=tuple(Column.from_json(column) for column in fields["columns"]),
             features=tuple(
-                Feature(feature["name"], FeatureKind(feature["kind"]), feature["column"])
+                Feature(str(feature["name"]), FeatureKind(feature["kind"]), feature["column"])
                 for feature in fields["features"]
             ),
         )

@@ -19,8 +19,11 @@ from contract import cells
 from contract.faults import Code, Fault, NotText, Refused
 from contract.schema import Column, Contract, Kind
 
-BLOCK_ROWS = 4096
-"""Rows converted at a time: the text of a large file never stands in memory as cells all at once."""
+BLOCK_ROWS = 512
+"""Rows converted at a time: few enough that their cells stay in the processor's cache, however large the file."""
+
+MOST_FAULTS = 100_000
+"""Faults after which an input is refused as a whole: each costs ten times the memory of the comma that can cause it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +62,7 @@ def read_csv(contract: Contract, body: bytes, *, with_label: bool = False) -> Re
     """Reads a CSV file with a header, comma-separated, in UTF-8 (a byte order mark is fine).
 
     Raises:
-        Refused: it is no such file, or its header does not fit the contract.
+        Refused: it is no such file, its header does not fit the contract, or it has more than MOST_FAULTS faults.
     """
     records = csv_records(body)
     try:
@@ -74,7 +77,11 @@ def read_csv(contract: Contract, body: bytes, *, with_label: bool = False) -> Re
 
 
 def read_json(contract: Contract, objects: Sequence[object]) -> Reading:
-    """Reads JSON objects, one a transaction; a key that is absent is a missing cell."""
+    """Reads JSON objects, one a transaction; a key that is absent is a missing cell.
+
+    Raises:
+        Refused: they have more than MOST_FAULTS faults.
+    """
     return _reading(contract.inputs, _json_blocks(contract, objects))
 
 
@@ -83,6 +90,7 @@ def csv_records(body: bytes) -> Iterator[list[str]]:
 
     Raises:
         NotText: the bytes are not UTF-8, or hold a NUL.
+        csv.Error: raised by the iterator at a record that is not well-formed.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -111,8 +119,7 @@ def _places(contract: Contract, columns: tuple[Column, ...], header: list[str]) 
             text and is not repeated: its position, from 1, stands for it.
     """
     known = {column.name: column for column in contract.columns}
-    limit = 2 * len(known) + 16
-    if len(header) > limit:
+    if len(header) > _most_columns(contract):
         raise Refused("The header has too many columns.", [Fault(None, None, Code.TOO_MANY_COLUMNS)])
     faults = [Fault(None, name, Code.MISSING_COLUMN) for name in _names(columns) if name not in header]
     for position, name in enumerate(header):
@@ -123,6 +130,11 @@ def _places(contract: Contract, columns: tuple[Column, ...], header: list[str]) 
     if faults:
         raise Refused("The header does not fit the contract of the live model.", faults)
     return [header.index(name) for name in _names(columns)]
+
+
+def _most_columns(contract: Contract) -> int:
+    """How many names are still worth a fault each."""
+    return 2 * len(contract.columns) + 16
 
 
 def _names(columns: Iterable[Column]) -> list[str]:
@@ -150,19 +162,26 @@ def _transposed(records: list[list[str]], width: int) -> Sequence[Sequence[str]]
 
 
 def _json_blocks(contract: Contract, objects: Sequence[object]) -> Iterator[_Block]:
-    faults = [fault for number, value in enumerate(objects, 1) for fault in _object_faults(contract, number, value)]
+    for start in range(0, len(objects), BLOCK_ROWS):
+        yield _json_block(contract, list(enumerate(objects[start : start + BLOCK_ROWS], start + 1)))
+
+
+def _json_block(contract: Contract, numbered: Sequence[tuple[int, object]]) -> _Block:
+    faults = [fault for number, value in numbered for fault in _object_faults(contract, number, value)]
     bad = {fault.row for fault in faults}
-    good = [(n, value) for n, value in enumerate(objects, 1) if n not in bad and isinstance(value, dict)]
+    good = [(number, value) for number, value in numbered if number not in bad and isinstance(value, dict)]
     converted = {
         column.name: cells.from_json(column, [value.get(column.name) for _, value in good])
         for column in contract.inputs
     }
-    yield _Block(len(objects), np.array([number for number, _ in good], dtype=np.int64), converted, faults)
+    return _Block(len(numbered), np.array([number for number, _ in good], dtype=np.int64), converted, faults)
 
 
 def _object_faults(contract: Contract, number: int, value: object) -> Iterator[Fault]:
     if not isinstance(value, dict):
         yield Fault(number, None, Code.NOT_AN_OBJECT)
+    elif len(value) > _most_columns(contract):
+        yield Fault(number, None, Code.TOO_MANY_COLUMNS)
     elif not value.keys() <= (known := set(_names(contract.columns))):
         for position, name in enumerate(value):
             if name not in known:
@@ -176,6 +195,8 @@ def _reading(columns: tuple[Column, ...], blocks: Iterable[_Block]) -> Reading:
         tables.append(_good_rows(block, {fault.row for fault in found}))
         rows += block.rows
         faults.extend(sorted(found, key=lambda fault: fault.row or 0))
+        if len(faults) > MOST_FAULTS:
+            raise Refused(f"More than {MOST_FAULTS:,} cells are at fault.", faults)
     return Reading(_joined(tables), tuple(faults), rows)
 
 

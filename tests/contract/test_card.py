@@ -1,0 +1,72 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.card import ModelCard
+from contract.decision import Bands
+from tests.contract.examples import JSON_VALUES
+
+CARD = ModelCard(
+    version=3,
+    created="2026-01-01T00:00:00+00:00",
+    bands=Bands(0.25, 0.75),
+    metrics={"test": {"auc": 0.9}},
+    data={"sha256": "00", "rows": 5},
+    settings={"seed": 1},
+    libraries={"torch": "2.13.0"},
+    half_precision_difference=0.001,
+    notes=("few frauds",),
+)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    st.dictionaries(st.text(), st.dictionaries(st.text(), FINITE), max_size=3),
+    st.lists(st.text()).map(tuple),
+    st.dictionaries(st.text(), st.text(), max_size=3),
+)
+def test_a_card_survives_json(
+    metrics: dict[str, dict[str, float]], notes: tuple[str, ...], data: dict[str, str]
+) -> None:
+    """What to_json gives, from_json reads back equal, through JSON text too."""
+    card = replace(CARD, metrics=metrics, notes=notes, data=data)
+    assert ModelCard.from_json(card.to_json()) == card
+    assert ModelCard.from_json(json.loads(json.dumps(card.to_json()))) == card
+
+
+def test_the_bytes_are_the_card_s_json() -> None:
+    """The card.json of an archive holds the card, readable, one line a field."""
+    assert ModelCard.from_json(json.loads(CARD.to_bytes())) == CARD
+    assert b'\n "version": 3,' in CARD.to_bytes()
+
+
+def test_a_metric_that_is_no_number_is_not_written() -> None:
+    """NaN is not JSON: a card that holds one is not written."""
+    with pytest.raises(ValueError, match="JSON"):
+        replace(CARD, metrics={"test": {"auc": float("nan")}}).to_bytes()
+
+
+@pytest.mark.parametrize("field", [*CARD.to_json()])
+def test_a_card_without_a_field_is_refused(field: str) -> None:
+    """Every field must be there."""
+    fields = {name: value for name, value in CARD.to_json().items() if name != field}
+    with pytest.raises((KeyError, TypeError)):
+        ModelCard.from_json(fields)
+
+
+@pytest.mark.parametrize("change", [{"more": 1}, {"bands": {"review": 0.9, "decline": 0.1}}, {"bands": {}}])
+def test_a_card_with_other_fields_is_refused(change: dict[str, Any]) -> None:
+    """An unknown field, and thresholds that do not hold, are refused."""
+    with pytest.raises((TypeError, ValueError)):
+        ModelCard.from_json(CARD.to_json() | change)
+
+
+@given(JSON_VALUES)
+def test_bands_of_another_shape_are_refused(bands: object) -> None:
+    """Whatever stands for the thresholds is read or refused as a TypeError or ValueError."""
+    with pytest.raises((TypeError, ValueError)):
+        ModelCard.from_json(CARD.to_json() | {"bands": bands})

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.decision import Bands, Decision
+
+PROBABILITIES = st.floats(0, 1)
+ORDER = list(Decision)
+
+
+@st.composite
+def bands(draw: st.DrawFn) -> Bands:
+    """Any two thresholds in order."""
+    return Bands(*sorted([draw(PROBABILITIES), draw(PROBABILITIES)]))
+
+
+@given(bands(), st.lists(PROBABILITIES))
+def test_a_decision_is_the_band_of_its_probability(chosen: Bands, probabilities: list[float]) -> None:
+    """Each probability, in order, is declined from one threshold on, reviewed from the other, else approved."""
+    expected = [
+        Decision.DECLINE if p >= chosen.decline else Decision.REVIEW if p >= chosen.review else Decision.APPROVE
+        for p in probabilities
+    ]
+    assert chosen.decide(np.array(probabilities)) == expected
+
+
+@given(bands(), st.lists(PROBABILITIES))
+def test_a_higher_probability_is_never_treated_more_kindly(chosen: Bands, probabilities: list[float]) -> None:
+    """The decision is monotone in the probability."""
+    severities = [ORDER.index(decision) for decision in chosen.decide(np.array(sorted(probabilities)))]
+    assert severities == sorted(severities)
+
+
+@given(bands())
+def test_a_threshold_belongs_to_the_band_above(chosen: Bands) -> None:
+    """A probability that is exactly a threshold is in the upper band."""
+    review, decline = chosen.decide(np.array([chosen.review, chosen.decline]))
+    assert review is not Decision.APPROVE
+    assert decline is Decision.DECLINE
+
+
+@given(st.floats(0, 1, width=32), PROBABILITIES)
+def test_float32_is_compared_exactly(probability: float, threshold: float) -> None:
+    """A float32 probability is compared with the threshold itself, not with the threshold rounded to float32."""
+    (decision,) = Bands(threshold, threshold).decide(np.array([probability], dtype=np.float32))
+    assert (decision is Decision.DECLINE) == (probability >= threshold)
+
+
+@given(PROBABILITIES, st.lists(PROBABILITIES))
+def test_equal_thresholds_leave_nothing_to_review(threshold: float, probabilities: list[float]) -> None:
+    """Where both thresholds are one, nothing is reviewed."""
+    assert Decision.REVIEW not in Bands(threshold, threshold).decide(np.array(probabilities))
+
+
+def test_a_probability_that_is_no_number_is_declined() -> None:
+    """NaN is never approved."""
+    assert Bands(0.5, 1.0).decide(np.array([np.nan])) == [Decision.DECLINE]
+
+
+@pytest.mark.parametrize(
+    ("review", "decline"), [(0.6, 0.5), (-0.1, 0.5), (0.5, 1.1), (float("nan"), 0.5), (0.5, float("nan"))]
+)
+def test_thresholds_out_of_order_are_refused(review: float, decline: float) -> None:
+    """Thresholds must be probabilities, review not above decline."""
+    with pytest.raises(ValueError, match="thresholds"):
+        Bands(review, decline)

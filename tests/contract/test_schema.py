@@ -1,0 +1,250 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.schema import (
+    FLOAT32_MAX,
+    SOURCE_KIND,
+    Column,
+    Contract,
+    ContractError,
+    Feature,
+    FeatureKind,
+    Kind,
+    Missing,
+    TimeFormat,
+)
+from tests.contract.examples import COLUMNS, CONTRACT, FEATURES, JSON_VALUES
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: text == text.strip())
+BOUNDS = st.floats(-FLOAT32_MAX, FLOAT32_MAX) | st.integers(-100, 100)
+AMOUNT = Column("amount", Kind.NUMBER)
+PRICE = Feature("price", FeatureKind.NUMBER, "amount")
+
+
+@st.composite
+def columns(draw: st.DrawFn, name: str) -> Column:
+    """A column of any kind that a contract may have more than once, with what its kind uses."""
+    kind = draw(st.sampled_from([Kind.NUMBER, Kind.CATEGORY, Kind.TIMESTAMP, Kind.ENTITY]))
+    missing = draw(st.sampled_from(Missing))
+    if kind is Kind.NUMBER:
+        minimum, maximum = sorted([draw(BOUNDS), draw(BOUNDS)])
+        return Column(name, kind, missing, minimum, maximum)
+    if kind is Kind.CATEGORY:
+        return Column(name, kind, missing, values=tuple(draw(st.lists(WORDS, unique=True, max_size=4))))
+    if kind is Kind.TIMESTAMP:
+        return Column(name, kind, missing, time_format=draw(st.sampled_from(TimeFormat)))
+    return Column(name, kind, missing)
+
+
+@st.composite
+def contracts(draw: st.DrawFn) -> Contract:
+    """Any columns, and any of the features that fit them."""
+    names = draw(st.lists(WORDS, unique=True, max_size=4))
+    drawn = [draw(columns(name)) for name in names if name != AMOUNT.name]
+    features = [
+        Feature(f"{kind} of {column.name}", kind, column.name)
+        for column in drawn
+        for kind, source in SOURCE_KIND.items()
+        if source is column.kind and draw(st.booleans())
+    ]
+    return Contract(draw(WORDS), (AMOUNT, *drawn), (PRICE, *features))
+
+
+def document() -> dict[str, Any]:
+    """The contract as parsed JSON, to be damaged."""
+    fields: dict[str, Any] = json.loads(CONTRACT.to_bytes())
+    return fields
+
+
+def canonical(fields: object) -> bytes:
+    """JSON written as contract.json is."""
+    return (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+@given(contracts())
+def test_a_contract_survives_its_own_bytes(contract: Contract) -> None:
+    """What to_bytes writes, from_bytes reads back equal, with the same fingerprint."""
+    again = Contract.from_bytes(contract.to_bytes())
+    assert again == contract
+    assert again.fingerprint == contract.fingerprint
+
+
+@given(contracts(), contracts())
+def test_equal_fingerprints_mean_equal_contracts(one: Contract, other: Contract) -> None:
+    """Two contracts have the same fingerprint exactly when they are equal."""
+    assert (one.fingerprint == other.fingerprint) == (one == other)
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0])
+def test_every_zero_is_the_same_bound(zero: float) -> None:
+    """A bound written as an integer or with a minus zero gives the fingerprint of 0.0."""
+    contract = Contract("c", (replace(AMOUNT, minimum=zero),), (PRICE,))
+    assert contract.fingerprint == Contract("c", (replace(AMOUNT, minimum=0.0),), (PRICE,)).fingerprint
+    assert Contract.from_bytes(contract.to_bytes()) == contract
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(CONTRACT, name="another"),
+        replace(CONTRACT, columns=COLUMNS[::-1]),
+        replace(CONTRACT, columns=COLUMNS[:-1]),
+        replace(CONTRACT, features=FEATURES[::-1]),
+        replace(CONTRACT, features=FEATURES[:-1]),
+        replace(CONTRACT, features=(replace(FEATURES[0], name="another"), *FEATURES[1:])),
+        replace(CONTRACT, features=(replace(FEATURES[0], kind=FeatureKind.LOG), *FEATURES[1:])),
+        replace(CONTRACT, features=(replace(FEATURES[0], column="age"), *FEATURES[1:])),
+        *(
+            replace(CONTRACT, columns=(*COLUMNS[:at], column, *COLUMNS[at + 1 :]))
+            for at, column in [
+                (0, replace(COLUMNS[0], missing=Missing.ALLOW)),
+                (0, replace(COLUMNS[0], kind=Kind.ENTITY)),
+                (1, replace(COLUMNS[1], time_format=TimeFormat.SECONDS)),
+                (2, replace(COLUMNS[2], minimum=0.5)),
+                (2, replace(COLUMNS[2], maximum=9_999.0)),
+                (5, replace(COLUMNS[5], values=("online", "chip"))),
+                (6, replace(COLUMNS[6], name="another")),
+            ]
+        ),
+    ],
+)
+def test_any_change_changes_the_fingerprint(changed: Contract) -> None:
+    """A change of one name, kind, bound, value, policy or order gives another fingerprint."""
+    assert changed.fingerprint != CONTRACT.fingerprint
+
+
+def test_the_fingerprint_is_sha256_in_hexadecimal() -> None:
+    """A fingerprint is 32 bytes, as the frame carries it."""
+    assert len(bytes.fromhex(CONTRACT.fingerprint)) == 32
+
+
+@given(st.binary() | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_other_bytes_are_a_contract_error(data: bytes) -> None:
+    """Bytes and JSON that are no contract are a ContractError, never another exception."""
+    with pytest.raises(ContractError):
+        Contract.from_bytes(data)
+
+
+@given(st.data())
+def test_a_damaged_contract_is_a_contract_error(data: st.DataObject) -> None:
+    """Whatever replaces a field of a contract.json, it is read as a contract or refused with a ContractError."""
+    fields = document()
+    target = data.draw(st.sampled_from([fields, *fields["columns"], *fields["features"]]))
+    target[data.draw(st.sampled_from(sorted(target)))] = data.draw(JSON_VALUES)
+    try:
+        contract = Contract.from_bytes(json.dumps(fields, indent=1, ensure_ascii=True).encode() + b"\n")
+    except ContractError:
+        return
+    assert isinstance(contract.fingerprint, str)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CONTRACT.to_bytes().rstrip(b"\n"),
+        CONTRACT.to_bytes() + b"\n",
+        CONTRACT.to_bytes().replace(b"\n ", b"\n  "),
+        CONTRACT.to_bytes().replace(b'"example"', b'"\\u0065xample"'),
+        CONTRACT.to_bytes().replace(b"10000.0", b"10000"),
+        CONTRACT.to_bytes().replace(b'"format": 1', b'"format": 1,\n "format": 1'),
+        CONTRACT.to_bytes().decode().encode("utf-16"),
+        b"\xef\xbb\xbf" + CONTRACT.to_bytes(),
+    ],
+)
+def test_only_the_canonical_text_is_read(text: bytes) -> None:
+    """The same contract written otherwise is refused: its fingerprint would not be that of its file."""
+    with pytest.raises(ContractError):
+        Contract.from_bytes(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"format": 2}, {"format": True}, {"history": [{"name": "velocity"}]}, {"history": None}, {"more": 1}],
+)
+def test_what_this_release_cannot_compute_is_refused(change: dict[str, Any]) -> None:
+    """Another format, history features and unknown fields are refused, not passed over."""
+    with pytest.raises(ContractError):
+        Contract.from_bytes(canonical(document() | change))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 100_000,
+        CONTRACT.to_bytes().replace(b'"example"', b'"\\ud800"'),
+        CONTRACT.to_bytes().replace(b"10000.0", b"1" + b"0" * 400),
+        CONTRACT.to_bytes().replace(b"10000.0", b"NaN"),
+        CONTRACT.to_bytes().replace(b"10000.0", b"1e999"),
+        CONTRACT.to_bytes().replace(b'"name": "log_age"', b'"name": 5'),
+    ],
+    ids=["deep", "surrogate", "huge", "nan", "infinite", "name"],
+)
+def test_json_that_python_stumbles_over_is_a_contract_error(text: bytes) -> None:
+    """Nesting, numbers and characters at the edge of what Python reads are a ContractError like the rest."""
+    with pytest.raises(ContractError):
+        Contract.from_bytes(text)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": ""},
+        {"name": " a"},
+        {"name": "a\n"},
+        {"minimum": 1.0, "maximum": 0.0},
+        {"minimum": float("nan")},
+        {"maximum": float("inf")},
+        {"minimum": -1e39},
+        {"kind": Kind.CATEGORY, "values": ("a", "a")},
+        {"kind": Kind.CATEGORY, "values": ("",)},
+        {"kind": Kind.CATEGORY, "values": ("a ",)},
+        {"kind": Kind.TIMESTAMP, "minimum": 0.0},
+        {"kind": Kind.CATEGORY, "maximum": 1.0},
+        {"kind": Kind.NUMBER, "values": ("a",)},
+        {"kind": Kind.NUMBER, "time_format": TimeFormat.SECONDS},
+    ],
+)
+def test_a_column_that_cannot_be_obeyed_is_refused(fields: dict[str, Any]) -> None:
+    """A column refuses bounds no number meets, values no cell can hold, and fields that its kind does not use."""
+    with pytest.raises(ContractError):
+        Column(**({"name": "a", "kind": Kind.NUMBER} | fields))
+
+
+@pytest.mark.parametrize(
+    ("columns_", "features"),
+    [
+        ((AMOUNT,), ()),
+        ((AMOUNT, AMOUNT), (PRICE,)),
+        ((AMOUNT,), (PRICE, PRICE)),
+        ((AMOUNT, Column("a", Kind.ID), Column("b", Kind.ID)), (PRICE,)),
+        ((AMOUNT, Column("a", Kind.LABEL), Column("b", Kind.LABEL)), (PRICE,)),
+        ((AMOUNT,), (Feature("price", FeatureKind.NUMBER, "absent"),)),
+        ((AMOUNT,), (Feature("price", FeatureKind.CATEGORY, "amount"),)),
+        ((Column("a", Kind.LABEL),), (Feature("leak", FeatureKind.NUMBER, "a"),)),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(columns_: tuple[Column, ...], features: tuple[Feature, ...]) -> None:
+    """A contract refuses names given twice, a second id or label, and features that do not fit their columns."""
+    with pytest.raises(ContractError):
+        Contract("c", columns_, features)
+
+
+def test_the_label_is_no_input() -> None:
+    """The inputs are all columns but the label, in their order."""
+    assert CONTRACT.inputs == COLUMNS[:-1]
+
+
+def test_the_width_is_the_number_of_features() -> None:
+    """The matrix has one column a feature."""
+    assert CONTRACT.width == len(FEATURES)
+
+
+def test_first_finds_the_first_column_of_a_kind() -> None:
+    """Of two timestamps the first is the time of the transaction; a kind that is absent gives None."""
+    assert CONTRACT.first(Kind.TIMESTAMP) == COLUMNS[1]
+    assert Contract("c", (AMOUNT,), (PRICE,)).first(Kind.ID) is None

@@ -1,0 +1,422 @@
+import csv
+import io
+import json
+import math
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract import table
+from contract.faults import Code, Fault, NotText, Refused
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind
+from contract.table import Reading, csv_records, read_csv, read_json
+from tests.contract.examples import AS_JSON, CONTRACT, GOOD, INPUTS, JSON_VALUES, assert_same, csv_bytes, lines
+
+MARKER = "4111-SECRET"
+HEADER = ",".join(INPUTS)
+DIALECTS = [(csv.QUOTE_MINIMAL, "\r\n"), (csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\r"), (csv.QUOTE_ALL, "\r\n")]
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "id": TEXT.filter(str.strip),
+            "time": st.datetimes().map(datetime.isoformat),
+            "amount": st.floats(0, 10_000).map(repr),
+            "age": st.just("") | st.floats(-1e38, 1e38).map(repr),
+            "since": st.just("") | st.integers(-(10**12), 10**12).map(str),
+            "channel": TEXT,
+            "card": TEXT,
+        }
+    )
+)
+CELLS = st.fixed_dictionaries({name: st.just(GOOD[name]) | st.sampled_from(["", "x", "1", "inf"]) for name in INPUTS})
+ONE = Contract("one", (Column("n", Kind.NUMBER),), (Feature("n", FeatureKind.NUMBER, "n"),))
+
+
+def good_line(name: str = "t-1") -> str:
+    """A row without a fault, with this id."""
+    return ",".join((GOOD | {"id": name}).values())
+
+
+def assert_partitioned(reading: Reading) -> None:
+    """Every row is either in the table or has a fault, in the order of the input."""
+    numbers, faulty = reading.table.row_numbers.tolist(), [fault.row or 0 for fault in reading.faults]
+    assert sorted([*numbers, *set(faulty)]) == list(range(1, reading.rows + 1))
+    assert numbers == sorted(numbers)
+    assert faulty == sorted(faulty)
+    assert {len(values) for values in reading.table.columns.values()} == {reading.table.rows}
+
+
+@given(ROWS, st.permutations(INPUTS), st.sampled_from(DIALECTS))
+def test_what_was_written_is_read(rows: list[dict[str, str]], names: list[str], dialect: tuple[int, str]) -> None:
+    """A file gives back the values written to it, whatever the order of columns, the quoting and the line ends."""
+    quoting, line_end = dialect
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, quoting=quoting, lineterminator=line_end)  # type: ignore[arg-type]
+    writer.writeheader()
+    writer.writerows(rows)
+    reading = read_csv(CONTRACT, text.getvalue().encode())
+    assert reading.faults == ()
+    for name in ("id", "channel", "card"):
+        assert reading.table.columns[name].tolist() == [row[name].strip() for row in rows]
+    for name in ("amount", "age", "since"):
+        expected = [float(row[name] or "nan") for row in rows]
+        np.testing.assert_array_equal(reading.table.columns[name], np.array(expected, dtype=np.float64))
+    times = [datetime.fromisoformat(row["time"] + "+00:00").timestamp() for row in rows]
+    assert reading.table.columns["time"].tolist() == times
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    """Bytes of any kind give a reading or Refused, never another exception."""
+    with suppress(Refused):
+        assert_partitioned(read_csv(CONTRACT, body))
+
+
+@given(st.binary() | st.text('",\n\r1aé\t ').map(str.encode))
+def test_any_bytes_below_a_good_header_are_read_or_refused(body: bytes) -> None:
+    """Below a good header, too, any bytes give rows and faults or Refused."""
+    for contract, header in [(CONTRACT, HEADER), (ONE, "n")]:
+        with suppress(Refused):
+            assert_partitioned(read_csv(contract, f"{header}\n".encode() + body))
+
+
+@given(st.lists(CELLS, max_size=8))
+def test_good_rows_and_rows_with_faults_are_all_rows(rows: list[dict[str, str]]) -> None:
+    """No row is lost and none is counted twice."""
+    reading = read_csv(CONTRACT, csv_bytes(rows))
+    assert reading.rows == len(rows)
+    assert_partitioned(reading)
+
+
+@given(st.lists(CELLS, max_size=8))
+def test_bad_rows_do_not_touch_the_good(rows: list[dict[str, str]]) -> None:
+    """The good rows of a file read as they do in a file without the bad ones."""
+    mixed = read_csv(CONTRACT, csv_bytes(rows))
+    alone = read_csv(CONTRACT, csv_bytes([rows[number - 1] for number in mixed.table.row_numbers.tolist()]))
+    assert alone.faults == ()
+    assert_same(mixed.table, alone.table)
+
+
+@given(st.lists(CELLS, max_size=8), st.permutations(INPUTS))
+def test_the_order_of_columns_does_not_matter(rows: list[dict[str, str]], names: list[str]) -> None:
+    """A file with its columns in another order has the same rows and the same faults."""
+    usual, other = read_csv(CONTRACT, csv_bytes(rows)), read_csv(CONTRACT, csv_bytes(rows, names))
+    assert_same(usual.table, other.table)
+    assert usual.faults == other.faults
+
+
+@given(st.lists(CELLS, min_size=1, max_size=12), st.integers(1, 5))
+def test_blocks_cannot_be_seen(rows: list[dict[str, str]], block_rows: int) -> None:
+    """Rows, numbers and faults are the same however many rows are converted at a time, from CSV and from JSON."""
+    body = csv_bytes(rows) + b"too,few\n"
+    whole, whole_json = read_csv(CONTRACT, body), read_json(CONTRACT, rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "BLOCK_ROWS", block_rows)
+        parts, parts_json = read_csv(CONTRACT, body), read_json(CONTRACT, rows)
+    for left, right in [(whole, parts), (whole_json, parts_json)]:
+        assert_same(left.table, right.table)
+        assert left.table.row_numbers.tolist() == right.table.row_numbers.tolist()
+        assert (left.faults, left.rows) == (right.faults, right.rows)
+
+
+def test_rows_are_numbered_through_a_long_file() -> None:
+    """In a file of many blocks each bad row is named by its number, and blank lines are not counted."""
+    names = [good_line(f"t-{number}") for number in range(1, 10_001)]
+    names[4_999], names[9_999] = "too,few", names[9_999].replace("12.5", "-1")
+    names.insert(100, "")
+    reading = read_csv(CONTRACT, lines(*names))
+    assert reading.faults == (Fault(5_000, None, Code.FIELD_COUNT), Fault(10_000, "amount", Code.OUT_OF_BOUNDS))
+    ids = [f"t-{number}" for number in reading.table.row_numbers.tolist()]
+    assert reading.table.columns["id"].tolist() == ids
+    assert reading.rows == 10_000
+
+
+def test_every_fault_of_a_row_is_named() -> None:
+    """A row with several bad cells has a fault for each, by column."""
+    reading = read_csv(CONTRACT, lines("t-1,yesterday,-1,x,inf,chip,c-1"))
+    assert reading.faults == (
+        Fault(1, "time", Code.NOT_A_DATE),
+        Fault(1, "amount", Code.OUT_OF_BOUNDS),
+        Fault(1, "age", Code.NOT_A_NUMBER),
+        Fault(1, "since", Code.NOT_FINITE),
+    )
+
+
+@pytest.mark.parametrize("cell", ["", "0", "whatever", "é" * 1000])
+def test_the_label_is_not_looked_at(cell: str) -> None:
+    """A label column may be there or not; scoring ignores what it holds."""
+    with_label = read_csv(CONTRACT, f"{HEADER},fraud\n{good_line()},{cell}\n".encode())
+    assert with_label.faults == ()
+    assert_same(with_label.table, read_csv(CONTRACT, lines(good_line())).table)
+
+
+def test_the_label_is_read_where_it_is_asked_for() -> None:
+    """Training asks for the label and gets its text."""
+    reading = read_csv(CONTRACT, f"{HEADER},fraud\n{good_line()},1\n".encode(), with_label=True)
+    assert reading.table.columns["fraud"].tolist() == ["1"]
+
+
+def test_a_label_that_is_asked_for_must_be_there() -> None:
+    """Training refuses a file without the label."""
+    with pytest.raises(Refused) as caught:
+        read_csv(CONTRACT, lines(good_line()), with_label=True)
+    assert caught.value.faults == [Fault(None, "fraud", Code.MISSING_COLUMN)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n", "\r\n\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("last", ["", "end"])
+def test_line_ends_and_a_byte_order_mark_do_not_matter(end: str, mark: str, last: str) -> None:
+    """Any line end, blank lines, a byte order mark and a last line without an end are fine."""
+    body = mark + end.join([HEADER, good_line(), good_line("t-2")]) + (end if last else "")
+    reading = read_csv(CONTRACT, body.encode())
+    assert reading.table.columns["id"].tolist() == ["t-1", "t-2"]
+
+
+def test_spaces_around_names_do_not_matter() -> None:
+    """A header's names may have spaces around them."""
+    assert read_csv(ONE, b" n \n1\n").table.columns["n"].tolist() == [1.0]
+
+
+def test_a_quoted_line_break_is_part_of_its_cell() -> None:
+    """A line break inside quotes does not end the row."""
+    reading = read_csv(CONTRACT, csv_bytes([GOOD | {"card": "a\r\nb"}, GOOD]))
+    assert reading.table.columns["card"].tolist() == ["a\r\nb", "c-1"]
+
+
+def test_an_empty_cell_of_a_narrow_file_is_a_row() -> None:
+    """In a file of one column a quoted empty cell is a row, a blank line none."""
+    assert read_csv(ONE, b'n\n1\n\n""\n').faults == (Fault(2, "n", Code.MISSING),)
+
+
+def test_a_header_alone_has_no_rows() -> None:
+    """A header without rows is a reading of nothing, with every column of its type."""
+    reading = read_csv(CONTRACT, lines())
+    assert (reading.rows, reading.table.rows, reading.faults) == (0, 0, ())
+    assert reading.table.columns["amount"].dtype == np.float64
+    assert reading.table.columns["card"].dtype == object
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", b"\r\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_an_empty_file_is_refused(body: bytes) -> None:
+    """A file without a header is refused as empty."""
+    with pytest.raises(Refused, match="empty"):
+        read_csv(CONTRACT, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lines("t-1,\0"),
+        b"\0" * 100,
+        lines(good_line()).decode().encode("utf-16"),
+        lines("caf\u00e9").decode().encode("latin-1"),
+        b"PK\x03\x04\xff\xfe",
+        HEADER.encode() + b"\n\xed\xa0\x80\n",
+    ],
+)
+def test_bytes_that_are_no_text_are_not_text(body: bytes) -> None:
+    """NUL, another encoding, a binary file and encoded surrogates are no text."""
+    with pytest.raises(NotText):
+        read_csv(CONTRACT, body)
+
+
+@pytest.mark.parametrize("row", ['"unterminated', '"a"b,1', "x" * 131_073, '"' + "x" * 131_073 + '"'])
+def test_broken_quotes_and_endless_cells_are_refused(row: str) -> None:
+    """An unterminated quote, text after a quote and a cell beyond the csv module's limit are no CSV."""
+    with pytest.raises(Refused, match="well-formed"):
+        read_csv(CONTRACT, lines(good_line(), row))
+
+
+def test_a_quote_inside_a_cell_is_its_text() -> None:
+    """A quote that does not begin its cell is a character like any other."""
+    reading = read_csv(CONTRACT, lines(good_line('5" disc')))
+    assert reading.table.columns["id"].tolist() == ['5" disc']
+
+
+@pytest.mark.parametrize(
+    ("header", "faults"),
+    [
+        (HEADER.replace("age,", ""), [Fault(None, "age", Code.MISSING_COLUMN)]),
+        (f"{HEADER},{MARKER}", [Fault(None, "#8", Code.UNKNOWN_COLUMN)]),
+        (f"{HEADER},", [Fault(None, "#8", Code.UNKNOWN_COLUMN)]),
+        (f"{HEADER},age", [Fault(None, "age", Code.DUPLICATE_COLUMN)]),
+        (f"{HEADER},fraud,fraud", [Fault(None, "fraud", Code.DUPLICATE_COLUMN)]),
+        (
+            HEADER.replace("age", "Age"),
+            [Fault(None, "age", Code.MISSING_COLUMN), Fault(None, "#4", Code.UNKNOWN_COLUMN)],
+        ),
+        (
+            HEADER.replace(",", ";"),
+            [*(Fault(None, n, Code.MISSING_COLUMN) for n in INPUTS), Fault(None, "#1", Code.UNKNOWN_COLUMN)],
+        ),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused(header: str, faults: list[Fault]) -> None:
+    """Missing, unknown and duplicate columns are named, an unknown one by its position."""
+    with pytest.raises(Refused) as caught:
+        read_csv(CONTRACT, f"{header}\n{good_line()}\n".encode())
+    assert caught.value.faults == faults
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("names", [["n"] * 20_000, [f"n{place}" for place in range(20_000)], [""] * 1_000_000])
+def test_too_many_columns_are_refused_at_once(names: list[str]) -> None:
+    """A header of thousands of names is one fault, found without looking at each."""
+    with pytest.raises(Refused) as caught:
+        read_csv(CONTRACT, ",".join(names).encode())
+    assert caught.value.faults == [Fault(None, None, Code.TOO_MANY_COLUMNS)]
+
+
+@pytest.mark.parametrize("row", [f"{good_line()},1", good_line().rpartition(",")[0], "x"])
+def test_a_wrong_number_of_fields_is_a_fault_of_the_row(row: str) -> None:
+    """Where every row has a field too many or too few, every row has that one fault and the table is empty."""
+    reading = read_csv(CONTRACT, lines(row, row, row))
+    assert reading.faults == tuple(Fault(number, None, Code.FIELD_COUNT) for number in (1, 2, 3))
+    assert reading.table.rows == 0
+
+
+def test_a_row_of_spaces_is_not_blank() -> None:
+    """A line of spaces is a row with too few fields."""
+    assert read_csv(CONTRACT, lines("   ")).faults == (Fault(1, None, Code.FIELD_COUNT),)
+
+
+SECRET_BODIES = [
+    csv_bytes([GOOD | {name: MARKER} for name in INPUTS] + [dict.fromkeys(INPUTS, MARKER * 100)]),
+    lines(",".join([MARKER] * 20), MARKER),
+    f"{HEADER},{MARKER}\n".encode(),
+    f"{MARKER}\n".encode(),
+    lines(f'"{MARKER}'),
+    lines(f'"{MARKER}"{MARKER},'),
+    lines(MARKER).decode().encode("utf-16"),
+    lines(MARKER) + b"\xff",
+    lines(MARKER) + b"\0",
+    lines(MARKER * 20_000),
+    csv_bytes([GOOD | {"time": f"2024-01-01T{MARKER}", "amount": f"1{MARKER}", "age": f"1e{MARKER}"}]),
+]
+
+
+@pytest.mark.parametrize("body", SECRET_BODIES)
+def test_no_cell_of_a_file_is_repeated(body: bytes) -> None:
+    """Neither a fault nor an error's message and traceback holds the text of a cell or of an unknown name."""
+    try:
+        said = repr(read_csv(CONTRACT, body).faults)
+    except Refused as refused:
+        said = "".join(traceback.format_exception(refused)) + repr(refused.faults)
+    assert said
+    assert MARKER not in said
+
+
+def test_no_json_value_is_repeated() -> None:
+    """No fault of a JSON object holds a value or an unknown key."""
+    objects = [dict.fromkeys(INPUTS, MARKER), {MARKER: MARKER}, MARKER, [MARKER], AS_JSON | {"id": MARKER * 100}]
+    reading = read_json(CONTRACT, objects)
+    assert len({fault.row for fault in reading.faults}) == 5
+    assert MARKER not in repr(reading.faults)
+
+
+@given(st.lists(JSON_VALUES | st.dictionaries(st.sampled_from(INPUTS), JSON_VALUES)))
+def test_any_json_is_read(objects: list[object]) -> None:
+    """Whatever JSON values stand for transactions, each is read or has a fault."""
+    reading = read_json(CONTRACT, objects)
+    assert reading.rows == len(objects)
+    assert_partitioned(reading)
+
+
+@given(ROWS)
+def test_json_and_csv_give_the_same_rows(rows: list[dict[str, str]]) -> None:
+    """A transaction has the same values from a CSV row and from a JSON object, its keys in any order."""
+    numeric = ("amount", "age", "since")
+    objects = [
+        {
+            name: (json.loads(cell) if cell else None) if name in numeric else cell
+            for name, cell in reversed(row.items())
+        }
+        for row in rows
+    ]
+    from_objects = read_json(CONTRACT, objects)
+    assert from_objects.faults == ()
+    assert_same(from_objects.table, read_csv(CONTRACT, csv_bytes(rows)).table)
+
+
+def test_an_absent_key_is_a_missing_cell() -> None:
+    """A key that is not there reads like null: a fault or no value, as the column says."""
+    reading = read_json(CONTRACT, [{**AS_JSON, "age": None}, {k: v for k, v in AS_JSON.items() if k != "age"}, {}])
+    assert [math.isnan(age) for age in reading.table.columns["age"]] == [True, True]
+    assert reading.faults == tuple(Fault(3, name, Code.MISSING) for name in ("id", "time", "amount"))
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [], True])
+def test_what_is_no_object_is_a_fault_of_its_row(value: object) -> None:
+    """A transaction that is no JSON object is named by its number."""
+    reading = read_json(CONTRACT, [AS_JSON, value])
+    assert reading.faults == (Fault(2, None, Code.NOT_AN_OBJECT),)
+    assert reading.table.row_numbers.tolist() == [1]
+
+
+def test_an_unknown_key_is_a_fault_by_its_place() -> None:
+    """A key that the contract does not know is named by its position; the label is known and not looked at."""
+    reading = read_json(CONTRACT, [AS_JSON | {"fraud": [], "more": 1}])
+    assert reading.faults == (Fault(1, "#9", Code.UNKNOWN_COLUMN),)
+
+
+def test_an_object_with_too_many_keys_has_one_fault() -> None:
+    """An object of thousands of unknown keys has one fault, not thousands."""
+    reading = read_json(CONTRACT, [{str(key): key for key in range(20_000)}])
+    assert reading.faults == (Fault(1, None, Code.TOO_MANY_COLUMNS),)
+
+
+def test_no_objects_are_no_rows() -> None:
+    """An empty list is a reading of nothing."""
+    assert read_json(CONTRACT, []).rows == 0
+
+
+@pytest.mark.parametrize(
+    "read", [lambda: read_csv(CONTRACT, lines(*["x"] * 20)), lambda: read_json(CONTRACT, [{}] * 20)]
+)
+def test_an_input_of_nothing_but_faults_is_refused(
+    read: Callable[[], Reading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the most faults that are kept, the input is refused with those found so far."""
+    monkeypatch.setattr(table, "MOST_FAULTS", 10)
+    monkeypatch.setattr(table, "BLOCK_ROWS", 4)
+    with pytest.raises(Refused, match="More than 10 cells") as caught:
+        read()
+    assert 10 < len(caught.value.faults) < 30
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("body", [lines("x\n" * 1_000_000), lines(",,,,,,\n" * 300_000)])
+def test_a_file_of_nothing_but_faults_is_refused_early(body: bytes) -> None:
+    """A file that would have a fault every other byte is refused before its faults fill the memory."""
+    with pytest.raises(Refused, match="More than 100,000") as caught:
+        read_csv(CONTRACT, body)
+    assert len(caught.value.faults) < 110_000
+
+
+@pytest.mark.parametrize("positions", [[2, 0], [False, True, True], []])
+def test_take_picks_rows_with_their_numbers(positions: Sequence[int | bool]) -> None:
+    """A table's rows are taken by position or by mask, in that order, numbers and all."""
+    whole = read_csv(CONTRACT, lines(*[good_line(f"t-{row}") for row in (1, 2, 3)])).table
+    index = np.array(positions, dtype=bool if True in positions else int)
+    taken = whole.take(index)
+    assert taken.row_numbers.tolist() == whole.row_numbers[index].tolist()
+    assert taken.columns["id"].tolist() == [f"t-{row}" for row in taken.row_numbers.tolist()]
+
+
+def test_records_leave_blank_lines_out() -> None:
+    """The records of a file are its header and rows, without blank lines."""
+    assert list(csv_records(b"a,b\n\n1,2\n\n")) == [["a", "b"], ["1", "2"]]
+
+
+def test_records_of_no_text_are_refused_at_once() -> None:
+    """Bytes that are no text are refused by the call itself, not while iterating."""
+    with pytest.raises(NotText):
+        csv_records(b"\xff")
