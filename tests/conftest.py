@@ -3,5 +3,5 @@
 from hypothesis import HealthCheck, settings
 
 # A busy machine must not fail a test: pytest's own timeout is the limit.
-settings.register_profile("contract", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("contract")
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")

@@ -1,0 +1,92 @@
+"""TorchServe's ports at the httpx transport, with the traps that were measured on the real one."""
+
+import json
+from dataclasses import dataclass, field
+
+import httpx
+import numpy as np
+
+from contract.description import Description
+from contract.frame import DESCRIBE, Frame
+from contract.golden import Golden
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind
+from operations.torchserve import ModelServer
+from tests.tiny import card
+
+CONTRACT = Contract(
+    "payments",
+    (Column("payment", Kind.ID), Column("amount", Kind.NUMBER)),
+    (Feature("amount", FeatureKind.NUMBER, "amount"),),
+)
+GOLDEN = Golden("payment,amount\na,1\nb,2\n", (0.25, 0.5))
+
+
+@dataclass
+class FakeTorchServe:
+    """What is registered, by version: the states of its workers."""
+
+    registered: dict[int, list[str]] = field(default_factory=dict)
+    default: int | None = None
+    down: bool = False
+    broken: set[int] = field(default_factory=set)
+    scores: tuple[float, ...] = GOLDEN.probabilities
+    files: list[str] = field(default_factory=list)
+
+    def server(self) -> ModelServer:
+        """The adapter over this fake."""
+        return ModelServer("http://management", "http://inference", httpx.MockTransport(self.answer))
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """One request to either port."""
+        if self.down:
+            raise httpx.ConnectError("refused")
+        kind, *path = request.url.path.strip("/").split("/")
+        if kind == "predictions":
+            return self._predict(int(path[1]), request.content)
+        if request.method == "POST":
+            return self._register(request.url.params)
+        if request.method == "PUT":
+            self.default = int(path[1])
+            return httpx.Response(200)
+        return self._delete(int(path[1])) if request.method == "DELETE" else self._list()
+
+    def _list(self) -> httpx.Response:
+        if not self.registered:
+            return httpx.Response(404, json={"message": "Model not found: fraud"})
+        return httpx.Response(200, json=[_described(version, states) for version, states in self.registered.items()])
+
+    def _register(self, params: httpx.QueryParams) -> httpx.Response:
+        self.files.append(params["url"])
+        version = int(params["url"].removeprefix("fraud-").removesuffix(".mar"))
+        if version in self.registered:
+            return httpx.Response(409, json={"message": "already registered"})
+        self.default = self.default or version
+        if version in self.broken:
+            self.registered[version] = []  # A failed registration stays registered.
+            return httpx.Response(500, json={"message": "Failed to start workers"})
+        self.registered[version] = ["READY"] * int(params["initial_workers"])
+        return httpx.Response(200)
+
+    def _delete(self, version: int) -> httpx.Response:
+        if version not in self.registered:
+            return httpx.Response(404)
+        if version == self.default and len(self.registered) > 1:
+            return httpx.Response(403, json={"message": "Cannot remove default version"})
+        del self.registered[version]
+        self.default = None if version == self.default else self.default
+        return httpx.Response(200)
+
+    def _predict(self, version: int, body: bytes) -> httpx.Response:
+        if "READY" not in self.registered.get(version, []):
+            return httpx.Response(503, json={"message": "no worker"})
+        if body == DESCRIBE:
+            described = Description(CONTRACT, card(version), GOLDEN, "cpu", half_precision=False)
+            return httpx.Response(200, content=described.to_bytes())
+        scores = np.array(self.scores, dtype=np.float32).reshape(-1, 1)
+        return httpx.Response(200, content=Frame(version, CONTRACT.fingerprint, scores).to_bytes())
+
+
+def _described(version: int, states: list[str]) -> dict[str, object]:
+    workers = [{"status": state} for state in states]
+    described: dict[str, object] = json.loads(json.dumps({"modelVersion": str(version), "workers": workers}))
+    return described

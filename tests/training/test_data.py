@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.training.conftest import TINY
+from tests.training.rows import SCHEMA, contract
+from training import data
+from training.errors import TrainingError
+from training.schema import DEFAULT, load_schema, parse_schema
+from training.simulator import simulate
+
+HEADER = "ref,when,amount,age,channel,fraud\n"
+GOOD = HEADER + "a,2026-01-02,5,30,chip,0\nb,2026-01-01,900,,online,1\n"
+
+
+def test_rows_are_sorted_by_time_with_their_labels() -> None:
+    """Whatever the file's order, rows and labels come out in order of time."""
+    labelled = data.from_csv(contract(), GOOD.encode())
+    assert labelled.table.columns["ref"].tolist() == ["b", "a"]
+    assert labelled.labels.tolist() == [True, False]
+
+
+def test_rows_without_a_time_come_first_and_are_noted() -> None:
+    """A row that may be without a time can only be trained on, and the card says how many there are."""
+    allowing = parse_schema(SCHEMA.replace('"timestamp"', '"timestamp"\nmissing = "allow"')).contract({})
+    labelled = data.from_csv(allowing, (GOOD + "c,,5,30,chip,0\n").encode())
+    assert labelled.table.columns["ref"].tolist() == ["c", "b", "a"]
+    assert "1 rows have no time" in labelled.notes[0]
+
+
+def test_unnamed_columns_are_left_out_with_a_note() -> None:
+    """A training file may have more columns than the schema names; the note says which were ignored."""
+    body = "note,ref,when,amount,age,channel,fraud\nhello,a,2026-01-02,5,30,chip,0\n"
+    labelled = data.from_csv(contract(), body.encode())
+    assert labelled.rows == 1
+    assert "left out: note" in labelled.notes[0]
+
+
+def test_a_row_of_the_wrong_length_is_refused_beside_unnamed_columns() -> None:
+    """Leaving columns out never mends a broken row."""
+    body = "note,ref,when,amount,age,channel,fraud\na,2026-01-02,5,30,chip,0\n"
+    with pytest.raises(TrainingError, match="field_count"):
+        data.from_csv(contract(), body.encode())
+
+
+def test_bad_cells_are_counted_and_placed_but_not_repeated() -> None:
+    """The refusal names row, column and code of bad cells, and never their values."""
+    body = GOOD + "c,2026-01-03,secret,30,chip,0\nd,2026-01-03,-7,30,chip,0\n"
+    with pytest.raises(TrainingError) as caught:
+        data.from_csv(contract(), body.encode())
+    message = str(caught.value)
+    assert "2 bad cells in 4 rows" in message
+    assert "row 3, amount: not_a_number" in message
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize("label", ["2", "yes", "-1"])
+def test_other_labels_are_refused(label: str) -> None:
+    """Only 0 and 1 (also written true, false, 1.0, 0.0) are labels."""
+    with pytest.raises(TrainingError, match="row 3: write 1 for fraud"):
+        data.from_csv(contract(), (GOOD + f"c,2026-01-03,5,30,chip,{label}\n").encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [("", "empty"), (HEADER, "no rows"), ("ref,fraud\na,0\n", "missing_column"), ("\0", "binary"), ('"', "CSV")],
+)
+def test_unusable_files_are_refused(body: str, reason: str) -> None:
+    """A file that is no table of these columns is refused with the reason."""
+    with pytest.raises(TrainingError, match=reason):
+        data.from_csv(contract(), body.encode())
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    """A path that leads nowhere is a clear refusal, not a traceback."""
+    with pytest.raises(TrainingError, match="cannot be read"):
+        data.load(contract(), tmp_path / "nowhere.csv")
+
+
+def test_parquet_gives_the_same_values_as_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both formats go through one reading path: equal tables and labels, blocks or not."""
+    frame = simulate(TINY).head(500)
+    frame.to_parquet(tmp_path / "rows.parquet")
+    (tmp_path / "rows.csv").write_bytes(data.csv_bytes(frame))
+    monkeypatch.setattr(data, "BLOCK_ROWS", 150)
+    schema = load_schema(DEFAULT).contract({})
+    one, other = (data.load(schema, tmp_path / name) for name in ("rows.parquet", "rows.csv"))
+    assert one.labels.tolist() == other.labels.tolist()
+    for name, values in other.table.columns.items():
+        np.testing.assert_array_equal(one.table.columns[name], values)
+
+
+def test_parquet_nan_and_flags_are_read_as_csv_would_write_them(tmp_path: Path) -> None:
+    """NaN is an empty cell and a boolean label is 0 or 1."""
+    frame = pd.DataFrame({
+        "ref": ["a", "b"], "when": ["2026-01-01"] * 2, "amount": [1.0, 2.0], "age": [np.nan, 3.0],
+        "channel": pd.Categorical(["chip", "online"]), "fraud": [True, False],
+    })  # fmt: skip
+    frame.to_parquet(tmp_path / "rows.parquet")
+    labelled = data.load(contract(), tmp_path / "rows.parquet")
+    assert labelled.labels.tolist() == [True, False]
+    assert np.isnan(labelled.table.columns["age"][0])
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    """A CSV under a parquet name is named as what is wrong."""
+    (tmp_path / "rows.parquet").write_text(GOOD)
+    with pytest.raises(TrainingError, match="not a parquet file"):
+        data.load(contract(), tmp_path / "rows.parquet")
+
+
+@given(st.lists(st.sampled_from(["", "a", "b", "c"])), st.integers(1, 5), st.integers(1, 3))
+def test_vocabulary_holds_frequent_values_only(values: list[str], min_count: int, most: int) -> None:
+    """Every value with a code occurred often enough, none is missing's, and there are no more than allowed."""
+    words = data.vocabulary(np.array(values, dtype=object), min_count, most)
+    assert len(words) <= most
+    assert all(values.count(word) >= min_count for word in words)
+    assert "" not in words

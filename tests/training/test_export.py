@@ -1,0 +1,67 @@
+import csv
+import io
+import json
+import zipfile
+
+import numpy as np
+import torch
+
+from contract.golden import TOLERANCE
+from tests.training import rows
+from training import export
+from training.train import Trained
+
+
+def _golden_cells(trained: Trained) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(trained.golden.csv)))
+
+
+def test_scripted_equals_eager() -> None:
+    """The module read back from its bytes gives the trained model's probabilities."""
+    model, matrix = rows.model(), rows.matrix()
+    scripted = export.script(model, matrix)
+    eager = model(torch.from_numpy(matrix)).numpy()
+    np.testing.assert_allclose(scripted.probabilities(matrix), eager, atol=1e-6)
+
+
+def test_half_precision_is_measured() -> None:
+    """The card's difference is a small positive number, and it is said how it was measured."""
+    matrix = rows.matrix()
+    difference, measured = export.half_precision(export.script(rows.model(), matrix), matrix)
+    assert 0 < difference < 0.05
+    assert measured.startswith("autocast")
+
+
+def test_golden_rows_score_as_expected_through_the_archive(trained: Trained) -> None:
+    """The packed model gives the packed golden rows their packed probabilities."""
+    with zipfile.ZipFile(trained.archive) as archive:
+        module = torch.jit.load(io.BytesIO(archive.read("model.pt")))  # type: ignore[no-untyped-call]
+    matrix = trained.golden.matrix(trained.contract)
+    assert matrix.shape == (export.GOLDEN_ROWS, trained.contract.width)
+    scores = module(torch.from_numpy(matrix)).numpy()
+    assert trained.golden.difference(scores) <= TOLERANCE
+
+
+def test_golden_rows_name_nobody(trained: Trained) -> None:
+    """Ids and entities of golden rows are the golden rows' own."""
+    for cells in _golden_cells(trained):
+        for name in ("transaction_id", "customer_id", "terminal_id"):
+            assert cells[name].startswith("golden-")
+
+
+def test_golden_rows_hold_an_unseen_category_and_missing_cells(trained: Trained) -> None:
+    """The first row has values without a code, the second none where none is allowed."""
+    first, second = _golden_cells(trained)[:2]
+    assert first["channel"] == export.UNSEEN
+    assert second["channel"] == second["country"] == ""
+
+
+def test_golden_rows_spread_over_the_scores(trained: Trained) -> None:
+    """They are not all alike: a path that mixed rows or columns up would show."""
+    assert len(set(trained.golden.probabilities)) > export.GOLDEN_ROWS / 2
+
+
+def test_golden_json_is_what_the_version_says(trained: Trained) -> None:
+    """The archive's golden.json holds the golden rows that training returned."""
+    with zipfile.ZipFile(trained.archive) as archive:
+        assert json.loads(archive.read("golden.json")) == json.loads(json.dumps(trained.golden.to_json()))

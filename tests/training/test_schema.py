@@ -1,0 +1,65 @@
+import pytest
+
+from contract.schema import FeatureKind, Kind
+from tests.training.rows import SCHEMA
+from training.errors import SchemaError
+from training.schema import DEFAULT, load_schema, parse_schema
+
+
+def test_default_schema_gives_a_contract() -> None:
+    """The schema that is shipped can be obeyed and makes features from its amount, categories and time."""
+    contract = load_schema(DEFAULT).contract({"channel": ("chip",)})
+    assert {feature.column for feature in contract.features} >= {"amount", "channel", "timestamp"}
+
+
+def test_log_gives_a_second_feature() -> None:
+    """A number with log = true is a feature itself and in its logarithm."""
+    kinds = [f.kind for f in parse_schema(SCHEMA).contract({}).features if f.column == "amount"]
+    assert kinds == [FeatureKind.NUMBER, FeatureKind.LOG]
+
+
+def test_seconds_have_no_cycles_unless_asked() -> None:
+    """Seconds may count from any moment, so their hour is a feature only where the schema says so."""
+    seconds = SCHEMA.replace('kind = "timestamp"', 'kind = "timestamp"\ntime_format = "seconds"')
+    assert not [f for f in parse_schema(seconds).contract({}).features if f.column == "when"]
+    asked = seconds.replace('"seconds"', '"seconds"\ncycles = ["hour"]')
+    assert len([f for f in parse_schema(asked).contract({}).features if f.column == "when"]) == 2
+
+
+def test_label_is_named() -> None:
+    """The schema knows which column is the label."""
+    assert parse_schema(SCHEMA).label == "fraud"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        ("not toml", "not TOML"),
+        ("columns = 3", "name = "),
+        ('name = "x"', "names no column"),
+        ('name = "x"\nkolumns = 3', "unknown keys: kolumns"),
+        ('name = "x"\n[columns]\namount = 3', r"\[columns.amount\]"),
+        (SCHEMA.replace("log = true", "lgo = true"), "unknown keys: lgo"),
+        (SCHEMA.replace("log = true", "log = 1"), "true or false"),
+        (SCHEMA.replace("minimum = 0.0", 'minimum = "0"'), "without quotes"),
+        (SCHEMA.replace("min_count = 1", "min_count = 0"), "whole number from 1"),
+        (SCHEMA.replace('"id"', '"identity"'), '"number", "category"'),
+        (SCHEMA.replace('kind = "timestamp"', 'kind = "timestamp"\ncycles = ["month"]'), "cycles must be a list"),
+        (SCHEMA.replace('"label"', '"entity"'), "exactly one label and has 0"),
+        (SCHEMA.replace('"id"', '"label"'), "exactly one label and has 2"),
+        (SCHEMA.replace('"label"', '"label"\nmissing = "allow"'), "label cannot be missing"),
+        (SCHEMA.replace("minimum = 0.0", "minimum = 1.0\nmaximum = 0.0"), "not an interval"),
+        ('name = "x"\n[columns.a]\nkind = "label"', "nothing to score by"),
+    ],
+)
+def test_wrong_schema_says_what_to_write(wrong: str, advice: str) -> None:
+    """Each mistake in a schema is refused with the right way to write it."""
+    with pytest.raises(SchemaError, match=advice):
+        parse_schema(wrong)
+
+
+def test_learned_values_reach_the_contract() -> None:
+    """The values that training learned stand in the contract's column."""
+    column = parse_schema(SCHEMA).contract({"channel": ("chip",)}).first(Kind.CATEGORY)
+    assert column is not None
+    assert column.values == ("chip",)

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from training.errors import TrainingError
+from training.split import DAY, LABEL_DELAY, split
+
+
+@given(st.lists(st.integers(0, 10**7), min_size=100, max_size=300), st.sampled_from([1, 3600, 86_400]))
+def test_periods_follow_each_other_with_the_gap(times: list[int], grain: int) -> None:
+    """Whatever the times, no row of a period is older than its predecessor's plus the gap, and none is shared."""
+    seconds = np.sort(np.array(times, dtype=np.float64) // grain * grain)
+    cut = split(len(seconds), seconds)
+    assert cut.train.start == 0
+    assert cut.test.stop == len(seconds)
+    for before, after in ((cut.train, cut.validation), (cut.validation, cut.test)):
+        assert before.stop <= after.start
+        if cut.gap:
+            assert seconds[before.stop - 1] < seconds[after.start] - cut.gap
+
+
+def test_four_months_leave_out_the_label_delay() -> None:
+    """Data of 120 days has the seven days in which labels are not yet known between its periods."""
+    cut = split(12_000, np.linspace(0, 120 * DAY, 12_000))
+    assert cut.gap == LABEL_DELAY
+    assert not cut.notes
+
+
+def test_short_data_has_a_shorter_gap_and_says_so() -> None:
+    """Two days cannot spare seven: the gap shrinks and the card will tell."""
+    cut = split(1000, np.linspace(0, 2 * DAY, 1000))
+    assert 0 < cut.gap < DAY
+    assert "too short" in cut.notes[0]
+
+
+@pytest.mark.parametrize("seconds", [None, np.zeros(200)])
+def test_rows_without_usable_times_are_cut_in_their_order(seconds: NDArray[np.float64] | None) -> None:
+    """No timestamp, or one single moment: the order of the rows stands for time, with a note."""
+    cut = split(200, seconds)
+    assert cut.sizes() == {"train": 140, "validation": 30, "test": 30}
+    assert "order of rows" in cut.notes[0]
+
+
+def test_too_few_rows_are_refused() -> None:
+    """A file from which nothing could be judged is refused with the number that is needed."""
+    with pytest.raises(TrainingError, match="at least 100"):
+        split(99, None)

@@ -1,0 +1,119 @@
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.training.conftest import TINY
+from training.archive import installed_handler
+from training.errors import TrainingError
+from training.simulator import simulate
+from training.train import Trained, TrainRequest, train, write_sample
+
+
+def _foreign(rows: int = 1200) -> pd.DataFrame:
+    """A file of another shape: other names, a category, missing values, an empty and a constant column, no time."""
+    draw = np.random.default_rng(3)
+    value = draw.exponential(80, rows)
+    kind = draw.choice(["gift", "food", "fuel"], rows)
+    return pd.DataFrame({
+        "Order No": np.arange(rows) + 5000,
+        "value": value,
+        "score": np.where(draw.random(rows) < 0.3, np.nan, draw.normal(size=rows)),
+        "kind": np.where(draw.random(rows) < 0.1, "", kind),
+        "unused": None,
+        "always": 4,
+        "target": ((value > 200) & (draw.random(rows) < 0.8)).astype(int),
+    })  # fmt: skip
+
+
+def _request(path: Path, frame: pd.DataFrame, handler: Path) -> TrainRequest:
+    frame.to_csv(path / "rows.csv", index=False)
+    return TrainRequest(version=2, out=path / "store", data=path / "rows.csv", epochs=3, handler=handler)
+
+
+def test_any_users_file_trains_without_edits(tmp_path: Path, handler: Path) -> None:
+    """A file of unfamiliar shape goes from inferred schema to a version that ranks its frauds."""
+    version = train(_request(tmp_path, _foreign(), handler))
+    assert version.archive == tmp_path / "store" / "fraud-2.mar"
+    assert {column.name for column in version.contract.inputs} >= {"Order No", "value", "kind", "unused"}
+    assert version.card.metrics["test"]["average_precision"] > 0.5
+
+
+def test_card_tells_what_a_repetition_needs(trained: Trained) -> None:
+    """Seed, sizes, data hash, periods and library versions stand in the card, all of it JSON."""
+    card = trained.card
+    assert card.settings["seed"] == 0
+    assert card.settings["half_precision"]
+    assert len(card.data["sha256"]) == 64
+    assert set(card.data["periods"]) == {"train", "validation", "test"}
+    assert "torch" in card.libraries
+    assert json.loads(card.to_bytes())["version"] == 3
+
+
+def test_same_request_same_scores(trained: Trained, tmp_path: Path, handler: Path) -> None:
+    """Training twice with one seed gives the same golden probabilities."""
+    again = train(TrainRequest(version=3, out=tmp_path, simulation=TINY, epochs=2, handler=handler))
+    assert again.golden == trained.golden
+    assert again.contract.fingerprint == trained.contract.fingerprint
+
+
+def test_categories_are_learned_from_the_training_period_alone(tmp_path: Path, handler: Path) -> None:
+    """A value that appears only in the newest rows has no code: it will be as unknown as it was then."""
+    frame = _foreign()
+    frame.loc[1100:, "kind"] = "later"
+    version = train(_request(tmp_path, frame, handler))
+    column = next(column for column in version.contract.columns if column.name == "kind")
+    assert set(column.values) == {"gift", "food", "fuel"}
+
+
+@pytest.mark.parametrize("period", [slice(840, 1020), slice(1020, 1200)])
+def test_a_later_period_without_fraud_is_handled(period: slice, tmp_path: Path, handler: Path) -> None:
+    """No fraud in validation or test trains all the same, and the card says what could not be measured."""
+    frame = _foreign()
+    frame.loc[period, "target"] = 0
+    version = train(_request(tmp_path, frame, handler))
+    assert any("one class" in note for note in version.card.notes)
+
+
+def test_training_without_fraud_is_refused(tmp_path: Path, handler: Path) -> None:
+    """When the oldest rows hold no fraud there is nothing to learn, and the message says so."""
+    frame = _foreign()
+    frame.loc[:900, "target"] = 0
+    with pytest.raises(TrainingError, match="has no fraud"):
+        train(_request(tmp_path, frame, handler))
+
+
+def test_a_schema_without_data_is_refused(tmp_path: Path) -> None:
+    """A schema describes a file: alone it is a mistake."""
+    with pytest.raises(TrainingError, match="without data"):
+        TrainRequest(version=1, out=tmp_path, schema=tmp_path / "schema.toml")
+
+
+def test_a_version_counts_from_one(tmp_path: Path) -> None:
+    """Version 0 does not exist."""
+    with pytest.raises(TrainingError, match="from 1"):
+        TrainRequest(version=0, out=tmp_path)
+
+
+def test_the_installed_handler_is_found() -> None:
+    """Unless another is asked for, an archive packs the handler of this project."""
+    assert b"class FraudHandler" in installed_handler()
+
+
+def test_sample_has_no_label_and_later_days(tmp_path: Path) -> None:
+    """The sample is what a caller would upload: unlabelled, from after the training's days."""
+    assert write_sample(tmp_path / "examples" / "transactions.csv") == 1000
+    with (tmp_path / "examples" / "transactions.csv").open() as stream:
+        records = list(csv.DictReader(stream))
+    assert "is_fraud" not in records[0]
+    assert min(record["timestamp"] for record in records) > str(simulate(replace(TINY, days=120))["timestamp"].max())
+
+
+def test_sample_can_carry_its_label(tmp_path: Path) -> None:
+    """For a comparison the label can be asked for, and some rows are fraud."""
+    write_sample(tmp_path / "labelled.csv", label=True)
+    assert pd.read_csv(tmp_path / "labelled.csv")["is_fraud"].sum() > 2

@@ -1,0 +1,170 @@
+"""How good a model is, how its scores become probabilities, and from which probability to act.
+
+Calibration and thresholds are fitted on the validation period alone; the test period only measures. A period that
+holds one class only has no ranking to measure: those metrics are left out, never invented.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+from contract.decision import Bands
+
+Scores = NDArray[np.float32]
+Labels = NDArray[np.bool_]
+
+CALIBRATION_BINS = 15
+FALSE_POSITIVES = 0.001
+"""The false-positive rate at which recall is measured."""
+FEWEST_DECLINED = 10
+"""Transactions that a decline threshold must have been tried on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the thresholds are chosen for.
+
+    Attributes:
+        decline_precision: share of fraud among the declined that is aimed at.
+        alert_share: share of transactions that may be flagged (reviewed or declined); twice the share of fraud where
+            that is more.
+    """
+
+    decline_precision: float = 0.9
+    alert_share: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Platt's: probability = sigmoid(slope * logit + intercept)."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def calibrate(logits: Scores, labels: Labels) -> Calibration:
+    """Fits the calibration to log-odds and labels of shape (rows,), with Platt's smoothed targets."""
+    frauds = int(labels.sum())
+    if frauds in {0, len(labels)}:
+        note = "The validation period holds one class only: the probabilities are not calibrated."
+        return Calibration(notes=(note,))
+    high, low = (frauds + 1) / (frauds + 2), 1 / (len(labels) - frauds + 2)
+    slope, intercept = _platt(logits.astype(np.float64), np.where(labels, high, low))
+    if slope <= 0:
+        note = "On the validation period higher scores were not riskier: the probabilities are not calibrated."
+        return Calibration(notes=(note,))
+    return Calibration(slope, intercept)
+
+
+def _platt(logits: NDArray[np.float64], targets: NDArray[np.float64]) -> tuple[float, float]:
+    """Minimises the log loss; two parameters, so a quasi-Newton search is exact enough in a few steps."""
+    values, wanted = torch.from_numpy(logits), torch.from_numpy(targets)
+    parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    search = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        search.zero_grad()
+        scaled = parameters[0] * values + parameters[1]
+        result = torch.nn.functional.binary_cross_entropy_with_logits(scaled, wanted)
+        result.backward()  # type: ignore[no-untyped-call]
+        return result
+
+    search.step(loss)  # type: ignore[no-untyped-call]
+    slope, intercept = parameters.tolist()
+    return slope, intercept
+
+
+def choose_bands(probabilities: Scores, labels: Labels, policy: Policy) -> tuple[Bands, tuple[str, ...]]:
+    """The thresholds for these validation rows, and notes on what could not be had."""
+    decline, notes = _decline(probabilities, labels, policy.decline_precision)
+    share = max(policy.alert_share, 2 * float(labels.mean()))
+    review = _highest_share(probabilities, share)
+    return Bands(review=min(review, decline), decline=decline), notes
+
+
+def _decline(probabilities: Scores, labels: Labels, precision: float) -> tuple[float, tuple[str, ...]]:
+    """The lowest threshold that reached the precision on enough rows; else the precision itself.
+
+    A calibrated probability promises that precision where too little was seen to measure it.
+    """
+    thresholds, declined, caught = _cumulated(probabilities, labels)
+    reached = (declined >= FEWEST_DECLINED) & (caught >= precision * declined)
+    if reached.any():
+        return float(thresholds[np.flatnonzero(reached)[-1]]), ()
+    note = (
+        f"No threshold declined with a precision of {precision:.0%} on validation: it is the probability {precision}."
+    )
+    return precision, (note,)
+
+
+def _cumulated(probabilities: Scores, labels: Labels) -> tuple[Scores, NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct probabilities from high to low, with the rows and the frauds at or above each."""
+    order = np.argsort(-probabilities, kind="stable")
+    ranked, caught = probabilities[order], np.cumsum(labels[order])
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    return ranked[last], last + 1, caught[last]
+
+
+def _highest_share(probabilities: Scores, share: float) -> float:
+    """The lowest threshold that at most this share of rows reach; 1 where every one is reached by more."""
+    thresholds, flagged, _ = _cumulated(probabilities, np.zeros(len(probabilities), dtype=np.bool_))
+    within = np.flatnonzero(flagged <= share * len(probabilities))
+    return float(thresholds[within[-1]]) if len(within) else 1.0
+
+
+def measure(probabilities: Scores, labels: Labels, bands: Bands) -> dict[str, float]:
+    """The metrics of one period; names as in the model card, shares between 0 and 1."""
+    metrics = {"rows": float(len(labels)), "frauds": float(labels.sum())}
+    if not len(labels):
+        return metrics
+    values = probabilities.astype(np.float64)
+    metrics["base_rate"] = float(labels.mean())
+    metrics["brier"] = float(np.mean((values - labels) ** 2))
+    metrics["expected_calibration_error"] = calibration_error(values, labels)
+    return metrics | _ranking(values, labels) | _by_band(values, labels, bands)
+
+
+def calibration_error(values: NDArray[np.float64], labels: Labels) -> float:
+    """Mean distance of predicted and observed share of fraud over bins of equally many rows, weighted by rows.
+
+    Bins of equal width would put nearly every row of rare fraud into the first one and measure nothing.
+    """
+    order = np.argsort(values, kind="stable")
+    bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
+    distances = [abs(float(values[rows].mean() - labels[rows].mean())) * len(rows) for rows in bins]
+    return sum(distances) / len(values)
+
+
+def _ranking(values: NDArray[np.float64], labels: Labels) -> dict[str, float]:
+    if labels.all() or not labels.any():
+        return {}
+    false_positives, recall, _ = roc_curve(labels, values, drop_intermediate=False)
+    return {
+        "average_precision": float(average_precision_score(labels, values)),
+        "roc_auc": float(roc_auc_score(labels, values)),
+        "recall_at_0.1%_false_positives": float(recall[false_positives <= FALSE_POSITIVES].max()),
+    }
+
+
+def _by_band(values: NDArray[np.float64], labels: Labels, bands: Bands) -> dict[str, float]:
+    declined = values >= bands.decline
+    reviewed = (values >= bands.review) & ~declined
+    return (
+        _band("decline", declined, labels)
+        | _band("review", reviewed, labels)
+        | _band("flagged", declined | reviewed, labels)
+    )
+
+
+def _band(name: str, chosen: NDArray[np.bool_], labels: Labels) -> dict[str, float]:
+    """Share of the rows in a band, and where they exist its precision and recall."""
+    metrics = {f"{name}_share": float(chosen.mean())}
+    if chosen.any():
+        metrics[f"{name}_precision"] = float(labels[chosen].mean())
+    if labels.any():
+        metrics[f"{name}_recall"] = float(chosen[labels].mean())
+    return metrics

@@ -1,0 +1,138 @@
+"""From a trained network to what an archive carries: TorchScript bytes, golden rows, the price of half precision.
+
+Everything is measured on the scripted module as it is read back from its bytes: what is measured is what is served.
+"""
+
+import csv
+import io
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from contract.golden import Golden
+from contract.schema import Column, Contract, Kind, Missing, TimeFormat
+from contract.table import Table
+from training.errors import TrainingError
+from training.model import FraudModel
+
+GOLDEN_ROWS = 32
+DRAWN_ROWS = 1024
+"""Rows drawn to choose the golden ones from, so that these spread over the whole range of scores."""
+EXACT = 1e-6
+"""Largest difference of a probability that scripting may make."""
+COMPARED_ROWS = 20_000
+UNSEEN = "golden-unseen"
+"""A category value that no training data holds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scripted:
+    """The served form of a model: the bytes of its model.pt, and the module read back from them."""
+
+    data: bytes
+    module: torch.jit.ScriptModule
+
+    def probabilities(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32, shape (rows,)."""
+        with torch.inference_mode():
+            scores: NDArray[np.float32] = self.module(torch.from_numpy(matrix)).numpy()
+        return scores
+
+
+def script(model: FraudModel, matrix: NDArray[np.float32]) -> Scripted:
+    """Scripts the model on the CPU and proves on `matrix` that the scripted one gives the same probabilities.
+
+    Raises:
+        TrainingError: it does not.
+    """
+    model = model.cpu().eval().requires_grad_(requires_grad=False)
+    scripted = _round_trip(model)
+    rows = matrix[-COMPARED_ROWS:]
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(rows)).numpy()
+    difference = float(np.max(np.abs(scripted.probabilities(rows) - expected), initial=0.0))
+    if not difference <= EXACT:
+        raise TrainingError(f"The exported model differs from the trained one by {difference:.2g}.")
+    return scripted
+
+
+def _round_trip(model: FraudModel) -> Scripted:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # torch 2.13 deprecates TorchScript, which is still the format that TorchServe 0.12 loads.
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        torch.jit.save(torch.jit.script(model), buffer)
+        buffer.seek(0)
+        module = torch.jit.load(buffer)  # type: ignore[no-untyped-call]
+    return Scripted(buffer.getvalue(), module.eval())
+
+
+def half_precision(scripted: Scripted, *matrices: NDArray[np.float32]) -> tuple[float, str]:
+    """Largest change of a probability under autocast on these rows, and which type and device it was measured on."""
+    device, kind = ("cuda", torch.float16) if torch.cuda.is_available() else ("cpu", torch.bfloat16)
+    rows = torch.from_numpy(np.concatenate([matrix[-COMPARED_ROWS:] for matrix in matrices])).to(device)
+    module = scripted.module.to(device)
+    with torch.inference_mode():
+        exact = module(rows)
+        with torch.autocast(device, dtype=kind):
+            half = module(rows)
+    scripted.module.cpu()
+    return float((exact - half.float()).abs().max()), f"autocast {str(kind).removeprefix('torch.')} on {device}"
+
+
+def golden(contract: Contract, newest: Table, scripted: Scripted, seed: int) -> Golden:
+    """Rows that are nobody's, from the newest rows of the data, with the probabilities that they must get.
+
+    Every column is drawn on its own; ids, entities and values that have no code become the golden rows' own; the
+    first row has unseen categories, the second nothing that may be missing.
+    """
+    draw = np.random.default_rng(seed)
+    columns = {column.name: _cells(column, newest, draw) for column in contract.inputs}
+    drawn = list(zip(*columns.values(), strict=True))
+    scores = _score(contract, _text(contract, drawn), scripted)
+    order = [0, 1, *(2 + np.argsort(scores[2:], kind="stable"))]
+    spread = np.linspace(2, DRAWN_ROWS - 1, GOLDEN_ROWS - 2).astype(int)
+    text = _text(contract, [drawn[order[place]] for place in (0, 1, *spread)])
+    return Golden(text, tuple(map(float, _score(contract, text, scripted))))
+
+
+def _score(contract: Contract, text: str, scripted: Scripted) -> NDArray[np.float32]:
+    matrix = Golden(text, ()).matrix(contract)
+    return scripted.probabilities(matrix)
+
+
+def _text(contract: Contract, rows: list[tuple[str, ...]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([column.name for column in contract.inputs])
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _cells(column: Column, newest: Table, draw: Generator) -> list[str]:
+    """DRAWN_ROWS cells of a column as text."""
+    values = newest.columns[column.name][draw.integers(newest.rows, size=DRAWN_ROWS)]
+    cells = [_cell(column, value, number) for number, value in enumerate(values.tolist(), 1)]
+    if column.kind is Kind.CATEGORY:
+        cells[0] = UNSEEN
+    if column.missing is Missing.ALLOW:
+        cells[1] = ""
+    return cells
+
+
+def _cell(column: Column, value: Any, number: int) -> str:  # noqa: ANN401 - a table's cells are text or floats.
+    if column.kind in {Kind.ID, Kind.ENTITY}:
+        return f"golden-{number}"
+    if column.kind is Kind.CATEGORY:
+        return value if value in {"", *column.values} else UNSEEN
+    if np.isnan(value):
+        return ""
+    if column.kind is Kind.TIMESTAMP and column.time_format is TimeFormat.ISO:
+        return datetime.fromtimestamp(value, UTC).replace(tzinfo=None).isoformat()
+    return repr(value)

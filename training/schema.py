@@ -1,0 +1,236 @@
+"""The schema file: TOML that a person writes, read into the columns and features of a contract.
+
+Each `[columns.<name>]` says what a column of the data is; only what is named is used. What the data must tell (a
+category's values) is learned from training rows alone and handed to :meth:`Schema.contract`. An unknown key is a
+spelling mistake until proven otherwise: refused.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from contract.schema import (
+    FLOAT32_MAX,
+    Column,
+    Contract,
+    ContractError,
+    Feature,
+    FeatureKind,
+    Kind,
+    Missing,
+    TimeFormat,
+)
+from training.errors import SchemaError
+
+DEFAULT = Path(__file__).with_name("default_schema.toml")
+"""The schema of the simulator's transactions."""
+_Choice = TypeVar("_Choice", Kind, Missing, TimeFormat)
+KEYS = {
+    Kind.NUMBER: {"minimum", "maximum", "log"},
+    Kind.CATEGORY: {"max_categories", "min_count"},
+    Kind.TIMESTAMP: {"time_format", "cycles"},
+    Kind.ID: set[str](),
+    Kind.ENTITY: set[str](),
+    Kind.LABEL: set[str](),
+}
+"""The keys that a column of each kind may have beside `kind` and `missing`."""
+CYCLES = {
+    "hour": (FeatureKind.HOUR_SIN, FeatureKind.HOUR_COS),
+    "weekday": (FeatureKind.WEEKDAY_SIN, FeatureKind.WEEKDAY_COS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaColumn:
+    """One column as the schema file describes it.
+
+    Attributes:
+        minimum: smallest number accepted, in the column's own unit; numbers only, like `maximum` and `log`.
+        log: whether the number's logarithm is a feature beside the number.
+        max_categories: the most values of a category that get a code of their own.
+        min_count: training rows that a category's value needs for that; rarer ones are "unknown".
+        cycles: which of "hour" and "weekday" become features; timestamps only.
+    """
+
+    name: str
+    kind: Kind
+    missing: Missing = Missing.REFUSE
+    minimum: float = -FLOAT32_MAX
+    maximum: float = FLOAT32_MAX
+    log: bool = False
+    max_categories: int = 100
+    min_count: int = 10
+    time_format: TimeFormat = TimeFormat.ISO
+    cycles: tuple[str, ...] = ()
+
+    def column(self, values: tuple[str, ...]) -> Column:
+        """The contract's column; `values` are a category's known values."""
+        return Column(self.name, self.kind, self.missing, self.minimum, self.maximum, values, self.time_format)
+
+    def features(self) -> Iterator[Feature]:
+        """The features made from this column."""
+        if self.kind is Kind.NUMBER:
+            yield Feature(self.name, FeatureKind.NUMBER, self.name)
+        if self.log:
+            yield Feature(f"log({self.name})", FeatureKind.LOG, self.name)
+        if self.kind is Kind.CATEGORY:
+            yield Feature(self.name, FeatureKind.CATEGORY, self.name)
+        for kind in (kind for cycle in self.cycles for kind in CYCLES[cycle]):
+            yield Feature(f"{kind}({self.name})", kind, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema file's content: the columns in the file's order."""
+
+    name: str
+    columns: tuple[SchemaColumn, ...]
+
+    @property
+    def label(self) -> str:
+        """Name of the column that says which rows were fraud."""
+        return next(column.name for column in self.columns if column.kind is Kind.LABEL)
+
+    def contract(self, vocabularies: Mapping[str, tuple[str, ...]]) -> Contract:
+        """The contract, with these known values of each category; a category that is not named has none.
+
+        Raises:
+            SchemaError: the parts do not fit each other.
+        """
+        try:
+            return Contract(
+                name=self.name,
+                columns=tuple(column.column(vocabularies.get(column.name, ())) for column in self.columns),
+                features=tuple(feature for column in self.columns for feature in column.features()),
+            )
+        except ContractError as error:
+            raise SchemaError(f"The schema does not hold together: {error}.") from error
+
+
+def load_schema(path: Path) -> Schema:
+    """Reads a schema file.
+
+    Raises:
+        SchemaError: it cannot be read or obeyed; the message says what to write instead.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SchemaError(f"The schema {path} cannot be read: {type(error).__name__}.") from error
+    return parse_schema(text)
+
+
+def parse_schema(text: str) -> Schema:
+    """Reads the text of a schema file.
+
+    Raises:
+        SchemaError: as :func:`load_schema`.
+    """
+    try:
+        fields = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SchemaError(
+            f'The schema is not TOML: {error}. A column name with spaces or dots needs quotes: [columns."my column"].'
+        ) from error
+    _only("The schema", fields, {"name", "columns"})
+    schema = Schema(_name(fields), tuple(_columns(fields)))
+    _one_label(schema)
+    schema.contract({})
+    return schema
+
+
+def _name(fields: Mapping[str, Any]) -> str:
+    name = fields.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise SchemaError('The schema needs a name at its top: name = "card-payments".')
+    return name
+
+
+def _columns(fields: Mapping[str, Any]) -> Iterator[SchemaColumn]:
+    columns = fields.get("columns")
+    if not isinstance(columns, dict) or not columns:
+        raise SchemaError('The schema names no column: write [columns.amount] and below it kind = "number".')
+    for name, column in columns.items():
+        if not isinstance(column, dict):
+            raise SchemaError(f'Column {name}: write [columns.{name}] and below it kind = "number".')
+        yield _column(name, column)
+
+
+def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
+    where = f"Column {name}"
+    kind = _choice(where, "kind", fields.get("kind"), Kind)
+    _only(f"{where} ({kind})", fields, {"kind", "missing"} | KEYS[kind])
+    time_format = _choice(where, "time_format", fields.get("time_format", TimeFormat.ISO), TimeFormat)
+    return SchemaColumn(
+        name=name,
+        kind=kind,
+        missing=_missing(where, kind, fields),
+        minimum=_number(where, "minimum", fields.get("minimum", -FLOAT32_MAX)),
+        maximum=_number(where, "maximum", fields.get("maximum", FLOAT32_MAX)),
+        log=_boolean(where, "log", fields.get("log", False)),
+        max_categories=_count(where, "max_categories", fields.get("max_categories", 100)),
+        min_count=_count(where, "min_count", fields.get("min_count", 10)),
+        time_format=time_format,
+        cycles=_cycles(where, fields.get("cycles", _usual_cycles(kind, time_format))),
+    )
+
+
+def _usual_cycles(kind: Kind, time_format: TimeFormat) -> list[str]:
+    """Seconds may count from any moment, so their hour means something only where the person says so."""
+    return list(CYCLES) if kind is Kind.TIMESTAMP and time_format is TimeFormat.ISO else []
+
+
+def _missing(where: str, kind: Kind, fields: Mapping[str, Any]) -> Missing:
+    missing = _choice(where, "missing", fields.get("missing", Missing.REFUSE), Missing)
+    if kind is Kind.LABEL and missing is Missing.ALLOW:
+        raise SchemaError(f"{where}: a label cannot be missing; leave the rows without one out of the file.")
+    return missing
+
+
+def _only(where: str, fields: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise SchemaError(f"{where} has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+
+
+def _choice(where: str, key: str, value: Any, choices: type[_Choice]) -> _Choice:  # noqa: ANN401 - whatever TOML holds.
+    try:
+        return choices(value)
+    except ValueError:
+        expected = ", ".join(f'"{choice}"' for choice in choices)
+        raise SchemaError(f"{where}: {key} must be one of {expected}.") from None
+
+
+def _number(where: str, key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SchemaError(f"{where}: {key} must be a number without quotes.")
+    return float(value)
+
+
+def _boolean(where: str, key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise SchemaError(f"{where}: {key} must be true or false, without quotes.")
+    return value
+
+
+def _count(where: str, key: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SchemaError(f"{where}: {key} must be a whole number from 1.")
+    return value
+
+
+def _cycles(where: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not set(map(str, value)) <= set(CYCLES):
+        raise SchemaError(f'{where}: cycles must be a list of "hour" and "weekday", for example ["hour"].')
+    return tuple(value)
+
+
+def _one_label(schema: Schema) -> None:
+    labels = [column.name for column in schema.columns if column.kind is Kind.LABEL]
+    if len(labels) != 1:
+        raise SchemaError(
+            f"The schema must have exactly one label and has {len(labels)}: "
+            'give the column that is 1 for fraud and 0 otherwise kind = "label".'
+        )

@@ -1,0 +1,87 @@
+"""Periods in order of time: train | gap | validation | gap | test. Never random.
+
+A label is known only days after its transaction, so the newest days before a period were not yet labelled when a
+model for it would have been trained: the gap leaves them out. Rows of one moment are never parted.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import TrainingError
+
+DAY = 86_400.0
+LABEL_DELAY = 7 * DAY
+TRAIN_SHARE, TEST_SHARE = 0.7, 0.15
+"""Shares of the rows: where the validation begins, and what the test takes from the end."""
+SMALLEST_FILE, SMALLEST_PERIOD = 100, 10
+"""Rows: below these every figure would be luck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Periods as positions of the ordered rows.
+
+    Attributes:
+        gap: seconds left out before validation and before test; 0 where there is no time.
+    """
+
+    train: slice
+    validation: slice
+    test: slice
+    gap: float
+    notes: tuple[str, ...] = ()
+
+    def sizes(self) -> dict[str, int]:
+        """Rows by period."""
+        return {name: part.stop - part.start for name, part in self.periods().items()}
+
+    def periods(self) -> dict[str, slice]:
+        """The periods by name, in order of time."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def split(rows: int, seconds: NDArray[np.float64] | None) -> Split:
+    """Cuts the ordered rows into periods; `seconds` is ascending, shape (rows,), NaN first, or None.
+
+    Raises:
+        TrainingError: there are too few rows.
+    """
+    if rows < SMALLEST_FILE:
+        raise TrainingError(f"The data has {rows} rows; at least {SMALLEST_FILE} are needed to train and to judge.")
+    if seconds is not None:
+        by_time = _by_time(np.where(np.isnan(seconds), -np.inf, seconds))
+        if min(by_time.sizes().values()) >= SMALLEST_PERIOD:
+            return by_time
+    return _by_row(rows, timed=seconds is not None)
+
+
+def _by_row(rows: int, *, timed: bool) -> Split:
+    why = "The times do not part the rows into periods" if timed else "The schema has no timestamp"
+    begin, end = round(rows * TRAIN_SHARE), round(rows * (1 - TEST_SHARE))
+    note = f"{why}: the file's order of rows was taken for the order of time, without a label-delay gap."
+    return Split(slice(0, begin), slice(begin, end), slice(end, rows), 0.0, (note,))
+
+
+def _by_time(seconds: NDArray[Any]) -> Split:
+    rows = len(seconds)
+    validation = float(seconds[round(rows * TRAIN_SHARE)])
+    test = float(seconds[round(rows * (1 - TEST_SHARE))])
+    gap = _gap(float(seconds[np.isfinite(seconds)][0]), validation, test)
+    cuts = np.searchsorted(seconds, [validation - gap, validation, test - gap, test]).tolist()
+    return Split(slice(0, cuts[0]), slice(cuts[1], cuts[2]), slice(cuts[3], rows), gap, _gap_note(gap))
+
+
+def _gap(first: float, validation: float, test: float) -> float:
+    """The label delay; a tenth of the validation where it would take over half of that or a quarter of the training."""
+    if min((test - validation) / 2, (validation - first) / 4) >= LABEL_DELAY:
+        return LABEL_DELAY
+    return max(0.0, min((test - validation) / 10, (validation - first) / 10))
+
+
+def _gap_note(gap: float) -> tuple[str, ...]:
+    if gap == LABEL_DELAY:
+        return ()
+    return (f"The data spans too short a time for a label-delay gap of 7 days: it is {gap / DAY:.3g} days.",)

@@ -1,0 +1,279 @@
+"""The use cases: data and a schema in, a version's archive out; and a sample file to try the service with.
+
+This module alone knows all the others; it only composes them. Everything that a repetition needs is in the card.
+"""
+
+import math
+import platform
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from contract.card import ModelCard
+from contract.features import to_matrix
+from contract.golden import Golden
+from contract.schema import Contract, Kind
+from training import archive, data, evaluation, export, loop
+from training.errors import TrainingError
+from training.infer import infer_schema
+from training.model import FraudModel, ModelConfig, fit_columns
+from training.progress import Reporter, silent
+from training.schema import DEFAULT, Schema, load_schema, parse_schema
+from training.simulator import Simulation, simulate
+from training.split import DAY, Split, split
+
+NEWEST_ROWS = 5000
+"""The rows at the end of the data that golden rows are drawn from."""
+FEW_FRAUDS = 30
+SAMPLE_DAYS, SAMPLE_CUSTOMERS = 30, 400
+LIBRARIES = ("numpy", "pandas", "scikit-learn", "torch", "torch-model-archiver")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What to train.
+
+    Attributes:
+        version: the model's number, from 1; an archive of that number in `out` is replaced.
+        out: the directory for the archive, made where it is missing.
+        data: labelled CSV or parquet file; None trains on the simulator.
+        schema: its schema file; None infers one. The simulator has its own.
+        threads: of torch; 0 takes one for each core. Two gain a sixth of the time when alone on two cores, and take
+            ten times as long as one when the cores are busy (LOG.md).
+        handler: source of the handler that serves the archive; None takes the installed one.
+    """
+
+    version: int
+    out: Path
+    data: Path | None = None
+    schema: Path | None = None
+    seed: int = 0
+    epochs: int = 10
+    threads: int = 1
+    simulation: Simulation = field(default_factory=Simulation)
+    network: ModelConfig = field(default_factory=ModelConfig)
+    policy: evaluation.Policy = field(default_factory=evaluation.Policy)
+    handler: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a version that no archive can have, and a schema without the data it describes."""
+        if self.version < 1:
+            raise TrainingError("The version must be a whole number from 1.")
+        if self.schema is not None and self.data is None:
+            raise TrainingError("A schema was given without data: give both, or neither to use the simulator.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A version that is ready to be registered, and the wall time it took."""
+
+    archive: Path
+    contract: Contract
+    card: ModelCard
+    golden: Golden
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Periods:
+    """The data cut into periods, under the contract that was learned from the first."""
+
+    contract: Contract
+    labelled: data.Labelled
+    cut: Split
+    train: loop.Rows
+    validation: loop.Rows
+    test: loop.Rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """A calibrated model and how its training went."""
+
+    model: FraudModel
+    run: loop.Run
+    device: str
+    notes: tuple[str, ...]
+
+
+def train(request: TrainRequest, reporter: Reporter | None = None) -> Trained:
+    """Trains a version and writes its archive.
+
+    Raises:
+        TrainingError: the data, the schema or the request cannot be used; the message says what to change.
+    """
+    started = time.monotonic()
+    reporter = reporter or silent()
+    handler = archive.installed_handler() if request.handler is None else request.handler.read_bytes()
+    periods = _prepare(request, reporter)
+    with loop.reproducible(request.seed, request.threads):
+        fitted = _fit(request, periods, reporter)
+        parts = _parts(request, periods, fitted, handler)
+    path = archive.build(parts, request.out)
+    reporter.say(f"wrote {path.name}: {_summary(parts.card)}")
+    return Trained(path, parts.contract, parts.card, parts.golden, time.monotonic() - started)
+
+
+def write_sample(path: Path, *, rows: int = 1000, seed: int = 2, label: bool = False) -> int:
+    """Writes simulated transactions that training never saw as a CSV file; returns how many.
+
+    They come from another seed, thus other customers and terminals, and from days after the training's. The label is
+    left out unless asked for.
+    """
+    days = Simulation().days
+    world = Simulation(seed=seed, days=SAMPLE_DAYS, customers=SAMPLE_CUSTOMERS, terminals=300, first_day=days)
+    frame = simulate(world).tail(rows)
+    frame = frame.assign(timestamp=frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%S"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (frame if label else frame.drop(columns="is_fraud")).to_csv(path, index=False, lineterminator="\n")
+    return len(frame)
+
+
+def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
+    schema, labelled = _read(request)
+    reporter.say(f"{labelled.rows:,} transactions, {int(labelled.labels.sum()):,} of them fraud")
+    cut = split(labelled.rows, labelled.seconds)
+    contract = _learned(schema, labelled, cut)
+    matrix = to_matrix(contract, labelled.table)
+    rows = {name: loop.Rows(matrix[part], labelled.labels[part]) for name, part in cut.periods().items()}
+    _trainable(rows["train"])
+    return _Periods(contract, labelled, cut, **rows)
+
+
+def _read(request: TrainRequest) -> tuple[Schema, data.Labelled]:
+    if request.data is None:
+        schema = load_schema(DEFAULT)
+        return schema, data.from_csv(schema.contract({}), data.csv_bytes(simulate(request.simulation)))
+    schema = parse_schema(infer_schema(request.data)) if request.schema is None else load_schema(request.schema)
+    return schema, data.load(schema.contract({}), request.data)
+
+
+def _learned(schema: Schema, labelled: data.Labelled, cut: Split) -> Contract:
+    """The contract with the category values of the training period: later ones must be as unknown as in service."""
+    vocabularies = {
+        column.name: data.vocabulary(
+            labelled.table.columns[column.name][cut.train], column.min_count, column.max_categories
+        )
+        for column in schema.columns
+        if column.kind is Kind.CATEGORY
+    }
+    return schema.contract(vocabularies)
+
+
+def _trainable(rows: loop.Rows) -> None:
+    if not rows.both_classes:
+        which = "fraud" if not rows.labels.any() else "genuine transaction"
+        raise TrainingError(
+            f"The training period (the oldest {len(rows.labels)} rows) has no {which}: there is nothing to tell apart. "
+            "Add older or more data, or check which column is the label."
+        )
+
+
+def _fit(request: TrainRequest, periods: _Periods, reporter: Reporter) -> _Fitted:
+    device = loop.best_device()
+    columns = fit_columns(periods.contract, periods.train.matrix)
+    model = FraudModel(request.network, columns, float(periods.train.labels.mean())).to(device)
+    config = loop.LoopConfig(epochs=request.epochs)
+    run = loop.fit(model, periods.train, periods.validation, config, reporter)
+    reporter.say(f"{run.epochs} epochs on {device}; the best was epoch {run.best_epoch}")
+    calibration = evaluation.calibrate(loop.logits(model, periods.validation.matrix), periods.validation.labels)
+    model.slope.fill_(calibration.slope)
+    model.intercept.fill_(calibration.intercept)
+    return _Fitted(model, run, str(device), calibration.notes)
+
+
+def _parts(request: TrainRequest, periods: _Periods, fitted: _Fitted, handler: bytes) -> archive.Parts:
+    scripted = export.script(fitted.model, periods.validation.matrix)
+    newest = periods.labelled.table.take(np.arange(max(0, periods.labelled.rows - NEWEST_ROWS), periods.labelled.rows))
+    golden = export.golden(periods.contract, newest, scripted, request.seed)
+    card = _card(request, periods, fitted, scripted, golden)
+    return archive.Parts(scripted.data, periods.contract, card, golden, handler)
+
+
+def _card(
+    request: TrainRequest, periods: _Periods, fitted: _Fitted, scripted: export.Scripted, golden: Golden
+) -> ModelCard:
+    difference, measured = export.half_precision(scripted, periods.validation.matrix, golden.matrix(periods.contract))
+    scores = scripted.probabilities(periods.validation.matrix)
+    bands, band_notes = evaluation.choose_bands(scores, periods.validation.labels, request.policy)
+    tested = scripted.probabilities(periods.test.matrix)
+    return ModelCard(
+        version=request.version,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        bands=bands,
+        metrics={
+            "validation": evaluation.measure(scores, periods.validation.labels, bands),
+            "test": evaluation.measure(tested, periods.test.labels, bands),
+        },
+        data=_data_facts(request, periods),
+        settings=_settings(request, fitted) | {"half_precision": measured},
+        libraries={name: installed(name) for name in LIBRARIES} | {"python": platform.python_version()},
+        half_precision_difference=difference,
+        notes=(*periods.labelled.notes, *periods.cut.notes, *_class_notes(periods), *fitted.notes, *band_notes),
+    )
+
+
+def _data_facts(request: TrainRequest, periods: _Periods) -> dict[str, Any]:
+    """Where the data came from and how it was cut; the path is not told, only the file's name."""
+    labelled, cut = periods.labelled, periods.cut
+    source: object = request.data.name if request.data else {"simulator": asdict(request.simulation)}
+    return {
+        "source": source,
+        "sha256": labelled.sha256,
+        "rows": labelled.rows,
+        "frauds": int(labelled.labels.sum()),
+        "gap_days": cut.gap / DAY,
+        "periods": {name: _period(labelled, part) for name, part in cut.periods().items()},
+    }
+
+
+def _period(labelled: data.Labelled, part: slice) -> dict[str, Any]:
+    facts: dict[str, Any] = {"rows": part.stop - part.start, "frauds": int(labelled.labels[part].sum())}
+    if labelled.seconds is None:
+        return facts
+    first, last = _ends(labelled.seconds[part])
+    return facts | {"first": first, "last": last}
+
+
+def _ends(seconds: NDArray[np.float64]) -> tuple[str | float | None, str | float | None]:
+    timed = seconds[np.isfinite(seconds)]
+    if not len(timed):
+        return None, None
+    return float(timed[0]), float(timed[-1])
+
+
+def _class_notes(periods: _Periods) -> tuple[str, ...]:
+    notes = [
+        f"The {name} period holds one class only: its ranking could not be measured."
+        for name, rows in (("validation", periods.validation), ("test", periods.test))
+        if not rows.both_classes
+    ]
+    frauds = int(periods.train.labels.sum())
+    if frauds < FEW_FRAUDS:
+        notes.append(f"The training period has only {frauds} frauds: expect little of this model.")
+    return tuple(notes)
+
+
+def _settings(request: TrainRequest, fitted: _Fitted) -> dict[str, Any]:
+    return {
+        "seed": request.seed,
+        "epochs": request.epochs,
+        "network": asdict(request.network),
+        "policy": asdict(request.policy),
+        "loop": asdict(loop.LoopConfig(epochs=request.epochs)),
+        "run": asdict(fitted.run),
+        "device": fitted.device,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _summary(card: ModelCard) -> str:
+    precision = card.metrics["test"].get("average_precision", math.nan)
+    return f"average precision {precision:.3f} on the test period"
