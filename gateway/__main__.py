@@ -12,7 +12,7 @@ DRAIN_SECONDS = 15
 def main() -> None:
     """Runs until SIGTERM or SIGINT, and then drains."""
     settings = Settings()
-    configure(settings.log_file)
+    configure(settings.log_file, stream=settings.log_stream)
     uvicorn.run(
         create_app(settings),
         host=settings.host,

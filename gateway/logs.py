@@ -17,7 +17,7 @@ FILE_BYTES, FILES_KEPT = 50_000_000, 5
 log: structlog.stdlib.BoundLogger = structlog.get_logger("gateway")
 
 
-def configure(log_file: Path | None) -> None:
+def configure(log_file: Path | None, *, stream: bool = True) -> None:
     """Sends structlog's and the standard library's records down one path."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -34,12 +34,12 @@ def configure(log_file: Path | None) -> None:
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
         foreign_pre_chain=shared,
     )
-    logging.basicConfig(level=logging.INFO, handlers=_handlers(log_file, formatter), force=True)
+    logging.basicConfig(level=logging.INFO, handlers=_handlers(log_file, formatter, stream=stream), force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-def _handlers(log_file: Path | None, formatter: logging.Formatter) -> list[logging.Handler]:
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+def _handlers(log_file: Path | None, formatter: logging.Formatter, *, stream: bool) -> list[logging.Handler]:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)] if stream else []
     if log_file:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(RotatingFileHandler(log_file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT))

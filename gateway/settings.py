@@ -19,7 +19,8 @@ class Settings(BaseSettings):
         model_name: the model's name in TorchServe.
         release_record: the file that names the live version.
         redis_url: where Redis is; None runs without it.
-        log_file: JSON lines go here beside the standard output; rotated at 50 MB, five kept.
+        log_stream: JSON lines go to the standard output.
+        log_file: and here; rotated at 50 MB, five kept.
         max_upload_bytes: largest file, and largest body of all routes but the batch.
         max_batch_bytes: largest body of a batch.
         max_batch_files: most files in a batch.
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     model_name: str = "fraud"
     release_record: Path = Path("model_store/release.json")
     redis_url: str | None = None
+    log_stream: bool = True
     log_file: Path | None = None
     max_upload_bytes: int = Field(10 * MEGABYTE, gt=0)
     max_batch_bytes: int = Field(50 * MEGABYTE, gt=0)

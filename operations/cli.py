@@ -1,0 +1,130 @@
+"""The `fraud` command. Each command is thin: it reads its options, calls one function, and prints.
+
+An expected failure is one line on the error output and exit code 1; a traceback is a fault of ours. Nothing slow is
+imported here: `training` brings torch and pandas and is imported by the commands that train.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from operations import connection, models, settings
+from operations.errors import OperationsError
+from operations.registry import Registry
+from operations.release import Place
+from operations.release import release as make_live
+from operations.settings import Layout
+
+SAMPLE = Path("examples/transactions.csv")
+
+commands = typer.Typer(
+    name="fraud",
+    help="Card-fraud scoring: run it, train it, release it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+schema_commands = typer.Typer(help="Schema files, which say what the columns of your data are.", no_args_is_help=True)
+commands.add_typer(schema_commands, name="schema")
+
+
+def app() -> None:
+    """The `fraud` command. SIGTERM ends it as an exit would, so that temporary files go."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        commands()
+    except OperationsError as error:
+        console = Console(stderr=True, soft_wrap=True, highlight=False)
+        console.print(f"[bold red]error:[/] {escape(str(error))}")
+        sys.exit(1)
+
+
+@commands.command()
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the gateway listens.")] = 8000,
+    host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone.")] = "127.0.0.1",
+) -> None:
+    """Run the whole system on this machine until Ctrl-C."""
+    from operations import stack
+
+    stack.up(settings.read(host, port, os.environ, Path.cwd()), _console())
+
+
+@commands.command()
+def train(
+    data: Annotated[Path | None, typer.Option(help="Labelled CSV or parquet; without it, simulated payments.")] = None,
+    schema: Annotated[Path | None, typer.Option(help="Its schema file; without it, one is inferred.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="At most; training stops when it gets no better.")] = 20,
+    *,
+    hint: Annotated[bool, typer.Option(hidden=True)] = True,
+) -> None:
+    """Train the next version and put it in the model store."""
+    from operations import train as training
+
+    console = _console()
+    wanted = training.Wanted(data, schema, seed, epochs)
+    entry = training.train(Registry(_layout().store), wanted, console)
+    if hint:
+        console.print(training.metrics(entry))
+        console.print(f"\nVersion {entry.version} is in the model store. Make it live: fraud release {entry.version}")
+
+
+@commands.command()
+def release(version: int) -> None:
+    """Make a version the live one; on any failure nothing changes."""
+    layout = _layout()
+    running = connection.find(layout, os.environ)
+    console = _console()
+    record = make_live(Place(Registry(layout.store), running.server, running.workers), version, console.print)
+    before = f"; before it: version {record.previous}" if record.previous else ""
+    console.print(f"Version {record.version} is live{before}.")
+
+
+@commands.command("models")
+def list_models() -> None:
+    """List the versions in the model store."""
+    _console().print(models.table(_layout().store))
+
+
+@schema_commands.command("infer")
+def infer_schema(
+    file: Path, out: Annotated[Path | None, typer.Option("-o", "--out", help="Write it here.")] = None
+) -> None:
+    """Write a first schema for a file of yours, to be looked through and edited."""
+    from operations import train as training
+
+    if out and out.exists():
+        raise OperationsError(f"{out} exists and may hold your edits; choose another name")
+    text = training.infer(file)
+    if out is None:
+        typer.echo(text)
+        return
+    out.write_text(text, encoding="utf-8")
+    _console().print(f"Wrote {out}. Look through it, then: fraud train --data {file} --schema {out}")
+
+
+@commands.command()
+def sample(
+    out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")] = SAMPLE,
+    rows: Annotated[int, typer.Option(min=1)] = 500,
+) -> None:
+    """Write simulated transactions, unseen by training, to try the service with."""
+    from operations import train as training
+
+    _console().print(f"Wrote {training.sample(out, rows)} transactions to {out}.")
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _layout() -> Layout:
+    root = Path.cwd()
+    return Layout(root, settings.model_path(os.environ, root)[0])

@@ -1,0 +1,70 @@
+"""Files that survive a crash, and locks that end with their holder.
+
+A file is written beside its place, synced, and moved over it, so that a reader finds the old one or the new one and
+never a part; the directory is synced too, or the move itself could be lost with the power.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from operations.errors import OperationsError
+
+
+def write(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Puts these bytes in the file's place at once."""
+    with _replacing(path, mode) as descriptor, open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
+
+
+def copy(source: Path, path: Path, mode: int = 0o644) -> None:
+    """Puts a copy of a file in the place of another at once."""
+    with (
+        source.open("rb") as original,
+        _replacing(path, mode) as descriptor,
+        open(descriptor, "wb", closefd=False) as file,
+    ):
+        shutil.copyfileobj(original, file, 1 << 20)
+
+
+@contextmanager
+def _replacing(path: Path, mode: int) -> Iterator[int]:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        yield descriptor
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
+    finally:
+        os.close(descriptor)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def held(lock: Path, refusal: str) -> Iterator[None]:
+    """Holds a lock file; the kernel lets it go when its holder ends, however it ends.
+
+    Raises:
+        OperationsError: with the refusal: another process holds it.
+    """
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OperationsError(refusal) from None
+        yield

@@ -1,0 +1,61 @@
+"""Which version a stack that starts must serve, and how it gets one: from the record, MODEL_PATH, or by training."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+
+from operations import tether
+from operations.errors import OperationsError
+from operations.release import Place, recorded, release
+from operations.settings import Settings
+from operations.supervisor import end, meaning
+
+
+async def ensure(settings: Settings, place: Place, say: Callable[[str], None]) -> int:
+    """Sees to it that a version is released, and says which; the reconciler loads one that was released before.
+
+    Raises:
+        OperationsError: none can be released.
+    """
+    live = recorded(place.registry.root)
+    if live and settings.version in (None, live.version):
+        return live.version
+    wanted = settings.version or place.registry.next_version() - 1 or await _train(settings, place, say)
+    await _answering(place)
+    await asyncio.to_thread(release, place, wanted, say)
+    return wanted
+
+
+async def _train(settings: Settings, place: Place, say: Callable[[str], None]) -> int:
+    say("the model store is empty: training the default model on simulated transactions (about a minute)")
+    await fraud(settings, "train", "--no-hint")
+    return place.registry.next_version() - 1
+
+
+async def fraud(settings: Settings, *arguments: str) -> None:
+    """Runs a `fraud` command as a process of its own, on this terminal: torch stays out of this one.
+
+    Raises:
+        OperationsError: it failed; it has said why itself.
+    """
+    root = settings.layout.root
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid())),
+        *(sys.executable, "-m", "operations", *arguments),
+        env={**settings.outside, "MODEL_PATH": str(settings.layout.store)},
+        cwd=root,
+        start_new_session=True,
+    )
+    try:
+        status = await process.wait()
+    finally:
+        await end(process, grace=2.0)
+    if status:
+        raise OperationsError(f"`fraud {arguments[0]}` failed ({meaning(status)}); see above")
+
+
+async def _answering(place: Place) -> None:
+    """Waits for the model server's first answer: it was started a moment ago."""
+    while not await asyncio.to_thread(place.server.answers):  # noqa: ASYNC110 - no event tells of another process
+        await asyncio.sleep(0.1)

@@ -1,0 +1,155 @@
+"""The model store: one archive and one entry for each version, and neither ever changes.
+
+    model_store/fraud-<version>.mar    the archive
+    model_store/fraud-<version>.json   its entry: hash, size, contract, metrics, origin
+
+The entry is written after the archive and makes the version exist; an archive without one is the remains of a crash
+and is not looked at. A version is a whole number from 1. Nothing may load an archive that `verify` has not just seen.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from contract.card import ModelCard
+from contract.schema import Contract
+from operations import durable
+from operations.errors import OperationsError
+
+ENTRY = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
+
+
+class UnknownVersion(OperationsError):
+    """The store has no such version."""
+
+
+class DamagedArchive(OperationsError):
+    """An archive is not the one that was added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the registry knows of a version.
+
+    Attributes:
+        file: the archive's bare name in the store.
+        sha256: of the archive.
+        size: of the archive, in bytes.
+        metrics: the model card's, by period and name.
+        data_sha256: of the data that it was trained on.
+        created: when it was trained, ISO 8601, UTC.
+    """
+
+    version: int
+    file: str
+    sha256: str
+    size: int
+    contract_fingerprint: str
+    metrics: Mapping[str, Mapping[str, float]]
+    data_sha256: str
+    libraries: Mapping[str, str]
+    created: str
+
+    def to_bytes(self) -> bytes:
+        """The entry as its file holds it."""
+        return (json.dumps(asdict(self), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Reads what :meth:`to_bytes` wrote."""
+        fields: dict[str, Any] = json.loads(data)
+        return cls(**fields)
+
+
+class Registry:
+    """The versions in one model store."""
+
+    def __init__(self, root: Path) -> None:
+        """Takes the store's directory, which need not exist yet."""
+        self.root = root
+
+    def entries(self) -> list[Entry]:
+        """All versions, oldest first."""
+        matches = [match for path in self.root.glob("fraud-*.json") if (match := ENTRY.fullmatch(path.name))]
+        return [self.entry(version) for version in sorted(int(match[1]) for match in matches)]
+
+    def next_version(self) -> int:
+        """The number that the next model gets."""
+        return max((entry.version for entry in self.entries()), default=0) + 1
+
+    def entry(self, version: int) -> Entry:
+        """The entry of a version.
+
+        Raises:
+            UnknownVersion: there is none.
+            DamagedArchive: its file cannot be read.
+        """
+        path = self.root / f"fraud-{version}.json"
+        try:
+            entry = Entry.from_bytes(path.read_bytes())
+        except FileNotFoundError:
+            raise UnknownVersion(f"no version {version} in {self.root}; see `fraud models`") from None
+        except (ValueError, TypeError):
+            raise DamagedArchive(f"{path} is damaged; put it back from a backup") from None
+        if (entry.version, entry.file) != (version, f"fraud-{version}.mar"):
+            raise DamagedArchive(f"{path} is not the entry of version {version}; put it back from a backup")
+        return entry
+
+    def add(self, archive: Path, card: ModelCard, contract: Contract) -> Entry:
+        """Takes a copy of an archive in as the version that its card names.
+
+        Raises:
+            OperationsError: the version exists, or another process adds one now.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with durable.held(self.root / ".lock", f"another process adds a model to {self.root}; try again"):
+            place = self.root / f"fraud-{card.version}.json"
+            if place.exists():
+                raise OperationsError(f"version {card.version} exists in {self.root} already; train again")
+            entry = _entry(archive, card, contract)
+            durable.copy(archive, self.root / entry.file)
+            durable.write(place, entry.to_bytes())
+        return entry
+
+    def verify(self, version: int) -> Path:
+        """The archive of a version, after its hash was found to be the entry's.
+
+        Raises:
+            UnknownVersion: there is no such version.
+            DamagedArchive: the file is missing or is another one.
+        """
+        entry = self.entry(version)
+        path = self.root / entry.file
+        try:
+            same = path.stat().st_size == entry.size and _sha256(path) == entry.sha256
+        except OSError:
+            raise DamagedArchive(f"{path} cannot be read; put it back from a backup or release another") from None
+        if not same:
+            raise DamagedArchive(
+                f"{path} is not the archive that was registered (its SHA-256 differs); "
+                "put it back from a backup or release another version"
+            )
+        return path
+
+
+def _entry(archive: Path, card: ModelCard, contract: Contract) -> Entry:
+    return Entry(
+        version=card.version,
+        file=f"fraud-{card.version}.mar",
+        sha256=_sha256(archive),
+        size=archive.stat().st_size,
+        contract_fingerprint=contract.fingerprint,
+        metrics=card.metrics,
+        data_sha256=str(card.data["sha256"]),
+        libraries=card.libraries,
+        created=card.created,
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,119 @@
+"""What `fraud up` runs with: its options, and the environment of the guide (API_KEY, MODEL_PATH, REDIS_URL).
+
+Everything that a run writes lies under var/ and model_store/ of the directory that it is started in, so that two
+clones know nothing of each other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from operations.errors import OperationsError
+from operations.registry import Registry
+
+DEFAULT_KEY = "test-key"
+DEFAULT_WORKERS, MOST_WORKERS = 2, 64
+"""With one worker, a worker that dies costs 5 to 6 s of every request; with two, none or one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where one checkout keeps what it runs with."""
+
+    root: Path
+    store: Path
+
+    @property
+    def run(self) -> Path:
+        """Lock, process ledger, addresses and configurations of the running stack."""
+        return self.root / "var" / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One file for each program."""
+        return self.root / "var" / "log"
+
+    @property
+    def valkey(self) -> Path:
+        """Valkey's append-only file."""
+        return self.root / "var" / "valkey"
+
+    @property
+    def stack(self) -> Path:
+        """The running stack's addresses, for the commands that talk to it."""
+        return self.run / "stack.json"
+
+    @property
+    def sample(self) -> Path:
+        """The file that the printed curl line uploads."""
+        return self.root / "examples" / "transactions.csv"
+
+    def prepare(self) -> None:
+        """Makes the directories; what a run keeps is its owner's alone."""
+        for directory in (self.run, self.logs, self.valkey, self.store):
+            directory.mkdir(parents=True, exist_ok=True)
+        self.run.chmod(0o700)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run.
+
+    Attributes:
+        redis_url: a Redis that runs elsewhere; None starts one.
+        version: the version that MODEL_PATH asks for, if it names one archive.
+        workers: of each model version.
+        outside: the environment that `fraud` was started with; it is handed on.
+    """
+
+    host: str
+    port: int
+    api_key: str
+    layout: Layout
+    redis_url: str | None
+    version: int | None
+    workers: int
+    outside: Mapping[str, str]
+
+    @property
+    def key_is_default(self) -> bool:
+        """Whether the key is the one that everybody knows."""
+        return self.api_key == DEFAULT_KEY
+
+
+def read(host: str, port: int, outside: Mapping[str, str], root: Path) -> Settings:
+    """The settings of a run in a directory.
+
+    Raises:
+        OperationsError: the environment asks for something that is not there.
+    """
+    store, version = model_path(outside, root)
+    return Settings(
+        host=host,
+        port=port,
+        api_key=outside.get("API_KEY") or DEFAULT_KEY,
+        layout=Layout(root, store),
+        redis_url=outside.get("REDIS_URL") or None,
+        version=version,
+        workers=_workers(outside),
+        outside=outside,
+    )
+
+
+def model_path(outside: Mapping[str, str], root: Path) -> tuple[Path, int | None]:
+    """The model store, and the one version of it that MODEL_PATH names, if it names an archive."""
+    path = root / (outside.get("MODEL_PATH") or "model_store")
+    if path.suffix != ".mar":
+        return path.absolute(), None
+    store = path.absolute().parent
+    for entry in Registry(store).entries():
+        if entry.file == path.name:
+            return store, entry.version
+    raise OperationsError(f"MODEL_PATH={path} is no archive of a model store; `fraud train` makes one")
+
+
+def _workers(outside: Mapping[str, str]) -> int:
+    text = outside.get("MODEL_WORKERS") or str(DEFAULT_WORKERS)
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise OperationsError(f"MODEL_WORKERS={text} is no number from 1 to {MOST_WORKERS}")
+    return int(text)

@@ -1,0 +1,221 @@
+"""The only module that knows TorchServe: its configuration, its command line, its management and inference calls.
+
+Believe nothing that is not stated here (facts of 0.12.0, see docs/): `/ping` is healthy without a model; the default
+version is lost with the process; a registration that fails stays registered without a worker, and the next try is a
+409; a version that is the default cannot be deleted while another is registered. So every call names its version,
+and whoever registers deletes again on any failure.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from operations.errors import OperationsError
+
+MODEL = "fraud"
+READY = "READY"
+HANDLERS = Path(__file__).parents[1] / "handlers"
+"""Where the fixed part of TorchServe's configuration lies, beside the handler."""
+JVM = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    # With two processors the JDK otherwise starts a thread for each request.
+    "-Djava.util.concurrent.ForkJoinPool.common.parallelism=2",
+)
+SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|REDIS_URL")
+LONGEST_SOCKET_PATH = 100
+"""A worker's socket is a file in the scratch directory; its path may have 108 bytes at most on Linux, 104 elsewhere."""
+
+
+class ModelServerDown(OperationsError):
+    """TorchServe cannot be reached."""
+
+
+class ModelServerRefused(OperationsError):
+    """TorchServe answered, and not with success; `status` is its answer's."""
+
+    def __init__(self, what: str, status: int, message: str) -> None:
+        """Takes what was asked for, and TorchServe's own words."""
+        super().__init__(f"TorchServe refused to {what}: {status} {message}".rstrip())
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """TorchServe's ports; all must be set, or two instances on one machine collide."""
+
+    inference: int
+    management: int
+    metrics: int
+    grpc_inference: int
+    grpc_management: int
+
+
+def configuration(ports: Ports, store: Path, host: str = "127.0.0.1") -> str:
+    """The whole config.properties: the fixed part, and this instance's addresses."""
+    fixed = (HANDLERS / "torchserve.properties").read_text()
+    return fixed + "\n".join(
+        [
+            "",
+            f"inference_address=http://{host}:{ports.inference}",
+            f"management_address=http://{host}:{ports.management}",
+            f"metrics_address=http://{host}:{ports.metrics}",
+            f"grpc_inference_address={host}",
+            f"grpc_management_address={host}",
+            f"grpc_inference_port={ports.grpc_inference}",
+            f"grpc_management_port={ports.grpc_management}",
+            "initial_worker_port=9000",  # Names of socket files in the scratch directory, on Linux no ports.
+            f"model_store={store}",
+            "",
+        ]
+    )
+
+
+def command(java: Path, config: Path, store: Path, scratch: Path) -> tuple[str, ...]:
+    """Starts the JVM itself, as `torchserve --foreground` would, without the Python process that waits for it."""
+    home = _wheel()
+    return (
+        *(str(java), f"-Dmodel_server_home={home}", f"-Djava.io.tmpdir={scratch}"),
+        f"-Dlog4j.configurationFile=file://{HANDLERS / 'log4j2.xml'}",
+        *JVM,
+        *("-cp", str(home / "ts" / "frontend" / "*"), "org.pytorch.serve.ModelServer"),
+        *("--python", sys.executable, "-f", str(config), "-s", str(store), "-ncs"),
+    )
+
+
+def _wheel() -> Path:
+    spec = find_spec("ts")
+    if not spec or not spec.origin:
+        raise OperationsError("TorchServe is not installed: `pip install torchserve==0.12.0`")
+    return Path(spec.origin).parents[1]
+
+
+def environment(outside: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """What the JVM and its workers may see: no secret, no PYTHONPATH before the archive's own modules.
+
+    CUDA_VISIBLE_DEVICES and the like pass. One thread a worker: the workers are the parallelism.
+    """
+    passed = {name: value for name, value in outside.items() if not SECRET.search(name) and name != "PYTHONPATH"}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return passed | threads | {"TMPDIR": str(scratch), "TEMP": str(scratch)}
+
+
+def clean(scratch: Path) -> None:
+    """Empties the scratch directory: unpacked archives and sockets of an earlier run stay behind in it."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    if len(os.fsencode(scratch)) > LONGEST_SOCKET_PATH - len("/.ts.sock.90000"):
+        raise OperationsError(f"the path {scratch} is too long for sockets; set TMPDIR to a short one")
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A version as TorchServe has it: how many workers, and how many of them can score."""
+
+    version: int
+    workers: int
+    ready: int
+
+
+class ModelServer:
+    """TorchServe's management port, and the two requests to its inference port that prove a version."""
+
+    def __init__(self, management: str, inference: str, transport: httpx.BaseTransport | None = None) -> None:
+        """Takes both addresses; a proxy that the environment names is not used."""
+        self._inference = inference
+        self._client = httpx.Client(base_url=management, transport=transport, trust_env=False, timeout=10.0)
+
+    def registered(self) -> dict[int, Registered]:
+        """All versions, by number.
+
+        Raises:
+            ModelServerDown: it cannot be reached.
+        """
+        answer = self._send("GET", f"/models/{MODEL}/all")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return {}
+        versions = [_registered(fields) for fields in _checked("list its models", answer).json()]
+        return {version.version: version for version in versions}
+
+    def answers(self) -> bool:
+        """Whether it can be reached at all."""
+        try:
+            self.registered()
+        except ModelServerDown:
+            return False
+        return True
+
+    def register(self, archive: Path, workers: int, patience: float = 150.0) -> None:
+        """Loads an archive of the model store and waits until its workers run; the name of the file is all it takes.
+
+        Raises:
+            ModelServerRefused: it failed, and is registered without a worker now.
+        """
+        wishes = {"url": archive.name, "model_name": MODEL, "initial_workers": workers, "synchronous": "true"}
+        batches = {"batch_size": 1, "max_batch_delay": 1}
+        answer = self._send("POST", "/models", params=wishes | batches, timeout=patience)
+        _checked(f"register {archive.name}", answer)
+
+    def delete(self, version: int) -> None:
+        """Forgets a version and kills its workers; one that is not registered is no error."""
+        path = f"/models/{MODEL}/{version}"
+        answer = self._send("DELETE", path)
+        if answer.status_code == httpx.codes.FORBIDDEN:  # It is the default while others are there.
+            self._make_other_default(version)
+            answer = self._send("DELETE", path)
+        if answer.status_code != httpx.codes.NOT_FOUND:
+            _checked(f"delete version {version}", answer)
+
+    def ask(self, version: int, body: bytes) -> bytes:
+        """One request to a version on the inference port.
+
+        Raises:
+            ModelServerRefused: its answer is not success.
+        """
+        answer = self._send(
+            "POST",
+            f"{self._inference}/predictions/{MODEL}/{version}",
+            content=body,
+            headers={"content-type": "application/octet-stream"},
+        )
+        return _checked(f"answer for version {version}", answer).content
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def _make_other_default(self, version: int) -> None:
+        other = max((number for number in self.registered() if number != version), default=version)
+        self._send("PUT", f"/models/{MODEL}/{other}/set-default")
+
+    def _send(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - handed on to httpx
+        try:
+            return self._client.request(method, url, **more)
+        except httpx.HTTPError as error:
+            reason = type(error).__name__
+            raise ModelServerDown(f"TorchServe does not answer ({reason}); is `fraud up` running?") from None
+
+
+def _registered(fields: Mapping[str, Any]) -> Registered:
+    states = [worker["status"] for worker in fields["workers"]]
+    return Registered(int(fields["modelVersion"]), len(states), states.count(READY))
+
+
+def _checked(what: str, answer: httpx.Response) -> httpx.Response:
+    if answer.status_code == httpx.codes.OK:
+        return answer
+    message = ""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        message = str(answer.json()["message"])
+    raise ModelServerRefused(what, answer.status_code, message)
