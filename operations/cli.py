@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from operations import connection, models, settings
 from operations.errors import OperationsError
+from operations.following import followed
 from operations.registry import Registry
 from operations.release import Place
 from operations.release import release as make_live
@@ -85,6 +86,8 @@ def release(version: int) -> None:
     record = make_live(Place(Registry(layout.store), running.server, running.workers), version, console.print)
     before = f"; before it: version {record.previous}" if record.previous else ""
     console.print(f"Version {record.version} is live{before}.")
+    if running.gateway_url and not followed(running.gateway_url, record.version):
+        console.print(f"The gateway does not serve it yet; {running.gateway_url}/health says what it serves.")
 
 
 @commands.command("models")

@@ -11,10 +11,16 @@ from operations.torchserve import ModelServer
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A model server that runs, and how many workers each of its versions gets."""
+    """A model server that runs.
+
+    Attributes:
+        workers: how many each of its versions gets.
+        gateway_url: the gateway beside it; None where the environment, not a local stack, names the server.
+    """
 
     server: ModelServer
     workers: int
+    gateway_url: str | None
 
 
 def find(layout: Layout, outside: Mapping[str, str]) -> Running:
@@ -29,7 +35,8 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
     workers = int(str(outside.get("MODEL_WORKERS") or fields.get("workers") or DEFAULT_WORKERS))
-    return Running(ModelServer(str(management), str(inference)), workers)
+    gateway = fields.get("gateway_url")
+    return Running(ModelServer(str(management), str(inference)), workers, str(gateway) if gateway else None)
 
 
 def _written(layout: Layout) -> Mapping[str, object]:
