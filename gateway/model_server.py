@@ -7,9 +7,12 @@ Every answer is checked before it is believed: whole frame, same version, same c
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
+import aiohttp
 import httpx
 import numpy as np
+from httpx_aiohttp import AiohttpTransport
 from numpy.typing import NDArray
 
 from contract.description import Description, DescriptionError
@@ -20,6 +23,8 @@ from gateway.settings import Settings
 CONFLICT = 409
 """The handler's answer to a frame of another version, contract or width."""
 HEADERS = {"content-type": "application/octet-stream"}
+NOT_NEEDED = ("Accept", "Accept-Encoding", "User-Agent")
+"""Each header costs a TorchServe worker four system calls."""
 BLOCK_BYTES = 4_000_000
 """However wide the matrix is, a block stays under TorchServe's default limit of 6.5 MB for a request."""
 
@@ -87,13 +92,13 @@ class ModelServer:
 
     async def _post(self, version: int, body: bytes) -> bytes:
         url = self._client.base_url.join(f"/predictions/{self._model_name}/{version}")
-        # Not client.post: it adds four headers of its own, and each costs the worker four system calls.
+        # Not client.post: it adds four headers of its own.
         request = httpx.Request("POST", url, headers=HEADERS, content=body, extensions=self._extensions)
         try:
             answer = await self._client.send(request)
-        except httpx.TimeoutException:
+        except (httpx.ReadTimeout, httpx.PoolTimeout):
             raise DeadlineExceeded from None
-        except httpx.HTTPError:
+        except (httpx.HTTPError, aiohttp.ClientError):  # the transport does not translate all of its own
             raise ModelServerDown from None
         if answer.status_code == CONFLICT:
             raise ModelServerWrong
@@ -118,9 +123,13 @@ async def connect(
     settings: Settings, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client for the inference port; `transport` replaces the network."""
-    most = settings.model_server_connections
-    limits = httpx.Limits(max_connections=most, max_keepalive_connections=most)
     async with httpx.AsyncClient(
-        base_url=settings.model_server_url, limits=limits, timeout=settings.deadline_seconds, transport=transport
+        base_url=settings.model_server_url,
+        timeout=settings.deadline_seconds,
+        transport=transport or AiohttpTransport(client=partial(_session, settings.model_server_connections)),
     ) as client:
         yield client
+
+
+def _session(connections: int) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), skip_auto_headers=NOT_NEEDED)

@@ -23,7 +23,7 @@ KEY = [Depends(APIKeyHeader(name="X-API-Key", auto_error=False))]
 JSON = "application/json"
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:  # async: FastAPI would run a plain function in a thread
     """The collaborators that `create_app` made."""
     found: Services = request.state.services
     return found

@@ -1,5 +1,9 @@
 """The adapter to TorchServe's inference port, over the real handler."""
 
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
 import httpx
 import numpy as np
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from contract.frame import Frame
 from gateway import model_server as module
 from gateway.model_server import ModelServer, connect
+from gateway.problems import DeadlineExceeded, ModelServerDown
 from gateway.settings import Settings
 from tests.tiny import CONTRACT, TinyServer, matrix
 
@@ -23,7 +28,9 @@ class Counting(httpx.AsyncBaseTransport):
         return await self.inner.handle_async_request(request)
 
 
-async def score(transport: httpx.AsyncBaseTransport, rows: int, block_rows: int) -> np.ndarray[tuple[int], np.dtype]:
+async def score(
+    transport: httpx.AsyncBaseTransport, rows: int, block_rows: int
+) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Probabilities of a matrix, sent in blocks."""
     async with connect(Settings(api_key="k"), transport) as client:
         server = ModelServer(client, "fraud", block_rows, connections=2)
@@ -51,11 +58,76 @@ async def test_a_wide_matrix_goes_in_small_blocks(model_server: TinyServer, monk
     assert len(counting.requests) == 5 + 10
 
 
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def over_a_socket(answer: Answer) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Scores one row over the real transport, with a server that answers as told."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await answer(reader, writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = Settings(api_key="k", model_server_url=f"http://127.0.0.1:{port}", deadline_seconds=0.2)
+    try:
+        async with connect(settings) as client:
+            return await ModelServer(client, "fraud", 10, connections=2).score(1, CONTRACT.fingerprint, matrix(1))
+    finally:
+        for writer in writers:
+            writer.close()
+        server.close()
+
+
 @pytest.mark.anyio
-async def test_sends_no_more_headers_than_needed(model_server: TinyServer) -> None:
+async def test_sends_no_more_headers_than_needed() -> None:
     """Each header costs a TorchServe worker four system calls: there are three."""
-    counting = Counting(model_server)
-    await score(counting, 1, 10)
-    assert set(counting.requests[0].headers) == {"host", "content-type", "content-length"}
-    assert counting.requests[0].url.path == "/predictions/fraud/1"
-    assert Frame.from_bytes(counting.requests[0].content).version == 1
+    seen: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.extend((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n"))
+        frame = Frame(1, CONTRACT.fingerprint, np.array([[0.25]], dtype=np.float32)).to_bytes()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(frame) + frame)
+
+    assert (await over_a_socket(answer)).tolist() == [0.25]
+    assert seen[0] == b"POST /predictions/fraud/1 HTTP/1.1"
+    names = {line.partition(b":")[0].lower() for line in seen[1:] if line}
+    assert names == {b"host", b"content-type", b"content-length"}
+
+
+@pytest.mark.anyio
+async def test_a_silent_server_is_given_up_in_time() -> None:
+    """A server that takes the request and says nothing is a deadline exceeded."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+
+    with pytest.raises(DeadlineExceeded):
+        await over_a_socket(answer)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 52\r\n\r\nhalf", b"no HTTP at all\r\n\r\n"])
+async def test_a_server_that_breaks_off_is_down(said: bytes) -> None:
+    """A connection that ends before the answer is whole, or is no HTTP, is a server that is down: not a slow one."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    with pytest.raises(ModelServerDown):
+        await over_a_socket(answer)
+
+
+@pytest.mark.anyio
+async def test_a_refused_connection_is_a_server_that_is_down() -> None:
+    """Nobody listening is down at once."""
+    settings = Settings(api_key="k", model_server_url="http://127.0.0.1:1")
+    async with connect(settings) as client:
+        with pytest.raises(ModelServerDown):
+            await ModelServer(client, "fraud", 10, connections=2).describe(1)
