@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 
 import httpx
@@ -13,6 +14,8 @@ pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
 HONEST = {503, 504}
 WHOLE_AGAIN_SECONDS = 60
+DEADLINE_SECONDS = 13
+"""The gateway's own deadline of 10 s, and a busy machine's slack."""
 STEADY = 20
 """Answers in a row that must be right before a stack counts as whole: readiness alone is remembered for a second."""
 
@@ -75,6 +78,26 @@ def test_a_killed_gateway_comes_back(stack: Stack, sample: bytes) -> None:
     wait_for(lambda: victims[0] not in find(stack, gateway), 10)
     wait_for(stack.ready, WHOLE_AGAIN_SECONDS)
     assert stack.upload(sample).status_code == 200
+
+
+@pytest.mark.parametrize("part", [jvm, valkey])
+def test_a_frozen_part_is_answered_within_the_deadline(
+    stack: Stack, sample: bytes, part: Callable[[str], bool]
+) -> None:
+    """A part that hangs costs no caller more than the deadline: a frozen TorchServe is 503 or 504, Valkey nothing."""
+    frozen = find(stack, part)
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        status = stack.upload(sample).status_code
+        assert time.monotonic() - started < DEADLINE_SECONDS
+        assert status in (HONEST if part is jvm else {httpx.codes.OK})
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: _whole(stack), WHOLE_AGAIN_SECONDS)
+    assert stack.upload(sample).status_code == httpx.codes.OK
 
 
 def _whole(stack: Stack) -> bool:
