@@ -1,6 +1,10 @@
 """`python -m gateway`: serves the gateway as its environment says."""
 
+import os
+import sys
+
 import uvicorn
+from pydantic import ValidationError
 
 from gateway.app import create_app
 from gateway.logs import configure
@@ -11,7 +15,7 @@ DRAIN_SECONDS = 15
 
 def main() -> None:
     """Runs until SIGTERM or SIGINT, and then drains."""
-    settings = Settings()
+    settings = _settings()
     configure(settings.log_file, stream=settings.log_stream)
     uvicorn.run(
         create_app(settings),
@@ -24,6 +28,17 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+
+
+def _settings() -> Settings:
+    """The settings; where one is wrong, a line that names it and not its value, and the end."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            name = "_".join(map(str, fault["loc"])).upper() or "settings"
+            print(f"the gateway cannot start: {name}: {fault['msg']}", file=sys.stderr)
+        raise SystemExit(os.EX_CONFIG) from None
 
 
 if __name__ == "__main__":

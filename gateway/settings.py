@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.decision import Bands
 
@@ -34,13 +34,15 @@ class Settings(BaseSettings):
         review_threshold: overrides the model's own, as does decline_threshold.
     """
 
+    model_config = SettingsConfigDict(hide_input_in_errors=True)  # An error would repeat the key.
+
     api_key: SecretStr
     host: str = "127.0.0.1"
     port: int = 8000
     model_server_url: str = "http://127.0.0.1:8080"
     model_name: str = "fraud"
     release_record: Path = Path("model_store/release.json")
-    redis_url: str | None = None
+    redis_url: str | None = Field(None, pattern=r"^(redis|rediss|unix)://")
     log_stream: bool = True
     log_file: Path | None = None
     max_upload_bytes: int = Field(10 * MEGABYTE, gt=0)
@@ -53,26 +55,27 @@ class Settings(BaseSettings):
     block_rows: int = Field(8192, gt=0)
     model_server_connections: int = Field(4, gt=0)
     follow_seconds: float = Field(0.5, gt=0)
-    review_threshold: float | None = None
-    decline_threshold: float | None = None
+    review_threshold: float | None = Field(None, ge=0, le=1)
+    decline_threshold: float | None = Field(None, ge=0, le=1)
 
-    @model_validator(mode="after")
-    def _check(self) -> "Settings":
-        if not self.api_keys:
-            raise ValueError("API_KEY names no key")
-        for threshold in (self.review_threshold, self.decline_threshold):
-            if threshold is not None and not 0 <= threshold <= 1:
-                raise ValueError("thresholds are probabilities, from 0 to 1")
-        return self
+    @field_validator("api_key")
+    @classmethod
+    def _names_a_key(cls, value: SecretStr) -> SecretStr:
+        if not _keys(value):
+            raise ValueError("it names no key")
+        return value
 
     @property
     def api_keys(self) -> tuple[bytes, ...]:
         """The accepted keys as they stand in a header."""
-        keys = self.api_key.get_secret_value().split(",")
-        return tuple(key.strip().encode() for key in keys if key.strip())
+        return _keys(self.api_key)
 
     def bands(self, chosen: Bands) -> Bands:
         """The model's own thresholds, or this deployment's where it overrides them; always in order."""
         decline = chosen.decline if self.decline_threshold is None else self.decline_threshold
         review = chosen.review if self.review_threshold is None else self.review_threshold
         return Bands(min(review, decline), decline)
+
+
+def _keys(value: SecretStr) -> tuple[bytes, ...]:
+    return tuple(key.strip().encode() for key in value.get_secret_value().split(",") if key.strip())

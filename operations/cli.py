@@ -7,6 +7,7 @@ imported here: `training` brings torch and pandas and is imported by the command
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +15,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from contract.release import Release
 from operations import connection, models, settings
 from operations.errors import OperationsError
 from operations.following import followed
 from operations.registry import Registry
 from operations.release import Place
 from operations.release import release as make_live
+from operations.release import rollback as go_back
 from operations.settings import Layout
 
 SAMPLE = Path("examples/transactions.csv")
@@ -33,6 +36,8 @@ commands = typer.Typer(
 )
 schema_commands = typer.Typer(help="Schema files, which say what the columns of your data are.", no_args_is_help=True)
 commands.add_typer(schema_commands, name="schema")
+backup_commands = typer.Typer(help="Back everything up: models, release record, settings. Alone: create.")
+commands.add_typer(backup_commands, name="backup")
 
 
 def app() -> None:
@@ -80,10 +85,19 @@ def train(
 @commands.command()
 def release(version: int) -> None:
     """Make a version the live one; on any failure nothing changes."""
-    layout = _layout()
+    _switch(lambda place, say: make_live(place, version, say))
+
+
+@commands.command()
+def rollback() -> None:
+    """Make the version live again that served before the live one."""
+    _switch(go_back)
+
+
+def _switch(act: Callable[[Place, Callable[[str], None]], Release]) -> None:
+    layout, console = _layout(), _console()
     running = connection.find(layout, os.environ)
-    console = _console()
-    record = make_live(Place(Registry(layout.store), running.server, running.workers), version, console.print)
+    record = act(Place(Registry(layout.store), running.server, running.workers), console.print)
     before = f"; before it: version {record.previous}" if record.previous else ""
     console.print(f"Version {record.version} is live{before}.")
     if running.gateway_url and not followed(running.gateway_url, record.version):
@@ -94,6 +108,69 @@ def release(version: int) -> None:
 def list_models() -> None:
     """List the versions in the model store."""
     _console().print(models.table(_layout().store))
+
+
+@backup_commands.callback(invoke_without_command=True)
+def backup_alone(context: typer.Context) -> None:
+    """Back everything up: models, release record, settings. Alone: create."""
+    if context.invoked_subcommand is None:
+        create_backup()
+
+
+@backup_commands.command("create")
+def create_backup(
+    to: Annotated[str | None, typer.Option(help="A directory or s3://bucket/prefix; else var/backups.")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="So many stay; the oldest others are deleted.")] = 8,
+) -> None:
+    """Write one checksummed file with all that is durable; no secrets."""
+    from operations import backup, storage
+    from operations.backup_parts import State
+
+    place = storage.at(to or _backups())
+    made = backup.create(State(_layout(), os.environ), place, keep)
+    console = _console()
+    console.print(f"Wrote {made.where}: {backup.summary(made.manifest)}.", markup=False)
+    for name in made.deleted:
+        console.print(f"Deleted {name}: {keep} are kept.", markup=False)
+
+
+@backup_commands.command("list")
+def list_backups(
+    place: Annotated[str | None, typer.Option("--from", help="A directory or s3://bucket/prefix.")] = None,
+) -> None:
+    """List the backups of a place, the oldest first."""
+    from operations import backup, storage
+
+    for name, size in backup.kept(storage.at(place or _backups())):
+        _console().print(f"{name}  {size / 1e6:.1f} MB", markup=False)
+
+
+@backup_commands.command("verify")
+def verify_backup(file: str) -> None:
+    """Restore a backup into a scratch directory and score the golden rows of each version."""
+    from operations import rescoring, storage
+
+    bad = []
+    with storage.local(file) as path:
+        for result in rescoring.rescore(path):
+            _console().print(str(result), markup=False)
+            bad += [] if result.good else [str(result.version)]
+    if bad:
+        raise OperationsError(f"the backup is whole, but not all in it works: version {', '.join(bad)}")
+
+
+@commands.command()
+def restore(
+    file: str, into: Annotated[Path | None, typer.Option(help="An empty directory; without it, this one.")] = None
+) -> None:
+    """Put a backup into an empty place."""
+    from operations import backup, storage
+
+    layout = Layout(into.absolute(), into.absolute() / "model_store") if into else _layout()
+    with storage.local(file) as path:
+        manifest = backup.restore(path, layout)
+    _console().print(f"Restored into {layout.root}: {backup.summary(manifest)}.", markup=False)
+    _console().print(f"The settings that it was made with are in {layout.root / 'var' / 'restored'}.", markup=False)
 
 
 @schema_commands.command("infer")
@@ -126,6 +203,10 @@ def sample(
 
 def _console() -> Console:
     return Console(highlight=False, soft_wrap=True)
+
+
+def _backups() -> str:
+    return str(_layout().root / "var" / "backups")
 
 
 def _layout() -> Layout:

@@ -75,6 +75,18 @@ def release(place: Place, version: int, report: Callable[[str], None]) -> Releas
         return _record(place, version)
 
 
+def rollback(place: Place, report: Callable[[str], None]) -> Release:
+    """Makes the version live that served before the live one; it is still loaded, so this takes a second or two.
+
+    Raises:
+        OperationsError: there is none, or it could not be made live; everything is as before.
+    """
+    live = recorded(place.registry.root)
+    if live is None or live.previous is None:
+        raise OperationsError("no version served before the live one: there is nothing to go back to")
+    return release(place, live.previous, report)
+
+
 def load(place: Place, version: int, report: Callable[[str], None]) -> None:
     """Registers a version, its archive verified just before, and waits for its workers; if it runs already, nothing."""
     there = place.server.registered().get(version)

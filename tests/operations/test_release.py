@@ -5,7 +5,7 @@ import pytest
 from operations import durable
 from operations.errors import OperationsError
 from operations.registry import DamagedArchive
-from operations.release import NotProven, Place, recorded, release
+from operations.release import NotProven, Place, recorded, release, rollback
 from operations.torchserve import ModelServerRefused
 from tests.operations.fake_torchserve import FakeTorchServe
 
@@ -93,3 +93,31 @@ def test_a_damaged_record_is_named(place: Place) -> None:
     place.record.write_text("{")
     with pytest.raises(OperationsError, match="damaged"):
         recorded(place.registry.root)
+
+
+def test_a_rollback_goes_to_the_version_before(place: Place, torchserve: FakeTorchServe) -> None:
+    """The version that served before is live again, without being loaded again; another rollback undoes it."""
+    release(place, 1, quiet)
+    release(place, 2, quiet)
+    assert (rollback(place, quiet).version, rollback(place, quiet).version) == (1, 2)
+    assert torchserve.files == ["fraud-1.mar", "fraud-2.mar"]
+
+
+def test_there_must_be_a_version_before(place: Place) -> None:
+    """Without a version before the live one a rollback is refused and changes nothing."""
+    with pytest.raises(OperationsError, match="nothing to go back"):
+        rollback(place, quiet)
+    before = release(place, 1, quiet)
+    with pytest.raises(OperationsError, match="nothing to go back"):
+        rollback(place, quiet)
+    assert recorded(place.registry.root) == before
+
+
+def test_a_number_that_is_used_anew_is_loaded_anew(place: Place, torchserve: FakeTorchServe) -> None:
+    """What runs under a number is not taken for the store's version when the store has another of that number."""
+    torchserve.registered = {1: ["READY", "READY"]}
+    entry = place.registry.root / "fraud-1.json"
+    entry.write_text(entry.read_text().replace("2026-01-01", "2026-01-02"))
+    with pytest.raises(NotProven, match="another model"):
+        release(place, 1, quiet)
+    assert torchserve.files == ["fraud-1.mar"]

@@ -1,0 +1,250 @@
+"""The file that a backup is: a tar archive of which every byte is known in advance from its manifest.
+
+    SHA256           the manifest's digest, as sha256sum writes it
+    manifest.json    format, time, and name, SHA-256 and size of each file
+    <part>/<name>    the files, in the manifest's order
+
+`tar xf` and `sha256sum -c SHA256` understand it, but nothing here parses a tar: a reader computes each header from the
+manifest and compares. So there is no room for a link, a path, a second or an unlisted member, and each changed, missing
+or added byte is found, in padding too. A digest is no signature: it does not stop someone who writes a new manifest.
+"""
+
+import hashlib
+import json
+import os
+import re
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from operations.errors import OperationsError
+
+FORMAT = 1
+SEAL, MANIFEST = "SHA256", "manifest.json"
+BLOCK = 512
+END = bytes(2 * BLOCK)
+CHUNK = 1 << 20
+LARGEST_MANIFEST = 16 << 20
+LARGEST_FILE = (8 << 30) - 1
+"""What the eleven octal digits of a tar header can say."""
+NAME = re.compile(r"(?=.{1,100}\Z)[a-z][a-z0-9_]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+HEADER = struct.Struct("<100s8s8s8s12s12s8s1s100s6s2s32s32s8s8s155s12x")
+
+Keep = Callable[["Item"], AbstractContextManager[BinaryIO | None]]
+"""Where a file's bytes go while they are read; None drops them."""
+
+
+class DamagedBackup(OperationsError):
+    """A file is no backup, or no longer the one that was written."""
+
+
+class ChangedMeanwhile(OperationsError):
+    """A file changed while it was backed up."""
+
+
+class _Differs(Exception):
+    """Bytes are not those that the manifest says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file of a backup; its name is `<part>/<name>`."""
+
+    name: str
+    sha256: str
+    size: int
+
+    def __post_init__(self) -> None:
+        """Refuses what could not be written or not be put back."""
+        if not NAME.fullmatch(self.name) or not DIGEST.fullmatch(self.sha256):
+            raise ValueError("no name or digest of a file in a backup")
+        if type(self.size) is not int or not 0 <= self.size <= LARGEST_FILE:
+            raise ValueError(f"{self.name} is larger than the 8 GiB that a backup can hold of a file")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup holds.
+
+    Attributes:
+        created: ISO 8601, UTC.
+    """
+
+    created: str
+    items: tuple[Item, ...]
+
+    def __post_init__(self) -> None:
+        """Refuses a name that is there twice, and a time that is none."""
+        if len({item.name for item in self.items}) < len(self.items):
+            raise ValueError("a file is listed twice")
+        datetime.fromisoformat(self.created)
+
+    @property
+    def file_size(self) -> int:
+        """How long the whole backup file is."""
+        sizes = (BLOCK, len(self.to_bytes()), *(item.size for item in self.items))
+        return sum(BLOCK + _padded(size) for size in sizes) + len(END)
+
+    def to_bytes(self) -> bytes:
+        """The manifest as the backup holds it."""
+        fields = {"format": FORMAT, "created": self.created, "files": [asdict(item) for item in self.items]}
+        return (json.dumps(fields, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Reads what :meth:`to_bytes` wrote, and nothing else.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        fields: dict[str, Any] = json.loads(data)
+        if fields["format"] != FORMAT:
+            raise ValueError("its format is of another release of this program")
+        manifest = cls(fields["created"], tuple(Item(**item) for item in fields["files"]))
+        if manifest.to_bytes() != data:
+            raise ValueError("its manifest is not written as this program writes it")
+        return manifest
+
+
+def listed(name: str, file: BinaryIO) -> Item:
+    """What a manifest says of a file.
+
+    Raises:
+        ValueError: no backup can hold it.
+    """
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    return Item(name, digest.hexdigest(), size)
+
+
+def write(path: Path, manifest: Manifest, opened: Callable[[Item], BinaryIO]) -> None:
+    """Writes a backup; every file must still be the one that the manifest lists.
+
+    Raises:
+        ChangedMeanwhile: a file is not.
+    """
+    described = manifest.to_bytes()
+    with path.open("wb") as out:
+        for name, data in ((SEAL, _seal(described)), (MANIFEST, described)):
+            out.write(_header(name, len(data)) + data + _padding(len(data)))
+        for item in manifest.items:
+            out.write(_header(item.name, item.size))
+            try:
+                with opened(item) as file:
+                    _through(file, item, out)
+            except _Differs:
+                raise ChangedMeanwhile(f"{item.name} changed while it was backed up; try again") from None
+            out.write(_padding(item.size))
+        out.write(END)
+
+
+def read(path: Path, keep: Keep = lambda _: nullcontext()) -> Manifest:
+    """Reads a backup to its end, verifies every byte and hands the files on; a caller drops them when this raises.
+
+    Raises:
+        DamagedBackup: it is torn, was changed, or is no backup.
+    """
+    try:
+        with path.open("rb") as file:
+            return _read(file, keep)
+    except _Differs:
+        raise DamagedBackup(f"{path} is torn, was changed, or is no backup; use another one") from None
+
+
+def _read(file: BinaryIO, keep: Keep) -> Manifest:
+    manifest = _read_manifest(file)
+    for item in manifest.items:
+        _expect(file, _header(item.name, item.size))
+        with keep(item) as out:
+            _through(file, item, out)
+        _expect(file, _padding(item.size))
+    _expect(file, END)
+    return manifest
+
+
+def _read_manifest(file: BinaryIO) -> Manifest:
+    _expect(file, _header(SEAL, len(_seal(b""))))
+    sealed = _take(file, BLOCK)
+    header = _take(file, BLOCK)
+    length = _announced(header)
+    if not 0 <= length <= LARGEST_MANIFEST or header != _header(MANIFEST, length):
+        raise _Differs
+    described = _take(file, length)
+    if sealed != _seal(described) + _padding(len(_seal(described))):
+        raise _Differs
+    _expect(file, _padding(length))
+    return _parsed(file, described)
+
+
+def _announced(header: bytes) -> int:
+    """The size that a header gives; -1 where it gives none."""
+    try:
+        return int(header[124:135], 8)
+    except ValueError:
+        return -1
+
+
+def _parsed(file: BinaryIO, described: bytes) -> Manifest:
+    try:
+        manifest = Manifest.from_bytes(described)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedBackup(f"{file.name} cannot be read as a backup ({error})") from None
+    if os.fstat(file.fileno()).st_size != manifest.file_size:
+        raise _Differs
+    return manifest
+
+
+def _through(file: BinaryIO, item: Item, out: BinaryIO | None) -> None:
+    """Passes the bytes of a file on and compares their digest."""
+    digest = hashlib.sha256()
+    for length in _lengths(item.size):
+        chunk = _take(file, length)
+        digest.update(chunk)
+        if out:
+            out.write(chunk)
+    if digest.hexdigest() != item.sha256:
+        raise _Differs
+
+
+def _lengths(size: int) -> Iterator[int]:
+    for begin in range(0, size, CHUNK):
+        yield min(CHUNK, size - begin)
+
+
+def _take(file: BinaryIO, size: int) -> bytes:
+    data = file.read(size)
+    if len(data) != size:
+        raise _Differs
+    return data
+
+
+def _expect(file: BinaryIO, data: bytes) -> None:
+    if _take(file, len(data)) != data:
+        raise _Differs
+
+
+def _seal(described: bytes) -> bytes:
+    return f"{hashlib.sha256(described).hexdigest()}  {MANIFEST}\n".encode()
+
+
+def _header(name: str, size: int) -> bytes:
+    """A ustar header for a file of its owner's alone; written here, for tarfile's has changed between releases."""
+    numbers = (b"0000600", b"0000000", b"0000000", b"%011o" % size, b"00000000000", b" " * 8)
+    names = (b"", b"ustar", b"00", b"", b"", b"", b"", b"")
+    header = HEADER.pack(name.encode(), *numbers, b"0", *names)
+    return header[:148] + b"%06o\0 " % sum(header) + header[156:]
+
+
+def _padded(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def _padding(size: int) -> bytes:
+    return bytes(_padded(size) - size)

@@ -1,0 +1,158 @@
+"""Where backups are kept: a directory, or a bucket of S3-compatible storage (the extra `s3`).
+
+S3 takes its credentials and address from the usual environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION,
+and AWS_ENDPOINT_URL for storage that is not Amazon's.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from operations import durable
+from operations.errors import OperationsError
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+SCHEME = "s3://"
+CHUNK = 8 << 20
+RETRIES, RETRY_SECONDS = 3, 60
+
+
+class StorageFailed(OperationsError):
+    """A place for backups cannot be used."""
+
+
+class Storage(Protocol):
+    """One place for backups."""
+
+    def put(self, file: Path, name: str) -> str:
+        """Keeps a copy of a file: whole under its name, or not at all. Says where it is."""
+
+    def sizes(self) -> dict[str, int]:
+        """The files that lie there, and how long each is."""
+
+    def fetch(self, name: str, into: Path) -> None:
+        """Writes a kept file to a path."""
+
+    def delete(self, name: str) -> None:
+        """Removes a file."""
+
+
+def at(place: str) -> Storage:
+    """The storage that an option names: a directory, or s3://bucket/prefix."""
+    return Bucket(place.rstrip("/")) if place.startswith(SCHEME) else Directory(Path(place))
+
+
+@contextmanager
+def local(file: str) -> Iterator[Path]:
+    """A backup as a local file: itself, or a copy from S3 that goes again."""
+    if not file.startswith(SCHEME):
+        yield Path(file)
+        return
+    place, _, name = file.rpartition("/")
+    with tempfile.TemporaryDirectory(prefix="fraud-fetched-") as scratch:
+        fetched = Path(scratch) / "backup.tar"
+        at(place).fetch(name, fetched)
+        yield fetched
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory, made when it is first written to."""
+
+    root: Path
+
+    def put(self, file: Path, name: str) -> str:
+        """Copies the file; only its owner may read it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        durable.copy(file, self.root / name, 0o600)
+        return str(self.root / name)
+
+    def sizes(self) -> dict[str, int]:
+        """Plain files alone: no directory, no link."""
+        there = self.root.iterdir() if self.root.exists() else ()
+        return {path.name: path.stat().st_size for path in there if path.is_file() and not path.is_symlink()}
+
+    def fetch(self, name: str, into: Path) -> None:
+        """Copies it."""
+        durable.copy(self.root / name, into, 0o600)
+
+    def delete(self, name: str) -> None:
+        """Unlinks it; another process may have done so."""
+        (self.root / name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A prefix in a bucket, through obstore: it signs, repeats, and sends large files in parts."""
+
+    url: str
+
+    def put(self, file: Path, name: str) -> str:
+        """Uploads it; an object appears when it is complete."""
+        with _failures(self.url):
+            import obstore
+
+            obstore.put(self._store(), name, file, chunk_size=CHUNK)
+        return f"{self.url}/{name}"
+
+    def sizes(self) -> dict[str, int]:
+        """The objects right below the prefix."""
+        with _failures(self.url):
+            import obstore
+
+            listed = obstore.list_with_delimiter(self._store())
+            return {found["path"]: found["size"] for found in listed["objects"]}
+
+    def fetch(self, name: str, into: Path) -> None:
+        """Downloads it in chunks."""
+        with _failures(f"{self.url}/{name}"):
+            import obstore
+
+            with into.open("wb") as out:
+                for chunk in obstore.get(self._store(), name).stream(min_chunk_size=CHUNK):
+                    out.write(chunk)
+
+    def delete(self, name: str) -> None:
+        """Deletes the object."""
+        with _failures(self.url):
+            import obstore
+
+            obstore.delete(self._store(), name)
+
+    def _store(self) -> "S3Store":
+        from obstore.store import S3Store
+
+        # Storage in the same room speaks plain HTTP often enough; it must be asked for by its address.
+        plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+        return S3Store.from_url(
+            self.url,
+            client_options={"allow_http": plain},
+            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+        )
+
+
+@contextmanager
+def _failures(what: str) -> Iterator[None]:
+    """Turns what obstore raises into one line; its own texts hold whole answers of the server and are left out."""
+    try:
+        from obstore import exceptions
+    except ImportError:
+        raise StorageFailed("s3:// needs an optional package: pip install 'fraud-detection-api[s3]'") from None
+    try:
+        yield
+    except FileNotFoundError:
+        raise StorageFailed(f"{what} does not exist") from None
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
+        raise StorageFailed(f"{what}: access is refused; check the AWS_ credentials in the environment") from None
+    except exceptions.BaseError as error:
+        kind = type(error).__name__
+        raise StorageFailed(
+            f"{what} does not answer as S3 should ({kind}); check AWS_ENDPOINT_URL and the credentials"
+        ) from None
