@@ -40,9 +40,9 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Reads what :meth:`to_json` wrote."""
-        bands = Bands(**fields["bands"])
-        return cls(**{**fields, "bands": bands, "notes": tuple(fields["notes"])})
+        """Reads what :meth:`to_json` wrote; what a newer release added is left out."""
+        known = {name: fields[name] for name in cls.__dataclass_fields__}
+        return cls(**{**known, "bands": Bands(**fields["bands"]), "notes": tuple(fields["notes"])})
 
     def to_bytes(self) -> bytes:
         """The card.json of an archive."""

@@ -34,8 +34,8 @@ class Golden:
         return to_matrix(contract, read_csv(contract, self.csv.encode()).table)
 
     def difference(self, probabilities: NDArray[Any]) -> float:
-        """Largest absolute difference from the expected probabilities; infinite where the count differs."""
-        if len(probabilities) != len(self.probabilities):
+        """Largest absolute difference from the expected probabilities; infinite where the count differs, or is 0."""
+        if not self.probabilities or len(probabilities) != len(self.probabilities):
             return float("inf")
         return float(np.max(np.abs(probabilities - np.array(self.probabilities)), initial=0.0))
 

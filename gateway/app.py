@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
 from typing import TypedDict
 
 import httpx
@@ -20,7 +21,7 @@ from gateway.model_server import connect
 from gateway.observation import ObservationMiddleware
 from gateway.problems import BadParameter, Problem, Refused, problem_response
 from gateway.routes import router
-from gateway.services import Services, connect_redis, make_services
+from gateway.services import Clients, Services, connect_redis, make_services
 from gateway.settings import Settings
 
 BATCH_PATH = "/predict/batch"
@@ -44,9 +45,10 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
     app = FastAPI(
         title="Fraud Detection API",
         description="A calibrated probability of fraud and a decision for every transaction.",
-        version="0.1.0",
+        version=version("fraud-detection-api"),
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # A redirect would repeat the caller's host and query.
         middleware=_middleware(settings, metrics),
         exception_handlers={
             Problem: _problem,
@@ -64,11 +66,12 @@ async def running_services(
 ) -> AsyncIterator[Services]:
     """The collaborators with their connections open, and the release record followed."""
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(connect(settings, transport))
+        scoring = await stack.enter_async_context(connect(settings, transport))
+        probing = await stack.enter_async_context(connect(settings, transport))
         redis = connect_redis(settings.redis_url) if settings.redis_url else None
         if redis:
             stack.push_async_callback(redis.aclose)
-        services = make_services(settings, metrics, client, redis)
+        services = make_services(settings, metrics, Clients(scoring, probing), redis)
         following = asyncio.create_task(services.live.follow())
         stack.callback(following.cancel)
         yield services

@@ -46,7 +46,7 @@ class Health:
             "memory_usage": psutil.virtual_memory().percent,
             "components": {
                 "gateway": {"status": "healthy"},
-                "model_server": {"status": "unavailable" if problem else "healthy"},
+                "model_server": {"status": _model_server_state(problem)},
                 "model": self._model_state(),
                 "redis": {"status": redis},
             },
@@ -78,6 +78,13 @@ class Health:
         except (RedisError, OSError):
             return "unavailable"
         return "healthy"
+
+
+def _model_server_state(problem: Problem | None) -> str:
+    """Without a live version nothing was asked of it."""
+    if problem is None:
+        return "healthy"
+    return "unknown" if isinstance(problem, NoModel) else "unavailable"
 
 
 class _Remembered:

@@ -1,7 +1,8 @@
 """Which version this gateway serves: it follows the release record and adopts nothing that is not proven.
 
 A version is adopted after it has described itself and scored its golden rows as training did. Until then, and
-whenever the new one cannot be proven, the one adopted before it goes on. A request keeps the model that it began with.
+whenever the new one cannot be proven, the one adopted before it goes on. After a wrong answer the version must be
+proven afresh, or else the one before it. A request keeps the model that it began with.
 """
 
 import asyncio
@@ -17,6 +18,9 @@ from gateway.metrics import Metrics
 from gateway.model_server import ModelServer
 from gateway.problems import ModelServerWrong, NoModel, Problem
 from gateway.settings import Settings
+
+LOOK_SECONDS = 2.0
+"""Patience with one version: a record that changes meanwhile is seen at the next look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Live:
         self._server = server
         self._metrics = metrics
         self._model: LiveModel | None = None
+        self._former: int | None = None
+        self._told = ""
 
     @property
     def model(self) -> LiveModel:
@@ -76,10 +82,23 @@ class Live:
         record = self.recorded()
         if record is None or (self._model and self._model.version == record.version):
             return
+        if not await self._try(record.version) and self._model is None and self._former is not None:
+            await self._try(self._former)
+
+    async def _try(self, version: int) -> bool:
         try:
-            self._adopt(await self._proven(record.version))
-        except Problem as problem:
-            log.warning("version not adopted", version=record.version, reason=problem.code)
+            async with asyncio.timeout(LOOK_SECONDS):
+                self._adopt(await self._proven(version))
+        except (Problem, TimeoutError) as error:
+            self._tell(version, error.code if isinstance(error, Problem) else "too_slow")
+            return False
+        return True
+
+    def _tell(self, version: int, reason: str) -> None:
+        """Logs a refusal once, not at every look."""
+        if self._told != (told := f"{version} {reason}"):
+            log.warning("version not adopted", version=version, reason=reason)
+            self._told = told
 
     async def probe(self) -> None:
         """Scores the golden rows on the live version.
@@ -87,12 +106,18 @@ class Live:
         Raises:
             Problem: there is none, it does not answer, or its scores are not the expected ones.
         """
-        await self._prove(self.model.description)
+        model = self.model
+        try:
+            await self._prove(model.description)
+        except ModelServerWrong:
+            self.doubt(model)
+            raise
 
-    def forget(self, model: LiveModel) -> None:
-        """Drops a model whose contract the model server no longer honours, so that it is described afresh."""
+    def doubt(self, model: LiveModel) -> None:
+        """Drops a model after a wrong answer: what runs under its number may be another one, and must be proven."""
         if self._model is model:
-            self._model = None
+            self._model, self._former = None, model.version
+            self._metrics.live_version.set(0)
 
     async def _proven(self, version: int) -> LiveModel:
         description = await self._server.describe(version)
@@ -107,7 +132,7 @@ class Live:
             raise ModelServerWrong
 
     def _adopt(self, model: LiveModel) -> None:
-        self._model = model
+        self._model, self._told = model, ""
         self._metrics.live_version.set(model.version)
         log.info("version adopted", version=model.version, contract=model.contract.fingerprint)
 

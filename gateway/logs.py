@@ -36,6 +36,7 @@ def configure(log_file: Path | None, *, stream: bool = True) -> None:
     )
     logging.basicConfig(level=logging.INFO, handlers=_handlers(log_file, formatter, stream=stream), force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # It logs bytes of what it cannot read.
 
 
 def _handlers(log_file: Path | None, formatter: logging.Formatter, *, stream: bool) -> list[logging.Handler]:

@@ -23,7 +23,7 @@ class Metrics:
         )
         self._latency = Histogram(
             "prediction_latency_seconds",
-            "From the first byte of a scoring request to its answer",
+            "From the headers of a scoring request to its answer, waiting included",
             buckets=SECONDS,
             registry=self.registry,
         )

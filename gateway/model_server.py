@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from contract.description import Description, DescriptionError
 from contract.frame import DESCRIBE, Frame, FrameError
-from gateway.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong, Problem
+from gateway.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong
 from gateway.settings import Settings
 
 CONFLICT = 409
@@ -75,8 +75,8 @@ class ModelServer:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._score_block(block)) for block in blocks]
-        except* Problem as problems:
-            raise problems.exceptions[0] from None
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
         return [task.result() for task in tasks]
 
     async def _score_block(self, block: Frame) -> NDArray[np.float32]:
@@ -126,6 +126,7 @@ async def connect(
     async with httpx.AsyncClient(
         base_url=settings.model_server_url,
         timeout=settings.deadline_seconds,
+        trust_env=False,  # A proxy that the environment names must not see transactions.
         transport=transport or AiohttpTransport(client=partial(_session, settings.model_server_connections)),
     ) as client:
         yield client

@@ -34,10 +34,11 @@ class ObservationMiddleware:
             return await self.app(scope, receive, send)
         request_id = _request_id(scope)
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        answer = _Answer(send, request_id)
+        body = _Body(scope, receive)
+        answer = _Answer(send, request_id, body)
         started = time.perf_counter()
         try:
-            await self._guarded(scope, receive, answer)
+            await self._guarded(scope, body, answer)
         finally:
             self._record(scope, answer.status, time.perf_counter() - started)
             structlog.contextvars.unbind_contextvars("request_id")
@@ -59,18 +60,35 @@ class ObservationMiddleware:
         log.info("request", method=method, route=route, status=status, milliseconds=round(seconds * 1e3, 3))
 
 
-class _Answer:
-    """The send channel: notes the status and adds the request id."""
+class _Body:
+    """The receive channel: notes whether the body was read to its end."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        headers = dict(scope["headers"])
+        self._receive = receive
+        self.unread = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self.unread = False
+        return message
+
+
+class _Answer:
+    """The send channel: notes the status, adds the request id, and closes behind a body that nobody read."""
+
+    def __init__(self, send: Send, request_id: str, body: _Body) -> None:
         self._send = send
+        self._body = body
         self._header = (b"x-request-id", request_id.encode())
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), self._header]
+            closing = [(b"connection", b"close")] if self._body.unread else []
+            message["headers"] = [*message.get("headers", ()), self._header, *closing]
         await self._send(message)
 
 

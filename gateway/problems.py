@@ -53,7 +53,7 @@ class NotAuthorised(Problem):
 
     status = HTTPStatus.UNAUTHORIZED
     title = "A valid X-API-Key is needed"
-    headers = MappingProxyType({"WWW-Authenticate": "ApiKey", "Connection": "close"})
+    headers = MappingProxyType({"WWW-Authenticate": "ApiKey"})
 
 
 class TooLarge(Problem):
@@ -61,7 +61,6 @@ class TooLarge(Problem):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     title = "The body is too large"
-    headers = MappingProxyType({"Connection": "close"})
 
 
 class TooSlow(Problem):
@@ -69,7 +68,6 @@ class TooSlow(Problem):
 
     status = HTTPStatus.REQUEST_TIMEOUT
     title = "The body did not arrive in time"
-    headers = MappingProxyType({"Connection": "close"})
 
 
 class NotSupported(Problem):

@@ -2,8 +2,8 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from contract.schema import Kind
 from contract.table import csv_records
 from gateway.scoring import Scored
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""A spreadsheet runs a cell that starts so (OWASP, CSV injection); the last four are their full-width forms."""
+FORMULA = re.compile("(^|[;\t\r\n])[\\s\u200b-\u200f\u2060\ufeff\x00-\x1f]*[=+@\uff1d\uff0b\uff0d\uff20-]|^[\t\r\n]")
+"""What a spreadsheet runs (OWASP, CSV injection): a sign at a cell's start, behind blanks or invisible characters, in
+its full-width form too, or behind a separator at which some spreadsheets begin another cell."""
+QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 ADDED_COLUMNS = ("fraud_probability", "decision", "model_version")
 SKIPPED = ("", "error", "")
 
@@ -46,7 +48,7 @@ def json_fields(scored: Scored) -> dict[str, Any]:
 
 def fault_fields(faults: Sequence[Fault]) -> list[dict[str, Any]]:
     """Faults as JSON holds them."""
-    return [asdict(fault) for fault in faults]
+    return [{"row": fault.row, "column": fault.column, "code": fault.code} for fault in faults]
 
 
 def as_csv(scored: Scored, body: bytes) -> bytes:
@@ -60,13 +62,27 @@ def as_csv(scored: Scored, body: bytes) -> bytes:
     for record, added in zip(records, _added_cells(scored), strict=True):
         checked = numbers if added else frozenset()
         cells = [cell if place in checked else harmless(cell) for place, cell in enumerate(record)]
-        writer.writerow([*cells, *(added or SKIPPED)])
+        padding = [""] * (len(header) - len(cells))
+        # The added cells stand under their headings whatever the row's own length: surplus cells come after them.
+        writer.writerow([*cells[: len(header)], *padding, *(added or SKIPPED), *cells[len(header) :]])
     return text.getvalue().encode()
+
+
+def prefers_csv(accept: str) -> bool:
+    """Whether an Accept header ranks text/csv above JSON; a type that it does not name is not preferred."""
+    ranks = dict(map(_rank, accept.split(",")))
+    return ranks.get("text/csv", 0.0) > max(ranks.get("application/json", 0.0), 0.0)
+
+
+def _rank(entry: str) -> tuple[str, float]:
+    kind, *parameters = (part.strip().lower() for part in entry.split(";"))
+    quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    return kind, float(quality) if QUALITY.fullmatch(quality) else 0.0
 
 
 def harmless(cell: str) -> str:
     """The cell, made text where a spreadsheet would run it."""
-    return f"'{cell}" if cell.lstrip(" ").startswith(FORMULA_STARTS) else cell
+    return f"'{cell}" if FORMULA.search(cell) else cell
 
 
 def _number_places(scored: Scored, header: Sequence[str]) -> frozenset[int]:

@@ -11,8 +11,8 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import documents as doc
 from gateway.problems import Problem, problem_response
-from gateway.replies import as_csv, as_json, json_fields, to_json
-from gateway.scoring import OnError, Scored
+from gateway.replies import as_csv, as_json, json_fields, prefers_csv, to_json
+from gateway.scoring import INLINE_BYTES, OnError, Scored
 from gateway.services import Services
 from gateway.transactions import parse_transactions, require_json
 from gateway.uploads import Upload, media_type
@@ -39,10 +39,11 @@ SCORED: Mapping[int | str, dict[str, Any]] = {
 @router.post("/upload", responses=dict(SCORED), openapi_extra=doc.UPLOAD_BODY, dependencies=KEY, tags=["score"])
 async def upload(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
     """Scores a CSV file; `Accept: text/csv` answers the file itself with columns added."""
-    async with parts.uploads.slot(), parts.timed():
+    async with parts.timed(), parts.uploads.place():
         file = await parts.uploads.one(request)
-        scored = await parts.scorer.score_csv(file.body, on_error)
-        return await _reply(parts, request, scored, file)
+        async with parts.uploads.slot():
+            scored = await parts.scorer.score_csv(file.body, on_error)
+            return await _reply(parts, request, scored, file)
 
 
 @router.post(
@@ -54,20 +55,24 @@ async def upload(request: Request, parts: Parts, on_error: OnError = OnError.REF
 )
 async def predict_batch(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
     """Scores several CSV files at once; one that is at fault does not spoil the others."""
-    async with parts.uploads.slot(), parts.timed():
+    async with parts.timed(), parts.uploads.place():
         files = await parts.uploads.many(request)
-        answers = await asyncio.gather(*(_file_answer(parts, file, on_error) for file in files))
-        return Response(to_json({"files": answers}), media_type=JSON)
+        async with parts.uploads.slot():
+            answers = await asyncio.gather(*(_file_answer(parts, file, on_error) for file in files))
+            return Response(await asyncio.to_thread(to_json, {"files": answers}), media_type=JSON)
 
 
 @router.post("/v1/score", responses=dict(SCORED), openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
 async def score(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
     """Scores one transaction or a list."""
+    require_json(media_type(request))
     async with parts.timed():
-        require_json(media_type(request))
-        transactions = parse_transactions(await parts.uploads.body(request), parts.settings.max_transactions)
-        scored = await parts.scorer.score_json(transactions, on_error)
-        return Response(as_json(scored), media_type=JSON)
+        if _is_small(request):
+            return await _scored_json(parts, await parts.uploads.body(request), on_error)
+        async with parts.uploads.place():
+            body = await parts.uploads.body(request)
+            async with parts.uploads.slot():
+                return await _scored_json(parts, body, on_error)
 
 
 @router.get(
@@ -84,12 +89,14 @@ async def root() -> Response:
     return RedirectResponse("/docs")
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", tags=["operate"])
 async def livez() -> dict[str, str]:
-    """Whether this process answers."""
+    """Whether this process answers; by HEAD too, with which some load balancers probe."""
     return {"status": "alive"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: doc.PROBLEM}, tags=["operate"])
 async def readyz(parts: Parts) -> Response:
     """Whether the live version scores its golden rows as training did."""
@@ -112,10 +119,26 @@ async def metrics(parts: Parts) -> Response:
 
 async def _reply(parts: Services, request: Request, scored: Scored, file: Upload) -> Response:
     with parts.metrics.stage("reply"):
-        if "text/csv" in request.headers.get("accept", ""):
+        if prefers_csv(request.headers.get("accept", "")):
             body = await asyncio.to_thread(as_csv, scored, file.body)
             return Response(body, media_type="text/csv; charset=utf-8")
         return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
+
+
+def _is_small(request: Request) -> bool:
+    """Whether a body says that it is too small to count; the server holds it to what it says."""
+    announced = request.headers.get("content-length", "")
+    return announced.isdecimal() and int(announced) <= INLINE_BYTES
+
+
+async def _scored_json(parts: Services, body: bytes, on_error: OnError) -> Response:
+    most = parts.settings.max_transactions
+    if len(body) <= INLINE_BYTES:
+        scored = await parts.scorer.score_json(parse_transactions(body, most), on_error)
+        return Response(as_json(scored), media_type=JSON)
+    transactions = await asyncio.to_thread(parse_transactions, body, most)
+    scored = await parts.scorer.score_json(transactions, on_error)
+    return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
 
 
 async def _file_answer(parts: Services, file: Upload, on_error: OnError) -> dict[str, Any]:
@@ -125,4 +148,4 @@ async def _file_answer(parts: Services, file: Upload, on_error: OnError) -> dict
         scored = await parts.scorer.score_csv(file.body, on_error)
     except Problem as problem:
         return {"file": file.name, "status": int(problem.status), "problem": problem.to_json()}
-    return {"file": file.name, "status": 200, "result": json_fields(scored)}
+    return {"file": file.name, "status": 200, "result": await asyncio.to_thread(json_fields, scored)}

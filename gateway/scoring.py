@@ -98,7 +98,9 @@ class Scorer:
                 probabilities = await self._probabilities(model, matrix)
         except TimeoutError:
             raise DeadlineExceeded from None
-        return self._decided(model, reading, probabilities)
+        if inline:
+            return self._decided(model, reading, probabilities)
+        return await asyncio.to_thread(self._decided, model, reading, probabilities)
 
     def _prepare(
         self, contract: Contract, read: Callable[[], Reading], on_error: OnError
@@ -115,7 +117,7 @@ class Scorer:
             try:
                 return await self._server.score(model.version, model.contract.fingerprint, matrix)
             except ModelServerWrong:
-                self._live.forget(model)
+                self._live.doubt(model)
                 raise
 
     def _decided(self, model: LiveModel, reading: Reading, probabilities: NDArray[np.float32]) -> Scored:

@@ -23,6 +23,14 @@ REDIS_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
+class Clients:
+    """Connections to the model server; a probe has its own, or a busy gateway would look like a sick one."""
+
+    scoring: httpx.AsyncClient
+    probing: httpx.AsyncClient
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """What a route may call."""
 
@@ -53,10 +61,13 @@ class Services:
         }
 
 
-def make_services(settings: Settings, metrics: Metrics, client: httpx.AsyncClient, redis: Redis | None) -> Services:
+def make_services(settings: Settings, metrics: Metrics, clients: Clients, redis: Redis | None) -> Services:
     """Wires the collaborators."""
-    server = ModelServer(client, settings.model_name, settings.block_rows, settings.model_server_connections)
-    live = Live(settings, server, metrics)
+    server, prober = (
+        ModelServer(client, settings.model_name, settings.block_rows, settings.model_server_connections)
+        for client in (clients.scoring, clients.probing)
+    )
+    live = Live(settings, prober, metrics)
     return Services(
         settings=settings,
         metrics=metrics,

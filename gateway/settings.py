@@ -22,10 +22,12 @@ class Settings(BaseSettings):
         log_stream: JSON lines go to the standard output.
         log_file: and here; rotated at 50 MB, five kept.
         max_upload_bytes: largest file, and largest body of all routes but the batch.
-        max_batch_bytes: largest body of a batch.
+        max_batch_bytes: largest body of a batch; scoring one takes about twenty times its size.
         max_batch_files: most files in a batch.
         max_transactions: most transactions in one JSON body.
-        upload_slots: uploads read and scored at a time; with max_upload_bytes this bounds the memory.
+        read_slots: bodies held in memory at a time, those still arriving included.
+        upload_slots: of them, those that are scored at a time.
+        slot_seconds: patience for a slot, before a caller is told to come back.
         read_seconds: a body that takes longer to arrive is given up.
         deadline_seconds: from the moment that a body is read to the answer.
         block_rows: rows in one request to the model server.
@@ -46,10 +48,12 @@ class Settings(BaseSettings):
     log_stream: bool = True
     log_file: Path | None = None
     max_upload_bytes: int = Field(10 * MEGABYTE, gt=0)
-    max_batch_bytes: int = Field(50 * MEGABYTE, gt=0)
+    max_batch_bytes: int = Field(20 * MEGABYTE, gt=0)
     max_batch_files: int = Field(20, gt=0)
     max_transactions: int = Field(10_000, gt=0)
+    read_slots: int = Field(16, gt=0)
     upload_slots: int = Field(4, gt=0)
+    slot_seconds: float = Field(3.0, gt=0)
     read_seconds: float = Field(30.0, gt=0)
     deadline_seconds: float = Field(10.0, gt=0)
     block_rows: int = Field(8192, gt=0)

@@ -1,11 +1,17 @@
-"""Files out of a request's body: multipart or the bare text. Bounded by the body's limit, and in memory only."""
+"""Files out of a request's body: multipart or the bare text. In memory only, each and all together bounded.
+
+A body may be read while it holds one of the reading slots, and scored while it holds one of the fewer scoring slots
+too: so callers who send slowly keep nobody from being scored.
+"""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -16,6 +22,14 @@ from gateway.settings import Settings
 
 FORM_FIELDS = 16
 """Parts that are no files: more than a client adds by itself is refused."""
+
+
+BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
+"""RFC 2046."""
+
+
+class NoBoundaryError(ValueError):
+    """A form that does not say where its parts begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +48,35 @@ class Uploads:
         """Takes the limits."""
         self._settings = settings
         self._metrics = metrics
-        self._slots = asyncio.Semaphore(settings.upload_slots)
+        self._reading = asyncio.Semaphore(settings.read_slots)
+        self._scoring = asyncio.Semaphore(settings.upload_slots)
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Holds one of the slots that bound the memory, while a body is read and scored.
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """Room for one body in memory.
 
         Raises:
-            Busy: none came free within the deadline.
+            Busy: none came free in time.
         """
+        return self._held(self._reading)
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """A turn at being scored, for a body that has been read.
+
+        Raises:
+            Busy: none came free in time.
+        """
+        return self._held(self._scoring)
+
+    @asynccontextmanager
+    async def _held(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
         try:
-            await asyncio.wait_for(self._slots.acquire(), self._settings.deadline_seconds)
+            await asyncio.wait_for(slots.acquire(), self._settings.slot_seconds)
         except TimeoutError:
             raise Busy from None
         try:
             yield
         finally:
-            self._slots.release()
+            slots.release()
 
     async def one(self, request: Request) -> Upload:
         """The file of an upload: the part `file`, or a text/csv body.
@@ -102,8 +128,8 @@ class Uploads:
                     return await _read_form(request, field, most)
             except TimeoutError:
                 raise TooSlow from None
-            except (MultiPartException, ValueError):  # ValueError: a charset that Python has and no form does
-                raise NotScorable(f"Not a form that can be read, or with more than {most} files.") from None
+            except (MultiPartException, NoBoundaryError):
+                raise NotScorable(f"Not a whole form of at most {most} files, all named {field}.") from None
 
     def _upload(self, name: str, body: bytes) -> Upload:
         if not name.lower().endswith(".csv"):
@@ -117,6 +143,11 @@ class _InMemoryParser(MultiPartParser):
     """Never spills to disk: the body's limit bounds it, and card data belongs on no disk of ours."""
 
     spool_max_size = 1 << 40
+    whole = False
+
+    def on_end(self) -> None:
+        """The closing boundary: a form without it was cut short, and may lack files."""
+        self.whole = True
 
     def close(self) -> None:
         """Closes every file that was begun: the parser itself forgets the last one of a form that was cut short."""
@@ -125,18 +156,24 @@ class _InMemoryParser(MultiPartParser):
 
 
 async def _read_form(request: Request, field: str, most: int) -> list[tuple[str, bytes]]:
-    parser = _InMemoryParser(request.headers, request.stream(), max_files=most, max_fields=FORM_FIELDS)
+    parser = _InMemoryParser(_boundary_alone(request), request.stream(), max_files=most, max_fields=FORM_FIELDS)
     try:
         form = await parser.parse()
-        files = [value for value in form.getlist(field) if isinstance(value, UploadFile)]
-        return [(_printable(file.filename or ""), await file.read()) for file in files]
+        files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+        if not parser.whole or any(name != field for name, _ in files):
+            raise MultiPartException("cut short, or with a file that nobody asked for")
+        return [(file.filename or "", await file.read()) for _, file in files]
     finally:
         parser.close()
 
 
-def _printable(name: str) -> str:
-    """A name that a reply can carry: a form may name a charset whose text holds lone surrogates."""
-    return name.encode("utf-8", "replace").decode()
+def _boundary_alone(request: Request) -> Headers:
+    """The content type without a charset: Python has some whose decoders take minutes, or give what is no text."""
+    _, parameters = parse_options_header(request.headers.get("content-type"))
+    boundary = parameters.get(b"boundary", b"")
+    if not BOUNDARY.fullmatch(boundary):
+        raise NoBoundaryError
+    return Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})
 
 
 def media_type(request: Request) -> str:

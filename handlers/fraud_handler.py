@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BAD_REQUEST, CONFLICT = 400, 409
 OCTETS = "application/octet-stream"
+LOADED = frozenset({"model.pt", "contract.json", "card.json", "golden.json"})
 
 
 class FraudHandler:
@@ -99,6 +100,8 @@ def verify(directory: Path) -> None:
         RuntimeError: a file differs, or is missing.
     """
     expected: dict[str, str] = json.loads((directory / "checksums.json").read_bytes())
+    if unproven := LOADED - expected.keys():
+        raise RuntimeError(f"checksums.json does not vouch for {', '.join(sorted(unproven))}")
     for name, digest in expected.items():
         file = directory / name
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:

@@ -393,12 +393,12 @@ def test_an_input_of_nothing_but_faults_is_refused(
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("body", [lines("x\n" * 1_000_000), lines(",,,,,,\n" * 300_000)])
+@pytest.mark.parametrize("body", [lines("x\n" * 1_000_000), lines(",,,,,,\n" * 300_000)], ids=["short", "empty"])
 def test_a_file_of_nothing_but_faults_is_refused_early(body: bytes) -> None:
     """A file that would have a fault every other byte is refused before its faults fill the memory."""
-    with pytest.raises(Refused, match="More than 100,000") as caught:
+    with pytest.raises(Refused, match="More than 10,000") as caught:
         read_csv(CONTRACT, body)
-    assert len(caught.value.faults) < 110_000
+    assert len(caught.value.faults) < 20_000
 
 
 @pytest.mark.parametrize("positions", [[2, 0], [False, True, True], []])

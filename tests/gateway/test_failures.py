@@ -117,6 +117,31 @@ def test_our_own_failures_are_ours(client: TestClient, model_server: TinyServer,
     assert "a defect" not in answer.text
 
 
+def test_out_of_memory_in_one_of_many_blocks_is_ours(serve: Serve, model_server: TinyServer) -> None:
+    """The same holds for a file that is scored in several blocks at once."""
+    client = serve(block_rows=1)
+    model_server.fail = MemoryError()
+    assert upload(client).status_code == 503
+
+
+def test_a_wrong_answer_does_not_lose_the_version_that_works(
+    client: TestClient, model_server: TinyServer, tmp_path: Path
+) -> None:
+    """While the record names a version that cannot be proven, the one before comes back after a wrong answer."""
+    (tmp_path / "release.json").write_bytes(Release(7, 1, "now").to_bytes())
+    model_server.fail = httpx.Response(200, content=b"wrong")
+    assert upload(client).status_code == 503
+    model_server.fail = None
+    until(lambda: upload(client).status_code == 200)
+    assert "live_model_version 1.0" in client.get("/metrics").text
+
+
+def test_no_proxy_sees_transactions(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
+    """A proxy that the environment names is not used for the model server."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert upload(serve()).status_code == 200
+
+
 def test_a_dead_redis_is_degraded_and_scores(serve: Serve) -> None:
     """Redis is not needed to score: without it health says degraded."""
     client = serve(redis_url="redis://127.0.0.1:1")

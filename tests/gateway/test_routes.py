@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -149,11 +150,57 @@ def test_csv_answer_adds_columns(client: TestClient) -> None:
 
 def test_csv_answer_is_harmless_in_a_spreadsheet(client: TestClient) -> None:
     """No cell of a scored or a skipped row starts a formula; a checked number keeps its minus sign."""
-    rows = f"=1+1,2026-01-01,1,-5,@SUM(A1)\n=2,2026-01-01,=cmd(),-5,-x\n{ROW},=3\n"
+    rows = f"=1+1,2026-01-01,1,-5,@SUM(A1)\n=2,2026-01-01,=cmd(),-5,-x\n{ROW},=3\n\u200b=4,2026-01-01,1,1,x;=5\n"
     headers = {"content-type": "text/csv", "accept": "text/csv"}
     text = client.post("/upload?on_error=skip", content=f"{HEADER}\n{rows}", headers=headers).text
     cells = [cell for record in csv.reader(io.StringIO(text)) for cell in record]
-    assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))] == ["-5"]
+    assert [cell for cell in cells if re.search("^\u200b?[=+@-]|^[^'].*;=", cell)] == ["-5"]
+
+
+def test_a_skipped_row_forges_no_decision(client: TestClient) -> None:
+    """Surplus cells of a skipped row stand behind the added columns, not under them; a short row is padded."""
+    rows = "a,2026-01-01,1,2,chip,0.0001,approve,1\nb\n"
+    headers = {"content-type": "text/csv", "accept": "text/csv"}
+    text = client.post("/upload?on_error=skip", content=f"{HEADER}\n{rows}", headers=headers).text
+    records = list(csv.DictReader(io.StringIO(text)))
+    assert [(record["fraud_probability"], record["decision"]) for record in records] == [("", "error")] * 2
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/csv", "text/csv"),
+        ("TEXT/CSV", "text/csv"),
+        ("text/csv, application/json;q=0.5", "text/csv"),
+        ("application/json, text/csv;q=0.1", "application/json"),
+        ("text/csv;q=0", "application/json"),
+        ("text/csvx", "application/json"),
+        ("*/*", "application/json"),
+        (";;q=x,", "application/json"),
+    ],
+)
+def test_the_answer_is_of_the_kind_that_is_preferred(client: TestClient, accept: str, kind: str) -> None:
+    """Accept is obeyed with its ranks."""
+    headers = {"content-type": "text/csv", "accept": accept}
+    assert client.post("/upload", content=GOLDEN_CSV, headers=headers).headers["content-type"].startswith(kind)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_probes_may_be_heads(client: TestClient, path: str) -> None:
+    """A load balancer may probe with HEAD."""
+    assert client.head(path).status_code == 200
+
+
+def test_no_redirect_repeats_the_caller(client: TestClient) -> None:
+    """A path with a slash too many is not found; it is not redirected to the caller's own host."""
+    assert client.post("/upload/?q=1", follow_redirects=False).status_code == 404
+
+
+def test_a_large_json_list_is_scored_like_a_small_one(client: TestClient) -> None:
+    """A body that is read in a thread gives each transaction what it gets alone."""
+    alone = client.post("/v1/score", json=GOOD).json()["predictions"][0]
+    many = client.post("/v1/score", json=[GOOD] * 500).json()["predictions"]
+    assert [{**each, "row": 1} for each in many] == [alone] * 500
 
 
 def test_a_batch_answers_each_file(client: TestClient) -> None:
@@ -184,6 +231,7 @@ def test_a_batch_answers_each_file(client: TestClient) -> None:
             {"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b; charset=zip"}},
             422,
         ),
+        ("/upload", {"files": [("file", ("a.csv", GOLDEN_CSV)), ("other", ("b.csv", GOLDEN_CSV))]}, 422),
         ("/upload", {"content": b"--b\r\n\r\n", "headers": {"content-type": "multipart/form-data; boundary=b"}}, 422),
         ("/predict/batch", {"files": [("files", (f"{i}.csv", "a")) for i in range(21)]}, 422),
         ("/predict/batch", {"content": GOLDEN_CSV, "headers": {"content-type": "text/csv"}}, 415),
@@ -200,14 +248,16 @@ def test_bad_requests_have_their_status(
 
 
 def test_a_cut_form_is_not_scored(client: TestClient) -> None:
-    """A form that ends in the middle of its file is refused, not scored as a shorter file."""
-    head = '--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+    """A form that ends in the middle of a file, or before its closing boundary, is refused: files may be missing."""
+    part = '--b\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\n' + GOLDEN_CSV + "\r\n"
     headers = {"content-type": "multipart/form-data; boundary=b"}
-    assert client.post("/upload", content=head + GOLDEN_CSV, headers=headers).status_code == 422
+    for body in (part[:-40], part, part + part[:-40], part + part + "--b"):
+        assert client.post("/predict/batch", content=body, headers=headers).status_code == 422
+    assert client.post("/predict/batch", content=part + "--b--\r\n", headers=headers).status_code == 200
 
 
-def test_a_file_name_that_is_no_text_is_answered(client: TestClient) -> None:
-    """A charset that smuggles a lone surrogate into a file's name does not break the answer."""
+def test_a_charset_of_a_form_is_not_obeyed(client: TestClient) -> None:
+    """Python has charsets that give what is no text, or take minutes: a form is read as UTF-8 whatever it says."""
     body = b'--b\r\nContent-Disposition: form-data; name="files"; filename="\\ud800.csv"\r\n\r\nx\r\n--b--\r\n'
     headers = {"content-type": "multipart/form-data; boundary=b; charset=raw_unicode_escape"}
     answer = client.post("/predict/batch", content=body, headers=headers)
@@ -310,3 +360,15 @@ def test_another_version_is_followed_without_a_restart(
         },
     )
     assert post_csv(client, GOLDEN_CSV)[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "closed"),
+    [("/upload", "text/xml", True), ("/nowhere", "text/csv", True), ("/upload", "text/csv", False)],
+)
+def test_a_connection_ends_behind_a_body_that_nobody_read(
+    client: TestClient, path: str, kind: str, closed: bool
+) -> None:
+    """An answer that was given before the body was read closes the connection: the body would be the next request."""
+    answer = client.post(path, content=GOLDEN_CSV, headers={"content-type": kind})
+    assert (answer.headers.get("connection") == "close") is closed

@@ -14,13 +14,13 @@ from gateway.uploads import Uploads
 
 def uploads(**changes: object) -> Uploads:
     """One slot, and little patience."""
-    settings = Settings(api_key="k", upload_slots=1, deadline_seconds=0.01, read_seconds=0.01)
+    settings = Settings(api_key="k", upload_slots=1, slot_seconds=0.01, read_seconds=0.01)
     return Uploads(settings.model_copy(update=changes), Metrics())
 
 
 @pytest.mark.anyio
 async def test_a_full_house_is_busy() -> None:
-    """A caller who gets no slot within the deadline is told so, and a freed slot is given again."""
+    """A caller who gets no slot in time is told so, and a freed slot is given again."""
     house = uploads()
     async with house.slot():
         with pytest.raises(Busy):

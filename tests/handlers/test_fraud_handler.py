@@ -81,6 +81,13 @@ def test_loads_nothing_that_was_changed(directory: Path, name: str) -> None:
         load(directory)
 
 
+def test_loads_nothing_that_no_checksum_covers(directory: Path) -> None:
+    """An archive whose checksums leave a file out is not loaded."""
+    (directory / "checksums.json").write_text("{}")
+    with pytest.raises(RuntimeError, match="vouch"):
+        load(directory)
+
+
 def test_loads_no_other_version(directory: Path) -> None:
     """An archive whose manifest names another version than its card is not loaded."""
     with pytest.raises(RuntimeError, match="another version"):

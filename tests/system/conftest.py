@@ -148,6 +148,31 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def find(stack: Stack, is_it: Callable[[str], bool]) -> list[int]:
+    """The stack's processes of a kind."""
+    return [pid for pid in descendants(stack.process.pid) if is_it(command_of(pid))]
+
+
+def worker(command: str) -> bool:
+    """A TorchServe worker."""
+    return "model_service_worker.py" in command
+
+
+def jvm(command: str) -> bool:
+    """TorchServe itself."""
+    return "org.pytorch.serve.ModelServer" in command and "java" in command.split(maxsplit=1)[0]
+
+
+def valkey(command: str) -> bool:
+    """The database."""
+    return command.startswith(("valkey-server", "/")) and "valkey-server" in command.split(maxsplit=1)[0]
+
+
+def gateway(command: str) -> bool:
+    """The gateway."""
+    return "-m gateway" in command and "tether" not in command
+
+
 @pytest.fixture(scope="session")
 def first_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that began with an empty model store."""

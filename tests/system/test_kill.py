@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.system.conftest import Stack, Traffic, command_of, descendants, wait_for
+from tests.system.conftest import Stack, Traffic, find, gateway, jvm, valkey, wait_for, worker
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -18,31 +18,6 @@ DEADLINE_SECONDS = 13
 """The gateway's own deadline of 10 s, and a busy machine's slack."""
 STEADY = 20
 """Answers in a row that must be right before a stack counts as whole: readiness alone is remembered for a second."""
-
-
-def find(stack: Stack, is_it: Callable[[str], bool]) -> list[int]:
-    """The stack's processes of a kind."""
-    return [pid for pid in descendants(stack.process.pid) if is_it(command_of(pid))]
-
-
-def worker(command: str) -> bool:
-    """A TorchServe worker."""
-    return "model_service_worker.py" in command
-
-
-def jvm(command: str) -> bool:
-    """TorchServe itself."""
-    return "org.pytorch.serve.ModelServer" in command and "java" in command.split(maxsplit=1)[0]
-
-
-def valkey(command: str) -> bool:
-    """The database."""
-    return command.startswith(("valkey-server", "/")) and "valkey-server" in command.split(maxsplit=1)[0]
-
-
-def gateway(command: str) -> bool:
-    """The gateway."""
-    return "-m gateway" in command and "tether" not in command
 
 
 @pytest.mark.parametrize("part", [worker, jvm, valkey])
