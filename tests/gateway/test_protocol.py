@@ -49,6 +49,15 @@ async def say(port: int, *parts: bytes) -> bytes:
         writer.close()
 
 
+async def write_until_cut(writer: asyncio.StreamWriter) -> None:
+    """Writes for ten seconds at most."""
+    until = asyncio.get_running_loop().time() + 10
+    while asyncio.get_running_loop().time() < until:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
 UPGRADE = b"POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: A\r\n"
 NEXT = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
