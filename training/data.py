@@ -9,7 +9,7 @@ order.
 import csv
 import hashlib
 import io
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +18,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 from numpy.typing import NDArray
 
-from contract.faults import Fault, Refused
+from contract.faults import Code, Fault, Refused
 from contract.schema import Contract, Kind
-from contract.table import Reading, Table, csv_records, read_csv
+from contract.table import Reading, Table, read_csv
+from training import source
 from training.errors import TrainingError
+from training.words import counted
 
 BLOCK_ROWS = 1 << 18
 """Rows of a parquet file that stand in memory as CSV text at a time."""
 SHOWN_FAULTS = 5
-TRUE, FALSE = ("1", "1.0", "true", "True"), ("0", "0.0", "false", "False")
-"""How a label may be written."""
+TRUE, FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
+"""How a label may be written, in capitals too."""
+ADVICE = {
+    Code.MISSING: 'fill empty cells, or set missing = "allow" for their column',
+    Code.NOT_A_NUMBER: "write numbers as 1234.5, without separators and signs such as $ or %, empty the cells that are "
+    'none and set missing = "allow", or choose another kind',
+    Code.NOT_FINITE: 'empty cells such as nan and set missing = "allow", and write no number above 3.4e38',
+    Code.OUT_OF_BOUNDS: "mend the numbers, or widen minimum and maximum",
+    Code.NOT_A_DATE: "write times as 2026-01-31T18:05:00, or choose another time_format or kind",
+    Code.TOO_LONG: "shorten the text to 256 characters, or leave its column out of the schema",
+    Code.FIELD_COUNT: "give each row as many fields as the header has (a field with a comma in it needs quotes)",
+}
+"""What to do about the faults of each code."""
+LABEL_ADVICE = "leave rows without a label out of the file"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,29 +76,24 @@ def load(contract: Contract, path: Path) -> Labelled:
     Raises:
         TrainingError: it cannot be read, lacks a column, or has a bad cell or label.
     """
-    try:
-        if path.suffix == ".parquet":
-            return _load_parquet(contract, path)
-        return from_csv(contract, path.read_bytes())
-    except OSError as error:
-        raise TrainingError(f"The data file {path} cannot be read: {error.strerror or error}.") from error
+    if source.is_parquet(path):
+        return _load_parquet(contract, path)
+    return from_csv(contract, source.read_bytes(path))
 
 
 def from_csv(contract: Contract, body: bytes) -> Labelled:
     """Reads the bytes of a CSV file; as :func:`load`."""
+    narrowed, notes = _named_columns(contract, body)
     try:
-        narrowed, notes = _named_columns(contract, body)
         reading = read_csv(contract, narrowed, with_label=True)
     except Refused as error:
-        raise TrainingError(_refusal(error)) from error
-    except csv.Error as error:
-        raise TrainingError("The data file is not well-formed CSV.") from error
+        raise TrainingError(_refusal(error, body)) from error
     return _labelled(contract, reading, hashlib.sha256(body).hexdigest(), notes)
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """A frame as the CSV file that a caller would upload, timestamps in ISO 8601."""
-    return _arrow_csv(pa.Table.from_pandas(frame, preserve_index=False))
+    return source.arrow_csv(pa.Table.from_pandas(frame, preserve_index=False))
 
 
 def vocabulary(values: NDArray[Any], min_count: int, max_categories: int) -> tuple[str, ...]:
@@ -99,13 +105,11 @@ def vocabulary(values: NDArray[Any], min_count: int, max_categories: int) -> tup
 
 
 def _load_parquet(contract: Contract, path: Path) -> Labelled:
-    try:
-        file = pa.parquet.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise TrainingError(f"The data file {path} is not a parquet file.") from error
-    names = [column.name for column in contract.columns if column.name in file.schema_arrow.names]
-    extra = [name for name in file.schema_arrow.names if name not in names]
-    with file:
+    file = source.open_parquet(path)
+    present = source.parquet_names(file)
+    names = _known(contract, present)
+    extra = [name for name in present if name not in names]
+    with file, source.intact():
         reading = _joined([_read_block(contract, block) for block in file.iter_batches(BLOCK_ROWS, columns=names)])
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -114,7 +118,7 @@ def _load_parquet(contract: Contract, path: Path) -> Labelled:
 
 def _read_block(contract: Contract, block: pa.RecordBatch) -> Reading:
     try:
-        return read_csv(contract, _arrow_csv(pa.Table.from_batches([block])), with_label=True)
+        return read_csv(contract, source.arrow_csv(pa.Table.from_batches([block])), with_label=True)
     except Refused as error:
         raise TrainingError(_refusal(error)) from error
 
@@ -136,31 +140,11 @@ def _joined(readings: Sequence[Reading]) -> Reading:
     return Reading(Table(columns, numbers), faults, starts[-1])
 
 
-def _arrow_csv(table: pa.Table) -> bytes:
-    table = pa.table({name: _as_text(table[name]) for name in table.column_names})
-    sink = io.BytesIO()
-    pa.csv.write_csv(table, sink, pa.csv.WriteOptions(quoting_style="needed"))
-    return sink.getvalue()
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What Arrow writes in another way than a CSV upload would: NaN is an empty cell, a flag 0 or 1."""
-    if pa.types.is_floating(column.type):
-        return pc.if_else(pc.is_nan(column), None, column)
-    if pa.types.is_boolean(column.type):
-        return column.cast(pa.int8())
-    if pa.types.is_dictionary(column.type):
-        return column.cast(column.type.value_type)
-    if pa.types.is_timestamp(column.type):
-        return column.cast(pa.timestamp("us", column.type.tz), safe=False)
-    return column
-
-
 def _named_columns(contract: Contract, body: bytes) -> tuple[bytes, tuple[str, ...]]:
     """The file without the columns that the schema does not name, and a note of their names."""
-    records = csv_records(body)
-    header = [name.strip() for name in next(records, [])]
-    known = {column.name for column in contract.columns}
+    records = source.records(body)
+    header = next(records, [])
+    known = _known(contract, header)
     extra = [name or "(no name)" for name in header if name not in known]
     if not extra:
         return body, ()
@@ -170,6 +154,14 @@ def _named_columns(contract: Contract, body: bytes) -> tuple[bytes, tuple[str, .
     writer.writerow([header[place] for place in places])
     writer.writerows(_narrowed(records, places, len(header)))
     return text.getvalue().encode(), _extra_note(extra)
+
+
+def _known(contract: Contract, header: list[str]) -> list[str]:
+    """The contract's columns that the header has; an empty header is left to the reader to refuse."""
+    known = [column.name for column in contract.columns if column.name in header]
+    if header and not known:
+        raise TrainingError("None of the schema's columns is in the header of the data file.")
+    return known
 
 
 def _narrowed(records: Iterator[list[str]], places: list[int], width: int) -> Iterator[list[str]]:
@@ -184,17 +176,20 @@ def _extra_note(extra: list[str]) -> tuple[str, ...]:
     return (f"Columns that the schema does not name were left out: {', '.join(extra)}. Uploads must not have them.",)
 
 
-def _refusal(error: Refused) -> str:
+def _refusal(error: Refused, body: bytes = b"") -> str:
     faults = error.faults
     if not faults:
+        # Reading it again finds the row that is not well-formed, and raises with its number.
+        deque(source.records(body), maxlen=0)
+    if not faults or faults[0].row is not None:
         return f"The data file cannot be used. {error}"
     details = ", ".join(f"{fault.column or 'header'}: {fault.code}" for fault in faults[:SHOWN_FAULTS])
-    return f"The data file's header does not fit the schema ({len(faults)} faults): {details}."
+    return f"The data file's header does not fit the schema ({counted(len(faults), 'fault')}): {details}."
 
 
 def _labelled(contract: Contract, reading: Reading, sha256: str, notes: tuple[str, ...]) -> Labelled:
     if reading.faults:
-        raise TrainingError(_bad_cells(reading))
+        raise TrainingError(_bad_cells(contract, reading))
     if not reading.rows:
         raise TrainingError("The data file has no rows.")
     labels = _labels(contract, reading.table)
@@ -204,30 +199,37 @@ def _labelled(contract: Contract, reading: Reading, sha256: str, notes: tuple[st
     return _in_order(Labelled(reading.table, labels, reading.table.columns[time.name], sha256, notes))
 
 
-def _bad_cells(reading: Reading) -> str:
+def _bad_cells(contract: Contract, reading: Reading) -> str:
     counts = Counter(f"{fault.code} in {fault.column or 'the row'}" for fault in reading.faults)
     kinds = "; ".join(f"{count} x {what}" for what, count in counts.most_common(SHOWN_FAULTS))
     first = "; ".join(
         f"row {fault.row}, {fault.column or 'whole row'}: {fault.code}" for fault in reading.faults[:SHOWN_FAULTS]
     )
+    advice = "; ".join(dict.fromkeys(_advice(contract, fault) for fault in reading.faults))
     return (
-        f"The data has {len(reading.faults)} bad cells in {reading.rows} rows: {kinds}. The first: {first}. "
-        'Mend the rows, or change the schema: missing = "allow", wider bounds, another kind or time_format.'
+        f"The data has {counted(len(reading.faults), 'bad cell')} in {counted(reading.rows, 'row')}: {kinds}. "
+        f"The first: {first}. What to do: {advice}."
     )
+
+
+def _advice(contract: Contract, fault: Fault) -> str:
+    label = contract.first(Kind.LABEL)
+    if label is not None and fault.column == label.name and fault.code is Code.MISSING:
+        return LABEL_ADVICE
+    return ADVICE.get(fault.code, "mend the rows")
 
 
 def _labels(contract: Contract, table: Table) -> NDArray[np.bool_]:
     name = next(column.name for column in contract.columns if column.kind is Kind.LABEL)
-    values = table.columns[name]
-    fraud, genuine = np.isin(values, TRUE), np.isin(values, FALSE)
-    bad = np.flatnonzero(~(fraud | genuine))
-    if len(bad):
+    known = TRUE | FALSE
+    values = [value.lower() for value in table.columns[name]]
+    bad = [position for position, value in enumerate(values) if value not in known]
+    if bad:
         raise TrainingError(
-            f"The label {name} is neither 0 nor 1 in {len(bad)} rows, the first of them row "
+            f"The label {name} is neither 0 nor 1 in {counted(len(bad), 'row')}, the first of them row "
             f"{table.row_numbers[bad[0]]}: write 1 for fraud and 0 otherwise."
         )
-    labels: NDArray[np.bool_] = fraud
-    return labels
+    return np.array([value in TRUE for value in values], dtype=np.bool_)
 
 
 def _in_order(data: Labelled) -> Labelled:
@@ -237,5 +239,5 @@ def _in_order(data: Labelled) -> Labelled:
     if untimed == data.rows:
         raise TrainingError("The timestamp is missing in every row: name another column, or none, as the timestamp.")
     order = np.argsort(np.where(np.isnan(data.seconds), -np.inf, data.seconds), kind="stable")
-    note = (f"{untimed} rows have no time and were placed before all others.",) if untimed else ()
+    note = (f"Rows without a time, placed before all others: {untimed:,}.",) if untimed else ()
     return Labelled(data.table.take(order), data.labels[order], data.seconds[order], data.sha256, (*data.notes, *note))

@@ -8,6 +8,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ DRAWN_ROWS = 1024
 EXACT = 1e-6
 """Largest difference of a probability that scripting may make."""
 COMPARED_ROWS = 20_000
+QUANTILES = 51
+NUMERIC = {Kind.NUMBER, Kind.TIMESTAMP}
 UNSEEN = "golden-unseen"
 """A category value that no training data holds."""
 
@@ -89,17 +92,27 @@ def half_precision(scripted: Scripted, *matrices: NDArray[np.float32]) -> tuple[
 def golden(contract: Contract, newest: Table, scripted: Scripted, seed: int) -> Golden:
     """Rows that are nobody's, from the newest rows of the data, with the probabilities that they must get.
 
-    Every column is drawn on its own; ids, entities and values that have no code become the golden rows' own; the
-    first row has unseen categories, the second nothing that may be missing.
+    Every column is drawn on its own, numbers and times between the quantiles of the data and rounded; ids, entities
+    and values that have no code become the golden rows' own; the first row has unseen categories, the second nothing
+    that may be missing. What chance made equal to a transaction is not taken, if there is anything else.
     """
     draw = np.random.default_rng(seed)
     columns = {column.name: _cells(column, newest, draw) for column in contract.inputs}
-    drawn = list(zip(*columns.values(), strict=True))
+    drawn = _unreal(contract, list(zip(*columns.values(), strict=True)), newest)
     scores = _score(contract, _text(contract, drawn), scripted)
     order = [0, 1, *(2 + np.argsort(scores[2:], kind="stable"))]
-    spread = np.linspace(2, DRAWN_ROWS - 1, GOLDEN_ROWS - 2).astype(int)
+    spread = np.linspace(2, len(drawn) - 1, GOLDEN_ROWS - 2).astype(int)
     text = _text(contract, [drawn[order[place]] for place in (0, 1, *spread)])
     return Golden(text, tuple(map(float, _score(contract, text, scripted))))
+
+
+def _unreal(contract: Contract, drawn: list[tuple[str, ...]], newest: Table) -> list[tuple[str, ...]]:
+    """The drawn rows that equal no row of the data; all of them where too few are left, as of two categories alone."""
+    own = [column.kind not in {Kind.ID, Kind.ENTITY} for column in contract.inputs]
+    cells = [[_cell(column, value, 0) for value in newest.columns[column.name].tolist()] for column in contract.inputs]
+    real = {tuple(compress(row, own)) for row in zip(*cells, strict=True)}
+    unreal = drawn[:2] + [row for row in drawn[2:] if tuple(compress(row, own)) not in real]
+    return unreal if len(unreal) >= GOLDEN_ROWS else drawn
 
 
 def _score(contract: Contract, text: str, scripted: Scripted) -> NDArray[np.float32]:
@@ -117,13 +130,26 @@ def _text(contract: Contract, rows: list[tuple[str, ...]]) -> str:
 
 def _cells(column: Column, newest: Table, draw: Generator) -> list[str]:
     """DRAWN_ROWS cells of a column as text."""
-    values = newest.columns[column.name][draw.integers(newest.rows, size=DRAWN_ROWS)]
+    values = newest.columns[column.name]
+    values = _between(column, values, draw) if column.kind in NUMERIC else draw.choice(values, DRAWN_ROWS)
     cells = [_cell(column, value, number) for number, value in enumerate(values.tolist(), 1)]
     if column.kind is Kind.CATEGORY:
         cells[0] = UNSEEN
     if column.missing is Missing.ALLOW:
         cells[1] = ""
     return cells
+
+
+def _between(column: Column, values: NDArray[np.float64], draw: Generator) -> NDArray[np.float64]:
+    """Numbers as the column's that are nobody's: between its quantiles, rounded; missing as often as its own are."""
+    missing = np.isnan(draw.choice(values, DRAWN_ROWS))
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return np.full(DRAWN_ROWS, np.nan)
+    places = np.linspace(0, 1, QUANTILES)
+    drawn = np.interp(draw.random(DRAWN_ROWS), places, np.quantile(known, places))
+    rounded = np.round(drawn) if column.kind is Kind.TIMESTAMP else np.array([float(f"{n:.3g}") for n in drawn])
+    return np.where(missing, np.nan, np.clip(rounded, column.minimum, column.maximum))
 
 
 def _cell(column: Column, value: Any, number: int) -> str:  # noqa: ANN401 - a table's cells are text or floats.

@@ -4,40 +4,60 @@ The guess must train without edits on an ordinary file, so it looks at every row
 refuse the rest. A column whose name says that it may tell the label is left out with the reason beside it.
 """
 
-import io
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
 from numpy.typing import NDArray
 
+from contract import cells
 from contract.cells import LONGEST_TEXT
-from contract.schema import FLOAT32_MAX, Kind
-from training.data import FALSE, TRUE, csv_bytes
+from contract.schema import FLOAT32_MAX, Column, Kind, Missing
+from training import source
+from training.data import FALSE, TRUE
 from training.errors import TrainingError
+from training.words import counted
 
 LABEL_NAMES = ("is_fraud", "isfraud", "fraud", "tx_fraud", "fraud_label", "label", "class", "target")
 """The usual names of a label, the surest first."""
 ID_NAME = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|ref|reference)$|^(id|uuid|index)|[a-z]I[Dd]$", re.IGNORECASE)
 CODE_NAME = re.compile(r"(code|mcc|type|category|country|zip|postal|postcode)s?$", re.IGNORECASE)
-TIME_NAME = re.compile(r"time|date|seconds|timestamp|(^|_)(ts|dt)$", re.IGNORECASE)
+TIME_NAME = re.compile(r"time|date|seconds|(^|_)(ts|dt)$", re.IGNORECASE)
+SECONDS_NAME = re.compile(r"time|seconds|(^|_)(ts|dt)$", re.IGNORECASE)
+ENTITY_NAME = re.compile(
+    r"^(?!(.*[^a-z])?(per|num|nb|count|total|sum|avg|is|has|new)[^a-z])(.*[^a-z])?"
+    r"(card|account|acct|customer|client|user|iban|pan|terminal|device|ip|email|phone)s?"
+    r"([^a-z]*(id|no|nr|num|number|hash|name|key|token|address))?$",
+    re.IGNORECASE,
+)
+"""Who or what takes part, perhaps with what is told of it; a card_type or payments_per_card is another thing."""
+SIGNS = r"[\s,'$€£¥%]"
+"""What people write into numbers and float() does not read."""
+LONG_NUMBER = r"\d(?:[ -]?\d){11,}"
+"""Twelve digits or more name somebody: a card, an account."""
+DATE_TEXT = r"(?:\d{1,2}([/.-])\d{1,2}\1\d{2}(?:\d{2})?|\d{4}([/.])\d{1,2}\2\d{1,2})(?:[ T,].*)?"
+"""Dates that are not ISO 8601: 1/31/2026 18:05, 31.01.26, 2026/01/31."""
 MOST_CATEGORIES = 200
 """Different values up to which text is a category; above, it names somebody or something."""
 FEW_NUMBERS = 12
 LOOKED_AT = 2000
-"""Cells, spread over the column, that must be dates for it to be a timestamp."""
+"""Cells, spread over the column, that tell whether it holds numbers, dates or long numbers."""
+HALF = 0.5
+"""The share of such cells from which the column is taken for that."""
 SKEWED = 10.0
 """How many medians the largest number must be for its logarithm to become a feature."""
-EPOCH = (1e9, 1e10)
-"""Numbers between these are taken for seconds since 1970: only then do they tell the hour."""
+EPOCH = (631_152_000, 4_102_444_800)
+"""1990 and 2100 in seconds since 1970: numbers between these are times, and only then do they tell the hour."""
+FINER = (1e3, 1e6, 1e9)
+"""Milliseconds, microseconds and nanoseconds in a second."""
+DATES = {"%Y%m%d": (19900101, 21001231), "%Y%m%d%H%M%S": (19900101000000, 21001231235959)}
+"""Dates written as one whole number, and between which numbers they lie."""
+WRITE_ISO = "write them as 2026-01-31T18:05:00, or as seconds since 1970, to have them used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,43 +83,48 @@ def infer_schema(path: Path) -> str:
     """
     frame = _frame(path)
     label = _label(frame)
-    truth = frame[label].isin(TRUE)
+    truth = frame[label].str.lower().isin(TRUE)
     guesses = _one_id({name: _guess(name, frame[name], label, truth) for name in frame.columns if name})
-    return "\n".join([*_heading(path), *(_table(name, guess) for name, guess in guesses.items())])
+    timed = any(guess.kind is Kind.TIMESTAMP for guess in guesses.values())
+    return "\n".join([*_heading(path, timed=timed), *(_table(name, guess) for name, guess in guesses.items())])
 
 
 def _frame(path: Path) -> pd.DataFrame:
     """Every cell as text without spaces around it, "" where it is empty; columns without a name are left out."""
-    try:
-        source = _parquet_as_csv(path) if path.suffix == ".parquet" else path
-        # The header is read as a row: pandas would make up names for columns without one and rename doubles.
-        cells = pd.read_csv(source, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise TrainingError(
-            f"The data file {path} cannot be read as CSV or parquet: {type(error).__name__}."
-        ) from error
-    frame = cells.iloc[1:].reset_index(drop=True).fillna("")
-    frame.columns = cells.iloc[0].fillna("").str.strip()
-    if frame.empty:
-        raise TrainingError(f"The data file {path} has no rows.")
-    if doubles := sorted({name for name in frame.columns[frame.columns.duplicated()] if name}):
+    records = source.records(_body(path))
+    header = next(records, [])
+    if not header:
+        raise TrainingError("The data file cannot be used. The file is empty.")
+    if doubles := sorted({name for name in header if name and header.count(name) > 1}):
         raise TrainingError(f"The data file {path} has more than one column called {', '.join(doubles)}.")
-    named: pd.DataFrame = frame.loc[:, frame.columns != ""].apply(lambda column: column.str.strip())
-    return named
+    columns = _columns(list(records), len(header))
+    return pd.DataFrame({name: column for name, column in zip(header, columns, strict=True) if name}, dtype=str)
 
 
-def _parquet_as_csv(path: Path) -> io.BytesIO:
-    return io.BytesIO(csv_bytes(pa.parquet.read_table(path).to_pandas()))
+def _body(path: Path) -> bytes:
+    if not source.is_parquet(path):
+        return source.read_bytes(path)
+    with source.open_parquet(path) as file:
+        return source.arrow_csv(source.read_parquet(file))
+
+
+def _columns(rows: list[list[str]], width: int) -> list[list[str]]:
+    if not rows:
+        raise TrainingError("The data file has no rows.")
+    for number, row in enumerate(rows, 1):
+        if len(row) != width:
+            raise TrainingError(
+                f"Row {number} of the data file has {counted(len(row), 'field')} and the header {width}: give each row "
+                "as many as the header; a field with a comma in it needs quotes."
+            )
+    return [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
 
 
 def _label(frame: pd.DataFrame) -> str:
     """The label: a column of 0 and 1 with a usual name, else one whose name has "fraud" in it, else the rarest."""
     shares = {name: share for name in frame.columns if (share := _positive_share(frame[name])) is not None}
-    by_name = {name.lower(): name for name in shares}
-    for name in (name for name in LABEL_NAMES if name in by_name):
-        return by_name[name]
-    if speaking := [name for name in shares if "fraud" in name.lower()]:
-        return speaking[0]
+    if named := _named_labels(list(frame.columns)):
+        return _label_by_name(frame, named, set(shares))
     both = {name: share for name, share in shares.items() if 0 < share < 1}
     if not both:
         raise TrainingError(
@@ -108,16 +133,41 @@ def _label(frame: pd.DataFrame) -> str:
     return min(both, key=lambda name: both[name])
 
 
+def _label_by_name(frame: pd.DataFrame, named: list[str], flags: set[str]) -> str:
+    """The surest flag; none where a surer name, of fraud itself, is written in another way."""
+    surest = named[0]
+    sure = surest.lower() in LABEL_NAMES and "fraud" in surest.lower()
+    if surest in flags or (not sure and flags.intersection(named)):
+        return next(name for name in named if name in flags)
+    raise _no_flag(surest, frame[surest])
+
+
+def _named_labels(names: list[str]) -> list[str]:
+    """The columns that by their names could be the label, the surest first."""
+    by_name = {name.lower(): name for name in names}
+    usual = [by_name[name] for name in LABEL_NAMES if name in by_name]
+    return usual + [name for name in names if "fraud" in name.lower() and name not in usual]
+
+
+def _no_flag(name: str, column: pd.Series) -> TrainingError:
+    others = int((~column.str.lower().isin(TRUE | FALSE)).sum())
+    return TrainingError(
+        f"Column {name} looks like the label, but its cells are not 0 and 1 ({counted(others, 'row')} of "
+        f"{len(column):,}): write 1 for fraud and 0 otherwise in every row, or rename the column if it is no label."
+    )
+
+
 def _positive_share(column: pd.Series) -> float | None:
     """The share of ones in a column of zeros and ones; None for any other column."""
-    if not set(column.unique()) <= {*TRUE, *FALSE}:
+    if not {cell.lower() for cell in column.unique()} <= TRUE | FALSE:
         return None
-    return float(column.isin(TRUE).mean())
+    return float(column.str.lower().isin(TRUE).mean())
 
 
 def _guess(name: str, column: pd.Series, label: str, truth: pd.Series) -> Guess:
     if name == label:
-        return Guess(Kind.LABEL, {}, "1 for fraud, 0 otherwise")
+        rarest = "" if _named_labels([name]) else "taken for the label only because its ones are rare: check it; "
+        return Guess(Kind.LABEL, {}, f"{rarest}1 for fraud, 0 otherwise")
     if "fraud" in name.lower() or "chargeback" in name.lower():
         return Guess(None, {}, "left out: by its name it may tell the label, and a model would only repeat it")
     if _tells(column, truth):
@@ -138,23 +188,94 @@ def _tells(column: pd.Series, truth: pd.Series) -> bool:
 
 
 def _guess_filled(name: str, full: pd.Series) -> Guess:
-    numbers = pd.to_numeric(full, errors="coerce").to_numpy(dtype=np.float64)
-    if np.isfinite(numbers).all() and np.abs(numbers).max() < FLOAT32_MAX:
+    if _share(full, _is_number) < HALF:
+        return Guess(Kind.TIMESTAMP, {"time_format": '"iso"'}) if _iso(full) else _text(name, full)
+    numbers, good = _numbers(full)
+    if good.all():
         return _numeric(name, full, numbers)
-    if _iso(full):
-        return Guess(Kind.TIMESTAMP, {"time_format": '"iso"'})
-    return _text(name, full)
+    return _partly_numeric(name, full, good)
+
+
+def _is_number(looked_at: pd.Series) -> NDArray[np.bool_]:
+    return _numbers(_without_signs(looked_at))[1]
+
+
+def _share(full: pd.Series, test: Callable[[pd.Series], NDArray[np.bool_]]) -> float:
+    """The share of cells, among some spread over the whole column, that pass a test."""
+    return float(test(full.iloc[:: max(1, len(full) // LOOKED_AT)]).mean())
+
+
+def _numbers(full: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The numbers as training will read them, and which cells are numbers."""
+    found = cells.from_text(Column("number", Kind.NUMBER, Missing.ALLOW), full.tolist())
+    good = ~np.isnan(found.values)
+    good[list(found.faults)] = False
+    return found.values, good
+
+
+def _without_signs(full: pd.Series) -> pd.Series:
+    return full.str.replace(SIGNS, "", regex=True)
+
+
+def _partly_numeric(name: str, full: pd.Series, good: NDArray[np.bool_]) -> Guess:
+    """At least half are numbers: the others must not cost the column, and training will name their rows.
+
+    A few different values are a category, other cells and all.
+    """
+    if _named_not_measured(name) or full.nunique() <= FEW_NUMBERS or _is_long_number(full):
+        return _text(name, full)
+    numbers, readable = _numbers(_without_signs(full))
+    comment = (
+        f"cells that are no numbers: {int((~good).sum()):,} of {len(full):,}, the first in row "
+        f"{full.index[~good][0] + 1}; take separators and signs such as $ and % away, empty the others and set "
+        'missing = "allow"'
+    )
+    return Guess(Kind.NUMBER, _bounds(numbers[readable]) | _log(numbers[readable]), comment)
+
+
+def _named_not_measured(name: str) -> bool:
+    return any(pattern.search(name) for pattern in (ID_NAME, CODE_NAME, ENTITY_NAME))
+
+
+def _is_long_number(full: pd.Series) -> bool:
+    return _share(full, lambda some: some.str.fullmatch(LONG_NUMBER + r"(?:\.0)?").to_numpy(dtype=bool)) >= HALF
 
 
 def _numeric(name: str, full: pd.Series, numbers: NDArray[np.float64]) -> Guess:
     whole = bool((numbers == np.round(numbers)).all())
     if whole and _counting(numbers) and not TIME_NAME.search(name):
         return _id_or_entity(full)
-    if whole and (ID_NAME.search(name) or CODE_NAME.search(name)):
+    if whole and _named_not_measured(name):
         return _text(name, full)
-    if TIME_NAME.search(name) and bool((np.diff(numbers) >= 0).all()) and numbers[-1] > numbers[0]:
-        return _seconds(numbers)
+    if (time := _time(name, numbers, whole=whole)) is not None:
+        return time
+    if whole and _is_long_number(full):
+        return _id_or_entity(full)
     return Guess(Kind.NUMBER, _bounds(numbers) | _log(numbers))
+
+
+def _time(name: str, numbers: NDArray[np.float64], *, whole: bool) -> Guess | None:
+    if _within(numbers, EPOCH):
+        return _seconds("1970", {"cycles": '["hour", "weekday"]'})
+    if any(_within(numbers / finer, EPOCH) for finer in (FINER if TIME_NAME.search(name) else FINER[:1])):
+        return Guess(None, {}, f"left out: times in milliseconds or finer; {WRITE_ISO}")
+    if whole and _dates(numbers):
+        return Guess(None, {}, f"left out: dates without separators (yyyymmdd); {WRITE_ISO}")
+    if SECONDS_NAME.search(name) and bool((np.diff(numbers) >= 0).all()) and numbers[-1] > numbers[0]:
+        return _seconds("some moment", {})
+    return None
+
+
+def _within(numbers: NDArray[np.float64], ends: tuple[float, float]) -> bool:
+    return bool(numbers.min() >= ends[0] and numbers.max() <= ends[1])
+
+
+def _dates(numbers: NDArray[np.float64]) -> bool:
+    for form, ends in DATES.items():
+        if _within(numbers, ends):
+            texts = pd.Series(np.unique(numbers).astype(np.int64)).astype(str)
+            return bool(pd.to_datetime(texts, format=form, errors="coerce").notna().all())
+    return False
 
 
 def _counting(numbers: NDArray[np.float64]) -> bool:
@@ -162,11 +283,8 @@ def _counting(numbers: NDArray[np.float64]) -> bool:
     return len(numbers) > FEW_NUMBERS and bool((np.diff(numbers) == 1).all())
 
 
-def _seconds(numbers: NDArray[np.float64]) -> Guess:
-    since_1970 = EPOCH[0] < numbers[0] < EPOCH[1]
-    cycles = {"cycles": '["hour", "weekday"]'} if since_1970 else {}
-    moment = "1970" if since_1970 else "some moment"
-    comment = f'ascending: taken for the seconds since {moment}; if it is another thing, kind = "number"'
+def _seconds(moment: str, cycles: dict[str, str]) -> Guess:
+    comment = f'taken for the seconds since {moment}; if it is another thing, kind = "number"'
     return Guess(Kind.TIMESTAMP, {"time_format": '"seconds"', **cycles}, comment)
 
 
@@ -192,33 +310,35 @@ def _log(numbers: NDArray[np.float64]) -> dict[str, str]:
 
 def _iso(full: pd.Series) -> bool:
     """Whether cells spread over the whole column are ISO 8601 as the contract reads it."""
-    step = max(1, len(full) // LOOKED_AT)
-    try:
-        for cell in full.iloc[::step]:
-            datetime.fromisoformat(cell)
-    except ValueError:
-        return False
-    return True
+    column = Column("time", Kind.TIMESTAMP)
+    return not cells.from_text(column, full.iloc[:: max(1, len(full) // LOOKED_AT)].tolist()).faults
 
 
 def _text(name: str, full: pd.Series) -> Guess:
     different = full.nunique()
     if full.str.len().max() > LONGEST_TEXT:
         return Guess(None, {}, f"left out: some cells have more than {LONGEST_TEXT} characters")
-    if ID_NAME.search(name) and different > FEW_NUMBERS:
+    if _share(full, lambda some: some.str.fullmatch(DATE_TEXT).to_numpy(dtype=bool)) >= HALF:
+        return Guess(None, {}, f"left out: dates that are not ISO 8601; {WRITE_ISO}")
+    if _named_for_one(name, different) or _is_long_number(full):
         return _id_or_entity(full)
     if different <= MOST_CATEGORIES and (different < len(full) / 2 or different <= FEW_NUMBERS):
-        return Guess(Kind.CATEGORY, {}, f"{different} different values")
-    if TIME_NAME.search(name):
-        return Guess(Kind.ENTITY, {}, "if this is a time, write it as 2026-01-31T18:05:00 to have it used")
+        return Guess(Kind.CATEGORY, {}, counted(different, "different value"))
     return _id_or_entity(full)
+
+
+def _named_for_one(name: str, different: int) -> bool:
+    """Whether the name says id, card, customer; with few values it says a kind of them all the same."""
+    return different > FEW_NUMBERS and bool(ID_NAME.search(name) or ENTITY_NAME.search(name))
 
 
 def _id_or_entity(full: pd.Series) -> Guess:
     different = full.nunique()
     if different == len(full):
         return Guess(Kind.ID, {}, "different in every row")
-    return Guess(Kind.ENTITY, {}, f"{different} different values: who or what takes part, no feature by itself")
+    return Guess(
+        Kind.ENTITY, {}, f"{counted(different, 'different value')}: who or what takes part, no feature by itself"
+    )
 
 
 def _one_id(guesses: dict[str, Guess]) -> dict[str, Guess]:
@@ -231,12 +351,14 @@ def _one_id(guesses: dict[str, Guess]) -> dict[str, Guess]:
     }
 
 
-def _heading(path: Path) -> list[str]:
+def _heading(path: Path, *, timed: bool) -> list[str]:
+    untimed = "# No column is a time that can be read: the rows are cut into periods in the order of the file."
     return [
         f"# Guessed from {json.dumps(path.name)}: check every kind, then train with it.",
         "# kind: number, category, timestamp, id, entity (who takes part) or label. Uploads must have every column",
         '# that is named here but the label. missing: "refuse" (the default) or "allow". A number outside minimum and',
         "# maximum is refused. log = true adds the number's logarithm as a feature.",
+        *([] if timed else [untimed]),
         f"name = {json.dumps(path.stem)}",
         "",
     ]

@@ -23,6 +23,7 @@ from contract.schema import (
     TimeFormat,
 )
 from training.errors import SchemaError
+from training.source import read_bytes
 
 DEFAULT = Path(__file__).with_name("default_schema.toml")
 """The schema of the simulator's transactions."""
@@ -113,12 +114,13 @@ def load_schema(path: Path) -> Schema:
     """Reads a schema file.
 
     Raises:
-        SchemaError: it cannot be read or obeyed; the message says what to write instead.
+        TrainingError: it cannot be read.
+        SchemaError: it cannot be obeyed; the message says what to write instead.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SchemaError(f"The schema {path} cannot be read: {type(error).__name__}.") from error
+        text = read_bytes(path, "schema").decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SchemaError(f"The schema {path} cannot be read: save it as UTF-8.") from None
     return parse_schema(text)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
+from training.words import counted
 
 DAY = 86_400.0
 LABEL_DELAY = 7 * DAY
@@ -50,7 +51,9 @@ def split(rows: int, seconds: NDArray[np.float64] | None) -> Split:
         TrainingError: there are too few rows.
     """
     if rows < SMALLEST_FILE:
-        raise TrainingError(f"The data has {rows} rows; at least {SMALLEST_FILE} are needed to train and to judge.")
+        raise TrainingError(
+            f"The data has {counted(rows, 'row')}; at least {SMALLEST_FILE} are needed to train and to judge."
+        )
     if seconds is not None:
         by_time = _by_time(np.where(np.isnan(seconds), -np.inf, seconds))
         if min(by_time.sizes().values()) >= SMALLEST_PERIOD:

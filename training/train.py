@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from contract.card import ModelCard
 from contract.features import to_matrix
 from contract.golden import Golden
-from contract.schema import Contract, Kind
+from contract.schema import Contract, Kind, TimeFormat
 from training import archive, data, evaluation, export, loop
 from training.errors import TrainingError
 from training.infer import infer_schema
@@ -28,11 +27,14 @@ from training.progress import Reporter, silent
 from training.schema import DEFAULT, Schema, load_schema, parse_schema
 from training.simulator import Simulation, simulate
 from training.split import DAY, Split, split
+from training.words import counted
 
 NEWEST_ROWS = 5000
 """The rows at the end of the data that golden rows are drawn from."""
 FEW_FRAUDS = 30
 SAMPLE_DAYS, SAMPLE_CUSTOMERS = 30, 400
+ROWS_PER_CUSTOMER = 40
+"""Somewhat fewer than a customer of the simulator has in SAMPLE_DAYS."""
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "torch", "torch-model-archiver")
 
 
@@ -100,7 +102,7 @@ class _Fitted:
     model: FraudModel
     run: loop.Run
     device: str
-    notes: tuple[str, ...]
+    calibration: evaluation.Calibration
 
 
 def train(request: TrainRequest, reporter: Reporter | None = None) -> Trained:
@@ -125,10 +127,11 @@ def write_sample(path: Path, *, rows: int = 1000, seed: int = 2, label: bool = F
     """Writes simulated transactions that training never saw as a CSV file; returns how many.
 
     They come from another seed, thus other customers and terminals, and from days after the training's. The label is
-    left out unless asked for.
+    left out unless asked for. More rows than usual have more customers.
     """
     days = Simulation().days
-    world = Simulation(seed=seed, days=SAMPLE_DAYS, customers=SAMPLE_CUSTOMERS, terminals=300, first_day=days)
+    customers = max(SAMPLE_CUSTOMERS, math.ceil(rows / ROWS_PER_CUSTOMER))
+    world = Simulation(seed=seed, days=SAMPLE_DAYS, customers=customers, terminals=300, first_day=days)
     frame = simulate(world).tail(rows)
     frame = frame.assign(timestamp=frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%S"))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +141,7 @@ def write_sample(path: Path, *, rows: int = 1000, seed: int = 2, label: bool = F
 
 def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     schema, labelled = _read(request)
-    reporter.say(f"{labelled.rows:,} transactions, {int(labelled.labels.sum()):,} of them fraud")
+    reporter.say(f"{counted(labelled.rows, 'transaction')}, {int(labelled.labels.sum()):,} of them fraud")
     cut = split(labelled.rows, labelled.seconds)
     contract = _learned(schema, labelled, cut)
     matrix = to_matrix(contract, labelled.table)
@@ -182,11 +185,11 @@ def _fit(request: TrainRequest, periods: _Periods, reporter: Reporter) -> _Fitte
     model = FraudModel(request.network, columns, float(periods.train.labels.mean())).to(device)
     config = loop.LoopConfig(epochs=request.epochs)
     run = loop.fit(model, periods.train, periods.validation, config, reporter)
-    reporter.say(f"{run.epochs} epochs on {device}; the best was epoch {run.best_epoch}")
+    reporter.say(f"{counted(run.epochs, 'epoch')} on {device}; the best was epoch {run.best_epoch}")
     calibration = evaluation.calibrate(loop.logits(model, periods.validation.matrix), periods.validation.labels)
     model.slope.fill_(calibration.slope)
     model.intercept.fill_(calibration.intercept)
-    return _Fitted(model, run, str(device), calibration.notes)
+    return _Fitted(model, run, str(device), calibration)
 
 
 def _parts(request: TrainRequest, periods: _Periods, fitted: _Fitted, handler: bytes) -> archive.Parts:
@@ -213,10 +216,16 @@ def _card(
             "test": evaluation.measure(tested, periods.test.labels, bands),
         },
         data=_data_facts(request, periods),
-        settings=_settings(request, fitted) | {"half_precision": measured},
+        settings=_settings(request, periods.contract, fitted) | {"half_precision": measured},
         libraries={name: installed(name) for name in LIBRARIES} | {"python": platform.python_version()},
         half_precision_difference=difference,
-        notes=(*periods.labelled.notes, *periods.cut.notes, *_class_notes(periods), *fitted.notes, *band_notes),
+        notes=(
+            *periods.labelled.notes,
+            *periods.cut.notes,
+            *_class_notes(periods),
+            *fitted.calibration.notes,
+            *band_notes,
+        ),
     )
 
 
@@ -230,23 +239,26 @@ def _data_facts(request: TrainRequest, periods: _Periods) -> dict[str, Any]:
         "rows": labelled.rows,
         "frauds": int(labelled.labels.sum()),
         "gap_days": cut.gap / DAY,
-        "periods": {name: _period(labelled, part) for name, part in cut.periods().items()},
+        "periods": {name: _period(periods, part) for name, part in cut.periods().items()},
     }
 
 
-def _period(labelled: data.Labelled, part: slice) -> dict[str, Any]:
+def _period(periods: _Periods, part: slice) -> dict[str, Any]:
+    labelled = periods.labelled
     facts: dict[str, Any] = {"rows": part.stop - part.start, "frauds": int(labelled.labels[part].sum())}
     if labelled.seconds is None:
         return facts
-    first, last = _ends(labelled.seconds[part])
+    timed = labelled.seconds[part][np.isfinite(labelled.seconds[part])]
+    first, last = (_moment(periods.contract, timed[end]) if len(timed) else None for end in (0, -1))
     return facts | {"first": first, "last": last}
 
 
-def _ends(seconds: NDArray[np.float64]) -> tuple[str | float | None, str | float | None]:
-    timed = seconds[np.isfinite(seconds)]
-    if not len(timed):
-        return None, None
-    return float(timed[0]), float(timed[-1])
+def _moment(contract: Contract, seconds: float) -> str | float:
+    """A time as the data writes it."""
+    column = contract.first(Kind.TIMESTAMP)
+    if column is None or column.time_format is TimeFormat.SECONDS:
+        return float(seconds)
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _class_notes(periods: _Periods) -> tuple[str, ...]:
@@ -257,11 +269,11 @@ def _class_notes(periods: _Periods) -> tuple[str, ...]:
     ]
     frauds = int(periods.train.labels.sum())
     if frauds < FEW_FRAUDS:
-        notes.append(f"The training period has only {frauds} frauds: expect little of this model.")
+        notes.append(f"The training period has only {counted(frauds, 'fraud')}: expect little of this model.")
     return tuple(notes)
 
 
-def _settings(request: TrainRequest, fitted: _Fitted) -> dict[str, Any]:
+def _settings(request: TrainRequest, contract: Contract, fitted: _Fitted) -> dict[str, Any]:
     return {
         "seed": request.seed,
         "epochs": request.epochs,
@@ -269,11 +281,14 @@ def _settings(request: TrainRequest, fitted: _Fitted) -> dict[str, Any]:
         "policy": asdict(request.policy),
         "loop": asdict(loop.LoopConfig(epochs=request.epochs)),
         "run": asdict(fitted.run),
+        "calibration": {"slope": fitted.calibration.slope, "intercept": fitted.calibration.intercept},
+        "contract": {"name": contract.name, "fingerprint": contract.fingerprint},
         "device": fitted.device,
         "threads": torch.get_num_threads(),
     }
 
 
 def _summary(card: ModelCard) -> str:
-    precision = card.metrics["test"].get("average_precision", math.nan)
-    return f"average precision {precision:.3f} on the test period"
+    precision = card.metrics["test"].get("average_precision")
+    measured = "not measurable: one class" if precision is None else f"{precision:.3f}"
+    return f"average precision {measured} on the test period"

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.table import MOST_FAULTS
 from tests.training.conftest import TINY
 from tests.training.rows import SCHEMA, contract
 from training import data
@@ -29,7 +30,7 @@ def test_rows_without_a_time_come_first_and_are_noted() -> None:
     allowing = parse_schema(SCHEMA.replace('"timestamp"', '"timestamp"\nmissing = "allow"')).contract({})
     labelled = data.from_csv(allowing, (GOOD + "c,,5,30,chip,0\n").encode())
     assert labelled.table.columns["ref"].tolist() == ["c", "b", "a"]
-    assert "1 rows have no time" in labelled.notes[0]
+    assert "without a time, placed before all others: 1." in labelled.notes[0]
 
 
 def test_unnamed_columns_are_left_out_with_a_note() -> None:
@@ -111,6 +112,49 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rows.parquet").write_text(GOOD)
     with pytest.raises(TrainingError, match="not a parquet file"):
         data.load(contract(), tmp_path / "rows.parquet")
+
+
+def test_labels_may_be_written_in_capitals() -> None:
+    """TRUE and False are labels whatever their case."""
+    body = HEADER + "a,2026-01-01,5,30,chip,TRUE\nb,2026-01-02,5,30,chip,False\n"
+    assert data.from_csv(contract(), body.encode()).labels.tolist() == [True, False]
+
+
+def test_a_header_of_other_columns_is_refused() -> None:
+    """A file of which the schema knows no column is told that, not called empty."""
+    with pytest.raises(TrainingError, match="None of the schema's columns is in the header"):
+        data.from_csv(contract(), b"x,y\n1,2\n")
+
+
+def test_other_separators_are_named() -> None:
+    """A semicolon file is asked to be saved with commas."""
+    with pytest.raises(TrainingError, match="separated by ';': save the file with commas"):
+        data.from_csv(contract(), GOOD.replace(",", ";").encode())
+
+
+@pytest.mark.parametrize(
+    ("row", "advice"),
+    [
+        ("c,2026-01-03,5,30,chip,", "leave rows without a label out"),
+        ("c,2026-01-03,5,30,chip", "as many fields as the header"),
+        ("c,3.1.2026,5,30,chip,0", "2026-01-31T18:05:00"),
+        ("c,2026-01-03,,30,chip,0", 'missing = "allow"'),
+        ("c,2026-01-03,-5,30,chip,0", "widen minimum"),
+    ],
+)
+def test_advice_fits_the_fault(row: str, advice: str) -> None:
+    """A refusal advises what mends the fault at hand and nothing else."""
+    with pytest.raises(TrainingError, match="What to do: .*" + advice) as caught:
+        data.from_csv(contract(), (GOOD + row + "\n").encode())
+    assert "1 bad cell in 3 rows" in str(caught.value)
+    assert ";" not in str(caught.value)
+
+
+def test_too_many_faults_do_not_blame_the_header() -> None:
+    """A file with more bad cells than are listed is refused for its cells."""
+    body = HEADER + "a,2026-01-01,x,30,chip,0\n" * (MOST_FAULTS + 1)
+    with pytest.raises(TrainingError, match=f"used. More than {MOST_FAULTS:,} cells are at fault"):
+        data.from_csv(contract(), body.encode())
 
 
 @given(st.lists(st.sampled_from(["", "a", "b", "c"])), st.integers(1, 5), st.integers(1, 3))

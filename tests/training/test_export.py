@@ -4,9 +4,11 @@ import json
 import zipfile
 
 import numpy as np
+import pandas as pd
 import torch
 
 from contract.golden import TOLERANCE
+from contract.table import Table, read_csv
 from tests.training import rows
 from training import export
 from training.train import Trained
@@ -47,6 +49,35 @@ def test_golden_rows_name_nobody(trained: Trained) -> None:
     for cells in _golden_cells(trained):
         for name in ("transaction_id", "customer_id", "terminal_id"):
             assert cells[name].startswith("golden-")
+
+
+def _real_rows(count: int) -> Table:
+    """A small table whose amounts have few digits, so that chance alone would repeat some."""
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({
+        "ref": np.arange(count), "when": "2026-01-01", "amount": draw.integers(1, 100, count), "age": "",
+        "channel": draw.choice(["chip", "online"], count),
+    })  # fmt: skip
+    return read_csv(rows.contract(), frame.to_csv(index=False).encode()).table
+
+
+def test_golden_rows_equal_no_transaction() -> None:
+    """However few columns and digits the data has, no golden row is a row of it but for the id."""
+    table = _real_rows(300)
+    golden = export.golden(rows.contract(), table, export.script(rows.model(), rows.matrix()), seed=0)
+    drawn = read_csv(rows.contract(), golden.csv.encode()).table
+    real, made = (
+        set(zip(*(t.columns[name].tolist() for name in ("when", "amount", "channel")), strict=True))
+        for t in (table, drawn)
+    )
+    assert not real & made
+
+
+def test_golden_times_and_amounts_are_rounded(trained: Trained) -> None:
+    """Times are whole seconds and amounts have three digits, as no file's own must have."""
+    for cells in _golden_cells(trained):
+        assert len(cells["timestamp"]) == len("2026-01-31T18:05:00")
+        assert float(cells["amount"]) == float(f"{float(cells['amount']):.3g}")
 
 
 def test_golden_rows_hold_an_unseen_category_and_missing_cells(trained: Trained) -> None:

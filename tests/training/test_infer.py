@@ -1,3 +1,6 @@
+import gzip
+import re
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -118,6 +121,163 @@ def test_names_with_any_characters_survive(tmp_path: Path) -> None:
     """Quotes, dots and umlauts in a column's name come through the TOML."""
     name = 'Größe "in" a.b'
     assert name in _kinds(_infer(_small(**{name: np.linspace(0, 1, 40)}), tmp_path))
+
+
+def _comment(frame: pd.DataFrame, directory: Path, name: str) -> str:
+    """The comment above a column's table."""
+    frame.to_csv(directory / "rows.csv", index=False)
+    before = infer_schema(directory / "rows.csv").split(f'[columns."{name}"]')[0]
+    return before.rstrip("# \n").rsplit("\n", 1)[1]
+
+
+def test_a_label_by_name_that_is_no_flag_is_refused(tmp_path: Path) -> None:
+    """A label written Y and N is told to its owner; no other flag takes its place."""
+    frame = _small(contactless=np.arange(40) % 3 // 2, is_fraud=["N", "Y"] * 20).drop(columns="fraud")
+    with pytest.raises(TrainingError, match="is_fraud looks like the label, but its cells are not 0 and 1"):
+        _infer(frame, tmp_path)
+
+
+def test_a_label_by_rarity_alone_is_said_so(tmp_path: Path) -> None:
+    """Without a telling name the schema's comment asks its reader to check the label."""
+    assert "only because its ones are rare" in _comment(_small().rename(columns={"fraud": "bad"}), tmp_path, "bad")
+
+
+def test_a_label_may_be_written_in_capitals(tmp_path: Path) -> None:
+    """TRUE and FALSE, as spreadsheets write them, are a label."""
+    frame = _small()
+    assert _infer(frame.assign(fraud=np.where(frame["fraud"] == 1, "TRUE", "FALSE")), tmp_path).label == "fraud"
+
+
+@pytest.mark.parametrize("wrong", ["nan", "NULL", "n/a", "-", "1,234.50", "$12.30", "1e40"])
+def test_a_number_column_with_some_other_cells_stays_one(wrong: str, tmp_path: Path) -> None:
+    """What is mostly numbers is a number with a word on the other cells, so that training names their rows."""
+    frame = _small(price=["12.5", wrong, *map(str, np.linspace(1, 9, 38))])
+    assert _kinds(_infer(frame, tmp_path))["price"] is Kind.NUMBER
+    assert "cells that are no numbers: 1 of 40, the first in row 2" in _comment(frame, tmp_path, "price")
+
+
+def test_few_values_of_which_some_are_numbers_are_a_category(tmp_path: Path) -> None:
+    """Classes 1, 2 and A keep their meaning as a category; nothing must be mended."""
+    assert _kinds(_infer(_small(grade=["1", "2", "1", "A"] * 10), tmp_path))["grade"] is Kind.CATEGORY
+
+
+def test_numbers_with_signs_throughout_are_numbers(tmp_path: Path) -> None:
+    """A column of which every cell has a currency sign and separators is a number all the same."""
+    frame = _small(price=[f"$ {number:,.2f}" for number in np.linspace(500, 5000, 40)])
+    assert _kinds(_infer(frame, tmp_path))["price"] is Kind.NUMBER
+
+
+def test_seconds_since_1970_need_not_ascend(tmp_path: Path) -> None:
+    """Moments of our time are a timestamp in whatever order the rows are."""
+    moments = np.random.default_rng(0).permutation(1_700_000_000 + np.arange(40) * 977)
+    column = _infer(_small(happened=moments), tmp_path).columns[1]
+    assert (column.kind, column.time_format, column.cycles) == (
+        Kind.TIMESTAMP, TimeFormat.SECONDS, ("hour", "weekday"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        1_700_000_000_000 + np.arange(40) * 977,
+        20260101 + np.arange(40) % 28,
+        [f"{1 + day % 12}/{1 + day % 28}/2026 10:00" for day in range(40)],
+        [f"{1 + day % 28:02}.01.2026" for day in range(40)],
+    ],
+)
+def test_times_in_other_writings_are_left_out(cells: object, tmp_path: Path) -> None:
+    """Milliseconds, yyyymmdd and local dates are no seconds and no categories: the comment says how to write them."""
+    frame = _small(moment=cells)
+    assert "moment" not in _kinds(_infer(frame, tmp_path))
+    assert "write them as 2026-01-31T18:05:00" in _comment(frame, tmp_path, "moment")
+
+
+def test_ascending_numbers_without_a_time_in_the_name_are_numbers(tmp_path: Path) -> None:
+    """Only a name that says time or seconds makes ascending numbers a time."""
+    assert _kinds(_infer(_small(update_no=np.arange(40) * 7.0), tmp_path))["update_no"] is Kind.NUMBER
+
+
+def test_a_file_without_a_time_is_said_to_be_cut_in_file_order(tmp_path: Path) -> None:
+    """The heading says what the order of the rows will mean."""
+    _small().to_csv(tmp_path / "rows.csv", index=False)
+    assert "in the order of the file" in infer_schema(tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize("name", ["card", "cardNumber", "account_id", "user", "ip", "Client No", "email_hash"])
+def test_a_column_named_for_somebody_is_an_entity(name: str, tmp_path: Path) -> None:
+    """Who takes part never becomes a category, whose values stand in the contract."""
+    assert _kinds(_infer(_small(**{name: [f"a{row % 15}" for row in range(40)]}), tmp_path))[name] is Kind.ENTITY
+
+
+@pytest.mark.parametrize("name", ["merchant_category", "card_type", "device_model", "description"])
+def test_a_kind_of_somebody_is_a_category(name: str, tmp_path: Path) -> None:
+    """A word such as card within a name does not make its column an entity."""
+    assert _kinds(_infer(_small(**{name: [f"a{row % 15}" for row in range(40)]}), tmp_path))[name] is Kind.CATEGORY
+
+
+def test_a_count_per_somebody_is_a_number(tmp_path: Path) -> None:
+    """How many payments a card had is measured, and names nobody."""
+    names = ("payments_per_card", "num_device", "customer_age")
+    kinds = _kinds(_infer(_small(**{name: np.arange(40) % 20 for name in names}), tmp_path))
+    assert [kinds[name] for name in names] == [Kind.NUMBER] * 3
+
+
+@pytest.mark.parametrize("form", ["{}", "{:,}"])
+def test_long_whole_numbers_are_entities(form: str, tmp_path: Path) -> None:
+    """Card numbers are somebody's under any name, and however they are grouped."""
+    cards = [form.format(4111_1111_1111_1111 + row % 15).replace(",", " ") for row in range(40)]
+    assert _kinds(_infer(_small(payer=cards), tmp_path))["payer"] is Kind.ENTITY
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
+def test_other_separators_are_named(separator: str, name: str, tmp_path: Path) -> None:
+    """A file whose fields are not separated by commas is told so."""
+    _small(kind="a").to_csv(tmp_path / "rows.csv", index=False, sep=separator)
+    with pytest.raises(TrainingError, match="separated by " + re.escape(name)):
+        infer_schema(tmp_path / "rows.csv")
+
+
+def test_an_index_in_parquet_is_treated_as_training_treats_it(tmp_path: Path) -> None:
+    """An index with a name is a column, one that pandas made up is none."""
+    _small().sample(frac=1, random_state=0).to_parquet(tmp_path / "unnamed.parquet")
+    _small().rename_axis("reading_no").sample(frac=1, random_state=0).to_parquet(tmp_path / "named.PARQUET")
+    assert set(_kinds(parse_schema(infer_schema(tmp_path / "unnamed.parquet")))) == {"amount", "fraud"}
+    schema = parse_schema(infer_schema(tmp_path / "named.PARQUET"))
+    assert set(_kinds(schema)) == {"amount", "fraud", "reading_no"}
+    assert data.load(schema.contract({}), tmp_path / "named.PARQUET").notes == ()
+
+
+def _unusable(directory: Path) -> list[tuple[Path, str]]:
+    """Files that neither command reads, and what is wrong with each."""
+    contents = {
+        "empty.csv": (b"", "empty"),
+        "latin.csv": ("amount,fraud\n1,0\nä,1\n".encode("latin-1"), "UTF-8"),
+        "packed.csv.gz": (gzip.compress(b"amount,fraud\n1,0\n"), "unpack it"),
+        "short.csv": (b"amount,fraud\n1,0\n2\n", "[Rr]ow 2"),
+        "quote.csv": (b'amount,fraud\n1,0\n"2,1\n', "row 2"),
+        "text.parquet": (b"amount,fraud\n", "not a parquet file"),
+        "cut.parquet": (b"PAR1" * 9, "not a parquet file"),
+    }
+    for name, (body, _) in contents.items():
+        (directory / name).write_bytes(body)
+    (directory / "folder.parquet").mkdir()
+    others = [
+        (directory / "nowhere.csv", "no such file"),
+        (directory / "nowhere.parquet", "no such file"),
+        (directory, "a directory"),
+        (directory / "folder.parquet", "a directory"),
+    ]
+    return others + [(directory / name, reason) for name, (_, reason) in contents.items()]
+
+
+def test_infer_and_train_refuse_the_same_files_in_clear_words(tmp_path: Path) -> None:
+    """Whatever cannot be read is refused by both with the same reason, and without names of Python classes."""
+    contract = parse_schema('name = "x"\n[columns.amount]\nkind="number"\n[columns.fraud]\nkind="label"').contract({})
+    for path, reason in _unusable(tmp_path):
+        for read in (infer_schema, partial(data.load, contract)):
+            with pytest.raises(TrainingError, match=reason) as caught:
+                read(path)
+            assert "Error" not in str(caught.value)
 
 
 @settings(max_examples=40)

@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from contract.schema import FeatureKind, Kind
 from tests.training.rows import SCHEMA
-from training.errors import SchemaError
+from training.errors import SchemaError, TrainingError
 from training.schema import DEFAULT, load_schema, parse_schema
 
 
@@ -56,6 +58,14 @@ def test_wrong_schema_says_what_to_write(wrong: str, advice: str) -> None:
     """Each mistake in a schema is refused with the right way to write it."""
     with pytest.raises(SchemaError, match=advice):
         parse_schema(wrong)
+
+
+def test_an_unreadable_schema_is_refused_in_words(tmp_path: Path) -> None:
+    """A directory or a file in another encoding as the schema is refused without names of Python classes."""
+    (tmp_path / "latin.toml").write_bytes("name = 'ä'".encode("latin-1"))
+    for path, reason in ((tmp_path, "it is a directory"), (tmp_path / "latin.toml", "save it as UTF-8")):
+        with pytest.raises(TrainingError, match=f"schema .* {reason}"):
+            load_schema(path)
 
 
 def test_learned_values_reach_the_contract() -> None:

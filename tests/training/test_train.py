@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -6,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from tests.training.conftest import TINY
 from training.archive import installed_handler
 from training.errors import TrainingError
+from training.progress import Reporter
 from training.simulator import simulate
 from training.train import Trained, TrainRequest, train, write_sample
 
@@ -54,6 +57,18 @@ def test_card_tells_what_a_repetition_needs(trained: Trained) -> None:
     assert json.loads(card.to_bytes())["version"] == 3
 
 
+def test_card_names_the_contract_and_the_calibration(trained: Trained) -> None:
+    """The card tells which contract the version has and how its log-odds became probabilities."""
+    settings = trained.card.settings
+    assert settings["contract"] == {"name": trained.contract.name, "fingerprint": trained.contract.fingerprint}
+    assert settings["calibration"]["slope"] > 0
+
+
+def test_card_writes_times_as_the_data_does(trained: Trained) -> None:
+    """The ends of a period are ISO text where the time column is."""
+    assert str(trained.card.data["periods"]["train"]["first"]).startswith("2026-01-01T")
+
+
 def test_same_request_same_scores(trained: Trained, tmp_path: Path, handler: Path) -> None:
     """Training twice with one seed gives the same golden probabilities."""
     again = train(TrainRequest(version=3, out=tmp_path, simulation=TINY, epochs=2, handler=handler))
@@ -77,6 +92,14 @@ def test_a_later_period_without_fraud_is_handled(period: slice, tmp_path: Path, 
     frame.loc[period, "target"] = 0
     version = train(_request(tmp_path, frame, handler))
     assert any("one class" in note for note in version.card.notes)
+
+
+def test_a_test_period_without_fraud_is_called_not_measurable(tmp_path: Path, handler: Path) -> None:
+    """What cannot be measured is said in words, not as nan."""
+    frame, said = _foreign(), io.StringIO()
+    frame.loc[1020:, "target"] = 0
+    train(_request(tmp_path, frame, handler), Reporter(Console(file=said, width=200)))
+    assert "average precision not measurable: one class on the test period" in said.getvalue()
 
 
 def test_training_without_fraud_is_refused(tmp_path: Path, handler: Path) -> None:
@@ -117,3 +140,8 @@ def test_sample_can_carry_its_label(tmp_path: Path) -> None:
     """For a comparison the label can be asked for, and some rows are fraud."""
     write_sample(tmp_path / "labelled.csv", label=True)
     assert pd.read_csv(tmp_path / "labelled.csv")["is_fraud"].sum() > 2
+
+
+def test_a_large_sample_has_all_its_rows(tmp_path: Path) -> None:
+    """More rows than the usual sample world has are simulated with more customers."""
+    assert write_sample(tmp_path / "large.csv", rows=30_000) == 30_000

@@ -1,0 +1,139 @@
+"""The files that people bring, read alike to infer a schema and to train: what one refuses, so does the other.
+
+Every refusal says what is wrong with the file and what to do, in words.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from contract.faults import NotText
+from contract.table import csv_records
+from training.errors import TrainingError
+
+GZIP = b"\x1f\x8b"
+SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+"""What some programs write between fields in place of commas, and what it is called."""
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+"""The column in which pandas keeps row numbers that have no name: no column of the data."""
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is parquet by its name; all others are CSV."""
+    return path.suffix.lower() == ".parquet"
+
+
+def read_bytes(path: Path, what: str = "data file") -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        TrainingError: it is not there, is a directory, or may not be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise TrainingError(f"The {what} {path} cannot be read: there is no such file.") from None
+    except IsADirectoryError:
+        raise TrainingError(f"The {what} {path} cannot be read: it is a directory.") from None
+    except OSError as error:
+        reason = error.strerror or "the system refuses it"
+        raise TrainingError(f"The {what} {path} cannot be read: {reason}.") from error
+
+
+def records(body: bytes) -> Iterator[list[str]]:
+    """The header of a CSV file, without spaces around the names, then its rows.
+
+    Raises:
+        TrainingError: the bytes are not CSV with commas in UTF-8, which the iterator may find out late.
+    """
+    try:
+        source = csv_records(_unpacked(body))
+    except NotText as error:
+        raise TrainingError(f"The data file cannot be used. {error} Save it as CSV in UTF-8.") from None
+    return _well_formed(source)
+
+
+def parquet_names(file: pa.parquet.ParquetFile) -> list[str]:
+    """The names of a parquet file's columns."""
+    return [name for name in file.schema_arrow.names if not PANDAS_INDEX.fullmatch(name)]
+
+
+def open_parquet(path: Path) -> pa.parquet.ParquetFile:
+    """A parquet file whose columns are not yet read; as :func:`read_bytes`."""
+    try:
+        return pa.parquet.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid):
+        read_bytes(path)
+        raise TrainingError(f"The data file {path} is not a parquet file, or is a damaged one.") from None
+
+
+def read_parquet(file: pa.parquet.ParquetFile) -> pa.Table:
+    """All rows of a parquet file."""
+    with intact():
+        return file.read(columns=parquet_names(file))
+
+
+@contextmanager
+def intact() -> Iterator[None]:
+    """Around the reading of a parquet file that was opened: it may yet be damaged."""
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid):
+        raise TrainingError("The data file cannot be read to its end: the parquet file is damaged.") from None
+
+
+def arrow_csv(table: pa.Table) -> bytes:
+    """A table as the CSV file that a caller would upload."""
+    sink = io.BytesIO()
+    try:
+        table = pa.table({name: _as_text(table[name]) for name in table.column_names})
+        pa.csv.write_csv(table, sink, pa.csv.WriteOptions(quoting_style="needed"))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise TrainingError(
+            "A column of the parquet file is no text: keep columns of numbers, text, flags and times only."
+        ) from None
+    return sink.getvalue()
+
+
+def _unpacked(body: bytes) -> bytes:
+    if body.startswith(GZIP):
+        raise TrainingError("The data file is compressed: unpack it (gunzip) first.")
+    return body
+
+
+def _well_formed(source: Iterator[list[str]]) -> Iterator[list[str]]:
+    row = 0
+    try:
+        for row, record in enumerate(source, 1):
+            yield record if row > 1 else _header(record)
+    except csv.Error:
+        where = f"row {row}" if row else "the header"
+        raise TrainingError(f"The data file is not well-formed CSV at {where}: is a quote out of place?") from None
+
+
+def _header(record: list[str]) -> list[str]:
+    for separator, name in SEPARATORS.items():
+        if len(record) == 1 and separator in record[0]:
+            raise TrainingError(f"The data file's fields are separated by {name}: save the file with commas.")
+    return [name.strip() for name in record]
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What Arrow writes in another way than a CSV upload would: NaN is an empty cell, a flag 0 or 1."""
+    if pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), None, column)
+    if pa.types.is_boolean(column.type):
+        return column.cast(pa.int8())
+    if pa.types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    return column
