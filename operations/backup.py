@@ -8,7 +8,6 @@ all is there. A restore that was cut short is finished by running it again.
 import hashlib
 import re
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -190,23 +189,10 @@ def _is(path: Path, item: Item) -> bool:
 @contextmanager
 def _locked(store: Path) -> Iterator[None]:
     """Holds the store's locks, so that no model is added and no release runs; waits for one that does."""
-    until = time.monotonic() + PATIENCE
     with ExitStack() as stack:
         for name, refusal in LOCKS.items():
-            _wait_for(stack, store / name, refusal, until)
+            stack.enter_context(durable.held(store / name, refusal, PATIENCE))
         yield
-
-
-def _wait_for(stack: ExitStack, lock: Path, refusal: str, until: float) -> None:
-    while True:
-        try:
-            stack.enter_context(durable.held(lock, refusal))
-        except OperationsError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-        else:
-            return
 
 
 @contextmanager

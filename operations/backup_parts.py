@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from contract.release import FILE_NAME
+from operations.errors import OperationsError
 from operations.registry import Entry, Registry
 from operations.release import recorded
 from operations.settings import Layout
@@ -19,7 +20,8 @@ from operations.settings import Layout
 SETTINGS = (
     *("MODEL_PATH", "MODEL_WORKERS", "HALF_PRECISION", "CUDA_VISIBLE_DEVICES", "HOST", "PORT", "MODEL_NAME"),
     *("MODEL_SERVER_URL", "RELEASE_RECORD", "LOG_STREAM", "LOG_FILE", "MAX_UPLOAD_BYTES", "MAX_BATCH_BYTES"),
-    *("MAX_BATCH_FILES", "MAX_TRANSACTIONS", "UPLOAD_SLOTS", "READ_SECONDS", "DEADLINE_SECONDS", "BLOCK_ROWS"),
+    *("MAX_BATCH_FILES", "MAX_TRANSACTIONS", "READ_SLOTS", "UPLOAD_SLOTS", "SLOT_SECONDS"),
+    *("READ_SECONDS", "DEADLINE_SECONDS", "BLOCK_ROWS"),
     *("MODEL_SERVER_CONNECTIONS", "FOLLOW_SECONDS", "REVIEW_THRESHOLD", "DECLINE_THRESHOLD"),
 )
 """The settings whose values may lie in a backup; a new one that is no secret is added here."""
@@ -106,6 +108,8 @@ class ModelStore:
             OperationsError: an entry or the record is damaged, or the live version is not in the store.
         """
         registry = Registry(state.layout.store)
+        if damaged := registry.damaged():
+            raise OperationsError(f"version {damaged[0]} is damaged: a backup without it might replace a whole one")
         entries, record = registry.entries(), recorded(registry.root)
         archives = [Held(entry.file, registry.root / entry.file, entry.sha256) for entry in entries]
         if record is None:

@@ -8,11 +8,19 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from operations.errors import OperationsError
+
+RETRY_EVERY = 0.05
+
+
+class Busy(OperationsError):
+    """Another process holds a lock."""
 
 
 def write(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -40,7 +48,7 @@ def _replacing(path: Path, mode: int) -> Iterator[int]:
         os.fsync(descriptor)
         Path(name).replace(path)
     except BaseException:
-        Path(name).unlink()
+        Path(name).unlink(missing_ok=True)  # It is gone when the interruption came after the move.
         raise
     finally:
         os.close(descriptor)
@@ -56,15 +64,34 @@ def _sync_directory(directory: Path) -> None:
 
 
 @contextmanager
-def held(lock: Path, refusal: str) -> Iterator[None]:
-    """Holds a lock file; the kernel lets it go when its holder ends, however it ends.
+def held(lock: Path, refusal: str, patience: float = 0.0) -> Iterator[None]:
+    """Holds a lock file, after so many seconds of waiting at most; the kernel lets it go however its holder ends.
 
     Raises:
-        OperationsError: with the refusal: another process holds it.
+        Busy: with the refusal: another process holds it.
+        OperationsError: the file cannot be opened.
     """
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OperationsError(refusal) from None
+    until = time.monotonic() + patience
+    with _opened(lock) as file:
+        while not _taken(file):
+            if time.monotonic() >= until:
+                raise Busy(refusal)
+            time.sleep(RETRY_EVERY)
         yield
+
+
+def _opened(lock: Path) -> IO[str]:
+    try:
+        return lock.open("a")
+    except OSError as error:
+        raise OperationsError(f"{lock} cannot be locked: {error.strerror}") from None
+
+
+def _taken(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise OperationsError(f"{file.name} cannot be locked: {error.strerror}") from None
+    return True

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from operations import tether
+from operations.durable import Busy
 from operations.errors import OperationsError
 from operations.release import Place, recorded, release
 from operations.settings import Settings
@@ -21,16 +22,33 @@ async def ensure(settings: Settings, place: Place, say: Callable[[str], None]) -
     live = recorded(place.registry.root)
     if live and settings.version in (None, live.version):
         return live.version
-    wanted = settings.version or place.registry.next_version() - 1 or await _train(settings, place, say)
+    wanted = settings.version or _newest(place) or await _train(settings, place, say)
     await _answering(place)
-    await asyncio.to_thread(release, place, wanted, say)
+    await _release(place, wanted, say)
     return wanted
+
+
+async def _release(place: Place, version: int, say: Callable[[str], None]) -> None:
+    """Releases it; the reconciler may be loading the recorded version at this moment, which takes some seconds."""
+    while True:
+        try:
+            await asyncio.to_thread(release, place, version, say)
+        except Busy:
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+def _newest(place: Place) -> int | None:
+    return max((entry.version for entry in place.registry.entries()), default=None)
 
 
 async def _train(settings: Settings, place: Place, say: Callable[[str], None]) -> int:
     say("the model store is empty: training the default model on simulated transactions (about a minute)")
     await fraud(settings, "train", "--no-hint")
-    return place.registry.next_version() - 1
+    if newest := _newest(place):
+        return newest
+    raise OperationsError(f"no model came into {place.registry.root}; see above")
 
 
 async def fraud(settings: Settings, *arguments: str) -> None:

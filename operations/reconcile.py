@@ -2,15 +2,17 @@
 
 TorchServe forgets every version when it ends and loads none when it starts; a worker that cannot be started again
 leaves a version registered that scores nothing. Each look compares the recorded version with what is registered and
-mends the difference. The record itself is only read here: no failure ever makes another version live.
+mends the difference. The record itself is only read here: no failure ever makes another version live. What mends holds
+the release lock, as a release does, and a version with a ready worker is never deleted.
 """
 
 import time
 from collections.abc import Callable
 from enum import Enum
 
+from operations.durable import Busy
 from operations.errors import OperationsError
-from operations.release import Place, load, recorded
+from operations.release import Place, alone, load, recorded
 from operations.torchserve import ModelServerDown, Registered
 
 UNREADY_TOO_LONG = 20.0
@@ -26,6 +28,7 @@ class Found(Enum):
     SERVER_DOWN = "the model server does not answer"
     WHOLE = "whole"
     STARTING = "workers are starting"
+    RELEASING = "a release is running"
     LOADED = "loaded"
     FAILED = "could not be loaded"
 
@@ -55,6 +58,8 @@ class Reconciler:
         except ModelServerDown:
             self._unready_since = None
             return Found.SERVER_DOWN
+        except Busy:
+            return Found.RELEASING
         except OperationsError as error:
             return self._failed(error)
 
@@ -67,7 +72,17 @@ class Reconciler:
             return Found.STARTING
         if self._clock() < self._not_before:
             return Found.FAILED
-        return self._load(version)
+        with alone(self._place):
+            return Found.RELEASING if self._is_outdated(version) else self._load(version)
+
+    def _is_outdated(self, version: int) -> bool:
+        """Whether a release that ended a moment ago has changed what this look saw."""
+        record = recorded(self._place.registry.root)
+        return record is None or record.version != version or self._scores(version)
+
+    def _scores(self, version: int) -> bool:
+        there = self._place.server.registered().get(version)
+        return there is not None and there.ready > 0
 
     def _may_recover(self, there: Registered) -> bool:
         """Whether TorchServe itself may still bring a worker back."""
@@ -80,7 +95,8 @@ class Reconciler:
         try:
             load(self._place, version, lambda _: None)
         except OperationsError:
-            self._place.server.delete(version)
+            if not self._scores(version):
+                self._place.server.delete(version)
             raise
         self._unready_since, self._pause, self._told = None, 0.0, ""
         self._report(f"version {version} was loaded again in {self._clock() - began:.1f} s")

@@ -7,20 +7,26 @@ The entry is written after the archive and makes the version exist; an archive w
 and is not looked at. A version is a whole number from 1. Nothing may load an archive that `verify` has not just seen.
 """
 
+import contextlib
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 from contract.card import ModelCard
+from contract.release import FILE_NAME, Release, ReleaseError
 from contract.schema import Contract
 from operations import durable
 from operations.errors import OperationsError
+from operations.listing import check_listing
 
 ENTRY = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
+NUMBERED = re.compile(r"fraud-([1-9][0-9]{0,8})\.(?:json|mar)")
+PATIENCE = 10.0
+"""Seconds that an archive waits to be taken in: a refusal would lose a training."""
 
 
 class UnknownVersion(OperationsError):
@@ -60,9 +66,18 @@ class Entry:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Reads what :meth:`to_bytes` wrote."""
-        fields: dict[str, Any] = json.loads(data)
-        return cls(**fields)
+        """Reads what :meth:`to_bytes` wrote, or what a newer release did: fields that are unknown here are left out.
+
+        Raises:
+            ValueError, KeyError, TypeError, RecursionError: it is no entry.
+        """
+        found: dict[str, Any] = json.loads(data)
+        entry = cls(**{field.name: found[field.name] for field in fields(cls)})
+        texts = (entry.file, entry.sha256, entry.contract_fingerprint, entry.data_sha256, entry.created)
+        tables = (entry.metrics, entry.libraries, *entry.metrics.values())
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
+            raise TypeError("a field has another type than an entry's")
+        return entry
 
 
 class Registry:
@@ -73,13 +88,31 @@ class Registry:
         self.root = root
 
     def entries(self) -> list[Entry]:
-        """All versions, oldest first."""
-        matches = [match for path in self.root.glob("fraud-*.json") if (match := ENTRY.fullmatch(path.name))]
-        return [self.entry(version) for version in sorted(int(match[1]) for match in matches)]
+        """All versions whose entries can be read, oldest first."""
+        return [entry for version in self._numbers(ENTRY) if (entry := self._readable(version))]
+
+    def damaged(self) -> list[int]:
+        """The versions whose entries cannot be read, oldest first."""
+        return [version for version in self._numbers(ENTRY) if not self._readable(version)]
 
     def next_version(self) -> int:
-        """The number that the next model gets."""
-        return max((entry.version for entry in self.entries()), default=0) + 1
+        """The number that the next model gets: one that no file has, damaged or not, and that was never released."""
+        return max([*self._numbers(NUMBERED), *self._released()], default=0) + 1
+
+    def _numbers(self, names: re.Pattern[str]) -> list[int]:
+        matches = [match for path in self.root.glob("fraud-*") if (match := names.fullmatch(path.name))]
+        return sorted({int(match[1]) for match in matches})
+
+    def _readable(self, version: int) -> Entry | None:
+        with contextlib.suppress(UnknownVersion, DamagedArchive):
+            return self.entry(version)
+        return None
+
+    def _released(self) -> list[int]:
+        with contextlib.suppress(OSError, ReleaseError):
+            record = Release.from_bytes((self.root / FILE_NAME).read_bytes())
+            return [record.version, record.previous or 0]
+        return []
 
     def entry(self, version: int) -> Entry:
         """The entry of a version.
@@ -93,7 +126,9 @@ class Registry:
             entry = Entry.from_bytes(path.read_bytes())
         except FileNotFoundError:
             raise UnknownVersion(f"no version {version} in {self.root}; see `fraud models`") from None
-        except (ValueError, TypeError):
+        except OSError as error:
+            raise DamagedArchive(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise DamagedArchive(f"{path} is damaged; put it back from a backup") from None
         if (entry.version, entry.file) != (version, f"fraud-{version}.mar"):
             raise DamagedArchive(f"{path} is not the entry of version {version}; put it back from a backup")
@@ -103,10 +138,12 @@ class Registry:
         """Takes a copy of an archive in as the version that its card names.
 
         Raises:
-            OperationsError: the version exists, or another process adds one now.
+            RefusedArchive: it is not an archive as training builds them.
+            OperationsError: the version exists, or another process adds one and does not end.
         """
+        check_listing(archive)
         self.root.mkdir(parents=True, exist_ok=True)
-        with durable.held(self.root / ".lock", f"another process adds a model to {self.root}; try again"):
+        with durable.held(self.root / ".lock", f"another process adds a model to {self.root}; try again", PATIENCE):
             place = self.root / f"fraud-{card.version}.json"
             if place.exists():
                 raise OperationsError(f"version {card.version} exists in {self.root} already; train again")
@@ -116,11 +153,12 @@ class Registry:
         return entry
 
     def verify(self, version: int) -> Path:
-        """The archive of a version, after its hash was found to be the entry's.
+        """The archive of a version, after its hash was found to be the entry's, and its files fit to be unpacked.
 
         Raises:
             UnknownVersion: there is no such version.
             DamagedArchive: the file is missing or is another one.
+            RefusedArchive: it is the one that was registered, but not as training builds them.
         """
         entry = self.entry(version)
         path = self.root / entry.file
@@ -133,6 +171,7 @@ class Registry:
                 f"{path} is not the archive that was registered (its SHA-256 differs); "
                 "put it back from a backup or release another version"
             )
+        check_listing(path)
         return path
 
 

@@ -2,7 +2,8 @@
 
 verify -> register -> all workers ready -> golden probe on the explicit version -> record. Everything before the record
 can be undone, and is: a registration that this release made is deleted again when anything fails. The record is
-replaced in one step, so at every moment one known version is live. The version before it stays registered, warm.
+replaced in one step, so at every moment one known version is live. The version before it stays registered, warm; those
+before that are forgotten. Whoever loads a version, the reconciler too, holds the store's release lock.
 """
 
 import contextlib
@@ -18,10 +19,12 @@ from contract.release import FILE_NAME, Release, ReleaseError
 from operations import durable
 from operations.errors import OperationsError
 from operations.registry import Entry, Registry
-from operations.torchserve import ModelServer, ModelServerRefused
+from operations.torchserve import ModelServer
 
 READY_WITHIN = 60.0
 """Seconds that a registered version's workers may take to be ready."""
+PATIENCE = 10.0
+"""Seconds that a release waits for another, or for the reconciler, to end."""
 
 
 class NotProven(OperationsError):
@@ -57,6 +60,8 @@ def recorded(store: Path) -> Release | None:
         return Release.from_bytes(path.read_bytes())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise OperationsError(f"{path} cannot be read: {error.strerror}") from None
     except ReleaseError:
         raise OperationsError(f"{path} is damaged; put it back from a backup, or delete it and release again") from None
 
@@ -65,14 +70,24 @@ def release(place: Place, version: int, report: Callable[[str], None]) -> Releas
     """Makes a version live, or changes nothing.
 
     Raises:
+        Busy: another release runs, or the reconciler loads a version.
         OperationsError: it could not be made live; says why, and everything is as before.
     """
-    lock = place.registry.root / ".release.lock"
-    with durable.held(lock, "another release is running; wait until it is done"), _undoing(place, version):
-        load(place, version, report)
-        report(f"version {version}: scoring its golden rows")
-        prove(place.server, place.registry.entry(version))
-        return _record(place, version)
+    entry = place.registry.entry(version)
+    with alone(place, PATIENCE):
+        with _undoing(place, version):
+            load(place, version, report)
+            report(f"version {version}: scoring its golden rows")
+            prove(place.server, entry)
+            record = _record(place, version)
+        _forget_others(place, record)
+    return record
+
+
+def alone(place: Place, patience: float = 0.0) -> contextlib.AbstractContextManager[None]:
+    """Holds the lock under which alone versions are registered and deleted."""
+    refusal = "another release is running, or the live version is being loaded again; try again when it is done"
+    return durable.held(place.registry.root / ".release.lock", refusal, patience)
 
 
 def rollback(place: Place, report: Callable[[str], None]) -> Release:
@@ -88,9 +103,13 @@ def rollback(place: Place, report: Callable[[str], None]) -> Release:
 
 
 def load(place: Place, version: int, report: Callable[[str], None]) -> None:
-    """Registers a version, its archive verified just before, and waits for its workers; if it runs already, nothing."""
+    """Registers a version, its archive verified just before, and waits for its workers.
+
+    One that scores already is never deleted: the workers that TorchServe restarts are waited for, but not relied on.
+    """
     there = place.server.registered().get(version)
-    if there and there.ready >= place.workers and _is_entry(place, version):
+    if there and there.ready and _is_entry(place, version):
+        _wait_for_the_rest(place, version, report)
         return
     report(f"version {version}: verifying its archive")
     archive = place.registry.verify(version)
@@ -122,10 +141,14 @@ def prove(server: ModelServer, entry: Entry) -> None:
 
 
 def _is_entry(place: Place, version: int) -> bool:
-    """Whether what runs as a version is the store's: after a store was emptied, numbers begin anew."""
+    """Whether what runs as a version is the store's: after a store was emptied, numbers begin anew.
+
+    Raises:
+        ModelServerRefused: that cannot be known now.
+    """
     try:
         description = Description.from_bytes(place.server.ask(version, DESCRIBE))
-    except (DescriptionError, ModelServerRefused):
+    except DescriptionError:
         return False
     return _describes(description, place.registry.entry(version))
 
@@ -133,6 +156,15 @@ def _is_entry(place: Place, version: int) -> bool:
 def _describes(description: Description, entry: Entry) -> bool:
     found = (description.version, description.contract.fingerprint, description.card.created)
     return found == (entry.version, entry.contract_fingerprint, entry.created)
+
+
+def _wait_for_the_rest(place: Place, version: int, report: Callable[[str], None]) -> None:
+    until = time.monotonic() + READY_WITHIN
+    while (there := place.server.registered().get(version)) and there.ready < min(there.workers, place.workers):
+        if time.monotonic() > until:
+            report(f"version {version}: only {there.ready} of its {there.workers} workers are ready; see the log")
+            return
+        time.sleep(0.1)
 
 
 def _wait_until_ready(place: Place, version: int) -> None:
@@ -146,17 +178,26 @@ def _wait_until_ready(place: Place, version: int) -> None:
 
 @contextlib.contextmanager
 def _undoing(place: Place, version: int) -> Iterator[None]:
-    """Deletes the version again when the release fails, unless it was registered before or is the live one."""
-    kept = set(place.server.registered())
-    if live := recorded(place.registry.root):
-        kept.add(live.version)
+    """Deletes the version again when the release fails, unless it could score before or the record names it now."""
+    kept = {number for number, there in place.server.registered().items() if there.ready}
     try:
         yield
     except BaseException:
-        if version not in kept:
-            with contextlib.suppress(OperationsError):
+        with contextlib.suppress(OperationsError):
+            if version not in kept | _named(recorded(place.registry.root)):
                 place.server.delete(version)
         raise
+
+
+def _named(record: Release | None) -> set[int]:
+    return {version for version in (record.version, record.previous) if version} if record else set()
+
+
+def _forget_others(place: Place, record: Release) -> None:
+    """Frees the memory of versions that are neither live nor next in line; the release is done, whatever happens."""
+    with contextlib.suppress(OperationsError):
+        for version in place.server.registered().keys() - _named(record):
+            place.server.delete(version)
 
 
 def _record(place: Place, version: int) -> Release:

@@ -1,9 +1,9 @@
 """The only module that knows TorchServe: its configuration, its command line, its management and inference calls.
 
-Believe nothing that is not stated here (facts of 0.12.0, see docs/): `/ping` is healthy without a model; the default
-version is lost with the process; a registration that fails stays registered without a worker, and the next try is a
-409; a version that is the default cannot be deleted while another is registered. So every call names its version,
-and whoever registers deletes again on any failure.
+Believe nothing that is not stated here (facts of 0.12.0, see docs/adr/0002-torchserve-behind-one-adapter.md):
+`/ping` is healthy without a model; the default version is lost with the process; a registration that fails stays
+registered without a worker, and the next try is a 409; a version that is the default cannot be deleted while another
+is registered. So every call names its version, and whoever registers deletes again on any failure.
 """
 
 import contextlib
@@ -49,6 +49,10 @@ class ModelServerRefused(OperationsError):
         """Takes what was asked for, and TorchServe's own words."""
         super().__init__(f"TorchServe refused to {what}: {status} {message}".rstrip())
         self.status = status
+
+
+class ModelServerOdd(OperationsError):
+    """TorchServe answered with success, and with what cannot be understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +145,19 @@ class ModelServer:
 
         Raises:
             ModelServerDown: it cannot be reached.
+            ModelServerRefused: its answer is not success.
+            ModelServerOdd: its answer is no list of versions.
         """
         answer = self._send("GET", f"/models/{MODEL}/all")
         if answer.status_code == httpx.codes.NOT_FOUND:
             return {}
-        versions = [_registered(fields) for fields in _checked("list its models", answer).json()]
-        return {version.version: version for version in versions}
+        return {version.version: version for version in _listed(_checked("list its models", answer))}
 
     def answers(self) -> bool:
-        """Whether it can be reached at all."""
+        """Whether it can be reached and says what is registered."""
         try:
             self.registered()
-        except ModelServerDown:
+        except OperationsError:
             return False
         return True
 
@@ -205,6 +210,13 @@ class ModelServer:
         except httpx.HTTPError as error:
             reason = type(error).__name__
             raise ModelServerDown(f"TorchServe does not answer ({reason}); is `fraud up` running?") from None
+
+
+def _listed(answer: httpx.Response) -> list[Registered]:
+    try:
+        return [_registered(fields) for fields in answer.json()]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ModelServerOdd("TorchServe answers with no list of its versions; see its log") from None
 
 
 def _registered(fields: Mapping[str, Any]) -> Registered:

@@ -1,5 +1,9 @@
 """A model store with two versions in it, and a fake TorchServe beside it."""
 
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +37,24 @@ def place(registry: Registry, torchserve: FakeTorchServe) -> Place:
 
 
 def add(registry: Registry, directory: Path, version: int) -> None:
-    """Adds a version whose archive is some bytes: nothing here unpacks it."""
-    archive = directory / f"built-{version}.mar"
-    archive.write_bytes(b"archive %d" % version)
+    """Adds a version whose archive has the right names and a model of some bytes: nothing here loads it."""
+    archive = pack(directory / f"built-{version}.mar", contents(version))
     registry.add(archive, replace(card(version), data={"sha256": "0" * 64}), CONTRACT)
+
+
+def contents(version: int) -> dict[str, bytes]:
+    """The files of an archive."""
+    names = ("contract.json", "card.json", "golden.json")
+    return {"model.pt": b"model %d" % version, **dict.fromkeys(names, b"{}")}
+
+
+def pack(archive: Path, files: Mapping[str, bytes]) -> Path:
+    """Packs an archive of these files and what else each has; sums that checksums.json gives already are kept."""
+    whole = {"MAR-INF/MANIFEST.json": b"{}", "fraud_handler.py": b"", "contract/__init__.py": b"", **files}
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in whole.items() if not name.startswith("MAR-INF/")}
+    sums.pop("checksums.json", None)
+    whole["checksums.json"] = json.dumps(sums | json.loads(whole.get("checksums.json", b"{}"))).encode()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name, data in whole.items():
+            packed.writestr(name, data)
+    return archive

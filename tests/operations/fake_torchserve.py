@@ -31,6 +31,9 @@ class FakeTorchServe:
     broken: set[int] = field(default_factory=set)
     scores: tuple[float, ...] = GOLDEN.probabilities
     files: list[str] = field(default_factory=list)
+    deleted: list[int] = field(default_factory=list)
+    odd: bytes | None = None
+    refuses_to_score: bool = False
 
     def server(self) -> ModelServer:
         """The adapter over this fake."""
@@ -51,6 +54,8 @@ class FakeTorchServe:
         return self._delete(int(path[1])) if request.method == "DELETE" else self._list()
 
     def _list(self) -> httpx.Response:
+        if self.odd is not None:
+            return httpx.Response(200, content=self.odd)
         if not self.registered:
             return httpx.Response(404, json={"message": "Model not found: fraud"})
         return httpx.Response(200, json=[_described(version, states) for version, states in self.registered.items()])
@@ -73,11 +78,12 @@ class FakeTorchServe:
         if version == self.default and len(self.registered) > 1:
             return httpx.Response(403, json={"message": "Cannot remove default version"})
         del self.registered[version]
+        self.deleted.append(version)
         self.default = None if version == self.default else self.default
         return httpx.Response(200)
 
     def _predict(self, version: int, body: bytes) -> httpx.Response:
-        if "READY" not in self.registered.get(version, []):
+        if self.refuses_to_score or "READY" not in self.registered.get(version, []):
             return httpx.Response(503, json={"message": "no worker"})
         if body == DESCRIBE:
             described = Description(CONTRACT, card(version), GOLDEN, "cpu", half_precision=False)

@@ -1,9 +1,18 @@
 """The reconciler: whatever happened to TorchServe, the recorded version is brought back."""
 
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
+from operations import durable, first_model, settings
+from operations import release as release_module
+from operations.errors import OperationsError
 from operations.reconcile import UNREADY_TOO_LONG, Found, Reconciler
-from operations.release import Place, release
+from operations.release import Place, recorded, release
 from tests.operations.fake_torchserve import FakeTorchServe
 
 
@@ -107,3 +116,99 @@ def test_a_mended_archive_is_loaded(
     archive.write_bytes(whole)
     clock.now += 2
     assert reconciler.look() is Found.LOADED
+
+
+def test_a_release_is_not_disturbed(reconciler: Reconciler, place: Place, torchserve: FakeTorchServe) -> None:
+    """While a release holds the lock nothing is mended; after it, all is."""
+    torchserve.registered.clear()
+    with durable.held(place.registry.root / ".release.lock", ""):
+        assert reconciler.look() is Found.RELEASING
+        assert torchserve.registered == {}
+    assert reconciler.look() is Found.LOADED
+
+
+@dataclass
+class Meanwhile:
+    """Something that another process does just before the reconciler gets the lock."""
+
+    act: Callable[[], None]
+
+    def __call__(self, place: Place, patience: float = 0.0) -> object:
+        self.act()
+        return release_module.alone(place, patience)
+
+
+def test_what_a_release_changed_meanwhile_is_not_undone(
+    reconciler: Reconciler, place: Place, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that saw the state before a release does not act on it."""
+    torchserve.registered.clear()
+    meanwhile = Meanwhile(lambda: (release(place, 2, lambda _: None), None)[1])
+    monkeypatch.setattr("operations.reconcile.alone", meanwhile)
+    assert reconciler.look() is Found.RELEASING
+    assert torchserve.registered.keys() == {2}
+
+
+def test_what_another_loaded_meanwhile_is_not_loaded_again(
+    reconciler: Reconciler, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that has become ready is left alone."""
+    torchserve.registered.clear()
+    meanwhile = Meanwhile(lambda: torchserve.registered.update({1: ["READY"]}))
+    monkeypatch.setattr("operations.reconcile.alone", meanwhile)
+    assert reconciler.look() is Found.RELEASING
+    assert (torchserve.registered, torchserve.deleted) == ({1: ["READY"]}, [])
+
+
+def test_a_version_with_a_ready_worker_is_never_deleted(
+    reconciler: Reconciler, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody without the lock registers first: the refusal that this gives costs nobody the ready version."""
+    torchserve.registered.clear()
+
+    def refused(*_: object) -> None:
+        torchserve.registered[1] = ["READY"]
+        raise OperationsError("409")
+
+    monkeypatch.setattr("operations.reconcile.load", refused)
+    assert reconciler.look() is Found.FAILED
+    assert (torchserve.registered, torchserve.deleted) == ({1: ["READY"]}, [])
+    assert reconciler.look() is Found.WHOLE
+
+
+def test_an_odd_answer_ends_nothing(reconciler: Reconciler, torchserve: FakeTorchServe) -> None:
+    """One answer that cannot be understood is told, and the next look is as before."""
+    torchserve.odd = b"<html>"
+    assert reconciler.look() is Found.FAILED
+    torchserve.odd = None
+    assert reconciler.look() is Found.WHOLE
+
+
+def test_files_that_cannot_be_read_end_nothing(
+    reconciler: Reconciler, place: Place, torchserve: FakeTorchServe
+) -> None:
+    """A record, an entry or a lock that the system does not open is told, and nothing is raised."""
+    torchserve.registered.clear()
+    for name in ("release.json", "fraud-1.json", ".release.lock"):
+        path = place.registry.root / name
+        path.rename(place.registry.root / "aside")
+        path.mkdir()
+        assert reconciler.look() is Found.FAILED
+        path.rmdir()
+        (place.registry.root / "aside").rename(path)
+
+
+def test_another_first_version_waits_for_the_reconciler(
+    reconciler: Reconciler, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stack that starts with MODEL_PATH at another version than the recorded one loads them one after the other."""
+    monkeypatch.setattr(release_module, "PATIENCE", 0.05)
+    wanted = settings.read("127.0.0.1", 8000, {"MODEL_PATH": "model_store/fraud-2.mar"}, tmp_path)
+    with durable.held(place.registry.root / ".release.lock", ""):
+        starting = threading.Thread(target=lambda: asyncio.run(first_model.ensure(wanted, place, lambda _: None)))
+        starting.start()
+        starting.join(0.3)
+        assert starting.is_alive()
+    starting.join(60)
+    assert (record := recorded(place.registry.root)) is not None
+    assert (record.version, record.previous) == (2, 1)

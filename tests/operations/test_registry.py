@@ -1,13 +1,20 @@
 """The registry: immutable versions, verified archives."""
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from operations import durable
+from operations import registry as module
 from operations.errors import OperationsError
+from operations.listing import RefusedArchive
 from operations.registry import DamagedArchive, Registry, UnknownVersion
-from tests.operations.conftest import add
+from tests.operations.conftest import add, contents, pack
+from tests.operations.fake_torchserve import CONTRACT
+from tests.tiny import card
 
 
 def test_an_empty_store_begins_with_version_1(tmp_path: Path) -> None:
@@ -26,15 +33,16 @@ def test_versions_are_listed_in_order_of_their_numbers(registry: Registry, tmp_p
 
 def test_an_added_archive_verifies(registry: Registry) -> None:
     """What was added is what verify gives out."""
-    assert registry.verify(1).read_bytes() == b"archive 1"
+    assert registry.verify(1).read_bytes() == (registry.root.parent / "built-1.mar").read_bytes()
 
 
 def test_a_version_is_never_replaced(registry: Registry, tmp_path: Path) -> None:
     """Adding an existing version is refused and leaves it as it was."""
-    (tmp_path / "built-1.mar").write_bytes(b"another")
+    before = registry.verify(1).read_bytes()
+    another = pack(tmp_path / "another.mar", contents(7))
     with pytest.raises(OperationsError, match="version 1 exists"):
-        add(registry, tmp_path, 1)
-    assert registry.verify(1).read_bytes() == b"archive 1"
+        registry.add(another, card(1), CONTRACT)
+    assert registry.verify(1).read_bytes() == before
 
 
 @pytest.mark.parametrize("damage", [b"archive X", b"archive", b"archive 1 and more", b""])
@@ -68,8 +76,92 @@ def test_an_entry_cannot_point_elsewhere(registry: Registry, field: dict[str, ob
 
 
 def test_an_archive_without_an_entry_is_no_version(registry: Registry) -> None:
-    """The remains of a crash between archive and entry are not listed and are written over."""
+    """The remains of a crash between archive and entry are not listed, and their number is not used again."""
     (registry.root / "fraud-3.mar").write_bytes(b"half")
+    assert [entry.version for entry in registry.entries()] == [1, 2]
+    assert registry.next_version() == 4
+
+
+def test_a_released_number_is_not_used_again(registry: Registry) -> None:
+    """A gateway may hold what was released under a number, although its files are gone; a damaged record says none."""
+    (registry.root / "release.json").write_text('{"version": 7, "previous": 9, "released": ""}')
+    assert registry.next_version() == 10
+    (registry.root / "release.json").write_text("{")
     assert registry.next_version() == 3
-    add(registry, registry.root.parent, 3)
-    assert registry.verify(3).read_bytes() == b"archive 3"
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[]", "null", "7", "{}", '{"version": 2}', "[" * 100_000, '{"metrics": null}']
+)
+def test_a_damaged_entry_hides_no_other(registry: Registry, damage: str) -> None:
+    """The good versions are listed, the damaged one is named, and its number is not used again."""
+    path = registry.root / "fraud-2.json"
+    fields = json.loads(path.read_text())
+    path.write_text(json.dumps(fields | json.loads(damage)) if "metrics" in damage else damage)
+    assert [entry.version for entry in registry.entries()] == [1]
+    assert registry.damaged() == [2]
+    assert registry.next_version() == 3
+
+
+def test_an_entry_that_cannot_be_read_is_damaged(registry: Registry) -> None:
+    """An error of the file system is one for people."""
+    (registry.root / "fraud-3.json").mkdir()
+    assert registry.damaged() == [3]
+    with pytest.raises(DamagedArchive, match="Is a directory"):
+        registry.entry(3)
+
+
+def test_what_a_newer_release_added_to_an_entry_is_ignored(registry: Registry) -> None:
+    """An entry with more fields is read as if it had not."""
+    path, before = registry.root / "fraud-1.json", registry.entry(1)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "signature": "x"}))
+    assert registry.entry(1) == before
+
+
+def test_an_archive_that_must_not_be_unpacked_is_not_taken_in(registry: Registry, tmp_path: Path) -> None:
+    """It is refused before anything is copied."""
+    (tmp_path / "bad.mar").write_bytes(b"no archive")
+    before = sorted(registry.root.iterdir())
+    with pytest.raises(RefusedArchive):
+        registry.add(tmp_path / "bad.mar", card(3), CONTRACT)
+    assert sorted(registry.root.iterdir()) == before
+
+
+def test_an_archive_waits_for_a_backup(registry: Registry, tmp_path: Path) -> None:
+    """While a backup holds the store, a trained model waits to be taken in."""
+    adding = threading.Thread(target=add, args=(registry, tmp_path, 3))
+    with durable.held(registry.root / ".lock", ""):
+        adding.start()
+        adding.join(0.2)
+        assert adding.is_alive()
+    adding.join(60)
+    assert registry.verify(3).exists()
+
+
+def test_a_lock_that_is_not_let_go_is_told(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait ends."""
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    began = time.monotonic()
+    with durable.held(registry.root / ".lock", ""), pytest.raises(durable.Busy, match="another process adds"):
+        add(registry, tmp_path, 3)
+    assert 0.1 <= time.monotonic() - began < 5
+
+
+def test_an_interruption_after_the_move_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the temporary file is gone, an interruption stays one, and the file is in its place."""
+    move = Path.replace
+
+    def interrupted(self: Path, target: Path) -> None:
+        move(self, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        durable.write(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+def test_a_lock_that_cannot_be_opened_is_an_error_for_people(tmp_path: Path) -> None:
+    """What the file system refuses is said in one line."""
+    with pytest.raises(OperationsError, match="No such file"), durable.held(tmp_path / "none" / ".lock", ""):
+        pass
