@@ -4,12 +4,13 @@ An expected failure is one line on the error output and exit code 1; a traceback
 imported here: `training` brings torch and pandas and is imported by the commands that train.
 """
 
+import importlib.metadata
 import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -17,7 +18,7 @@ from rich.markup import escape
 
 from contract.release import Release
 from operations import connection, models, settings
-from operations.errors import OperationsError
+from operations.errors import OperationsError, in_words
 from operations.following import followed
 from operations.registry import Registry
 from operations.release import Place
@@ -46,9 +47,29 @@ def app() -> None:
     try:
         commands()
     except OperationsError as error:
-        console = Console(stderr=True, soft_wrap=True, highlight=False)
-        console.print(f"[bold red]error:[/] {escape(str(error))}")
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        _fail(in_words(error))
+
+
+def _fail(text: str) -> NoReturn:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(f"[bold red]error:[/] {escape(text)}")
+    sys.exit(1)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"fraud {importlib.metadata.version('fraud-detection-api')}")
+        raise typer.Exit
+
+
+@commands.callback()
+def main(
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+) -> None:
+    """Card-fraud scoring: run it, train it, release it."""
 
 
 @commands.command()
@@ -67,7 +88,7 @@ def train(
     data: Annotated[Path | None, typer.Option(help="Labelled CSV or parquet; without it, simulated payments.")] = None,
     schema: Annotated[Path | None, typer.Option(help="Its schema file; without it, one is inferred.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    epochs: Annotated[int, typer.Option(min=1, help="At most; training stops when it gets no better.")] = 20,
+    epochs: Annotated[int | None, typer.Option(min=1, help="At most; without it, as many as training chose.")] = None,
     *,
     hint: Annotated[bool, typer.Option(hidden=True)] = True,
 ) -> None:
@@ -83,7 +104,7 @@ def train(
 
 
 @commands.command()
-def release(version: int) -> None:
+def release(version: Annotated[int, typer.Argument(help="Its number in `fraud models`.")]) -> None:
     """Make a version the live one; on any failure nothing changes."""
     _switch(lambda place, say: make_live(place, version, say))
 
@@ -97,7 +118,7 @@ def rollback() -> None:
 def _switch(act: Callable[[Place, Callable[[str], None]], Release]) -> None:
     layout, console = _layout(), _console()
     running = connection.find(layout, os.environ)
-    record = act(Place(Registry(layout.store), running.server, running.workers), console.print)
+    record = act(Place(Registry(running.store), running.server, running.workers), console.print)
     before = f"; before it: version {record.previous}" if record.previous else ""
     console.print(f"Version {record.version} is live{before}.")
     if running.gateway_url and not followed(running.gateway_url, record.version):
@@ -175,7 +196,8 @@ def restore(
 
 @schema_commands.command("infer")
 def infer_schema(
-    file: Path, out: Annotated[Path | None, typer.Option("-o", "--out", help="Write it here.")] = None
+    file: Annotated[Path, typer.Argument(help="CSV or parquet, labelled.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write it here.")] = None,
 ) -> None:
     """Write a first schema for a file of yours, to be looked through and edited."""
     from operations import train as training

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from operations.errors import OperationsError
 from operations.settings import DEFAULT_WORKERS, Layout
@@ -15,11 +16,13 @@ class Running:
 
     Attributes:
         workers: how many each of its versions gets.
+        store: the model store that it loads from: it is told the bare names of archives, so no other may be verified.
         gateway_url: the gateway beside it; None where the environment, not a local stack, names the server.
     """
 
     server: ModelServer
     workers: int
+    store: Path
     gateway_url: str | None
 
 
@@ -27,7 +30,7 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
     """The model server to talk to.
 
     Raises:
-        OperationsError: no stack runs here, and the environment names none.
+        OperationsError: no stack runs here, and the environment names none; or MODEL_PATH is not the stack's.
     """
     fields = _written(layout)
     management = outside.get("MANAGEMENT_URL") or fields.get("management_url")
@@ -36,12 +39,27 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
     workers = int(str(outside.get("MODEL_WORKERS") or fields.get("workers") or DEFAULT_WORKERS))
     gateway = fields.get("gateway_url")
-    return Running(ModelServer(str(management), str(inference)), workers, str(gateway) if gateway else None)
+    return Running(
+        server=ModelServer(str(management), str(inference)),
+        workers=workers,
+        store=_store(layout, outside, fields.get("store")),
+        gateway_url=str(gateway) if gateway else None,
+    )
+
+
+def _store(layout: Layout, outside: Mapping[str, str], running: object) -> Path:
+    """The running stack's store where there is one; MODEL_PATH may repeat it, but not name another."""
+    if outside.get("MANAGEMENT_URL") or not running:
+        return layout.store
+    store = Path(str(running))
+    if outside.get("MODEL_PATH") and layout.store.resolve() != store.resolve():
+        raise OperationsError(f"the stack that runs here loads from {store}; MODEL_PATH names {layout.store}: unset it")
+    return store
 
 
 def _written(layout: Layout) -> Mapping[str, object]:
     try:
-        fields: dict[str, object] = json.loads(layout.stack.read_bytes())
+        fields = json.loads(layout.stack.read_bytes())
     except (OSError, ValueError):
         return {}
-    return fields
+    return fields if isinstance(fields, dict) else {}

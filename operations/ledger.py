@@ -1,105 +1,59 @@
-"""Which processes a stack has started: written down at once, so that the next start can end what a killed one left.
+"""Which processes belong to a stack: each carries a mark, so that the next start can end what a killed one left.
 
-A process is known by its number and its start time, never by its name; each leads a session of its own, and whatever
-is left in that session is its offspring. Entries from before a reboot match no start time and are dropped.
+The mark is a random token in the environment, which offspring inherit. It is written down before anything is started
+and never used again: unlike a process's number or a session's, nobody else can come to have it.
 """
 
 import contextlib
 import json
-import os
+import secrets
 import shutil
-import signal
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
 
 from operations import durable
 
-SAME_START = 0.5
-"""Seconds that two readings of one process's start time may differ."""
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A process that was started as the leader of a session."""
-
-    pid: int
-    started: float
+MARK = "FRAUD_STACK"
 
 
 class Ledger:
-    """The processes and the scratch directory of one stack, in one file."""
+    """The mark and the scratch directory of one stack, in one file."""
 
     def __init__(self, path: Path) -> None:
-        """Starts empty; what the file holds is of an earlier stack until :meth:`end_leftovers`."""
+        """Makes a new mark; what the file holds is of an earlier stack until :meth:`owns`."""
         self._path = path
-        self._started: dict[int, Started] = {}
-        self._scratch: Path | None = None
+        self._token = secrets.token_hex(16)
+
+    @property
+    def mark(self) -> Mapping[str, str]:
+        """What the environment of each of the stack's processes must hold."""
+        return {MARK: self._token}
 
     def owns(self, scratch: Path) -> None:
-        """Writes down a directory that must not outlive the stack."""
-        self._scratch = scratch
-        self._save()
-
-    def add(self, pid: int) -> None:
-        """Writes a process down; one that has already ended is left out."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self._started[pid] = Started(pid, psutil.Process(pid).create_time())
-            self._save()
-
-    def remove(self, pid: int) -> None:
-        """Strikes a process out: it and its session are gone."""
-        self._started.pop(pid, None)
-        self._save()
+        """Writes down the mark, and a directory that must not outlive the stack; call it before anything is started."""
+        durable.write(self._path, json.dumps({"mark": self._token, "scratch": str(scratch)}).encode(), 0o600)
 
     def end_leftovers(self) -> int:
         """Kills what an earlier stack left running and deletes its scratch directory; says how many processes."""
         try:
             fields = json.loads(self._path.read_bytes())
-            leftovers = [Started(**started) for started in fields["processes"]]
+            mark, scratch = str(fields["mark"]), str(fields["scratch"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0
-        killed = sum(_kill_session(leader) for leader in leftovers)
-        if fields.get("scratch"):
-            shutil.rmtree(fields["scratch"], ignore_errors=True)
-        self._save()
-        return killed
-
-    def _save(self) -> None:
-        processes = [asdict(started) for started in self._started.values()]
-        fields = {"processes": processes, "scratch": self._scratch and str(self._scratch)}
-        durable.write(self._path, json.dumps(fields).encode(), 0o600)
+        members = list(_marked(mark))
+        for member in members:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        psutil.wait_procs(members, timeout=5)
+        shutil.rmtree(scratch, ignore_errors=True)
+        return len(members)
 
 
-def _kill_session(leader: Started) -> int:
-    members = list(_session(leader))
-    for member in members:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.kill()
-    psutil.wait_procs(members, timeout=5)
-    return len(members)
-
-
-def _session(leader: Started) -> Iterator[psutil.Process]:
-    """What runs in a session. Its number is not given again while a member lives, even when the leader is gone."""
-    if psutil.pid_exists(leader.pid) and not _is_same(leader):
-        return
+def _marked(token: str) -> Iterator[psutil.Process]:
+    """The processes with a mark; one whose environment cannot be read is not ours."""
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getsid(process.pid) == leader.pid and process.create_time() >= leader.started - SAME_START:
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == token:
                 yield process
-
-
-def _is_same(leader: Started) -> bool:
-    try:
-        return abs(psutil.Process(leader.pid).create_time() - leader.started) < SAME_START
-    except psutil.Error:
-        return False
-
-
-def kill_group(pid: int) -> None:
-    """Kills whatever is left in the process group of a leader that ended or must end."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.release import FILE_NAME
 from operations import durable, java, torchserve, valkey
 from operations.errors import OperationsError
 from operations.settings import Settings
@@ -13,6 +14,8 @@ from operations.supervisor import Program
 from operations.torchserve import Ports
 
 LOOPBACK = "127.0.0.1"
+DRAIN = 16.0
+"""Seconds that the gateway gets to end: it drains for 15."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,19 @@ def _gateway(settings: Settings, inference_url: str, redis_url: str) -> Program:
         "PORT": str(settings.port),
         "MODEL_SERVER_URL": inference_url,
         "MODEL_NAME": torchserve.MODEL,
-        "RELEASE_RECORD": str(layout.store / "release.json"),
+        "RELEASE_RECORD": str(layout.store / FILE_NAME),
         "REDIS_URL": redis_url,
         "LOG_FILE": str(layout.logs / "gateway.jsonl"),
         "LOG_STREAM": "false",  # The file is rotated; what is left for the output is a failure to start.
     }
-    command = (sys.executable, "-m", "gateway")
-    return Program("gateway", command, {**settings.outside, **chosen}, layout.root, layout.logs / "gateway.log")
+    return Program(
+        name="gateway",
+        command=(sys.executable, "-m", "gateway"),
+        environment={**settings.outside, **chosen},
+        directory=layout.root,
+        log=layout.logs / "gateway.log",
+        grace=DRAIN,
+    )
 
 
 def _model_server(settings: Settings, ports: Ports, scratch: Path) -> Program:
@@ -84,7 +93,9 @@ def _model_server(settings: Settings, ports: Ports, scratch: Path) -> Program:
 
 def _valkey(settings: Settings, file: Path) -> Program:
     layout = settings.layout
-    return Program("valkey", valkey.command(file), {}, layout.valkey, layout.logs / "valkey.log")
+    # Its title would be written over its environment, and the mark of the stack with it.
+    command = (*valkey.command(file), "--set-proc-title", "no")
+    return Program("valkey", command, {}, layout.valkey, layout.logs / "valkey.log")
 
 
 def free_ports(count: int) -> list[int]:

@@ -102,14 +102,23 @@ def read(host: str, port: int, outside: Mapping[str, str], root: Path) -> Settin
 
 def model_path(outside: Mapping[str, str], root: Path) -> tuple[Path, int | None]:
     """The model store, and the one version of it that MODEL_PATH names, if it names an archive."""
-    path = root / (outside.get("MODEL_PATH") or "model_store")
+    path = (root / (outside.get("MODEL_PATH") or "model_store")).absolute()
+    if path.is_dir() or (path.suffix != ".mar" and not path.exists()):
+        return path, None
     if path.suffix != ".mar":
-        return path.absolute(), None
-    store = path.absolute().parent
-    for entry in Registry(store).entries():
+        raise OperationsError(f"MODEL_PATH={path} is neither a directory nor a .mar archive")
+    for entry in Registry(path.parent).entries():
         if entry.file == path.name:
-            return store, entry.version
-    raise OperationsError(f"MODEL_PATH={path} is no archive of a model store; `fraud train` makes one")
+            return path.parent, entry.version
+    raise OperationsError(_loose(path))
+
+
+def _loose(path: Path) -> str:
+    """What to say of an archive that no model store knows."""
+    if path.exists():
+        missing = path.with_suffix(".json").name
+        return f"MODEL_PATH={path}: its entry file {missing} is missing; point MODEL_PATH at a model store"
+    return f"MODEL_PATH={path} is no archive of a model store; `fraud train` makes one"
 
 
 def _workers(outside: Mapping[str, str]) -> int:

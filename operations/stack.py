@@ -8,7 +8,6 @@ directory; what a killed one left behind is ended first. Stopping goes against t
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import signal
 import tempfile
@@ -34,6 +33,8 @@ LOOK_EVERY = 1.0
 LOOK_EVERY_WHILE_DOWN = 0.1
 FROZEN = 60.0
 """Seconds that TorchServe may run without answering before it is killed; it is up in 3 to 5."""
+AGAIN = "was loaded again"
+"""What the reconciler says of a version that it has loaded."""
 ECHO = 0.5
 """Seconds in which a second signal is taken for the first one's echo."""
 PATIENCE = 60.0
@@ -76,39 +77,39 @@ class _Run:
         self._settings = settings
         self._stack = stack
         self._console = console
-        self._gateway = Kept(stack.gateway, ledger, self._say)
-        self._model_server = Kept(stack.model_server, ledger, self._say)
-        self._valkey = [Kept(stack.valkey, ledger, self._say)] if stack.valkey else []
+        mark = ledger.mark
+        self._gateway = Kept(stack.gateway, mark, self._say)
+        self._model_server = Kept(stack.model_server, mark, self._say)
+        self._valkey = [Kept(stack.valkey, mark, self._say)] if stack.valkey else []
+        self._was_ready = False
         server = ModelServer(stack.management_url, stack.inference_url)
         self._place = Place(Registry(settings.layout.store), server, settings.workers)
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
-        async with _signals(self._hurry) as told, self._running():
+        async with _signals(self._hurry) as told, self._running() as programs:
             work = asyncio.create_task(self._work())
             stop = asyncio.create_task(told.wait())
-            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not stop.done():
-                await work  # Raises what went wrong: reconciling never ends by itself.
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            try:
+                await _first({stop}, {work, *programs})
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
 
     @contextlib.asynccontextmanager
-    async def _running(self) -> AsyncIterator[None]:
-        for kept in (self._model_server, *self._valkey, self._gateway):
-            kept.start()
-        durable.write(self._settings.layout.stack, self._addresses(), 0o600)
+    async def _running(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         try:
-            yield
+            durable.write(self._settings.layout.stack, self._addresses(), 0o600)
+            yield [kept.start() for kept in (self._model_server, *self._valkey, self._gateway)]
         finally:
             await self._stop()
 
     async def _stop(self) -> None:
         began = time.monotonic()
-        self._console.print("\nStopping (Ctrl-C again: at once) ...")
+        self._show("\nStopping (Ctrl-C again: at once) ...")
         await stop_all([[self._gateway], [self._model_server, *self._valkey]])
         self._settings.layout.stack.unlink(missing_ok=True)
-        self._console.print(f"Everything is stopped ({time.monotonic() - began:.1f} s).")
+        self._show(f"Everything is stopped ({time.monotonic() - began:.1f} s).")
 
     def _hurry(self) -> None:
         for kept in (self._gateway, self._model_server, *self._valkey):
@@ -116,16 +117,26 @@ class _Run:
 
     def _addresses(self) -> bytes:
         fields = {
-            "pid": os.getpid(),
             "gateway_url": self._stack.gateway_url,
             "inference_url": self._stack.inference_url,
             "management_url": self._stack.management_url,
             "workers": self._settings.workers,
+            "store": str(self._settings.layout.store.resolve()),
         }
         return (json.dumps(fields, indent=1) + "\n").encode()
 
     def _say(self, text: str) -> None:
-        self._console.print(f"{time.strftime('%H:%M:%S')} {text}", highlight=False, markup=False)
+        self._show(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def _show(self, text: str) -> None:
+        """Prints; the terminal may be gone, and that must stop nothing (rich makes a broken pipe a SystemExit)."""
+        with contextlib.suppress(OSError, ValueError, SystemExit):
+            self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def _say_mended(self, text: str) -> None:
+        """At the start, loading the recorded version is no repair."""
+        if self._was_ready or AGAIN not in text:
+            self._say(text)
 
     async def _work(self) -> None:
         try:
@@ -137,13 +148,23 @@ class _Run:
 
     async def _bring_up(self) -> None:
         began = time.monotonic()
-        version = await first_model.ensure(self._settings, self._place, self._say)
+        version = await self._version()
         if not await self._ready():
             self._say(f"the gateway is not ready after {PATIENCE:.0f} s; see {self._settings.layout.logs}")
             return
-        seconds = time.monotonic() - began
+        self._was_ready, seconds = True, time.monotonic() - began
         await self._sample()
-        greeting.show(self._console, self._settings, self._stack, version, seconds)
+        found = await asyncio.to_thread(greeting.look, self._settings, self._stack, version)
+        with contextlib.suppress(OSError, ValueError, SystemExit):
+            greeting.show(self._console, found, seconds)
+
+    async def _version(self) -> int:
+        try:
+            return await first_model.ensure(self._settings, self._place, self._say)
+        except asyncio.CancelledError:
+            if not self._place.registry.entries():
+                self._say("no model was kept: the training was not done; the next `fraud up` begins it anew")
+            raise
 
     async def _sample(self) -> None:
         """Writes the file that the printed curl line uploads; the stack runs on without it."""
@@ -165,7 +186,7 @@ class _Run:
         return False
 
     async def _reconcile(self) -> None:
-        reconciler, answered = Reconciler(self._place, self._say), time.monotonic()
+        reconciler, answered = Reconciler(self._place, self._say_mended), time.monotonic()
         while True:
             found = await asyncio.to_thread(reconciler.look)
             if found is not Found.SERVER_DOWN:
@@ -175,6 +196,14 @@ class _Run:
                 self._model_server.kill()
                 answered = time.monotonic()
             await asyncio.sleep(LOOK_EVERY_WHILE_DOWN if found is Found.SERVER_DOWN else LOOK_EVERY)
+
+
+async def _first(stop: set[asyncio.Task[bool]], rest: set[asyncio.Task[None]]) -> None:
+    """Waits until told to stop; raises what ended any other task before that, for none ends by itself."""
+    await asyncio.wait(stop | rest, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        if task.done() and not any(each.done() for each in stop):
+            task.result()
 
 
 @contextlib.asynccontextmanager

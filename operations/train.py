@@ -1,15 +1,16 @@
 """The commands that train: imported only by them, for `training` brings torch and pandas."""
 
 import contextlib
+import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from operations.errors import OperationsError
+from operations.errors import OperationsError, in_words
 from operations.registry import Entry, Registry
 from training.errors import TrainingError
 from training.infer import infer_schema
@@ -25,7 +26,7 @@ class Wanted:
     data: Path | None
     schema: Path | None
     seed: int
-    epochs: int
+    epochs: int | None
 
 
 def train(registry: Registry, wanted: Wanted, console: Console) -> Entry:
@@ -34,20 +35,23 @@ def train(registry: Registry, wanted: Wanted, console: Console) -> Entry:
     Raises:
         OperationsError: the data or the request cannot be used.
     """
-    registry.root.mkdir(parents=True, exist_ok=True)
-    with _refusals(), tempfile.TemporaryDirectory(prefix=".training-", dir=registry.root) as directory:
-        request = TrainRequest(
-            version=registry.next_version(),
-            out=Path(directory),
-            data=wanted.data,
-            schema=wanted.schema,
-            seed=wanted.seed,
-            epochs=wanted.epochs,
-        )
-        trained = run_training(request, Reporter(console))
+    with _refusals(), _scratch(registry) as directory:
+        trained = run_training(_request(registry.next_version(), directory, wanted), Reporter(console))
         for note in trained.card.notes:
             console.print(f"note: {note}", markup=False)
         return registry.add(trained.archive, trained.card, trained.contract)
+
+
+@contextlib.contextmanager
+def _scratch(registry: Registry) -> Iterator[Path]:
+    registry.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".training-", dir=registry.root) as directory:
+        yield Path(directory)
+
+
+def _request(version: int, out: Path, wanted: Wanted) -> TrainRequest:
+    request = TrainRequest(version, out, wanted.data, wanted.schema, wanted.seed)
+    return request if wanted.epochs is None else replace(request, epochs=wanted.epochs)
 
 
 def metrics(entry: Entry) -> Table:
@@ -84,4 +88,6 @@ def _refusals() -> Iterator[None]:
     except TrainingError as error:
         raise OperationsError(str(error)) from None
     except OSError as error:
-        raise OperationsError(f"{error.filename}: {error.strerror}") from None
+        raise OperationsError(in_words(error)) from None
+    except subprocess.TimeoutExpired as error:
+        raise OperationsError(f"packing the archive took longer than {error.timeout:.0f} s and was given up") from None

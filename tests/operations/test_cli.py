@@ -1,15 +1,22 @@
 """The `fraud` command: short answers, one line for what goes wrong."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from contract.release import Release
+from operations import cli
+from operations import train as training
 from operations.cli import app, commands
+from operations.errors import in_words
 from operations.registry import Registry
 from operations.release import Place, release
+from training.train import TrainRequest
 
 
 def test_models_are_listed_with_their_state(
@@ -35,6 +42,57 @@ def test_an_expected_error_is_one_line(
     assert capsys.readouterr().err == (
         "error: nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL\n"
     )
+
+
+def test_what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`fraud up` where nothing can be written names the file and the reason."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "var").touch()
+    monkeypatch.setattr(sys, "argv", ["fraud", "up"])
+    with pytest.raises(SystemExit) as ended:
+        app()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'var' / 'run'}: Not a directory\n"
+
+
+def test_an_error_without_a_file_names_none() -> None:
+    """An error of the system that names no file is its reason alone."""
+    assert in_words(OSError(28, "No space left on device")) == "No space left on device"
+    assert in_words(TimeoutError()) == "TimeoutError"
+
+
+def test_the_version_is_said() -> None:
+    """`fraud --version` is one line."""
+    assert CliRunner().invoke(commands, ["--version"]).stdout.startswith("fraud 1.")
+
+
+def test_epochs_are_trainings_own() -> None:
+    """Without --epochs a training runs as many as training itself chose."""
+    wanted = training.Wanted(None, None, 0, None)
+    assert training._request(1, Path(), wanted).epochs == TrainRequest(1, Path()).epochs
+    assert training._request(1, Path(), replace(wanted, epochs=3)).epochs == 3
+
+
+def test_a_release_verifies_the_store_that_the_stack_loads_from(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a shell without the stack's MODEL_PATH, the store of the running stack is meant, not ./model_store."""
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / "var" / "run").mkdir(parents=True)
+    addresses = {"management_url": "http://m", "inference_url": "http://i", "store": str(elsewhere)}
+    (tmp_path / "var" / "run" / "stack.json").write_text(json.dumps(addresses))
+    monkeypatch.chdir(tmp_path)
+    asked: list[Path] = []
+
+    def make_live(place: Place, version: int, report: object) -> Release:
+        asked.append(place.registry.root)
+        return Release(version, None, "2026-01-01T00:00:00+00:00")
+
+    monkeypatch.setattr(cli, "make_live", make_live)
+    assert CliRunner().invoke(commands, ["release", "2"]).exit_code == 0
+    assert asked == [elsewhere]
 
 
 def test_what_starts_the_stack_imports_nothing_slow() -> None:

@@ -50,6 +50,20 @@ def test_model_path_outside_a_store_is_refused(tmp_path: Path) -> None:
         read(tmp_path, MODEL_PATH="some.mar")
 
 
+def test_a_loose_archive_is_refused(tmp_path: Path) -> None:
+    """An archive without its entry is told what it lacks."""
+    (tmp_path / "loose.mar").touch()
+    with pytest.raises(OperationsError, match=r"entry file loose\.json is missing; point MODEL_PATH at a model store"):
+        read(tmp_path, MODEL_PATH="loose.mar")
+
+
+def test_model_path_that_is_some_file_is_refused(tmp_path: Path) -> None:
+    """A file that is no archive is no store either."""
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(OperationsError, match="neither a directory nor"):
+        read(tmp_path, MODEL_PATH="notes.txt")
+
+
 @pytest.mark.parametrize("workers", ["0", "-1", "two", "65"])
 def test_a_senseless_number_of_workers_is_refused(tmp_path: Path, workers: str) -> None:
     """MODEL_WORKERS is a number from 1 to 64."""

@@ -3,11 +3,11 @@
 import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,15 +19,18 @@ import psutil
 import pytest
 
 from operations.errors import OperationsError
+from operations.ledger import MARK
 from operations.programs import free_ports
 from operations.registry import Registry
 from operations.torchserve import ModelServer
 from tests import tiny
+from tests.operations import conftest
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("stack"), pytest.mark.timeout(240)]
 
 PATIENCE = 60.0
 SOURCE = Path(__file__).parents[2]
+SECRETS = {"API_KEY": "a-key, another", "HUB_TOKEN": "a-token"}
 ROWS = "transaction_id,timestamp,amount,age,channel\na,2026-01-01T10:00:00,10,30,chip\n"
 
 
@@ -43,13 +46,11 @@ def pack(directory: Path, version: int) -> Path:
             "serializedFile": "model.pt",
         },
     }
-    file = directory / f"built-{version}.mar"
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
-        archive.write(SOURCE / "handlers" / "fraud_handler.py", "fraud_handler.py")
-        for path in files.iterdir():
-            archive.write(path, path.name)
-    return file
+    contents = {path.name: path.read_bytes() for path in files.iterdir()}
+    contents["MAR-INF/MANIFEST.json"] = json.dumps(manifest).encode()
+    contents["fraud_handler.py"] = (SOURCE / "handlers" / "fraud_handler.py").read_bytes()
+    contents |= {f"contract/{path.name}": path.read_bytes() for path in (SOURCE / "contract").glob("*.py")}
+    return conftest.pack(directory / f"built-{version}.mar", contents)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Stack:
     def upload(self) -> httpx.Response:
         """Scores one transaction."""
         url = f"http://127.0.0.1:{self.port}/upload"
-        headers = {"x-api-key": "test-key", "content-type": "text/csv"}
+        headers = {"x-api-key": "a-key", "content-type": "text/csv"}
         return httpx.post(url, content=ROWS, headers=headers, timeout=30.0, trust_env=False)
 
     def scores(self, version: int) -> bool:
@@ -97,9 +98,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     fill(root)
     port = free_ports(1)[0]
     command = [sys.executable, "-m", "operations", "up", "--port", str(port)]
-    outside = {name: value for name, value in os.environ.items() if name not in ("API_KEY", "REDIS_URL")}
+    outside = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
     with (root / "up.log").open("wb") as log:
-        environment = outside | {"MODEL_PATH": "model_store/fraud-1.mar"}
+        environment = outside | SECRETS | {"MODEL_PATH": "model_store/fraud-1.mar"}
         process = subprocess.Popen(command, cwd=root, stdout=log, stderr=log, env=environment)
     running = Stack(root, port, process)
     try:
@@ -147,8 +148,26 @@ def test_the_addresses_are_their_owners_alone(stack: Stack) -> None:
 
 
 def test_no_secret_reaches_the_workers(stack: Stack) -> None:
-    """A worker's environment holds neither the key nor Valkey's address."""
-    assert not {"API_KEY", "REDIS_URL"} & stack.find("model_service_worker").environ().keys()
+    """A worker's environment holds neither the key nor Valkey's address, and no other secret of the shell."""
+    environment = stack.find("model_service_worker").environ()
+    assert not {"API_KEY", "REDIS_URL", "HUB_TOKEN"} & environment.keys()
+    assert not {"a-key, another", "a-token"} & set(environment.values())
+
+
+def test_every_process_carries_the_mark(stack: Stack) -> None:
+    """What a killed stack leaves behind can be told from everything else by its environment."""
+    assert len({process.environ().get(MARK) for process in stack.processes()} - {None}) == 1
+    assert all(MARK in process.environ() for process in stack.processes())
+
+
+def test_the_greeting_points_to_the_columns(stack: Stack) -> None:
+    """With a key that was set, it is to be exported first and is not shown."""
+    log = stack.root / "up.log"
+    until(lambda: "curl" in log.read_text())
+    said = log.read_text()
+    assert "in the other terminal first: export API_KEY=..." in said
+    assert not any(key in said for key in ("a-key", "another"))
+    assert "loaded again" not in said
 
 
 def test_a_release_reaches_the_running_gateway(stack: Stack) -> None:
@@ -176,3 +195,48 @@ def test_stopping_leaves_nothing_behind(stack: Stack) -> None:
     assert not [process for process in everything if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert "Everything is stopped" in (stack.root / "up.log").read_text()
     assert not (stack.root / "var" / "run" / "stack.json").exists()
+
+
+def begin(root: Path, out: int, **environment: str) -> Stack:
+    """Another stack, over the terminal or pipe given."""
+    fill(root)
+    port = free_ports(1)[0]
+    command = [sys.executable, "-m", "operations", "up", "--port", str(port)]
+    outside = {name: value for name, value in os.environ.items() if name not in ("MODEL_PATH", "REDIS_URL")}
+    outside |= SECRETS | environment
+    return Stack(root, port, subprocess.Popen(command, cwd=root, stdout=out, stderr=out, env=outside))
+
+
+@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+def test_a_dead_terminal_stops_nothing_but_what_it_should(tmp_path: Path, kind: str) -> None:
+    """After the terminal or pipe is gone a killed gateway comes back, and SIGHUP still ends everything."""
+    theirs, ours = pty.openpty() if kind == "terminal" else os.pipe()
+    stack = begin(tmp_path, ours)
+    os.close(ours)
+    until(lambda: stack.scores(2))
+    os.close(theirs)
+    stack.find("gateway").kill()
+    until(lambda: not stack.scores(2))
+    until(lambda: stack.scores(2))
+    everything = stack.processes()
+    stack.process.send_signal(signal.SIGHUP)
+    stack.process.wait(20)
+    assert not [process for process in everything if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [({"REDIS_URL": "wrong://secret"}, "error: the gateway cannot start: REDIS_URL: "), ({"TMPDIR": "long"}, "TMPDIR")],
+)
+def test_what_cannot_start_ends_with_one_line(tmp_path: Path, environment: dict[str, str], said: str) -> None:
+    """A wrong setting and a path that is too long are said, and nothing is tried for ever."""
+    if "TMPDIR" in environment:
+        (tmp_path / ("x" * 100)).mkdir()
+        environment = {"TMPDIR": str(tmp_path / ("x" * 100))}
+    with (tmp_path / "up.log").open("wb") as log:
+        stack = begin(tmp_path, log.fileno(), **environment)
+    assert stack.process.wait(PATIENCE) == 1
+    output = (tmp_path / "up.log").read_text()
+    assert said in output.splitlines()[-1]
+    assert "Traceback" not in output
+    assert "secret" not in output

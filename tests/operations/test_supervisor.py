@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pytest
 
 from operations import tether
-from operations.ledger import Ledger
+from operations.errors import OperationsError
 from operations.supervisor import Kept, Program, rotate
 
 PATIENCE = 20.0
@@ -29,7 +31,7 @@ def program(directory: Path, code: str, grace: float = 4.0) -> Program:
 @contextlib.asynccontextmanager
 async def kept(directory: Path, code: str, grace: float = 4.0) -> AsyncIterator[Kept]:
     """A program that is kept while the block runs."""
-    it = Kept(program(directory, code, grace), Ledger(directory / "ledger.json"), lambda _: None)
+    it = Kept(program(directory, code, grace), {"MARK": "ours"}, lambda _: None)
     it.start()
     try:
         yield it
@@ -68,6 +70,99 @@ def test_a_program_that_ends_is_started_again(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def ends(it: Program, said: list[str] | None = None) -> None:
+    """Keeps a program until that ends with an error, which it raises."""
+
+    async def scenario() -> None:
+        kept = Kept(it, {}, (said if said is not None else []).append)
+        try:
+            await asyncio.wait_for(asyncio.shield(kept.start()), PATIENCE)
+        finally:
+            await kept.stop()
+
+    asyncio.run(scenario())
+
+
+def refuse() -> None:
+    """A preparation that fails."""
+    raise OperationsError("set TMPDIR")
+
+
+def test_a_program_carries_the_mark(tmp_path: Path) -> None:
+    """What is started holds the mark of its stack in its environment."""
+
+    async def scenario() -> None:
+        async with kept(tmp_path, "import os; print(os.environ['MARK'])"):
+            await until(lambda: lines(tmp_path)[:1] == ["ours"])
+
+    asyncio.run(scenario())
+
+
+def test_a_first_preparation_that_fails_ends_it(tmp_path: Path) -> None:
+    """What fails before the first start is raised, not tried for ever."""
+    with pytest.raises(OperationsError, match="TMPDIR"):
+        ends(replace(program(tmp_path, ""), prepare=refuse))
+
+
+def test_a_later_preparation_that_fails_is_tried_again(tmp_path: Path) -> None:
+    """Once it has run, a preparation that fails is reported, and the program is tried again."""
+    said: list[str] = []
+    outcomes = iter([None, OperationsError("no room"), OSError(28, "No space left on device", "x"), None])
+
+    def prepare() -> None:
+        if outcome := next(outcomes, None):
+            raise outcome
+
+    async def scenario() -> None:
+        it = Kept(replace(program(tmp_path, "print('hello')"), prepare=prepare), {}, said.append)
+        it.start()
+        await until(lambda: lines(tmp_path))
+        await it.stop()
+
+    asyncio.run(scenario())
+    assert said[:2] == [
+        "toy could not be run (no room); starting it again in 0.1 s",
+        "toy could not be run (x: No space left on device); starting it again in 0.3 s",
+    ]
+
+
+def test_a_log_that_cannot_be_written_does_not_end_it(tmp_path: Path) -> None:
+    """Where the log cannot be opened that is reported, and the program is tried again."""
+    said: list[str] = []
+
+    async def scenario() -> None:
+        it = Kept(replace(program(tmp_path, "print('hello')"), log=tmp_path / "logs" / "toy.log"), {}, said.append)
+        it.start()
+        await until(lambda: said)
+        (tmp_path / "logs").mkdir()
+        await until((tmp_path / "logs" / "toy.log").exists)
+        await it.stop()
+
+    asyncio.run(scenario())
+    assert "could not be run" in said[0]
+
+
+def test_a_wrong_configuration_ends_it_in_the_programs_own_words(tmp_path: Path) -> None:
+    """A program that ends with EX_CONFIG is not started again; its last lines are the error."""
+    with pytest.raises(OperationsError, match=r"\AREDIS_URL: wrong\nPORT: wrong\Z"):
+        ends(program(tmp_path, "print('REDIS_URL: wrong\\nPORT: wrong'); raise SystemExit(78)"))
+
+
+def test_a_report_names_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that ends is reported with its exit code and the log that says why."""
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+
+    async def scenario() -> None:
+        it = Kept(program(tmp_path, "raise SystemExit(1)"), {}, said.append)
+        it.start()
+        await until(lambda: said)
+        await it.stop()
+
+    asyncio.run(scenario())
+    assert said[0] == "toy ended (exit code 1), toy.log says why; starting it again in 0.1 s"
+
+
 def test_what_a_killed_leader_leaves_is_killed(tmp_path: Path) -> None:
     """When a leader dies by kill -9, its children are killed before it runs again."""
 
@@ -83,7 +178,7 @@ def test_what_a_killed_leader_leaves_is_killed(tmp_path: Path) -> None:
 
 
 def test_stopping_ends_the_whole_group(tmp_path: Path) -> None:
-    """Stopping ends the program and its children, and strikes it out of the ledger."""
+    """Stopping ends the program and its children."""
 
     async def scenario() -> None:
         async with kept(tmp_path, WITH_CHILD) as it:
@@ -91,8 +186,7 @@ def test_stopping_ends_the_whole_group(tmp_path: Path) -> None:
             leader = it.pid
         assert leader
         assert not runs(leader)
-        assert not runs(int(lines(tmp_path)[0]))
-        assert Ledger(tmp_path / "ledger.json").end_leftovers() == 0
+        await until(lambda: not runs(int(lines(tmp_path)[0])))
 
     asyncio.run(scenario())
 
@@ -122,39 +216,6 @@ def test_hurrying_cuts_the_grace_short(tmp_path: Path) -> None:
             await it.stop()  # and the second ends that.
 
     asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
-
-
-def test_the_next_start_ends_what_a_killed_one_left(tmp_path: Path) -> None:
-    """Processes that are in the ledger are ended, with what is left of their sessions when the leader is gone."""
-    with subprocess.Popen(
-        [sys.executable, "-S", "-c", WITH_CHILD], stdout=subprocess.PIPE, start_new_session=True
-    ) as leader:
-        assert leader.stdout
-        child = int(leader.stdout.readline())
-        Ledger(tmp_path / "ledger.json").add(leader.pid)
-        leader.kill()
-        leader.wait()
-        assert Ledger(tmp_path / "ledger.json").end_leftovers() == 1
-        assert not runs(child)
-
-
-def test_a_number_that_was_given_again_is_left_alone(tmp_path: Path) -> None:
-    """A process with a number from the ledger and another start time is not ours."""
-    ledger = tmp_path / "ledger.json"
-    with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as stranger:
-        ledger.write_text(f'{{"processes": [{{"pid": {stranger.pid}, "started": 1.0}}], "scratch": null}}')
-        assert Ledger(ledger).end_leftovers() == 0
-        assert stranger.poll() is None
-        stranger.kill()
-
-
-def test_a_scratch_directory_goes_with_the_leftovers(tmp_path: Path) -> None:
-    """The scratch directory of a killed stack is deleted by the next one."""
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    Ledger(tmp_path / "ledger.json").owns(scratch)
-    Ledger(tmp_path / "ledger.json").end_leftovers()
-    assert not scratch.exists()
 
 
 def test_a_tethered_program_ends_with_its_starter(tmp_path: Path) -> None:
