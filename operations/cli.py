@@ -104,9 +104,11 @@ def train(
 
 
 @commands.command()
-def release(version: Annotated[int, typer.Argument(help="Its number in `fraud models`.")]) -> None:
+def release(
+    version: Annotated[int | None, typer.Argument(help="Its number in `fraud models`; the newest without one.")] = None,
+) -> None:
     """Make a version the live one; on any failure nothing changes."""
-    _switch(lambda place, say: make_live(place, version, say))
+    _switch(lambda place, say: make_live(place, place.registry.newest() if version is None else version, say))
 
 
 @commands.command()

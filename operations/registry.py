@@ -95,6 +95,16 @@ class Registry:
         """The versions whose entries cannot be read, oldest first."""
         return [version for version in self._numbers(ENTRY) if not self._readable(version)]
 
+    def newest(self) -> int:
+        """The newest version.
+
+        Raises:
+            UnknownVersion: there is none.
+        """
+        if not (entries := self.entries()):
+            raise UnknownVersion(f"no versions in {self.root}; `fraud train` makes one")
+        return entries[-1].version
+
     def next_version(self) -> int:
         """The number that the next model gets: one that no file has, damaged or not, and that was never released."""
         return max([*self._numbers(NUMBERED), *self._released()], default=0) + 1

@@ -165,3 +165,10 @@ def test_a_lock_that_cannot_be_opened_is_an_error_for_people(tmp_path: Path) -> 
     """What the file system refuses is said in one line."""
     with pytest.raises(OperationsError, match="No such file"), durable.held(tmp_path / "none" / ".lock", ""):
         pass
+
+
+def test_the_newest_version_is_the_highest_number(registry: Registry, tmp_path: Path) -> None:
+    """The newest is the last that was added; an empty store has none and says what makes one."""
+    assert registry.newest() == 2
+    with pytest.raises(UnknownVersion, match="fraud train"):
+        Registry(tmp_path / "empty").newest()
