@@ -78,6 +78,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self.send_400_response("This is no proxy.")
             return
         kept = [(name, value) for name, value in self.headers if name not in UPGRADE_HEADERS]
+        if any(name == b"connection" and b"close" in value.lower() for name, value in self.headers):
+            kept.append((b"connection", b"close"))
         head = b"".join(b"%s: %s\r\n" % header for header in kept)
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, self.url, head, rest))

@@ -76,6 +76,14 @@ async def test_a_body_survives_an_upgrade_header(cut: int) -> None:
 
 
 @pytest.mark.anyio
+async def test_an_upgrade_that_asks_to_close_is_closed() -> None:
+    """What else the Connection header says is kept: the answer ends with the connection."""
+    message = UPGRADE.replace(b"HTTP2-Settings\r", b"close\r") + b"Content-Length: 2\r\n\r\nab"
+    async with serving() as port:
+        assert (await say(port, message)).endswith(b"/a:ab")
+
+
+@pytest.mark.anyio
 async def test_pipelined_requests_are_answered_in_order() -> None:
     """Ordinary requests behind one another are as they were."""
     one = b"POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
