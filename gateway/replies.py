@@ -71,7 +71,7 @@ def as_csv(scored: Scored, body: bytes) -> bytes:
 def prefers_csv(accept: str) -> bool:
     """Whether an Accept header ranks text/csv above JSON; a type that it does not name is not preferred."""
     ranks = dict(map(_rank, accept.split(",")))
-    return ranks.get("text/csv", 0.0) > max(ranks.get("application/json", 0.0), 0.0)
+    return ranks.get("text/csv", 0.0) > ranks.get("application/json", 0.0)
 
 
 def _rank(entry: str) -> tuple[str, float]:
