@@ -47,6 +47,7 @@ class Reconciler:
         self._pause = 0.0
         self._not_before = 0.0
         self._told = ""
+        self._was_whole = False
 
     def look(self) -> Found:
         """Compares and mends once; never raises for what is to be expected."""
@@ -66,7 +67,7 @@ class Reconciler:
     def _mend(self, version: int) -> Found:
         there = self._place.server.registered().get(version)
         if there and there.ready:
-            self._unready_since = None
+            self._unready_since, self._was_whole = None, True
             return Found.WHOLE
         if there and self._may_recover(there):
             return Found.STARTING
@@ -98,8 +99,9 @@ class Reconciler:
             if not self._scores(version):
                 self._place.server.delete(version)
             raise
-        self._unready_since, self._pause, self._told = None, 0.0, ""
-        self._report(f"version {version} was loaded again in {self._clock() - began:.1f} s")
+        if self._was_whole:  # The first load is an ordinary start, no repair to speak of.
+            self._report(f"version {version} was loaded again in {self._clock() - began:.1f} s")
+        self._unready_since, self._pause, self._told, self._was_whole = None, 0.0, "", True
         return Found.LOADED
 
     def _failed(self, error: OperationsError) -> Found:

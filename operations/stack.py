@@ -33,8 +33,6 @@ LOOK_EVERY = 1.0
 LOOK_EVERY_WHILE_DOWN = 0.1
 FROZEN = 60.0
 """Seconds that TorchServe may run without answering before it is killed; it is up in 3 to 5."""
-AGAIN = "was loaded again"
-"""What the reconciler says of a version that it has loaded."""
 ECHO = 0.5
 """Seconds in which a second signal is taken for the first one's echo."""
 PATIENCE = 60.0
@@ -81,7 +79,6 @@ class _Run:
         self._gateway = Kept(stack.gateway, mark, self._say)
         self._model_server = Kept(stack.model_server, mark, self._say)
         self._valkey = [Kept(stack.valkey, mark, self._say)] if stack.valkey else []
-        self._was_ready = False
         server = ModelServer(stack.management_url, stack.inference_url)
         self._place = Place(Registry(settings.layout.store), server, settings.workers)
 
@@ -133,11 +130,6 @@ class _Run:
         with contextlib.suppress(OSError, ValueError, SystemExit):
             self._console.print(text, soft_wrap=True, highlight=False, markup=False)
 
-    def _say_mended(self, text: str) -> None:
-        """At the start, loading the recorded version is no repair."""
-        if self._was_ready or AGAIN not in text:
-            self._say(text)
-
     async def _work(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
@@ -152,7 +144,7 @@ class _Run:
         if not await self._ready():
             self._say(f"the gateway is not ready after {PATIENCE:.0f} s; see {self._settings.layout.logs}")
             return
-        self._was_ready, seconds = True, time.monotonic() - began
+        seconds = time.monotonic() - began
         await self._sample()
         found = await asyncio.to_thread(greeting.look, self._settings, self._stack, version)
         with contextlib.suppress(OSError, ValueError, SystemExit):
@@ -186,7 +178,7 @@ class _Run:
         return False
 
     async def _reconcile(self) -> None:
-        reconciler, answered = Reconciler(self._place, self._say_mended), time.monotonic()
+        reconciler, answered = Reconciler(self._place, self._say), time.monotonic()
         while True:
             found = await asyncio.to_thread(reconciler.look)
             if found is not Found.SERVER_DOWN:

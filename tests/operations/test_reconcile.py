@@ -67,6 +67,15 @@ def test_a_server_that_started_again_gets_the_recorded_version(
     assert torchserve.registered == {1: ["READY", "READY"]}
 
 
+def test_a_first_load_is_no_repair(reconciler: Reconciler, torchserve: FakeTorchServe, told: list[str]) -> None:
+    """Loading the recorded version at a start is not spoken of; loading it again after it was whole is."""
+    torchserve.registered.clear()
+    assert (reconciler.look(), told) == (Found.LOADED, [])
+    torchserve.registered.clear()
+    assert reconciler.look() is Found.LOADED
+    assert [text.partition(" in ")[0] for text in told] == ["version 1 was loaded again"]
+
+
 def test_a_server_that_is_down_is_waited_for(reconciler: Reconciler, torchserve: FakeTorchServe) -> None:
     """A server that does not answer is no failure of the model: the first look after it loads at once."""
     torchserve.down = True
