@@ -80,6 +80,11 @@ class Tally:
             total.counts.update(tally.counts)
         return total
 
+    def since(self, before: "Tally") -> "Tally":
+        """What was counted after an earlier look; counts that went back, as a Redis was emptied, are left out."""
+        added = {name: count - before.counts[name] for name, count in self.counts.items()}
+        return Tally({name: count for name, count in added.items() if count > 0})
+
     def side(self, side: Side) -> "SideCounts":
         """What one side did."""
         return SideCounts(

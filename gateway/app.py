@@ -1,7 +1,7 @@
 """The one module that knows every other: it composes, and does nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TypedDict
@@ -9,6 +9,7 @@ from typing import TypedDict
 import httpx
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from redis.asyncio import Redis
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
@@ -21,7 +22,7 @@ from gateway.model_server import connect
 from gateway.observation import ObservationMiddleware
 from gateway.problems import BadParameter, Problem, Refused, problem_response
 from gateway.routes import router
-from gateway.services import Clients, Services, connect_redis, make_services
+from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, connect_redis, make_services
 from gateway.settings import Settings
 
 BATCH_PATH = "/predict/batch"
@@ -66,15 +67,37 @@ async def running_services(
 ) -> AsyncIterator[Services]:
     """The collaborators with their connections open, and the release record followed."""
     async with AsyncExitStack() as stack:
-        scoring = await stack.enter_async_context(connect(settings, transport))
-        probing = await stack.enter_async_context(connect(settings, transport))
-        redis = connect_redis(settings.redis_url) if settings.redis_url else None
-        if redis:
-            stack.push_async_callback(redis.aclose)
-        services = make_services(settings, metrics, Clients(scoring, probing), redis)
-        following = asyncio.create_task(services.live.follow())
-        stack.callback(following.cancel)
+        scoring, probing, trying = [await stack.enter_async_context(connect(settings, transport)) for _ in range(3)]
+        redis, counting = [
+            await stack.enter_async_context(_redis(settings, seconds)) for seconds in (REDIS_SECONDS, TALLY_SECONDS)
+        ]
+        services = make_services(settings, metrics, Clients(scoring, probing, trying, redis, counting))
+        stack.push_async_callback(services.shadow.close)
+        for work in (services.live.follow(), services.tallies.keep_writing()):
+            await stack.enter_async_context(_running(work))
         yield services
+
+
+@asynccontextmanager
+async def _redis(settings: Settings, seconds: float) -> AsyncIterator[Redis | None]:
+    """A client, where a Redis is configured."""
+    client = connect_redis(settings.redis_url, seconds) if settings.redis_url else None
+    try:
+        yield client
+    finally:
+        if client:
+            await client.aclose()
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Work that goes on in the background until the end, and is over then."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:

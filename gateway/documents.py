@@ -59,6 +59,7 @@ class Prediction(BaseModel):
     id: str | None
     fraud_probability: float = Field(ge=0, le=1, description="Calibrated probability of fraud.")
     decision: Literal["approve", "review", "decline"]
+    model_version: int = Field(description="The version that scored this row; another one while a canary is on.")
 
 
 class ScoreReply(BaseModel):
@@ -70,11 +71,19 @@ class ScoreReply(BaseModel):
                 "model_version": 1,
                 "rows": 1,
                 "flagged": 1,
-                "predictions": [{"row": 1, "id": "tx-1001", "fraud_probability": 0.0374, "decision": "review"}],
+                "predictions": [
+                    {
+                        "row": 1,
+                        "id": "tx-1001",
+                        "fraud_probability": 0.0374,
+                        "decision": "review",
+                        "model_version": 1,
+                    }
+                ],
             }
         }
     )
-    model_version: int
+    model_version: int = Field(description="The live version of this request.")
     rows: int = Field(description="Rows received, skipped ones included.")
     flagged: int = Field(description="Rows that are not approved.")
     predictions: list[Prediction]

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from gateway.live import Live
 from gateway.problems import DeadlineExceeded, NoModel, Problem
+from gateway.serving import TrialState
 
 PROBE_SECONDS = 1.0
 """A probe's outcome stands this long: readiness is asked without a key, and must not become a load."""
@@ -38,7 +39,8 @@ class Health:
         problem = await self.problem()
         redis = await self._redis_state()
         disk = shutil.disk_usage(self._storage)
-        degraded = redis == "unavailable"
+        model, trial = self._model_state(), self._live.trial_state
+        degraded = redis == "unavailable" or model["instead_of"] is not None or (trial and trial.paused)
         return problem is None, {
             "status": "unhealthy" if problem else "degraded" if degraded else "healthy",
             "model_status": problem.code if problem else "ready",
@@ -47,7 +49,8 @@ class Health:
             "components": {
                 "gateway": {"status": "healthy"},
                 "model_server": {"status": _model_server_state(problem)},
-                "model": self._model_state(),
+                "model": model,
+                "trial": _trial_fields(trial) if trial else None,
                 "redis": {"status": redis},
             },
         }
@@ -68,7 +71,11 @@ class Health:
             serving = self._live.model.version
         except NoModel:
             serving = None
-        return {"version": serving, "recorded_version": record.version if record else None}
+        return {
+            "version": serving,
+            "recorded_version": record.version if record else None,
+            "instead_of": record.instead_of if record else None,
+        }
 
     async def _redis_state(self) -> str:
         if self._redis is None:
@@ -78,6 +85,16 @@ class Health:
         except (RedisError, OSError):
             return "unavailable"
         return "healthy"
+
+
+def _trial_fields(state: TrialState) -> dict[str, Any]:
+    return {
+        "version": state.trial.version,
+        "kind": state.trial.kind,
+        "share": state.trial.share,
+        "status": "paused" if state.paused else "running",
+        "reason": state.paused,
+    }
 
 
 def _model_server_state(problem: Problem | None) -> str:

@@ -1,57 +1,45 @@
-"""Which version this gateway serves: it follows the release record and adopts nothing that is not proven.
+"""Which versions this gateway uses: it follows the release record and adopts nothing that is not proven.
 
 A version is adopted after it has described itself and scored its golden rows as training did. Until then, and
-whenever the new one cannot be proven, the one adopted before it goes on. After a wrong answer the version must be
-proven afresh, or else the one before it. A request keeps the model that it began with.
+whenever the new live one cannot be proven, the one before it goes on. After a wrong answer a version must be proven
+afresh. The version on trial and the one that served before are adopted likewise, beside the live one and never in its
+way: when one of them becomes the live one it is proven already, and callers may send its columns before and after.
+A request keeps the versions that it began with.
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from contract.decision import Bands
-from contract.description import Description
-from contract.release import Release, ReleaseError
-from contract.schema import Contract
+from contract.release import Release, ReleaseError, Trial
+from gateway.canary import entity_column
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.model_server import ModelServer
 from gateway.problems import ModelServerWrong, NoModel, Problem
+from gateway.proving import Prover
+from gateway.serving import LiveModel, LiveTrial, Serving, TrialState, columns_of
 from gateway.settings import Settings
+from gateway.tallies import Tallies
 
 LOOK_SECONDS = 2.0
 """Patience with one version: a record that changes meanwhile is seen at the next look."""
 
 
-@dataclass(frozen=True, slots=True)
-class LiveModel:
-    """One adopted version: its description, and the thresholds in force here."""
-
-    description: Description
-    bands: Bands
-
-    @property
-    def version(self) -> int:
-        """The model version."""
-        return self.description.version
-
-    @property
-    def contract(self) -> Contract:
-        """What it expects."""
-        return self.description.contract
-
-
 class Live:
-    """The live model of this gateway."""
+    """The versions of this gateway: the live one, and the one on trial."""
 
-    def __init__(self, settings: Settings, server: ModelServer, metrics: Metrics) -> None:
-        """Starts with none; :meth:`follow` finds it."""
+    def __init__(self, settings: Settings, prover: Prover, tallies: Tallies, metrics: Metrics) -> None:
+        """Starts with none; :meth:`follow` finds them."""
         self._settings = settings
-        self._server = server
+        self._prover = prover
+        self._tallies = tallies
         self._metrics = metrics
-        self._model: LiveModel | None = None
-        self._former: int | None = None
-        self._told = ""
+        self._record: Release | None = None
+        self._models: dict[int, LiveModel] = {}
+        self._doubted = set[int]()
+        self._version: int | None = None
+        self._told = dict[int, str]()
+        metrics.show_trial(lambda: self.trial_state)
 
     @property
     def model(self) -> LiveModel:
@@ -60,45 +48,59 @@ class Live:
         Raises:
             NoModel: none has been adopted yet.
         """
-        if self._model is None:
+        model = self._proven(self._version)
+        if model is None:
             raise NoModel
-        return self._model
+        return model
+
+    @property
+    def serving(self) -> Serving:
+        """What a request that begins now is served by.
+
+        Raises:
+            NoModel: no live version has been adopted yet.
+        """
+        model, state = self.model, self.trial_state
+        # Of doubted ones too: what callers may send does not change with the model server's moods.
+        others = frozenset[str]().union(*(columns_of(each.contract) for each in self._models.values()))
+        tried = self._models.get(state.trial.version) if state else None
+        if state is None or tried is None or state.paused:
+            return Serving(model, None, others)
+        return Serving(model, LiveTrial(state.trial, tried), others)
+
+    @property
+    def trial_state(self) -> TrialState | None:
+        """The recorded trial, and whether it runs; None where there is none."""
+        if self._record is None or self._record.trial is None:
+            return None
+        return TrialState(self._record.trial, self._paused(self._record, self._record.trial))
 
     def recorded(self) -> Release | None:
         """The release record as it stands now; None where there is none that can be read."""
         return read_release(self._settings.release_record)
 
     async def follow(self) -> None:
-        """Looks at the record for ever, and adopts what it names."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:  # noqa: BLE001 - one archive that surprises must not end the following
-                log.error("release record not followed", exc_info=error)
-            await asyncio.sleep(self._settings.follow_seconds)
+        """Looks at the record for ever, and adopts what it names; the silence of another version delays no release."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._again_and_again(self.look))
+            group.create_task(self._again_and_again(self.look_at_others))
 
     async def look(self) -> None:
-        """Looks at the record once; a version that cannot be adopted is tried again at the next look."""
-        record = self.recorded()
-        if record is None or (self._model and self._model.version == record.version):
+        """Looks for the live version once; one that cannot be adopted is tried again at the next look."""
+        record = self._see()
+        if record is None:
             return
-        if not await self._try(record.version) and self._model is None and self._former is not None:
-            await self._try(self._former)
+        if await self._adopted(record.version):
+            if self._record == record:  # Or else it changed meanwhile.
+                self._serve(record.version)
+        elif self._version is not None and await self._adopted(self._version):
+            self._serve(self._version)
 
-    async def _try(self, version: int) -> bool:
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                self._adopt(await self._proven(version))
-        except (Problem, TimeoutError) as error:
-            self._tell(version, error.code if isinstance(error, Problem) else "too_slow")
-            return False
-        return True
-
-    def _tell(self, version: int, reason: str) -> None:
-        """Logs a refusal once, not at every look."""
-        if self._told != (told := f"{version} {reason}"):
-            log.warning("version not adopted", version=version, reason=reason)
-            self._told = told
+    async def look_at_others(self) -> None:
+        """Looks for the version on trial, and the one before the live one, once; likewise."""
+        record = self._see()
+        for version in record.wanted[1:] if record else ():
+            await self._adopted(version)
 
     async def probe(self) -> None:
         """Scores the golden rows on the live version.
@@ -108,33 +110,85 @@ class Live:
         """
         model = self.model
         try:
-            await self._prove(model.description)
+            await self._prover.prove(model.description)
         except ModelServerWrong:
             self.doubt(model)
             raise
 
     def doubt(self, model: LiveModel) -> None:
         """Drops a model after a wrong answer: what runs under its number may be another one, and must be proven."""
-        if self._model is model:
-            self._model, self._former = None, model.version
-            self._metrics.live_version.set(0)
+        if self._models.get(model.version) is model:
+            self._doubted.add(model.version)
+            if model.version == self._version:
+                self._metrics.live_version.set(0)
 
-    async def _proven(self, version: int) -> LiveModel:
-        description = await self._server.describe(version)
-        await self._prove(description)
-        return LiveModel(description, self._settings.bands(description.card.bands))
+    async def _again_and_again(self, look: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await look()
+            except Exception as error:  # noqa: BLE001 - one archive that surprises must not end the following
+                log.error("release record not followed", exc_info=error)
+            await asyncio.sleep(self._settings.follow_seconds)
 
-    async def _prove(self, description: Description) -> None:
-        contract = description.contract
-        matrix = description.golden.matrix(contract)
-        scores = await self._server.score(description.version, contract.fingerprint, matrix)
-        if not description.proven_by(scores):
-            raise ModelServerWrong
+    def _see(self) -> Release | None:
+        """The record as it stands now; one that cannot be read changes nothing."""
+        record = self.recorded()
+        if record is not None:
+            self._record = record
+            self._tallies.follow(record.trial)
+            self._metrics.takeover.set(record.instead_of is not None)
+            self._forget_all_but({*record.wanted, self._version})
+        return record
+
+    def _forget_all_but(self, versions: set[int | None]) -> None:
+        for version in self._models.keys() - versions:
+            del self._models[version]
+            self._doubted.discard(version)
+
+    def _proven(self, version: int | None) -> LiveModel | None:
+        return None if version is None or version in self._doubted else self._models.get(version)
+
+    async def _adopted(self, version: int) -> bool:
+        """Whether a version is adopted; one that is not yet is tried."""
+        return self._proven(version) is not None or await self._try(version)
+
+    async def _try(self, version: int) -> bool:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                self._adopt(await self._prover.proven(version))
+        except (Problem, TimeoutError) as error:
+            self._tell(version, error.code if isinstance(error, Problem) else "too_slow")
+            return False
+        return True
+
+    def _tell(self, version: int, reason: str) -> None:
+        """Logs a refusal once, not at every look."""
+        if self._told.get(version) != reason:
+            log.warning("version not adopted", version=version, reason=reason)
+            self._told[version] = reason
 
     def _adopt(self, model: LiveModel) -> None:
-        self._model, self._told = model, ""
-        self._metrics.live_version.set(model.version)
+        self._models[model.version] = model
+        self._doubted.discard(model.version)
+        self._told.pop(model.version, None)
         log.info("version adopted", version=model.version, contract=model.contract.fingerprint)
+
+    def _serve(self, version: int) -> None:
+        if version != self._version:
+            log.info("version live", version=version)
+        self._version = version
+        self._metrics.live_version.set(version)
+
+    def _paused(self, record: Release, trial: Trial) -> str | None:
+        """Why nothing goes to the version on trial; None where it runs."""
+        live = self._proven(self._version)
+        if live is None or live.version != record.version:
+            return "live_version_not_adopted"
+        if self._proven(trial.version) is None:
+            return "not_adopted"
+        if entity_column(live.contract) is None:
+            return "no_entity_column"
+        return self._tallies.trouble
 
 
 def read_release(path: Path) -> Release | None:

@@ -2,12 +2,13 @@
 
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from contract.decision import Decision
+from gateway.serving import TrialState
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -36,6 +37,30 @@ class Metrics:
         self.live_version = Gauge(
             "live_model_version", "The version that this gateway serves; 0 is none", registry=self.registry
         )
+        self._trial_version = Gauge(
+            "trial_model_version", "The version that the record has on trial; 0 is none", registry=self.registry
+        )
+        self._trial_paused = Gauge(
+            "trial_paused", "Whether the trial is paused, and all goes to the live version", registry=self.registry
+        )
+        self.takeover = Gauge(
+            "model_takeover",
+            "Whether the live version stepped in for one that could not be loaded",
+            registry=self.registry,
+        )
+        self._model_requests = Counter(
+            "model_requests",
+            "Scoring requests to the model server",
+            ["model_version", "outcome"],
+            registry=self.registry,
+        )
+        self._model_seconds = Histogram(
+            "model_request_seconds",
+            "Time of scoring requests to the model server",
+            ["model_version"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
 
     def request(self, method: str, route: str, status: int) -> None:
         """Counts an answered request."""
@@ -44,6 +69,23 @@ class Metrics:
     def latency(self, seconds: float) -> None:
         """Takes the time of a scoring request."""
         self._latency.observe(seconds)
+
+    def show_trial(self, state: Callable[[], TrialState | None]) -> None:
+        """Takes where to ask for the trial whenever the metrics are read."""
+
+        def version() -> float:
+            return found.trial.version if (found := state()) else 0
+
+        def paused() -> float:
+            return bool((found := state()) and found.paused)
+
+        self._trial_version.set_function(version)
+        self._trial_paused.set_function(paused)
+
+    def model_request(self, version: int, outcome: str, seconds: float) -> None:
+        """Counts a scoring request to the model server: "scored", a problem's code, or "not_answered"."""
+        self._model_requests.labels(str(version), outcome).inc()
+        self._model_seconds.labels(str(version)).observe(seconds)
 
     def predictions(self, version: int, decisions: Sequence[Decision]) -> None:
         """Counts scored transactions by decision."""

@@ -10,6 +10,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.answered import Answered, collected
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.problems import DiskFull, OutOfMemory, Problem, Unexpected, problem_response
@@ -37,11 +38,12 @@ class ObservationMiddleware:
         body = _Body(scope, receive)
         answer = _Answer(send, request_id, body)
         started = time.perf_counter()
-        try:
-            await self._guarded(scope, body, answer)
-        finally:
-            self._record(scope, answer.status, time.perf_counter() - started)
-            structlog.contextvars.unbind_contextvars("request_id")
+        with collected() as answered:
+            try:
+                await self._guarded(scope, body, answer)
+            finally:
+                self._record(scope, answer.status, time.perf_counter() - started, answered)
+                structlog.contextvars.unbind_contextvars("request_id")
 
     async def _guarded(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
@@ -53,11 +55,12 @@ class ObservationMiddleware:
             if not answer.status:
                 await problem_response(_ours(error))(scope, receive, answer)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, answered: Answered) -> None:
         route = scope["path"] if scope["path"] in self.routes else "unmatched"
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
         self.metrics.request(method, route, status)
-        log.info("request", method=method, route=route, status=status, milliseconds=round(seconds * 1e3, 3))
+        milliseconds = round(seconds * 1e3, 3)
+        log.info("request", method=method, route=route, status=status, milliseconds=milliseconds, **answered.fields())
 
 
 class _Body:

@@ -12,7 +12,7 @@ import orjson
 from contract.faults import Fault
 from contract.schema import Kind
 from contract.table import csv_records
-from gateway.scoring import Scored
+from gateway.scored import Scored
 
 FORMULA = re.compile("(^|[;\t\r\n])[\\s\u200b-\u200f\u2060\ufeff\x00-\x1f]*[=+@\uff1d\uff0b\uff0d\uff20-]|^[\t\r\n]")
 """What a spreadsheet runs (OWASP, CSV injection): a sign at a cell's start, behind blanks or invisible characters, in
@@ -93,17 +93,23 @@ def _number_places(scored: Scored, header: Sequence[str]) -> frozenset[int]:
 
 def _added_cells(scored: Scored) -> Iterator[tuple[str, ...]]:
     """For each row of the upload its cells under ADDED_COLUMNS; none for a skipped row."""
-    version = str(scored.model.version)
-    probabilities, decisions = iter(scored.probabilities), iter(scored.decisions)
+    added = zip(scored.probabilities, scored.decisions, scored.versions, strict=True)
     good = set(scored.row_numbers.tolist())
     for number in range(1, scored.rows + 1):
         if number in good:
-            yield np.format_float_positional(next(probabilities), trim="0"), next(decisions), version
+            probability, decision, version = next(added)
+            yield np.format_float_positional(probability, trim="0"), decision, str(version)
         else:
             yield ()
 
 
 def _predictions(scored: Scored) -> Iterator[dict[str, Any]]:
-    rows = zip(scored.row_numbers.tolist(), scored.ids, scored.probabilities, scored.decisions, strict=True)
-    for number, identity, probability, decision in rows:
-        yield {"row": number, "id": identity, "fraud_probability": probability, "decision": decision}
+    columns = (scored.row_numbers.tolist(), scored.ids, scored.probabilities, scored.decisions, scored.versions)
+    for number, identity, probability, decision, version in zip(*columns, strict=True):
+        yield {
+            "row": number,
+            "id": identity,
+            "fraud_probability": probability,
+            "decision": decision,
+            "model_version": version,
+        }

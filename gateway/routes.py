@@ -10,9 +10,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import RedirectResponse, Response
 
 from gateway import documents as doc
+from gateway.preparing import INLINE_BYTES, OnError
 from gateway.problems import Problem, problem_response
 from gateway.replies import as_csv, as_json, json_fields, prefers_csv, to_json
-from gateway.scoring import INLINE_BYTES, OnError, Scored
+from gateway.scored import Scored
 from gateway.services import Services
 from gateway.transactions import parse_transactions, require_json
 from gateway.uploads import Upload, media_type

@@ -1,72 +1,48 @@
-"""The use case: transactions in, a probability and a decision for each out, all by one version."""
+"""The use case: transactions in, a probability and a decision for each out, within the deadline.
+
+All rows of a request are scored by the live version that it began with, but for those that a canary scores.
+"""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from contract.decision import Decision
-from contract.faults import Fault, NotText, Refused
-from contract.features import to_matrix
-from contract.schema import Contract, Kind
-from contract.table import Reading, Table, read_csv, read_json
-from gateway.live import Live, LiveModel
+from contract.release import TrialKind
+from contract.tally import Side, Tally
+from gateway import answered
+from gateway.live import Live
 from gateway.metrics import Metrics
-from gateway.model_server import ModelServer
-from gateway.problems import DeadlineExceeded, ModelServerWrong, NotScorable, NotSupported
-
-INLINE_BYTES = 16_384
-"""A file up to this size is read in under a millisecond, less than handing it to a thread would add under load."""
-
-INLINE_TRANSACTIONS = 100
-"""Likewise for JSON objects."""
-
-
-class OnError(StrEnum):
-    """What to do with a file that has bad rows: refuse it whole, or score the others and list them."""
-
-    REFUSE = "refuse"
-    SKIP = "skip"
+from gateway.model_calls import ModelCalls
+from gateway.preparing import Input, OnError, Prepared, csv_input, json_input, prepare
+from gateway.problems import DeadlineExceeded
+from gateway.scored import Part, Scored, scored
+from gateway.serving import Serving
+from gateway.shadow import Comparison, Shadow
+from gateway.split import Split
+from gateway.tallies import Tallies
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """Transactions with their scores, in the order in which they came.
+@dataclass(frozen=True, slots=True)
+class Trying:
+    """What a trial needs beside the live version."""
 
-    Attributes:
-        row_numbers: of the scored rows; a skipped row's number is missing.
-        ids: of the scored rows, None where the contract has no id.
-        probabilities: float32.
-        rows: of the whole input, skipped ones included.
-        faults: of the skipped rows.
-    """
-
-    model: LiveModel
-    row_numbers: NDArray[np.int64]
-    ids: Sequence[str | None]
-    probabilities: NDArray[np.float32]
-    decisions: Sequence[Decision]
-    rows: int
-    faults: Sequence[Fault]
-
-    @property
-    def flagged(self) -> int:
-        """How many are not approved."""
-        return sum(decision is not Decision.APPROVE for decision in self.decisions)
+    split: Split
+    shadow: Shadow
+    tallies: Tallies
 
 
 class Scorer:
-    """Scores files and transactions by the live model, within the deadline."""
+    """Scores files and transactions."""
 
-    def __init__(self, live: Live, server: ModelServer, metrics: Metrics, deadline_seconds: float) -> None:
+    def __init__(
+        self, live: Live, calls: ModelCalls, trying: Trying, metrics: Metrics, deadline_seconds: float
+    ) -> None:
         """Takes its collaborators."""
         self._live = live
-        self._server = server
+        self._calls = calls
+        self._trying = trying
         self._metrics = metrics
         self._deadline_seconds = deadline_seconds
 
@@ -76,9 +52,7 @@ class Scorer:
         Raises:
             Problem: the file is at fault, or it cannot be scored now.
         """
-        model = self._live.model
-        inline = len(body) <= INLINE_BYTES
-        return await self._score(model, lambda: read_csv(model.contract, body), on_error, inline=inline)
+        return await self._score(csv_input(body), on_error)
 
     async def score_json(self, objects: Sequence[object], on_error: OnError) -> Scored:
         """Scores JSON objects, one a transaction.
@@ -86,68 +60,46 @@ class Scorer:
         Raises:
             Problem: a transaction is at fault, or they cannot be scored now.
         """
-        model = self._live.model
-        inline = len(objects) <= INLINE_TRANSACTIONS
-        return await self._score(model, lambda: read_json(model.contract, objects), on_error, inline=inline)
+        return await self._score(json_input(objects), on_error)
 
-    async def _score(self, model: LiveModel, read: Callable[[], Reading], on_error: OnError, *, inline: bool) -> Scored:
-        prepare = partial(self._prepare, model.contract, read, on_error)
+    async def _score(self, given: Input, on_error: OnError) -> Scored:
+        serving, counts = self._live.serving, Tally()
         try:
-            async with asyncio.timeout(self._deadline_seconds):
-                reading, matrix = prepare() if inline else await asyncio.to_thread(prepare)
-                probabilities = await self._probabilities(model, matrix)
+            prepared, parts = await self._parts(given, serving, on_error, counts)
+            whole = await given.work(self._decided, prepared, parts, counts)
+        finally:
+            if canary := serving.trial_of(TrialKind.CANARY):
+                self._trying.tallies.add(canary.trial, counts)
+        if shadow := serving.trial_of(TrialKind.SHADOW):
+            seconds = sum(part.answer.seconds for part in parts)
+            self._trying.shadow.begin(Comparison(shadow, prepared, whole, seconds))
+        answered.note(serving.model.version, {part.model.version for part in parts})
+        return whole
+
+    async def _parts(
+        self, given: Input, serving: Serving, on_error: OnError, counts: Tally
+    ) -> tuple[Prepared, Sequence[Part]]:
+        try:
+            async with asyncio.timeout(self._deadline_seconds) as deadline:
+                prepared = await given.work(prepare, given, serving, on_error, self._metrics)
+                return prepared, await self._answers(prepared, deadline.when() or 0.0, counts)
         except TimeoutError:
             raise DeadlineExceeded from None
-        if inline:
-            return self._decided(model, reading, probabilities)
-        return await asyncio.to_thread(self._decided, model, reading, probabilities)
 
-    def _prepare(
-        self, contract: Contract, read: Callable[[], Reading], on_error: OnError
-    ) -> tuple[Reading, NDArray[np.float32]]:
-        with self._metrics.stage("parse"):
-            reading = _accepted(read, on_error)
-        with self._metrics.stage("features"):
-            return reading, to_matrix(contract, reading.table)
-
-    async def _probabilities(self, model: LiveModel, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        if not len(matrix):
-            return np.empty(0, dtype=np.float32)
+    async def _answers(self, prepared: Prepared, deadline: float, counts: Tally) -> Sequence[Part]:
+        if not len(prepared.matrix):
+            return ()
         with self._metrics.stage("model"):
-            try:
-                return await self._server.score(model.version, model.contract.fingerprint, matrix)
-            except ModelServerWrong:
-                self._live.doubt(model)
-                raise
+            if canary := prepared.serving.trial_of(TrialKind.CANARY):
+                return await self._trying.split.parts(prepared, canary.model, deadline, counts)
+            model = prepared.serving.model
+            answer = await self._calls.score(model, prepared.matrix)
+            return (Part(model, np.arange(len(prepared.matrix)), answer),)
 
-    def _decided(self, model: LiveModel, reading: Reading, probabilities: NDArray[np.float32]) -> Scored:
-        decisions = model.bands.decide(probabilities)
-        self._metrics.predictions(model.version, decisions)
-        return Scored(
-            model=model,
-            row_numbers=reading.table.row_numbers,
-            ids=_ids(model.contract, reading.table),
-            probabilities=probabilities,
-            decisions=decisions,
-            rows=reading.rows,
-            faults=reading.faults,
-        )
-
-
-def _accepted(read: Callable[[], Reading], on_error: OnError) -> Reading:
-    try:
-        reading = read()
-    except NotText as error:
-        raise NotSupported(str(error)) from None
-    except Refused as error:
-        raise NotScorable(str(error), error.faults) from None
-    if not reading.rows:
-        raise NotScorable("There is no transaction in it.")
-    if reading.faults and on_error is OnError.REFUSE:
-        raise NotScorable("Rows have faults; on_error=skip would score the others.", reading.faults)
-    return reading
-
-
-def _ids(contract: Contract, table: Table) -> list[Any]:
-    column = contract.first(Kind.ID)
-    return table.columns[column.name].tolist() if column else [None] * table.rows
+    def _decided(self, prepared: Prepared, parts: Sequence[Part], counts: Tally) -> Scored:
+        for part in parts:
+            self._metrics.predictions(part.model.version, part.decisions)
+            side = Side.LIVE if part.model is prepared.serving.model else Side.TRIAL
+            if prepared.serving.trial_of(TrialKind.CANARY):
+                counts.scored(side, part.answer.probabilities, part.decisions, part.answer.seconds)
+        return scored(prepared.serving.model, prepared.reading, parts)

@@ -13,21 +13,37 @@ from redis.asyncio import Redis
 from gateway.health import Health
 from gateway.live import Live
 from gateway.metrics import Metrics
+from gateway.model_calls import ModelCalls
 from gateway.model_server import ModelServer
-from gateway.scoring import Scorer
+from gateway.proving import Prover
+from gateway.scoring import Scorer, Trying
 from gateway.settings import Settings
+from gateway.shadow import Shadow
+from gateway.split import Split
+from gateway.tallies import Tallies
 from gateway.uploads import Uploads
 
 REDIS_SECONDS = 0.05
 """Redis is never worth more of a request's time: its default waited 58 s for a frozen server."""
+TALLY_SECONDS = 1.0
+"""Patience of the writer of tallies, for whom no request waits: a busy Redis must not pause a trial."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Connections to the model server; a probe has its own, or a busy gateway would look like a sick one."""
+    """Connections, apart from each other: a version on trial that hangs must not hold up the live one.
+
+    A probe has its own too, or a busy gateway would look like a sick one.
+
+    Attributes:
+        redis: for requests; None without Redis, as is `counting`, for the tallies.
+    """
 
     scoring: httpx.AsyncClient
     probing: httpx.AsyncClient
+    trying: httpx.AsyncClient
+    redis: Redis | None
+    counting: Redis | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +53,8 @@ class Services:
     settings: Settings
     metrics: Metrics
     live: Live
+    tallies: Tallies
+    shadow: Shadow
     scorer: Scorer
     uploads: Uploads
     health: Health
@@ -61,24 +79,30 @@ class Services:
         }
 
 
-def make_services(settings: Settings, metrics: Metrics, clients: Clients, redis: Redis | None) -> Services:
+def make_services(settings: Settings, metrics: Metrics, clients: Clients) -> Services:
     """Wires the collaborators."""
-    server, prober = (
+    server, prober, trial_server = (
         ModelServer(client, settings.model_name, settings.block_rows, settings.model_server_connections)
-        for client in (clients.scoring, clients.probing)
+        for client in (clients.scoring, clients.probing, clients.trying)
     )
-    live = Live(settings, prober, metrics)
+    tallies = Tallies(clients.counting)
+    live = Live(settings, Prover(settings, prober), tallies, metrics)
+    calls, trial_calls = ModelCalls(live, server, metrics), ModelCalls(live, trial_server, metrics)
+    shadow = Shadow(trial_calls, tallies, settings.deadline_seconds)
+    trying = Trying(Split(calls, trial_calls), shadow, tallies)
     return Services(
         settings=settings,
         metrics=metrics,
         live=live,
-        scorer=Scorer(live, server, metrics, settings.deadline_seconds),
+        tallies=tallies,
+        shadow=shadow,
+        scorer=Scorer(live, calls, trying, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),
-        health=Health(live, redis, settings.log_file.parent if settings.log_file else Path.cwd()),
+        health=Health(live, clients.redis, settings.log_file.parent if settings.log_file else Path.cwd()),
     )
 
 
-def connect_redis(url: str) -> Redis:
-    """A client that gives up at once: nothing here needs Redis to score."""
-    client: Redis = Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS, retry=None)
+def connect_redis(url: str, seconds: float) -> Redis:
+    """A client that gives up soon: nothing here needs Redis to score."""
+    client: Redis = Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=None)
     return client

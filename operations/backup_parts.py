@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import Protocol
 
 from contract.release import FILE_NAME
+from operations import journal
 from operations.errors import OperationsError
-from operations.registry import Entry, Registry
+from operations.registry import Registry
 from operations.release import recorded
 from operations.settings import Layout
+from operations.signing import SIGNING_KEY, VERIFY_KEY
 
 SETTINGS = (
     *("MODEL_PATH", "MODEL_WORKERS", "HALF_PRECISION", "CUDA_VISIBLE_DEVICES", "HOST", "PORT", "MODEL_NAME"),
     *("MODEL_SERVER_URL", "RELEASE_RECORD", "LOG_STREAM", "LOG_FILE", "MAX_UPLOAD_BYTES", "MAX_BATCH_BYTES"),
     *("MAX_BATCH_FILES", "MAX_TRANSACTIONS", "READ_SLOTS", "UPLOAD_SLOTS", "SLOT_SECONDS"),
     *("READ_SECONDS", "DEADLINE_SECONDS", "BLOCK_ROWS"),
-    *("MODEL_SERVER_CONNECTIONS", "FOLLOW_SECONDS", "REVIEW_THRESHOLD", "DECLINE_THRESHOLD"),
+    *("MODEL_SERVER_CONNECTIONS", "FOLLOW_SECONDS", "REVIEW_THRESHOLD", "DECLINE_THRESHOLD", "BASE_MODEL"),
+    *(SIGNING_KEY, VERIFY_KEY),
 )
-"""The settings whose values may lie in a backup; a new one that is no secret is added here."""
-SECRETS = ("API_KEY", "REDIS_URL")
+"""The settings whose values may lie in a backup; a new one that is no secret is added here. Keys are named by file."""
+SECRETS = ("API_KEY", "REDIS_URL", "ALERT_URL")
 """The settings of which a backup says only whether they were set."""
 SETTINGS_FILE = "settings.json"
 
@@ -97,12 +100,12 @@ class EnvironmentSettings:
 
 @dataclass(frozen=True, slots=True)
 class ModelStore:
-    """The archives, their registry entries and the release record."""
+    """The archives, their signatures and registry entries, and the release record."""
 
     name: str = "model_store"
 
     def files(self, state: State) -> list[Held]:
-        """All archives, then the entries that make them versions, then the record.
+        """All archives, their signatures, then the entries that make them versions, then the record.
 
         Raises:
             OperationsError: an entry or the record is damaged, or the live version is not in the store.
@@ -112,25 +115,46 @@ class ModelStore:
             raise OperationsError(f"version {damaged[0]} is damaged: a backup without it might replace a whole one")
         entries, record = registry.entries(), recorded(registry.root)
         archives = [Held(entry.file, registry.root / entry.file, entry.sha256) for entry in entries]
+        signed = [path for entry in entries if (path := registry.signature(entry.version)).exists()]
+        written = [registry.root / f"fraud-{entry.version}.json" for entry in entries]
+        versions = [*archives, *map(_read, signed), *map(_read, written)]
         if record is None:
-            return [*archives, *(_entry(registry, entry) for entry in entries)]
+            return versions
         registry.entry(record.version)
-        last = Held(FILE_NAME, (registry.root / FILE_NAME).read_bytes())
-        return [*archives, *(_entry(registry, entry) for entry in entries), last]
+        return [*versions, _read(registry.root / FILE_NAME)]
 
     def expects(self, file: str) -> bool:
         """The names that the registry gives, and the record's."""
-        return file == FILE_NAME or re.fullmatch(r"fraud-[1-9][0-9]{0,8}\.(mar|json)", file) is not None
+        return file == FILE_NAME or re.fullmatch(r"fraud-[1-9][0-9]{0,8}\.(mar|sig|json)", file) is not None
 
     def home(self, layout: Layout) -> Path:
         """The model store."""
         return layout.store
 
 
-def _entry(registry: Registry, entry: Entry) -> Held:
-    name = f"fraud-{entry.version}.json"
-    return Held(name, (registry.root / name).read_bytes())
+def _read(path: Path) -> Held:
+    return Held(path.name, path.read_bytes())
 
 
-PARTS: tuple[Part, ...] = (EnvironmentSettings(), ModelStore())
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What happened to releases."""
+
+    name: str = "journal"
+
+    def files(self, state: State) -> list[Held]:
+        """One file, or none where nothing has happened yet."""
+        path = state.layout.store / journal.FILE_NAME
+        return [Held(journal.FILE_NAME, path.read_bytes())] if path.exists() else []
+
+    def expects(self, file: str) -> bool:
+        """That one file."""
+        return file == journal.FILE_NAME
+
+    def home(self, layout: Layout) -> Path:
+        """The model store."""
+        return layout.store
+
+
+PARTS: tuple[Part, ...] = (EnvironmentSettings(), Journal(), ModelStore())
 """All that is durable. The model store is the last: its release record completes a restore."""

@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import signal
 import sys
-from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,15 +16,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from contract.release import Release
-from operations import connection, models, settings
+from operations import connection, figures, models, settings
 from operations.errors import OperationsError, in_words
-from operations.following import followed
 from operations.registry import Registry
-from operations.release import Place
-from operations.release import release as make_live
-from operations.release import rollback as go_back
 from operations.settings import Layout
+from operations.verdict import Goal, Terms
 
 SAMPLE = Path("examples/transactions.csv")
 
@@ -37,6 +33,8 @@ commands = typer.Typer(
 )
 schema_commands = typer.Typer(help="Schema files, which say what the columns of your data are.", no_args_is_help=True)
 commands.add_typer(schema_commands, name="schema")
+model_commands = typer.Typer(help="The versions in the model store. Alone: list them.")
+commands.add_typer(model_commands, name="models")
 backup_commands = typer.Typer(help="Back everything up: models, release record, settings. Alone: create.")
 commands.add_typer(backup_commands, name="backup")
 
@@ -84,53 +82,106 @@ def up(
 
 
 @commands.command()
-def train(
+def train(  # noqa: PLR0913 - each is one option of the command line
     data: Annotated[Path | None, typer.Option(help="Labelled CSV or parquet; without it, simulated payments.")] = None,
     schema: Annotated[Path | None, typer.Option(help="Its schema file; without it, one is inferred.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most; without it, as many as training chose.")] = None,
     *,
+    goal: Annotated[Goal, typer.Option("--release", help="What it becomes if better than the live one.")] = Goal.NONE,
+    margin: Annotated[float, typer.Option(min=0, max=1, help="How much better, in average precision.")] = 0.0,
+    share: Annotated[str, typer.Option(help="Of the cards that --release canary answers for.")] = "5%",
     hint: Annotated[bool, typer.Option(hidden=True)] = True,
 ) -> None:
     """Train the next version and put it in the model store."""
+    from operations import retraining
     from operations import train as training
 
-    console = _console()
-    wanted = training.Wanted(data, schema, seed, epochs)
-    entry = training.train(Registry(_layout().store), wanted, console)
+    console, layout = _console(), _layout()
+    wanted, terms = training.Wanted(data, schema, seed, epochs), Terms(goal, margin, share)
+    if goal is not Goal.NONE:
+        retraining.retrain(layout, lambda: connection.find(layout, os.environ), wanted, terms, console)
+        return
+    entry = training.train(Registry(layout.store), wanted, console)
     if hint:
-        console.print(training.metrics(entry))
+        console.print(figures.metrics(entry.metrics))
         console.print(f"\nVersion {entry.version} is in the model store. Make it live: fraud release {entry.version}")
 
 
 @commands.command()
-def release(
-    version: Annotated[int | None, typer.Argument(help="Its number in `fraud models`; the newest without one.")] = None,
+def release(  # noqa: PLR0913 - each is one option of the command line
+    what: Annotated[
+        str | None, typer.Argument(metavar="[VERSION|status]", help="Its number in `fraud models`; else the newest.")
+    ] = None,
+    canary: Annotated[str | None, typer.Option(help="Let it answer for a share of the cards first, like 5%.")] = None,
+    on: Annotated[
+        Path | None, typer.Option(help="Recent transactions (CSV) to compare it with the live one on.")
+    ] = None,
+    *,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Score beside the live version first, never answer.")
+    ] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the version on trial live.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="End the trial.")] = False,
+    accept_shift: Annotated[bool, typer.Option("--accept-shift", help="Even if it flags other transactions.")] = False,
 ) -> None:
-    """Make a version the live one; on any failure nothing changes."""
-    _switch(lambda place, say: make_live(place, place.registry.newest() if version is None else version, say))
+    """Make a version live, or try it beside the live one; on any failure nothing changes.
+
+    fraud release status shows what is live and how a trial does.
+    """
+    from operations import release_commands as acts
+
+    wish = acts.Wish(what, canary, on, shadow, promote, abort, accept_shift)
+    if wish.what == "status":
+        _console().print(acts.status(_layout(), os.environ))
+    else:
+        acts.release(connection.find(_layout(), os.environ), wish, _console().print)
 
 
 @commands.command()
 def rollback() -> None:
-    """Make the version live again that served before the live one."""
-    _switch(go_back)
+    """Make the version live again that served before the live one, and end a trial."""
+    from operations import release_commands as acts
+
+    acts.rollback(connection.find(_layout(), os.environ), _console().print)
 
 
-def _switch(act: Callable[[Place, Callable[[str], None]], Release]) -> None:
-    layout, console = _layout(), _console()
-    running = connection.find(layout, os.environ)
-    record = act(Place(Registry(running.store), running.server, running.workers), console.print)
-    before = f"; before it: version {record.previous}" if record.previous else ""
-    console.print(f"Version {record.version} is live{before}.")
-    if running.gateway_url and not followed(running.gateway_url, record.version):
-        console.print(f"The gateway does not serve it yet; {running.gateway_url}/health says what it serves.")
+@model_commands.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> None:
+    """List the versions in the model store, or look into them."""
+    if context.invoked_subcommand is None:
+        _console().print(models.table(_layout().store, datetime.now(UTC)))
 
 
-@commands.command("models")
-def list_models() -> None:
-    """List the versions in the model store."""
-    _console().print(models.table(_layout().store))
+@model_commands.command("show")
+def show_model(
+    version: Annotated[int, typer.Argument(min=1)],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Model card and contract as JSON.")] = False,
+) -> None:
+    """Print the model card of a version."""
+    from operations import archived, card_view
+
+    registry = Registry(_layout().store)
+    found = archived.read(registry, version)
+    if as_json:
+        typer.echo(card_view.as_json(found))
+    else:
+        _page().print(card_view.view(registry, found, datetime.now(UTC)))
+
+
+@model_commands.command("diff")
+def compare_models(first: Annotated[int, typer.Argument(min=1)], second: Annotated[int, typer.Argument(min=1)]) -> None:
+    """Compare two versions: data, metrics, columns, and scores on their golden rows."""
+    from operations import diff, diff_view
+
+    _page().print(diff_view.view(diff.between(Registry(_layout().store), first, second)))
+
+
+@model_commands.command("sign")
+def sign_model(version: Annotated[int, typer.Argument(min=1)]) -> None:
+    """Sign the archive of a version with the key that MODEL_SIGNING_KEY names."""
+    _console().print(f"Wrote {Registry(_layout().store).sign(version)}.", markup=False)
 
 
 @backup_commands.callback(invoke_without_command=True)
@@ -227,6 +278,11 @@ def sample(
 
 def _console() -> Console:
     return Console(highlight=False, soft_wrap=True)
+
+
+def _page() -> Console:
+    """For what is longer than a line: wrapped to the terminal, or to 80 columns where there is none."""
+    return Console(highlight=False)
 
 
 def _backups() -> str:

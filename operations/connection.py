@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from operations.errors import OperationsError
+from operations.registry import Registry
+from operations.release import Place
 from operations.settings import DEFAULT_WORKERS, Layout
 from operations.torchserve import ModelServer
 
@@ -18,12 +20,19 @@ class Running:
         workers: how many each of its versions gets.
         store: the model store that it loads from: it is told the bare names of archives, so no other may be verified.
         gateway_url: the gateway beside it; None where the environment, not a local stack, names the server.
+        redis_url: where gateways count what a trial does; None where there is none.
     """
 
     server: ModelServer
     workers: int
     store: Path
     gateway_url: str | None
+    redis_url: str | None
+
+    @property
+    def place(self) -> Place:
+        """Where to release to."""
+        return Place(Registry(self.store), self.server, self.workers, self.redis_url)
 
 
 def find(layout: Layout, outside: Mapping[str, str]) -> Running:
@@ -38,12 +47,13 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
     workers = int(str(outside.get("MODEL_WORKERS") or fields.get("workers") or DEFAULT_WORKERS))
-    gateway = fields.get("gateway_url")
+    gateway, redis = fields.get("gateway_url"), outside.get("REDIS_URL") or fields.get("redis_url")
     return Running(
         server=ModelServer(str(management), str(inference)),
         workers=workers,
         store=_store(layout, outside, fields.get("store")),
         gateway_url=str(gateway) if gateway else None,
+        redis_url=str(redis) if redis else None,
     )
 
 

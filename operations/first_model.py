@@ -1,9 +1,12 @@
-"""Which version a stack that starts must serve, and how it gets one: from the record, MODEL_PATH, or by training."""
+"""Which version a stack that starts must serve, and how it gets one: from the record, MODEL_PATH, or by training.
+
+What it trains runs as a process of its own, with the mark of the stack: what is killed with the stack is found again.
+"""
 
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from operations import tether
 from operations.durable import Busy
@@ -13,7 +16,7 @@ from operations.settings import Settings
 from operations.supervisor import end, meaning
 
 
-async def ensure(settings: Settings, place: Place, say: Callable[[str], None]) -> int:
+async def ensure(settings: Settings, place: Place, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
     """Sees to it that a version is released, and says which; the reconciler loads one that was released before.
 
     Raises:
@@ -22,17 +25,20 @@ async def ensure(settings: Settings, place: Place, say: Callable[[str], None]) -
     live = recorded(place.registry.root)
     if live and settings.version in (None, live.version):
         return live.version
-    wanted = settings.version or _newest(place) or await _train(settings, place, say)
+    if live and settings.version == live.instead_of:
+        say(f"version {live.version} took over from version {live.instead_of}, which MODEL_PATH names, and stays live")
+        return live.version
+    wanted = settings.version or _newest(place) or await _first(settings, place, mark, say)
     await _answering(place)
     await _release(place, wanted, say)
     return wanted
 
 
 async def _release(place: Place, version: int, say: Callable[[str], None]) -> None:
-    """Releases it; the reconciler may be loading the recorded version at this moment, which takes some seconds."""
+    """Releases it, for it was asked for by name or is the first; the reconciler may be loading another meanwhile."""
     while True:
         try:
-            await asyncio.to_thread(release, place, version, say)
+            await asyncio.to_thread(release, place, version, say, accept_shift=True)
         except Busy:
             await asyncio.sleep(0.1)
         else:
@@ -43,16 +49,32 @@ def _newest(place: Place) -> int | None:
     return max((entry.version for entry in place.registry.entries()), default=None)
 
 
-async def _train(settings: Settings, place: Place, say: Callable[[str], None]) -> int:
+async def _first(settings: Settings, place: Place, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
     say("the model store is empty: training the default model on simulated transactions (about a minute)")
-    await fraud(settings, "train", "--no-hint")
-    if newest := _newest(place):
-        return newest
-    raise OperationsError(f"no model came into {place.registry.root}; see above")
+    return await train(settings, place, mark)
 
 
-async def fraud(settings: Settings, *arguments: str) -> None:
+async def train(settings: Settings, place: Place, mark: Mapping[str, str]) -> int:
+    """Trains the default model on simulated transactions, and says which version it is.
+
+    Raises:
+        OperationsError: no model came of it.
+    """
+    before = _newest(place)
+    await fraud(settings, mark, "train", "--no-hint")
+    newest = _newest(place)
+    if newest is None or newest == before:
+        raise OperationsError(f"no model came into {place.registry.root}; see above")
+    return newest
+
+
+async def fraud(settings: Settings, mark: Mapping[str, str], *arguments: str) -> None:
     """Runs a `fraud` command as a process of its own, on this terminal: torch stays out of this one.
+
+    Args:
+        settings: the directory, the store and the environment.
+        mark: of the stack, by which its processes are known.
+        arguments: the command's.
 
     Raises:
         OperationsError: it failed; it has said why itself.
@@ -61,7 +83,7 @@ async def fraud(settings: Settings, *arguments: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid())),
         *(sys.executable, "-m", "operations", *arguments),
-        env={**settings.outside, "MODEL_PATH": str(settings.layout.store)},
+        env={**settings.outside, **mark, "MODEL_PATH": str(settings.layout.store)},
         cwd=root,
         start_new_session=True,
     )

@@ -1,6 +1,8 @@
 """Whether the gateway follows the release record: it looks twice a second, and says on /health what it serves."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 
@@ -10,17 +12,27 @@ PATIENCE = 10.0
 
 def followed(gateway_url: str, version: int, patience: float = PATIENCE) -> bool:
     """Waits until the gateway serves a version; False when it does not in time."""
+    return _comes_about(gateway_url, lambda parts: parts["model"]["version"] == version, patience)
+
+
+def tried(gateway_url: str, version: int, patience: float = PATIENCE) -> bool:
+    """Waits until the gateway has a version on trial; False when it does not in time."""
+    running = {"version": version, "status": "running"}
+    return _comes_about(gateway_url, lambda parts: running.items() <= parts["trial"].items(), patience)
+
+
+def _comes_about(gateway_url: str, wanted: Callable[[Any], bool], patience: float) -> bool:
     until = time.monotonic() + patience
     with httpx.Client(base_url=gateway_url, trust_env=False, timeout=2.0) as client:
-        while _serves(client) != version:
+        while not _is(client, wanted):
             if time.monotonic() > until:
                 return False
             time.sleep(0.1)
     return True
 
 
-def _serves(client: httpx.Client) -> object:
+def _is(client: httpx.Client, wanted: Callable[[Any], bool]) -> bool:
     try:
-        return client.get("/health").json()["components"]["model"]["version"]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return None
+        return wanted(client.get("/health").json()["components"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+        return False

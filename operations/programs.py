@@ -32,6 +32,7 @@ class Stack:
     gateway_url: str
     inference_url: str
     management_url: str
+    redis_url: str
 
 
 def plan(settings: Settings, scratch: Path) -> Stack:
@@ -51,6 +52,7 @@ def plan(settings: Settings, scratch: Path) -> Stack:
         gateway_url=f"http://{reachable(settings.host)}:{settings.port}",
         inference_url=inference_url,
         management_url=f"http://{LOOPBACK}:{ports.management}",
+        redis_url=redis_url,
     )
 
 

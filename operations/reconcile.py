@@ -1,114 +1,126 @@
 """Keeps TorchServe as the release record says, whatever happened to it: looks at what is, not at what changed.
 
 TorchServe forgets every version when it ends and loads none when it starts; a worker that cannot be started again
-leaves a version registered that scores nothing. Each look compares the recorded version with what is registered and
-mends the difference. The record itself is only read here: no failure ever makes another version live. What mends holds
-the release lock, as a release does, and a version with a ready worker is never deleted.
+leaves a version registered that scores nothing. Each look compares what the record wants with what is registered and
+mends the difference: the live version first, and only while that one scores at most one other, and what nobody wants.
+Where the live version cannot be loaded, `operations.recovery` looks for one to take over.
 """
 
 import time
-from collections.abc import Callable
-from enum import Enum
+from collections.abc import Callable, Mapping
 
+from contract.release import Release
+from operations import journal
 from operations.durable import Busy
-from operations.errors import OperationsError
-from operations.release import Place, alone, load, recorded
+from operations.errors import OperationsError, in_words
+from operations.keeping import Clock, Found, Keeper, Once
+from operations.leftovers import Leftovers
+from operations.recovery import Base, Recovery
+from operations.release import Place, abort_trial, recorded
 from operations.torchserve import ModelServerDown, Registered
-
-UNREADY_TOO_LONG = 20.0
-"""Seconds without one ready worker after which a version is registered afresh; TorchServe restarts a worker in 5 or 6,
-but waits ever longer after each of its failures, up to minutes."""
-LONGEST_PAUSE = 30.0
-
-
-class Found(Enum):
-    """What one look found, after it was mended where it could be."""
-
-    NOTHING_RELEASED = "nothing released"
-    SERVER_DOWN = "the model server does not answer"
-    WHOLE = "whole"
-    STARTING = "workers are starting"
-    RELEASING = "a release is running"
-    LOADED = "loaded"
-    FAILED = "could not be loaded"
 
 
 class Reconciler:
     """Looks at one TorchServe, again and again."""
 
     def __init__(
-        self, place: Place, report: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+        self,
+        place: Place,
+        say: Callable[[str], None],
+        alert: Callable[[str], None],
+        base: Base | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
-        """Takes what to keep whole and whom to tell."""
+        """Takes what to keep whole and whom to tell: `alert` takes what somebody must look at, and says it too.
+
+        `base` trains the base model; without it, no such model ever serves.
+        """
         self._place = place
-        self._report = report
+        self._say = say
+        self._alert = alert
         self._clock = clock
-        self._unready_since: float | None = None
-        self._pause = 0.0
-        self._not_before = 0.0
-        self._told = ""
-        self._was_whole = False
+        self._keepers: dict[int, Keeper] = {}
+        self._leftovers = Leftovers(place, clock)
+        self._recovery = Recovery(place, say, alert, base, clock)
+        self._record_alert, self._trouble, self._others_trouble = Once(alert), Once(say), Once(say)
 
     def look(self) -> Found:
-        """Compares and mends once; never raises for what is to be expected."""
+        """Compares and mends once, and says how the live version is; never raises for what is to be expected."""
         try:
             record = recorded(self._place.registry.root)
-            if record is None:
-                return Found.NOTHING_RELEASED
-            return self._mend(record.version)
-        except ModelServerDown:
-            self._unready_since = None
-            return Found.SERVER_DOWN
-        except Busy:
-            return Found.RELEASING
         except OperationsError as error:
-            return self._failed(error)
+            return self._undecided(error)
+        self._record_alert.forget()
+        if record is None:
+            self._leftovers.restart()
+            return Found.NOTHING_RELEASED
+        return self._expecting(lambda: self._mend(record), self._trouble)
 
-    def _mend(self, version: int) -> Found:
-        there = self._place.server.registered().get(version)
-        if there and there.ready:
-            self._unready_since, self._was_whole = None, True
-            return Found.WHOLE
-        if there and self._may_recover(there):
-            return Found.STARTING
-        if self._clock() < self._not_before:
-            return Found.FAILED
-        with alone(self._place):
-            return Found.RELEASING if self._is_outdated(version) else self._load(version)
-
-    def _is_outdated(self, version: int) -> bool:
-        """Whether a release that ended a moment ago has changed what this look saw."""
-        record = recorded(self._place.registry.root)
-        return record is None or record.version != version or self._scores(version)
-
-    def _scores(self, version: int) -> bool:
-        there = self._place.server.registered().get(version)
-        return there is not None and there.ready > 0
-
-    def _may_recover(self, there: Registered) -> bool:
-        """Whether TorchServe itself may still bring a worker back."""
-        now = self._clock()
-        self._unready_since = now if self._unready_since is None else self._unready_since
-        return there.workers > 0 and now - self._unready_since < UNREADY_TOO_LONG
-
-    def _load(self, version: int) -> Found:
-        began = self._clock()
-        try:
-            load(self._place, version, lambda _: None)
-        except OperationsError:
-            if not self._scores(version):
-                self._place.server.delete(version)
-            raise
-        if self._was_whole:  # The first load is an ordinary start, no repair to speak of.
-            self._report(f"version {version} was loaded again in {self._clock() - began:.1f} s")
-        self._unready_since, self._pause, self._told, self._was_whole = None, 0.0, "", True
-        return Found.LOADED
-
-    def _failed(self, error: OperationsError) -> Found:
-        """Reading a damaged archive each second would help nobody: waits longer after each failure."""
-        self._pause = min(2 * self._pause + 1, LONGEST_PAUSE)
-        self._not_before = self._clock() + self._pause
-        if str(error) != self._told:
-            self._told = str(error)
-            self._report(f"the live version cannot be loaded: {error}")
+    def _undecided(self, error: OperationsError) -> Found:
+        """Without a record that can be read nobody knows what is wanted: nothing is loaded, deleted or guessed."""
+        self._leftovers.restart()
+        if self._record_alert(str(error)):
+            journal.note(self._place.registry.root, "not_loadable", why=str(error))
         return Found.FAILED
+
+    def _expecting(self, act: Callable[[], Found], trouble: Once) -> Found:
+        """Does something that may meet a server that is down, a release that runs, or a failure of this machine."""
+        try:
+            found = act()
+        except ModelServerDown:
+            found = self._server_down()
+        except Busy:
+            found = Found.RELEASING
+        except (OperationsError, OSError) as error:
+            trouble(in_words(error) if isinstance(error, OSError) else str(error))
+            found = Found.FAILED
+        else:
+            trouble.forget()
+            return found
+        self._leftovers.restart()
+        return found
+
+    def _server_down(self) -> Found:
+        for keeper in self._keepers.values():
+            keeper.server_ended()
+        return Found.SERVER_DOWN
+
+    def _mend(self, record: Release) -> Found:
+        there = self._place.server.registered()
+        self._leftovers.see(record, there)
+        self._keepers = {version: self._keeper(version) for version in record.wanted}
+        found = self._mend_live(record, there)
+        if found is Found.WHOLE:
+            self._expecting(lambda: self._mend_others(record, there), self._others_trouble)
+        return found
+
+    def _keeper(self, version: int) -> Keeper:
+        return self._keepers.get(version) or Keeper(self._place, version, self._say, self._clock)
+
+    def _mend_live(self, record: Release, there: Mapping[int, Registered]) -> Found:
+        keeper = self._keepers[record.version]
+        found = keeper.look(there.get(record.version))
+        found = keeper.load(record) if found is Found.MISSING else found
+        if found is Found.FAILED and keeper.is_hopeless:
+            return self._recovery.look(record, keeper.why)
+        return found
+
+    def _mend_others(self, record: Release, there: Mapping[int, Registered]) -> Found:
+        """Loads at most one of the others, so that the live version is soon looked at again."""
+        for version in record.wanted[1:]:
+            keeper = self._keepers[version]
+            seen = keeper.look(there.get(version))
+            found = keeper.load(record) if seen is Found.MISSING else seen
+            if found is Found.FAILED and keeper.is_hopeless:
+                self._end_trial(record, keeper)
+            if seen is Found.MISSING:
+                return found
+        self._leftovers.delete(record)
+        return Found.WHOLE
+
+    def _end_trial(self, record: Release, keeper: Keeper) -> None:
+        """Ends the trial of a version that cannot be loaded; the one to go back to is tried on, and told once."""
+        trial = record.trial
+        if trial and trial.version == keeper.version:
+            abort_trial(self._place, f"it cannot be loaded ({keeper.why})", lambda _: None, of=trial)
+            self._alert(f"the {trial.kind} of version {trial.version} was aborted: it cannot be loaded ({keeper.why})")

@@ -1,15 +1,17 @@
 """The model store: one archive and one entry for each version, and neither ever changes.
 
     model_store/fraud-<version>.mar    the archive
+    model_store/fraud-<version>.sig    its signature, where archives are signed
     model_store/fraud-<version>.json   its entry: hash, size, contract, metrics, origin
 
-The entry is written after the archive and makes the version exist; an archive without one is the remains of a crash
+The entry is written after the others and makes the version exist; an archive without one is the remains of a crash
 and is not looked at. A version is a whole number from 1. Nothing may load an archive that `verify` has not just seen.
 """
 
 import contextlib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -22,15 +24,20 @@ from contract.schema import Contract
 from operations import durable
 from operations.errors import OperationsError
 from operations.listing import check_listing
+from operations.signing import Keys
 
 ENTRY = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
-NUMBERED = re.compile(r"fraud-([1-9][0-9]{0,8})\.(?:json|mar)")
+NUMBERED = re.compile(r"fraud-([1-9][0-9]{0,8})\.(?:json|mar|sig)")
 PATIENCE = 10.0
 """Seconds that an archive waits to be taken in: a refusal would lose a training."""
 
 
 class UnknownVersion(OperationsError):
     """The store has no such version."""
+
+
+class VersionTaken(OperationsError):
+    """The store has another version of this number."""
 
 
 class DamagedArchive(OperationsError):
@@ -48,6 +55,7 @@ class Entry:
         metrics: the model card's, by period and name.
         data_sha256: of the data that it was trained on.
         created: when it was trained, ISO 8601, UTC.
+        inputs: the columns that a transaction must have; none where an earlier release of this software wrote it.
     """
 
     version: int
@@ -59,6 +67,7 @@ class Entry:
     data_sha256: str
     libraries: Mapping[str, str]
     created: str
+    inputs: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The entry as its file holds it."""
@@ -72,8 +81,9 @@ class Entry:
             ValueError, KeyError, TypeError, RecursionError: it is no entry.
         """
         found: dict[str, Any] = json.loads(data)
-        entry = cls(**{field.name: found[field.name] for field in fields(cls)})
-        texts = (entry.file, entry.sha256, entry.contract_fingerprint, entry.data_sha256, entry.created)
+        known = {field.name: found[field.name] for field in fields(cls) if field.name in found}
+        entry = cls(**known | {"inputs": tuple(found.get("inputs", ()))})
+        texts = (entry.file, entry.sha256, entry.contract_fingerprint, entry.data_sha256, entry.created, *entry.inputs)
         tables = (entry.metrics, entry.libraries, *entry.metrics.values())
         if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
             raise TypeError("a field has another type than an entry's")
@@ -83,9 +93,10 @@ class Entry:
 class Registry:
     """The versions in one model store."""
 
-    def __init__(self, root: Path) -> None:
-        """Takes the store's directory, which need not exist yet."""
+    def __init__(self, root: Path, keys: Keys | None = None) -> None:
+        """Takes the store's directory, which need not exist yet; without keys, those of the environment."""
         self.root = root
+        self.keys = keys or Keys.of(os.environ)
 
     def entries(self) -> list[Entry]:
         """All versions whose entries can be read, oldest first."""
@@ -121,7 +132,7 @@ class Registry:
     def _released(self) -> list[int]:
         with contextlib.suppress(OSError, ReleaseError):
             record = Release.from_bytes((self.root / FILE_NAME).read_bytes())
-            return [record.version, record.previous or 0]
+            return [*record.wanted, record.instead_of or 0]
         return []
 
     def entry(self, version: int) -> Entry:
@@ -149,18 +160,41 @@ class Registry:
 
         Raises:
             RefusedArchive: it is not an archive as training builds them.
-            OperationsError: the version exists, or another process adds one and does not end.
+            VersionTaken: the version exists.
+            OperationsError: it cannot be signed, or another process adds one and does not end.
         """
         check_listing(archive)
+        signature = self.keys.sign(archive) if self.keys.private else None
         self.root.mkdir(parents=True, exist_ok=True)
-        with durable.held(self.root / ".lock", f"another process adds a model to {self.root}; try again", PATIENCE):
+        with self._alone():
             place = self.root / f"fraud-{card.version}.json"
             if place.exists():
-                raise OperationsError(f"version {card.version} exists in {self.root} already; train again")
+                raise VersionTaken(f"version {card.version} exists in {self.root} already; train again")
             entry = _entry(archive, card, contract)
             durable.copy(archive, self.root / entry.file)
+            if signature:
+                durable.write(self.signature(card.version), signature)
             durable.write(place, entry.to_bytes())
         return entry
+
+    def signature(self, version: int) -> Path:
+        """The file that a signature of this version has, or would have."""
+        return self.root / f"fraud-{version}.sig"
+
+    def sign(self, version: int) -> Path:
+        """Signs a version that has no signature yet; says where it is.
+
+        Raises:
+            UnknownVersion, DamagedArchive, RefusedArchive: as `verify`.
+            OperationsError: it has one, or there is no key to sign with.
+        """
+        archive, place = self._sound(version), self.signature(version)
+        signature = self.keys.sign(archive)
+        with self._alone():
+            if place.exists():
+                raise OperationsError(f"{place} exists and is never replaced; delete it to sign with another key")
+            durable.write(place, signature)
+        return place
 
     def verify(self, version: int) -> Path:
         """The archive of a version, after its hash was found to be the entry's, and its files fit to be unpacked.
@@ -169,7 +203,18 @@ class Registry:
             UnknownVersion: there is no such version.
             DamagedArchive: the file is missing or is another one.
             RefusedArchive: it is the one that was registered, but not as training builds them.
+            UnsignedArchive: it lacks a valid signature, and a key is set that demands one.
         """
+        path = self._sound(version)
+        self.keys.verify(path, self.signature(version))
+        return path
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        refusal = f"another process adds a model to {self.root}; try again"
+        return durable.held(self.root / ".lock", refusal, PATIENCE)
+
+    def _sound(self, version: int) -> Path:
+        """The archive of a version, signed or not."""
         entry = self.entry(version)
         path = self.root / entry.file
         try:
@@ -196,6 +241,7 @@ def _entry(archive: Path, card: ModelCard, contract: Contract) -> Entry:
         data_sha256=str(card.data["sha256"]),
         libraries=card.libraries,
         created=card.created,
+        inputs=tuple(column.name for column in contract.inputs),
     )
 
 

@@ -1,31 +1,17 @@
-"""Scores the golden rows of archives again, without TorchServe: `fraud backup verify`.
+"""Scores the golden rows of archives again, without TorchServe: `fraud backup verify`."""
 
-The model is TorchScript and is loaded as such; the handler's code in an archive is not run, for the archive comes
-from a backup. torch is imported here and nowhere before.
-"""
-
-import io
-import json
 import tempfile
-import warnings
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from contract.golden import TOLERANCE, Golden
-from contract.schema import Contract
+from contract.golden import TOLERANCE
 from operations import backup
 from operations.errors import OperationsError
+from operations.opened import opened
 from operations.registry import Entry, Registry
 from operations.release import recorded
 from operations.settings import Layout
-
-MODEL, CONTRACT, CARD, GOLDEN = "model.pt", "contract.json", "card.json", "golden.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,46 +64,8 @@ def rescore(file: Path) -> Iterator[Rescored]:
 
 def _rescored(registry: Registry, entry: Entry, *, live: bool) -> Rescored:
     try:
-        golden, probabilities = _score(registry.verify(entry.version), entry)
+        version = opened(registry, entry.version)
+        probabilities = version.score_golden()
     except OperationsError as error:
         return Rescored(entry.version, live, fault=str(error))
-    # torch reports a broken model as RuntimeError, and no JSON of another shape than ours is worth its own case.
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        return Rescored(entry.version, live, fault=f"its archive cannot be loaded ({type(error).__name__})")
-    return Rescored(entry.version, live, len(probabilities), golden.difference(probabilities))
-
-
-def _score(archive: Path, entry: Entry) -> tuple[Golden, NDArray[np.float32]]:
-    contents = _contents(archive)
-    contract = Contract.from_bytes(contents[CONTRACT])
-    golden = Golden.from_json(json.loads(contents[GOLDEN]))
-    found = (json.loads(contents[CARD])["version"], contract.fingerprint)
-    if found != (entry.version, entry.contract_fingerprint):
-        raise OperationsError("its archive is of another version or contract than its registry entry")
-    return golden, _probabilities(contents[MODEL], golden.matrix(contract))
-
-
-def _contents(archive: Path) -> Mapping[str, bytes]:
-    """The files of an archive that a score needs; `Registry.verify` has just compared each with its checksum."""
-    with zipfile.ZipFile(archive) as opened:
-        return {name: opened.read(name) for name in (MODEL, CONTRACT, CARD, GOLDEN)}
-
-
-def _probabilities(model: bytes, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    import torch
-
-    with warnings.catch_warnings(), torch.inference_mode():
-        # torch 2.13 deprecates TorchScript, which is what TorchServe's archives hold.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        loaded = torch.jit.load(io.BytesIO(model), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-        probabilities: NDArray[np.float32] = loaded(torch.from_numpy(matrix)).float().numpy()
-    return probabilities.reshape(-1)
+    return Rescored(entry.version, live, len(probabilities), version.golden.difference(probabilities))

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from operations.errors import OperationsError
 from operations.registry import Registry
 
@@ -63,7 +65,9 @@ class Settings:
         redis_url: a Redis that runs elsewhere; None starts one.
         version: the version that MODEL_PATH asks for, if it names one archive.
         workers: of each model version.
-        outside: the environment that `fraud` was started with; it is handed on.
+        base_model: whether a model trained on simulated transactions may serve where no version can be loaded.
+        alert_url: where alerts are posted, if anywhere; a secret.
+        outside: the environment that `fraud` was started with, but ALERT_URL; it is handed on.
     """
 
     host: str
@@ -73,6 +77,8 @@ class Settings:
     redis_url: str | None
     version: int | None
     workers: int
+    base_model: bool
+    alert_url: str | None
     outside: Mapping[str, str]
 
     @property
@@ -96,7 +102,9 @@ def read(host: str, port: int, outside: Mapping[str, str], root: Path) -> Settin
         redis_url=outside.get("REDIS_URL") or None,
         version=version,
         workers=_workers(outside),
-        outside=outside,
+        base_model=_base_model(outside),
+        alert_url=_alert_url(outside),
+        outside={name: value for name, value in outside.items() if name != "ALERT_URL"},
     )
 
 
@@ -126,3 +134,23 @@ def _workers(outside: Mapping[str, str]) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
         raise OperationsError(f"MODEL_WORKERS={text} is no number from 1 to {MOST_WORKERS}")
     return int(text)
+
+
+def _base_model(outside: Mapping[str, str]) -> bool:
+    text = outside.get("BASE_MODEL") or "false"
+    if text not in ("true", "false"):
+        raise OperationsError("BASE_MODEL is true or false")
+    return text == "true"
+
+
+def _alert_url(outside: Mapping[str, str]) -> str | None:
+    """The address of alerts, which no message may show."""
+    if not (text := outside.get("ALERT_URL")):
+        return None
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise OperationsError("ALERT_URL is no http:// or https:// address")
+    return text

@@ -18,21 +18,19 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from operations import durable, first_model, greeting
+from operations import durable, first_model, greeting, rounds
+from operations.alerts import Alerts
 from operations.errors import OperationsError
 from operations.ledger import Ledger
 from operations.programs import Stack, plan, refuse_taken
-from operations.reconcile import Found, Reconciler
+from operations.reconcile import Reconciler
 from operations.registry import Registry
-from operations.release import Place
+from operations.release import Place, recorded
 from operations.settings import Settings
 from operations.supervisor import Kept, stop_all
 from operations.torchserve import ModelServer
+from operations.watch import Watch
 
-LOOK_EVERY = 1.0
-LOOK_EVERY_WHILE_DOWN = 0.1
-FROZEN = 60.0
-"""Seconds that TorchServe may run without answering before it is killed; it is up in 3 to 5."""
 ECHO = 0.5
 """Seconds in which a second signal is taken for the first one's echo."""
 PATIENCE = 60.0
@@ -75,12 +73,13 @@ class _Run:
         self._settings = settings
         self._stack = stack
         self._console = console
-        mark = ledger.mark
+        self._alert = Alerts(settings.alert_url, self._say)
+        self._mark = mark = ledger.mark
         self._gateway = Kept(stack.gateway, mark, self._say)
         self._model_server = Kept(stack.model_server, mark, self._say)
         self._valkey = [Kept(stack.valkey, mark, self._say)] if stack.valkey else []
         server = ModelServer(stack.management_url, stack.inference_url)
-        self._place = Place(Registry(settings.layout.store), server, settings.workers)
+        self._place = Place(Registry(settings.layout.store), server, settings.workers, stack.redis_url)
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
@@ -117,6 +116,7 @@ class _Run:
             "gateway_url": self._stack.gateway_url,
             "inference_url": self._stack.inference_url,
             "management_url": self._stack.management_url,
+            "redis_url": self._stack.redis_url,
             "workers": self._settings.workers,
             "store": str(self._settings.layout.store.resolve()),
         }
@@ -133,7 +133,8 @@ class _Run:
     async def _work(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._reconcile())
+                group.create_task(rounds.reconcile(self._reconciler(), self._model_server.kill, self._say))
+                group.create_task(rounds.watch(Watch(self._place, self._say, self._alert)))
                 group.create_task(self._bring_up())
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
@@ -146,13 +147,20 @@ class _Run:
             return
         seconds = time.monotonic() - began
         await self._sample()
-        found = await asyncio.to_thread(greeting.look, self._settings, self._stack, version)
+        found = await asyncio.to_thread(greeting.look, self._settings, self._stack, self._live() or version)
         with contextlib.suppress(OSError, ValueError, SystemExit):
             greeting.show(self._console, found, seconds)
 
+    def _live(self) -> int | None:
+        """The live version now: another may have taken over from the one that was to be."""
+        with contextlib.suppress(OperationsError):
+            record = recorded(self._place.registry.root)
+            return record.version if record else None
+        return None
+
     async def _version(self) -> int:
         try:
-            return await first_model.ensure(self._settings, self._place, self._say)
+            return await first_model.ensure(self._settings, self._place, self._mark, self._say)
         except asyncio.CancelledError:
             if not self._place.registry.entries():
                 self._say("no model was kept: the training was not done; the next `fraud up` begins it anew")
@@ -163,7 +171,7 @@ class _Run:
         sample = self._settings.layout.sample
         if not sample.exists():
             try:
-                await first_model.fraud(self._settings, "sample", "-o", str(sample))
+                await first_model.fraud(self._settings, self._mark, "sample", "-o", str(sample))
             except OperationsError as error:
                 self._say(str(error))
 
@@ -177,17 +185,10 @@ class _Run:
                 await asyncio.sleep(0.1)
         return False
 
-    async def _reconcile(self) -> None:
-        reconciler, answered = Reconciler(self._place, self._say), time.monotonic()
-        while True:
-            found = await asyncio.to_thread(reconciler.look)
-            if found is not Found.SERVER_DOWN:
-                answered = time.monotonic()
-            elif time.monotonic() - answered > FROZEN:
-                self._say(f"the model server has not answered for {FROZEN:.0f} s and is killed")
-                self._model_server.kill()
-                answered = time.monotonic()
-            await asyncio.sleep(LOOK_EVERY_WHILE_DOWN if found is Found.SERVER_DOWN else LOOK_EVERY)
+    def _reconciler(self) -> Reconciler:
+        may_train = self._settings.base_model
+        base = rounds.BaseModel(self._settings, self._place, self._mark) if may_train else None
+        return Reconciler(self._place, self._say, self._alert, base)
 
 
 async def _first(stop: set[asyncio.Task[bool]], rest: set[asyncio.Task[None]]) -> None:

@@ -18,11 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 
+from contract.description import Description, DescriptionError
+from contract.frame import DESCRIBE, Frame, FrameError
 from operations.errors import OperationsError
 
 MODEL = "fraud"
 READY = "READY"
+BLOCK_BYTES = 4_000_000
+"""A request stays under TorchServe's default limit of 6.5 MB."""
 HANDLERS = Path(__file__).parents[1] / "handlers"
 """Where the fixed part of TorchServe's configuration lies, beside the handler."""
 JVM = (
@@ -196,9 +202,43 @@ class ModelServer:
         )
         return _checked(f"answer for version {version}", answer).content
 
+    def describe(self, version: int) -> Description:
+        """What a version says of itself.
+
+        Raises:
+            ModelServerRefused: its answer is not success.
+            ModelServerOdd: its answer is no description.
+        """
+        try:
+            return Description.from_bytes(self.ask(version, DESCRIBE))
+        except DescriptionError as error:
+            raise ModelServerOdd(f"version {version} does not answer as a model should: {error}") from None
+
+    def score(self, described: Description, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probabilities of a matrix's rows by the version that described itself.
+
+        Raises:
+            ModelServerRefused: its answer is not success.
+            ModelServerOdd: its answer is not one probability by that version for each row.
+        """
+        rows = max(1, BLOCK_BYTES // max(1, matrix[:1].nbytes))
+        blocks = [matrix[start : start + rows] for start in range(0, len(matrix), rows)]
+        return np.concatenate([self._score_block(described, block) for block in blocks])
+
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
+
+    def _score_block(self, described: Description, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        version, fingerprint = described.version, described.contract.fingerprint
+        try:
+            answer = Frame.from_bytes(self.ask(version, Frame(version, fingerprint, block).to_bytes()))
+        except FrameError as error:
+            raise ModelServerOdd(f"version {version} does not answer as a model should: {error}") from None
+        found = (answer.version, answer.fingerprint, answer.values.shape)
+        if found != (version, fingerprint, (len(block), 1)):
+            raise ModelServerOdd(f"version {version} does not answer with its own score for every row")
+        return answer.values[:, 0]
 
     def _make_other_default(self, version: int) -> None:
         other = max((number for number in self.registered() if number != version), default=version)

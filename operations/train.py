@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from operations.errors import OperationsError, in_words
-from operations.registry import Entry, Registry
+from operations.registry import Entry, Registry, VersionTaken
 from training.errors import TrainingError
 from training.infer import infer_schema
 from training.progress import Reporter
-from training.train import TrainRequest, write_sample
+from training.train import Trained, TrainRequest, renumbered, write_sample
 from training.train import train as run_training
 
 
@@ -35,11 +34,21 @@ def train(registry: Registry, wanted: Wanted, console: Console) -> Entry:
     Raises:
         OperationsError: the data or the request cannot be used.
     """
+    registry.keys.check()
     with _refusals(), _scratch(registry) as directory:
         trained = run_training(_request(registry.next_version(), directory, wanted), Reporter(console))
         for note in trained.card.notes:
             console.print(f"note: {note}", markup=False)
-        return registry.add(trained.archive, trained.card, trained.contract)
+        return _added(registry, trained, console)
+
+
+def _added(registry: Registry, trained: Trained, console: Console) -> Entry:
+    """Takes a version in; under the next number where another training was quicker to take its own."""
+    while True:
+        with contextlib.suppress(VersionTaken):
+            return registry.add(trained.archive, trained.card, trained.contract)
+        trained = renumbered(trained, registry.next_version())
+        console.print(f"its number was taken meanwhile: this is version {trained.card.version}")
 
 
 @contextlib.contextmanager
@@ -52,16 +61,6 @@ def _scratch(registry: Registry) -> Iterator[Path]:
 def _request(version: int, out: Path, wanted: Wanted) -> TrainRequest:
     request = TrainRequest(version, out, wanted.data, wanted.schema, wanted.seed)
     return request if wanted.epochs is None else replace(request, epochs=wanted.epochs)
-
-
-def metrics(entry: Entry) -> Table:
-    """The metrics of a version, a column for each period."""
-    periods = list(entry.metrics)
-    table = Table("metric", *periods, box=None)
-    for name in dict.fromkeys(name for period in periods for name in entry.metrics[period]):
-        values = [entry.metrics[period].get(name) for period in periods]
-        table.add_row(name, *("-" if value is None else f"{value:.4g}" for value in values))
-    return table
 
 
 def infer(file: Path) -> str:

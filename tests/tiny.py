@@ -3,10 +3,12 @@
 The handler, contract and TorchScript model are the real ones; only TorchServe's JVM and its socket are left out.
 """
 
+import asyncio
 import hashlib
 import json
 import logging
 import warnings
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +40,7 @@ FEATURES = (
     Feature("hour_sin", FeatureKind.HOUR_SIN, "timestamp"),
 )
 CONTRACT = Contract("tiny", COLUMNS, FEATURES)
+BANDS = Bands(0.5, 0.9)
 HEADER = "transaction_id,timestamp,amount,age,channel"
 GOLDEN_CSV = f"{HEADER}\ng-1,2026-01-01T10:00:00,10,30,chip\ng-2,2026-01-02T22:00:00,9000,,online\n"
 
@@ -71,9 +74,9 @@ def write_version(
     return directory
 
 
-def card(version: int) -> ModelCard:
-    """A model card with thresholds 0.5 and 0.9."""
-    return ModelCard(version, "2026-01-01T00:00:00+00:00", Bands(0.5, 0.9), {}, {}, {}, {}, 0.01)
+def card(version: int, bands: Bands = BANDS) -> ModelCard:
+    """A model card."""
+    return ModelCard(version, "2026-01-01T00:00:00+00:00", bands, {}, {}, {}, {}, 0.01)
 
 
 def seal(directory: Path) -> None:
@@ -108,23 +111,36 @@ def load(directory: Path, version: int = 1) -> FraudHandler:
 
 
 class TinyServer(httpx.AsyncBaseTransport):
-    """TorchServe's inference port in-process: the versions that it holds, and TorchServe's 503 for any other."""
+    """TorchServe's inference port in-process: the versions that it holds, and TorchServe's 503 for any other.
+
+    Attributes:
+        fail: what every request meets; `failing` what those to one version meet.
+        hanging: versions that never answer.
+        asked: requests by version.
+    """
 
     def __init__(self) -> None:
         self.versions: dict[str, Any] = {}
         self.fail: Exception | httpx.Response | None = None
+        self.failing: dict[int, Exception | httpx.Response] = {}
+        self.hanging: set[int] = set()
+        self.asked: Counter[int] = Counter()
 
     def serve(self, directory: Path, version: int = 1) -> None:
         """Loads a version."""
         self.versions[str(version)] = SimpleNamespace(handler=load(directory, version), directory=directory)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if isinstance(self.fail, Exception):
-            raise self.fail
-        if self.fail is not None:
-            return self.fail
         _, predictions, _, version = request.url.path.split("/")
         assert predictions == "predictions"
+        self.asked[int(version)] += 1
+        if int(version) in self.hanging:
+            await asyncio.Event().wait()
+        fail = self.fail or self.failing.get(int(version))
+        if isinstance(fail, Exception):
+            raise fail
+        if fail is not None:
+            return fail
         held = self.versions.get(version)
         if held is None:
             return httpx.Response(503)

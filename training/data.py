@@ -12,6 +12,7 @@ import io
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.faults import Code, Fault, Refused
-from contract.schema import Contract, Kind
+from contract.schema import Contract, Kind, TimeFormat
 from contract.table import Reading, Table, read_csv
 from training import source
 from training.errors import TrainingError
@@ -94,6 +95,23 @@ def from_csv(contract: Contract, body: bytes) -> Labelled:
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """A frame as the CSV file that a caller would upload, timestamps in ISO 8601."""
     return source.arrow_csv(pa.Table.from_pandas(frame, preserve_index=False))
+
+
+def moment(contract: Contract, seconds: float) -> str | float:
+    """A time as the data writes it, to the second where that is text."""
+    column = contract.first(Kind.TIMESTAMP)
+    if column is None or column.time_format is TimeFormat.SECONDS:
+        return float(seconds)
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def seconds_of(moment: str | float) -> float:
+    """Reads what :func:`moment` wrote.
+
+    Raises:
+        ValueError, TypeError: it is no time.
+    """
+    return datetime.fromisoformat(moment).timestamp() if isinstance(moment, str) else float(moment)
 
 
 def vocabulary(values: NDArray[Any], min_count: int, max_categories: int) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ This module alone knows all the others; it only composes them. Everything that a
 import math
 import platform
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -18,8 +18,9 @@ import torch
 from contract.card import ModelCard
 from contract.features import to_matrix
 from contract.golden import Golden
-from contract.schema import Contract, Kind, TimeFormat
+from contract.schema import Contract, Kind
 from training import archive, data, evaluation, export, loop
+from training.archive import Parts
 from training.errors import TrainingError
 from training.infer import infer_schema
 from training.model import FraudModel, ModelConfig, fit_columns
@@ -74,13 +75,26 @@ class TrainRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """A version that is ready to be registered, and the wall time it took."""
+    """A version that is ready to be registered, what its archive was packed of, and the wall time it took."""
 
     archive: Path
-    contract: Contract
-    card: ModelCard
-    golden: Golden
+    parts: Parts
     seconds: float
+
+    @property
+    def contract(self) -> Contract:
+        """Its columns and features."""
+        return self.parts.contract
+
+    @property
+    def card(self) -> ModelCard:
+        """Its model card."""
+        return self.parts.card
+
+    @property
+    def golden(self) -> Golden:
+        """Its golden rows."""
+        return self.parts.golden
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +134,28 @@ def train(request: TrainRequest, reporter: Reporter | None = None) -> Trained:
         parts = _parts(request, periods, fitted, handler)
     path = archive.build(parts, request.out)
     reporter.say(f"wrote {path.name}: {_summary(parts.card)}")
-    return Trained(path, parts.contract, parts.card, parts.golden, time.monotonic() - started)
+    return Trained(path, parts, time.monotonic() - started)
+
+
+def renumbered(trained: Trained, version: int) -> Trained:
+    """The same version under another number, its archive packed again beside the first: seconds, not a training.
+
+    Raises:
+        TrainingError: as :func:`training.archive.build`.
+    """
+    parts = replace(trained.parts, card=replace(trained.card, version=version))
+    return replace(trained, archive=archive.build(parts, trained.archive.parent), parts=parts)
+
+
+def read(contract: Contract, request: TrainRequest) -> data.Labelled:
+    """The transactions of a request, with the columns of a contract.
+
+    Raises:
+        TrainingError: as :func:`training.data.load`.
+    """
+    if request.data is None:
+        return data.from_csv(contract, data.csv_bytes(simulate(request.simulation)))
+    return data.load(contract, request.data)
 
 
 def write_sample(path: Path, *, rows: int = 1000, seed: int = 2, label: bool = False) -> int:
@@ -153,9 +188,9 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
 def _read(request: TrainRequest) -> tuple[Schema, data.Labelled]:
     if request.data is None:
         schema = load_schema(DEFAULT)
-        return schema, data.from_csv(schema.contract({}), data.csv_bytes(simulate(request.simulation)))
-    schema = parse_schema(infer_schema(request.data)) if request.schema is None else load_schema(request.schema)
-    return schema, data.load(schema.contract({}), request.data)
+    else:
+        schema = parse_schema(infer_schema(request.data)) if request.schema is None else load_schema(request.schema)
+    return schema, read(schema.contract({}), request)
 
 
 def _learned(schema: Schema, labelled: data.Labelled, cut: Split) -> Contract:
@@ -192,12 +227,12 @@ def _fit(request: TrainRequest, periods: _Periods, reporter: Reporter) -> _Fitte
     return _Fitted(model, run, str(device), calibration)
 
 
-def _parts(request: TrainRequest, periods: _Periods, fitted: _Fitted, handler: bytes) -> archive.Parts:
+def _parts(request: TrainRequest, periods: _Periods, fitted: _Fitted, handler: bytes) -> Parts:
     scripted = export.script(fitted.model, periods.validation.matrix)
     newest = periods.labelled.table.take(np.arange(max(0, periods.labelled.rows - NEWEST_ROWS), periods.labelled.rows))
     golden = export.golden(periods.contract, newest, scripted, request.seed)
     card = _card(request, periods, fitted, scripted, golden)
-    return archive.Parts(scripted.data, periods.contract, card, golden, handler)
+    return Parts(scripted.data, periods.contract, card, golden, handler)
 
 
 def _card(
@@ -249,16 +284,8 @@ def _period(periods: _Periods, part: slice) -> dict[str, Any]:
     if labelled.seconds is None:
         return facts
     timed = labelled.seconds[part][np.isfinite(labelled.seconds[part])]
-    first, last = (_moment(periods.contract, timed[end]) if len(timed) else None for end in (0, -1))
+    first, last = (data.moment(periods.contract, timed[end]) if len(timed) else None for end in (0, -1))
     return facts | {"first": first, "last": last}
-
-
-def _moment(contract: Contract, seconds: float) -> str | float:
-    """A time as the data writes it."""
-    column = contract.first(Kind.TIMESTAMP)
-    if column is None or column.time_format is TimeFormat.SECONDS:
-        return float(seconds)
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _class_notes(periods: _Periods) -> tuple[str, ...]:

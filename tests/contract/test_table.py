@@ -420,3 +420,35 @@ def test_records_of_no_text_are_refused_at_once() -> None:
     """Bytes that are no text are refused by the call itself, not while iterating."""
     with pytest.raises(NotText):
         csv_records(b"\xff")
+
+
+@pytest.mark.parametrize("cell", ["", "x", "é" * 1000])
+def test_other_names_may_be_there_and_are_not_looked_at(cell: str) -> None:
+    """A column that another contract knows is no fault, whatever it holds, and is not in the table."""
+    other = read_csv(CONTRACT, f"{HEADER},more\n{good_line()},{cell}\n".encode(), others={"more", "age"})
+    assert other.faults == ()
+    assert_same(other.table, read_csv(CONTRACT, lines(good_line())).table)
+    reading = read_json(CONTRACT, [AS_JSON | {"more": cell}], others={"more", "age"})
+    assert reading.faults == ()
+    assert_same(reading.table, read_json(CONTRACT, [AS_JSON]).table)
+
+
+@pytest.mark.parametrize(
+    ("header", "fault"),
+    [
+        (f"{HEADER},more,{MARKER}", Fault(None, "#9", Code.UNKNOWN_COLUMN)),
+        (f"{HEADER},more,more", Fault(None, "more", Code.DUPLICATE_COLUMN)),
+        (HEADER.replace("age", "more"), Fault(None, "age", Code.MISSING_COLUMN)),
+    ],
+)
+def test_other_names_excuse_nothing_else(header: str, fault: Fault) -> None:
+    """Unknown names, a name that is there twice and a missing column are faults as ever."""
+    with pytest.raises(Refused) as caught:
+        read_csv(CONTRACT, f"{header}\n{good_line()}\n".encode(), others={"more"})
+    assert caught.value.faults == [fault]
+
+
+def test_other_keys_excuse_no_unknown_one() -> None:
+    """A JSON key that neither contract knows is a fault by its position."""
+    reading = read_json(CONTRACT, [AS_JSON | {"more": 1, MARKER: 1}], others={"more"})
+    assert reading.faults == (Fault(1, "#9", Code.UNKNOWN_COLUMN),)

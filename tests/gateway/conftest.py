@@ -10,9 +10,12 @@ import structlog
 from starlette.testclient import TestClient
 
 from contract.release import Release
+from gateway import tallies
 from gateway.app import create_app
 from gateway.logs import configure
 from gateway.settings import Settings
+from tests.gateway.trials import Tried, Valkey
+from tests.gateway.waiting import until
 from tests.tiny import TinyServer, write_version
 
 KEY = "test-key"
@@ -76,9 +79,18 @@ def log_lines(tmp_path: Path) -> Iterator[Path]:
     structlog.reset_defaults()
 
 
-def until(condition: Callable[[], bool], attempts: int = 2000) -> None:
-    """Asks again until the condition holds; every asking lets the app run."""
-    for _ in range(attempts):
-        if condition():
-            return
-    raise AssertionError("the condition never held")
+@pytest.fixture
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A Valkey of the test's own; a socket's name must be short, and a test's directory may not be."""
+    valkey = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield valkey
+    valkey.kill()
+
+
+@pytest.fixture
+def tried(
+    serve: Serve, model_server: TinyServer, tmp_path: Path, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> Tried:
+    """Version 2 on trial beside version 1, once it is started; counts are written often."""
+    monkeypatch.setattr(tallies, "EVERY_SECONDS", 0.02)
+    return Tried(serve, model_server, tmp_path, valkey)

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 
 from contract.frame import Frame
 from contract.release import Release
-from tests.gateway.conftest import Serve, until
+from tests.gateway.conftest import Serve
+from tests.gateway.waiting import until
 from tests.tiny import CONTRACT, GOLDEN_CSV, TinyServer, write_version
 
 CSV = {"content-type": "text/csv"}

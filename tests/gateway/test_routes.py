@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 
 from contract.release import Release
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
-from tests.gateway.conftest import Serve, until
+from tests.gateway.conftest import Serve
+from tests.gateway.waiting import until
 from tests.tiny import GOLDEN_CSV, HEADER, TinyServer, write_version
 
 GOOD = {"transaction_id": "a", "timestamp": "2026-01-01T10:00:00", "amount": 10, "channel": "chip"}
@@ -356,7 +357,9 @@ def test_another_version_is_followed_without_a_restart(
             "model_version": 2,
             "rows": 1,
             "flagged": 1,
-            "predictions": [{"row": 1, "id": None, "fraud_probability": 1.0, "decision": "decline"}],
+            "predictions": [
+                {"row": 1, "id": None, "fraud_probability": 1.0, "decision": "decline", "model_version": 2}
+            ],
         },
     )
     assert post_csv(client, GOLDEN_CSV)[0] == 422

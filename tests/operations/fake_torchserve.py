@@ -1,10 +1,12 @@
 """TorchServe's ports at the httpx transport, with the traps that were measured on the real one."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
 from contract.description import Description
 from contract.frame import DESCRIBE, Frame
@@ -29,7 +31,9 @@ class FakeTorchServe:
     default: int | None = None
     down: bool = False
     broken: set[int] = field(default_factory=set)
-    scores: tuple[float, ...] = GOLDEN.probabilities
+    deadly: set[int] = field(default_factory=set)
+    models: dict[int, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = field(default_factory=dict)
+    descriptions: dict[int, Description] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
     odd: bytes | None = None
@@ -63,6 +67,9 @@ class FakeTorchServe:
     def _register(self, params: httpx.QueryParams) -> httpx.Response:
         self.files.append(params["url"])
         version = int(params["url"].removeprefix("fraud-").removesuffix(".mar"))
+        if version in self.deadly:
+            self.registered, self.down = {}, True
+            raise httpx.ReadError("the server has ended")
         if version in self.registered:
             return httpx.Response(409, json={"message": "already registered"})
         self.default = self.default or version
@@ -86,10 +93,25 @@ class FakeTorchServe:
         if self.refuses_to_score or "READY" not in self.registered.get(version, []):
             return httpx.Response(503, json={"message": "no worker"})
         if body == DESCRIBE:
-            described = Description(CONTRACT, card(version), GOLDEN, "cpu", half_precision=False)
-            return httpx.Response(200, content=described.to_bytes())
-        scores = np.array(self.scores, dtype=np.float32).reshape(-1, 1)
-        return httpx.Response(200, content=Frame(version, CONTRACT.fingerprint, scores).to_bytes())
+            return httpx.Response(200, content=self.describe(version).to_bytes())
+        asked = Frame.from_bytes(body)
+        scores = self.models.get(version, quarter)(asked.values)
+        return httpx.Response(200, content=Frame(version, asked.fingerprint, scores).to_bytes())
+
+    def describe(self, version: int) -> Description:
+        """What a version says of itself."""
+        whole = Description(CONTRACT, card(version), GOLDEN, "cpu", half_precision=False)
+        return self.descriptions.get(version, whole)
+
+
+def quarter(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The probability that a version gives by default: a quarter of the amount, at most 1."""
+    return np.minimum(matrix[:, :1] / 4, 1)
+
+
+def constant(*probabilities: float) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """A model that answers with these, whatever it is asked."""
+    return lambda _: np.array(probabilities, dtype=np.float32).reshape(-1, 1)
 
 
 def _described(version: int, states: list[str]) -> dict[str, object]:

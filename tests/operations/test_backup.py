@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.settings import Settings
-from operations import backup, backup_file, backup_parts, durable, storage
+from operations import backup, backup_file, backup_parts, durable, journal, storage
 from operations.backup import ChangedFile, Made, NothingToBackUp, PlaceTaken, UnexpectedFile
 from operations.backup_file import DamagedBackup
 from operations.backup_parts import State
@@ -30,6 +30,8 @@ from tests.operations.conftest import add, pack
 OUTSIDE = {
     "API_KEY": "very-secret",
     "REDIS_URL": "redis://user:hidden-word@host/0",
+    "ALERT_URL": "https://chat/hidden-path",
+    "BASE_MODEL": "true",
     "MODEL_SERVER_URL": "http://user:hidden-too@host:8080",
     "MODEL_WORKERS": "3",
     "PATH": "/usr/bin",
@@ -106,17 +108,35 @@ def test_a_place_that_does_not_exist_is_empty(made: Made, layout: Layout, tmp_pa
 def test_no_secret_is_in_a_backup(made: Made, empty: Layout) -> None:
     """Keys and passwords are left out, and named as what must be set again; other variables are nobody's business."""
     held = Path(made.where).read_bytes()
-    assert not any(secret in held for secret in (b"very-secret", b"hidden-word", b"hidden-too", b"/usr/bin"))
+    assert not any(
+        secret in held for secret in (b"very-secret", b"hidden-word", b"hidden-too", b"hidden-path", b"/usr/bin")
+    )
     backup.restore(Path(made.where), empty)
     settings = json.loads((empty.root / "var" / "restored" / "settings.json").read_bytes())
-    assert settings["settings"] == {"MODEL_WORKERS": "3"}
-    assert settings["left_out"] == ["API_KEY", "REDIS_URL", "MODEL_SERVER_URL"]
+    assert settings["settings"] == {"MODEL_WORKERS": "3", "BASE_MODEL": "true"}
+    assert settings["left_out"] == ["API_KEY", "REDIS_URL", "ALERT_URL", "MODEL_SERVER_URL"]
 
 
 def test_every_setting_is_either_kept_or_secret() -> None:
     """A new setting of the gateway must be put into one of the two lists."""
     names = {name.upper() for name in Settings.model_fields}
     assert names <= {*backup_parts.SETTINGS, *backup_parts.SECRETS}
+
+
+def test_the_journal_comes_back(made: Made, layout: Layout, empty: Layout) -> None:
+    """What happened to releases is known after a restore, and goes on from there."""
+    before = journal.events(layout.store)
+    assert [event["event"] for event in before] == ["released", "released"]
+    backup.restore(Path(made.where), empty)
+    assert journal.events(empty.store) == before
+
+
+def test_a_store_without_a_journal_is_backed_up(layout: Layout, empty: Layout) -> None:
+    """The journal is for people: a store whose events were never written, or are lost, is sound."""
+    (layout.store / journal.FILE_NAME).unlink()
+    backup.restore(Path(_create(layout).where), empty)
+    assert _state_of(empty) == _state_of(layout)
+    assert journal.events(empty.store) == []
 
 
 def test_only_its_owner_may_read_a_backup(made: Made) -> None:
@@ -289,7 +309,7 @@ def test_a_restore_that_was_cut_short_is_finished_by_another(made: Made, layout:
         there = Layout(tmp_path / f"cut-{done}", tmp_path / f"cut-{done}" / "model_store")
         backup.restore(Path(made.where), there)
         for item in items[done:]:
-            (there.root / item.name.replace("settings/", "var/restored/")).unlink()
+            (there.root / item.name.replace("settings/", "var/restored/").replace("journal/", "model_store/")).unlink()
         assert all(Registry(there.store).verify(entry.version).exists() for entry in Registry(there.store).entries())
         assert recorded(there.store) is None
         backup.restore(Path(made.where), there)

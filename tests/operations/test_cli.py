@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from contract.release import Release
-from operations import cli
+from operations import release as module
 from operations import train as training
 from operations.cli import app, commands
 from operations.errors import in_words
@@ -86,11 +86,11 @@ def test_a_release_verifies_the_store_that_the_stack_loads_from(
     monkeypatch.chdir(tmp_path)
     asked: list[Path] = []
 
-    def make_live(place: Place, version: int, report: object) -> Release:
+    def make_live(place: Place, version: int, *_: object, **__: object) -> Release:
         asked.append(place.registry.root)
         return Release(version, None, "2026-01-01T00:00:00+00:00")
 
-    monkeypatch.setattr(cli, "make_live", make_live)
+    monkeypatch.setattr(module, "release", make_live)
     assert CliRunner().invoke(commands, ["release", "2"]).exit_code == 0
     assert asked == [elsewhere]
 

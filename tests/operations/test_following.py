@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from operations.following import followed
+from operations.following import followed, tried
 
 
 class _Health(BaseHTTPRequestHandler):
@@ -17,7 +17,9 @@ class _Health(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         _Health.asked += 1
-        body = json.dumps({"components": {"model": {"version": 2 if _Health.asked > 2 else 1}}}).encode()
+        late = _Health.asked > 2
+        trial = {"version": 3, "status": "running" if late else "paused"}
+        body = json.dumps({"components": {"model": {"version": 2 if late else 1}, "trial": trial}}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -49,3 +51,10 @@ def test_gives_up(gateway: str) -> None:
     """A gateway that stays with another version, or does not answer, is told apart in time."""
     assert not followed(gateway, 9, patience=0.2)
     assert not followed("http://127.0.0.1:1", 1, patience=0.2)
+
+
+def test_waits_until_the_trial_runs(gateway: str) -> None:
+    """A trial that is paused still is not under way."""
+    assert tried(gateway, 3)
+    assert _Health.asked == 3
+    assert not tried(gateway, 4, patience=0.2)

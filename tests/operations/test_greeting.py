@@ -20,9 +20,8 @@ def found(root: Path, url: str = "http://127.0.0.1:1", **outside: str) -> greeti
     (root / "examples").mkdir(exist_ok=True)
     (root / "examples" / "transactions.csv").write_text("a,b\n1,2\n")
     program = Program("toy", (), {}, root, root / "log")
-    return greeting.look(
-        settings.read("127.0.0.1", 8000, outside, root), Stack(program, program, None, url, "http://i", "http://m"), 1
-    )
+    stack = Stack(program, program, None, url, "http://i", "http://m", "redis://r")
+    return greeting.look(settings.read("127.0.0.1", 8000, outside, root), stack, 1)
 
 
 @contextmanager

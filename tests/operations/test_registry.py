@@ -90,6 +90,14 @@ def test_a_released_number_is_not_used_again(registry: Registry) -> None:
     assert registry.next_version() == 3
 
 
+def test_a_number_that_was_tried_is_not_used_again(registry: Registry) -> None:
+    """Nor is that of a version on trial, or of one that another has stepped in for."""
+    trial = {"kind": "shadow", "version": 12, "share": 1, "started": ""}
+    record = {"version": 2, "previous": None, "released": "", "trial": trial, "instead_of": 11}
+    (registry.root / "release.json").write_text(json.dumps(record))
+    assert registry.next_version() == 13
+
+
 @pytest.mark.parametrize(
     "damage", ["", "{", "[]", "null", "7", "{}", '{"version": 2}', "[" * 100_000, '{"metrics": null}']
 )
@@ -172,3 +180,27 @@ def test_the_newest_version_is_the_highest_number(registry: Registry, tmp_path: 
     assert registry.newest() == 2
     with pytest.raises(UnknownVersion, match="fraud train"):
         Registry(tmp_path / "empty").newest()
+
+
+def test_an_entry_names_the_columns_of_its_version(registry: Registry) -> None:
+    """Which columns a version takes can be known without loading it."""
+    assert registry.entry(1).inputs == ("payment", "amount")
+
+
+def test_an_entry_without_columns_is_still_read(registry: Registry) -> None:
+    """An earlier release of this software wrote none."""
+    path = registry.root / "fraud-1.json"
+    found = json.loads(path.read_text())
+    del found["inputs"]
+    path.write_text(json.dumps(found))
+    assert registry.entry(1).inputs == ()
+    assert registry.damaged() == []
+
+
+@pytest.mark.parametrize("inputs", [7, None, [7], [["a"]]])
+def test_columns_that_are_no_names_are_damage(registry: Registry, inputs: object) -> None:
+    """An entry whose columns are no list of names is none."""
+    path = registry.root / "fraud-1.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"inputs": inputs}))
+    with pytest.raises(DamagedArchive):
+        registry.entry(1)

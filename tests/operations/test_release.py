@@ -1,18 +1,24 @@
 """Releases: all or nothing."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from contract.decision import Bands
+from contract.release import Release, TrialKind
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from operations import durable
 from operations import release as module
 from operations.errors import OperationsError
+from operations.gate import ShiftTooLarge
 from operations.registry import DamagedArchive, UnknownVersion
-from operations.release import NotProven, Place, recorded, release, rollback
+from operations.release import NotProven, Place, abort_trial, recorded, release, rollback, start_trial, take_over
 from operations.torchserve import ModelServerOdd, ModelServerRefused
 from tests.operations.conftest import add
-from tests.operations.fake_torchserve import FakeTorchServe
+from tests.operations.fake_torchserve import CONTRACT, GOLDEN, FakeTorchServe, constant
+from tests.tiny import card
 
 
 def quiet(_: str) -> None:
@@ -61,7 +67,7 @@ def test_a_failed_registration_is_deleted(place: Place, torchserve: FakeTorchSer
 
 def test_a_version_with_other_scores_is_not_released(place: Place, torchserve: FakeTorchServe) -> None:
     """A version whose golden rows score otherwise than in training is deleted again."""
-    torchserve.scores = (0.25, 0.51)
+    torchserve.models[1] = constant(0.25, 0.51)
     with pytest.raises(NotProven, match="golden rows"):
         release(place, 1, quiet)
     assert torchserve.registered == {}
@@ -191,11 +197,12 @@ def test_a_release_that_is_interrupted_after_its_record_keeps_what_the_record_na
 
 def test_a_version_is_not_deleted_on_a_record_that_cannot_be_read(place: Place, torchserve: FakeTorchServe) -> None:
     """Where nobody knows what is live, nothing is deleted."""
+    torchserve.broken = {1}
 
     def spoil(_: str) -> None:
         place.record.write_text("{")
 
-    with pytest.raises(OperationsError, match="damaged"):
+    with pytest.raises(ModelServerRefused):
         release(place, 1, spoil)
     assert torchserve.deleted == []
 
@@ -209,30 +216,196 @@ def test_what_an_earlier_release_left_broken_is_deleted(place: Place, torchserve
     assert torchserve.registered.keys() == {1}
 
 
-def test_only_the_live_version_and_the_one_before_stay_loaded(
-    place: Place, torchserve: FakeTorchServe, tmp_path: Path
-) -> None:
-    """Versions that were released before those two cost no memory."""
+def test_a_release_deletes_nothing(place: Place, torchserve: FakeTorchServe, tmp_path: Path) -> None:
+    """Requests may still be on an older version: the reconciler forgets it when they cannot be any more."""
+    add(place.registry, tmp_path, 3)
     for version in (1, 2, 3):
-        if version == 3:
-            add(place.registry, tmp_path, 3)
         release(place, version, quiet)
-    assert torchserve.registered.keys() == {2, 3}
+    assert torchserve.deleted == []
 
 
-def test_a_release_is_done_although_an_older_version_cannot_be_deleted(
-    place: Place, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Freeing memory is no part of the promise."""
+def other_thresholds(torchserve: FakeTorchServe, version: int) -> None:
+    """Lets a version decline what has a probability of a tenth."""
+    torchserve.descriptions[version] = replace(
+        torchserve.describe(version), card=replace(card(version), bands=Bands(0.1, 0.1))
+    )
+
+
+RECENT = b"payment,amount\n" + b"".join(b"p%d,%f\n" % (number, number / 200) for number in range(400))
+
+
+def test_a_version_that_flags_far_more_is_stopped(place: Place, torchserve: FakeTorchServe) -> None:
+    """A release that would change the share of flagged transactions is told, and changes nothing."""
+    before = release(place, 1, quiet)
+    other_thresholds(torchserve, 2)
+    with pytest.raises(ShiftTooLarge, match=r"80\.0% of transactions.* 0\.0%.*--accept-shift"):
+        release(place, 2, quiet, on=RECENT)
+    assert recorded(place.registry.root) == before
+    assert torchserve.registered.keys() == {1}
+
+
+def test_a_shift_can_be_accepted(place: Place, torchserve: FakeTorchServe) -> None:
+    """Whoever means it says so."""
     release(place, 1, quiet)
-    torchserve.registered[7] = ["READY"]
+    other_thresholds(torchserve, 2)
+    assert release(place, 2, quiet, accept_shift=True, on=RECENT).version == 2
 
-    def refuse(version: int) -> None:
-        raise ModelServerRefused("delete", 500, "")
 
-    monkeypatch.setattr(place.server, "delete", refuse)
-    assert release(place, 2, quiet).version == 2
-    assert recorded(place.registry.root) is not None
+def test_the_way_back_has_no_gate(place: Place, torchserve: FakeTorchServe) -> None:
+    """A rollback goes to what served before, however differently it decides."""
+    release(place, 1, quiet)
+    other_thresholds(torchserve, 2)
+    release(place, 2, quiet, accept_shift=True)
+    assert rollback(place, quiet).version == 1
+
+
+def test_a_version_with_other_columns_cannot_be_compared(place: Place, torchserve: FakeTorchServe) -> None:
+    """Where no row can be scored by both, nobody knows what would change: the release stops and says how to go on."""
+    release(place, 1, quiet)
+    columns = (Column("claim", Kind.ID), Column("kilograms", Kind.NUMBER))
+    contract = Contract("claims", columns, (Feature("kilograms", FeatureKind.NUMBER, "kilograms"),))
+    golden = replace(GOLDEN, csv="claim,kilograms\na,1\nb,2\n")
+    torchserve.descriptions[2] = replace(torchserve.describe(2), contract=contract, golden=golden)
+    entry = place.registry.root / "fraud-2.json"
+    entry.write_text(entry.read_text().replace(CONTRACT.fingerprint, contract.fingerprint))
+    with pytest.raises(ShiftTooLarge, match="no row can be scored by version 2 and version 1"):
+        release(place, 2, quiet)
+
+
+def test_a_live_version_that_is_gone_is_no_obstacle(place: Place, torchserve: FakeTorchServe) -> None:
+    """Where the live version scores nothing, a release is the way out and is not compared with it."""
+    release(place, 1, quiet)
+    torchserve.registered.clear()
+    other_thresholds(torchserve, 2)
+    assert release(place, 2, quiet, on=RECENT).version == 2
+
+
+def on_trial(place: Place, version: int = 2, share: float = 0.05, kind: TrialKind = TrialKind.CANARY) -> Release:
+    """Puts a version on trial where there is a Redis."""
+    return start_trial(replace(place, redis_url="redis://nowhere"), version, kind, share, quiet)
+
+
+def test_a_trial_is_loaded_proven_and_recorded(place: Place, torchserve: FakeTorchServe) -> None:
+    """A version on trial has its workers, and the live version stays the live one."""
+    before = release(place, 1, quiet)
+    after = on_trial(place)
+    assert after.trial
+    assert (after.trial.kind, after.trial.version, after.trial.share) == (TrialKind.CANARY, 2, 0.05)
+    assert replace(after, trial=None) == before
+    assert recorded(place.registry.root) == after
+    assert torchserve.registered.keys() == {1, 2}
+
+
+def test_a_trial_needs_redis(place: Place) -> None:
+    """Without a place to count there is no trial."""
+    release(place, 1, quiet)
+    with pytest.raises(OperationsError, match="REDIS_URL"):
+        start_trial(place, 2, TrialKind.SHADOW, 1.0, quiet)
+
+
+def test_the_live_version_is_not_tried_beside_itself(place: Place) -> None:
+    """A trial needs another version than the live one, and a live one."""
+    with pytest.raises(OperationsError, match="no live version"):
+        on_trial(place, 1)
+    release(place, 1, quiet)
+    with pytest.raises(OperationsError, match="no live version"):
+        on_trial(place, 1)
+
+
+def test_a_trial_that_fails_to_load_changes_nothing(place: Place, torchserve: FakeTorchServe) -> None:
+    """What cannot be loaded is deleted again."""
+    before = release(place, 1, quiet)
+    torchserve.broken = {2}
+    with pytest.raises(ModelServerRefused):
+        on_trial(place)
+    assert recorded(place.registry.root) == before
+    assert torchserve.registered.keys() == {1}
+
+
+def test_one_trial_at_a_time(place: Place, tmp_path: Path) -> None:
+    """While a version is on trial no other is tried or released."""
+    add(place.registry, tmp_path, 3)
+    release(place, 1, quiet)
+    on_trial(place)
+    with pytest.raises(OperationsError, match="version 2 is on trial"):
+        on_trial(place, 3)
+    with pytest.raises(OperationsError, match="version 2 is on trial"):
+        release(place, 3, quiet)
+
+
+def test_a_larger_share_is_the_same_trial(place: Place) -> None:
+    """What was counted goes on when only the share changes; another kind of trial begins anew."""
+    release(place, 1, quiet)
+    first = on_trial(place).trial
+    second = on_trial(place, share=0.5).trial
+    assert first
+    assert second == replace(first, share=0.5)
+
+
+def test_a_promotion_ends_the_trial(place: Place, torchserve: FakeTorchServe) -> None:
+    """The version on trial is released as any other, without being loaded again."""
+    release(place, 1, quiet)
+    on_trial(place)
+    after = release(place, 2, quiet)
+    assert (after.version, after.previous, after.trial) == (2, 1, None)
+    assert torchserve.files == ["fraud-1.mar", "fraud-2.mar"]
+
+
+def test_an_aborted_trial_leaves_the_live_version(place: Place) -> None:
+    """The record is as it was before the trial; another abort finds none."""
+    before = release(place, 1, quiet)
+    on_trial(place)
+    assert abort_trial(place, "by hand", quiet) == before
+    with pytest.raises(OperationsError, match="no version is on trial"):
+        abort_trial(place, "by hand", quiet)
+
+
+def test_an_abort_does_not_meet_another_trial(place: Place) -> None:
+    """Who judged one trial does not end the one that has begun meanwhile."""
+    release(place, 1, quiet)
+    judged = on_trial(place).trial
+    on_trial(place, share=0.5)
+    with pytest.raises(OperationsError, match="no version is on trial"):
+        abort_trial(place, "slow", quiet, of=judged)
+
+
+def test_a_rollback_ends_a_trial(place: Place, tmp_path: Path) -> None:
+    """It is for emergencies: one command, whatever is going on."""
+    add(place.registry, tmp_path, 3)
+    release(place, 1, quiet)
+    release(place, 2, quiet)
+    on_trial(place, 3)
+    after = rollback(place, quiet)
+    assert (after.version, after.trial) == (1, None)
+
+
+@pytest.fixture
+def unloadable(place: Place, torchserve: FakeTorchServe) -> Place:
+    """Version 2 is live, after version 1, and scores nothing any more."""
+    release(place, 1, quiet)
+    release(place, 2, quiet)
+    torchserve.registered.pop(2)
+    return place
+
+
+def test_a_version_takes_over(unloadable: Place) -> None:
+    """Instead of a live version that cannot be loaded another serves, and the record says for which."""
+    after = take_over(unloadable, 1, quiet)
+    assert (after.version, after.previous, after.instead_of) == (1, 2, 2)
+
+
+def test_nothing_takes_over_from_a_version_that_scores(unloadable: Place, torchserve: FakeTorchServe) -> None:
+    """When the live version has come back meanwhile, it stays."""
+    torchserve.registered[2] = ["READY"]
+    with pytest.raises(OperationsError, match="nothing needs to step in"):
+        take_over(unloadable, 1, quiet)
+
+
+def test_a_release_settles_a_takeover(unloadable: Place) -> None:
+    """Released by a person, the version that stepped in serves in its own right."""
+    take_over(unloadable, 1, quiet)
+    after = release(unloadable, 1, quiet)
+    assert (after.version, after.previous, after.instead_of) == (1, 2, None)
 
 
 @pytest.mark.parametrize(

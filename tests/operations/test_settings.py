@@ -71,6 +71,35 @@ def test_a_senseless_number_of_workers_is_refused(tmp_path: Path, workers: str) 
         read(tmp_path, MODEL_WORKERS=workers)
 
 
+@pytest.mark.parametrize(("text", "wanted"), [("", False), ("false", False), ("true", True)])
+def test_a_base_model_serves_only_where_it_is_allowed(tmp_path: Path, text: str, *, wanted: bool) -> None:
+    """BASE_MODEL is false unless it is set to true."""
+    assert read(tmp_path, BASE_MODEL=text).base_model is wanted
+
+
+@pytest.mark.parametrize("text", ["yes", "1", "True", "tru"])
+def test_a_base_model_is_allowed_in_one_way(tmp_path: Path, text: str) -> None:
+    """What is neither true nor false is refused: nobody should learn in an outage what it was taken for."""
+    with pytest.raises(OperationsError, match="BASE_MODEL is true or false"):
+        read(tmp_path, BASE_MODEL=text)
+
+
+def test_the_address_of_alerts_is_handed_on_to_nobody(tmp_path: Path) -> None:
+    """It is a secret that only the stack itself needs: no program that it starts may see it."""
+    found = read(tmp_path, ALERT_URL="https://chat.example/secret", OTHER="x")
+    assert found.alert_url == "https://chat.example/secret"
+    assert found.outside == {"OTHER": "x"}
+    assert read(tmp_path, ALERT_URL="").alert_url is None
+
+
+@pytest.mark.parametrize("text", ["chat.example/secret", "ftp://chat.example/secret", "https://", "x", "\x00"])
+def test_a_senseless_address_of_alerts_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
+    """A mistake is told at the start and not when the first alert is lost; the address is a secret all the same."""
+    with pytest.raises(OperationsError, match="ALERT_URL is no http") as refused:
+        read(tmp_path, ALERT_URL=text)
+    assert "secret" not in str(refused.value)
+
+
 def test_free_ports_differ() -> None:
     """Ports that are found together are different ones."""
     assert len(set(free_ports(20))) == 20

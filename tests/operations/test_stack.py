@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from contract.release import Release
 from operations.errors import OperationsError
 from operations.ledger import MARK
 from operations.programs import free_ports
@@ -173,7 +174,7 @@ def test_the_greeting_points_to_the_columns(stack: Stack) -> None:
 def test_a_release_reaches_the_running_gateway(stack: Stack) -> None:
     """`fraud release` makes another version answer, and back again, with no restart."""
     for version in (2, 1):
-        released = fraud(stack, "release", str(version))
+        released = fraud(stack, "release", str(version), "--accept-shift")
         assert released.returncode == 0, released.stderr
         until(partial(stack.scores, version))
 
@@ -200,6 +201,11 @@ def test_stopping_leaves_nothing_behind(stack: Stack) -> None:
 def begin(root: Path, out: int, **environment: str) -> Stack:
     """Another stack, over the terminal or pipe given."""
     fill(root)
+    return start(root, out, **environment)
+
+
+def start(root: Path, out: int, **environment: str) -> Stack:
+    """A stack with the model store that is there."""
     port = free_ports(1)[0]
     command = [sys.executable, "-m", "operations", "up", "--port", str(port)]
     outside = {name: value for name, value in os.environ.items() if name not in ("MODEL_PATH", "REDIS_URL")}
@@ -222,6 +228,25 @@ def test_a_dead_terminal_stops_nothing_but_what_it_should(tmp_path: Path, kind: 
     stack.process.send_signal(signal.SIGHUP)
     stack.process.wait(20)
     assert not [process for process in everything if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_another_version_takes_over_from_a_damaged_one(tmp_path: Path) -> None:
+    """A stack that starts where the live archive is damaged serves the version before it, and says so."""
+    fill(tmp_path)
+    store = tmp_path / "model_store"
+    (store / "release.json").write_bytes(Release(2, None, "2026-01-01T00:00:00+00:00").to_bytes())
+    (store / "fraud-2.mar").write_bytes(b"archive X")
+    with (tmp_path / "up.log").open("wb") as log:
+        stack = start(tmp_path, log.fileno())
+    try:
+        until(lambda: stack.scores(1))
+        until(lambda: "curl" in (tmp_path / "up.log").read_text())
+    finally:
+        stack.process.send_signal(signal.SIGINT)
+        stack.process.wait(30)
+    said = (tmp_path / "up.log").read_text()
+    assert "version 1 took over: version 2, which is live, cannot be loaded" in said
+    assert "version 1, 2 workers" in said
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from training.archive import installed_handler
 from training.errors import TrainingError
 from training.progress import Reporter
 from training.simulator import simulate
-from training.train import Trained, TrainRequest, train, write_sample
+from training.train import Trained, TrainRequest, renumbered, train, write_sample
 
 
 def _foreign(rows: int = 1200) -> pd.DataFrame:
@@ -140,6 +141,17 @@ def test_sample_can_carry_its_label(tmp_path: Path) -> None:
     """For a comparison the label can be asked for, and some rows are fraud."""
     write_sample(tmp_path / "labelled.csv", label=True)
     assert pd.read_csv(tmp_path / "labelled.csv")["is_fraud"].sum() > 2
+
+
+def test_a_version_can_be_renumbered(trained: Trained, tmp_path: Path) -> None:
+    """Another number is another archive of the same model, and the first one stays."""
+    mine = replace(trained, archive=tmp_path / "fraud-3.mar")
+    other = renumbered(mine, 4)
+    assert (other.archive, other.card.version, mine.card.version) == (tmp_path / "fraud-4.mar", 4, 3)
+    with zipfile.ZipFile(other.archive) as archive, zipfile.ZipFile(trained.archive) as first:
+        assert json.loads(archive.read("card.json"))["version"] == 4
+        assert json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"] == "4"
+        assert archive.read("model.pt") == first.read("model.pt")
 
 
 def test_a_large_sample_has_all_its_rows(tmp_path: Path) -> None:

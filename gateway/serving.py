@@ -1,0 +1,70 @@
+"""What serves one request, as values: the live version, and the one on trial beside it."""
+
+from dataclasses import dataclass
+
+from contract.decision import Bands
+from contract.description import Description
+from contract.release import Trial, TrialKind
+from contract.schema import Contract
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel:
+    """One adopted version: its description, and the thresholds in force here."""
+
+    description: Description
+    bands: Bands
+
+    @property
+    def version(self) -> int:
+        """The model version."""
+        return self.description.version
+
+    @property
+    def contract(self) -> Contract:
+        """What it expects."""
+        return self.description.contract
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTrial:
+    """A trial that runs, and its adopted version."""
+
+    trial: Trial
+    model: LiveModel
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What is to be used for one request, from its beginning to its end.
+
+    Attributes:
+        trial: None where there is none, or where it is paused.
+        others: names of columns that the version on trial or the one before knows, and the live one may not: a caller
+            may send them, so that one who sends the columns of both is served before, during and after a release.
+    """
+
+    model: LiveModel
+    trial: LiveTrial | None = None
+    others: frozenset[str] = frozenset()
+
+    def trial_of(self, kind: TrialKind) -> LiveTrial | None:
+        """The trial if it is of this kind."""
+        return self.trial if self.trial and self.trial.trial.kind is kind else None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialState:
+    """The trial that the record names, for people.
+
+    Attributes:
+        paused: why nothing goes to it, in snake case; None where it runs.
+    """
+
+    trial: Trial
+    paused: str | None
+
+
+def columns_of(contract: Contract) -> frozenset[str]:
+    """The names of all columns that a contract knows."""
+    return frozenset(column.name for column in contract.columns)

@@ -1,0 +1,96 @@
+"""What this gateway counts of a trial, and its way into Redis, where the gateways are added up.
+
+The totals are written over those before, so a lost write and a Redis that lost everything are mended by the next one.
+A trial runs while its counts arrive: one that nobody can judge must not go on.
+"""
+
+import asyncio
+import secrets
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from contract.release import Trial
+from contract.tally import Tally, trial_key
+from gateway.logs import log
+
+EVERY_SECONDS = 0.5
+KEPT_SECONDS = 30 * 86_400
+MOST_FAILURES = 2
+"""Writes that fail in a row before the trial pauses: one may meet a Redis that is just being started again."""
+
+
+class Tallies:
+    """The counts of the trial that is on."""
+
+    def __init__(self, redis: Redis | None) -> None:
+        """Takes a client whose patience is its own; None where no Redis is configured."""
+        self._redis = redis
+        self._gateway = secrets.token_hex(8)
+        self._key: str | None = None
+        self._tally = Tally()
+        self._written = False
+        self._failures = 0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the trial cannot be counted, in snake case; None where it is."""
+        if self._redis is None:
+            return "redis_not_configured"
+        if self._failures >= MOST_FAILURES or (self._failures and not self._written):
+            return "redis_unavailable"
+        return None if self._written else "starting"
+
+    def follow(self, trial: Trial | None) -> None:
+        """Counts for this trial from now on, and forgets the one before."""
+        key = trial_key(trial) if trial else None
+        if key != self._key:
+            self._key, self._tally, self._written, self._failures = key, Tally(), False, 0
+
+    def add(self, trial: Trial, counts: Tally) -> None:
+        """Adds what a request counted; nothing where its trial is over."""
+        if trial_key(trial) == self._key:
+            self._tally.counts.update(counts.counts)
+
+    async def keep_writing(self) -> None:
+        """Writes for ever."""
+        while True:
+            try:
+                await self.write()
+            except Exception as error:  # noqa: BLE001 - one surprise must not end the writing
+                self._failed(self._key, error)
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def write(self) -> None:
+        """Writes the totals once."""
+        key = self._key
+        if key is None or self._redis is None:
+            return
+        try:
+            await self._put(self._redis, key)
+        except (RedisError, OSError) as error:
+            self._failed(key, error)
+        else:
+            self._succeeded(key)
+
+    async def _put(self, redis: Redis, key: str) -> None:
+        own = f"{key}:{self._gateway}"
+        async with redis.pipeline(transaction=False) as pipeline:
+            if self._tally.counts:
+                pipeline.hset(own, mapping=dict(self._tally.counts))
+            pipeline.sadd(key, self._gateway)
+            pipeline.expire(own, KEPT_SECONDS)
+            pipeline.expire(key, KEPT_SECONDS)
+            await pipeline.execute()
+
+    def _succeeded(self, key: str) -> None:
+        if key == self._key:
+            if not self._written or self._failures >= MOST_FAILURES:
+                log.info("trial counted")
+            self._written, self._failures = True, 0
+
+    def _failed(self, key: str | None, error: Exception) -> None:
+        if key == self._key:
+            self._failures += 1
+            if self._failures == (MOST_FAILURES if self._written else 1):
+                log.warning("trial not counted", exc_info=error)

@@ -1,0 +1,46 @@
+"""What the gateways have counted of a trial, added up from Redis."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import cast
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from contract.release import Trial
+from contract.tally import Tally, trial_key
+from operations.errors import OperationsError
+
+PATIENCE = 1.0
+"""Seconds; the client's own default waits for a minute."""
+
+
+class RedisDown(OperationsError):
+    """Redis does not answer: a trial pauses until it does."""
+
+
+def read(url: str, trial: Trial) -> Tally:
+    """The counts of all gateways.
+
+    Raises:
+        RedisDown: it does not answer, or holds something else under the trial's key.
+    """
+    key = trial_key(trial)
+    with _connected(url) as redis:
+        pipeline = redis.pipeline(transaction=False)
+        for gateway in cast("set[str]", redis.smembers(key)):
+            pipeline.hgetall(f"{key}:{gateway}")
+        return Tally.total(Tally({name: int(count) for name, count in counts.items()}) for counts in pipeline.execute())
+
+
+@contextlib.contextmanager
+def _connected(url: str) -> Iterator[Redis]:
+    client = Redis.from_url(
+        url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None, decode_responses=True
+    )
+    try:
+        yield client
+    except (RedisError, OSError, ValueError) as error:
+        raise RedisDown(f"Redis does not answer ({type(error).__name__}): the trial pauses until it does") from None
+    finally:
+        client.close()

@@ -1,0 +1,11 @@
+"""Patience."""
+
+from collections.abc import Callable
+
+
+def until(condition: Callable[[], bool], attempts: int = 2000) -> None:
+    """Asks again until the condition holds; every asking lets the app run."""
+    for _ in range(attempts):
+        if condition():
+            return
+    raise AssertionError("the condition never held")

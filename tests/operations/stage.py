@@ -1,0 +1,86 @@
+"""A reconciler over a fake TorchServe, with a clock that a test moves and ears for what it says."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from contract.release import Release, Trial, TrialKind
+from operations import durable
+from operations.keeping import Found
+from operations.reconcile import Reconciler
+from operations.release import Place, recorded
+from tests.operations.fake_torchserve import FakeTorchServe, constant
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def canary(version: int) -> Trial:
+    """A trial of a version."""
+    return Trial(TrialKind.CANARY, version, 0.05, "2026-01-01T00:00:00+00:00")
+
+
+@dataclass
+class Stage:
+    """A store, a TorchServe, and the reconciler between them."""
+
+    place: Place
+    torchserve: FakeTorchServe
+    base: Callable[[], int] | None = None
+    clock: Clock = field(default_factory=Clock)
+    said: list[str] = field(default_factory=list)
+    alerts: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.reconciler = Reconciler(self.place, self.said.append, self.alerts.append, self.base, self.clock)
+
+    def look(self, after: float = 0.0) -> Found:
+        """One look, so many seconds after the last one."""
+        self.clock.now += after
+        return self.reconciler.look()
+
+    def until_quiet(self) -> list[Found]:
+        """As many looks as any back-off may take."""
+        return [self.look(after=40) for _ in range(4)]
+
+    @property
+    def record(self) -> Release:
+        """The release record."""
+        record = recorded(self.place.registry.root)
+        assert record is not None
+        return record
+
+    def write(self, live: int, previous: int | None = None, trial: Trial | None = None) -> None:
+        """Puts a release record in place, as a release would."""
+        record = Release(live, previous, "2026-01-01T00:00:00+00:00", trial)
+        durable.write(self.place.record, record.to_bytes())
+
+    def damage(self, *versions: int) -> None:
+        """Makes archives other ones than those that were added."""
+        for version in versions:
+            (self.place.registry.root / f"fraud-{version}.mar").write_bytes(b"archive X")
+
+    def refuse(self, *versions: int) -> None:
+        """Makes TorchServe refuse versions that verify."""
+        self.torchserve.broken |= set(versions)
+
+    def falsify(self, *versions: int) -> None:
+        """Makes versions score otherwise than their training did."""
+        self.torchserve.models |= dict.fromkeys(versions, constant(0.9, 0.9))
+
+    def change_entry(self, version: int, **fields: object) -> None:
+        """Changes the entry of a version."""
+        path = self.place.registry.root / f"fraud-{version}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+    def restart_server(self) -> None:
+        """TorchServe has ended and started again: nothing is registered."""
+        self.torchserve.registered.clear()
+        self.torchserve.default = None

@@ -1,0 +1,64 @@
+"""A real Valkey for one test: in a private directory, on a free port, ended by its own id."""
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from operations import valkey
+
+PATIENCE = 20.0
+
+
+class Valkey:
+    """One that can be killed and started again at the same address."""
+
+    def __init__(self, directory: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        self._directory = directory
+        self._file = directory / "valkey.conf"
+        self.url = valkey.configure(self._file, directory, port)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        with (self._directory / "valkey.log").open("ab") as log:
+            self._process = subprocess.Popen(valkey.command(self._file), stdout=log, stderr=log)
+        until = time.monotonic() + PATIENCE
+        while not self._answers():
+            assert time.monotonic() < until, (self._directory / "valkey.log").read_text()
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Ends it by kill -9, if it runs."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(RedisError, OSError), contextlib.closing(self.client()) as client:
+            return bool(client.ping())
+        return False
+
+    def client(self) -> Redis:
+        """A client of it."""
+        return Redis.from_url(self.url, decode_responses=True, socket_timeout=5.0, retry=None)
+
+
+@contextlib.contextmanager
+def running(directory: Path) -> Iterator[Valkey]:
+    """One that runs while the block does."""
+    it = Valkey(directory)
+    try:
+        it.start()
+        yield it
+    finally:
+        it.kill()

@@ -1,0 +1,214 @@
+"""Whether a new version ranks fraud better than the live one does, on rows that neither has learned from.
+
+Average precision moves by chance alone: between two equally good models its difference had a standard deviation of
+0.08 at 30 frauds and 0.02 at 350. Judged is therefore the interval of the difference over RESAMPLES bootstrap samples
+of the rows, each ranked by both versions (paired). Measured on simulated scores, 4,000 genuine rows, 150 repetitions:
+two equally good models were told apart in 7% to 15% of cases at 3 to 350 frauds, never at 1 or 2; a gain of about 0.07
+was found in 45% of cases at 30 frauds, in 75% at 100 and in 95% at 350. Rows count as independent; frauds on one card
+come in bursts, so the truth is a little noisier.
+
+A version has learned from its training and its validation period (epoch, calibration and thresholds are chosen there);
+its test period it has only been measured on. The rows are therefore the new version's test period, as far as it lies
+after the end of the live one's validation period, by the live one's own column of time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.card import ModelCard
+from contract.features import to_matrix
+from contract.schema import Contract, Kind
+from training.data import Labelled, moment, seconds_of
+from training.errors import TrainingError
+
+Scores = NDArray[np.float32]
+Labels = NDArray[np.bool_]
+
+RESAMPLES = 200
+TAIL = 0.1
+"""Share of the resamples below, and above, the interval of the difference."""
+LOST = -1.0
+"""The difference on a resample without fraud, which cannot be measured: nobody may win by few frauds."""
+TOLD = 1.0
+"""Seconds: a model card tells times no more exactly."""
+
+
+class Incomparable(TrainingError):
+    """Two versions that no rows can be judged on; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rival:
+    """One of the two versions.
+
+    Attributes:
+        score: float32 probabilities, shape (rows,), of a matrix of its contract.
+    """
+
+    contract: Contract
+    card: ModelCard
+    score: Callable[[NDArray[np.float32]], Scores]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bout:
+    """The same rows as both versions score them; shape (rows,) each.
+
+    Attributes:
+        first: time of the oldest row as the data writes it; None where there is no time.
+        last: of the newest one, likewise.
+    """
+
+    labels: Labels
+    new: Scores
+    live: Scores
+    first: str | float | None
+    last: str | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How two versions rank the same rows.
+
+    Attributes:
+        new: average precision of the new version.
+        live: of the live one.
+        low: the difference, new less live, that all but the lowest tenth of the resamples exceed or reach.
+        high: the one that all but the highest tenth stay below or reach.
+    """
+
+    new: float
+    live: float
+    low: float
+    high: float
+
+
+def meet(new: Rival, live: Rival, read: Callable[[Contract], Labelled]) -> Bout:
+    """Lets both score the rows of the new version's test period that neither has learned from.
+
+    Args:
+        new: the version that has just been trained.
+        live: the one that serves.
+        read: reads the data that the new version was trained on, with the columns of a contract.
+
+    Raises:
+        Incomparable: the live version cannot score this data, predicts another column, or has learned from all of it.
+        TrainingError: the data cannot be read, or is no longer what the new version was trained on.
+    """
+    ours = read(new.contract)
+    if ours.sha256 != new.card.data["sha256"]:
+        raise TrainingError("The data has changed since the training: nothing was compared.")
+    theirs = _theirs(live, new.contract, read)
+    tested = np.arange(ours.rows - new.card.data["periods"]["test"]["rows"], ours.rows)
+    same = _places(theirs.table.row_numbers, ours.table.row_numbers[tested])
+    unseen = _unseen(new.card, live.card, None if theirs.seconds is None else theirs.seconds[same])
+    tested, same = tested[unseen], same[unseen]
+    if not len(tested):
+        raise Incomparable("the live version has learned from the newest period: newer data is needed to compare")
+    first, last = _ends(live.contract, theirs, same)
+    return Bout(ours.labels[tested], _scored(new, ours, tested), _scored(live, theirs, same), first, last)
+
+
+def measure(labels: Labels, new: Scores, live: Scores, seed: int = 0) -> Outcome:
+    """The outcome on rows with these labels and probabilities, shape (rows,) each; the same each time.
+
+    Raises:
+        Incomparable: there is no fraud among the rows.
+    """
+    if not labels.any():
+        raise Incomparable("the newest period has no fraud: nothing can be ranked")
+    once = np.ones(len(labels), dtype=np.int64)
+    ours, theirs = _Ranking.of(labels, new), _Ranking.of(labels, live)
+    differences = _differences(ours, theirs, np.random.default_rng(seed))
+    low, high = np.quantile(differences, TAIL, method="higher"), np.quantile(differences, 1 - TAIL, method="lower")
+    return Outcome(ours.average_precision(once), theirs.average_precision(once), float(low), float(high))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranking:
+    """Rows from the highest score to the lowest, so that each resample need not be sorted again.
+
+    Attributes:
+        order: positions of the rows.
+        fraud: 1 or 0, in this order.
+        ends: where in this order each distinct score ends.
+    """
+
+    order: NDArray[np.int64]
+    fraud: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, labels: Labels, scores: Scores) -> Self:
+        order = np.argsort(-scores, kind="stable")
+        ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+        return cls(order, labels[order].astype(np.int64), ends)
+
+    def average_precision(self, counts: NDArray[np.int64]) -> float:
+        """With each row there so many times; NaN where no fraud is."""
+        weights = counts[self.order]
+        flagged, caught = np.cumsum(weights)[self.ends], np.cumsum(weights * self.fraud)[self.ends]
+        gained = np.diff(caught, prepend=0)
+        used = gained > 0
+        if not used.any():
+            return float("nan")
+        return float(np.sum(gained[used] * (caught[used] / flagged[used])) / caught[-1])
+
+
+def _differences(ours: _Ranking, theirs: _Ranking, draw: np.random.Generator) -> NDArray[np.float64]:
+    """Shape (RESAMPLES,)."""
+    rows, found = len(ours.order), np.empty(RESAMPLES)
+    for place in range(RESAMPLES):
+        counts = np.bincount(draw.integers(rows, size=rows), minlength=rows)
+        found[place] = ours.average_precision(counts) - theirs.average_precision(counts)
+    return np.where(np.isnan(found), LOST, found)
+
+
+def _theirs(live: Rival, contract: Contract, read: Callable[[Contract], Labelled]) -> Labelled:
+    label, other = (each.first(Kind.LABEL) for each in (contract, live.contract))
+    if label is None or other is None or label.name != other.name:
+        raise Incomparable("the live version predicts another column than this one")
+    try:
+        return read(live.contract)
+    except TrainingError as error:
+        raise Incomparable(f"the live version cannot score this data: {error}") from None
+
+
+def _places(numbers: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the wanted row numbers stand: both versions read all rows, each in its own order of time."""
+    order = np.argsort(numbers)
+    return order[np.searchsorted(numbers[order], wanted)]
+
+
+def _unseen(new: ModelCard, live: ModelCard, seconds: NDArray[np.float64] | None) -> Labels:
+    """Which rows of the new version's test period the live one has not learned from, given their times.
+
+    The same data cut in the same way has the same test period.
+    """
+    if all(new.data[fact] == live.data.get(fact) for fact in ("sha256", "periods")):
+        return np.ones(new.data["periods"]["test"]["rows"], dtype=np.bool_)
+    try:
+        ended = seconds_of(live.data["periods"]["validation"]["last"])
+    except (KeyError, TypeError, ValueError):
+        ended = None
+    if seconds is None or ended is None:
+        raise Incomparable("without times nobody knows which of these rows the live version has learned from")
+    unseen: Labels = seconds > ended + TOLD
+    return unseen
+
+
+def _scored(rival: Rival, rows: Labelled, positions: NDArray[np.int64]) -> Scores:
+    return rival.score(to_matrix(rival.contract, rows.table.take(positions)))
+
+
+def _ends(
+    contract: Contract, rows: Labelled, positions: NDArray[np.int64]
+) -> tuple[str | float | None, str | float | None]:
+    timed = None if rows.seconds is None else rows.seconds[positions]
+    if timed is None or not np.isfinite(timed).any():
+        return None, None
+    return moment(contract, float(np.nanmin(timed))), moment(contract, float(np.nanmax(timed)))
