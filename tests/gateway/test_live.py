@@ -97,6 +97,25 @@ def test_a_trial_ends_with_its_record(tried: Tried) -> None:
     assert "trial_model_version 0.0" in client.get("/metrics").text
 
 
+def test_the_columns_of_the_version_before_are_taken(tried: Tried) -> None:
+    """A caller who sends the columns of both is served before, during and after a promotion and a rollback."""
+    tried.start(CANARY, contract=OTHER)
+    for live, previous in [(2, 1), (1, 2)]:
+        tried.record(None, version=live, previous=previous)
+        tried.until_live(live)
+        assert set(versions(tried.upload(rows(header=UNION))).values()) == {live}
+
+
+def test_the_way_back_needs_no_new_proof(tried: Tried) -> None:
+    """The version before is proven while it waits: it becomes the live one although it does not describe itself now."""
+    tried.start(CANARY)
+    tried.record(None, version=2, previous=1)
+    tried.until_live(2)
+    tried.model_server.failing[1] = httpx.Response(503)
+    tried.record(None, version=1, previous=2)
+    tried.until_live(1)
+
+
 def test_a_larger_share_needs_no_new_proof(tried: Tried) -> None:
     """The share changes while the version does not answer its golden rows any more."""
     tried.start(CANARY)

@@ -104,10 +104,10 @@ class Tried:
         self.until_it(status)
         return self.client
 
-    def record(self, trial: Trial | None, version: int = 1) -> None:
+    def record(self, trial: Trial | None, version: int = 1, previous: int | None = None) -> None:
         """Writes the release record."""
         partial = self._directory / "release.json.new"
-        partial.write_bytes(Release(version, None, "2026-01-01T00:00:00+00:00", trial).to_bytes())
+        partial.write_bytes(Release(version, previous, "2026-01-01T00:00:00+00:00", trial).to_bytes())
         partial.replace(self._directory / "release.json")
 
     def state(self) -> dict[str, Any]:
@@ -117,6 +117,10 @@ class Tried:
     def until_it(self, status: str | None) -> None:
         """Waits until /health says that the trial is "running" or "paused"; with None, that there is none."""
         until(lambda: self.state().get("status") == status, PATIENCE)
+
+    def until_live(self, version: int) -> None:
+        """Waits until the gateway serves a version."""
+        until(lambda: self.client.get("/v1/contract").json()["model_version"] == version, PATIENCE)
 
     def counted(self, trial: Trial, name: str, least: int = 1) -> Counter[str]:
         """The counts in Valkey, as soon as one of them is as high as this."""
