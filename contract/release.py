@@ -1,6 +1,6 @@
 """The release record: the one durable statement of which version serves, and which one is on trial beside it.
 
-`operations.release` writes it; gateways and the reconciler follow it.
+`operations.rollout.release` writes it; gateways and the reconciler follow it.
 """
 
 import json

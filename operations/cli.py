@@ -16,11 +16,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from operations import connection, figures, models, settings
+from operations import connection, figures, settings
 from operations.errors import OperationsError, in_words
-from operations.registry import Registry
+from operations.retraining.verdict import Goal, Terms
 from operations.settings import Layout
-from operations.verdict import Goal, Terms
+from operations.store import models
+from operations.store.registry import Registry
 
 SAMPLE = Path("examples/transactions.csv")
 
@@ -76,7 +77,7 @@ def up(
     host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone.")] = "127.0.0.1",
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
-    from operations import stack
+    from operations.local import stack
 
     stack.up(settings.read(host, port, os.environ, Path.cwd()), _console())
 
@@ -94,13 +95,13 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     hint: Annotated[bool, typer.Option(hidden=True)] = True,
 ) -> None:
     """Train the next version and put it in the model store."""
-    from operations import retraining
-    from operations import train as training
+    from operations.retraining import cycle
+    from operations.retraining import train as training
 
     console, layout = _console(), _layout()
     wanted, terms = training.Wanted(data, schema, seed, epochs), Terms(goal, margin, share)
     if goal is not Goal.NONE:
-        retraining.retrain(layout, lambda: connection.find(layout, os.environ), wanted, terms, console)
+        cycle.retrain(layout, lambda: connection.find(layout, os.environ), wanted, terms, console)
         return
     entry = training.train(Registry(layout.store), wanted, console)
     if hint:
@@ -129,7 +130,7 @@ def release(  # noqa: PLR0913 - each is one option of the command line
 
     fraud release status shows what is live and how a trial does.
     """
-    from operations import release_commands as acts
+    from operations.rollout import release_commands as acts
 
     wish = acts.Wish(what, canary, on, shadow, promote, abort, accept_shift)
     if wish.what == "status":
@@ -141,7 +142,7 @@ def release(  # noqa: PLR0913 - each is one option of the command line
 @commands.command()
 def rollback() -> None:
     """Make the version live again that served before the live one, and end a trial."""
-    from operations import release_commands as acts
+    from operations.rollout import release_commands as acts
 
     acts.rollback(connection.find(_layout(), os.environ), _console().print)
 
@@ -160,7 +161,7 @@ def show_model(
     as_json: Annotated[bool, typer.Option("--json", help="Model card and contract as JSON.")] = False,
 ) -> None:
     """Print the model card of a version."""
-    from operations import archived, card_view
+    from operations.store import archived, card_view
 
     registry = Registry(_layout().store)
     found = archived.read(registry, version)
@@ -173,7 +174,7 @@ def show_model(
 @model_commands.command("diff")
 def compare_models(first: Annotated[int, typer.Argument(min=1)], second: Annotated[int, typer.Argument(min=1)]) -> None:
     """Compare two versions: data, metrics, columns, and scores on their golden rows."""
-    from operations import diff, diff_view
+    from operations.store import diff, diff_view
 
     _page().print(diff_view.view(diff.between(Registry(_layout().store), first, second)))
 
@@ -197,8 +198,8 @@ def create_backup(
     keep: Annotated[int, typer.Option(min=1, help="So many stay; the oldest others are deleted.")] = 8,
 ) -> None:
     """Write one checksummed file with all that is durable; no secrets."""
-    from operations import backup, storage
-    from operations.backup_parts import State
+    from operations.backups import backup, storage
+    from operations.backups.backup_parts import State
 
     place = storage.at(to or _backups())
     made = backup.create(State(_layout(), os.environ), place, keep)
@@ -213,7 +214,7 @@ def list_backups(
     place: Annotated[str | None, typer.Option("--from", help="A directory or s3://bucket/prefix.")] = None,
 ) -> None:
     """List the backups of a place, the oldest first."""
-    from operations import backup, storage
+    from operations.backups import backup, storage
 
     for name, size in backup.kept(storage.at(place or _backups())):
         _console().print(f"{name}  {size / 1e6:.1f} MB", markup=False)
@@ -222,7 +223,7 @@ def list_backups(
 @backup_commands.command("verify")
 def verify_backup(file: str) -> None:
     """Restore a backup into a scratch directory and score the golden rows of each version."""
-    from operations import rescoring, storage
+    from operations.backups import rescoring, storage
 
     bad = []
     with storage.local(file) as path:
@@ -238,7 +239,7 @@ def restore(
     file: str, into: Annotated[Path | None, typer.Option(help="An empty directory; without it, this one.")] = None
 ) -> None:
     """Put a backup into an empty place."""
-    from operations import backup, storage
+    from operations.backups import backup, storage
 
     layout = Layout(into.absolute(), into.absolute() / "model_store") if into else _layout()
     with storage.local(file) as path:
@@ -253,7 +254,7 @@ def infer_schema(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write it here.")] = None,
 ) -> None:
     """Write a first schema for a file of yours, to be looked through and edited."""
-    from operations import train as training
+    from operations.retraining import train as training
 
     if out and out.exists():
         raise OperationsError(f"{out} exists and may hold your edits; choose another name")
@@ -271,7 +272,7 @@ def sample(
     rows: Annotated[int, typer.Option(min=1)] = 500,
 ) -> None:
     """Write simulated transactions, unseen by training, to try the service with."""
-    from operations import train as training
+    from operations.retraining import train as training
 
     _console().print(f"Wrote {training.sample(out, rows)} transactions to {out}.")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from operations.errors import OperationsError
-from operations.registry import Registry
-from operations.release import Place
+from operations.rollout.loading import Place
 from operations.settings import DEFAULT_WORKERS, Layout
+from operations.store.registry import Registry
 from operations.torchserve import ModelServer
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from operations.errors import OperationsError
-from operations.registry import Registry
+from operations.store.registry import Registry
 
 DEFAULT_KEY = "test-key"
 DEFAULT_WORKERS, MOST_WORKERS = 2, 64

@@ -10,7 +10,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from operations import valkey
+from operations.local import valkey
 
 PATIENCE = 20.0
 

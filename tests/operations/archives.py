@@ -6,7 +6,7 @@ from typing import Any
 
 from contract.decision import Bands
 from contract.schema import Contract
-from operations.registry import Registry
+from operations.store.registry import Registry
 from tests import tiny
 from tests.operations.conftest import pack
 

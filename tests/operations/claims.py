@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from operations.registry import Entry, Registry
-from operations.train import Wanted, train
+from operations.retraining.train import Wanted, train
+from operations.store.registry import Entry, Registry
 
 
 def claims(rows: int = 2400, seed: int = 1) -> pd.DataFrame:

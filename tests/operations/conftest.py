@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from operations.registry import Registry
-from operations.release import Place
+from operations.rollout.loading import Place
+from operations.store.registry import Registry
 from tests.operations.fake_torchserve import CONTRACT, FakeTorchServe
 from tests.tiny import card
 

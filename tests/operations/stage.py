@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from contract.release import Release, Trial, TrialKind
 from operations import durable
-from operations.keeping import Found
-from operations.reconcile import Reconciler
-from operations.release import Place, recorded
+from operations.rollout.keeping import Found
+from operations.rollout.loading import Place
+from operations.rollout.reconcile import Reconciler
+from operations.store.record import recorded
 from tests.operations.fake_torchserve import FakeTorchServe, constant
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from operations.alerts import Alerts
-from operations.programs import free_ports
+from operations.local.programs import free_ports
 
 SECRET = "s3cret-path"
 PATIENCE = 30.0

@@ -10,12 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from contract.release import Release
-from operations import release as module
-from operations import train as training
 from operations.cli import app, commands
 from operations.errors import in_words
-from operations.registry import Registry
-from operations.release import Place, release
+from operations.retraining import train as training
+from operations.rollout import release as module
+from operations.rollout.loading import Place
+from operations.rollout.release import release
+from operations.store.registry import Registry
 from training.train import TrainRequest
 
 
@@ -97,6 +98,7 @@ def test_a_release_verifies_the_store_that_the_stack_loads_from(
 
 def test_what_starts_the_stack_imports_nothing_slow() -> None:
     """`fraud up` loads neither torch nor pandas: the second start must be quick."""
-    code = "import sys, operations.cli, operations.stack; print({'torch', 'pandas', 'training'} & sys.modules.keys())"
+    slow = "{'torch', 'pandas', 'training'}"
+    code = f"import sys, operations.cli, operations.local.stack; print({slow} & sys.modules.keys())"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert shown.stdout.strip() == "set()"

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from operations import java, settings, torchserve
+from operations import settings, torchserve
 from operations.errors import OperationsError
-from operations.programs import free_ports, reachable, refuse_taken
-from operations.registry import Registry
+from operations.local import java
+from operations.local.programs import free_ports, reachable, refuse_taken
 from operations.settings import Settings
+from operations.store.registry import Registry
 
 
 def read(root: Path, **outside: str) -> Settings:

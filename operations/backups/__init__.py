@@ -1,0 +1,1 @@
+"""All that is durable in one checksummed file, and back."""

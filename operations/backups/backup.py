@@ -1,0 +1,205 @@
+"""`fraud backup` and `fraud restore`: all durable state in one file, and back into an empty place.
+
+A backup is read to its end and every byte verified before anything is written where it is to be restored. Then each
+file is put there whole, in an order in which a reader finds no version before it is complete, and nothing live before
+all is there. A restore that was cut short is finished by running it again.
+"""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from operations import durable
+from operations.backups import backup_file
+from operations.backups.backup_file import Item, Manifest
+from operations.backups.backup_parts import PARTS, Held, Part, State
+from operations.backups.storage import Storage
+from operations.errors import OperationsError
+from operations.settings import Layout
+
+NAME = re.compile(r"fraud-backup-[0-9]{8}-[0-9]{6}-[0-9]{6}\.tar")
+LOCKS = {".lock": "another process adds a model; try again", ".release.lock": "another release is running; try again"}
+PATIENCE = 120.0
+"""Seconds that a backup waits for a release to end."""
+LITTER = {"README.md"}
+"""What may lie in an empty place beside hidden files: a clone's model store has this page."""
+
+
+class NothingToBackUp(OperationsError):
+    """There is no state here."""
+
+
+class ChangedFile(OperationsError):
+    """A file that never changes did."""
+
+
+class UnexpectedFile(OperationsError):
+    """A backup holds what this program would not put into one."""
+
+
+class PlaceTaken(OperationsError):
+    """A restore would mix with what is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A backup that was made.
+
+    Attributes:
+        where: its path or URL.
+        deleted: names of the older backups that the retention rule removed.
+    """
+
+    where: str
+    manifest: Manifest
+    deleted: list[str]
+
+
+def create(state: State, storage: Storage, keep: int) -> Made:
+    """Backs everything up, and then deletes all but the newest `keep` backups of that storage.
+
+    Raises:
+        OperationsError: something here is damaged, or the storage cannot be used; no older backup is deleted then.
+    """
+    with _readable(), tempfile.TemporaryDirectory(prefix="fraud-backup-") as scratch:
+        file = Path(scratch) / "backup.tar"
+        now = datetime.now(UTC)
+        written = _write(file, now, _snapshot(state))
+        backup_file.read(file)
+        name = f"fraud-backup-{now:%Y%m%d-%H%M%S-%f}.tar"
+        where = storage.put(file, name)
+        return Made(where, written, _retire(storage, keep, name))
+
+
+def kept(storage: Storage) -> list[tuple[str, int]]:
+    """The backups of a storage, oldest first, with their sizes."""
+    with _readable():
+        return sorted((name, size) for name, size in storage.sizes().items() if NAME.fullmatch(name))
+
+
+def summary(manifest: Manifest) -> str:
+    """What a backup holds, in words."""
+    names = (re.fullmatch(r"model_store/fraud-([0-9]+)\.json", item.name) for item in manifest.items)
+    versions = ", ".join(map(str, sorted(int(name[1]) for name in names if name))) or "none"
+    return f"versions {versions}; {manifest.file_size / 1e6:.1f} MB, made {manifest.created}"
+
+
+def restore(file: Path, layout: Layout) -> Manifest:
+    """Puts a backup into an empty place.
+
+    Raises:
+        OperationsError: the backup is damaged or the place is taken; nothing was written.
+    """
+    with _readable(), tempfile.TemporaryDirectory(prefix="fraud-restore-") as scratch:
+        manifest = backup_file.read(file, lambda item: _new(Path(scratch), item))
+        homes = {item: _home(item, layout) for item in manifest.items}
+        _refuse_taken(homes)
+        layout.store.mkdir(parents=True, exist_ok=True)
+        with _locked(layout.store):
+            _refuse_taken(homes)
+            for item, home in homes.items():
+                home.parent.mkdir(parents=True, exist_ok=True)
+                durable.copy(Path(scratch) / item.name, home)
+    return manifest
+
+
+def _snapshot(state: State) -> dict[str, Held]:
+    """What the parts hold at one moment, by name. Archives never change: they are read after the locks are let go."""
+    if not state.layout.store.is_dir():
+        raise NothingToBackUp(f"there is no model store at {state.layout.store}; `fraud train` makes one")
+    with _locked(state.layout.store):
+        return {f"{part.name}/{held.name}": held for part in PARTS for held in part.files(state)}
+
+
+def _write(file: Path, now: datetime, snapshot: dict[str, Held]) -> Manifest:
+    items = tuple(_item(name, held) for name, held in snapshot.items())
+    manifest = Manifest(now.isoformat(timespec="seconds"), items)
+    backup_file.write(file, manifest, lambda item: _opened(snapshot[item.name]))
+    return manifest
+
+
+def _item(name: str, held: Held) -> Item:
+    try:
+        with _opened(held) as file:
+            item = backup_file.listed(name, file)
+    except ValueError as error:
+        raise OperationsError(f"{error}; it cannot be backed up") from None
+    if held.sha256 not in {None, item.sha256}:
+        raise ChangedFile(f"{name} is not the archive that was registered; put it back from an older backup")
+    return item
+
+
+def _opened(held: Held) -> BinaryIO:
+    return held.content.open("rb") if isinstance(held.content, Path) else BytesIO(held.content)
+
+
+def _retire(storage: Storage, keep: int, newest: str) -> list[str]:
+    """Deletes the oldest by their names; never the one just made, whatever the clock says."""
+    older = [name for name, _ in kept(storage) if name != newest]
+    surplus = older[: max(0, len(older) + 1 - keep)]
+    for name in surplus:
+        storage.delete(name)
+    return surplus
+
+
+def _new(scratch: Path, item: Item) -> AbstractContextManager[BinaryIO]:
+    _part(item)
+    path = scratch / item.name
+    path.parent.mkdir(exist_ok=True)
+    return path.open("xb")
+
+
+def _part(item: Item) -> Part:
+    part, _, file = item.name.partition("/")
+    for known in PARTS:
+        if known.name == part and known.expects(file):
+            return known
+    raise UnexpectedFile(f"the backup holds {item.name}, which this release does not know; use the one that made it")
+
+
+def _home(item: Item, layout: Layout) -> Path:
+    return _part(item).home(layout) / item.name.partition("/")[2]
+
+
+def _refuse_taken(homes: dict[Item, Path]) -> None:
+    """Refuses a place that holds anything but what this same backup put there before it was cut short."""
+    ours = {home: item for item, home in homes.items()}
+    if all(_is(home, item) for home, item in ours.items()):
+        raise PlaceTaken("this backup is restored here already")
+    for directory in {home.parent for home in ours}:
+        for path in directory.iterdir() if directory.exists() else ():
+            known = path.name in LITTER or path.name.startswith(".")
+            if not known and not (path in ours and _is(path, ours[path])):
+                raise PlaceTaken(f"{path} is there already; restore into an empty place: fraud restore FILE --into DIR")
+
+
+def _is(path: Path, item: Item) -> bool:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != item.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == item.sha256
+
+
+@contextmanager
+def _locked(store: Path) -> Iterator[None]:
+    """Holds the store's locks, so that no model is added and no release runs; waits for one that does."""
+    with ExitStack() as stack:
+        for name, refusal in LOCKS.items():
+            stack.enter_context(durable.held(store / name, refusal, PATIENCE))
+        yield
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turns what the file system refuses into errors for people."""
+    try:
+        yield
+    except OSError as error:
+        raise OperationsError(f"{error.filename or 'the file system'}: {error.strerror}") from None

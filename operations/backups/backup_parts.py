@@ -1,0 +1,160 @@
+"""What a backup holds, in parts; whatever durable state comes later joins by one more entry in PARTS.
+
+A part lists its files in the order in which they may come back: at each moment of a restore, what is there already
+must be sound. An archive without its entry is no version, and a version without the release record is not live.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from contract.release import FILE_NAME
+from operations import journal
+from operations.errors import OperationsError
+from operations.settings import Layout
+from operations.store.record import recorded
+from operations.store.registry import Registry
+from operations.store.signing import SIGNING_KEY, VERIFY_KEY
+
+SETTINGS = (
+    *("MODEL_PATH", "MODEL_WORKERS", "HALF_PRECISION", "CUDA_VISIBLE_DEVICES", "HOST", "PORT", "MODEL_NAME"),
+    *("MODEL_SERVER_URL", "RELEASE_RECORD", "LOG_STREAM", "LOG_FILE", "MAX_UPLOAD_BYTES", "MAX_BATCH_BYTES"),
+    *("MAX_BATCH_FILES", "MAX_TRANSACTIONS", "READ_SLOTS", "UPLOAD_SLOTS", "SLOT_SECONDS"),
+    *("READ_SECONDS", "DEADLINE_SECONDS", "BLOCK_ROWS"),
+    *("MODEL_SERVER_CONNECTIONS", "FOLLOW_SECONDS", "REVIEW_THRESHOLD", "DECLINE_THRESHOLD", "BASE_MODEL"),
+    *(SIGNING_KEY, VERIFY_KEY),
+)
+"""The settings whose values may lie in a backup; a new one that is no secret is added here. Keys are named by file."""
+SECRETS = ("API_KEY", "REDIS_URL", "ALERT_URL")
+"""The settings of which a backup says only whether they were set."""
+SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One deployment, from which a backup is taken.
+
+    Attributes:
+        outside: the environment.
+    """
+
+    layout: Layout
+    outside: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One file of a part.
+
+    Attributes:
+        content: the bytes of what may change or is no file; the path of what never changes.
+        sha256: what it must be, where that is known.
+    """
+
+    name: str
+    content: Path | bytes
+    sha256: str | None = None
+
+
+class Part(Protocol):
+    """A kind of durable state."""
+
+    @property
+    def name(self) -> str:
+        """Its directory in a backup."""
+
+    def files(self, state: State) -> list[Held]:
+        """Its files; called under the store's locks, so that all parts are of one moment, and therefore quick."""
+
+    def expects(self, file: str) -> bool:
+        """Whether a backup may hold a file of this name in this part."""
+
+    def home(self, layout: Layout) -> Path:
+        """The directory that its files are put back into."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    """The settings that are no secrets: for a person to set again, since the environment is not ours to write."""
+
+    name: str = "settings"
+
+    def files(self, state: State) -> list[Held]:
+        """One file: the values, and the names of what must be set anew."""
+        kept = {name: value for name in SETTINGS if (value := state.outside.get(name)) and "@" not in value}
+        left_out = [name for name in (*SECRETS, *SETTINGS) if state.outside.get(name) and name not in kept]
+        text = json.dumps({"settings": kept, "left_out": left_out}, indent=1) + "\n"
+        return [Held(SETTINGS_FILE, text.encode())]
+
+    def expects(self, file: str) -> bool:
+        """That one file."""
+        return file == SETTINGS_FILE
+
+    def home(self, layout: Layout) -> Path:
+        """Where nothing reads it but a person."""
+        return layout.root / "var" / "restored"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStore:
+    """The archives, their signatures and registry entries, and the release record."""
+
+    name: str = "model_store"
+
+    def files(self, state: State) -> list[Held]:
+        """All archives, their signatures, then the entries that make them versions, then the record.
+
+        Raises:
+            OperationsError: an entry or the record is damaged, or the live version is not in the store.
+        """
+        registry = Registry(state.layout.store)
+        if damaged := registry.damaged():
+            raise OperationsError(f"version {damaged[0]} is damaged: a backup without it might replace a whole one")
+        entries, record = registry.entries(), recorded(registry.root)
+        archives = [Held(entry.file, registry.root / entry.file, entry.sha256) for entry in entries]
+        signed = [path for entry in entries if (path := registry.signature(entry.version)).exists()]
+        written = [registry.root / f"fraud-{entry.version}.json" for entry in entries]
+        versions = [*archives, *map(_read, signed), *map(_read, written)]
+        if record is None:
+            return versions
+        registry.entry(record.version)
+        return [*versions, _read(registry.root / FILE_NAME)]
+
+    def expects(self, file: str) -> bool:
+        """The names that the registry gives, and the record's."""
+        return file == FILE_NAME or re.fullmatch(r"fraud-[1-9][0-9]{0,8}\.(mar|sig|json)", file) is not None
+
+    def home(self, layout: Layout) -> Path:
+        """The model store."""
+        return layout.store
+
+
+def _read(path: Path) -> Held:
+    return Held(path.name, path.read_bytes())
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What happened to releases."""
+
+    name: str = "journal"
+
+    def files(self, state: State) -> list[Held]:
+        """One file, or none where nothing has happened yet."""
+        path = state.layout.store / journal.FILE_NAME
+        return [Held(journal.FILE_NAME, path.read_bytes())] if path.exists() else []
+
+    def expects(self, file: str) -> bool:
+        """That one file."""
+        return file == journal.FILE_NAME
+
+    def home(self, layout: Layout) -> Path:
+        """The model store."""
+        return layout.store
+
+
+PARTS: tuple[Part, ...] = (EnvironmentSettings(), Journal(), ModelStore())
+"""All that is durable. The model store is the last: its release record completes a restore."""

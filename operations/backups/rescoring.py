@@ -1,0 +1,71 @@
+"""Scores the golden rows of archives again, without TorchServe: `fraud backup verify`."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.golden import TOLERANCE
+from operations.backups import backup
+from operations.errors import OperationsError
+from operations.settings import Layout
+from operations.store.opened import opened
+from operations.store.record import recorded
+from operations.store.registry import Entry, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """What became of one version.
+
+    Attributes:
+        live: whether the release record names it.
+        rows: how many golden rows it has.
+        difference: the largest of a probability from the one that training computed.
+        fault: why it could not be scored; empty if it could.
+    """
+
+    version: int
+    live: bool
+    rows: int = 0
+    difference: float = float("inf")
+    fault: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether it scores as it did in training."""
+        return self.difference <= TOLERANCE  # Not so for NaN.
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        name = f"version {self.version}{' (live)' if self.live else ''}"
+        if self.fault:
+            return f"{name}: {self.fault}"
+        verdict = "as in training" if self.good else "OTHERWISE THAN IN TRAINING"
+        return f"{name}: {self.rows} golden rows score {verdict}, largest difference {self.difference:.1e}"
+
+
+def rescore(file: Path) -> Iterator[Rescored]:
+    """Restores a backup into a scratch directory and scores the golden rows of each version in it, oldest first.
+
+    Raises:
+        OperationsError: the backup is damaged.
+    """
+    with tempfile.TemporaryDirectory(prefix="fraud-verify-") as scratch:
+        layout = Layout(Path(scratch), Path(scratch) / "model_store")
+        backup.restore(file, layout)
+        registry, record = Registry(layout.store), recorded(layout.store)
+        live = record.version if record else None
+        for entry in registry.entries():
+            yield _rescored(registry, entry, live=entry.version == live)
+        if live is not None:
+            registry.entry(live)
+
+
+def _rescored(registry: Registry, entry: Entry, *, live: bool) -> Rescored:
+    try:
+        version = opened(registry, entry.version)
+        probabilities = version.score_golden()
+    except OperationsError as error:
+        return Rescored(entry.version, live, fault=str(error))
+    return Rescored(entry.version, live, len(probabilities), version.golden.difference(probabilities))

@@ -1,0 +1,126 @@
+"""What `fraud up` says once everything runs: what, where, and a line to paste."""
+
+import csv
+import shlex
+import socket
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from operations.local.programs import Stack
+from operations.settings import DEFAULT_KEY, Settings
+
+PATIENCE = 1.0
+REDIS_PORT = 6379
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is to be said.
+
+    Attributes:
+        redis: which one, and whether it answers.
+        sample_fits: whether the live version takes the sample file; True where nobody could tell.
+    """
+
+    settings: Settings
+    stack: Stack
+    version: int
+    redis: str
+    sample_fits: bool
+
+
+def look(settings: Settings, stack: Stack, version: int) -> Found:
+    """Asks the gateway and Redis; takes a few seconds at most."""
+    columns, header = _columns(settings, stack), _header(settings)
+    fits = not columns or not header or columns == header
+    return Found(settings, stack, version, _redis(settings), fits)
+
+
+def show(console: Console, found: Found, seconds: float) -> None:
+    """Prints it."""
+    lines = Table.grid(padding=(0, 2))
+    for name, text in _lines(found):
+        lines.add_row(name, text)
+    console.print(Panel(lines, title=f"ready in {seconds:.0f} s", title_align="left", expand=False))
+    if found.settings.key_is_default:
+        console.print(f"[bold yellow]API_KEY is not set: everybody knows the key {DEFAULT_KEY!r}.[/]")
+    console.print("Try it (Ctrl-C stops everything):\n")
+    for line in to_paste(found):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def to_paste(found: Found) -> list[str]:
+    """Lines that work as pasted, in the directory of the stack. A key that was set is not repeated on a terminal."""
+    settings, url = found.settings, found.stack.gateway_url
+    header = f'-H "X-API-Key: {DEFAULT_KEY if settings.key_is_default else "$API_KEY"}"'
+    first = [] if settings.key_is_default else [_export(settings)]
+    sample = settings.layout.sample.relative_to(settings.layout.root)
+    if found.sample_fits:
+        return [*first, f'curl -X POST {header} -F "file=@{sample}" {shlex.quote(url + "/upload")}']
+    told = f"{sample} is not of the live version's columns; these it takes, upload a CSV file with them:"
+    return [*first, told, f"curl {header} {shlex.quote(url + '/v1/contract')}"]
+
+
+def _export(settings: Settings) -> str:
+    which = "one of the keys" if len(_keys(settings)) > 1 else "the key"
+    return f"in the other terminal first: export API_KEY=...  ({which} that this stack was started with)"
+
+
+def _keys(settings: Settings) -> list[str]:
+    return [key.strip() for key in settings.api_key.split(",") if key.strip()]
+
+
+def _columns(settings: Settings, stack: Stack) -> set[str]:
+    """The columns that the live version takes; none where the gateway does not say."""
+    headers = {b"X-API-Key": _keys(settings)[0].encode()}
+    try:
+        with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
+            fields = client.get(f"{stack.gateway_url}/v1/contract", headers=headers).json()
+        return {str(column["name"]) for column in fields["columns"]}
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _header(settings: Settings) -> set[str]:
+    try:
+        with settings.layout.sample.open(newline="", encoding="utf-8-sig") as file:
+            return set(next(csv.reader(file), []))
+    except (OSError, ValueError, csv.Error):
+        return set()
+
+
+def _redis(settings: Settings) -> str:
+    if settings.redis_url is None:
+        return "Valkey, started here"
+    return "the one of REDIS_URL" + ("" if _answers(settings.redis_url) else " (does not answer)")
+
+
+def _answers(url: str) -> bool:
+    """Whether somebody listens there."""
+    try:
+        address = urlsplit(url)
+        if address.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(PATIENCE)
+                connection.connect(address.path)
+        else:
+            there = (address.hostname or "localhost", address.port or REDIS_PORT)
+            socket.create_connection(there, PATIENCE).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _lines(found: Found) -> list[tuple[str, str]]:
+    return [
+        ("gateway", found.stack.gateway_url),
+        ("docs", f"{found.stack.gateway_url}/docs"),
+        ("model", f"version {found.version}, {found.settings.workers} workers in TorchServe"),
+        ("redis", found.redis),
+        ("logs", str(found.settings.layout.logs)),
+    ]

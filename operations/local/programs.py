@@ -1,0 +1,132 @@
+"""What the local stack is made of: each program with its command, environment, directory and log."""
+
+import socket
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.release import FILE_NAME
+from operations import durable, torchserve
+from operations.errors import OperationsError
+from operations.local import java, valkey
+from operations.local.supervisor import Program
+from operations.settings import Settings
+from operations.torchserve import Ports
+
+LOOPBACK = "127.0.0.1"
+DRAIN = 16.0
+"""Seconds that the gateway gets to end: it drains for 15."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One run: its programs, and where they answer.
+
+    Attributes:
+        valkey: None where REDIS_URL names one that runs elsewhere.
+    """
+
+    gateway: Program
+    model_server: Program
+    valkey: Program | None
+    gateway_url: str
+    inference_url: str
+    management_url: str
+    redis_url: str
+
+
+def plan(settings: Settings, scratch: Path) -> Stack:
+    """Finds free ports, writes the configurations, and says what to run."""
+    *five, redis_port = free_ports(6)
+    ports = Ports(*five)
+    database, redis_url = None, settings.redis_url
+    if redis_url is None:
+        file = settings.layout.run / "valkey.conf"
+        redis_url = valkey.configure(file, settings.layout.valkey, redis_port)
+        database = _valkey(settings, file)
+    inference_url = f"http://{LOOPBACK}:{ports.inference}"
+    return Stack(
+        gateway=_gateway(settings, inference_url, redis_url),
+        model_server=_model_server(settings, ports, scratch),
+        valkey=database,
+        gateway_url=f"http://{reachable(settings.host)}:{settings.port}",
+        inference_url=inference_url,
+        management_url=f"http://{LOOPBACK}:{ports.management}",
+        redis_url=redis_url,
+    )
+
+
+def _gateway(settings: Settings, inference_url: str, redis_url: str) -> Program:
+    layout = settings.layout
+    chosen = {
+        "API_KEY": settings.api_key,
+        "HOST": settings.host,
+        "PORT": str(settings.port),
+        "MODEL_SERVER_URL": inference_url,
+        "MODEL_NAME": torchserve.MODEL,
+        "RELEASE_RECORD": str(layout.store / FILE_NAME),
+        "REDIS_URL": redis_url,
+        "LOG_FILE": str(layout.logs / "gateway.jsonl"),
+        "LOG_STREAM": "false",  # The file is rotated; what is left for the output is a failure to start.
+    }
+    return Program(
+        name="gateway",
+        command=(sys.executable, "-m", "gateway"),
+        environment={**settings.outside, **chosen},
+        directory=layout.root,
+        log=layout.logs / "gateway.log",
+        grace=DRAIN,
+    )
+
+
+def _model_server(settings: Settings, ports: Ports, scratch: Path) -> Program:
+    layout = settings.layout
+    config = layout.run / "torchserve.properties"
+    durable.write(config, torchserve.configuration(ports, layout.store).encode(), 0o600)
+    return Program(
+        name="model server",
+        command=torchserve.command(java.find(settings.outside), config, layout.store, scratch),
+        environment=torchserve.environment(settings.outside, scratch),
+        directory=scratch.parent,
+        log=layout.logs / "torchserve.log",
+        prepare=lambda: torchserve.clean(scratch),
+    )
+
+
+def _valkey(settings: Settings, file: Path) -> Program:
+    layout = settings.layout
+    # Its title would be written over its environment, and the mark of the stack with it.
+    command = (*valkey.command(file), "--set-proc-title", "no")
+    return Program("valkey", command, {}, layout.valkey, layout.logs / "valkey.log")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; all are held until all are found, so that they differ."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def refuse_taken(host: str, port: int) -> None:
+    """Makes sure that the gateway will be able to listen.
+
+    Raises:
+        OperationsError: it will not.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = error.strerror
+            raise OperationsError(f"cannot listen on {host}:{port} ({reason}); try `--port {port + 100}`") from None
+
+
+def reachable(host: str) -> str:
+    """The address to call a server by that listens on this one."""
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,58 @@
+"""The rounds of a running stack: the reconciler and the watch over a trial, each again and again until it stops."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+from operations.local import first_model
+from operations.rollout.keeping import Found
+from operations.rollout.loading import Place
+from operations.rollout.reconcile import Reconciler
+from operations.rollout.watch import Watch
+from operations.settings import Settings
+
+LOOK_EVERY = 1.0
+LOOK_EVERY_WHILE_DOWN = 0.1
+FROZEN = 60.0
+"""Seconds that TorchServe may run without answering before it is killed; it is up in 3 to 5."""
+
+
+async def reconcile(reconciler: Reconciler, kill: Callable[[], None], say: Callable[[str], None]) -> None:
+    """Keeps the model server as the record says, for ever; one that does not answer for long is killed."""
+    answered = time.monotonic()
+    while True:
+        found = await asyncio.to_thread(reconciler.look)
+        if found is not Found.SERVER_DOWN:
+            answered = time.monotonic()
+        elif time.monotonic() - answered > FROZEN:
+            say(f"the model server has not answered for {FROZEN:.0f} s and is killed")
+            kill()
+            answered = time.monotonic()
+        await asyncio.sleep(LOOK_EVERY_WHILE_DOWN if found is Found.SERVER_DOWN else LOOK_EVERY)
+
+
+async def watch(watching: Watch) -> None:
+    """Looks at the trial, for ever."""
+    while True:
+        await asyncio.to_thread(watching.look)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+class BaseModel:
+    """Trains the base model for the reconciler, which is on a thread, as a task that ends with the stack."""
+
+    def __init__(self, settings: Settings, place: Place, mark: Mapping[str, str]) -> None:
+        """Is made on the loop."""
+        self._settings = settings
+        self._place = place
+        self._mark = mark
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self) -> int:
+        """Says which version it is, after about a minute.
+
+        Raises:
+            OperationsError: no model came of it.
+        """
+        training = first_model.train(self._settings, self._place, self._mark)
+        return asyncio.run_coroutine_threadsafe(training, self._loop).result()

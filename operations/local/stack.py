@@ -1,0 +1,224 @@
+"""`fraud up`: the whole system on one machine, without Docker, until Ctrl-C.
+
+Everything starts at once: a model is trained, or the recorded one loaded, while the servers come up. Nothing slow is
+imported here (torch takes seconds): training and the sample run in processes of their own. Only one stack runs in a
+directory; what a killed one left behind is ended first. Stopping goes against the flow: the gateway, then the rest.
+"""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from operations import durable
+from operations.alerts import Alerts
+from operations.errors import OperationsError
+from operations.local import first_model, greeting, rounds
+from operations.local.ledger import Ledger
+from operations.local.programs import Stack, plan, refuse_taken
+from operations.local.supervisor import Kept, stop_all
+from operations.rollout.loading import Place
+from operations.rollout.reconcile import Reconciler
+from operations.rollout.watch import Watch
+from operations.settings import Settings
+from operations.store.record import recorded
+from operations.store.registry import Registry
+from operations.torchserve import ModelServer
+
+ECHO = 0.5
+"""Seconds in which a second signal is taken for the first one's echo."""
+PATIENCE = 60.0
+"""Seconds that the gateway may take to be ready after a version is released, before it is said that it is late."""
+
+
+def up(settings: Settings, console: Console) -> None:
+    """Runs the stack until it is told to stop.
+
+    Raises:
+        OperationsError: it cannot start.
+    """
+    layout = settings.layout
+    layout.prepare()
+    refusal = f"a stack runs in {layout.root} already ({layout.stack} says where); stop it first"
+    with durable.held(layout.run / "lock", refusal):
+        ledger = Ledger(layout.run / "processes.json")
+        if ended := ledger.end_leftovers():
+            console.print(f"Ended {ended} processes that an earlier run had left behind.")
+        refuse_taken(settings.host, settings.port)
+        with _scratch(ledger) as scratch:
+            asyncio.run(_Run(settings, plan(settings, scratch), ledger, console).until_stopped())
+
+
+@contextlib.contextmanager
+def _scratch(ledger: Ledger) -> Iterator[Path]:
+    """A private directory with a short path (TorchServe keeps sockets in it) that goes with the stack."""
+    directory = Path(tempfile.mkdtemp(prefix="fraud-"))
+    ledger.owns(directory)
+    try:
+        yield directory / "ts"
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class _Run:
+    """One run of the stack."""
+
+    def __init__(self, settings: Settings, stack: Stack, ledger: Ledger, console: Console) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._console = console
+        self._alert = Alerts(settings.alert_url, self._say)
+        self._mark = mark = ledger.mark
+        self._gateway = Kept(stack.gateway, mark, self._say)
+        self._model_server = Kept(stack.model_server, mark, self._say)
+        self._valkey = [Kept(stack.valkey, mark, self._say)] if stack.valkey else []
+        server = ModelServer(stack.management_url, stack.inference_url)
+        self._place = Place(Registry(settings.layout.store), server, settings.workers, stack.redis_url)
+
+    async def until_stopped(self) -> None:
+        """Starts all, and ends all on the first signal or failure."""
+        async with _signals(self._hurry) as told, self._running() as programs:
+            work = asyncio.create_task(self._work())
+            stop = asyncio.create_task(told.wait())
+            try:
+                await _first({stop}, {work, *programs})
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def _running(self) -> AsyncIterator[list[asyncio.Task[None]]]:
+        try:
+            durable.write(self._settings.layout.stack, self._addresses(), 0o600)
+            yield [kept.start() for kept in (self._model_server, *self._valkey, self._gateway)]
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        began = time.monotonic()
+        self._show("\nStopping (Ctrl-C again: at once) ...")
+        await stop_all([[self._gateway], [self._model_server, *self._valkey]])
+        self._settings.layout.stack.unlink(missing_ok=True)
+        self._show(f"Everything is stopped ({time.monotonic() - began:.1f} s).")
+
+    def _hurry(self) -> None:
+        for kept in (self._gateway, self._model_server, *self._valkey):
+            kept.hurry()
+
+    def _addresses(self) -> bytes:
+        fields = {
+            "gateway_url": self._stack.gateway_url,
+            "inference_url": self._stack.inference_url,
+            "management_url": self._stack.management_url,
+            "redis_url": self._stack.redis_url,
+            "workers": self._settings.workers,
+            "store": str(self._settings.layout.store.resolve()),
+        }
+        return (json.dumps(fields, indent=1) + "\n").encode()
+
+    def _say(self, text: str) -> None:
+        self._show(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def _show(self, text: str) -> None:
+        """Prints; the terminal may be gone, and that must stop nothing (rich makes a broken pipe a SystemExit)."""
+        with contextlib.suppress(OSError, ValueError, SystemExit):
+            self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    async def _work(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(rounds.reconcile(self._reconciler(), self._model_server.kill, self._say))
+                group.create_task(rounds.watch(Watch(self._place, self._say, self._alert)))
+                group.create_task(self._bring_up())
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+
+    async def _bring_up(self) -> None:
+        began = time.monotonic()
+        version = await self._version()
+        if not await self._ready():
+            self._say(f"the gateway is not ready after {PATIENCE:.0f} s; see {self._settings.layout.logs}")
+            return
+        seconds = time.monotonic() - began
+        await self._sample()
+        found = await asyncio.to_thread(greeting.look, self._settings, self._stack, self._live() or version)
+        with contextlib.suppress(OSError, ValueError, SystemExit):
+            greeting.show(self._console, found, seconds)
+
+    def _live(self) -> int | None:
+        """The live version now: another may have taken over from the one that was to be."""
+        with contextlib.suppress(OperationsError):
+            record = recorded(self._place.registry.root)
+            return record.version if record else None
+        return None
+
+    async def _version(self) -> int:
+        try:
+            return await first_model.ensure(self._settings, self._place, self._mark, self._say)
+        except asyncio.CancelledError:
+            if not self._place.registry.entries():
+                self._say("no model was kept: the training was not done; the next `fraud up` begins it anew")
+            raise
+
+    async def _sample(self) -> None:
+        """Writes the file that the printed curl line uploads; the stack runs on without it."""
+        sample = self._settings.layout.sample
+        if not sample.exists():
+            try:
+                await first_model.fraud(self._settings, self._mark, "sample", "-o", str(sample))
+            except OperationsError as error:
+                self._say(str(error))
+
+    async def _ready(self) -> bool:
+        until = time.monotonic() + PATIENCE
+        async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
+            while time.monotonic() < until:
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await client.get(f"{self._stack.gateway_url}/readyz")).is_success:
+                        return True
+                await asyncio.sleep(0.1)
+        return False
+
+    def _reconciler(self) -> Reconciler:
+        may_train = self._settings.base_model
+        base = rounds.BaseModel(self._settings, self._place, self._mark) if may_train else None
+        return Reconciler(self._place, self._say, self._alert, base)
+
+
+async def _first(stop: set[asyncio.Task[bool]], rest: set[asyncio.Task[None]]) -> None:
+    """Waits until told to stop; raises what ended any other task before that, for none ends by itself."""
+    await asyncio.wait(stop | rest, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        if task.done() and not any(each.done() for each in stop):
+            task.result()
+
+
+@contextlib.asynccontextmanager
+async def _signals(hurry: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
+    """An event that the first signal to end sets; a later one hurries, but not its echo (`timeout` sends two)."""
+    told, loop, heard = asyncio.Event(), asyncio.get_running_loop(), time.monotonic()
+
+    def hear() -> None:
+        nonlocal heard
+        if told.is_set() and time.monotonic() - heard > ECHO:
+            hurry()
+        elif not told.is_set():
+            heard = time.monotonic()
+            told.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, hear)
+    try:
+        yield told
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,197 @@
+"""Keeps programs running: starts each again when it ends, and ends all of them, with their offspring.
+
+Every program leads a session and process group of its own: a Ctrl-C in the terminal reaches only the supervisor, which
+ends the programs in order; and when a leader dies, however it dies, the rest of its group is killed before it is
+started again (a JVM that was killed leaves its workers behind). Output goes to a file for each program.
+
+What cannot be mended by trying again ends the supervision with an error: the preparation before the first start, and
+a program that says that its configuration is wrong (exit code 78).
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from operations.errors import OperationsError, in_words
+from operations.local import tether
+
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 10.0
+STEADY = 30.0
+"""Seconds of running after which a program's next end counts as its first."""
+OLD_LOGS = 3
+LAST_LINES = 10
+
+
+def _nothing() -> None:
+    """The default preparation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to keep running.
+
+    Attributes:
+        environment: to which the mark of the stack is added.
+        log: where its standard output and error go.
+        prepare: run before each start.
+        grace: seconds between SIGTERM and SIGKILL.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: Path
+    log: Path
+    prepare: Callable[[], None] = _nothing
+    grace: float = 4.0
+
+
+class Kept:
+    """One program, and the process that runs it at the moment."""
+
+    def __init__(self, program: Program, mark: Mapping[str, str], report: Callable[[str], None]) -> None:
+        """Starts nothing yet; `report` must not raise."""
+        self.program = program
+        self.pid: int | None = None
+        self._mark = mark
+        self._report = report
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> asyncio.Task[None]:
+        """Runs the program from now on; the task ends only with an error that trying again does not mend."""
+        self._task = asyncio.create_task(self._keep(), name=self.program.name)
+        return self._task
+
+    async def stop(self) -> None:
+        """Ends the program and its offspring."""
+        self.hurry()
+        if self._task:
+            await asyncio.wait([self._task])
+
+    def hurry(self) -> None:
+        """Begins to end the program, or kills it at once where that has begun already."""
+        self._stopping = True
+        if self._task:
+            self._task.cancel()
+
+    def kill(self) -> None:
+        """Kills the process and its group; it is started again."""
+        if self.pid is not None:
+            kill_group(self.pid)
+
+    async def _keep(self) -> None:
+        rotate(self.program.log)
+        self.program.prepare()
+        delay = FIRST_DELAY
+        while not self._stopping:
+            began = time.monotonic()
+            ended = await self._once()
+            delay = FIRST_DELAY if time.monotonic() - began > STEADY else delay
+            self._report(f"{self.program.name} {ended}; starting it again in {delay:.1f} s")
+            await asyncio.sleep(delay)
+            delay = min(delay * 3, LONGEST_DELAY)
+
+    async def _once(self) -> str:
+        """Runs the program until it ends; says how it ended.
+
+        Raises:
+            OperationsError: its configuration is wrong; in its own words.
+        """
+        log = self.program.log
+        try:
+            before = log.stat().st_size if log.exists() else 0
+            status = await self._run()
+        except OSError as error:
+            return f"could not be run ({in_words(error)})"
+        except OperationsError as error:
+            return f"could not be run ({error})"
+        if status == os.EX_CONFIG:
+            raise OperationsError(last_words(log, before) or f"the configuration of {self.program.name} is wrong")
+        return f"ended ({meaning(status)}), {nearby(log)} says why"
+
+    async def _run(self) -> int:
+        process = await spawn(self.program, self._mark)
+        try:
+            self.pid = process.pid
+            return await process.wait()
+        finally:
+            await end(process, self.program.grace)
+            self.pid = None
+
+
+async def spawn(program: Program, mark: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """Starts a program once, tied to this process, leading its own session, and with the mark of its stack."""
+    program.prepare()
+    command = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *program.command]
+    with program.log.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**program.environment, **mark},
+            cwd=program.directory,
+            start_new_session=True,
+        )
+
+
+async def end(process: asyncio.subprocess.Process, grace: float) -> None:
+    """Asks, waits, and then kills the whole group: also when it is cancelled while it waits."""
+    try:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await asyncio.wait_for(process.wait(), grace)
+    except (TimeoutError, asyncio.CancelledError):
+        pass
+    finally:
+        kill_group(process.pid)
+    await process.wait()
+
+
+async def stop_all(stages: Sequence[Sequence[Kept]]) -> None:
+    """Ends the programs stage by stage, those of one stage together."""
+    for stage in stages:
+        await asyncio.gather(*(kept.stop() for kept in stage))
+
+
+def kill_group(pid: int) -> None:
+    """Kills whatever is left in the process group of a leader that ended or must end."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def last_words(log: Path, start: int) -> str:
+    """The last lines of a log from some byte on; none where it cannot be read."""
+    try:
+        text = log.read_bytes()[start:].decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-LAST_LINES:])
+
+
+def nearby(file: Path) -> Path:
+    """A path as one would type it here."""
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
+
+
+def meaning(status: int) -> str:
+    """An exit status in words."""
+    return f"killed by signal {-status}" if status < 0 else f"exit code {status}"
+
+
+def rotate(log: Path) -> None:
+    """Makes room for a new log; the last few are kept as .1, .2 and so on, .1 the newest."""
+    for number in reversed(range(OLD_LOGS)):
+        older = log.with_name(f"{log.name}.{number}") if number else log
+        with contextlib.suppress(FileNotFoundError):
+            older.replace(log.with_name(f"{log.name}.{number + 1}"))

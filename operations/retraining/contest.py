@@ -1,0 +1,73 @@
+"""Compares a version that has just been trained with the live one, each scoring the same rows by its own contract."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.card import ModelCard
+from contract.decision import Decision
+from contract.tally import score_counts
+from operations.errors import OperationsError
+from operations.retraining.verdict import Compared, Goal, Side, Terms, Verdict, objection
+from operations.rollout.gate import Sample
+from operations.store.opened import Opened, opened
+from operations.store.record import recorded
+from operations.store.registry import Registry
+from training.errors import TrainingError
+from training.rival import Rival, measure, meet
+from training.train import TrainRequest, read
+
+
+def contest(registry: Registry, version: int, data: Path | None, terms: Terms) -> Verdict:
+    """Judges a version against the live one of its store, on the newest rows of the data that it was trained on.
+
+    What cannot be compared is not released: a verdict, not an error.
+
+    Args:
+        registry: where both are.
+        version: the new one.
+        data: None where it was trained on the simulator.
+        terms: what it would be released as.
+
+    Raises:
+        OperationsError: the release record, or the new version itself, cannot be read.
+    """
+    record, new = recorded(registry.root), opened(registry, version)
+    if record is None:
+        return Verdict(version, None, terms, _without_rival(terms.goal))
+    try:
+        compared = _compared(new, opened(registry, record.version), data)
+    except (OperationsError, TrainingError) as error:
+        why = f"it cannot be compared with version {record.version}, which is live: {str(error).rstrip('.')}"
+        return Verdict(version, record.version, terms, why)
+    return Verdict(version, record.version, terms, objection(terms, compared), compared)
+
+
+def _without_rival(goal: Goal) -> str | None:
+    """The first version may go live: it can be no worse than none."""
+    return None if goal is Goal.LIVE else "nothing is live that it could be tried beside; release a version first"
+
+
+def _compared(new: Opened, live: Opened, data: Path | None) -> Compared:
+    bout = meet(_rival(new), _rival(live), partial(read, request=TrainRequest(new.card.version, Path(), data)))
+    outcome = measure(bout.labels, bout.new, bout.live)
+    return Compared(
+        first=bout.first,
+        last=bout.last,
+        frauds=int(bout.labels.sum()),
+        new=Side(outcome.new, _sample(new.card, bout.new)),
+        live=Side(outcome.live, _sample(live.card, bout.live)),
+        low=outcome.low,
+        high=outcome.high,
+    )
+
+
+def _rival(version: Opened) -> Rival:
+    return Rival(version.contract, version.card, version.score)
+
+
+def _sample(card: ModelCard, probabilities: NDArray[np.float32]) -> Sample:
+    flagged = sum(decision is not Decision.APPROVE for decision in card.bands.decide(probabilities))
+    return Sample(len(probabilities), flagged, score_counts(probabilities))

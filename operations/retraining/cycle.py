@@ -1,0 +1,95 @@
+"""`fraud train --release ...`: trains, judges, and releases what passes. Made to be run by a timer.
+
+The verdict is kept as JSON in var/verdicts/, whatever comes of it. A version that does not pass is no failure; one that
+passes and cannot be released is.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from operations import durable, figures
+from operations.connection import Running
+from operations.errors import OperationsError
+from operations.retraining.contest import contest
+from operations.retraining.train import Wanted, train
+from operations.retraining.verdict import Goal, Terms, Verdict
+from operations.rollout import release_commands
+from operations.settings import Layout
+from operations.store.record import recorded
+from operations.store.registry import Registry
+
+Find = Callable[[], Running]
+"""Finds what runs here, or raises an OperationsError; asked before the training and after it."""
+
+
+def retrain(layout: Layout, find: Find, wanted: Wanted, terms: Terms, console: Console) -> Verdict:
+    """Trains the next version, judges it against the live one, and releases it if it passes.
+
+    Raises:
+        OperationsError: the data cannot be used; or the version passed but could not be released, and is in the store.
+    """
+    registry = Registry(_store(layout, find))
+    entry = train(registry, wanted, console)
+    console.print(figures.metrics(entry.metrics))
+    verdict = contest(registry, entry.version, wanted.data, terms)
+    where = _kept(layout, verdict)
+    for line in (*verdict.lines(), f"The verdict is in {where}."):
+        console.print(line, markup=False)
+    if verdict.passed:
+        _release(find, registry, verdict, console)
+    return verdict
+
+
+def _store(layout: Layout, find: Find) -> Path:
+    """The store of the stack that runs here; without one, or where it is not the one that is meant, our own."""
+    with contextlib.suppress(OperationsError):
+        return find().store
+    return layout.store
+
+
+def _kept(layout: Layout, verdict: Verdict) -> Path:
+    directory = layout.root / "var" / "verdicts"
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"fraud-{verdict.version}.json"
+    durable.write(path, (json.dumps(verdict.to_json(), indent=1) + "\n").encode())
+    return path
+
+
+def _release(find: Find, registry: Registry, verdict: Verdict, console: Console) -> None:
+    try:
+        running = find()
+        _refuse_other(running.store, registry, verdict)
+        release_commands.release(running, _wish(verdict), console.print)
+    except OperationsError as error:
+        command = verdict.terms.command(verdict.version)
+        raise OperationsError(
+            f"version {verdict.version} is in the model store but was not released: {error}; then: {command}"
+        ) from None
+
+
+def _refuse_other(store: Path, registry: Registry, verdict: Verdict) -> None:
+    """The training took a while: the number must still be this version's, and the rival the one that was beaten."""
+    if store.resolve() != registry.root.resolve():
+        raise OperationsError(f"the stack that runs here loads from {store}, and it is in {registry.root}")
+    record = recorded(store)
+    live = record.version if record else None
+    if live != verdict.live:
+        raise OperationsError(f"version {live} went live meanwhile, and it was compared with {verdict.live}")
+
+
+def _wish(verdict: Verdict) -> release_commands.Wish:
+    """The gate is not asked again: it has passed these rows, which are many more than the golden ones."""
+    goal = verdict.terms.goal
+    return release_commands.Wish(
+        what=str(verdict.version),
+        canary=verdict.terms.share if goal is Goal.CANARY else None,
+        on=None,
+        shadow=goal is Goal.SHADOW,
+        promote=False,
+        abort=False,
+        accept_shift=True,
+    )

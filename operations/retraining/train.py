@@ -1,0 +1,92 @@
+"""The commands that train: imported only by them, for `training` brings torch and pandas."""
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from operations.errors import OperationsError, in_words
+from operations.store.registry import Entry, Registry, VersionTaken
+from training.errors import TrainingError
+from training.infer import infer_schema
+from training.progress import Reporter
+from training.train import Trained, TrainRequest, renumbered, write_sample
+from training.train import train as run_training
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the options ask for; None takes what training takes by itself."""
+
+    data: Path | None
+    schema: Path | None
+    seed: int
+    epochs: int | None
+
+
+def train(registry: Registry, wanted: Wanted, console: Console) -> Entry:
+    """Trains the next version and adds it to the store.
+
+    Raises:
+        OperationsError: the data or the request cannot be used.
+    """
+    registry.keys.check()
+    with _refusals(), _scratch(registry) as directory:
+        trained = run_training(_request(registry.next_version(), directory, wanted), Reporter(console))
+        for note in trained.card.notes:
+            console.print(f"note: {note}", markup=False)
+        return _added(registry, trained, console)
+
+
+def _added(registry: Registry, trained: Trained, console: Console) -> Entry:
+    """Takes a version in; under the next number where another training was quicker to take its own."""
+    while True:
+        with contextlib.suppress(VersionTaken):
+            return registry.add(trained.archive, trained.card, trained.contract)
+        trained = renumbered(trained, registry.next_version())
+        console.print(f"its number was taken meanwhile: this is version {trained.card.version}")
+
+
+@contextlib.contextmanager
+def _scratch(registry: Registry) -> Iterator[Path]:
+    registry.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".training-", dir=registry.root) as directory:
+        yield Path(directory)
+
+
+def _request(version: int, out: Path, wanted: Wanted) -> TrainRequest:
+    request = TrainRequest(version, out, wanted.data, wanted.schema, wanted.seed)
+    return request if wanted.epochs is None else replace(request, epochs=wanted.epochs)
+
+
+def infer(file: Path) -> str:
+    """The text of a first schema for a file.
+
+    Raises:
+        OperationsError: the file cannot be used.
+    """
+    with _refusals():
+        return infer_schema(file)
+
+
+def sample(file: Path, rows: int) -> int:
+    """Writes transactions that training never saw; says how many."""
+    with _refusals():
+        return write_sample(file, rows=rows)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Turns what training refuses, and files that cannot be written, into errors for people."""
+    try:
+        yield
+    except TrainingError as error:
+        raise OperationsError(str(error)) from None
+    except OSError as error:
+        raise OperationsError(in_words(error)) from None
+    except subprocess.TimeoutExpired as error:
+        raise OperationsError(f"packing the archive took longer than {error.timeout:.0f} s and was given up") from None

@@ -1,0 +1,163 @@
+"""The rule by which a version that has just been trained is released, and what was said by it.
+
+1. To answer (canary, live), it must rank fraud better than the live version on rows that neither has learned from: in
+   at least 90% of bootstrap samples its average precision is higher by more than the margin. To be scored beside the
+   live one (shadow), where nothing is at risk, its average precision must not be lower by more than the margin.
+2. On the same rows it must flag about as many transactions, by its own thresholds: the bound is the release gate's.
+   The gate's other bound, on the scores, guards against a wrong model where no labels tell; here labels do, and a
+   version that is far better than a poor live one has far other scores.
+
+Nine in ten, since the newest period has few frauds and a difference is mostly chance: a version that is no better is
+released by one scheduled training in ten and does no harm, and one that is 0.07 better is found at a few hundred
+frauds (measured in `training.rival`). An equal version is not better: training again on the same data releases nothing.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from operations import share
+from operations.errors import OperationsError
+from operations.rollout import gate
+
+
+class Goal(StrEnum):
+    """What a version that passes is released as."""
+
+    NONE = "none"
+    SHADOW = "shadow"
+    CANARY = "canary"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the options of `fraud train` ask for.
+
+    Attributes:
+        margin: of the average precision, 0 to 1.
+        share: of the cards that a canary answers for, as people write it.
+    """
+
+    goal: Goal
+    margin: float = 0.0
+    share: str = "5%"
+
+    def __post_init__(self) -> None:
+        """Refuses terms before a training is spent on them."""
+        share.parse(self.share)
+        if not 0 <= self.margin <= 1:
+            raise OperationsError(f"a margin of average precision is from 0 to 1, not {self.margin}")
+
+    def command(self, version: int) -> str:
+        """What a person types to have the same."""
+        options = {Goal.SHADOW: " --shadow", Goal.CANARY: f" --canary {self.share}"}
+        return f"fraud release {version}{options.get(self.goal, '')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one version made of the rows."""
+
+    average_precision: float
+    sample: gate.Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What two versions made of the same rows.
+
+    Attributes:
+        first: time of the oldest row as the data writes it; None where there is no time.
+        last: of the newest one, likewise.
+        low: the difference of the average precisions, new less live, that 90% of the resamples reach at least.
+        high: the one that 90% of them reach at most.
+    """
+
+    first: str | float | None
+    last: str | float | None
+    frauds: int
+    new: Side
+    live: Side
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as a verdict's file holds it."""
+        sides = {"new": self.new, "live": self.live}
+        return {
+            "first": self.first,
+            "last": self.last,
+            "rows": self.new.sample.rows,
+            "frauds": self.frauds,
+            "average_precision": {name: side.average_precision for name, side in sides.items()},
+            "difference": {"low": self.low, "high": self.high},
+            "alert_rate": {name: side.sample.alert_rate for name, side in sides.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one version.
+
+    Attributes:
+        live: the version that it was compared with; None where nothing is live.
+        objection: why it is not released; None where it passed.
+        compared: None where nothing could be compared.
+    """
+
+    version: int
+    live: int | None
+    terms: Terms
+    objection: str | None
+    compared: Compared | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the rule lets it be released."""
+        return self.objection is None
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict for a scheduled job."""
+        return {
+            "version": self.version,
+            "live": self.live,
+            "release": self.terms.goal,
+            "margin": self.terms.margin,
+            "passed": self.passed,
+            "objection": self.objection,
+            "compared": self.compared.to_json() if self.compared else None,
+        }
+
+    def lines(self) -> list[str]:
+        """The verdict for a person."""
+        said = _told(self.version, self.live, self.compared) if self.compared else []
+        if self.passed:
+            alone = "" if self.compared else ", for nothing is live yet"
+            return [*said, f"Version {self.version} is to be released as {self.terms.goal}{alone}."]
+        anyway = f"To do it all the same: {self.terms.command(self.version)}"
+        return [*said, f"Version {self.version} is not released: {self.objection}.", anyway]
+
+
+def objection(terms: Terms, compared: Compared) -> str | None:
+    """The rule: why a version is not released on these terms; None where it passes."""
+    difference = compared.new.average_precision - compared.live.average_precision
+    if terms.goal is Goal.SHADOW:
+        if not difference >= -terms.margin:
+            return f"its average precision is lower than the live version's by more than the margin of {terms.margin:g}"
+    elif not compared.low > terms.margin:
+        return f"chance may explain that its average precision is {difference:+.3f} (margin {terms.margin:g})"
+    changed = gate.alert_shift(compared.live.sample, compared.new.sample)
+    return f"it {changed}" if changed else None
+
+
+def _told(version: int, live: int | None, compared: Compared) -> list[str]:
+    new, old = compared.new, compared.live
+    period = f" from {compared.first} to {compared.last}" if compared.first is not None else ""
+    return [
+        f"Version {version} against version {live}, which is live: {new.sample.rows:,} rows{period}, "
+        f"{compared.frauds:,} of them fraud, that neither has learned from",
+        f"  average precision  {new.average_precision:.3f} against {old.average_precision:.3f}; "
+        f"the difference is from {compared.low:+.3f} to {compared.high:+.3f} (80% interval)",
+        f"  flagged            {new.sample.alert_rate:.2%} against {old.sample.alert_rate:.2%}",
+    ]

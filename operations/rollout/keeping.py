@@ -1,0 +1,200 @@
+"""Keeps one version loaded: sees how it is, and loads and proves it again where TorchServe itself cannot.
+
+What loads holds the release lock, as a release does, and a version with a ready worker is never deleted, unless this
+very load has shown that it does not score as its training did.
+"""
+
+import contextlib
+from collections.abc import Callable
+from enum import Enum
+
+from contract.release import Release
+from operations import journal
+from operations.durable import Busy
+from operations.errors import OperationsError
+from operations.rollout.loading import NotProven, Place, alone, load, prove
+from operations.store.listing import RefusedArchive
+from operations.store.record import recorded
+from operations.store.registry import DamagedArchive, UnknownVersion
+from operations.store.signing import UnsignedArchive
+from operations.torchserve import ModelServerDown, ModelServerRefused, Registered
+
+UNREADY_TOO_LONG = 20.0
+"""Seconds without one ready worker after which a version is registered afresh; TorchServe restarts a worker in 5 or 6,
+but waits ever longer after each of its failures, up to minutes."""
+LONGEST_PAUSE = 30.0
+ENOUGH = 2
+"""Failures in a row after which a version counts as one that cannot be loaded: the first may be the machine's."""
+UNSOUND = (DamagedArchive, RefusedArchive, UnknownVersion, UnsignedArchive)
+"""What trying again does not mend: one such failure is enough."""
+
+Clock = Callable[[], float]
+
+
+class Found(Enum):
+    """What one look found, after it was mended where it could be."""
+
+    NOTHING_RELEASED = "nothing released"
+    SERVER_DOWN = "the model server does not answer"
+    WHOLE = "whole"
+    STARTING = "workers are starting"
+    RELEASING = "a release is running"
+    MISSING = "not loaded"
+    LOADED = "loaded"
+    FAILED = "could not be loaded"
+    TOOK_OVER = "another version took over"
+
+
+class Pause:
+    """Waits longer after each failure: reading a damaged archive each second would help nobody."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begins without a wait."""
+        self._clock = clock
+        self._seconds = 0.0
+        self._until = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether it is time to try again."""
+        return self._seconds == 0 or self._clock() >= self._until
+
+    def lengthen(self) -> None:
+        """After a failure: 1 s, 3 s, 7 s and so on."""
+        self._seconds = min(2 * self._seconds + 1, LONGEST_PAUSE)
+        self._until = self._clock() + self._seconds
+
+    def end(self) -> None:
+        """After a success."""
+        self._seconds = 0.0
+
+
+class Once:
+    """Says a text when it is another than the one before."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """Has said nothing."""
+        self._say = say
+        self._told = ""
+
+    def __call__(self, text: str) -> bool:
+        """Whether it was said."""
+        is_new = text != self._told
+        self._told = text
+        if is_new:
+            self._say(text)
+        return is_new
+
+    def forget(self) -> None:
+        """What was said is past: if it comes again, it is news."""
+        self._told = ""
+
+
+class Keeper:
+    """Keeps one version loaded.
+
+    Attributes:
+        why: what the last failed try said.
+    """
+
+    def __init__(self, place: Place, version: int, say: Callable[[str], None], clock: Clock) -> None:
+        """Takes where, what, whom to tell, and seconds."""
+        self.version = version
+        self.why = ""
+        self._place = place
+        self._say = say
+        self._clock = clock
+        self._once = Once(say)
+        self._pause = Pause(clock)
+        self._failures = 0
+        self._unready_since: float | None = None
+        self._was_whole = False
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether another version must be looked for: its archive is unsound, or it was refused or not proven twice."""
+        return self._failures >= ENOUGH
+
+    def look(self, there: Registered | None) -> Found:
+        """How it is: WHOLE, STARTING, MISSING where it must be loaded now, or FAILED where that must wait."""
+        if there and there.ready:
+            self._settle()
+            return Found.WHOLE
+        if there and self._may_recover(there):
+            return Found.STARTING
+        return Found.MISSING if self._pause.over else Found.FAILED
+
+    def server_ended(self) -> None:
+        """What was seen of its workers is past."""
+        self._unready_since = None
+
+    def load(self, record: Release) -> Found:
+        """Loads and proves it, unless something else than this look saw is so by now.
+
+        Raises:
+            Busy: a release runs.
+            ModelServerDown: nothing was tried that would tell of the version.
+        """
+        try:
+            with alone(self._place):
+                return Found.RELEASING if self._is_outdated(record) else self._load()
+        except (Busy, ModelServerDown):
+            raise
+        except OperationsError as error:
+            return self._failed(error)
+
+    def _may_recover(self, there: Registered) -> bool:
+        """Whether TorchServe itself may still bring a worker back."""
+        now = self._clock()
+        self._unready_since = now if self._unready_since is None else self._unready_since
+        return there.workers > 0 and now - self._unready_since < UNREADY_TOO_LONG
+
+    def _is_outdated(self, record: Release) -> bool:
+        """Whether a release that ended a moment ago has changed what this look saw."""
+        return recorded(self._place.registry.root) != record or self._scores()
+
+    def _scores(self) -> bool:
+        there = self._place.server.registered().get(self.version)
+        return there is not None and there.ready > 0
+
+    def _load(self) -> Found:
+        began = self._clock()
+        try:
+            load(self._place, self.version, lambda _: None)
+        except OperationsError:
+            with contextlib.suppress(OperationsError):
+                if not self._scores():
+                    self._place.server.delete(self.version)
+            raise
+        self._prove()
+        if self._was_whole:  # The first load is an ordinary start, no repair to speak of.
+            self._say(f"version {self.version} was loaded again in {self._clock() - began:.1f} s")
+        self._settle()
+        return Found.LOADED
+
+    def _prove(self) -> None:
+        """Lets it score its golden rows; one that does not is of no use to anybody, and is deleted again."""
+        try:
+            prove(self._place, self._place.registry.entry(self.version))
+        except ModelServerDown:
+            raise
+        except OperationsError as error:
+            with contextlib.suppress(OperationsError):
+                self._place.server.delete(self.version)
+            raise NotProven(str(error)) from None
+
+    def _settle(self) -> None:
+        self._unready_since, self._failures, self._was_whole, self.why = None, 0, True, ""
+        self._pause.end()
+        self._once.forget()
+
+    def _failed(self, error: OperationsError) -> Found:
+        if isinstance(error, UNSOUND):
+            self._failures = ENOUGH
+        elif isinstance(error, NotProven | ModelServerRefused):
+            self._failures += 1
+        self._pause.lengthen()
+        self.why = str(error)
+        if self._once(f"version {self.version} cannot be loaded: {error}"):
+            journal.note(self._place.registry.root, "not_loadable", version=self.version, why=str(error))
+        return Found.FAILED

@@ -1,0 +1,51 @@
+"""Deletes versions that TorchServe has and nobody wants, once no request can be on them.
+
+Unregistering kills with -9. A gateway follows the release record in 0.5 s and answers each request within 10 s, so a
+version that has been unwanted for longer than both scores nothing any more.
+"""
+
+from collections.abc import Iterable
+
+from contract.release import Release
+from operations.rollout.keeping import Clock
+from operations.rollout.loading import Place, alone
+from operations.store.record import recorded
+
+DRAIN = 15.0
+"""Seconds without interruption that a version must be seen unwanted."""
+
+
+class Leftovers:
+    """The versions that are seen unwanted, and since when."""
+
+    def __init__(self, place: Place, clock: Clock) -> None:
+        """Has seen none."""
+        self._place = place
+        self._clock = clock
+        self._since: dict[int, float] = {}
+
+    def see(self, record: Release, registered: Iterable[int]) -> None:
+        """Takes what one look saw."""
+        now = self._clock()
+        self._since = {version: self._since.get(version, now) for version in set(registered) - set(record.wanted)}
+
+    def restart(self) -> None:
+        """Begins to count anew: for a moment it was not known what is wanted."""
+        self._since = {}
+
+    def delete(self, record: Release) -> None:
+        """Deletes those that are due.
+
+        Raises:
+            Busy: a release runs; it registers a version before the record wants it.
+            OperationsError: one cannot be deleted.
+        """
+        now = self._clock()
+        due = sorted(version for version, since in self._since.items() if now - since >= DRAIN)
+        if not due:
+            return
+        with alone(self._place):
+            if recorded(self._place.registry.root) != record:
+                return
+            for version in due:
+                self._place.server.delete(version)

@@ -1,0 +1,140 @@
+"""Loads versions into TorchServe and proves them, under the store's lock; what fails is deleted again."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.description import Description
+from contract.release import FILE_NAME
+from operations import durable
+from operations.errors import OperationsError
+from operations.store.record import recorded
+from operations.store.registry import Entry, Registry
+from operations.torchserve import ModelServer, ModelServerOdd
+
+READY_WITHIN = 60.0
+"""Seconds that a registered version's workers may take to be ready."""
+
+
+class NotProven(OperationsError):
+    """A version does not answer as its training said it would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a release happens.
+
+    Attributes:
+        workers: how many each version gets.
+        redis_url: where gateways count what a trial does; None where there is no Redis.
+    """
+
+    registry: Registry
+    server: ModelServer
+    workers: int
+    redis_url: str | None = None
+
+    @property
+    def record(self) -> Path:
+        """The release record's file."""
+        return self.registry.root / FILE_NAME
+
+
+def alone(place: Place, patience: float = 0.0) -> contextlib.AbstractContextManager[None]:
+    """Holds the lock under which alone versions are registered and deleted."""
+    refusal = "another release is running, or the live version is being loaded again; try again when it is done"
+    return durable.held(place.registry.root / ".release.lock", refusal, patience)
+
+
+@contextlib.contextmanager
+def loaded(place: Place, version: int, say: Callable[[str], None]) -> Iterator[None]:
+    """A version loaded and proven; what was loaded for it is deleted again when the block fails."""
+    entry = place.registry.entry(version)
+    with _undoing(place, version):
+        load(place, version, say)
+        say(f"version {version}: scoring its golden rows")
+        prove(place, entry)
+        yield
+
+
+@contextlib.contextmanager
+def _undoing(place: Place, version: int) -> Iterator[None]:
+    """Deletes the version again when the release fails, unless it could score before or the record names it now."""
+    kept = {number for number, there in place.server.registered().items() if there.ready}
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OperationsError):
+            record = recorded(place.registry.root)
+            if version not in kept | set(record.wanted if record else ()):
+                place.server.delete(version)
+        raise
+
+
+def load(place: Place, version: int, say: Callable[[str], None]) -> None:
+    """Registers a version, its archive verified just before, and waits for its workers.
+
+    One that scores already is never deleted: the workers that TorchServe restarts are waited for, but not relied on.
+    """
+    there = place.server.registered().get(version)
+    if there and there.ready and _is_entry(place, version):
+        _wait_for_the_rest(place, version, say)
+        return
+    say(f"version {version}: verifying its archive")
+    archive = place.registry.verify(version)
+    if there:
+        place.server.delete(version)
+    say(f"version {version}: starting {place.workers} workers")
+    place.server.register(archive, place.workers)
+    _wait_until_ready(place, version)
+
+
+def prove(place: Place, entry: Entry) -> None:
+    """Lets a version describe itself and score its golden rows.
+
+    Raises:
+        NotProven: it is not the version of the entry, or its scores are not those that training computed.
+    """
+    described = place.server.describe(entry.version)
+    if not _describes(described, entry):
+        raise NotProven(f"what is registered as version {entry.version} is another model than the model store's")
+    if not described.proven_by(place.server.score(described, described.golden.matrix(described.contract))):
+        raise NotProven(f"version {entry.version} scores its golden rows otherwise than its training did")
+
+
+def _is_entry(place: Place, version: int) -> bool:
+    """Whether what runs as a version is the store's: after a store was emptied, numbers begin anew.
+
+    Raises:
+        ModelServerRefused: that cannot be known now.
+    """
+    try:
+        described = place.server.describe(version)
+    except ModelServerOdd:
+        return False
+    return _describes(described, place.registry.entry(version))
+
+
+def _describes(description: Description, entry: Entry) -> bool:
+    found = (description.version, description.contract.fingerprint, description.card.created)
+    return found == (entry.version, entry.contract_fingerprint, entry.created)
+
+
+def _wait_for_the_rest(place: Place, version: int, say: Callable[[str], None]) -> None:
+    until = time.monotonic() + READY_WITHIN
+    while (there := place.server.registered().get(version)) and there.ready < min(there.workers, place.workers):
+        if time.monotonic() > until:
+            say(f"version {version}: only {there.ready} of its {there.workers} workers are ready; see the log")
+            return
+        time.sleep(0.1)
+
+
+def _wait_until_ready(place: Place, version: int) -> None:
+    """A synchronous registration has been seen to return with all workers ready; this does not rely on it."""
+    until = time.monotonic() + READY_WITHIN
+    while (there := place.server.registered().get(version)) is None or there.ready < place.workers:
+        if time.monotonic() > until:
+            raise NotProven(f"the workers of version {version} were not ready within {READY_WITHIN:.0f} s; see the log")
+        time.sleep(0.1)

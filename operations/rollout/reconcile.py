@@ -1,0 +1,128 @@
+"""Keeps TorchServe as the release record says, whatever happened to it: looks at what is, not at what changed.
+
+TorchServe forgets every version when it ends and loads none when it starts; a worker that cannot be started again
+leaves a version registered that scores nothing. Each look compares what the record wants with what is registered and
+mends the difference: the live version first, and only while that one scores at most one other, and what nobody wants.
+Where the live version cannot be loaded, `operations.recovery` looks for one to take over.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+from contract.release import Release
+from operations import journal
+from operations.durable import Busy
+from operations.errors import OperationsError, in_words
+from operations.rollout.keeping import Clock, Found, Keeper, Once
+from operations.rollout.leftovers import Leftovers
+from operations.rollout.loading import Place
+from operations.rollout.recovery import Base, Recovery
+from operations.rollout.release import abort_trial
+from operations.store.record import recorded
+from operations.torchserve import ModelServerDown, Registered
+
+
+class Reconciler:
+    """Looks at one TorchServe, again and again."""
+
+    def __init__(
+        self,
+        place: Place,
+        say: Callable[[str], None],
+        alert: Callable[[str], None],
+        base: Base | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """Takes what to keep whole and whom to tell: `alert` takes what somebody must look at, and says it too.
+
+        `base` trains the base model; without it, no such model ever serves.
+        """
+        self._place = place
+        self._say = say
+        self._alert = alert
+        self._clock = clock
+        self._keepers: dict[int, Keeper] = {}
+        self._leftovers = Leftovers(place, clock)
+        self._recovery = Recovery(place, say, alert, base, clock)
+        self._record_alert, self._trouble, self._others_trouble = Once(alert), Once(say), Once(say)
+
+    def look(self) -> Found:
+        """Compares and mends once, and says how the live version is; never raises for what is to be expected."""
+        try:
+            record = recorded(self._place.registry.root)
+        except OperationsError as error:
+            return self._undecided(error)
+        self._record_alert.forget()
+        if record is None:
+            self._leftovers.restart()
+            return Found.NOTHING_RELEASED
+        return self._expecting(lambda: self._mend(record), self._trouble)
+
+    def _undecided(self, error: OperationsError) -> Found:
+        """Without a record that can be read nobody knows what is wanted: nothing is loaded, deleted or guessed."""
+        self._leftovers.restart()
+        if self._record_alert(str(error)):
+            journal.note(self._place.registry.root, "not_loadable", why=str(error))
+        return Found.FAILED
+
+    def _expecting(self, act: Callable[[], Found], trouble: Once) -> Found:
+        """Does something that may meet a server that is down, a release that runs, or a failure of this machine."""
+        try:
+            found = act()
+        except ModelServerDown:
+            found = self._server_down()
+        except Busy:
+            found = Found.RELEASING
+        except (OperationsError, OSError) as error:
+            trouble(in_words(error) if isinstance(error, OSError) else str(error))
+            found = Found.FAILED
+        else:
+            trouble.forget()
+            return found
+        self._leftovers.restart()
+        return found
+
+    def _server_down(self) -> Found:
+        for keeper in self._keepers.values():
+            keeper.server_ended()
+        return Found.SERVER_DOWN
+
+    def _mend(self, record: Release) -> Found:
+        there = self._place.server.registered()
+        self._leftovers.see(record, there)
+        self._keepers = {version: self._keeper(version) for version in record.wanted}
+        found = self._mend_live(record, there)
+        if found is Found.WHOLE:
+            self._expecting(lambda: self._mend_others(record, there), self._others_trouble)
+        return found
+
+    def _keeper(self, version: int) -> Keeper:
+        return self._keepers.get(version) or Keeper(self._place, version, self._say, self._clock)
+
+    def _mend_live(self, record: Release, there: Mapping[int, Registered]) -> Found:
+        keeper = self._keepers[record.version]
+        found = keeper.look(there.get(record.version))
+        found = keeper.load(record) if found is Found.MISSING else found
+        if found is Found.FAILED and keeper.is_hopeless:
+            return self._recovery.look(record, keeper.why)
+        return found
+
+    def _mend_others(self, record: Release, there: Mapping[int, Registered]) -> Found:
+        """Loads at most one of the others, so that the live version is soon looked at again."""
+        for version in record.wanted[1:]:
+            keeper = self._keepers[version]
+            seen = keeper.look(there.get(version))
+            found = keeper.load(record) if seen is Found.MISSING else seen
+            if found is Found.FAILED and keeper.is_hopeless:
+                self._end_trial(record, keeper)
+            if seen is Found.MISSING:
+                return found
+        self._leftovers.delete(record)
+        return Found.WHOLE
+
+    def _end_trial(self, record: Release, keeper: Keeper) -> None:
+        """Ends the trial of a version that cannot be loaded; the one to go back to is tried on, and told once."""
+        trial = record.trial
+        if trial and trial.version == keeper.version:
+            abort_trial(self._place, f"it cannot be loaded ({keeper.why})", lambda _: None, of=trial)
+            self._alert(f"the {trial.kind} of version {trial.version} was aborted: it cannot be loaded ({keeper.why})")

@@ -1,0 +1,130 @@
+"""Finds a version to take over from a live one that cannot be loaded (docs/adr/0006-who-takes-over.md).
+
+A refusal is ambiguous: it may be the machine that fails. So nothing takes over that has not been loaded and proven
+here and now, and where nothing can be, the record stays as it is and callers get an honest 503.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from contract.release import Release
+from operations import journal
+from operations.durable import Busy
+from operations.errors import OperationsError, in_words
+from operations.rollout.keeping import Clock, Found, Once, Pause
+from operations.rollout.loading import Place
+from operations.rollout.release import take_over
+from operations.store.record import recorded
+from operations.store.registry import Entry
+from operations.torchserve import ModelServerDown
+
+Base = Callable[[], int]
+"""Trains the base model, which takes a minute, and says which version of the store it is."""
+NOTHING_LEFT = (
+    "no version of the model store can be loaded: restore a backup, release another version, "
+    "or set BASE_MODEL=true and start again, to serve a model trained on simulated transactions"
+)
+
+
+class Recovery:
+    """Tries the other versions while the live one cannot be loaded."""
+
+    def __init__(
+        self, place: Place, say: Callable[[str], None], alert: Callable[[str], None], base: Base | None, clock: Clock
+    ) -> None:
+        """Takes whom to tell, and how the base model comes about, if it may serve."""
+        self._place = place
+        self._say = say
+        self._alert = alert
+        self._base = base
+        self._clock = clock
+        self._begin(None)
+
+    def look(self, record: Release, why: str) -> Found:
+        """Lets the best version that can take over do so; why the live one cannot be loaded is for people.
+
+        Raises:
+            Busy: a release runs.
+            OperationsError: the model server is down, or this machine fails; nothing has changed.
+        """
+        if record.version != self._live:
+            self._begin(record.version)
+        entries = self._place.registry.entries()
+        for version in candidates(record, entries, other_columns=self._base is not None):
+            if not self._is_needed(record):
+                return Found.RELEASING
+            if self._pauses[version].over and self._takes_over(record, version, why):
+                return Found.TOOK_OVER
+        return self._last_resort(record, why)
+
+    def _begin(self, live: int | None) -> None:
+        """Another live version, another episode: what failed in the last one may be tried again at once."""
+        self._live = live
+        self._pauses = defaultdict[int, Pause](lambda: Pause(self._clock))
+        self._once = defaultdict[int, Once](lambda: Once(self._say))
+        self._nothing_left = Once(self._alert)
+        self._training = Pause(self._clock)
+        self._is_trained = False
+
+    def _is_needed(self, record: Release) -> bool:
+        """Whether the live version is still the same, and still does not score."""
+        there = self._place.server.registered().get(record.version)
+        return recorded(self._place.registry.root) == record and not (there and there.ready)
+
+    def _takes_over(self, record: Release, version: int, why: str) -> bool:
+        try:
+            take_over(self._place, version, lambda _: None, record)
+        except Busy:
+            raise
+        except OperationsError as error:
+            self._pauses[version].lengthen()
+            if isinstance(error, ModelServerDown):
+                raise
+            self._once[version](f"version {version} cannot take over: {error}")
+            return False
+        except OSError as error:  # The record cannot be written: no other version would fare better.
+            self._pauses[version].lengthen()
+            raise OperationsError(f"version {version} cannot take over: {in_words(error)}") from None
+        self._alert(f"version {version} took over: version {record.version}, which is live, cannot be loaded ({why})")
+        return True
+
+    def _last_resort(self, record: Release, why: str) -> Found:
+        """The base model, where it may serve; it is trained once, for each training adds a version to the store."""
+        if self._base is None:
+            self._nothing_left(NOTHING_LEFT)
+            return Found.FAILED
+        if self._is_trained or not self._training.over:
+            return Found.FAILED
+        self._nothing_left("no version of the model store can be loaded: training the base model (about a minute)")
+        try:
+            version = self._base()
+        except OperationsError as error:
+            self._training.lengthen()
+            self._say(f"the base model could not be trained: {error}")
+            return Found.FAILED
+        self._is_trained = True
+        journal.note(self._place.registry.root, "base_model", version=version, why=why)
+        is_live = self._is_needed(record) and self._takes_over(record, version, why)
+        return Found.TOOK_OVER if is_live else Found.FAILED
+
+
+def candidates(record: Release, entries: Sequence[Entry], *, other_columns: bool) -> list[int]:
+    """Who may take over from the live version, the best first.
+
+    First the versions older than it, the newest of them first: each of them is likely to have served. Then newer ones,
+    which were never released or were rolled back from. Last the one on trial, which nobody has judged yet. Versions
+    with other columns would refuse every caller's transactions: all others come before them, or they are left out.
+    """
+    live = next((entry for entry in entries if entry.version == record.version), None)
+    on_trial = record.trial.version if record.trial else None
+
+    def rank(entry: Entry) -> tuple[bool, bool, bool, int]:
+        return not _fits(entry, live), entry.version == on_trial, entry.version > record.version, -entry.version
+
+    others = [entry for entry in entries if entry.version != record.version and (other_columns or _fits(entry, live))]
+    return [entry.version for entry in sorted(others, key=rank)]
+
+
+def _fits(entry: Entry, live: Entry | None) -> bool:
+    """Whether it takes what the live version takes, as far as their entries say."""
+    return live is None or not live.inputs or not entry.inputs or set(entry.inputs) == set(live.inputs)

@@ -1,0 +1,162 @@
+"""Makes a version the live one, or puts it on trial beside it. The release record is written here and nowhere else.
+
+verify -> register -> all workers ready -> golden probe on the explicit version -> gate against the live version ->
+record. Everything before the record can be undone, and is: a registration that this release made is deleted again when
+anything fails. The record is replaced in one step, so at every moment one known version is live. The version before it
+stays registered, warm; what no record wants is forgotten by the reconciler once no request can be on it any more.
+Whoever loads a version, the reconciler too, holds the store's release lock.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from contract.release import Release, Trial, TrialKind
+from operations import durable, journal
+from operations.errors import OperationsError
+from operations.rollout import gate, tallies
+from operations.rollout.loading import Place, alone, loaded
+from operations.rollout.tallies import RedisDown
+from operations.store.record import recorded
+
+PATIENCE = 10.0
+"""Seconds that a release waits for another, or for the reconciler, to end."""
+
+
+def release(
+    place: Place, version: int, say: Callable[[str], None], *, accept_shift: bool = False, on: bytes | None = None
+) -> Release:
+    """Makes a version live, or changes nothing; a trial of this version ends with it.
+
+    With `accept_shift` even if it flags other transactions than the live version. `on` is a CSV file of recent
+    transactions to compare the two on, instead of what a trial has counted or the golden rows.
+
+    Raises:
+        Busy: another release runs, or the reconciler loads a version.
+        ShiftTooLarge: it would flag other transactions than the live version does.
+        OperationsError: it could not be made live; says why, and everything is as before.
+    """
+    with _alone_with_record(place) as before:
+        _refuse_other_trial(before, version)
+        with loaded(place, version, say):
+            if before and before.version != version and not accept_shift:
+                _compare(place, before, version, on, say)
+            promoted = before is not None and before.trial is not None
+            return _make_live(place, before, version, "promoted" if promoted else "released", say)
+
+
+def rollback(place: Place, say: Callable[[str], None]) -> Release:
+    """Makes the version live that served before the live one, and ends a trial; it is loaded, so this takes a second.
+
+    Raises:
+        OperationsError: there is none, or it could not be made live; everything is as before.
+    """
+    with _alone_with_record(place) as before:
+        if before is None or before.previous is None:
+            raise OperationsError("no version served before the live one: there is nothing to go back to")
+        with loaded(place, before.previous, say):
+            return _make_live(place, before, before.previous, "rolled_back", say)
+
+
+def take_over(place: Place, version: int, say: Callable[[str], None], of: Release | None = None) -> Release:
+    """Makes a version live instead of the live one, which cannot be loaded, and ends a trial.
+
+    Where it is given `of` which record, it does so only for that one: what was released meanwhile goes on.
+
+    Raises:
+        Busy: a release runs.
+        OperationsError: this version could not be made live either, or the live one scores; everything is as before.
+    """
+    with _alone_with_record(place) as before:
+        if before is None or (of and of != before):
+            raise OperationsError("the version that another was to step in for is not live any more")
+        if (live := place.server.registered().get(before.version)) and live.ready:
+            raise OperationsError(f"version {before.version} scores: nothing needs to step in for it")
+        with loaded(place, version, say):
+            record = Release(version, before.version, _now(), instead_of=before.instead_of or before.version)
+            return _write(place, record, "took_over", say, instead_of=record.instead_of)
+
+
+def start_trial(place: Place, version: int, kind: TrialKind, share: float, say: Callable[[str], None]) -> Release:
+    """Puts a version on trial beside the live one; on a trial of the same kind that runs, changes its share.
+
+    Raises:
+        Busy: another release runs, or the reconciler loads a version.
+        OperationsError: it could not be put on trial; says why, and everything is as before.
+    """
+    if not place.redis_url:
+        raise OperationsError("a trial needs Redis, where gateways count what it does: set REDIS_URL")
+    with _alone_with_record(place) as before:
+        _refuse_other_trial(before, version)
+        if before is None or before.version == version:
+            raise OperationsError(f"version {version} has no live version beside which it could be tried: release it")
+        same = before.trial if before.trial and before.trial.kind is kind else None
+        with loaded(place, version, say):
+            trial = Trial(kind, version, share, same.started if same else _now())
+            facts = {"kind": kind, "share": share}
+            return _write(place, replace(before, trial=trial), "trial_started", say, trial=version, **facts)
+
+
+def abort_trial(place: Place, why: str, say: Callable[[str], None], of: Trial | None = None) -> Release:
+    """Ends the trial (`of` says which is meant, where that is known); the live version has all traffic in a second.
+
+    Raises:
+        Busy: a release runs.
+        OperationsError: there is no trial, or not this one any more.
+    """
+    with _alone_with_record(place) as before:
+        if before is None or before.trial is None or (of and of != before.trial):
+            raise OperationsError("no version is on trial")
+        return _write(place, replace(before, trial=None), "trial_aborted", say, trial=before.trial.version, why=why)
+
+
+@contextlib.contextmanager
+def _alone_with_record(place: Place) -> Iterator[Release | None]:
+    """The record, which no other process changes meanwhile."""
+    with alone(place, PATIENCE):
+        yield recorded(place.registry.root)
+
+
+def _refuse_other_trial(record: Release | None, version: int) -> None:
+    if record and record.trial and record.trial.version != version:
+        on_trial = record.trial.version
+        raise OperationsError(f"version {on_trial} is on trial: fraud release --promote, or --abort, before another")
+
+
+def _compare(place: Place, before: Release, version: int, on: bytes | None, say: Callable[[str], None]) -> None:
+    """Stops a release that would change what is flagged."""
+    there = place.server.registered().get(before.version)
+    if there is None or not there.ready:
+        say(f"version {before.version} scores nothing now, so there is nothing to compare version {version} with")
+        return
+    samples = None if on is not None else _counted(place, before.trial)
+    gate.check(before.version, version, samples or gate.scored(place.server, before.version, version, on), say)
+
+
+def _counted(place: Place, trial: Trial | None) -> tuple[gate.Sample, gate.Sample] | None:
+    """What was counted on live traffic while the version was on trial, if it was."""
+    if trial is None or not place.redis_url:
+        return None
+    with contextlib.suppress(RedisDown):
+        return gate.counted(tallies.read(place.redis_url, trial))
+    return None
+
+
+def _make_live(place: Place, before: Release | None, version: int, event: str, say: Callable[[str], None]) -> Release:
+    if before is None or before.version != version:
+        return _write(place, Release(version, before.version if before else None, _now()), event, say)
+    settled = replace(before, trial=None, instead_of=None)
+    return before if settled == before else _write(place, settled, event, say)
+
+
+def _write(place: Place, record: Release, event: str, say: Callable[[str], None], **facts: object) -> Release:
+    say("writing the release record")
+    durable.write(place.record, record.to_bytes())
+    told = {"version": record.version, "previous": record.previous, **facts}
+    journal.note(place.registry.root, event, **told)
+    return record
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,112 @@
+"""What `fraud release` and `fraud rollback` do with their options: one act, and a sentence on what came of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from contract.release import Release, TrialKind
+from operations import connection, share
+from operations.connection import Running
+from operations.errors import OperationsError
+from operations.rollout import release as releases
+from operations.rollout import release_status
+from operations.rollout.following import followed, tried
+from operations.settings import Layout
+from operations.store.record import recorded
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The options of `fraud release` as they were typed."""
+
+    what: str | None
+    canary: str | None
+    on: Path | None
+    shadow: bool
+    promote: bool
+    abort: bool
+    accept_shift: bool
+
+    def __post_init__(self) -> None:
+        """Refuses options that exclude each other."""
+        acts = [self.canary is not None, self.shadow, self.promote, self.abort]
+        if sum(acts) > 1:
+            raise OperationsError("choose one of --canary, --shadow, --promote and --abort")
+        if self.what is not None and (
+            self.promote or self.abort or not (self.what == "status" or self.what.isdecimal())
+        ):
+            raise OperationsError(f"{self.what}: --promote and --abort take no version, and a version is a number")
+
+    @property
+    def version(self) -> int | None:
+        """The version that was named."""
+        return int(self.what) if self.what else None
+
+
+def status(layout: Layout, outside: Mapping[str, str]) -> RenderableType:
+    """What is live and what is on trial.
+
+    Raises:
+        OperationsError: the release record cannot be read.
+    """
+    try:
+        running = connection.find(layout, outside)
+    except OperationsError:  # Nothing runs here: the record tells what will.
+        return release_status.view(layout.store, outside.get("REDIS_URL"))
+    return release_status.view(running.store, running.redis_url)
+
+
+def release(running: Running, wish: Wish, say: Say) -> None:
+    """Releases, tries, promotes or aborts.
+
+    Raises:
+        OperationsError: it could not be done; everything is as before.
+    """
+    place = running.place
+    if wish.abort:
+        record = releases.abort_trial(place, "by hand", say)
+        say(f"The trial is over. Version {record.version} is live.")
+    elif wish.shadow or wish.canary:
+        kind = TrialKind.SHADOW if wish.shadow else TrialKind.CANARY
+        _try(running, _version(running, wish), kind, share.parse(wish.canary) if wish.canary else 1.0, say)
+    else:
+        version, on = _version(running, wish), wish.on.read_bytes() if wish.on else None
+        _live(running, releases.release(place, version, say, accept_shift=wish.accept_shift, on=on), say)
+
+
+def rollback(running: Running, say: Say) -> None:
+    """Goes back to the version before.
+
+    Raises:
+        OperationsError: it could not be done; everything is as before.
+    """
+    _live(running, releases.rollback(running.place, say), say)
+
+
+def _version(running: Running, wish: Wish) -> int:
+    if not wish.promote:
+        return wish.version or running.place.registry.newest()
+    record = recorded(running.store)
+    if record is None or record.trial is None:
+        raise OperationsError("no version is on trial")
+    return record.trial.version
+
+
+def _try(running: Running, version: int, kind: TrialKind, part: float, say: Say) -> None:
+    record = releases.start_trial(running.place, version, kind, part, say)
+    doing = "answers for" if kind is TrialKind.CANARY else "is scored beside, for"
+    say(f"Version {version} {doing} {part:.1%} of all cards; version {record.version} is live.")
+    say("How it does: fraud release status")
+    if running.gateway_url and not tried(running.gateway_url, version):
+        say(f"The gateway does not try it yet; {running.gateway_url}/health says why.")
+
+
+def _live(running: Running, record: Release, say: Say) -> None:
+    before = f"; before it: version {record.previous}" if record.previous else ""
+    say(f"Version {record.version} is live{before}.")
+    if running.gateway_url and not followed(running.gateway_url, record.version):
+        say(f"The gateway does not serve it yet; {running.gateway_url}/health says what it serves.")

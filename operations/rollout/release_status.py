@@ -1,0 +1,101 @@
+"""`fraud release status`: what is live, and a trial beside it, side by side."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from contract.decision import Decision
+from contract.release import Release, Trial, TrialKind
+from contract.tally import Side, SideCounts, Tally, stability_index
+from operations import journal
+from operations.rollout.tallies import RedisDown, read
+from operations.rollout.watch import bad
+from operations.store.record import recorded
+
+EVENTS = 5
+ROWS: Sequence[tuple[str, Callable[[SideCounts], str]]] = (
+    ("requests", lambda side: f"{side.requests:,}"),
+    ("failed", lambda side: f"{side.errors:,} ({side.error_rate:.2%})"),
+    ("median", lambda side: f"{side.latency(0.5) * 1e3:.0f} ms"),
+    ("95% within", lambda side: f"{side.latency(0.95) * 1e3:.0f} ms"),
+    ("transactions", lambda side: f"{side.rows:,}"),
+    ("flagged", lambda side: f"{side.flagged:,} ({side.alert_rate:.2%})"),
+    ("declined", lambda side: f"{side.decisions[Decision.DECLINE]:,}"),
+)
+
+
+def view(store: Path, redis_url: str | None) -> RenderableType:
+    """What is live, what is on trial and how it does, and the last events.
+
+    Raises:
+        OperationsError: the release record cannot be read.
+    """
+    record = recorded(store)
+    if record is None:
+        return Text("nothing is released yet; `fraud release` makes the newest version live")
+    parts: list[RenderableType] = [Text(_live(record))]
+    if record.trial:
+        parts += _trial(record, record.trial, redis_url)
+    return Group(*parts, *_events(store))
+
+
+def _live(record: Release) -> str:
+    line = f"Version {record.version} is live since {record.released}"
+    if record.instead_of:
+        line += f", instead of version {record.instead_of}, which could not be loaded"
+    return f"{line}; before it: version {record.previous}." if record.previous else f"{line}."
+
+
+def _trial(record: Release, trial: Trial, redis_url: str | None) -> list[RenderableType]:
+    verb = "answers for" if trial.kind is TrialKind.CANARY else "is scored beside, for"
+    said = Text(
+        f"Version {trial.version} ({trial.kind}) {verb} {trial.share:.1%} of all entities since {trial.started}."
+    )
+    try:
+        tally = read(redis_url, trial) if redis_url else None
+    except RedisDown as error:
+        return [said, Text(str(error))]
+    if tally is None:
+        return [said, Text("It is paused: there is no REDIS_URL.")]
+    return [said, _side_by_side(record.version, trial.version, tally), Text(_compared(trial, tally))]
+
+
+def _side_by_side(live: int, trial: int, tally: Tally) -> Table:
+    table = Table("", f"version {live} (live)", f"version {trial}", box=None)
+    sides = [tally.side(side) for side in Side]
+    for name, shown in ROWS:
+        table.add_row(name, *map(shown, sides))
+    return table
+
+
+def _compared(trial: Trial, tally: Tally) -> str:
+    live, tried = (tally.side(side) for side in Side)
+    lines = [
+        f"Scores: population stability index {stability_index(live.scores, tried.scores):.2f} (above 0.25: another)."
+    ]
+    if rows := tally.rows_compared:
+        differ = tally.decisions_that_differ
+        lines.append(f"Decisions that differ: {differ:,} of {rows:,} scored by both ({differ / rows:.2%}).")
+    if unreadable := tally.counts["unreadable"]:
+        lines.append(
+            f"{unreadable:,} transactions lack what version {trial.version} reads; the live version scored them."
+        )
+    if dropped := tally.counts["dropped"]:
+        lines.append(f"{dropped:,} transactions were not scored beside: the shadow was busy.")
+    if why := bad(trial.kind, tally):
+        lines.append(f"It will be aborted: {why}.")
+    return "\n".join([*lines, "End it: fraud release --promote, or fraud release --abort."])
+
+
+def _events(store: Path) -> list[RenderableType]:
+    events = journal.events(store)[-EVENTS:]
+    if not events:
+        return []
+    table = Table("when", "what", "version", "why", box=None)
+    for event in events:
+        version = event.get("trial") or event.get("version") or ""
+        table.add_row(str(event["at"]), str(event["event"]), str(version), str(event.get("why", "")))
+    return [Text(""), table]

@@ -1,0 +1,93 @@
+"""Watches a trial: ends one that fails or is slow, by itself, and says so.
+
+A failing canary harms nobody: the live version answers in its stead, in the same request. But it costs time, and shows
+that the version must not be released. It is judged on the last minute, so that a good week does not hide a bad hour.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from contract.release import Trial, TrialKind
+from contract.tally import Side, Tally
+from operations.durable import Busy
+from operations.errors import OperationsError
+from operations.rollout.loading import Place
+from operations.rollout.release import abort_trial
+from operations.rollout.tallies import RedisDown, read
+from operations.store.record import recorded
+
+WINDOW = 60.0
+"""Seconds that are judged."""
+LEAST_ERRORS = 3
+MOST_ERRORS = 0.02
+"""Share of requests; the live version's own share counts twice: when TorchServe fails, no version is to blame."""
+ENOUGH_TIMED = 100
+"""Requests of each side before latencies are compared: five slow ones are then no 95th percentile yet."""
+MOST_SLOWDOWN = 2.0
+LEAST_SLOWDOWN = 0.010
+"""Seconds; twice of very little is still little."""
+
+
+class Watch:
+    """Looks at the trial that the release record names, again and again."""
+
+    def __init__(
+        self,
+        place: Place,
+        say: Callable[[str], None],
+        alert: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Takes whom to tell of what is to be known (`say`), and of what is to be looked at (`alert`)."""
+        self._place = place
+        self._say = say
+        self._alert = alert
+        self._clock = clock
+        self._trial: Trial | None = None
+        self._seen: deque[tuple[float, Tally]] = deque()
+        self._told = ""
+
+    def look(self) -> None:
+        """Judges the trial once; never raises for what is to be expected."""
+        try:
+            record = recorded(self._place.registry.root)
+            if record and record.trial and self._place.redis_url:
+                self._judge(record.trial, read(self._place.redis_url, record.trial))
+                self._told = ""
+        except RedisDown as error:
+            self._tell(str(error))
+        except Busy:
+            pass  # A release runs; the next look finds what it made.
+        except OperationsError as error:
+            self._tell(f"the trial is not watched: {error}")
+
+    def _judge(self, trial: Trial, tally: Tally) -> None:
+        if trial != self._trial:
+            self._trial, self._seen = trial, deque()
+        now = self._clock()
+        self._seen.append((now, tally))
+        while now - self._seen[0][0] > WINDOW:
+            self._seen.popleft()
+        recent = tally.since(self._seen[0][1]) if len(self._seen) > 1 else tally
+        if why := bad(trial.kind, recent) or bad(trial.kind, tally):
+            abort_trial(self._place, why, lambda _: None, of=trial)
+            self._alert(f"the {trial.kind} of version {trial.version} was aborted: {why}")
+
+    def _tell(self, text: str) -> None:
+        if text != self._told:
+            self._told = text
+            self._say(text)
+
+
+def bad(kind: TrialKind, tally: Tally) -> str | None:
+    """In words, which bound a trial has passed; None where it has passed none."""
+    live, trial = tally.side(Side.LIVE), tally.side(Side.TRIAL)
+    if trial.errors >= LEAST_ERRORS and trial.error_rate > max(MOST_ERRORS, 2 * live.error_rate):
+        return f"{trial.errors} of {trial.requests} requests to it failed (bound {MOST_ERRORS:.0%})"
+    if kind is TrialKind.SHADOW or min(live.requests, trial.requests) < ENOUGH_TIMED:
+        return None
+    ours, theirs = live.latency(0.95), trial.latency(0.95)
+    if theirs > MOST_SLOWDOWN * ours + LEAST_SLOWDOWN:
+        return f"95% of its requests take up to {theirs * 1e3:.0f} ms, the live version's {ours * 1e3:.0f} ms"
+    return None

@@ -1,0 +1,1 @@
+"""The model store: versions, their archives and signatures, the release record, and what people see of them."""

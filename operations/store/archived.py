@@ -1,0 +1,72 @@
+"""What the archive of one version says: its contract, model card and golden rows, and the model's bytes unopened."""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.card import ModelCard
+from contract.golden import Golden
+from contract.schema import Contract
+from operations.errors import OperationsError
+from operations.store.registry import Entry, Registry
+
+MODEL, CONTRACT, CARD, GOLDEN = "model.pt", "contract.json", "card.json", "golden.json"
+WRONG = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
+    *(ValueError, KeyError, TypeError, AttributeError),
+)
+"""torch reports a broken model as RuntimeError, and no JSON of another shape than ours is worth its own case."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Archived:
+    """One version as its archive describes it.
+
+    Attributes:
+        model: the TorchScript module's bytes.
+    """
+
+    entry: Entry
+    contract: Contract
+    card: ModelCard
+    golden: Golden
+    model: bytes
+
+
+def read(registry: Registry, version: int) -> Archived:
+    """Reads a version whose archive has just been verified.
+
+    Raises:
+        OperationsError: there is no such version, its archive is damaged or another's, or cannot be read.
+    """
+    entry, archive = registry.entry(version), registry.verify(version)
+    with loadable(entry.file):
+        found = _read(entry, archive)
+    if (found.card.version, found.contract.fingerprint) != (version, entry.contract_fingerprint):
+        raise OperationsError(f"{entry.file} is of another version or contract than its registry entry")
+    return found
+
+
+def _read(entry: Entry, archive: Path) -> Archived:
+    with zipfile.ZipFile(archive) as packed:
+        held = {name: packed.read(name) for name in (MODEL, CONTRACT, CARD, GOLDEN)}
+    return Archived(
+        entry=entry,
+        contract=Contract.from_bytes(held[CONTRACT]),
+        card=ModelCard.from_json(json.loads(held[CARD])),
+        golden=Golden.from_json(json.loads(held[GOLDEN])),
+        model=held[MODEL],
+    )
+
+
+@contextmanager
+def loadable(file: str) -> Iterator[None]:
+    """Turns what a broken archive raises into an error for people; its own words may hold what is in the archive."""
+    try:
+        yield
+    except WRONG as error:
+        raise OperationsError(f"{file} cannot be loaded ({type(error).__name__})") from None

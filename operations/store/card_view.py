@@ -1,0 +1,108 @@
+"""`fraud models show`: the model card, for people and as JSON."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from contract.card import ModelCard
+from contract.schema import FLOAT32_MAX, Column, Contract, Kind
+from operations import figures
+from operations.store.archived import Archived
+from operations.store.models import state
+from operations.store.record import recorded
+from operations.store.registry import Registry
+
+
+def view(registry: Registry, found: Archived, now: datetime) -> RenderableType:
+    """All that is known of a version."""
+    card = found.card
+    parts: dict[str, RenderableType] = {
+        f"Version {card.version}": Group(figures.facts(_head(registry, found, now)), figures.facts(_hashes(found))),
+        "Data": Group(figures.facts(data_facts(card.data)), _periods(card.data)),
+        "Metrics": figures.metrics(card.metrics),
+        "Columns": _columns(found.contract),
+        "Settings": figures.facts({name: figures.one_line(value) for name, value in card.settings.items()}),
+        "Libraries": Text(figures.one_line(card.libraries)),
+        "Notes": Group(*(Text(f"- {note}") for note in card.notes)) if card.notes else Text("none"),
+    }
+    return figures.sections(parts)
+
+
+def as_json(found: Archived) -> str:
+    """Model card and contract as the archive holds them, in one JSON text."""
+    fields = {"card": found.card.to_json(), "contract": json.loads(found.contract.to_bytes())}
+    return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def data_facts(data: Mapping[str, Any]) -> dict[str, str]:
+    """What a version was trained on; an older card may say less."""
+    rows, frauds = data.get("rows"), data.get("frauds")
+    of_them = f" ({figures.share(frauds / rows)})" if rows and frauds else ""
+    return {
+        "source": _source(data.get("source")),
+        "rows": f"{figures.number(rows)}, of them {figures.number(frauds)} fraud{of_them}",
+        "gap": f"{figures.number(data.get('gap_days'))} days between the periods",
+        "SHA-256": str(data.get("sha256", figures.NONE)),
+    }
+
+
+def bands(card: ModelCard) -> str:
+    """The decision thresholds in words."""
+    return f"review from {figures.number(card.bands.review)}, decline from {figures.number(card.bands.decline)}"
+
+
+def bounds(column: Column) -> str:
+    """What the cells of a column may be, in words; of a category, how many values are known."""
+    if column.kind is Kind.CATEGORY:
+        return f"{len(column.values)} values"
+    if column.kind is Kind.TIMESTAMP:
+        return str(column.time_format)
+    low, high = column.minimum > -FLOAT32_MAX, column.maximum < FLOAT32_MAX
+    words = [f"from {figures.number(column.minimum)}"] * low + [f"to {figures.number(column.maximum)}"] * high
+    return " ".join(words)
+
+
+def _head(registry: Registry, found: Archived, now: datetime) -> dict[str, str]:
+    card, entry = found.card, found.entry
+    signature = registry.signature(card.version)
+    return {
+        "state": state(card.version, recorded(registry.root)) or figures.NONE,
+        "created": f"{card.created} ({figures.age(card.created, now)} ago)",
+        "thresholds": bands(card),
+        "half precision": f"changes a probability by {figures.number(card.half_precision_difference)} at most",
+        "contract": f"{found.contract.name}, {len(found.contract.features)} features",
+        "archive": f"{entry.file}, {entry.size:,} bytes",
+        "signature": signature.name if signature.exists() else "none",
+    }
+
+
+def _hashes(found: Archived) -> dict[str, str]:
+    return {"fingerprint": found.contract.fingerprint, "SHA-256": found.entry.sha256}
+
+
+def _source(source: object) -> str:
+    """The file's name, or the simulator's settings."""
+    if isinstance(source, Mapping):
+        return "; ".join(f"{name}: {figures.one_line(value)}" for name, value in source.items())
+    return str(source or figures.NONE)
+
+
+def _periods(data: Mapping[str, Any]) -> Table:
+    table = figures.columns("period", "rows", "frauds", "from", "to")
+    for name, period in data.get("periods", {}).items():
+        counts = (figures.number(period.get(count)) for count in ("rows", "frauds"))
+        table.add_row(Text(name), *counts, *(Text(figures.moment(period.get(end))) for end in ("first", "last")))
+    return table
+
+
+def _columns(contract: Contract) -> Table:
+    table = Table("name", "kind", "if missing", "values", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.columns[0].overflow = "fold"
+    for column in contract.columns:
+        table.add_row(*map(Text, (column.name, column.kind, column.missing, bounds(column))))
+    return table

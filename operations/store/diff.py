@@ -1,0 +1,185 @@
+"""How two versions differ: in their columns, and in what they make of the same rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.decision import Decision
+from contract.faults import NotText, Refused
+from contract.features import to_matrix
+from contract.schema import Column, Contract, Kind
+from contract.table import Reading, read_csv
+from contract.tally import score_counts, stability_index
+from operations.store import archived
+from operations.store.archived import Archived
+from operations.store.card_view import bounds
+from operations.store.opened import Opened, loaded
+from operations.store.registry import Registry
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where two contracts' columns differ.
+
+    Attributes:
+        first: names that only the first has.
+        second: names that only the second has.
+        changed: by name, what is otherwise, in words.
+        features: whether the features differ that are made of them.
+    """
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    changed: dict[str, str]
+    features: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Golden rows, and how many of them both versions can read."""
+
+    of: tuple[int, ...]
+    rows: int
+    shared: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What two versions make of the same rows, of which there is at least one.
+
+    Attributes:
+        largest: difference of a probability.
+        mean: difference of a probability, absolute.
+        differ: rows that they decide differently, each by the thresholds of its own card.
+        flagged: share of the rows that the first, and the second, does not approve.
+        stability: population stability index of the second's scores against the first's.
+    """
+
+    rows: int
+    largest: float
+    mean: float
+    differ: int
+    flagged: tuple[float, float]
+    stability: float
+
+    @classmethod
+    def of(cls, first: tuple[Opened, Scores], second: tuple[Opened, Scores]) -> Self:
+        """Compares the probabilities of the same rows, shape (rows,) each."""
+        scores = [each for _, each in (first, second)]
+        decided = [opened.card.bands.decide(each) for opened, each in (first, second)]
+        apart = np.abs(scores[1].astype(np.float64) - scores[0])
+        before, after = (float(np.mean([one is not Decision.APPROVE for one in each])) for each in decided)
+        return cls(
+            rows=len(apart),
+            largest=float(apart.max()),
+            mean=float(apart.mean()),
+            differ=sum(one is not other for one, other in zip(*decided, strict=True)),
+            flagged=(before, after),
+            stability=stability_index(*map(score_counts, scores)),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Difference:
+    """Two versions side by side.
+
+    Attributes:
+        scored: None where both can read none of the golden rows.
+    """
+
+    first: Archived
+    second: Archived
+    columns: Columns
+    golden: tuple[Golden, ...]
+    scored: Scored | None
+
+
+def between(registry: Registry, first: int, second: int) -> Difference:
+    """Compares two versions; both score the golden rows of each.
+
+    Raises:
+        OperationsError: one does not exist, does not verify, or cannot be loaded.
+    """
+    found = archived.read(registry, first), archived.read(registry, second)
+    golden, scored = compare(loaded(found[0]), loaded(found[1]))
+    return Difference(*found, columns(found[0].contract, found[1].contract), golden, scored)
+
+
+def columns(first: Contract, second: Contract) -> Columns:
+    """Compares the columns of two contracts by name; their order in a file is of no matter."""
+    ours, theirs = ({column.name: column for column in each.columns} for each in (first, second))
+    both = {name: _change(ours[name], theirs[name]) for name in ours if name in theirs}
+    return Columns(
+        first=tuple(name for name in ours if name not in theirs),
+        second=tuple(name for name in theirs if name not in ours),
+        changed={name: words for name, words in both.items() if words},
+        features=first.features != second.features,
+    )
+
+
+def compare(first: Opened, second: Opened) -> tuple[tuple[Golden, ...], Scored | None]:
+    """Scores the golden rows of both versions by both; None where no row can be read by both.
+
+    Raises:
+        OperationsError: a model is broken.
+    """
+    owners: dict[str, list[Opened]] = {}
+    for each in (first, second):
+        owners.setdefault(each.golden.csv, []).append(each)
+    pairs = [_pair(csv.encode(), first, second) for csv in owners]
+    golden = tuple(_golden(of, len(pair[0])) for of, pair in zip(owners.values(), pairs, strict=True))
+    ours, theirs = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    return golden, Scored.of((first, ours), (second, theirs)) if len(ours) else None
+
+
+def _golden(of: list[Opened], shared: int) -> Golden:
+    versions = dict.fromkeys(each.card.version for each in of)
+    return Golden(tuple(versions), len(of[0].golden.probabilities), shared)
+
+
+def _pair(text: bytes, first: Opened, second: Opened) -> tuple[Scores, Scores]:
+    """The probabilities of both for the rows that both can read; none where one cannot read the header."""
+    names = {column.name for each in (first, second) for column in each.contract.columns}
+    none = np.empty(0, dtype=np.float32)
+    try:
+        ours, theirs = (read_csv(each.contract, text, others=names) for each in (first, second))
+    except (NotText, Refused):
+        return none, none
+    shared = np.intersect1d(ours.table.row_numbers, theirs.table.row_numbers)
+    if not len(shared):
+        return none, none
+    return _scores(first, ours, shared), _scores(second, theirs, shared)
+
+
+def _scores(opened: Opened, reading: Reading, numbers: NDArray[np.int64]) -> Scores:
+    table = reading.table.take(np.isin(reading.table.row_numbers, numbers))
+    return opened.score(to_matrix(opened.contract, table))
+
+
+def _change(before: Column, after: Column) -> str:
+    return "; ".join(_changes(before, after))
+
+
+def _changes(before: Column, after: Column) -> Iterator[str]:
+    """What is otherwise, in words; of category values how many, for they are cell values."""
+    for what in ("kind", "missing"):
+        if (old := getattr(before, what)) != (new := getattr(after, what)):
+            yield f"{what}: {old} -> {new}"
+    if before.kind is not after.kind:
+        return
+    if before.kind is Kind.CATEGORY:
+        yield from _values(before.values, after.values)
+    elif bounds(before) != bounds(after) or (before.minimum, before.maximum) != (after.minimum, after.maximum):
+        yield f"values: {bounds(before) or 'any'} -> {bounds(after) or 'any'}"
+
+
+def _values(before: tuple[str, ...], after: tuple[str, ...]) -> Iterator[str]:
+    if set(before) != set(after):
+        yield f"values: {len(set(after) - set(before))} added, {len(set(before) - set(after))} removed"
+    elif before != after:
+        yield "values: in another order"

@@ -1,0 +1,94 @@
+"""`fraud models diff`: two versions side by side, for people. No row and no cell value is shown."""
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from operations import figures
+from operations.store.archived import Archived
+from operations.store.card_view import bands, data_facts
+from operations.store.diff import Columns, Difference, Golden, Scored
+
+OTHER_DATA = "The data differs, and so do the rows that each was measured on: these metrics do not compare."
+ENOUGH = 1000
+"""Rows below which chance alone adds more than 0.01 to the stability index."""
+
+
+def view(found: Difference) -> RenderableType:
+    """All differences, section by section."""
+    first, second = found.first, found.second
+    names = tuple(f"version {each.card.version}" for each in (first, second))
+    parts: dict[str, RenderableType] = {
+        "Data": _data(first, second, names),
+        "Metrics": _metrics(first.card.metrics, second.card.metrics, names),
+        "Thresholds": figures.facts({names[0]: bands(first.card), names[1]: bands(second.card)}),
+        "Columns": _columns(found.columns, names),
+        "Scores": _scores(found, names),
+    }
+    return figures.sections(parts)
+
+
+def _data(first: Archived, second: Archived, names: tuple[str, ...]) -> RenderableType:
+    told = [data_facts(each.card.data) for each in (first, second)]
+    if told[0] == told[1]:
+        return Group(figures.facts(told[0]), Text("Both were trained on this data."))
+    parts = [part for name, facts in zip(names, told, strict=True) for part in (Text(name), figures.facts(facts))]
+    same = told[0]["SHA-256"] == told[1]["SHA-256"]
+    return Group(*parts, Text("Both were trained on the same data." if same else OTHER_DATA))
+
+
+def _metrics(
+    first: Mapping[str, Mapping[str, float]], second: Mapping[str, Mapping[str, float]], names: tuple[str, ...]
+) -> Table:
+    table = figures.columns("metric", *names, "difference")
+    for period in dict.fromkeys([*first, *second]):
+        ours, theirs = first.get(period, {}), second.get(period, {})
+        table.add_row(Text(period, style="italic"))
+        for name in dict.fromkeys([*ours, *theirs]):
+            before, after = ours.get(name), theirs.get(name)
+            table.add_row(
+                Text(f"  {name}"), figures.number(before), figures.number(after), figures.difference(before, after)
+            )
+    return table
+
+
+def _columns(columns: Columns, names: tuple[str, ...]) -> RenderableType:
+    changes = dict(_changes(columns, names))
+    return figures.facts(changes) if changes else Text("the same")
+
+
+def _changes(columns: Columns, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if columns.first:
+        yield f"only in {names[0]}", ", ".join(columns.first)
+    if columns.second:
+        yield f"only in {names[1]}", ", ".join(columns.second)
+    yield from columns.changed.items()
+    if columns.features:
+        yield "features", "other ones are made of the columns"
+
+
+def _scores(found: Difference, names: tuple[str, ...]) -> RenderableType:
+    told = [Text(_golden(each)) for each in found.golden]
+    if found.scored is None:
+        return Group(*told, Text("No row can be read by both, so their scores do not compare."))
+    return Group(*told, figures.facts(_compared(found.scored, names)))
+
+
+def _golden(golden: Golden) -> str:
+    of = " and ".join(f"version {version}" for version in golden.of)
+    return f"Golden rows of {of}: {golden.shared} of {golden.rows} can be read by both."
+
+
+def _compared(scored: Scored, names: tuple[str, ...]) -> dict[str, str]:
+    rough = "; rough, of so few rows" if scored.rows < ENOUGH else ""
+    flagged = zip(names, scored.flagged, strict=True)
+    return {
+        "rows scored by both": str(scored.rows),
+        "largest difference": f"{scored.largest:.2g}",
+        "mean difference": f"{scored.mean:.2g}",
+        "decided otherwise": f"{scored.differ} ({figures.share(scored.differ / scored.rows)})",
+        "flagged": ", ".join(f"{figures.share(share)} by {name}" for name, share in flagged),
+        "stability index": f"{scored.stability:.2f} (below 0.1 alike, above 0.25 another distribution{rough})",
+    }

@@ -1,0 +1,80 @@
+"""A version opened from its archive, scoring in this process: no TorchServe.
+
+The model is TorchScript and is loaded as such; the handler's code in an archive is never run, for the archive may come
+from a backup. torch is imported here, when a version is opened, and nowhere before.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.card import ModelCard
+from contract.golden import Golden
+from contract.schema import Contract
+from operations.store import archived
+from operations.store.archived import Archived, loadable
+from operations.store.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A version that can score.
+
+    Attributes:
+        model: the TorchScript module, on the CPU.
+    """
+
+    contract: Contract
+    card: ModelCard
+    golden: Golden
+    model: Any
+
+    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probabilities of a matrix of its contract, shape (rows,), in full precision.
+
+        Raises:
+            OperationsError: the model is broken.
+        """
+        import torch
+
+        with loadable(f"the model of version {self.card.version}"), torch.inference_mode():
+            probabilities: NDArray[np.float32] = self.model(torch.from_numpy(matrix)).float().numpy()
+            return probabilities.reshape(-1)
+
+    def score_golden(self) -> NDArray[np.float32]:
+        """The probabilities of its golden rows; as :meth:`score`."""
+        with loadable(f"the golden rows of version {self.card.version}"):
+            matrix = self.golden.matrix(self.contract)
+        return self.score(matrix)
+
+
+def opened(registry: Registry, version: int) -> Opened:
+    """Opens a version whose archive has just been verified.
+
+    Raises:
+        OperationsError: there is no such version, its archive is damaged or another's, or cannot be loaded.
+    """
+    return loaded(archived.read(registry, version))
+
+
+def loaded(found: Archived) -> Opened:
+    """Opens a version whose archive was read before.
+
+    Raises:
+        OperationsError: torch cannot load its model.
+    """
+    with loadable(found.entry.file):
+        return Opened(found.contract, found.card, found.golden, _model(found.model))
+
+
+def _model(data: bytes) -> Any:  # noqa: ANN401 - torch's type, and torch is imported late.
+    import torch
+
+    with warnings.catch_warnings():
+        # torch 2.13 deprecates TorchScript, which is what TorchServe's archives hold.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.load(io.BytesIO(data), map_location="cpu").eval()  # type: ignore[no-untyped-call]

@@ -1,0 +1,23 @@
+"""The release record as it stands in a model store; `operations.rollout.release` alone writes it."""
+
+from pathlib import Path
+
+from contract.release import FILE_NAME, Release, ReleaseError
+from operations.errors import OperationsError
+
+
+def recorded(store: Path) -> Release | None:
+    """The release record of a model store; None before the first release.
+
+    Raises:
+        OperationsError: it cannot be read.
+    """
+    path = store / FILE_NAME
+    try:
+        return Release.from_bytes(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OperationsError(f"{path} cannot be read: {error.strerror}") from None
+    except ReleaseError:
+        raise OperationsError(f"{path} is damaged; put it back from a backup, or delete it and release again") from None

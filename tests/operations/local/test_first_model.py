@@ -1,0 +1,103 @@
+"""What a stack that starts serves, and the processes that it trains in."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from operations import durable, settings
+from operations.errors import OperationsError
+from operations.local import first_model
+from operations.local.ledger import MARK
+from operations.rollout import release as release_module
+from operations.rollout.loading import Place
+from operations.rollout.release import release
+from operations.settings import Settings
+from operations.store.record import recorded
+from tests.operations.fake_torchserve import FakeTorchServe
+from tests.operations.stage import Stage
+
+MARKED: Mapping[str, str] = {MARK: "a-token"}
+CHILD = """
+import json, os, pathlib, sys
+pathlib.Path("seen.json").write_text(json.dumps([sys.argv[1:], dict(os.environ)]))
+sys.exit(7 if "fail" in sys.argv else 0)
+"""
+
+
+def quiet(_: str) -> None:
+    """Hears nothing."""
+
+
+def asking(root: Path, version: int) -> Settings:
+    """The settings of a start that asks for a version."""
+    return settings.read("127.0.0.1", 8000, {"MODEL_PATH": f"model_store/fraud-{version}.mar"}, root)
+
+
+@pytest.fixture
+def stage(place: Place, torchserve: FakeTorchServe) -> Stage:
+    """Version 2 is live, and TorchServe has just started."""
+    stage = Stage(place, torchserve)
+    stage.write(2, previous=1)
+    return stage
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Settings:
+    """A directory where `python -m operations` writes down what it was given, and does nothing else."""
+    (tmp_path / "operations").mkdir()
+    (tmp_path / "operations" / "__init__.py").touch()
+    (tmp_path / "operations" / "__main__.py").write_text(CHILD)
+    outside = {"API_KEY": "a-key", "ALERT_URL": "https://chat/secret", "MODEL_PATH": "store"}
+    return settings.read("127.0.0.1", 8000, outside, tmp_path)
+
+
+def test_another_first_version_waits_for_the_reconciler(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stack that starts with MODEL_PATH at another version than the recorded one loads them one after the other."""
+    release(place, 1, quiet)
+    monkeypatch.setattr(release_module, "PATIENCE", 0.05)
+    ensuring = first_model.ensure(asking(tmp_path, 2), place, MARKED, quiet)
+    with durable.held(place.registry.root / ".release.lock", ""):
+        starting = threading.Thread(target=lambda: asyncio.run(ensuring))
+        starting.start()
+        starting.join(0.3)
+        assert starting.is_alive()
+    starting.join(60)
+    assert (record := recorded(place.registry.root)) is not None
+    assert (record.version, record.previous) == (2, 1)
+
+
+def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> None:
+    """MODEL_PATH at the version that could not be loaded does not end the next start: what took over goes on."""
+    stage.damage(2)
+    stage.look()
+    said: list[str] = []
+    version = asyncio.run(first_model.ensure(asking(tmp_path, 2), stage.place, MARKED, said.append))
+    assert (version, stage.record.version) == (1, 1)
+    assert said == ["version 1 took over from version 2, which MODEL_PATH names, and stays live"]
+
+
+def test_a_child_carries_the_mark_and_no_address_of_alerts(child: Settings) -> None:
+    """What is killed with the stack can be found by its mark; a command gets the store, and no secret but the key."""
+    asyncio.run(first_model.fraud(child, MARKED, "train", "--no-hint"))
+    arguments, environment = json.loads((child.layout.root / "seen.json").read_text())
+    assert arguments == ["train", "--no-hint"]
+    assert environment.items() >= {**MARKED, "MODEL_PATH": str(child.layout.store), "API_KEY": "a-key"}.items()
+    assert "ALERT_URL" not in environment
+
+
+def test_a_child_that_fails_is_an_error(child: Settings) -> None:
+    """Its exit code is told; it has said why itself."""
+    with pytest.raises(OperationsError, match=r"`fraud sample` failed \(exit code 7\)"):
+        asyncio.run(first_model.fraud(child, MARKED, "sample", "fail"))
+
+
+def test_a_training_without_a_model_is_an_error(child: Settings, place: Place) -> None:
+    """A child that ends well and adds nothing is not taken for a training; an older version is not its result."""
+    with pytest.raises(OperationsError, match="no model came"):
+        asyncio.run(first_model.train(child, place, MARKED))

@@ -1,0 +1,75 @@
+"""The rounds of the stack: what the loops do with what a look finds, and a training on the stack's own loop."""
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from operations import settings
+from operations.errors import OperationsError
+from operations.local import rounds
+from operations.local.ledger import MARK
+from operations.local.rounds import BaseModel
+from operations.rollout.loading import Place
+from tests.operations.fake_torchserve import FakeTorchServe
+from tests.operations.stage import Stage
+
+SLOW = "import pathlib, os, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(300)"
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> settings.Settings:
+    """A directory where `python -m operations` fails at once."""
+    (tmp_path / "operations").mkdir()
+    (tmp_path / "operations" / "__init__.py").touch()
+    (tmp_path / "operations" / "__main__.py").write_text("raise SystemExit(1)")
+    return settings.read("127.0.0.1", 8000, {}, tmp_path)
+
+
+def test_a_server_that_never_answers_is_killed(
+    place: Place, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is frozen would never be started again otherwise."""
+    monkeypatch.setattr(rounds, "FROZEN", 0.0)
+    monkeypatch.setattr(rounds, "LOOK_EVERY_WHILE_DOWN", 0.0)
+    stage, killed = Stage(place, torchserve), threading.Event()
+    stage.write(1)
+    torchserve.down = True
+
+    async def run() -> None:
+        looking = asyncio.create_task(rounds.reconcile(stage.reconciler, killed.set, stage.said.append))
+        assert await asyncio.to_thread(killed.wait, 30)
+        looking.cancel()
+
+    asyncio.run(run())
+    assert "is killed" in stage.said[0]
+
+
+def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settings, place: Place) -> None:
+    """The reconciler, on its thread, gets the error of the child that ran on the loop."""
+
+    async def run() -> None:
+        base = BaseModel(child, place, {MARK: "a-token"})
+        with pytest.raises(OperationsError, match="`fraud train` failed"):
+            await asyncio.to_thread(base)
+
+    asyncio.run(run())
+
+
+def test_a_training_ends_with_the_stack(child: settings.Settings, place: Place) -> None:
+    """When the stack's loop ends, the child is ended, and the thread that waits for it is let go."""
+    (child.layout.root / "operations" / "__main__.py").write_text(SLOW)
+    seen = child.layout.root / "pid"
+
+    async def run() -> None:
+        base = BaseModel(child, place, {MARK: "a-token"})
+        training = asyncio.create_task(asyncio.to_thread(base))
+        while not (seen.exists() and seen.read_text()):  # noqa: ASYNC110 - no event tells of another process
+            await asyncio.sleep(0.01)
+        training.cancel()
+
+    asyncio.run(run())
+    assert not psutil.pid_exists(json.loads(seen.read_text()))

@@ -1,0 +1,99 @@
+"""Two real trainings against each other."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from contract.release import Release
+from operations.retraining.contest import contest
+from operations.retraining.verdict import Goal, Terms, Verdict
+from operations.store.registry import Registry
+from tests.operations.claims import claims, senseless, trained
+
+SENSELESS, GOOD, WITHOUT_WEIGHT = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Three versions, and the file that each was trained on."""
+
+    store: Path
+    files: dict[int, Path]
+
+
+@pytest.fixture(scope="module")
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
+    """A version that learned noise from older rows, a good one, and one that knows a column less."""
+    directory = tmp_path_factory.mktemp("trainings")
+    registry, frame = Registry(directory / "model_store"), claims()
+    frames = {
+        SENSELESS: senseless(frame.head(1600)),
+        GOOD: frame,
+        WITHOUT_WEIGHT: frame.drop(columns="kilograms"),
+    }
+    files = {version: directory / f"{version}.csv" for version in frames}
+    for version, rows in frames.items():
+        assert trained(registry, files[version], rows).version == version
+    return Trainings(registry.root, files)
+
+
+def judged(trainings: Trainings, version: int, live: int, goal: Goal = Goal.LIVE) -> Verdict:
+    """A version judged against a live one."""
+    record = Release(live, None, "2026-05-01T00:00:00+00:00")
+    (trainings.store / "release.json").write_bytes(record.to_bytes())
+    return contest(Registry(trainings.store), version, trainings.files[version], Terms(goal))
+
+
+def test_a_better_version_passes(trainings: Trainings) -> None:
+    """Against a live version that learned noise, the whole test period counts: it is newer than all that one saw."""
+    verdict = judged(trainings, GOOD, live=SENSELESS)
+    assert verdict.passed
+    assert verdict.compared is not None
+    assert verdict.compared.low > 0.1
+    assert verdict.compared.new.sample.rows == 360
+    assert str(verdict.compared.last).startswith("2026-04-11")
+
+
+def test_each_scores_by_its_own_contract(trainings: Trainings) -> None:
+    """A live version that reads a column less is compared on the same rows."""
+    verdict = judged(trainings, GOOD, live=WITHOUT_WEIGHT)
+    assert verdict.compared is not None
+    assert verdict.compared.low > 0
+    assert verdict.compared.live.sample.rows == verdict.compared.new.sample.rows
+
+
+def test_an_equal_version_may_be_a_shadow_alone(trainings: Trainings) -> None:
+    """A tie is no gain, so the live version stays; to be scored beside it costs nothing."""
+    assert "chance" in str(judged(trainings, GOOD, live=GOOD).objection)
+    assert judged(trainings, GOOD, live=GOOD, goal=Goal.SHADOW).passed
+
+
+def test_columns_that_the_data_lacks_are_named(trainings: Trainings) -> None:
+    """A live version that needs another column cannot be compared, and the verdict says which."""
+    verdict = judged(trainings, WITHOUT_WEIGHT, live=GOOD)
+    assert "kilograms" in str(verdict.objection)
+    assert verdict.compared is None
+
+
+def test_rows_that_the_live_version_learned_from_are_not_judged_on(trainings: Trainings) -> None:
+    """A version trained on older data has no row that the live one does not know."""
+    assert "has learned from the newest period" in str(judged(trainings, SENSELESS, live=GOOD).objection)
+
+
+def test_a_damaged_live_archive_is_not_loaded(trainings: Trainings, tmp_path: Path) -> None:
+    """What does not verify is not compared with."""
+    copy = Trainings(tmp_path / "model_store", trainings.files)
+    shutil.copytree(trainings.store, copy.store)
+    archive = copy.store / f"fraud-{SENSELESS}.mar"
+    archive.write_bytes(archive.read_bytes()[:-1])
+    assert "SHA-256 differs" in str(judged(copy, GOOD, live=SENSELESS).objection)
+
+
+@pytest.mark.parametrize(("goal", "passed"), [(Goal.LIVE, True), (Goal.CANARY, False), (Goal.SHADOW, False)])
+def test_the_first_version_may_go_live(trainings: Trainings, goal: Goal, *, passed: bool) -> None:
+    """Where nothing is live a version can be released, but not tried beside another."""
+    (trainings.store / "release.json").unlink(missing_ok=True)
+    verdict = contest(Registry(trainings.store), GOOD, trainings.files[GOOD], Terms(goal))
+    assert (verdict.passed, verdict.live) == (passed, None)

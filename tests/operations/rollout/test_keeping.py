@@ -1,0 +1,43 @@
+"""How long is waited after a failure, and how often the same is said."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operations.rollout.keeping import LONGEST_PAUSE, Once, Pause
+from tests.operations.stage import Clock
+
+
+def test_pauses_grow_to_a_bound_and_end_with_a_success() -> None:
+    """After each failure in a row the wait is longer, up to 30 s; after a success it begins anew."""
+    clock = Clock()
+    pause, waits = Pause(clock), []
+    for _ in range(7):
+        assert pause.over
+        pause.lengthen()
+        began = clock.now
+        while not pause.over:
+            clock.now += 1
+        waits.append(clock.now - began)
+    assert waits == [1, 3, 7, 15, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+    pause.end()
+    assert pause.over
+
+
+@given(texts=st.lists(st.sampled_from(["a", "b"])))
+def test_the_same_is_not_said_twice_in_a_row(texts: list[str]) -> None:
+    """Each text is said when it is another than the one before."""
+    said: list[str] = []
+    once = Once(said.append)
+    new = [once(text) for text in texts]
+    assert said == [text for text, is_new in zip(texts, new, strict=True) if is_new]
+    assert new == [index == 0 or texts[index - 1] != text for index, text in enumerate(texts)]
+
+
+def test_what_was_forgotten_is_said_again() -> None:
+    """Trouble that ended and came again is news."""
+    said: list[str] = []
+    once = Once(said.append)
+    once("a")
+    once.forget()
+    once("a")
+    assert said == ["a", "a"]

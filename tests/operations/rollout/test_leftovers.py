@@ -1,0 +1,76 @@
+"""What nobody wants any more is deleted, but only when no request can be on it."""
+
+import pytest
+
+from operations import durable
+from operations.rollout.keeping import Found
+from operations.rollout.leftovers import DRAIN
+from operations.rollout.loading import Place
+from operations.rollout.release import release
+from tests.operations.fake_torchserve import FakeTorchServe
+from tests.operations.stage import Stage
+
+
+@pytest.fixture
+def stage(place: Place, torchserve: FakeTorchServe) -> Stage:
+    """A reconciler where version 1 is live and version 2 is registered, wanted by nobody."""
+    release(place, 1, lambda _: None)
+    torchserve.registered[2] = ["READY"]
+    stage = Stage(place, torchserve)
+    assert stage.look() is Found.WHOLE
+    return stage
+
+
+def test_a_version_drains_before_it_is_deleted(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """Deleting kills with -9: a version is deleted only after it was unwanted for the whole drain."""
+    stage.look(after=DRAIN - 0.1)
+    assert torchserve.deleted == []
+    assert stage.look(after=0.1) is Found.WHOLE
+    assert torchserve.deleted == [2]
+    assert torchserve.registered.keys() == {1}
+
+
+def test_a_version_that_is_wanted_again_drains_anew(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """The time restarts when the record wants the version in between."""
+    stage.write(1, previous=2)
+    stage.look(after=DRAIN - 1)
+    stage.write(1)
+    stage.look(after=1)
+    stage.look(after=DRAIN - 0.1)
+    assert torchserve.deleted == []
+    stage.look(after=0.1)
+    assert torchserve.deleted == [2]
+
+
+def test_nothing_is_deleted_while_a_release_runs(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """A release registers before it records: a look that meets it begins to count anew."""
+    with durable.held(stage.place.registry.root / ".release.lock", ""):
+        assert stage.look(after=DRAIN) is Found.WHOLE
+    stage.look()
+    stage.look(after=DRAIN - 0.1)
+    assert torchserve.deleted == []
+    stage.look(after=0.1)
+    assert torchserve.deleted == [2]
+
+
+def test_a_look_that_saw_nothing_interrupts(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """While the server is down or the record unreadable nobody knows what is wanted."""
+    torchserve.down = True
+    stage.look(after=DRAIN)
+    torchserve.down = False
+    stage.look()
+    assert torchserve.deleted == []
+
+
+def test_nothing_is_deleted_while_the_live_version_does_not_score(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """A version that nobody wants may be the one that must take over."""
+    torchserve.registered[1] = ["UNLOADED"]
+    stage.look(after=DRAIN)
+    assert torchserve.deleted == []
+
+
+def test_the_remains_of_a_failed_registration_are_deleted_too(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """What TorchServe keeps of a version that could not be loaded goes, though it has no worker."""
+    torchserve.registered[2] = []
+    stage.look(after=DRAIN)
+    assert torchserve.registered.keys() == {1}

@@ -1,0 +1,268 @@
+"""The reconciler: whatever happened to TorchServe, what the record wants is brought back, the live version first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from operations import durable, journal
+from operations.errors import OperationsError
+from operations.rollout import release as release_module
+from operations.rollout.keeping import UNREADY_TOO_LONG, Found
+from operations.rollout.loading import Place, alone
+from operations.rollout.release import release
+from tests.operations.conftest import add
+from tests.operations.fake_torchserve import FakeTorchServe
+from tests.operations.stage import Stage, canary
+
+
+def quiet(_: str) -> None:
+    """Hears nothing."""
+
+
+@pytest.fixture
+def stage(place: Place, torchserve: FakeTorchServe) -> Stage:
+    """A reconciler where version 1 is live."""
+    release(place, 1, quiet)
+    return Stage(place, torchserve)
+
+
+@pytest.fixture
+def trio(stage: Stage, tmp_path: Path) -> Stage:
+    """One where version 2 is live, 3 is on trial and 1 served before; TorchServe has just started."""
+    add(stage.place.registry, tmp_path, 3)
+    stage.write(2, previous=1, trial=canary(3))
+    stage.restart_server()
+    return stage
+
+
+def test_nothing_is_loaded_before_the_first_release(place: Place, torchserve: FakeTorchServe) -> None:
+    """Without a record nothing is registered."""
+    assert Stage(place, torchserve).look() is Found.NOTHING_RELEASED
+    assert torchserve.files == []
+
+
+def test_a_whole_server_is_left_alone(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """A version with a ready worker is not touched."""
+    torchserve.registered[1] = ["READY", "LOADING"]
+    assert stage.look() is Found.WHOLE
+    assert torchserve.files == ["fraud-1.mar"]
+
+
+def test_a_server_that_started_again_gets_the_recorded_version(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """After a restart, which forgets all versions, the recorded one is registered."""
+    stage.restart_server()
+    assert stage.look() is Found.LOADED
+    assert torchserve.registered == {1: ["READY", "READY"]}
+
+
+def test_a_first_load_is_no_repair(stage: Stage) -> None:
+    """Loading the recorded version at a start is not spoken of; loading it again after it was whole is."""
+    stage.restart_server()
+    assert (stage.look(), stage.said) == (Found.LOADED, [])
+    stage.restart_server()
+    assert stage.look() is Found.LOADED
+    assert [text.partition(" in ")[0] for text in stage.said] == ["version 1 was loaded again"]
+
+
+def test_a_server_that_is_down_is_waited_for(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """A server that does not answer is no failure of the model: the first look after it loads at once."""
+    torchserve.down = True
+    assert stage.look() is Found.SERVER_DOWN
+    torchserve.down = False
+    stage.restart_server()
+    assert stage.look() is Found.LOADED
+
+
+def test_a_version_without_workers_is_registered_afresh(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """A version that is registered with no worker is deleted and registered again, though it is the default."""
+    torchserve.registered = {1: [], 2: ["READY"]}
+    assert stage.look() is Found.LOADED
+    assert torchserve.registered[1] == ["READY", "READY"]
+
+
+def test_a_worker_gets_time_to_start_again(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """TorchServe restarts its workers itself; only after long without a ready one is the version registered afresh."""
+    torchserve.registered[1] = ["UNLOADED", "UNLOADED"]
+    assert stage.look() is Found.STARTING
+    assert stage.look(after=UNREADY_TOO_LONG) is Found.LOADED
+
+
+def test_a_mended_archive_is_loaded(stage: Stage) -> None:
+    """Once the archive is put back, the version is loaded at the next try."""
+    (stage.place.registry.root / "fraud-2.json").unlink()
+    whole = stage.place.registry.verify(1).read_bytes()
+    stage.damage(1)
+    stage.restart_server()
+    assert stage.look() is Found.FAILED
+    (stage.place.registry.root / "fraud-1.mar").write_bytes(whole)
+    assert stage.look() is Found.FAILED  # It waits a second after the first failure.
+    assert stage.look(after=1) is Found.LOADED
+
+
+def test_a_release_is_not_disturbed(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """While a release holds the lock nothing is mended; after it, all is."""
+    stage.restart_server()
+    with durable.held(stage.place.registry.root / ".release.lock", ""):
+        assert stage.look() is Found.RELEASING
+        assert torchserve.registered == {}
+    assert stage.look() is Found.LOADED
+
+
+@dataclass
+class Meanwhile:
+    """Something that another process does just before the reconciler gets the lock."""
+
+    act: Callable[[], object]
+
+    def __call__(self, place: Place, patience: float = 0.0) -> object:
+        self.act()
+        return alone(place, patience)
+
+
+def test_what_a_release_changed_meanwhile_is_not_undone(
+    stage: Stage, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that saw the state before a release does not act on it."""
+    stage.restart_server()
+    monkeypatch.setattr("operations.rollout.keeping.alone", Meanwhile(lambda: release(stage.place, 2, quiet)))
+    assert stage.look() is Found.RELEASING
+    assert torchserve.registered.keys() == {2}
+
+
+def test_what_another_loaded_meanwhile_is_not_loaded_again(
+    stage: Stage, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that has become ready is left alone."""
+    stage.restart_server()
+    meanwhile = Meanwhile(lambda: torchserve.registered.update({1: ["READY"]}))
+    monkeypatch.setattr("operations.rollout.keeping.alone", meanwhile)
+    assert stage.look() is Found.RELEASING
+    assert (torchserve.registered, torchserve.deleted) == ({1: ["READY"]}, [])
+
+
+def test_a_version_with_a_ready_worker_is_never_deleted(
+    stage: Stage, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody without the lock registers first: the refusal that this gives costs nobody the ready version."""
+    stage.restart_server()
+
+    def refused(*_: object) -> None:
+        torchserve.registered[1] = ["READY"]
+        raise OperationsError("409")
+
+    monkeypatch.setattr("operations.rollout.keeping.load", refused)
+    assert stage.look() is Found.FAILED
+    assert (torchserve.registered, torchserve.deleted) == ({1: ["READY"]}, [])
+    assert stage.look() is Found.WHOLE
+
+
+def test_an_odd_answer_ends_nothing(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """One answer that cannot be understood is told, nothing takes over, and the next look is as before."""
+    torchserve.odd = b"<html>"
+    assert [stage.look(), stage.look()] == [Found.FAILED, Found.FAILED]
+    assert (len(stage.said), stage.record.version) == (1, 1)
+    torchserve.odd = None
+    assert stage.look() is Found.WHOLE
+
+
+def test_a_damaged_record_is_told_once_and_nothing_is_guessed(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """Where nobody knows what is wanted nothing is loaded or deleted: people are told, and the journal."""
+    stage.restart_server()
+    torchserve.registered[2] = ["READY"]
+    stage.place.record.write_text("{")
+    assert set(stage.until_quiet()) == {Found.FAILED}
+    assert (torchserve.registered, len(stage.alerts)) == ({2: ["READY"]}, 1)
+    assert "damaged" in journal.events(stage.place.registry.root)[-1]["why"]
+
+
+@pytest.mark.parametrize("name", ["release.json", ".release.lock"])
+def test_files_that_cannot_be_read_end_nothing(stage: Stage, name: str) -> None:
+    """A record or a lock that the system does not open is told, nothing is raised, and no other version takes over."""
+    stage.restart_server()
+    path, aside = stage.place.registry.root / name, stage.place.registry.root / "aside"
+    path.rename(aside)
+    path.mkdir()
+    assert set(stage.until_quiet()) == {Found.FAILED}
+    path.rmdir()
+    aside.rename(path)
+    assert stage.look(after=40) is Found.LOADED
+    assert stage.record.version == 1
+
+
+def test_every_wanted_version_is_loaded_the_live_one_first(trio: Stage, torchserve: FakeTorchServe) -> None:
+    """After a restart the live version is loaded, then the one on trial, then the one before, each with all workers."""
+    assert [trio.look() for _ in range(4)] == [Found.LOADED, Found.WHOLE, Found.WHOLE, Found.WHOLE]
+    assert torchserve.files[1:] == ["fraud-2.mar", "fraud-3.mar", "fraud-1.mar"]
+    assert torchserve.registered == {version: ["READY", "READY"] for version in (1, 2, 3)}
+    assert trio.said == []
+
+
+def test_one_other_version_is_loaded_at_a_look(trio: Stage, torchserve: FakeTorchServe) -> None:
+    """Loading takes seconds: after each, the live version is looked at before another is loaded."""
+    assert [trio.look(), trio.look()] == [Found.LOADED, Found.WHOLE]
+    trio.restart_server()
+    assert trio.look() is Found.LOADED
+    assert torchserve.registered.keys() == {2}
+
+
+def test_the_others_wait_while_the_live_version_starts(trio: Stage, torchserve: FakeTorchServe) -> None:
+    """No other version is loaded while the live one does not score: it might need loading the next moment."""
+    torchserve.registered[2] = ["UNLOADED"]
+    assert trio.look() is Found.STARTING
+    assert torchserve.registered.keys() == {2}
+
+
+def test_a_previous_version_that_cannot_be_loaded_changes_nothing(trio: Stage) -> None:
+    """The live version is whole, whatever becomes of the one before: that is told once and tried on."""
+    trio.write(2, previous=1)
+    trio.damage(1)
+    trio.look()
+    assert set(trio.until_quiet()) == {Found.WHOLE}
+    assert [text.partition(":")[0] for text in trio.said] == ["version 1 cannot be loaded"]
+    assert (trio.record.previous, trio.alerts) == (1, [])
+
+
+def test_each_version_has_its_own_pause(trio: Stage, torchserve: FakeTorchServe) -> None:
+    """After the previous version has failed for long, the live one is still loaded at the first look."""
+    trio.write(2, previous=1)
+    trio.refuse(1)
+    trio.look()
+    trio.until_quiet()
+    trio.restart_server()
+    assert trio.look() is Found.LOADED
+    tries = torchserve.files.count("fraud-1.mar")
+    assert [trio.look(after=1), torchserve.files.count("fraud-1.mar")] == [Found.WHOLE, tries]
+
+
+def test_a_trial_that_cannot_be_loaded_is_aborted(trio: Stage) -> None:
+    """A version on trial whose archive does not verify ends its trial at once, with an alert; the live one goes on."""
+    trio.damage(3)
+    assert [trio.look(), trio.look()] == [Found.LOADED, Found.WHOLE]
+    assert (trio.record.version, trio.record.previous, trio.record.trial) == (2, 1, None)
+    assert len(trio.alerts) == 1
+    assert trio.alerts[0].startswith("the canary of version 3 was aborted: it cannot be loaded (")
+
+
+def test_a_trial_that_is_refused_once_is_tried_again(trio: Stage) -> None:
+    """TorchServe may refuse for the machine's sake: a trial is aborted after the second refusal in a row."""
+    trio.refuse(3)
+    trio.look()
+    trio.look()
+    assert trio.record.trial == canary(3)
+    trio.look()
+    assert trio.look(after=1) is Found.WHOLE
+    assert trio.record.trial is None
+
+
+def test_a_trial_is_aborted_when_the_lock_is_free(trio: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that runs at that moment only delays it."""
+    monkeypatch.setattr(release_module, "PATIENCE", 0.0)
+    trio.damage(3)
+    trio.look()
+    with durable.held(trio.place.registry.root / ".release.lock", ""):
+        assert trio.look() is Found.WHOLE
+    assert trio.record.trial is not None
+    trio.look()
+    assert trio.record.trial is None

@@ -1,0 +1,104 @@
+"""What `fraud release status` shows."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from contract.decision import Bands, Decision
+from contract.release import TrialKind
+from contract.tally import Side, Tally, trial_key
+from operations.rollout.loading import Place
+from operations.rollout.release import abort_trial, release, start_trial, take_over
+from operations.rollout.release_status import view
+from tests.operations.fake_torchserve import FakeTorchServe
+from tests.valkey import Valkey, running
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """An empty one."""
+    with running(tmp_path) as it:
+        yield it
+
+
+def shown(place: Place) -> str:
+    """The status as printed."""
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(view(place.registry.root, place.redis_url))
+    return captured.get()
+
+
+def quiet(_: str) -> None:
+    """Hears nothing."""
+
+
+def test_before_the_first_release_there_is_nothing_to_show(place: Place) -> None:
+    """It says what to do."""
+    assert "nothing is released yet" in shown(place)
+
+
+def test_the_live_version_and_the_last_events_are_shown(place: Place) -> None:
+    """Without a trial it is one line, and what happened lately."""
+    release(place, 1, quiet)
+    release(place, 2, quiet)
+    text = shown(place)
+    assert "Version 2 is live" in text
+    assert "before it: version 1" in text
+    assert text.count("released") == 2
+
+
+def test_a_takeover_is_told(place: Place, torchserve: FakeTorchServe) -> None:
+    """Whoever looks sees that the live version is not the one that was released."""
+    release(place, 1, quiet)
+    release(place, 2, quiet)
+    torchserve.registered.pop(2)
+    take_over(place, 1, quiet)
+    assert "instead of version 2, which could not be loaded" in shown(place)
+
+
+def test_both_sides_of_a_trial_stand_side_by_side(place: Place, valkey: Valkey) -> None:
+    """Requests, failures, latency, alerts, scores and decisions that differ, for the live version and the other."""
+    place = replace(place, redis_url=valkey.url)
+    release(place, 1, quiet)
+    trial = start_trial(place, 2, TrialKind.SHADOW, 1.0, quiet).trial
+    assert trial
+    tally, scores = Tally(), np.array([0.05, 0.6])
+    for side, bands in zip(Side, (Bands(0.1, 0.5), Bands(0.7, 0.8)), strict=True):
+        tally.scored(side, scores, bands.decide(scores), 0.004)
+    tally.compared([Decision.APPROVE, Decision.DECLINE], [Decision.APPROVE, Decision.APPROVE])
+    tally.unreadable(3)
+    tally.dropped(4)
+    client = valkey.client()
+    client.sadd(trial_key(trial), "gateway")
+    client.hset(f"{trial_key(trial)}:gateway", mapping=dict(tally.counts))
+    client.close()
+    text = shown(place)
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert rows["requests"] == ["1", "1"]
+    assert rows["flagged"] == ["1", "(50.00%)", "0", "(0.00%)"]
+    assert "Decisions that differ: 1 of 2" in text
+    assert "3 transactions lack what version 2 reads" in text
+    assert "4 transactions were not scored beside" in text
+
+
+def test_a_trial_without_redis_says_that_it_is_paused(place: Place, valkey: Valkey) -> None:
+    """Nobody can judge it meanwhile."""
+    place = replace(place, redis_url=valkey.url)
+    release(place, 1, quiet)
+    start_trial(place, 2, TrialKind.CANARY, 0.05, quiet)
+    valkey.kill()
+    assert "pauses" in shown(place)
+    assert "paused" in shown(replace(place, redis_url=None))
+
+
+def test_why_a_trial_ended_is_shown(place: Place) -> None:
+    """The reason stands beside the event."""
+    release(place, 1, quiet)
+    start_trial(replace(place, redis_url="redis://nowhere"), 2, TrialKind.CANARY, 0.05, quiet)
+    abort_trial(place, "too slow", quiet)
+    assert "too slow" in shown(place)

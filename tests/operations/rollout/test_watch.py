@@ -1,0 +1,172 @@
+"""Watching a trial: the bounds as a pure function, and the whole on a real Valkey."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.release import Trial, TrialKind
+from contract.tally import Side, Tally, trial_key
+from operations.rollout.loading import Place
+from operations.rollout.release import release, start_trial
+from operations.rollout.watch import WINDOW, Watch, bad
+from operations.store.record import recorded
+from tests.valkey import Valkey, running
+
+
+def tally(live: tuple[int, int, float], trial: tuple[int, int, float]) -> Tally:
+    """What two sides did: requests, errors among them, and seconds of each request."""
+    it = Tally()
+    for side, (requests, errors, seconds) in zip(Side, (live, trial), strict=True):
+        for number in range(requests):
+            if number < errors:
+                it.failed(side, seconds)
+            else:
+                it.scored(side, EMPTY, [], seconds)
+    return it
+
+
+EMPTY = np.empty(0)
+FINE = (200, 0, 0.004)
+
+
+@pytest.mark.parametrize(
+    ("live", "trial", "said"),
+    [
+        (FINE, (200, 0, 0.004), None),
+        (FINE, (200, 2, 0.004), None),
+        (FINE, (200, 4, 0.004), None),
+        (FINE, (200, 5, 0.004), "failed"),
+        (FINE, (3, 3, 0.004), "failed"),
+        ((200, 40, 0.004), (200, 50, 0.004), None),
+        (FINE, (200, 0, 0.016), None),
+        (FINE, (200, 0, 0.030), "95%"),
+        (FINE, (99, 0, 9.0), None),
+    ],
+)
+def test_bounds(live: tuple[int, int, float], trial: tuple[int, int, float], said: str | None) -> None:
+    """Few errors, errors that the live version has too, and little slowness pass; more is told in words."""
+    why = bad(TrialKind.CANARY, tally(live, trial))
+    assert (why is None) if said is None else (said in str(why))
+
+
+def test_a_shadow_may_be_slow() -> None:
+    """Nobody waits for a shadow."""
+    assert bad(TrialKind.SHADOW, tally(FINE, (200, 0, 9.0))) is None
+
+
+@given(st.integers(1, 300), st.integers(0, 300), st.floats(0.001, 5))
+def test_a_trial_that_does_as_the_live_version_is_never_bad(requests: int, errors: int, seconds: float) -> None:
+    """Whatever the live version does, the same of another version is no reason to abort it."""
+    side = (requests, min(errors, requests), seconds)
+    assert bad(TrialKind.CANARY, tally(side, side)) is None
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """An empty one."""
+    with running(tmp_path) as it:
+        yield it
+
+
+@pytest.fixture
+def trial(place: Place, valkey: Valkey) -> tuple[Place, Trial]:
+    """Version 1 is live, version 2 its canary."""
+    place = replace(place, redis_url=valkey.url)
+    release(place, 1, lambda _: None)
+    started = start_trial(place, 2, TrialKind.CANARY, 0.05, lambda _: None).trial
+    assert started
+    return place, started
+
+
+class Watched:
+    """A watch, what it said, and a clock in the test's hand."""
+
+    def __init__(self, place: Place) -> None:
+        self.said: list[str] = []
+        self.alerts: list[str] = []
+        self.now = 0.0
+        self.watch = Watch(place, self.said.append, self.alerts.append, lambda: self.now)
+
+    def look(self, seconds: float = 1.0) -> None:
+        """Looks after so many seconds."""
+        self.now += seconds
+        self.watch.look()
+
+
+def write(valkey: Valkey, trial: Trial, counted: Tally) -> None:
+    """Puts a gateway's totals where it puts them itself."""
+    client = valkey.client()
+    client.sadd(trial_key(trial), "gateway")
+    client.hset(f"{trial_key(trial)}:gateway", mapping=dict(counted.counts))
+    client.close()
+
+
+def test_a_canary_that_fails_is_aborted(trial: tuple[Place, Trial], valkey: Valkey) -> None:
+    """It is ended by itself, the live version stays, and people are told why."""
+    place, started = trial
+    watched = Watched(place)
+    write(valkey, started, tally(FINE, (50, 0, 0.004)))
+    watched.look()
+    assert watched.alerts == []
+    write(valkey, started, tally(FINE, (60, 10, 0.004)))
+    watched.look()
+    record = recorded(place.registry.root)
+    assert record
+    assert (record.version, record.trial) == (1, None)
+    assert watched.alerts == ["the canary of version 2 was aborted: 10 of 10 requests to it failed (bound 2%)"]
+
+
+def test_a_good_past_hides_nothing(trial: tuple[Place, Trial], valkey: Valkey) -> None:
+    """The last minute is judged by itself: a share that is small of all requests may be large of the last ones."""
+    place, started = trial
+    watched = Watched(place)
+    write(valkey, started, tally((3000, 0, 0.004), (3000, 0, 0.004)))
+    watched.look()
+    watched.look(WINDOW)
+    write(valkey, started, tally((3100, 0, 0.004), (3100, 0, 0.004)))
+    watched.look(WINDOW / 2)
+    assert not watched.alerts
+    counted = tally((3100, 0, 0.004), (3100, 0, 0.004))
+    for _ in range(10):
+        counted.failed(Side.TRIAL, 0.004)
+    write(valkey, started, counted)
+    watched.look()
+    assert len(watched.alerts) == 1
+
+
+def test_redis_that_is_gone_is_told_once(trial: tuple[Place, Trial], valkey: Valkey) -> None:
+    """Without counts nothing is judged; back again, the watch goes on."""
+    place, started = trial
+    watched = Watched(place)
+    valkey.kill()
+    watched.look()
+    watched.look()
+    assert len(watched.said) == 1
+    assert "pauses" in watched.said[0]
+    valkey.start()
+    write(valkey, started, tally(FINE, (10, 10, 0.004)))
+    watched.look()
+    assert len(watched.alerts) == 1
+
+
+def test_without_a_trial_nothing_is_asked(place: Place) -> None:
+    """No release, or no trial: the watch has nothing to do and says nothing."""
+    watched = Watched(replace(place, redis_url="redis://127.0.0.1:1"))
+    watched.look()
+    release(place, 1, lambda _: None)
+    watched.look()
+    assert (watched.said, watched.alerts) == ([], [])
+
+
+def test_a_damaged_record_ends_nothing(trial: tuple[Place, Trial]) -> None:
+    """A record that cannot be read is told, and the watch goes on."""
+    place, _ = trial
+    place.record.write_text("{")
+    watched = Watched(place)
+    watched.look()
+    assert "damaged" in watched.said[0]
