@@ -1,14 +1,17 @@
 """The whole system as a newcomer starts it, in a directory of its own: `fraud up`, the real TorchServe and Valkey."""
 
+import functools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +74,18 @@ class Stack:
         done = subprocess.run([FRAUD, *arguments], cwd=self.directory, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts a `fraud` command beside the stack; what it prints can be read line by line."""
+        return subprocess.Popen(
+            [FRAUD, *arguments], cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def predictions(self, csv: bytes) -> tuple[int, Any]:
+        """The version that scored a file, and its predictions."""
+        answer = self.upload(csv)
+        assert answer.is_success, answer.text
+        return answer.json()["model_version"], answer.json()["predictions"]
 
     def processes(self) -> list[int]:
         """Every process that the stack's own belongs to by descent, itself first."""
@@ -148,6 +163,25 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def train(stack: Stack, *arguments: str | Path) -> int:
+    """Trains one more version; returns its number."""
+    told = re.search(r"Version (\d+) is in the model store", stack.fraud("train", *arguments))
+    assert told
+    return int(told[1])
+
+
+def release(stack: Stack, version: int) -> None:
+    """Makes a version live, whatever it flags: what this costs is the gate's own tests' concern."""
+    accepting = ["--accept-shift"] if "--accept-shift" in _help("release") else []
+    stack.fraud("release", str(version), *accepting)
+    assert live_version(stack) == version
+
+
+@functools.cache
+def _help(command: str) -> str:
+    return subprocess.run([FRAUD, command, "--help"], capture_output=True, text=True, check=True).stdout
+
+
 def find(stack: Stack, is_it: Callable[[str], bool]) -> list[int]:
     """The stack's processes of a kind."""
     return [pid for pid in descendants(stack.process.pid) if is_it(command_of(pid))]
@@ -189,7 +223,7 @@ def first_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def stack(first_start: Stack) -> Stack:
     """The running stack, whole, with version 1 live: a test before may have left it otherwise."""
     if json.loads((first_start.directory / "model_store" / "release.json").read_text())["version"] != 1:
-        first_start.fraud("release", "1")
+        release(first_start, 1)
     wait_for(lambda: live_version(first_start) == 1, 60)
     first_start.wait_until_ready(60)
     return first_start
@@ -205,3 +239,31 @@ def live_version(stack: Stack) -> int:
 def sample(first_start: Stack) -> bytes:
     """The example file."""
     return (first_start.directory / "examples" / "transactions.csv").read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A second version with the columns of the first, and what both make of a small file.
+
+    Attributes:
+        version: its number; the first one's is 1.
+        csv: three transactions.
+        right: the predictions of each version.
+    """
+
+    version: int
+    csv: bytes
+    right: Mapping[int, Any]
+
+
+@pytest.fixture(scope="session")
+def twin(first_start: Stack, sample: bytes) -> Twin:
+    """Trained once in a session; afterwards version 1 is live and the twin is the one to go back to."""
+    csv = b"".join(sample.splitlines(keepends=True)[:4])
+    version = train(first_start, "--seed", "1", "--epochs", "1")
+    right = {}
+    for each in (version, 1):
+        release(first_start, each)
+        right[each] = first_start.predictions(csv)[1]
+    assert right[version] != right[1]
+    return Twin(version, csv, right)

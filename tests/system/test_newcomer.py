@@ -96,13 +96,17 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
         wait_for(lambda: not any(command_of(pid) for pid in processes), 30)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/train-your-own.md", "docs/backup.md"])
+PAGES = ["README.md", "docs/releases.md", "docs/train-your-own.md", "docs/backup.md", "docs/runbook.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_the_page_works(newcomer: Newcomer, page: str) -> None:
     """Pasted in order into the checkout, each command that the page shows succeeds."""
     blocks = bash_blocks(page)
     assert blocks
     if page != "README.md":
-        newcomer.paste(".venv/bin/fraud release 1")  # Each page is written for a stack that serves the first model.
+        # Each page is written for a stack that serves the first model.
+        newcomer.paste(".venv/bin/fraud release 1 --accept-shift")
     for block in blocks:
         if block != BACKGROUND:
             newcomer.paste(block)

@@ -1,0 +1,120 @@
+"""A version on trial beside the live one, on the real TorchServe and Valkey."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.release import FILE_NAME, Release
+from operations.connection import find
+from operations.settings import Layout
+from tests.system.conftest import Stack, Traffic, live_version, release, wait_for
+from tests.system.test_rollout import claims
+
+__all__ = ["claims"]  # a fixture
+
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
+
+ROWS = 40
+ABORTED_WITHIN = 30
+
+
+@pytest.fixture
+def union(sample: bytes, claims: Path) -> list[dict[str, str]]:
+    """Rows with the columns of both versions."""
+    payments = list(csv.DictReader(io.StringIO(sample.decode())))[:ROWS]
+    filed = list(csv.DictReader(io.StringIO(claims.read_text())))[:ROWS]
+    return [payment | claim for payment, claim in zip(payments, filed, strict=True)]
+
+
+@pytest.fixture
+def trying(stack: Stack) -> Iterator[Stack]:
+    """A stack whose trial, if a test leaves one, is ended."""
+    yield stack
+    if recorded(stack).trial:
+        stack.fraud("release", "--abort")
+
+
+def recorded(stack: Stack) -> Release:
+    """The release record."""
+    return Release.from_bytes((stack.directory / "model_store" / FILE_NAME).read_bytes())
+
+
+def text(rows: list[dict[str, str]], columns: set[str] | None = None) -> bytes:
+    """Rows as a CSV file, with some of their columns or with all."""
+    names = [name for name in rows[0] if columns is None or name in columns]
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, names, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().encode()
+
+
+def scored(stack: Stack, body: bytes) -> list[dict[str, Any]]:
+    """The predictions of a file."""
+    answer = stack.upload(body)
+    assert answer.is_success, answer.text
+    predictions: list[dict[str, Any]] = answer.json()["predictions"]
+    return predictions
+
+
+def columns(stack: Stack) -> set[str]:
+    """What the live version reads."""
+    return {column["name"] for column in stack.client.get("/v1/contract").json()["columns"]}
+
+
+def test_a_canary_with_other_columns_is_scored_by_its_own_contract(trying: Stack, union: list[dict[str, str]]) -> None:
+    """Each row of a file with the columns of both has the score that its version gives it alone; cards stay on a side."""
+    right = {1: scored(trying, text(union, columns(trying)))}
+    release(trying, 2)
+    right[2] = scored(trying, text(union, columns(trying)))
+    release(trying, 1)
+    trying.fraud("release", "2", "--canary", "50%")
+    found = scored(trying, text(union))
+    assert {row["model_version"] for row in found} == {1, 2}
+    for row, first, second in zip(found, right[1], right[2], strict=True):
+        alone = first if row["model_version"] == 1 else second
+        assert row["fraud_probability"] == pytest.approx(alone["fraud_probability"], abs=1e-6)
+        assert (row["decision"], row["id"]) == (alone["decision"], first["id"])
+    again = scored(trying, text(union[::-1]))[::-1]
+    assert [row["model_version"] for row in again] == [row["model_version"] for row in found]
+
+
+def test_callers_of_the_live_version_notice_nothing(trying: Stack, sample: bytes, claims: Path) -> None:
+    """A file with the live version's columns alone is scored by it; the status counts what the canary could not read."""
+    del claims
+    trying.fraud("release", "2", "--canary", "50%")
+    answer = trying.upload(sample).json()
+    assert {row["model_version"] for row in answer["predictions"]} == {1}
+    wait_for(lambda: "transactions lack what version 2 reads" in trying.fraud("release", "status"), 10)
+
+
+def test_a_shadow_is_compared_and_promoted(trying: Stack, union: list[dict[str, str]]) -> None:
+    """It never answers; the status compares decisions; promoted, it is live, and the rollback takes it back."""
+    trying.fraud("release", "2", "--shadow")
+    assert {row["model_version"] for row in scored(trying, text(union))} == {1}
+    wait_for(lambda: f"of {ROWS} scored by both" in trying.fraud("release", "status"), 10)
+    trying.fraud("release", "--promote", "--accept-shift")
+    assert live_version(trying) == 2
+    assert {row["model_version"] for row in scored(trying, text(union))} == {2}
+    trying.fraud("rollback")
+    assert live_version(trying) == 1
+
+
+def test_a_canary_that_fails_is_aborted_and_nobody_notices(trying: Stack, union: list[dict[str, str]]) -> None:
+    """With its version gone from TorchServe under load, each request is answered, and the trial ends by itself."""
+    trying.fraud("release", "2", "--canary", "50%")
+    server = find(Layout(trying.directory, trying.directory / "model_store"), {}).server
+    with Traffic(trying, text(union)) as traffic:
+        wait_for(lambda: len(traffic.answers) > 10, 30)
+        server.delete(2)
+        wait_for(lambda: recorded(trying).trial is None, ABORTED_WITHIN, lambda: trying.fraud("release", "status"))
+    server.close()
+    assert {status for status, _ in traffic.answers} == {200}
+    ended = [json.loads(line) for line in (trying.directory / "model_store" / "journal.jsonl").read_text().splitlines()]
+    assert "requests to it failed" in next(event["why"] for event in ended[::-1] if event["event"] == "trial_aborted")
+    assert live_version(trying) == 1
