@@ -12,7 +12,6 @@ from contract.release import Release, Trial, TrialKind
 from contract.tally import Side, SideCounts, Tally, stability_index
 from operations import journal
 from operations.rollout.tallies import RedisDown, read
-from operations.rollout.watch import bad
 from operations.store.record import recorded
 
 EVENTS = 5
@@ -85,8 +84,6 @@ def _compared(trial: Trial, tally: Tally) -> str:
         )
     if dropped := tally.counts["dropped"]:
         lines.append(f"{dropped:,} transactions were not scored beside: the shadow was busy.")
-    if why := bad(trial.kind, tally):
-        lines.append(f"It will be aborted: {why}.")
     return "\n".join([*lines, "End it: fraud release --promote, or fraud release --abort."])
 
 

@@ -1,7 +1,9 @@
 """Watches a trial: ends one that fails or is slow, by itself, and says so.
 
 A failing canary harms nobody: the live version answers in its stead, in the same request. But it costs time, and shows
-that the version must not be released. It is judged on the last minute, so that a good week does not hide a bad hour.
+that the version must not be released. It is judged on the last minute, so that a good week does not hide a bad hour,
+and on all that was counted since the watch began. What failed while TorchServe was down, or had just come back and not
+loaded the version again, is not the version's fault and is left out.
 """
 
 import time
@@ -16,9 +18,12 @@ from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial
 from operations.rollout.tallies import RedisDown, read
 from operations.store.record import recorded
+from operations.torchserve import ModelServerDown
 
 WINDOW = 60.0
 """Seconds that are judged."""
+SETTLING = 3.0
+"""Seconds after the version is loaded again until gateways have written what failed before."""
 LEAST_ERRORS = 3
 MOST_ERRORS = 0.02
 """Share of requests; the live version's own share counts twice: when TorchServe fails, no version is to blame."""
@@ -45,7 +50,9 @@ class Watch:
         self._alert = alert
         self._clock = clock
         self._trial: Trial | None = None
+        self._base = Tally()
         self._seen: deque[tuple[float, Tally]] = deque()
+        self._settled = 0.0
         self._told = ""
 
     def look(self) -> None:
@@ -63,16 +70,25 @@ class Watch:
             self._tell(f"the trial is not watched: {error}")
 
     def _judge(self, trial: Trial, tally: Tally) -> None:
-        if trial != self._trial:
-            self._trial, self._seen = trial, deque()
         now = self._clock()
+        if not self._is_loaded(trial.version):
+            self._settled = now + SETTLING
+        if trial != self._trial or now < self._settled:
+            self._trial, self._base, self._seen = trial, tally, deque()
         self._seen.append((now, tally))
         while now - self._seen[0][0] > WINDOW:
             self._seen.popleft()
-        recent = tally.since(self._seen[0][1]) if len(self._seen) > 1 else tally
-        if why := bad(trial.kind, recent) or bad(trial.kind, tally):
+        since = self._seen[0][1], self._base
+        if why := next(filter(None, (bad(trial.kind, tally.since(before)) for before in since)), None):
             abort_trial(self._place, why, lambda _: None, of=trial)
             self._alert(f"the {trial.kind} of version {trial.version} was aborted: {why}")
+
+    def _is_loaded(self, version: int) -> bool:
+        """Whether TorchServe has it, with or without a ready worker: workers that end are the version's own fault."""
+        try:
+            return version in self._place.server.registered()
+        except ModelServerDown:
+            return False
 
     def _tell(self, text: str) -> None:
         if text != self._told:

@@ -13,8 +13,9 @@ from contract.release import Trial, TrialKind
 from contract.tally import Side, Tally, trial_key
 from operations.rollout.loading import Place
 from operations.rollout.release import release, start_trial
-from operations.rollout.watch import WINDOW, Watch, bad
+from operations.rollout.watch import SETTLING, WINDOW, Watch, bad
 from operations.store.record import recorded
+from tests.operations.fake_torchserve import FakeTorchServe
 from tests.valkey import Valkey, running
 
 
@@ -139,10 +140,33 @@ def test_a_good_past_hides_nothing(trial: tuple[Place, Trial], valkey: Valkey) -
     assert len(watched.alerts) == 1
 
 
+@pytest.mark.parametrize("down", [True, False])
+def test_what_fails_while_the_server_comes_back_is_not_the_versions_fault(
+    trial: tuple[Place, Trial], torchserve: FakeTorchServe, valkey: Valkey, *, down: bool
+) -> None:
+    """TorchServe down, or up again without the version: what fails then ends no trial, what fails later does."""
+    place, started = trial
+    watched = Watched(place)
+    watched.look()
+    there = torchserve.registered.pop(2)
+    torchserve.down = down
+    write(valkey, started, tally(FINE, (200, 100, 0.004)))
+    watched.look()
+    torchserve.registered[2], torchserve.down = there, False
+    write(valkey, started, tally(FINE, (220, 120, 0.004)))
+    watched.look()
+    watched.look(SETTLING)
+    assert watched.alerts == []
+    write(valkey, started, tally(FINE, (240, 140, 0.004)))
+    watched.look()
+    assert watched.alerts == ["the canary of version 2 was aborted: 20 of 20 requests to it failed (bound 2%)"]
+
+
 def test_redis_that_is_gone_is_told_once(trial: tuple[Place, Trial], valkey: Valkey) -> None:
     """Without counts nothing is judged; back again, the watch goes on."""
     place, started = trial
     watched = Watched(place)
+    watched.look()
     valkey.kill()
     watched.look()
     watched.look()
