@@ -31,8 +31,38 @@ class Bands:
         if not 0 <= self.review <= self.decline <= 1:
             raise ValueError("thresholds must satisfy 0 <= review <= decline <= 1")
 
+    def overridden(self, review: float | None, decline: float | None) -> "Bands":
+        """These bands with other thresholds where they are given; review is lowered to decline where it is above.
+
+        Raises:
+            ValueError: a threshold is no probability.
+        """
+        upper = self.decline if decline is None else decline
+        return Bands(min(self.review if review is None else review, upper), upper)
+
     def decide(self, probabilities: NDArray[Any]) -> list[Decision]:
         """The decision for each probability, in order."""
         bands = np.searchsorted([self.review, self.decline], probabilities.astype(np.float64), side="right")
         decisions = list(Decision)
         return [decisions[band] for band in bands]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What one deployment decides by instead of the thresholds of its models; None leaves a model's own."""
+
+    review: float | None = None
+    decline: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what is no probability."""
+        if not all(0 <= each <= 1 for each in (self.review, self.decline) if each is not None):
+            raise ValueError("a threshold must be from 0 to 1")
+
+    def over(self, bands: Bands) -> Bands:
+        """The bands in force for a model with these."""
+        return bands.overridden(self.review, self.decline)
+
+
+CARDS_OWN = Thresholds()
+"""Every model decides by the thresholds on its card."""

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 FILE_NAME = "release.json"
 """Its name in the model store."""
+LARGEST_VERSION = 999_999_999
 
 
 class ReleaseError(ValueError):
@@ -109,6 +110,6 @@ class Release:
 
 
 def _number(value: object) -> int:
-    if type(value) is not int:
-        raise ReleaseError("a version is a whole number")
+    if type(value) is not int or not 1 <= value <= LARGEST_VERSION:
+        raise ReleaseError("a version is a whole number from 1")
     return value

@@ -136,7 +136,7 @@ def release(  # noqa: PLR0913 - each is one option of the command line
     if wish.what == "status":
         _console().print(acts.status(_layout(), os.environ))
     else:
-        acts.release(connection.find(_layout(), os.environ), wish, _console().print)
+        acts.release(connection.find(_layout(), os.environ), wish, _say)
 
 
 @commands.command()
@@ -144,7 +144,7 @@ def rollback() -> None:
     """Make the version live again that served before the live one, and end a trial."""
     from operations.rollout import release_commands as acts
 
-    acts.rollback(connection.find(_layout(), os.environ), _console().print)
+    acts.rollback(connection.find(_layout(), os.environ), _say)
 
 
 @model_commands.callback(invoke_without_command=True)
@@ -284,6 +284,11 @@ def _console() -> Console:
 def _page() -> Console:
     """For what is longer than a line: wrapped to the terminal, or to 80 columns where there is none."""
     return Console(highlight=False)
+
+
+def _say(text: str) -> None:
+    """Prints what may hold anybody's words: brackets in it are no markup."""
+    _console().print(text, markup=False)
 
 
 def _backups() -> str:

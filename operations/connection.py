@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.decision import CARDS_OWN, Thresholds
 from operations.errors import OperationsError
 from operations.rollout.loading import Place
-from operations.settings import DEFAULT_WORKERS, Layout
+from operations.settings import DEFAULT_WORKERS, Layout, model_workers, thresholds
 from operations.store.registry import Registry
 from operations.torchserve import ModelServer
 
@@ -21,6 +22,7 @@ class Running:
         store: the model store that it loads from: it is told the bare names of archives, so no other may be verified.
         gateway_url: the gateway beside it; None where the environment, not a local stack, names the server.
         redis_url: where gateways count what a trial does; None where there is none.
+        thresholds: what overrides the models' own decision thresholds in its gateway.
     """
 
     server: ModelServer
@@ -28,11 +30,12 @@ class Running:
     store: Path
     gateway_url: str | None
     redis_url: str | None
+    thresholds: Thresholds = CARDS_OWN
 
     @property
     def place(self) -> Place:
         """Where to release to."""
-        return Place(Registry(self.store), self.server, self.workers, self.redis_url)
+        return Place(Registry(self.store), self.server, self.workers, self.redis_url, thresholds=self.thresholds)
 
 
 def find(layout: Layout, outside: Mapping[str, str]) -> Running:
@@ -46,15 +49,22 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
     inference = outside.get("INFERENCE_URL") or fields.get("inference_url")
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
-    workers = int(str(outside.get("MODEL_WORKERS") or fields.get("workers") or DEFAULT_WORKERS))
+    workers = int(str(fields.get("workers") or DEFAULT_WORKERS))
     gateway, redis = fields.get("gateway_url"), outside.get("REDIS_URL") or fields.get("redis_url")
     return Running(
         server=ModelServer(str(management), str(inference)),
-        workers=workers,
+        workers=model_workers(outside) if outside.get("MODEL_WORKERS") else workers,
         store=_store(layout, outside, fields.get("store")),
         gateway_url=str(gateway) if gateway else None,
         redis_url=str(redis) if redis else None,
+        thresholds=_thresholds(fields, outside),
     )
+
+
+def _thresholds(fields: Mapping[str, object], outside: Mapping[str, str]) -> Thresholds:
+    """The running stack's, whatever this shell has; where there is none, this shell's."""
+    found = fields.get("thresholds")
+    return Thresholds(**found) if isinstance(found, dict) and found else thresholds(outside)
 
 
 def _store(layout: Layout, outside: Mapping[str, str], running: object) -> Path:

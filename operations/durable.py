@@ -4,6 +4,7 @@ A file is written beside its place, synced, and moved over it, so that a reader 
 never a part; the directory is synced too, or the move itself could be lost with the power.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -75,9 +76,20 @@ def held(lock: Path, refusal: str, patience: float = 0.0) -> Iterator[None]:
     with _opened(lock) as file:
         while not _taken(file):
             if time.monotonic() >= until:
-                raise Busy(refusal)
+                raise Busy(f"{refusal}{_holder(lock)}")
             time.sleep(RETRY_EVERY)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield
+
+
+def _holder(lock: Path) -> str:
+    """Who holds it, as far as it says."""
+    with contextlib.suppress(OSError, ValueError):
+        if (pid := lock.read_text()).isdecimal():
+            return f" (process {pid})"
+    return ""
 
 
 def _opened(lock: Path) -> IO[str]:

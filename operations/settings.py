@@ -10,12 +10,15 @@ from pathlib import Path
 
 import httpx
 
+from contract.decision import Thresholds
 from operations.errors import OperationsError
 from operations.store.registry import Registry
 
 DEFAULT_KEY = "test-key"
 DEFAULT_WORKERS, MOST_WORKERS = 2, 64
 """With one worker, a worker that dies costs 5 to 6 s of every request; with two, none or one request."""
+LEAST_DRAIN = 15.0
+"""A gateway follows the release record in 0.5 s and answers each request within 10 s by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ class Layout:
         return self.run / "stack.json"
 
     @property
+    def verdicts(self) -> Path:
+        """What retraining found, one file for each version that it trained."""
+        return self.root / "var" / "verdicts"
+
+    @property
     def sample(self) -> Path:
         """The file that the printed curl line uploads."""
         return self.root / "examples" / "transactions.csv"
@@ -67,6 +75,8 @@ class Settings:
         workers: of each model version.
         base_model: whether a model trained on simulated transactions may serve where no version can be loaded.
         alert_url: where alerts are posted, if anywhere; a secret.
+        drain: seconds after which no request can be on a version that nobody wants any more.
+        thresholds: what overrides the models' own decision thresholds.
         outside: the environment that `fraud` was started with, but ALERT_URL; it is handed on.
     """
 
@@ -79,6 +89,8 @@ class Settings:
     workers: int
     base_model: bool
     alert_url: str | None
+    drain: float
+    thresholds: Thresholds
     outside: Mapping[str, str]
 
     @property
@@ -99,11 +111,13 @@ def read(host: str, port: int, outside: Mapping[str, str], root: Path) -> Settin
         port=port,
         api_key=outside.get("API_KEY") or DEFAULT_KEY,
         layout=Layout(root, store),
-        redis_url=outside.get("REDIS_URL") or None,
+        redis_url=_redis_url(outside),
         version=version,
-        workers=_workers(outside),
+        workers=model_workers(outside),
         base_model=_base_model(outside),
         alert_url=_alert_url(outside),
+        drain=_drain(outside),
+        thresholds=thresholds(outside),
         outside={name: value for name, value in outside.items() if name != "ALERT_URL"},
     )
 
@@ -129,11 +143,46 @@ def _loose(path: Path) -> str:
     return f"MODEL_PATH={path} is no archive of a model store; `fraud train` makes one"
 
 
-def _workers(outside: Mapping[str, str]) -> int:
+def model_workers(outside: Mapping[str, str]) -> int:
+    """How many workers each version gets.
+
+    Raises:
+        OperationsError: MODEL_WORKERS is no such number.
+    """
     text = outside.get("MODEL_WORKERS") or str(DEFAULT_WORKERS)
     if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
         raise OperationsError(f"MODEL_WORKERS={text} is no number from 1 to {MOST_WORKERS}")
     return int(text)
+
+
+def thresholds(outside: Mapping[str, str]) -> Thresholds:
+    """The decision thresholds that a deployment sets over its models' own.
+
+    Raises:
+        OperationsError: one of them is no probability.
+    """
+    names = ("REVIEW_THRESHOLD", "DECLINE_THRESHOLD")
+    try:
+        return Thresholds(*(float(text) if (text := outside.get(name)) else None for name in names))
+    except ValueError:
+        raise OperationsError(f"{names[0]} and {names[1]} are probabilities, from 0 to 1") from None
+
+
+def _redis_url(outside: Mapping[str, str]) -> str | None:
+    """The address of Redis, which no message may show: it may hold a password."""
+    url = outside.get("REDIS_URL") or None
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise OperationsError("REDIS_URL is no redis://, rediss:// or unix:// address")
+    return url
+
+
+def _drain(outside: Mapping[str, str]) -> float:
+    """The gateway judges DEADLINE_SECONDS itself, when it starts; what is no number is its default here."""
+    try:
+        deadline = float(outside.get("DEADLINE_SECONDS") or 0)
+    except ValueError:
+        deadline = 0.0
+    return max(LEAST_DRAIN, deadline + 5.0)
 
 
 def _base_model(outside: Mapping[str, str]) -> bool:

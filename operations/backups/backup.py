@@ -25,7 +25,8 @@ from operations.errors import OperationsError
 from operations.settings import Layout
 
 NAME = re.compile(r"fraud-backup-[0-9]{8}-[0-9]{6}-[0-9]{6}\.tar")
-LOCKS = {".lock": "another process adds a model; try again", ".release.lock": "another release is running; try again"}
+LOCKS = {".release.lock": "another release is running; try again", ".lock": "another process adds a model; try again"}
+"""The one that may be waited for long comes first: who adds a model gives up after 10 s, and a training is lost."""
 PATIENCE = 120.0
 """Seconds that a backup waits for a release to end."""
 LITTER = {"README.md"}

@@ -156,5 +156,24 @@ class Journal:
         return layout.store
 
 
-PARTS: tuple[Part, ...] = (EnvironmentSettings(), Journal(), ModelStore())
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What retraining found of each version that it trained."""
+
+    name: str = "verdicts"
+
+    def files(self, state: State) -> list[Held]:
+        """One file for each version that was judged."""
+        return [_read(path) for path in sorted(state.layout.verdicts.glob("fraud-*.json")) if self.expects(path.name)]
+
+    def expects(self, file: str) -> bool:
+        """The names that retraining gives."""
+        return re.fullmatch(r"fraud-[1-9][0-9]{0,8}\.json", file) is not None
+
+    def home(self, layout: Layout) -> Path:
+        """Where a scheduled job reads them."""
+        return layout.verdicts
+
+
+PARTS: tuple[Part, ...] = (EnvironmentSettings(), Journal(), Verdicts(), ModelStore())
 """All that is durable. The model store is the last: its release record completes a restore."""

@@ -8,14 +8,18 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
+from operations import journal
 from operations.durable import Busy
 from operations.errors import OperationsError
 from operations.local import tether
 from operations.local.supervisor import end, meaning
 from operations.rollout.loading import Place
-from operations.rollout.release import release
+from operations.rollout.release import abort_trial, release
 from operations.settings import Settings
 from operations.store.record import recorded
+
+RELEASED = ("released", "promoted", "rolled_back", "took_over")
+"""The events of the journal by which some version was live."""
 
 
 async def ensure(settings: Settings, place: Place, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
@@ -30,6 +34,8 @@ async def ensure(settings: Settings, place: Place, mark: Mapping[str, str], say:
     if live and settings.version == live.instead_of:
         say(f"version {live.version} took over from version {live.instead_of}, which MODEL_PATH names, and stays live")
         return live.version
+    if live is None and settings.version is None:
+        _refuse_to_guess(place)
     wanted = settings.version or _newest(place) or await _first(settings, place, mark, say)
     await _answering(place)
     await _release(place, wanted, say)
@@ -40,11 +46,33 @@ async def _release(place: Place, version: int, say: Callable[[str], None]) -> No
     """Releases it, for it was asked for by name or is the first; the reconciler may be loading another meanwhile."""
     while True:
         try:
+            await asyncio.to_thread(_end_other_trial, place, version, say)
             await asyncio.to_thread(release, place, version, say, accept_shift=True)
         except Busy:
             await asyncio.sleep(0.1)
         else:
             return
+
+
+def _refuse_to_guess(place: Place) -> None:
+    """A store in which versions were released has lost its record: the newest need not be the one that was live.
+
+    Raises:
+        OperationsError: it has.
+    """
+    if any(event.get("event") in RELEASED for event in journal.events(place.registry.root)):
+        raise OperationsError(
+            f"{place.record} is gone, and versions were released before: put it back from a backup, or say which "
+            f"version shall be live: MODEL_PATH={place.registry.root}/fraud-VERSION.mar"
+        )
+
+
+def _end_other_trial(place: Place, version: int, say: Callable[[str], None]) -> None:
+    """A trial would keep another version from being released, and nobody could end it before the stack runs."""
+    record = recorded(place.registry.root)
+    if record and record.trial and record.trial.version != version:
+        say(f"the trial of version {record.trial.version} ends, since MODEL_PATH names version {version}")
+        abort_trial(place, "MODEL_PATH names another version", lambda _: None, of=record.trial)
 
 
 def _newest(place: Place) -> int | None:

@@ -13,6 +13,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -81,7 +82,9 @@ class _Run:
         self._model_server = Kept(stack.model_server, mark, self._say)
         self._valkey = [Kept(stack.valkey, mark, self._say)] if stack.valkey else []
         server = ModelServer(stack.management_url, stack.inference_url)
-        self._place = Place(Registry(settings.layout.store), server, settings.workers, stack.redis_url)
+        self._place = Place(
+            Registry(settings.layout.store), server, settings.workers, stack.redis_url, drain=settings.drain
+        )
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
@@ -119,6 +122,7 @@ class _Run:
             "inference_url": self._stack.inference_url,
             "management_url": self._stack.management_url,
             "redis_url": self._stack.redis_url,
+            "thresholds": asdict(self._settings.thresholds),
             "workers": self._settings.workers,
             "store": str(self._settings.layout.store.resolve()),
         }

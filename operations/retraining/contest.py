@@ -3,24 +3,21 @@
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from contract.card import ModelCard
-from contract.decision import Decision
-from contract.tally import score_counts
+from contract.decision import CARDS_OWN, Thresholds
 from operations.errors import OperationsError
 from operations.retraining.verdict import Compared, Goal, Side, Terms, Verdict, objection
-from operations.rollout.gate import Sample
 from operations.store.opened import Opened, opened
 from operations.store.record import recorded
 from operations.store.registry import Registry
+from operations.store.side_by_side import Sample
 from training.errors import TrainingError
 from training.rival import Rival, measure, meet
 from training.train import TrainRequest, read
 
 
-def contest(registry: Registry, version: int, data: Path | None, terms: Terms) -> Verdict:
+def contest(
+    registry: Registry, version: int, data: Path | None, terms: Terms, thresholds: Thresholds = CARDS_OWN
+) -> Verdict:
     """Judges a version against the live one of its store, on the newest rows of the data that it was trained on.
 
     What cannot be compared is not released: a verdict, not an error.
@@ -30,6 +27,7 @@ def contest(registry: Registry, version: int, data: Path | None, terms: Terms) -
         version: the new one.
         data: None where it was trained on the simulator.
         terms: what it would be released as.
+        thresholds: those in force at the gateways.
 
     Raises:
         OperationsError: the release record, or the new version itself, cannot be read.
@@ -38,7 +36,7 @@ def contest(registry: Registry, version: int, data: Path | None, terms: Terms) -
     if record is None:
         return Verdict(version, None, terms, _without_rival(terms.goal))
     try:
-        compared = _compared(new, opened(registry, record.version), data)
+        compared = _compared(new, opened(registry, record.version), data, thresholds)
     except (OperationsError, TrainingError) as error:
         why = f"it cannot be compared with version {record.version}, which is live: {str(error).rstrip('.')}"
         return Verdict(version, record.version, terms, why)
@@ -50,15 +48,15 @@ def _without_rival(goal: Goal) -> str | None:
     return None if goal is Goal.LIVE else "nothing is live that it could be tried beside; release a version first"
 
 
-def _compared(new: Opened, live: Opened, data: Path | None) -> Compared:
+def _compared(new: Opened, live: Opened, data: Path | None, thresholds: Thresholds) -> Compared:
     bout = meet(_rival(new), _rival(live), partial(read, request=TrainRequest(new.card.version, Path(), data)))
     outcome = measure(bout.labels, bout.new, bout.live)
     return Compared(
         first=bout.first,
         last=bout.last,
         frauds=int(bout.labels.sum()),
-        new=Side(outcome.new, _sample(new.card, bout.new)),
-        live=Side(outcome.live, _sample(live.card, bout.live)),
+        new=Side(outcome.new, Sample.of(thresholds.over(new.card.bands), bout.new)),
+        live=Side(outcome.live, Sample.of(thresholds.over(live.card.bands), bout.live)),
         low=outcome.low,
         high=outcome.high,
     )
@@ -66,8 +64,3 @@ def _compared(new: Opened, live: Opened, data: Path | None) -> Compared:
 
 def _rival(version: Opened) -> Rival:
     return Rival(version.contract, version.card, version.score)
-
-
-def _sample(card: ModelCard, probabilities: NDArray[np.float32]) -> Sample:
-    flagged = sum(decision is not Decision.APPROVE for decision in card.bands.decide(probabilities))
-    return Sample(len(probabilities), flagged, score_counts(probabilities))

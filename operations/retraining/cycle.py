@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from contract.decision import CARDS_OWN
 from operations import durable, figures
 from operations.connection import Running
 from operations.errors import OperationsError
@@ -32,10 +33,11 @@ def retrain(layout: Layout, find: Find, wanted: Wanted, terms: Terms, console: C
     Raises:
         OperationsError: the data cannot be used; or the version passed but could not be released, and is in the store.
     """
-    registry = Registry(_store(layout, find))
+    running = _running(find)
+    registry = Registry(running.store if running else layout.store)
     entry = train(registry, wanted, console)
     console.print(figures.metrics(entry.metrics))
-    verdict = contest(registry, entry.version, wanted.data, terms)
+    verdict = contest(registry, entry.version, wanted.data, terms, running.place.thresholds if running else CARDS_OWN)
     where = _kept(layout, verdict)
     for line in (*verdict.lines(), f"The verdict is in {where}."):
         console.print(line, markup=False)
@@ -44,17 +46,16 @@ def retrain(layout: Layout, find: Find, wanted: Wanted, terms: Terms, console: C
     return verdict
 
 
-def _store(layout: Layout, find: Find) -> Path:
-    """The store of the stack that runs here; without one, or where it is not the one that is meant, our own."""
+def _running(find: Find) -> Running | None:
+    """The stack that runs here; None where there is none, or it is not the one that is meant."""
     with contextlib.suppress(OperationsError):
-        return find().store
-    return layout.store
+        return find()
+    return None
 
 
 def _kept(layout: Layout, verdict: Verdict) -> Path:
-    directory = layout.root / "var" / "verdicts"
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"fraud-{verdict.version}.json"
+    layout.verdicts.mkdir(parents=True, exist_ok=True)
+    path = layout.verdicts / f"fraud-{verdict.version}.json"
     durable.write(path, (json.dumps(verdict.to_json(), indent=1) + "\n").encode())
     return path
 
@@ -91,5 +92,5 @@ def _wish(verdict: Verdict) -> release_commands.Wish:
         shadow=goal is Goal.SHADOW,
         promote=False,
         abort=False,
-        accept_shift=True,
+        accept_shift=goal is Goal.LIVE,
     )

@@ -3,9 +3,9 @@
 1. To answer (canary, live), it must rank fraud better than the live version on rows that neither has learned from: in
    at least 90% of bootstrap samples its average precision is higher by more than the margin. To be scored beside the
    live one (shadow), where nothing is at risk, its average precision must not be lower by more than the margin.
-2. On the same rows it must flag about as many transactions, by its own thresholds: the bound is the release gate's.
-   The gate's other bound, on the scores, guards against a wrong model where no labels tell; here labels do, and a
-   version that is far better than a poor live one has far other scores.
+2. On the same rows it must flag about as many transactions, by the thresholds in force: the bound is that of the
+   release gate. The gate's other bound, on the scores, guards against a wrong model where no labels tell; here labels
+   do, and a version that is far better than a poor live one has far other scores.
 
 Nine in ten, since the newest period has few frauds and a difference is mostly chance: a version that is no better is
 released by one scheduled training in ten and does no harm, and one that is 0.07 better is found at a few hundred
@@ -19,6 +19,7 @@ from typing import Any
 from operations import share
 from operations.errors import OperationsError
 from operations.rollout import gate
+from operations.store.side_by_side import Sample
 
 
 class Goal(StrEnum):
@@ -60,7 +61,7 @@ class Side:
     """What one version made of the rows."""
 
     average_precision: float
-    sample: gate.Sample
+    sample: Sample
 
 
 @dataclass(frozen=True, slots=True)

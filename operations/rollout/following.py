@@ -21,6 +21,16 @@ def tried(gateway_url: str, version: int, patience: float = PATIENCE) -> bool:
     return _comes_about(gateway_url, lambda parts: running.items() <= parts["trial"].items(), patience)
 
 
+def paused(gateway_url: str) -> str | None:
+    """Why the gateway sends nothing to the version on trial, in snake case; None where it does, or does not answer."""
+    with httpx.Client(base_url=gateway_url, trust_env=False, timeout=2.0) as client:
+        try:
+            trial = client.get("/health").json()["components"]["trial"]
+            return str(trial["reason"]) if trial["status"] == "paused" else None
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return None
+
+
 def _comes_about(gateway_url: str, wanted: Callable[[Any], bool], patience: float) -> bool:
     until = time.monotonic() + patience
     with httpx.Client(base_url=gateway_url, trust_env=False, timeout=2.0) as client:

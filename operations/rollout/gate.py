@@ -1,23 +1,22 @@
 """The gate before a release: would the new version flag about as many transactions as the live one does?
 
 It compares on what there is, the best first: what gateways counted while the version was on trial, a file of recent
-transactions, or the golden rows of both versions. A model that is right about other transactions may well pass the
-bounds below; one that was trained on the wrong column or has thresholds on another scale does not.
+transactions, or the golden rows of both versions; always by the thresholds in force at the gateways. A model that is
+right about other transactions may well pass the bounds below; one that was trained on the wrong column or has
+thresholds on another scale does not.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from contract.decision import Decision
+from contract.decision import CARDS_OWN, Thresholds
 from contract.description import Description
-from contract.faults import NotText, Refused
-from contract.features import to_matrix
-from contract.table import Reading, read_csv
-from contract.tally import SCORE_EDGES, Side, Tally, score_counts, stability_index
+from contract.tally import SCORE_EDGES, Side, Tally, stability_index
 from operations.errors import OperationsError
+from operations.store import side_by_side
+from operations.store.side_by_side import Sample, Scorer
 from operations.torchserve import ModelServer
 
 MOST_ALERT_RATIO = 2.0
@@ -34,25 +33,6 @@ ENOUGH_COUNTED = 1000
 
 class ShiftTooLarge(OperationsError):
     """A release would change what is flagged, or nobody can know whether it would."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What one version made of some rows.
-
-    Attributes:
-        flagged: rows that it does not approve.
-        scores: rows by the bin of their probability, between SCORE_EDGES.
-    """
-
-    rows: int
-    flagged: int
-    scores: tuple[int, ...]
-
-    @property
-    def alert_rate(self) -> float:
-        """Share of rows that it does not approve."""
-        return self.flagged / self.rows if self.rows else 0.0
 
 
 def check(live: int, version: int, samples: tuple[Sample, Sample], say: Callable[[str], None]) -> None:
@@ -103,48 +83,34 @@ def counted(tally: Tally) -> tuple[Sample, Sample] | None:
     return before, after
 
 
-def scored(server: ModelServer, live: int, version: int, on: bytes | None) -> tuple[Sample, Sample]:
+def scored(
+    server: ModelServer, live: int, version: int, on: bytes | None, thresholds: Thresholds = CARDS_OWN
+) -> tuple[Sample, Sample]:
     """What both versions make of the same rows: those of a CSV file, or their golden rows.
+
+    Args:
+        server: where both are loaded.
+        live: the version to compare with.
+        version: the one to be released.
+        on: the file; None takes the golden rows of both.
+        thresholds: those in force at the gateways.
 
     Raises:
         ShiftTooLarge: there is no row that both can read.
         OperationsError: one of them does not answer.
     """
-    ours, theirs = server.describe(live), server.describe(version)
-    texts = [on] if on is not None else [each.golden.csv.encode() for each in (ours, theirs)]
-    pairs = [pair for text in texts if (pair := _both(server, ours, theirs, text))]
-    if not pairs:
+    described = [server.describe(each) for each in (live, version)]
+    texts = [on] if on is not None else [each.golden.csv.encode() for each in described]
+    ours, theirs = (_scorer(server, each, thresholds) for each in described)
+    pairs = [side_by_side.score(text, ours, theirs) for text in texts]
+    before, after = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    if not len(before):
         raise ShiftTooLarge(
             f"no row can be scored by version {version} and version {live}, so what would change cannot be known; "
             "try it with --shadow, give --on a file with the columns of both, or --accept-shift"
         )
-    before, after = (np.concatenate(each) for each in zip(*pairs, strict=True))
-    return _sample(ours, before), _sample(theirs, after)
+    return Sample.of(ours.bands, before), Sample.of(theirs.bands, after)
 
 
-def _both(
-    server: ModelServer, ours: Description, theirs: Description, text: bytes
-) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """The probabilities of both for the rows that both can read; None without such a row."""
-    names = {column.name for each in (ours, theirs) for column in each.contract.columns}
-    try:
-        first, second = (read_csv(each.contract, text, others=names) for each in (ours, theirs))
-    except (NotText, Refused):
-        return None
-    common = np.intersect1d(first.table.row_numbers, second.table.row_numbers)
-    if not len(common):
-        return None
-    return _probabilities(server, ours, first, common), _probabilities(server, theirs, second, common)
-
-
-def _probabilities(
-    server: ModelServer, described: Description, reading: Reading, numbers: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    table = reading.table.take(np.isin(reading.table.row_numbers, numbers))
-    return server.score(described, to_matrix(described.contract, table))
-
-
-def _sample(described: Description, probabilities: NDArray[np.float32]) -> Sample:
-    decisions = described.card.bands.decide(probabilities)
-    flagged = sum(decision is not Decision.APPROVE for decision in decisions)
-    return Sample(len(probabilities), flagged, score_counts(probabilities))
+def _scorer(server: ModelServer, described: Description, thresholds: Thresholds) -> Scorer:
+    return Scorer(described.contract, thresholds.over(described.card.bands), partial(server.score, described))

@@ -1,7 +1,7 @@
 """Deletes versions that TorchServe has and nobody wants, once no request can be on them.
 
-Unregistering kills with -9. A gateway follows the release record in 0.5 s and answers each request within 10 s, so a
-version that has been unwanted for longer than both scores nothing any more.
+Unregistering kills with -9. A gateway follows the release record in 0.5 s and answers each request within its deadline,
+so a version that has been unwanted for longer than both scores nothing any more.
 """
 
 from collections.abc import Iterable
@@ -10,9 +10,6 @@ from contract.release import Release
 from operations.rollout.keeping import Clock
 from operations.rollout.loading import Place, alone
 from operations.store.record import recorded
-
-DRAIN = 15.0
-"""Seconds without interruption that a version must be seen unwanted."""
 
 
 class Leftovers:
@@ -41,7 +38,7 @@ class Leftovers:
             OperationsError: one cannot be deleted.
         """
         now = self._clock()
-        due = sorted(version for version, since in self._since.items() if now - since >= DRAIN)
+        due = sorted(version for version, since in self._since.items() if now - since >= self._place.drain)
         if not due:
             return
         with alone(self._place):

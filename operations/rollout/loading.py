@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.decision import CARDS_OWN, Thresholds
 from contract.description import Description
 from contract.release import FILE_NAME
 from operations import durable
 from operations.errors import OperationsError
+from operations.settings import LEAST_DRAIN
 from operations.store.record import recorded
 from operations.store.registry import Entry, Registry
 from operations.torchserve import ModelServer, ModelServerOdd
@@ -29,12 +31,16 @@ class Place:
     Attributes:
         workers: how many each version gets.
         redis_url: where gateways count what a trial does; None where there is no Redis.
+        drain: seconds after which no request can be on a version that nobody wants any more.
+        thresholds: what the gateways decide by instead of the model cards' own.
     """
 
     registry: Registry
     server: ModelServer
     workers: int
     redis_url: str | None = None
+    drain: float = LEAST_DRAIN
+    thresholds: Thresholds = CARDS_OWN
 
     @property
     def record(self) -> Path:
@@ -82,7 +88,6 @@ def load(place: Place, version: int, say: Callable[[str], None]) -> None:
     if there and there.ready and _is_entry(place, version):
         _wait_for_the_rest(place, version, say)
         return
-    say(f"version {version}: verifying its archive")
     archive = place.registry.verify(version)
     if there:
         place.server.delete(version)
@@ -132,7 +137,7 @@ def _wait_for_the_rest(place: Place, version: int, say: Callable[[str], None]) -
 
 
 def _wait_until_ready(place: Place, version: int) -> None:
-    """A synchronous registration has been seen to return with all workers ready; this does not rely on it."""
+    """The registration has waited for them; this does not rely on it."""
     until = time.monotonic() + READY_WITHIN
     while (there := place.server.registered().get(version)) is None or there.ready < place.workers:
         if time.monotonic() > until:

@@ -21,6 +21,9 @@ from operations.rollout.release import abort_trial
 from operations.store.record import recorded
 from operations.torchserve import ModelServerDown, Registered
 
+LONGEST_RELEASE = 90.0
+"""Seconds after which a release that keeps the live version from being loaded is told: workers get 60 to be ready."""
+
 
 class Reconciler:
     """Looks at one TorchServe, again and again."""
@@ -44,7 +47,11 @@ class Reconciler:
         self._keepers: dict[int, Keeper] = {}
         self._leftovers = Leftovers(place, clock)
         self._recovery = Recovery(place, say, alert, base, clock)
-        self._record_alert, self._trouble, self._others_trouble = Once(alert), Once(say), Once(say)
+        self._record_alert, self._lock_alert = Once(alert), Once(alert)
+        self._trouble, self._others_trouble = Once(say), Once(say)
+        self._was_released = False
+        self._releasing_since: float | None = None
+        self._busy = ""
 
     def look(self) -> Found:
         """Compares and mends once, and says how the live version is; never raises for what is to be expected."""
@@ -52,11 +59,28 @@ class Reconciler:
             record = recorded(self._place.registry.root)
         except OperationsError as error:
             return self._undecided(error)
-        self._record_alert.forget()
         if record is None:
-            self._leftovers.restart()
-            return Found.NOTHING_RELEASED
-        return self._expecting(lambda: self._mend(record), self._trouble)
+            return self._unreleased()
+        self._record_alert.forget()
+        self._was_released = True
+        return self._watch_lock(self._expecting(lambda: self._mend(record), self._trouble))
+
+    def _unreleased(self) -> Found:
+        self._leftovers.restart()
+        if self._was_released:
+            self._record_alert("the release record is gone: put release.json back from a backup, or release again")
+        return Found.NOTHING_RELEASED
+
+    def _watch_lock(self, found: Found) -> Found:
+        """A release that stands still (Ctrl-Z, a frozen terminal) keeps the live version from being loaded."""
+        if found is not Found.RELEASING:
+            self._releasing_since = None
+            self._lock_alert.forget()
+            return found
+        self._releasing_since = self._releasing_since or self._clock()
+        if self._clock() - self._releasing_since > LONGEST_RELEASE:
+            self._lock_alert(f"the live version is not loaded, and cannot be: {self._busy}")
+        return found
 
     def _undecided(self, error: OperationsError) -> Found:
         """Without a record that can be read nobody knows what is wanted: nothing is loaded, deleted or guessed."""
@@ -71,8 +95,8 @@ class Reconciler:
             found = act()
         except ModelServerDown:
             found = self._server_down()
-        except Busy:
-            found = Found.RELEASING
+        except Busy as busy:
+            found, self._busy = Found.RELEASING, str(busy)
         except (OperationsError, OSError) as error:
             trouble(in_words(error) if isinstance(error, OSError) else str(error))
             found = Found.FAILED

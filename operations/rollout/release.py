@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from contract.release import Release, Trial, TrialKind
 from operations import durable, journal
@@ -19,15 +20,20 @@ from operations.rollout import gate, tallies
 from operations.rollout.loading import Place, alone, loaded
 from operations.rollout.tallies import RedisDown
 from operations.store.record import recorded
+from operations.store.side_by_side import Sample
 
+Say = Callable[[str], None]
+Compare = Callable[[Release, int, Say], None]
 PATIENCE = 10.0
 """Seconds that a release waits for another, or for the reconciler, to end."""
 
 
-def release(
-    place: Place, version: int, say: Callable[[str], None], *, accept_shift: bool = False, on: bytes | None = None
-) -> Release:
-    """Makes a version live, or changes nothing; a trial of this version ends with it.
+class Overtaken(durable.Busy):
+    """Another release was first; what this one was to change is not there any more."""
+
+
+def release(place: Place, version: int, say: Say, *, accept_shift: bool = False, on: bytes | None = None) -> Release:
+    """Makes a version live, or changes nothing.
 
     With `accept_shift` even if it flags other transactions than the live version. `on` is a CSV file of recent
     transactions to compare the two on, instead of what a trial has counted or the golden rows.
@@ -39,14 +45,24 @@ def release(
     """
     with _alone_with_record(place) as before:
         _refuse_other_trial(before, version)
-        with loaded(place, version, say):
-            if before and before.version != version and not accept_shift:
-                _compare(place, before, version, on, say)
-            promoted = before is not None and before.trial is not None
-            return _make_live(place, before, version, "promoted" if promoted else "released", say)
+        compare = None if accept_shift else partial(_compare, place, on)
+        return _compared(place, before, version, say, compare)
 
 
-def rollback(place: Place, say: Callable[[str], None]) -> Release:
+def promote(place: Place, say: Say, *, accept_shift: bool = False, on: bytes | None = None) -> Release:
+    """Makes the version on trial live, as :func:`release` does.
+
+    Raises:
+        OperationsError: there is no trial, or its version could not be made live; everything is as before.
+    """
+    with _alone_with_record(place) as before:
+        if before is None or before.trial is None:
+            raise OperationsError("no version is on trial")
+        compare = None if accept_shift else partial(_compare, place, on)
+        return _compared(place, before, before.trial.version, say, compare)
+
+
+def rollback(place: Place, say: Say) -> Release:
     """Makes the version live that served before the live one, and ends a trial; it is loaded, so this takes a second.
 
     Raises:
@@ -59,7 +75,7 @@ def rollback(place: Place, say: Callable[[str], None]) -> Release:
             return _make_live(place, before, before.previous, "rolled_back", say)
 
 
-def take_over(place: Place, version: int, say: Callable[[str], None], of: Release | None = None) -> Release:
+def take_over(place: Place, version: int, say: Say, of: Release | None = None) -> Release:
     """Makes a version live instead of the live one, which cannot be loaded, and ends a trial.
 
     Where it is given `of` which record, it does so only for that one: what was released meanwhile goes on.
@@ -78,7 +94,7 @@ def take_over(place: Place, version: int, say: Callable[[str], None], of: Releas
             return _write(place, record, "took_over", say, instead_of=record.instead_of)
 
 
-def start_trial(place: Place, version: int, kind: TrialKind, share: float, say: Callable[[str], None]) -> Release:
+def start_trial(place: Place, version: int, kind: TrialKind, share: float, say: Say) -> Release:
     """Puts a version on trial beside the live one; on a trial of the same kind that runs, changes its share.
 
     Raises:
@@ -92,13 +108,14 @@ def start_trial(place: Place, version: int, kind: TrialKind, share: float, say: 
         if before is None or before.version == version:
             raise OperationsError(f"version {version} has no live version beside which it could be tried: release it")
         same = before.trial if before.trial and before.trial.kind is kind else None
+        _verify(place, version, say)
         with loaded(place, version, say):
             trial = Trial(kind, version, share, same.started if same else _now())
             facts = {"kind": kind, "share": share}
             return _write(place, replace(before, trial=trial), "trial_started", say, trial=version, **facts)
 
 
-def abort_trial(place: Place, why: str, say: Callable[[str], None], of: Trial | None = None) -> Release:
+def abort_trial(place: Place, why: str, say: Say, of: Trial | None = None) -> Release:
     """Ends the trial (`of` says which is meant, where that is known); the live version has all traffic in a second.
 
     Raises:
@@ -113,9 +130,30 @@ def abort_trial(place: Place, why: str, say: Callable[[str], None], of: Trial | 
 
 @contextlib.contextmanager
 def _alone_with_record(place: Place) -> Iterator[Release | None]:
-    """The record, which no other process changes meanwhile."""
+    """The record, which no other process changes meanwhile, and none has changed while this one waited."""
+    seen = recorded(place.registry.root)
     with alone(place, PATIENCE):
-        yield recorded(place.registry.root)
+        now = recorded(place.registry.root)
+        if now != seen:
+            live = now.version if now else None
+            raise Overtaken(f"the release record was changed meanwhile, version {live} is live: look, and run it again")
+        yield now
+
+
+def _verify(place: Place, version: int, say: Say) -> None:
+    """Also what is loaded already must be good on disk: it will have to be loaded again."""
+    place.registry.entry(version)
+    say(f"version {version}: verifying its archive")
+    place.registry.verify(version)
+
+
+def _compared(place: Place, before: Release | None, version: int, say: Say, compare: Compare | None) -> Release:
+    _verify(place, version, say)
+    with loaded(place, version, say):
+        if before and before.version != version and compare:
+            compare(before, version, say)
+        promoted = before is not None and before.trial is not None
+        return _make_live(place, before, version, "promoted" if promoted else "released", say)
 
 
 def _refuse_other_trial(record: Release | None, version: int) -> None:
@@ -124,17 +162,18 @@ def _refuse_other_trial(record: Release | None, version: int) -> None:
         raise OperationsError(f"version {on_trial} is on trial: fraud release --promote, or --abort, before another")
 
 
-def _compare(place: Place, before: Release, version: int, on: bytes | None, say: Callable[[str], None]) -> None:
+def _compare(place: Place, on: bytes | None, before: Release, version: int, say: Say) -> None:
     """Stops a release that would change what is flagged."""
     there = place.server.registered().get(before.version)
     if there is None or not there.ready:
         say(f"version {before.version} scores nothing now, so there is nothing to compare version {version} with")
         return
     samples = None if on is not None else _counted(place, before.trial)
-    gate.check(before.version, version, samples or gate.scored(place.server, before.version, version, on), say)
+    samples = samples or gate.scored(place.server, before.version, version, on, place.thresholds)
+    gate.check(before.version, version, samples, say)
 
 
-def _counted(place: Place, trial: Trial | None) -> tuple[gate.Sample, gate.Sample] | None:
+def _counted(place: Place, trial: Trial | None) -> tuple[Sample, Sample] | None:
     """What was counted on live traffic while the version was on trial, if it was."""
     if trial is None or not place.redis_url:
         return None
@@ -143,14 +182,14 @@ def _counted(place: Place, trial: Trial | None) -> tuple[gate.Sample, gate.Sampl
     return None
 
 
-def _make_live(place: Place, before: Release | None, version: int, event: str, say: Callable[[str], None]) -> Release:
+def _make_live(place: Place, before: Release | None, version: int, event: str, say: Say) -> Release:
     if before is None or before.version != version:
         return _write(place, Release(version, before.version if before else None, _now()), event, say)
     settled = replace(before, trial=None, instead_of=None)
     return before if settled == before else _write(place, settled, event, say)
 
 
-def _write(place: Place, record: Release, event: str, say: Callable[[str], None], **facts: object) -> Release:
+def _write(place: Place, record: Release, event: str, say: Say, **facts: object) -> Release:
     say("writing the release record")
     durable.write(place.record, record.to_bytes())
     told = {"version": record.version, "previous": record.previous, **facts}

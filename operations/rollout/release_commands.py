@@ -1,5 +1,6 @@
 """What `fraud release` and `fraud rollback` do with their options: one act, and a sentence on what came of it."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ from operations.connection import Running
 from operations.errors import OperationsError
 from operations.rollout import release as releases
 from operations.rollout import release_status
-from operations.rollout.following import followed, tried
+from operations.rollout.following import followed, paused, tried
+from operations.rollout.loading import Place
 from operations.settings import Layout
-from operations.store.record import recorded
 
 Say = Callable[[str], None]
+VERSION = re.compile(r"[1-9][0-9]{0,8}|status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,18 @@ class Wish:
     accept_shift: bool
 
     def __post_init__(self) -> None:
-        """Refuses options that exclude each other."""
-        acts = [self.canary is not None, self.shadow, self.promote, self.abort]
+        """Refuses options that exclude each other, and what is no version."""
+        acts = [self.canary is not None, self.shadow, self.promote, self.abort, self.what == "status"]
         if sum(acts) > 1:
-            raise OperationsError("choose one of --canary, --shadow, --promote and --abort")
-        if self.what is not None and (
-            self.promote or self.abort or not (self.what == "status" or self.what.isdecimal())
-        ):
-            raise OperationsError(f"{self.what}: --promote and --abort take no version, and a version is a number")
+            raise OperationsError("choose one of --canary, --shadow, --promote, --abort and status")
+        if any((self.canary is not None, self.shadow, self.abort, self.what == "status")) and self._compares:
+            raise OperationsError("--on and --accept-shift belong to a release, or to --promote")
+        if self.what is not None and (self.promote or self.abort or not VERSION.fullmatch(self.what)):
+            raise OperationsError(f"{self.what}: a version is a number, and --promote and --abort take none")
+
+    @property
+    def _compares(self) -> bool:
+        return self.on is not None or self.accept_shift
 
     @property
     def version(self) -> int | None:
@@ -57,7 +63,8 @@ def status(layout: Layout, outside: Mapping[str, str]) -> RenderableType:
         running = connection.find(layout, outside)
     except OperationsError:  # Nothing runs here: the record tells what will.
         return release_status.view(layout.store, outside.get("REDIS_URL"))
-    return release_status.view(running.store, running.redis_url)
+    why = paused(running.gateway_url) if running.gateway_url else None
+    return release_status.view(running.store, running.redis_url, why)
 
 
 def release(running: Running, wish: Wish, say: Say) -> None:
@@ -70,12 +77,12 @@ def release(running: Running, wish: Wish, say: Say) -> None:
     if wish.abort:
         record = releases.abort_trial(place, "by hand", say)
         say(f"The trial is over. Version {record.version} is live.")
-    elif wish.shadow or wish.canary:
+    elif wish.shadow or wish.canary is not None:
         kind = TrialKind.SHADOW if wish.shadow else TrialKind.CANARY
-        _try(running, _version(running, wish), kind, share.parse(wish.canary) if wish.canary else 1.0, say)
+        part = 1.0 if wish.canary is None else share.parse(wish.canary)
+        _try(running, wish.version or place.registry.newest(), kind, part, say)
     else:
-        version, on = _version(running, wish), wish.on.read_bytes() if wish.on else None
-        _live(running, releases.release(place, version, say, accept_shift=wish.accept_shift, on=on), say)
+        _live(running, _released(place, wish, say), say)
 
 
 def rollback(running: Running, say: Say) -> None:
@@ -87,13 +94,12 @@ def rollback(running: Running, say: Say) -> None:
     _live(running, releases.rollback(running.place, say), say)
 
 
-def _version(running: Running, wish: Wish) -> int:
-    if not wish.promote:
-        return wish.version or running.place.registry.newest()
-    record = recorded(running.store)
-    if record is None or record.trial is None:
-        raise OperationsError("no version is on trial")
-    return record.trial.version
+def _released(place: Place, wish: Wish, say: Say) -> Release:
+    on = wish.on.read_bytes() if wish.on else None
+    if wish.promote:
+        return releases.promote(place, say, accept_shift=wish.accept_shift, on=on)
+    version = wish.version or place.registry.newest()
+    return releases.release(place, version, say, accept_shift=wish.accept_shift, on=on)
 
 
 def _try(running: Running, version: int, kind: TrialKind, part: float, say: Say) -> None:

@@ -18,16 +18,16 @@ EVENTS = 5
 ROWS: Sequence[tuple[str, Callable[[SideCounts], str]]] = (
     ("requests", lambda side: f"{side.requests:,}"),
     ("failed", lambda side: f"{side.errors:,} ({side.error_rate:.2%})"),
-    ("median", lambda side: f"{side.latency(0.5) * 1e3:.0f} ms"),
-    ("95% within", lambda side: f"{side.latency(0.95) * 1e3:.0f} ms"),
+    ("median", lambda side: _milliseconds(side, 0.5)),
+    ("95% within", lambda side: _milliseconds(side, 0.95)),
     ("transactions", lambda side: f"{side.rows:,}"),
     ("flagged", lambda side: f"{side.flagged:,} ({side.alert_rate:.2%})"),
     ("declined", lambda side: f"{side.decisions[Decision.DECLINE]:,}"),
 )
 
 
-def view(store: Path, redis_url: str | None) -> RenderableType:
-    """What is live, what is on trial and how it does, and the last events.
+def view(store: Path, redis_url: str | None, paused: str | None = None) -> RenderableType:
+    """What is live, what is on trial and how it does (`paused` is the gateway's reason), and the last events.
 
     Raises:
         OperationsError: the release record cannot be read.
@@ -38,6 +38,7 @@ def view(store: Path, redis_url: str | None) -> RenderableType:
     parts: list[RenderableType] = [Text(_live(record))]
     if record.trial:
         parts += _trial(record, record.trial, redis_url)
+        parts += [Text(f"The gateway sends it nothing now: {paused}.")] if paused else []
     return Group(*parts, *_events(store))
 
 
@@ -70,6 +71,10 @@ def _side_by_side(live: int, trial: int, tally: Tally) -> Table:
     return table
 
 
+def _milliseconds(side: SideCounts, quantile: float) -> str:
+    return f"{side.latency(quantile) * 1e3:.0f} ms" if side.requests else "-"
+
+
 def _compared(trial: Trial, tally: Tally) -> str:
     live, tried = (tally.side(side) for side in Side)
     lines = [
@@ -94,5 +99,6 @@ def _events(store: Path) -> list[RenderableType]:
     table = Table("when", "what", "version", "why", box=None)
     for event in events:
         version = event.get("trial") or event.get("version") or ""
-        table.add_row(str(event["at"]), str(event["event"]), str(version), str(event.get("why", "")))
+        cells = (event.get("at", ""), event.get("event", ""), version, event.get("why", ""))
+        table.add_row(*(Text(str(cell)) for cell in cells))  # Text: brackets in it are no markup.
     return [Text(""), table]

@@ -35,12 +35,11 @@ def read(url: str, trial: Trial) -> Tally:
 
 @contextlib.contextmanager
 def _connected(url: str) -> Iterator[Redis]:
-    client = Redis.from_url(
-        url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None, decode_responses=True
-    )
     try:
-        yield client
+        client = Redis.from_url(
+            url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None, decode_responses=True
+        )
+        with contextlib.closing(client):
+            yield client
     except (RedisError, OSError, ValueError) as error:
         raise RedisDown(f"Redis does not answer ({type(error).__name__}): the trial pauses until it does") from None
-    finally:
-        client.close()

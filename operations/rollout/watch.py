@@ -3,7 +3,7 @@
 A failing canary harms nobody: the live version answers in its stead, in the same request. But it costs time, and shows
 that the version must not be released. It is judged on the last minute, so that a good week does not hide a bad hour,
 and on all that was counted since the watch began. What failed while TorchServe was down, or had just come back and not
-loaded the version again, is not the version's fault and is left out.
+loaded the version again, is not the version's fault and is left out, unless that happens again and again.
 """
 
 import time
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contract.release import Trial, TrialKind
 from contract.tally import Side, Tally
 from operations.durable import Busy
-from operations.errors import OperationsError
+from operations.errors import OperationsError, in_words
 from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial
 from operations.rollout.tallies import RedisDown, read
@@ -24,6 +24,8 @@ WINDOW = 60.0
 """Seconds that are judged."""
 SETTLING = 3.0
 """Seconds after the version is loaded again until gateways have written what failed before."""
+MOST_LOSSES = 3
+LOSSES_WITHIN = 600.0
 LEAST_ERRORS = 3
 MOST_ERRORS = 0.02
 """Share of requests; the live version's own share counts twice: when TorchServe fails, no version is to blame."""
@@ -52,6 +54,7 @@ class Watch:
         self._trial: Trial | None = None
         self._base = Tally()
         self._seen: deque[tuple[float, Tally]] = deque()
+        self._losses: deque[float] = deque()
         self._settled = 0.0
         self._told = ""
 
@@ -68,20 +71,45 @@ class Watch:
             pass  # A release runs; the next look finds what it made.
         except OperationsError as error:
             self._tell(f"the trial is not watched: {error}")
+        except OSError as error:  # The disk is full, say: the trial goes on, and so does all else.
+            self._tell(f"the trial is not watched: {in_words(error)}")
 
     def _judge(self, trial: Trial, tally: Tally) -> None:
         now = self._clock()
+        if trial != self._trial:
+            self._begin(trial, tally)
         if not self._is_loaded(trial.version):
-            self._settled = now + SETTLING
-        if trial != self._trial or now < self._settled:
-            self._trial, self._base, self._seen = trial, tally, deque()
+            self._lose(now)
+        if now < self._settled:
+            self._base, self._seen = tally, deque()
         self._seen.append((now, tally))
         while now - self._seen[0][0] > WINDOW:
             self._seen.popleft()
-        since = self._seen[0][1], self._base
-        if why := next(filter(None, (bad(trial.kind, tally.since(before)) for before in since)), None):
+        if why := self._lost_too_often(now) or self._bad(trial.kind, tally):
             abort_trial(self._place, why, lambda _: None, of=trial)
             self._alert(f"the {trial.kind} of version {trial.version} was aborted: {why}")
+
+    def _begin(self, trial: Trial, tally: Tally) -> None:
+        self._trial, self._base = trial, tally
+        self._seen, self._losses = deque(), deque()
+        self._settled = 0.0
+
+    def _lose(self, now: float) -> None:
+        """Notes when TorchServe came to be without the version; that it still is says nothing new."""
+        if now >= self._settled:
+            self._losses.append(now)
+        self._settled = now + SETTLING
+
+    def _lost_too_often(self, now: float) -> str | None:
+        """A version whose workers take the memory of all ends TorchServe, and with it the live version."""
+        while self._losses and now - self._losses[0] > LOSSES_WITHIN:
+            self._losses.popleft()
+        if len(self._losses) < MOST_LOSSES:
+            return None
+        return f"TorchServe ended {MOST_LOSSES} times in {LOSSES_WITHIN / 60:.0f} minutes while it was on trial"
+
+    def _bad(self, kind: TrialKind, tally: Tally) -> str | None:
+        return bad(kind, tally.since(self._seen[0][1])) or bad(kind, tally.since(self._base))
 
     def _is_loaded(self, version: int) -> bool:
         """Whether TorchServe has it, with or without a ready worker: workers that end are the version's own fault."""

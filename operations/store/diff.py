@@ -5,21 +5,15 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from contract.decision import Decision
-from contract.faults import NotText, Refused
-from contract.features import to_matrix
 from contract.schema import Column, Contract, Kind
-from contract.table import Reading, read_csv
-from contract.tally import score_counts, stability_index
-from operations.store import archived
+from contract.tally import stability_index
+from operations.store import archived, side_by_side
 from operations.store.archived import Archived
 from operations.store.card_view import bounds
 from operations.store.opened import Opened, loaded
 from operations.store.registry import Registry
-
-Scores = NDArray[np.float32]
+from operations.store.side_by_side import Sample, Scorer, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +64,16 @@ class Scored:
     @classmethod
     def of(cls, first: tuple[Opened, Scores], second: tuple[Opened, Scores]) -> Self:
         """Compares the probabilities of the same rows, shape (rows,) each."""
-        scores = [each for _, each in (first, second)]
-        decided = [opened.card.bands.decide(each) for opened, each in (first, second)]
-        apart = np.abs(scores[1].astype(np.float64) - scores[0])
-        before, after = (float(np.mean([one is not Decision.APPROVE for one in each])) for each in decided)
+        decided = [opened.card.bands.decide(scores) for opened, scores in (first, second)]
+        before, after = (Sample.of(opened.card.bands, scores) for opened, scores in (first, second))
+        apart = np.abs(second[1].astype(np.float64) - first[1])
         return cls(
             rows=len(apart),
             largest=float(apart.max()),
             mean=float(apart.mean()),
             differ=sum(one is not other for one, other in zip(*decided, strict=True)),
-            flagged=(before, after),
-            stability=stability_index(*map(score_counts, scores)),
+            flagged=(before.alert_rate, after.alert_rate),
+            stability=stability_index(before.scores, after.scores),
         )
 
 
@@ -131,7 +124,8 @@ def compare(first: Opened, second: Opened) -> tuple[tuple[Golden, ...], Scored |
     owners: dict[str, list[Opened]] = {}
     for each in (first, second):
         owners.setdefault(each.golden.csv, []).append(each)
-    pairs = [_pair(csv.encode(), first, second) for csv in owners]
+    scorers = [Scorer(each.contract, each.card.bands, each.score) for each in (first, second)]
+    pairs = [side_by_side.score(csv.encode(), *scorers) for csv in owners]
     golden = tuple(_golden(of, len(pair[0])) for of, pair in zip(owners.values(), pairs, strict=True))
     ours, theirs = (np.concatenate(each) for each in zip(*pairs, strict=True))
     return golden, Scored.of((first, ours), (second, theirs)) if len(ours) else None
@@ -140,25 +134,6 @@ def compare(first: Opened, second: Opened) -> tuple[tuple[Golden, ...], Scored |
 def _golden(of: list[Opened], shared: int) -> Golden:
     versions = dict.fromkeys(each.card.version for each in of)
     return Golden(tuple(versions), len(of[0].golden.probabilities), shared)
-
-
-def _pair(text: bytes, first: Opened, second: Opened) -> tuple[Scores, Scores]:
-    """The probabilities of both for the rows that both can read; none where one cannot read the header."""
-    names = {column.name for each in (first, second) for column in each.contract.columns}
-    none = np.empty(0, dtype=np.float32)
-    try:
-        ours, theirs = (read_csv(each.contract, text, others=names) for each in (first, second))
-    except (NotText, Refused):
-        return none, none
-    shared = np.intersect1d(ours.table.row_numbers, theirs.table.row_numbers)
-    if not len(shared):
-        return none, none
-    return _scores(first, ours, shared), _scores(second, theirs, shared)
-
-
-def _scores(opened: Opened, reading: Reading, numbers: NDArray[np.int64]) -> Scores:
-    table = reading.table.take(np.isin(reading.table.row_numbers, numbers))
-    return opened.score(to_matrix(opened.contract, table))
 
 
 def _change(before: Column, after: Column) -> str:

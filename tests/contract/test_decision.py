@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.decision import Bands, Decision
+from contract.decision import CARDS_OWN, Bands, Decision, Thresholds
 
 PROBABILITIES = st.floats(0, 1)
 ORDER = list(Decision)
@@ -65,3 +65,25 @@ def test_thresholds_out_of_order_are_refused(review: float, decline: float) -> N
     """Thresholds must be probabilities, review not above decline."""
     with pytest.raises(ValueError, match="thresholds"):
         Bands(review, decline)
+
+
+@given(bands(), PROBABILITIES | st.none(), PROBABILITIES | st.none())
+def test_a_deployment_overrides_what_it_names(chosen: Bands, review: float | None, decline: float | None) -> None:
+    """A threshold that is given is in force, review at most up to decline; one that is not is the model's own."""
+    found = Thresholds(review, decline).over(chosen)
+    assert found.decline == (chosen.decline if decline is None else decline)
+    assert found.review == min(chosen.review if review is None else review, found.decline)
+
+
+@given(bands())
+def test_without_an_override_the_card_decides(chosen: Bands) -> None:
+    """A deployment that says nothing leaves each model its own thresholds."""
+    assert CARDS_OWN.over(chosen) == chosen
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan")])
+def test_an_override_that_is_no_probability_is_refused(wrong: float) -> None:
+    """Either threshold is refused where it is read, not first where it is used."""
+    for thresholds in ({"review": wrong}, {"decline": wrong}):
+        with pytest.raises(ValueError, match="threshold"):
+            Thresholds(**thresholds)

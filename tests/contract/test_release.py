@@ -43,7 +43,16 @@ def test_what_must_be_loaded_is_in_order_of_need() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"version": 2}, {"version": "3"}, {"share": 0}, {"share": 1.01}, {"share": "NaN"}, {"kind": "bird"}],
+    [
+        {"version": 2},
+        {"version": "3"},
+        {"version": 0},
+        {"version": 10**400},
+        {"share": 0},
+        {"share": 1.01},
+        {"share": "NaN"},
+        {"kind": "bird"},
+    ],
 )
 def test_a_trial_that_cannot_be_is_a_release_error(change: dict[str, object]) -> None:
     """A trial of the live version itself, of no version, without a share or of another kind is refused."""

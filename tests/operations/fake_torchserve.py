@@ -1,8 +1,8 @@
 """TorchServe's ports at the httpx transport, with the traps that were measured on the real one."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 import httpx
 import numpy as np
@@ -38,6 +38,7 @@ class FakeTorchServe:
     deleted: list[int] = field(default_factory=list)
     odd: bytes | None = None
     refuses_to_score: bool = False
+    processes: Iterator[int] = field(default_factory=lambda: count(1000))
 
     def server(self) -> ModelServer:
         """The adapter over this fake."""
@@ -62,7 +63,8 @@ class FakeTorchServe:
             return httpx.Response(200, content=self.odd)
         if not self.registered:
             return httpx.Response(404, json={"message": "Model not found: fraud"})
-        return httpx.Response(200, json=[_described(version, states) for version, states in self.registered.items()])
+        described = [_described(version, states, self.processes) for version, states in self.registered.items()]
+        return httpx.Response(200, json=described)
 
     def _register(self, params: httpx.QueryParams) -> httpx.Response:
         self.files.append(params["url"])
@@ -74,10 +76,10 @@ class FakeTorchServe:
             return httpx.Response(409, json={"message": "already registered"})
         self.default = self.default or version
         if version in self.broken:
-            self.registered[version] = []  # A failed registration stays registered.
-            return httpx.Response(500, json={"message": "Failed to start workers"})
-        self.registered[version] = ["READY"] * int(params["initial_workers"])
-        return httpx.Response(200)
+            self.registered[version] = ["UNLOADING"] * int(params["initial_workers"])  # They start again and again.
+        else:
+            self.registered[version] = ["READY"] * int(params["initial_workers"])
+        return httpx.Response(202)
 
     def _delete(self, version: int) -> httpx.Response:
         if version not in self.registered:
@@ -114,7 +116,10 @@ def constant(*probabilities: float) -> Callable[[NDArray[np.float32]], NDArray[n
     return lambda _: np.array(probabilities, dtype=np.float32).reshape(-1, 1)
 
 
-def _described(version: int, states: list[str]) -> dict[str, object]:
-    workers = [{"status": state} for state in states]
-    described: dict[str, object] = json.loads(json.dumps({"modelVersion": str(version), "workers": workers}))
-    return described
+def _described(version: int, states: list[str], processes: Iterator[int]) -> dict[str, object]:
+    """A worker that cannot start is another process at each look."""
+    workers = [
+        {"status": state, "pid": number if state == "READY" else next(processes)}
+        for number, state in enumerate(states, 1)
+    ]
+    return {"modelVersion": str(version), "workers": workers}

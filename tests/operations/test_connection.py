@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.decision import Thresholds
 from operations import connection
 from operations.errors import OperationsError
 from operations.settings import Layout
@@ -53,3 +54,30 @@ def test_addresses_that_cannot_be_read_are_none(tmp_path: Path) -> None:
     (tmp_path / "var" / "run" / "stack.json").write_text("[]")
     with pytest.raises(OperationsError, match="nothing runs here"):
         connection.find(Layout(tmp_path, tmp_path), {})
+
+
+@pytest.mark.parametrize("workers", ["abc", "0", "1.5"])
+def test_workers_that_are_no_number_are_refused(tmp_path: Path, workers: str) -> None:
+    """A setting that is wrong is one line for people."""
+    stack(tmp_path, tmp_path / "elsewhere")
+    with pytest.raises(OperationsError, match="MODEL_WORKERS"):
+        connection.find(Layout(tmp_path, tmp_path / "model_store"), {"MODEL_WORKERS": workers})
+
+
+def test_the_running_stacks_thresholds_are_in_force(tmp_path: Path) -> None:
+    """What the stack was started with holds, not what this shell has; without a stack, this shell's."""
+    stack(tmp_path, tmp_path)
+    written = json.loads((tmp_path / "var" / "run" / "stack.json").read_text())
+    written["thresholds"] = {"review": 0.2, "decline": None}
+    (tmp_path / "var" / "run" / "stack.json").write_text(json.dumps(written))
+    layout, outside = Layout(tmp_path, tmp_path), {"REVIEW_THRESHOLD": "0.7"}
+    assert connection.find(layout, outside).place.thresholds == Thresholds(0.2, None)
+    (tmp_path / "var" / "run" / "stack.json").unlink()
+    assert connection.find(layout, {**ELSEWHERE, **outside}).place.thresholds == Thresholds(0.7, None)
+
+
+@pytest.mark.parametrize("threshold", ["high", "nan", "1.5"])
+def test_thresholds_that_are_no_probabilities_are_refused(tmp_path: Path, threshold: str) -> None:
+    """A setting that is wrong is one line for people."""
+    with pytest.raises(OperationsError, match="REVIEW_THRESHOLD"):
+        connection.find(Layout(tmp_path, tmp_path), {**ELSEWHERE, "REVIEW_THRESHOLD": threshold})

@@ -34,6 +34,20 @@ def test_empty_variables_are_unset(tmp_path: Path) -> None:
     assert (found.api_key, found.layout, found.redis_url) == (bare.api_key, bare.layout, bare.redis_url)
 
 
+@pytest.mark.parametrize("url", ["localhost:6379", "http://user:secret@there", "6379"])
+def test_an_address_of_redis_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
+    """It is told at the start, and not repeated: it may hold a password."""
+    with pytest.raises(OperationsError, match="REDIS_URL is no redis://") as refused:
+        read(tmp_path, REDIS_URL=url)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("deadline", "drain"), [(None, 15.0), ("5", 15.0), ("30", 35.0), ("soon", 15.0)])
+def test_a_version_is_unloaded_when_no_request_can_be_on_it(tmp_path: Path, deadline: str | None, drain: float) -> None:
+    """A gateway with a longer deadline makes an unwanted version wait longer."""
+    assert read(tmp_path, **({"DEADLINE_SECONDS": deadline} if deadline else {})).drain == drain
+
+
 def test_model_path_names_a_store(tmp_path: Path) -> None:
     """MODEL_PATH may be a directory."""
     assert read(tmp_path, MODEL_PATH=str(tmp_path / "elsewhere")).layout.store == tmp_path / "elsewhere"

@@ -14,7 +14,9 @@ def test_percent_and_fractions_are_read(text: str, share: float) -> None:
     assert parse(text) == pytest.approx(share)
 
 
-@pytest.mark.parametrize("text", ["0", "0%", "5", "101%", "-5%", "nan", "inf%", "", "%", "five", "5 percent"])
+@pytest.mark.parametrize(
+    "text", ["0", "0%", "5", "101%", "-5%", "nan", "inf%", "", "%", "five", "5 percent", "1e-300", "0.001%"]
+)
 def test_what_is_no_share_is_refused(text: str) -> None:
     """A plain 5 is refused, not taken for 5% or for all."""
     with pytest.raises(OperationsError, match="no share"):

@@ -3,11 +3,12 @@
 import csv
 import json
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import Stack, Traffic, find, gateway, live_version
+from tests.system.conftest import Stack, Traffic, find, gateway, release, train
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -50,47 +51,54 @@ kind = "label"
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The version that was trained on claims, and new claims without a label."""
+
+    version: int
+    csv: bytes
+
+
 @pytest.fixture(scope="session")
-def claims(first_start: Stack) -> Path:
-    """Version 2: trained on claims, archived and registered in the store."""
+def claims(first_start: Stack) -> Claims:
+    """Trained, archived and registered in the store."""
     data, schema = first_start.directory / "claims.csv", first_start.directory / "claims.toml"
     write_claims(data, 6000)
     schema.write_text(SCHEMA)
-    first_start.fraud("train", "--data", data, "--schema", schema, "--epochs", "3")
+    version = train(first_start, "--data", data, "--schema", schema, "--epochs", "3")
     unlabelled = first_start.directory / "new-claims.csv"
     write_claims(unlabelled, 50, label=False)
-    return unlabelled
+    return Claims(version, unlabelled.read_bytes())
 
 
-def test_a_running_gateway_takes_up_another_contract(stack: Stack, sample: bytes, claims: Path) -> None:
-    """After `fraud release 2` the same gateway process validates and scores by the new columns, and by them only."""
+def test_a_running_gateway_takes_up_another_contract(stack: Stack, sample: bytes, claims: Claims) -> None:
+    """After the release the same gateway process validates and scores by the new columns, and by them only."""
     before = find(stack, gateway)
-    stack.fraud("release", "2")
-    assert live_version(stack) == 2
+    release(stack, claims.version)
     assert [column["name"] for column in stack.client.get("/v1/contract").json()["columns"]] == [
         *["claim", "filed", "kilograms", "region", "value"]
     ]
-    answer = stack.upload(claims.read_bytes())
-    assert (answer.status_code, answer.json()["model_version"], answer.json()["rows"]) == (200, 2, 50)
+    answer = stack.upload(claims.csv)
+    assert (answer.status_code, answer.json()["model_version"], answer.json()["rows"]) == (200, claims.version, 50)
     assert stack.upload(sample).status_code == 422
     assert find(stack, gateway) == before
 
 
-def test_a_file_with_another_column_order_and_unknown_region_is_scored(stack: Stack, claims: Path) -> None:
+def test_a_file_with_another_column_order_and_unknown_region_is_scored(stack: Stack, claims: Claims) -> None:
     """The new contract's own rules hold: any column order, unseen categories, missing values where allowed."""
-    stack.fraud("release", "2")
+    release(stack, claims.version)
     text = b"value,region,kilograms,filed,claim\n12.5,atlantis,,2026-03-30,c-1\n"
     assert stack.upload(text).json()["predictions"][0]["id"] == "c-1"
 
 
-def test_a_release_drops_no_request(stack: Stack, claims: Path) -> None:
+def test_a_release_drops_no_request(stack: Stack, claims: Claims) -> None:
     """While versions change back and forth each answer is 200 by one version, or 422 by the other's columns."""
-    with Traffic(stack, claims.read_bytes()) as traffic:
-        for version in ("2", "1", "2"):
-            stack.fraud("release", version)
-            assert live_version(stack) == int(version)
+    with Traffic(stack, claims.csv) as traffic:
+        for version in (claims.version, 1, claims.version):
+            release(stack, version)
     assert len(traffic.answers) > 10
-    assert {(status, body.get("model_version")) for status, body in traffic.answers} == {(200, 2), (422, None)}
+    seen = {(status, body.get("model_version")) for status, body in traffic.answers}
+    assert seen == {(200, claims.version), (422, None)}
 
 
 def test_a_bad_archive_is_never_released(stack: Stack, sample: bytes) -> None:

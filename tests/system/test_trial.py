@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +14,7 @@ import pytest
 
 from contract.release import FILE_NAME, Release
 from tests.system.conftest import Stack, Traffic, live_version, release, wait_for
-from tests.system.test_rollout import claims
+from tests.system.test_rollout import Claims, claims
 
 __all__ = ["claims"]  # a fixture
 
@@ -26,10 +25,10 @@ ABORTED_WITHIN = 60
 
 
 @pytest.fixture
-def union(sample: bytes, claims: Path) -> list[dict[str, str]]:
+def union(sample: bytes, claims: Claims) -> list[dict[str, str]]:
     """Rows with the columns of both versions."""
     payments = list(csv.DictReader(io.StringIO(sample.decode())))[:ROWS]
-    filed = list(csv.DictReader(io.StringIO(claims.read_text())))[:ROWS]
+    filed = list(csv.DictReader(io.StringIO(claims.csv.decode())))[:ROWS]
     return [payment | claim for payment, claim in zip(payments, filed, strict=True)]
 
 
@@ -69,16 +68,18 @@ def columns(stack: Stack) -> set[str]:
     return {column["name"] for column in stack.client.get("/v1/contract").json()["columns"]}
 
 
-def test_a_canary_with_other_columns_is_scored_by_its_own_contract(trying: Stack, union: list[dict[str, str]]) -> None:
+def test_a_canary_with_other_columns_is_scored_by_its_own_contract(
+    trying: Stack, union: list[dict[str, str]], claims: Claims
+) -> None:
     """Each row of a file with the columns of both has the score of its version alone; cards keep to a side."""
     right = {1: scored(trying, text(union, columns(trying)))}
-    release(trying, 2)
-    right[2] = scored(trying, text(union, columns(trying)))
+    release(trying, claims.version)
+    right[claims.version] = scored(trying, text(union, columns(trying)))
     release(trying, 1)
-    trying.fraud("release", "2", "--canary", "50%")
+    trying.fraud("release", str(claims.version), "--canary", "50%")
     found = scored(trying, text(union))
-    assert {row["model_version"] for row in found} == {1, 2}
-    for row, first, second in zip(found, right[1], right[2], strict=True):
+    assert {row["model_version"] for row in found} == {1, claims.version}
+    for row, first, second in zip(found, right[1], right[claims.version], strict=True):
         alone = first if row["model_version"] == 1 else second
         assert row["fraud_probability"] == pytest.approx(alone["fraud_probability"], abs=1e-6)
         assert (row["decision"], row["id"]) == (alone["decision"], first["id"])
@@ -86,23 +87,22 @@ def test_a_canary_with_other_columns_is_scored_by_its_own_contract(trying: Stack
     assert [row["model_version"] for row in again] == [row["model_version"] for row in found]
 
 
-def test_callers_of_the_live_version_notice_nothing(trying: Stack, sample: bytes, claims: Path) -> None:
+def test_callers_of_the_live_version_notice_nothing(trying: Stack, sample: bytes, claims: Claims) -> None:
     """A file with the live version's columns alone is scored by it; the status counts what the canary cannot read."""
-    del claims
-    trying.fraud("release", "2", "--canary", "50%")
+    trying.fraud("release", str(claims.version), "--canary", "50%")
     answer = trying.upload(sample).json()
     assert {row["model_version"] for row in answer["predictions"]} == {1}
-    wait_for(lambda: "transactions lack what version 2 reads" in trying.fraud("release", "status"), 10)
+    wait_for(lambda: f"transactions lack what version {claims.version} reads" in trying.fraud("release", "status"), 10)
 
 
-def test_a_shadow_is_compared_and_promoted(trying: Stack, union: list[dict[str, str]]) -> None:
+def test_a_shadow_is_compared_and_promoted(trying: Stack, union: list[dict[str, str]], claims: Claims) -> None:
     """It never answers; the status compares decisions; promoted, it is live, and the rollback takes it back."""
-    trying.fraud("release", "2", "--shadow")
+    trying.fraud("release", str(claims.version), "--shadow")
     assert {row["model_version"] for row in scored(trying, text(union))} == {1}
     wait_for(lambda: f"of {ROWS} scored by both" in trying.fraud("release", "status"), 10)
     trying.fraud("release", "--promote", "--accept-shift")
-    assert live_version(trying) == 2
-    assert {row["model_version"] for row in scored(trying, text(union))} == {2}
+    assert live_version(trying) == claims.version
+    assert {row["model_version"] for row in scored(trying, text(union))} == {claims.version}
     trying.fraud("rollback")
     assert live_version(trying) == 1
 
@@ -123,12 +123,14 @@ def frozen(stack: Stack, version: int) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-def test_a_canary_that_hangs_is_aborted_and_nobody_notices(trying: Stack, union: list[dict[str, str]]) -> None:
+def test_a_canary_that_hangs_is_aborted_and_nobody_notices(
+    trying: Stack, union: list[dict[str, str]], claims: Claims
+) -> None:
     """With its workers frozen under load, each request is answered in time, and the trial ends by itself."""
-    trying.fraud("release", "2", "--canary", "50%")
+    trying.fraud("release", str(claims.version), "--canary", "50%")
     with Traffic(trying, text(union)) as traffic:
         wait_for(lambda: len(traffic.answers) > 10, 30)
-        with frozen(trying, 2):
+        with frozen(trying, claims.version):
             wait_for(lambda: recorded(trying).trial is None, ABORTED_WITHIN, lambda: trying.fraud("release", "status"))
     assert {status for status, _ in traffic.answers} == {200}
     events = [

@@ -134,6 +134,15 @@ def test_the_journal_comes_back(made: Made, layout: Layout, empty: Layout) -> No
     assert journal.events(empty.store) == before
 
 
+def test_verdicts_come_back(layout: Layout, empty: Layout) -> None:
+    """What retraining found of a version is restored where a scheduled job reads it."""
+    layout.verdicts.mkdir(parents=True)
+    (layout.verdicts / "fraud-2.json").write_text('{"passed": true}')
+    (layout.verdicts / "notes.txt").touch()
+    backup.restore(Path(_create(layout).where), empty)
+    assert [file.name for file in empty.verdicts.iterdir()] == ["fraud-2.json"]
+
+
 def test_a_store_without_a_journal_is_backed_up(layout: Layout, empty: Layout) -> None:
     """The journal is for people: a store whose events were never written, or are lost, is sound."""
     (layout.store / journal.FILE_NAME).unlink()

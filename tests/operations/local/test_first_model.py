@@ -4,19 +4,22 @@ import asyncio
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from contract.release import TrialKind
 from operations import durable, settings
 from operations.errors import OperationsError
 from operations.local import first_model
 from operations.local.ledger import MARK
 from operations.rollout import release as release_module
 from operations.rollout.loading import Place
-from operations.rollout.release import release
+from operations.rollout.release import release, start_trial
 from operations.settings import Settings
 from operations.store.record import recorded
+from tests.operations.conftest import add
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
 
@@ -70,6 +73,26 @@ def test_another_first_version_waits_for_the_reconciler(
     starting.join(60)
     assert (record := recorded(place.registry.root)) is not None
     assert (record.version, record.previous) == (2, 1)
+
+
+def test_another_trial_does_not_end_the_start(place: Place, tmp_path: Path) -> None:
+    """MODEL_PATH at a version ends the trial of another one, which nobody could end before the stack runs."""
+    add(place.registry, tmp_path, 3)
+    release(place, 1, quiet)
+    start_trial(replace(place, redis_url="redis://nowhere"), 3, TrialKind.SHADOW, 1.0, quiet)
+    assert asyncio.run(first_model.ensure(asking(tmp_path, 2), place, MARKED, quiet)) == 2
+    assert (record := recorded(place.registry.root)) is not None
+    assert (record.version, record.trial) == (2, None)
+
+
+def test_a_lost_record_is_not_guessed(place: Place, tmp_path: Path) -> None:
+    """Where versions were released before, the newest need not have been live: the start says what to do."""
+    release(place, 1, quiet)
+    place.record.unlink()
+    found = settings.read("127.0.0.1", 8000, {}, tmp_path)
+    with pytest.raises(OperationsError, match=r"release\.json is gone.*MODEL_PATH="):
+        asyncio.run(first_model.ensure(found, place, MARKED, quiet))
+    assert asyncio.run(first_model.ensure(asking(tmp_path, 1), place, MARKED, quiet)) == 1
 
 
 def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.decision import CARDS_OWN, Thresholds
 from contract.release import Release
 from operations.retraining.contest import contest
 from operations.retraining.verdict import Goal, Terms, Verdict
@@ -39,11 +40,13 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
     return Trainings(registry.root, files)
 
 
-def judged(trainings: Trainings, version: int, live: int, goal: Goal = Goal.LIVE) -> Verdict:
+def judged(
+    trainings: Trainings, version: int, live: int, goal: Goal = Goal.LIVE, thresholds: Thresholds = CARDS_OWN
+) -> Verdict:
     """A version judged against a live one."""
     record = Release(live, None, "2026-05-01T00:00:00+00:00")
     (trainings.store / "release.json").write_bytes(record.to_bytes())
-    return contest(Registry(trainings.store), version, trainings.files[version], Terms(goal))
+    return contest(Registry(trainings.store), version, trainings.files[version], Terms(goal), thresholds)
 
 
 def test_a_better_version_passes(trainings: Trainings) -> None:
@@ -62,6 +65,14 @@ def test_each_scores_by_its_own_contract(trainings: Trainings) -> None:
     assert verdict.compared is not None
     assert verdict.compared.low > 0
     assert verdict.compared.live.sample.rows == verdict.compared.new.sample.rows
+
+
+@pytest.mark.parametrize(("threshold", "rate"), [(0.0, 1.0), (1.0, 0.0)])
+def test_both_are_judged_by_the_thresholds_in_force(trainings: Trainings, threshold: float, rate: float) -> None:
+    """Where the gateways decide by thresholds of their own, no card's own ones count."""
+    compared = judged(trainings, GOOD, live=SENSELESS, thresholds=Thresholds(threshold, threshold)).compared
+    assert compared is not None
+    assert (compared.new.sample.alert_rate, compared.live.sample.alert_rate) == (rate, rate)
 
 
 def test_an_equal_version_may_be_a_shadow_alone(trainings: Trainings) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from operations.errors import OperationsError
 from operations.retraining.verdict import Compared, Goal, Side, Terms, Verdict, objection
-from operations.rollout.gate import Sample
+from operations.store.side_by_side import Sample
 
 ANSWERING = (Goal.CANARY, Goal.LIVE)
 RELEASED = (Goal.SHADOW, *ANSWERING)

@@ -1,13 +1,18 @@
-"""The gate before a release; with a server it is tested in test_release.py."""
+"""The gate before a release; within a release it is tested in test_release.py."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.decision import Bands
+from contract.decision import CARDS_OWN, Bands, Thresholds
 from contract.tally import Side, Tally, score_counts
-from operations.rollout.gate import ENOUGH_COUNTED, Sample, check, counted, shift
+from operations.rollout.gate import ENOUGH_COUNTED, check, counted, scored, shift
+from operations.store.side_by_side import Sample
+from tests.operations.fake_torchserve import FakeTorchServe
+from tests.tiny import card
 
 BANDS = Bands(0.1, 0.5)
 
@@ -69,3 +74,18 @@ def test_a_trial_must_have_counted_enough(rows: int, enough: bool) -> None:
         tally.scored(side, scores, BANDS.decide(scores), 0.01)
     samples = counted(tally)
     assert (samples is not None) is enough
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "flagged"), [(CARDS_OWN, (1, 3)), (Thresholds(0.3, 0.6), (2, 2)), (Thresholds(0.0), (4, 4))]
+)
+def test_both_are_judged_by_the_thresholds_in_force(
+    torchserve: FakeTorchServe, thresholds: Thresholds, flagged: tuple[int, int]
+) -> None:
+    """Each decides by its own card, but where the gateways override it."""
+    torchserve.registered = {1: ["READY"], 2: ["READY"]}
+    torchserve.descriptions[2] = replace(torchserve.describe(2), card=card(2, Bands(0.1, 0.1)))
+    rows = b"payment,amount\na,0\nb,1\nc,1.5\nd,3\n"  # Probabilities of 0, 0.25, 0.375 and 0.75.
+    before, after = scored(torchserve.server(), 1, 2, rows, thresholds)
+    assert (before.rows, after.rows) == (4, 4)
+    assert (before.flagged, after.flagged) == flagged

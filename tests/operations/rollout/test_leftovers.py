@@ -4,9 +4,9 @@ import pytest
 
 from operations import durable
 from operations.rollout.keeping import Found
-from operations.rollout.leftovers import DRAIN
 from operations.rollout.loading import Place
 from operations.rollout.release import release
+from operations.settings import LEAST_DRAIN as DRAIN
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
 

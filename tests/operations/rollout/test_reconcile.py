@@ -1,5 +1,6 @@
 """The reconciler: whatever happened to TorchServe, what the record wants is brought back, the live version first."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from operations.errors import OperationsError
 from operations.rollout import release as release_module
 from operations.rollout.keeping import UNREADY_TOO_LONG, Found
 from operations.rollout.loading import Place, alone
+from operations.rollout.reconcile import LONGEST_RELEASE
 from operations.rollout.release import release
 from tests.operations.conftest import add
 from tests.operations.fake_torchserve import FakeTorchServe
@@ -266,3 +268,27 @@ def test_a_trial_is_aborted_when_the_lock_is_free(trio: Stage, monkeypatch: pyte
     assert trio.record.trial is not None
     trio.look()
     assert trio.record.trial is None
+
+
+def test_a_record_that_is_gone_is_told(stage: Stage) -> None:
+    """What was released is lost: nothing is guessed, what is loaded goes on, and people are told once."""
+    stage.look()
+    stage.place.record.unlink()
+    for _ in range(2):
+        assert stage.look() is Found.NOTHING_RELEASED
+    assert [text for text in stage.alerts if "the release record is gone" in text] == stage.alerts
+    assert len(stage.alerts) == 1
+
+
+def test_a_release_that_stands_still_is_told(stage: Stage) -> None:
+    """While it holds the lock a live version that is not loaded cannot be: after a while people are told by whom."""
+    stage.look()
+    stage.restart_server()
+    with durable.held(stage.place.registry.root / ".release.lock", ""):
+        stage.look()
+        assert stage.alerts == []
+        stage.look(after=LONGEST_RELEASE + 1)
+        stage.look()
+        assert len(stage.alerts) == 1
+        assert f"(process {os.getpid()})" in stage.alerts[0]
+    assert stage.look() is Found.LOADED

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.decision import Bands
+from contract.decision import Bands, Thresholds
 from contract.release import Release, TrialKind
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from operations import durable
@@ -15,11 +15,12 @@ from operations.rollout import loading
 from operations.rollout import release as module
 from operations.rollout.gate import ShiftTooLarge
 from operations.rollout.loading import NotProven, Place
-from operations.rollout.release import abort_trial, release, rollback, start_trial, take_over
+from operations.rollout.release import Overtaken, abort_trial, promote, release, rollback, start_trial, take_over
 from operations.store.record import recorded
 from operations.store.registry import DamagedArchive, UnknownVersion
 from operations.torchserve import ModelServerOdd, ModelServerRefused
 from tests.operations.conftest import add
+from tests.operations.damages import cuts, flips
 from tests.operations.fake_torchserve import CONTRACT, GOLDEN, FakeTorchServe, constant
 from tests.tiny import card
 
@@ -43,6 +44,47 @@ def test_the_version_before_stays_warm(place: Place, torchserve: FakeTorchServe)
     assert torchserve.registered.keys() == {1, 2}
 
 
+def test_of_two_rollbacks_at_once_one_is_told(place: Place) -> None:
+    """The second waits for the first, finds another record than it was asked about, and changes nothing."""
+    release(place, 1, quiet)
+    release(place, 2, quiet)
+    refusals: list[str] = []
+
+    def second() -> None:
+        with pytest.raises(Overtaken) as refused:
+            rollback(place, quiet)
+        refusals.append(str(refused.value))
+
+    waiting = threading.Thread(target=second)
+    with durable.held(place.registry.root / ".release.lock", ""):
+        waiting.start()
+        waiting.join(0.2)
+        place.record.write_bytes(Release(1, 2, "2026-01-01T00:00:00+00:00").to_bytes())
+    waiting.join(60)
+    assert refusals == ["the release record was changed meanwhile, version 1 is live: look, and run it again"]
+    record = recorded(place.registry.root)
+    assert record
+    assert record.version == 1
+
+
+@pytest.mark.parametrize("act", ["release", "promote", "try"])
+def test_what_is_loaded_must_be_good_on_disk_too(place: Place, act: str) -> None:
+    """A version that scores already is not made live, nor tried, while its archive is damaged."""
+    release(place, 1, quiet)
+    on_trial(place)
+    archive = place.registry.root / "fraud-2.mar"
+    archive.write_bytes(archive.read_bytes()[:-1])
+    acts = {
+        "release": lambda: release(place, 2, quiet),
+        "promote": lambda: promote(place, quiet),
+        "try": lambda: on_trial(place, share=0.5),
+    }
+    before = recorded(place.registry.root)
+    with pytest.raises(DamagedArchive):
+        acts[act]()
+    assert recorded(place.registry.root) == before
+
+
 def test_a_version_that_runs_is_released_without_loading_it(place: Place, torchserve: FakeTorchServe) -> None:
     """Going back to the version before registers nothing."""
     release(place, 1, quiet)
@@ -62,7 +104,7 @@ def test_a_failed_registration_is_deleted(place: Place, torchserve: FakeTorchSer
     """TorchServe keeps a version that failed to load; the release deletes it and changes no record."""
     release(place, 1, quiet)
     torchserve.broken = {2}
-    with pytest.raises(ModelServerRefused, match="Failed to start workers"):
+    with pytest.raises(ModelServerRefused, match="start the workers"):
         release(place, 2, quiet)
     assert torchserve.registered.keys() == {1}
     assert recorded(place.registry.root) == release(place, 1, quiet)
@@ -168,7 +210,7 @@ def test_a_live_version_whose_worker_restarts_is_not_deleted(
     torchserve.registered[1] = ["READY", "UNLOADED"]
     assert release(place, 1, said.append) == before
     assert (torchserve.files, torchserve.deleted) == (["fraud-1.mar"], [])
-    assert "only 1 of its 2 workers" in said[0]
+    assert "only 1 of its 2 workers" in said[1]
 
 
 def test_a_version_that_does_not_answer_now_is_not_deleted(place: Place, torchserve: FakeTorchServe) -> None:
@@ -349,7 +391,7 @@ def test_a_promotion_ends_the_trial(place: Place, torchserve: FakeTorchServe) ->
     """The version on trial is released as any other, without being loaded again."""
     release(place, 1, quiet)
     on_trial(place)
-    after = release(place, 2, quiet)
+    after = promote(place, quiet)
     assert (after.version, after.previous, after.trial) == (2, 1, None)
     assert torchserve.files == ["fraud-1.mar", "fraud-2.mar"]
 
@@ -427,3 +469,21 @@ def test_a_record_that_the_system_does_not_read_is_told(place: Place) -> None:
     place.record.mkdir()
     with pytest.raises(OperationsError, match="Is a directory"):
         recorded(place.registry.root)
+
+
+def test_versions_are_compared_by_the_thresholds_in_force(place: Place, torchserve: FakeTorchServe) -> None:
+    """Where the gateways override the thresholds of both cards alike, no card's own ones stop a release."""
+    release(place, 1, quiet)
+    other_thresholds(torchserve, 2)
+    assert release(replace(place, thresholds=Thresholds(0.2, 0.6)), 2, quiet, on=RECENT).version == 2
+
+
+def test_no_damage_reaches_the_model_server(place: Place, torchserve: FakeTorchServe) -> None:
+    """Cut at every 20th byte, or with a bit of any of 100 bytes changed, no archive is registered or recorded."""
+    archive = place.registry.root / "fraud-1.mar"
+    data = archive.read_bytes()
+    for damaged in (*cuts(data, 20), *flips(data, 100)):
+        archive.write_bytes(damaged)
+        with pytest.raises(DamagedArchive):
+            release(place, 1, quiet)
+    assert (torchserve.files, recorded(place.registry.root)) == ([], None)

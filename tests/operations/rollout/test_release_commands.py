@@ -89,7 +89,14 @@ def test_there_must_be_a_trial_to_end(running: Running, act: str) -> None:
         {"what": "2", "promote": True},
         {"what": "latest"},
         {"what": "-1"},
-        {"canary": "5%", "on": Path("x.csv"), "abort": True},
+        {"what": "0"},
+        {"what": "007"},
+        {"what": "2\u0662"},
+        {"what": "9" * 10},
+        {"what": "status", "canary": "5%"},
+        {"canary": "5%", "on": Path("x.csv")},
+        {"shadow": True, "accept_shift": True},
+        {"what": "status", "on": Path("x.csv")},
     ],
 )
 def test_options_that_exclude_each_other_are_refused(options: dict[str, object]) -> None:
@@ -98,11 +105,12 @@ def test_options_that_exclude_each_other_are_refused(options: dict[str, object])
         wish(**options)
 
 
-def test_a_share_is_checked_before_anything_is_done(running: Running) -> None:
-    """A share that is none starts no worker."""
+@pytest.mark.parametrize("share", ["5", ""])
+def test_a_share_is_checked_before_anything_is_done(running: Running, share: str) -> None:
+    """A share that is none, as of a variable that is not set, starts no worker and releases nothing."""
     did(running, what="1")
     with pytest.raises(OperationsError, match="no share"):
-        did(running, what="2", canary="5")
+        did(running, what="2", canary=share)
     assert 2 not in running.server.registered()
 
 

@@ -59,3 +59,10 @@ def test_something_else_under_the_key_is_told(valkey: Valkey) -> None:
     client.close()
     with pytest.raises(RedisDown):
         read(valkey.url, TRIAL)
+
+
+def test_what_is_no_address_is_told() -> None:
+    """A setting that is wrong ends no command with a traceback, and its password is not shown."""
+    with pytest.raises(RedisDown) as refused:
+        read("localhost:6379?password=secret", TRIAL)
+    assert "secret" not in str(refused.value)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from contract.release import Trial, TrialKind
 from contract.tally import Side, Tally, trial_key
+from operations import durable
 from operations.rollout.loading import Place
 from operations.rollout.release import release, start_trial
 from operations.rollout.watch import SETTLING, WINDOW, Watch, bad
@@ -162,6 +163,25 @@ def test_what_fails_while_the_server_comes_back_is_not_the_versions_fault(
     assert watched.alerts == ["the canary of version 2 was aborted: 20 of 20 requests to it failed (bound 2%)"]
 
 
+def test_a_server_that_ends_again_and_again_ends_the_trial(
+    trial: tuple[Place, Trial], torchserve: FakeTorchServe
+) -> None:
+    """A version whose workers take the server down costs the live version too: the third time is enough."""
+    place, _ = trial
+    watched = Watched(place)
+    watched.look()
+    for _ in range(3):
+        assert watched.alerts == []
+        there = torchserve.registered.pop(2)
+        watched.look()
+        watched.look()
+        torchserve.registered[2] = there
+        watched.look(SETTLING)
+    assert watched.alerts == [
+        "the canary of version 2 was aborted: TorchServe ended 3 times in 10 minutes while it was on trial"
+    ]
+
+
 def test_redis_that_is_gone_is_told_once(trial: tuple[Place, Trial], valkey: Valkey) -> None:
     """Without counts nothing is judged; back again, the watch goes on."""
     place, started = trial
@@ -185,6 +205,24 @@ def test_without_a_trial_nothing_is_asked(place: Place) -> None:
     release(place, 1, lambda _: None)
     watched.look()
     assert (watched.said, watched.alerts) == ([], [])
+
+
+def test_a_full_disk_ends_nothing(trial: tuple[Place, Trial], valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that cannot be written is told, and the watch tries again."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    place, started = trial
+    watched = Watched(place)
+    watched.look()
+    write(valkey, started, tally(FINE, (10, 10, 0.004)))
+    monkeypatch.setattr(durable, "write", full)
+    watched.look()
+    assert watched.said == ["the trial is not watched: No space left on device"]
+    monkeypatch.undo()
+    watched.look()
+    assert len(watched.alerts) == 1
 
 
 def test_a_damaged_record_ends_nothing(trial: tuple[Place, Trial]) -> None:

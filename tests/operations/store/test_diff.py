@@ -65,22 +65,6 @@ def test_rows_of_a_wider_contract_are_read_by_both(store: Registry) -> None:
     assert found.scored.rows == 1
 
 
-def test_rows_that_one_contract_refuses_are_left_out(store: Registry) -> None:
-    """A golden row outside the other version's bounds is not scored by either."""
-    tight = tuple(
-        Column("amount", Kind.NUMBER, minimum=0.0, maximum=100.0) if column.name == "amount" else column
-        for column in tiny.COLUMNS
-    )
-    archives.add(store, 1)
-    archives.add(
-        store, 2, contract=Contract("tight", tight, tiny.FEATURES), golden_csv=f"{tiny.HEADER}\nx,2026-01-01,7,,chip\n"
-    )
-    found = compare(store)
-    assert [golden.shared for golden in found.golden] == [1, 1]
-    assert found.scored is not None
-    assert found.scored.rows == 2
-
-
 def test_where_no_row_is_common_nothing_is_scored(store: Registry) -> None:
     """Contracts without a common column leave the scores uncompared."""
     archives.add(store, 1)

@@ -1,0 +1,39 @@
+"""A backup, restored on an empty clone: the same versions, the same scores."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.conftest import Stack, Twin, release
+
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
+
+ROWS = 1000
+START_SECONDS = 45
+"""A quiet machine takes under 15; here another stack and other tests share the two cores."""
+
+
+def test_a_backup_restored_on_an_empty_clone_scores_the_same(stack: Stack, twin: Twin, tmp_path: Path) -> None:
+    """1,000 transactions get the same ids, decisions and version, and probabilities equal to the last bit."""
+    file, backups, clone = tmp_path / "thousand.csv", tmp_path / "backups", tmp_path / "clone"
+    release(stack, twin.version)
+    stack.fraud("sample", "-o", file, "--rows", str(ROWS))
+    before = stack.upload(file.read_bytes()).json()
+    stack.fraud("backup", "create", "--to", backups)
+    [backup] = backups.glob("*.tar")
+    stack.fraud("restore", backup, "--into", clone)
+    after = _scored_by_clone(clone, file.read_bytes())
+    assert len(after["predictions"]) == ROWS
+    assert after["model_version"] == twin.version
+    assert after == before
+
+
+def _scored_by_clone(directory: Path, csv: bytes) -> dict[str, Any]:
+    clone = Stack(directory)
+    try:
+        clone.wait_until_ready(START_SECONDS)
+        body: dict[str, Any] = clone.upload(csv).json()
+        return body
+    finally:
+        clone.stop()

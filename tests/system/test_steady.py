@@ -1,0 +1,59 @@
+"""Releases under a steady load, proven from the request log."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from benchmarks.load import Load, achieved, failed, in_words
+from benchmarks.switches import LOG_SLACK, Request, Switch, logged, violations
+from tests.system.conftest import Stack, Twin, wait_for
+
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
+
+RATE = 50
+ROUNDS = 10
+ROLLBACK_SECONDS = 5.0
+
+
+def test_ten_releases_and_rollbacks_under_load(stack: Stack, twin: Twin) -> None:
+    """At 50 requests a second no request fails, each switch is one in time order, and no rollback takes over 5 s."""
+    with Load(stack.url, twin.csv, RATE) as load:
+        switches = list(_switches(stack, twin, load))
+    print(in_words(load.answers), "rollbacks", [f"{each.done - each.began:.2f}" for each in switches[1::2]])
+    assert failed(load.answers) == []
+    assert achieved(load.answers) == pytest.approx(RATE, rel=0.02)
+    assert [each for each in load.answers if each.body["predictions"] != twin.right[each.body["model_version"]]] == []
+    assert max(each.done - each.began for each in switches[1::2]) <= ROLLBACK_SECONDS
+    noted = [Request(each.started, each.ended, each.version or 0) for each in load.answers]
+    assert violations(1, switches, noted) == []
+    _check_the_log(stack, load, switches)
+
+
+def _switches(stack: Stack, twin: Twin, load: Load) -> Iterator[Switch]:
+    """Releases and rollbacks in turn, each as soon as the one before has been seen to score."""
+    for _ in range(ROUNDS):
+        for version, command in ((twin.version, ["release", str(twin.version)]), (1, ["rollback"])):
+            began = time.time()
+            stack.fraud(*command)
+            done = time.time()
+            yield Switch(version, began, done)
+            wait_for(partial(_seen, load, done), 10)
+
+
+def _seen(load: Load, moment: float) -> bool:
+    return any(each.started > moment for each in load.answers[-RATE:])
+
+
+def _check_the_log(stack: Stack, load: Load, switches: list[Switch]) -> None:
+    """The gateway's own log has each request once, as its caller saw it, and proves the same."""
+    lines = (stack.directory / "var" / "log" / "gateway.jsonl").read_text().splitlines()
+    found = list(logged(lines, load.prefix))
+    assert sorted((identity, status) for identity, status, _ in found) == sorted(
+        (each.identity, each.status) for each in load.answers
+    )
+    requests = [request for _, _, request in found if request]
+    versions = {identity: request.version for identity, _, request in found if request}
+    assert versions == {each.identity: each.version for each in load.answers}
+    assert violations(1, switches, requests, LOG_SLACK) == []
