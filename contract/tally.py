@@ -64,7 +64,7 @@ class Tally:
         self.counts["unreadable"] += rows
 
     def dropped(self, rows: int) -> None:
-        """Counts rows that a shadow did not score since it was busy with others."""
+        """Counts rows that the version on trial did not score since it was busy with others."""
         self.counts["dropped"] += rows
 
     def compared(self, live: Sequence[Decision], trial: Sequence[Decision]) -> None:

@@ -21,6 +21,7 @@ from gateway.metrics import Metrics
 from gateway.model_server import connect
 from gateway.observation import ObservationMiddleware
 from gateway.problems import BadParameter, Problem, Refused, problem_response
+from gateway.proving import PROOFS
 from gateway.routes import router
 from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, connect_redis, make_services
 from gateway.settings import Settings
@@ -67,7 +68,10 @@ async def running_services(
 ) -> AsyncIterator[Services]:
     """The collaborators with their connections open, and the release record followed."""
     async with AsyncExitStack() as stack:
-        scoring, probing, trying = [await stack.enter_async_context(connect(settings, transport)) for _ in range(3)]
+        scoring, probing, trying = [
+            await stack.enter_async_context(connect(settings, transport, connections))
+            for connections in (None, PROOFS, None)
+        ]
         redis, counting = [
             await stack.enter_async_context(_redis(settings, seconds)) for seconds in (REDIS_SECONDS, TALLY_SECONDS)
         ]

@@ -40,7 +40,8 @@ class Health:
         redis = await self._redis_state()
         disk = shutil.disk_usage(self._storage)
         model, trial = self._model_state(), self._live.trial_state
-        degraded = redis == "unavailable" or model["instead_of"] is not None or (trial and trial.paused)
+        lost = model["version"] is not None and model["recorded_version"] is None
+        degraded = lost or redis == "unavailable" or model["instead_of"] is not None or (trial and trial.paused)
         return problem is None, {
             "status": "unhealthy" if problem else "degraded" if degraded else "healthy",
             "model_status": problem.code if problem else "ready",

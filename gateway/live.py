@@ -8,10 +8,12 @@ A request keeps the versions that it began with.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from contract.release import Release, ReleaseError, Trial
+from contract.tally import Side, Tally
 from gateway.canary import entity_column
 from gateway.logs import log
 from gateway.metrics import Metrics
@@ -39,6 +41,7 @@ class Live:
         self._doubted = set[int]()
         self._version: int | None = None
         self._told = dict[int, str]()
+        self._unreadable = False
         metrics.show_trial(lambda: self.trial_state)
 
     @property
@@ -83,7 +86,8 @@ class Live:
         """Looks at the record for ever, and adopts what it names; the silence of another version delays no release."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._again_and_again(self.look))
-            group.create_task(self._again_and_again(self.look_at_others))
+            group.create_task(self._again_and_again(self.look_at_trial))
+            group.create_task(self._again_and_again(self.look_at_previous))
 
     async def look(self) -> None:
         """Looks for the live version once; one that cannot be adopted is tried again at the next look."""
@@ -96,11 +100,26 @@ class Live:
         elif self._version is not None and await self._adopted(self._version):
             self._serve(self._version)
 
-    async def look_at_others(self) -> None:
-        """Looks for the version on trial, and the one before the live one, once; likewise."""
+    async def look_at_trial(self) -> None:
+        """Looks for the version on trial once; likewise. One that is doubted, and not proven again, counts as failed.
+
+        No request goes to it any more, and what is not counted, nobody ends.
+        """
         record = self._see()
-        for version in record.wanted[1:] if record else ():
-            await self._adopted(version)
+        if record is None or record.trial is None:
+            return
+        version, started = record.trial.version, time.perf_counter()
+        doubted = version in self._doubted
+        if not await self._adopted(version) and doubted:
+            counts = Tally()
+            counts.failed(Side.TRIAL, time.perf_counter() - started)
+            self._tallies.add(record.trial, counts)
+
+    async def look_at_previous(self) -> None:
+        """Looks for the version that served before once; likewise."""
+        record = self._see()
+        if record is not None and record.previous is not None:
+            await self._adopted(record.previous)
 
     async def probe(self) -> None:
         """Scores the golden rows on the live version.
@@ -122,6 +141,11 @@ class Live:
             if model.version == self._version:
                 self._metrics.live_version.set(0)
 
+    def doubt_tried(self, model: LiveModel) -> None:
+        """Doubts a version on trial that hangs: its trial pauses. By now it may be the live one: slow is not wrong."""
+        if model.version != self._version:
+            self.doubt(model)
+
     async def _again_and_again(self, look: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
@@ -131,8 +155,9 @@ class Live:
             await asyncio.sleep(self._settings.follow_seconds)
 
     def _see(self) -> Release | None:
-        """The record as it stands now; one that cannot be read changes nothing."""
+        """The record as it stands now; one that cannot be read changes nothing, but that its trial pauses."""
         record = self.recorded()
+        self._unreadable = record is None
         if record is not None:
             self._record = record
             self._tallies.follow(record.trial)
@@ -181,6 +206,8 @@ class Live:
 
     def _paused(self, record: Release, trial: Trial) -> str | None:
         """Why nothing goes to the version on trial; None where it runs."""
+        if self._unreadable:  # Nobody could end it.
+            return "record_unreadable"
         live = self._proven(self._version)
         if live is None or live.version != record.version:
             return "live_version_not_adopted"

@@ -120,14 +120,15 @@ def _answers(scored: Frame, asked: Frame) -> bool:
 
 @asynccontextmanager
 async def connect(
-    settings: Settings, transport: httpx.AsyncBaseTransport | None = None
+    settings: Settings, transport: httpx.AsyncBaseTransport | None = None, connections: int | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for the inference port; `transport` replaces the network."""
+    """A client for the inference port; `transport` replaces the network, `connections` the number in the settings."""
     async with httpx.AsyncClient(
         base_url=settings.model_server_url,
         timeout=settings.deadline_seconds,
         trust_env=False,  # A proxy that the environment names must not see transactions.
-        transport=transport or AiohttpTransport(client=partial(_session, settings.model_server_connections)),
+        transport=transport
+        or AiohttpTransport(client=partial(_session, connections or settings.model_server_connections)),
     ) as client:
         yield client
 

@@ -119,17 +119,17 @@ def portion_of(prepared: Prepared, tried: LiveModel) -> Portion:
     if not len(prepared.chosen) or tried.contract.fingerprint == live.fingerprint:
         return Portion(prepared.chosen, prepared.matrix[prepared.chosen], 0)
     try:
-        table = prepared.given.read(tried.contract, columns_of(live)).table
+        table = prepared.given.read(tried.contract, columns_of(live) | prepared.serving.others).table
     except Refused:
-        return nothing_of(prepared)
+        return nothing_of(prepared, unreadable=len(prepared.chosen))
     wanted = prepared.reading.table.row_numbers[prepared.chosen]
     both, ours, theirs = np.intersect1d(wanted, table.row_numbers, assume_unique=True, return_indices=True)
     return Portion(prepared.chosen[ours], to_matrix(tried.contract, table.take(theirs)), len(wanted) - len(both))
 
 
-def nothing_of(prepared: Prepared) -> Portion:
-    """No row, where none of those that were chosen could be read."""
-    return Portion(NO_ROWS, prepared.matrix[NO_ROWS], len(prepared.chosen))
+def nothing_of(prepared: Prepared, unreadable: int) -> Portion:
+    """No row; so many of those that were chosen because the trial's contract cannot read them."""
+    return Portion(NO_ROWS, prepared.matrix[NO_ROWS], unreadable)
 
 
 def _accepted(given: Input, serving: Serving, on_error: OnError) -> Reading:

@@ -6,6 +6,9 @@ from gateway.problems import ModelServerWrong
 from gateway.serving import LiveModel
 from gateway.settings import Settings
 
+PROOFS = 4
+"""Connections: the live version, the one on trial, the one before and readiness have one each, whichever hangs."""
+
 
 class Prover:
     """Proves versions, over connections of its own: a busy gateway must not look like a sick one."""

@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
+from gateway.canary_calls import CanaryCalls
 from gateway.health import Health
 from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
 from gateway.model_server import ModelServer
-from gateway.proving import Prover
+from gateway.proving import PROOFS, Prover
 from gateway.scoring import Scorer, Trying
 from gateway.settings import Settings
 from gateway.shadow import Shadow
@@ -81,15 +82,17 @@ class Services:
 
 def make_services(settings: Settings, metrics: Metrics, clients: Clients) -> Services:
     """Wires the collaborators."""
+    connections = settings.model_server_connections
     server, prober, trial_server = (
-        ModelServer(client, settings.model_name, settings.block_rows, settings.model_server_connections)
-        for client in (clients.scoring, clients.probing, clients.trying)
+        ModelServer(client, settings.model_name, settings.block_rows, most)
+        for client, most in ((clients.scoring, connections), (clients.probing, PROOFS), (clients.trying, connections))
     )
     tallies = Tallies(clients.counting)
     live = Live(settings, Prover(settings, prober), tallies, metrics)
     calls, trial_calls = ModelCalls(live, server, metrics), ModelCalls(live, trial_server, metrics)
     shadow = Shadow(trial_calls, tallies, settings.deadline_seconds)
-    trying = Trying(Split(calls, trial_calls), shadow, tallies)
+    canary_calls = CanaryCalls(trial_calls, live, max(1, settings.upload_slots // 2))
+    trying = Trying(Split(calls, canary_calls), shadow, tallies)
     return Services(
         settings=settings,
         metrics=metrics,

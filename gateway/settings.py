@@ -76,9 +76,7 @@ class Settings(BaseSettings):
 
     def bands(self, chosen: Bands) -> Bands:
         """The model's own thresholds, or this deployment's where it overrides them; always in order."""
-        decline = chosen.decline if self.decline_threshold is None else self.decline_threshold
-        review = chosen.review if self.review_threshold is None else self.review_threshold
-        return Bands(min(review, decline), decline)
+        return chosen.overridden(self.review_threshold, self.decline_threshold)
 
 
 def _keys(value: SecretStr) -> tuple[bytes, ...]:

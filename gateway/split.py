@@ -1,7 +1,7 @@
 """Scores a request on two versions at once while a canary is on, and never fails for the canary's sake.
 
-The canary has half of the time that is left; whatever it does not score in that time the live version scores in the
-rest. What each side fails to do is counted in the request's own tally.
+The canary has a second, at most half of the time that is left; whatever it does not score in that time the live
+version scores in the rest. What each side fails to do is counted in the request's own tally.
 """
 
 import asyncio
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.tally import Side, Tally
+from gateway.canary_calls import CanaryCalls
 from gateway.logs import log
-from gateway.model_calls import ModelCalls
+from gateway.model_calls import Answer, ModelCalls
 from gateway.preparing import Portion, Prepared, nothing_of, portion_of
 from gateway.problems import Problem
 from gateway.scored import Part
@@ -23,10 +24,10 @@ from gateway.serving import LiveModel
 class Split:
     """Scores prepared rows by the live version and a canary."""
 
-    def __init__(self, live_calls: ModelCalls, trial_calls: ModelCalls) -> None:
+    def __init__(self, live_calls: ModelCalls, canary_calls: CanaryCalls) -> None:
         """Takes a way to the model server for each: a canary that hangs must not hold the live one's connections."""
         self._live_calls = live_calls
-        self._trial_calls = trial_calls
+        self._canary_calls = canary_calls
 
     async def parts(self, prepared: Prepared, canary: LiveModel, deadline: float, counts: Tally) -> Sequence[Part]:
         """The parts of the request, those without rows left out; the deadline is a time of the event loop.
@@ -36,7 +37,7 @@ class Split:
         """
         now = asyncio.get_running_loop().time()
         until = now + (deadline - now) / 2
-        portion = await _read(prepared, canary, until)
+        portion = await _read(prepared, canary, until, counts)
         counts.unreadable(portion.unreadable)
         rest = np.setdiff1d(np.arange(len(prepared.matrix)), portion.places, assume_unique=True)
         try:
@@ -52,15 +53,23 @@ class Split:
     ) -> Part | None:
         if not len(portion.places):
             return None
+        answer = await self._answer_of(canary, portion, until, counts)
+        if answer is None:
+            return await self._by_live(prepared, portion.places, counts)
+        return Part(canary, portion.places, answer)
+
+    async def _answer_of(self, canary: LiveModel, portion: Portion, until: float, counts: Tally) -> Answer | None:
+        """The canary's answer; None, and counted, where there is none."""
         started = time.perf_counter()
         try:
-            async with asyncio.timeout_at(until):
-                answer = await self._trial_calls.score(canary, portion.matrix)
+            answer = await self._canary_calls.score(canary, portion.matrix, until)
         except Exception as error:  # noqa: BLE001 - whatever a canary does, its rows are answered
             counts.failed(Side.TRIAL, time.perf_counter() - started)
             _tell(canary, error)
-            return await self._by_live(prepared, portion.places, counts)
-        return Part(canary, portion.places, answer)
+            return None
+        if answer is None:
+            counts.dropped(len(portion.places))
+        return answer
 
     async def _by_live(self, prepared: Prepared, places: NDArray[np.int64], counts: Tally) -> Part | None:
         if not len(places):
@@ -74,13 +83,15 @@ class Split:
         return Part(model, places, answer)
 
 
-async def _read(prepared: Prepared, canary: LiveModel, until: float) -> Portion:
+async def _read(prepared: Prepared, canary: LiveModel, until: float, counts: Tally) -> Portion:
+    started = time.perf_counter()
     try:
         async with asyncio.timeout_at(until):
             return await prepared.given.work(portion_of, prepared, canary)
     except Exception as error:  # noqa: BLE001 - likewise
+        counts.failed(Side.TRIAL, time.perf_counter() - started)
         _tell(canary, error)
-        return nothing_of(prepared)
+        return nothing_of(prepared, unreadable=0)
 
 
 def _tell(canary: LiveModel, error: Exception) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -44,8 +45,11 @@ class Valkey:
             self._process = None
 
     def _answers(self) -> bool:
+        """Whether it answers itself: on a port that was lost to another one, that one would."""
+        assert self._process, "it was not started"
+        assert self._process.poll() is None, (self._directory / "valkey.log").read_text()
         with contextlib.suppress(RedisError, OSError), contextlib.closing(self.client()) as client:
-            return bool(client.ping())
+            return bool(cast("dict[str, Any]", client.info("server"))["process_id"] == self._process.pid)
         return False
 
     def client(self) -> Redis:

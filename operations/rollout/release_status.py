@@ -88,7 +88,7 @@ def _compared(trial: Trial, tally: Tally) -> str:
             f"{unreadable:,} transactions lack what version {trial.version} reads; the live version scored them."
         )
     if dropped := tally.counts["dropped"]:
-        lines.append(f"{dropped:,} transactions were not scored beside: the shadow was busy.")
+        lines.append(f"{dropped:,} transactions were left out by the {trial.kind}: it was busy with others.")
     return "\n".join([*lines, "End it: fraud release --promote, or fraud release --abort."])
 
 

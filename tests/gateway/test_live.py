@@ -11,7 +11,7 @@ from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from tests.gateway.conftest import Serve
 from tests.gateway.trials import CANARY, IDS, ON_TRIAL, OTHER, SHADOW, UNION, Tried, expected, rows, versions
 from tests.gateway.waiting import until
-from tests.tiny import TinyServer, write_version
+from tests.tiny import CONTRACT, TinyServer, write_version
 
 
 def test_health_shows_the_trial(tried: Tried) -> None:
@@ -114,6 +114,29 @@ def test_the_way_back_needs_no_new_proof(tried: Tried) -> None:
     tried.model_server.failing[1] = httpx.Response(503)
     tried.record(None, version=1, previous=2)
     tried.until_live(1)
+
+
+def test_a_record_that_is_lost_pauses_the_trial(tried: Tried) -> None:
+    """The live version goes on; a trial that nobody could end does not, and /health is degraded."""
+    client = tried.start(CANARY)
+    (tried.directory / "release.json").write_text("{")
+    tried.until_it("paused")
+    assert tried.state()["reason"] == "record_unreadable"
+    assert client.get("/health").json()["status"] == "degraded"
+    assert versions(tried.upload(rows())) == expected(set())
+
+
+def test_a_canary_reads_what_a_caller_of_the_version_before_sends(tried: Tried, tmp_path: Path) -> None:
+    """A column that only the version before the live one knows hinders neither the live version nor the canary."""
+    columns = (*CONTRACT.columns, Column("old", Kind.CATEGORY, values=("a",)))
+    before = Contract("before", columns, (*CONTRACT.features, Feature("old", FeatureKind.CATEGORY, "old")))
+    golden = "transaction_id,timestamp,amount,age,channel,old\ng-1,2026-01-01T10:00:00,10,30,chip,a\n"
+    tried.model_server.serve(write_version(tmp_path / "v3", 3, before, golden), 3)
+    tried.start(CANARY, contract=OTHER)
+    tried.record(CANARY, previous=3)
+    text = rows(header=f"{UNION},old")
+    until(lambda: tried.client.post("/upload", content=text, headers={"content-type": "text/csv"}).is_success)
+    assert versions(tried.upload(text)) == expected(ON_TRIAL)
 
 
 def test_a_larger_share_needs_no_new_proof(tried: Tried) -> None:

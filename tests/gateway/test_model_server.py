@@ -12,6 +12,7 @@ from contract.frame import Frame
 from gateway import model_server as module
 from gateway.model_server import ModelServer, connect
 from gateway.problems import DeadlineExceeded, ModelServerDown
+from gateway.proving import PROOFS
 from gateway.settings import Settings
 from tests.tiny import CONTRACT, TinyServer, matrix
 
@@ -131,3 +132,24 @@ async def test_a_refused_connection_is_a_server_that_is_down() -> None:
     async with connect(settings) as client:
         with pytest.raises(ModelServerDown):
             await ModelServer(client, "fraud", 10, connections=2).describe(1)
+
+
+@pytest.mark.anyio
+async def test_a_proof_that_hangs_leaves_connections_for_the_others() -> None:
+    """However few connections the settings allow for scoring, each of the proofs has its own."""
+    together = asyncio.Barrier(PROOFS)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await together.wait()
+        writer.write(b"HTTP/1.1 503 none\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        settings = Settings(api_key="k", model_server_url=url, model_server_connections=1)
+        async with connect(settings, connections=PROOFS) as client:
+            asked = [ModelServer(client, "fraud", 10, PROOFS).describe(1) for _ in range(PROOFS)]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {ModelServerDown}

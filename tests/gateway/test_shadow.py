@@ -67,7 +67,7 @@ def test_nobody_waits_for_a_hanging_shadow(tried: Tried) -> None:
 
 def test_a_hanging_shadow_is_given_up_at_the_deadline(tried: Tried) -> None:
     """It counts as failed, and the next request is compared."""
-    tried.start(SHADOW, deadline_seconds=0.3)
+    tried.start(SHADOW, deadline_seconds=2)
     tried.model_server.hanging.add(2)
     tried.upload(rows())
     assert tried.counted(SHADOW, "trial:errors")["trial:errors"] == 1

@@ -1,10 +1,10 @@
 """A canary answers for its share of the entities, and fails nobody."""
 
+import asyncio
 import csv
 import io
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,26 @@ import httpx
 import pytest
 
 from contract.decision import Bands
-from contract.tally import Side
+from contract.schema import Contract
+from contract.table import Reading, read_csv
+from contract.tally import Side, Tally
+from gateway.canary_calls import CanaryCalls
+from gateway.live import Live
+from gateway.metrics import Metrics
+from gateway.model_calls import ModelCalls
+from gateway.model_server import ModelServer, connect
+from gateway.preparing import Input, OnError, prepare
+from gateway.proving import Prover
+from gateway.serving import LiveTrial, Serving
+from gateway.settings import Settings
+from gateway.split import Split
+from gateway.tallies import Tallies
 from tests.gateway.trials import (
     CANARY,
     IDS,
     ON_TRIAL,
     OTHER,
-    PATIENCE,
+    OTHER_GOLDEN,
     UNION,
     Tried,
     expected,
@@ -112,7 +125,8 @@ def test_a_failing_canary_fails_nobody(tried: Tried, failure: Exception | httpx.
     tried.start(CANARY)
     tried.model_server.failing[2] = failure
     assert versions(tried.upload(rows())) == expected(set())
-    assert tried.counted(CANARY, "trial:errors")["trial:requests"] == 1
+    counts = tried.counted(CANARY, "trial:errors")
+    assert counts["trial:requests"] == counts["trial:errors"]
     assert tried.client.get("/readyz").status_code == 200
 
 
@@ -125,29 +139,6 @@ def test_a_wrong_answer_doubts_the_canary_alone(tried: Tried) -> None:
     assert "live_model_version 1.0" in tried.client.get("/metrics").text
     tried.model_server.failing.clear()
     until(lambda: versions(tried.upload(rows())) == expected(ON_TRIAL))
-
-
-def test_a_hanging_canary_leaves_time_for_the_live_version(tried: Tried) -> None:
-    """A canary that does not answer is given up at half of the deadline, and the live version answers in time."""
-    tried.start(CANARY, deadline_seconds=0.6)
-    tried.model_server.hanging.add(2)
-    started = time.monotonic()
-    assert versions(tried.upload(rows())) == expected(set())
-    assert time.monotonic() - started >= 0.3
-    assert tried.counted(CANARY, "trial:errors")["trial:errors"] == 1
-
-
-def test_a_hanging_canary_holds_none_of_the_live_version_s_connections(tried: Tried) -> None:
-    """While a canary holds all the connections that it may, others are answered at once."""
-    tried.start(CANARY, deadline_seconds=2, model_server_connections=1)
-    tried.model_server.hanging.add(2)
-    asked = tried.model_server.asked[2]
-    with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(tried.upload, rows(sorted(ON_TRIAL)))
-        until(lambda: tried.client.get("/livez").is_success and tried.model_server.asked[2] > asked, PATIENCE)
-        tried.upload(rows([each for each in IDS if each not in ON_TRIAL]))
-        assert not waiting.done()
-    assert set(versions(waiting.result()).values()) == {1}
 
 
 def test_a_canary_with_other_columns_is_scored_by_its_own(tried: Tried) -> None:
@@ -190,6 +181,31 @@ def test_a_column_that_neither_knows_is_a_fault(tried: Tried) -> None:
     client = tried.start(CANARY, contract=OTHER)
     answer = client.post("/upload", content=rows(header=f"{UNION},x"), headers={"content-type": "text/csv"})
     assert [fault["code"] for fault in answer.json()["errors"]] == ["unknown_column"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("failure", [RuntimeError("a defect"), TimeoutError()])
+async def test_what_fails_while_the_canary_s_rows_are_read_is_a_failure(
+    settings: Settings, model_server: TinyServer, tmp_path: Path, failure: Exception
+) -> None:
+    """Neither a defect nor slowness looks like missing columns, and the live version answers."""
+    model_server.serve(write_version(tmp_path / "v2", 2, OTHER, OTHER_GOLDEN), 2)
+
+    def read(contract: Contract, others: Collection[str]) -> Reading:
+        if contract == OTHER:
+            raise failure
+        return read_csv(contract, rows().encode(), others=others)
+
+    async with connect(settings, model_server) as client:
+        metrics, server = Metrics(), ModelServer(client, settings.model_name, settings.block_rows, 1)
+        prover = Prover(settings, server)
+        live, ours, theirs = Live(settings, prover, Tallies(None), metrics), *[await prover.proven(n) for n in (1, 2)]
+        calls, counts = ModelCalls(live, server, metrics), Tally()
+        prepared = prepare(Input(read, inline=True), Serving(ours, LiveTrial(CANARY, theirs)), OnError.REFUSE, metrics)
+        deadline = asyncio.get_running_loop().time() + settings.deadline_seconds
+        (part,) = await Split(calls, CanaryCalls(calls, live, 1)).parts(prepared, theirs, deadline, counts)
+    assert (part.model, len(part.places)) == (ours, len(IDS))
+    assert (counts.side(Side.TRIAL).errors, counts.counts["unreadable"]) == (1, 0)
 
 
 def test_the_log_line_names_the_versions(tried: Tried, log_lines: Path) -> None:

@@ -43,6 +43,7 @@ class Valkey:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        (directory / "log").touch()
         self.url = f"unix://{directory / 's'}"
         self.start()
 
@@ -58,7 +59,7 @@ class Valkey:
         self._process.wait()
 
     def _answers(self) -> bool:
-        assert self._process.poll() is None
+        assert self._process.poll() is None, (self._directory / "log").read_text()
         with suppress(RedisError), self.client() as client:
             return bool(client.ping())
         return False
@@ -82,7 +83,7 @@ class Tried:
         self, serve: Callable[..., TestClient], model_server: TinyServer, directory: Path, valkey: Valkey
     ) -> None:
         self._serve = serve
-        self._directory = directory
+        self.directory = directory
         self.model_server = model_server
         self.valkey = valkey
 
@@ -98,7 +99,7 @@ class Tried:
         """Starts it; the trial has this status when this returns."""
         golden = OTHER_GOLDEN if contract is OTHER else GOLDEN_CSV
         if loaded:
-            self.model_server.serve(write_version(self._directory / "v2", 2, contract, golden, slope=0.005), 2)
+            self.model_server.serve(write_version(self.directory / "v2", 2, contract, golden, slope=0.005), 2)
         self.record(trial)
         self.client = self._serve(**{"redis_url": self.valkey.url, **changes})
         self.until_it(status)
@@ -106,9 +107,9 @@ class Tried:
 
     def record(self, trial: Trial | None, version: int = 1, previous: int | None = None) -> None:
         """Writes the release record."""
-        partial = self._directory / "release.json.new"
+        partial = self.directory / "release.json.new"
         partial.write_bytes(Release(version, previous, "2026-01-01T00:00:00+00:00", trial).to_bytes())
-        partial.replace(self._directory / "release.json")
+        partial.replace(self.directory / "release.json")
 
     def state(self) -> dict[str, Any]:
         """The trial in /health; empty where there is none."""
@@ -136,7 +137,7 @@ class Tried:
 
 def rows(ids: Sequence[str] = IDS, header: str = HEADER) -> str:
     """A file with a row for each id, each at another amount."""
-    cells = {"timestamp": "2026-01-01T10:00:00", "age": "30", "channel": "chip", "country": "NL"}
+    cells = {"timestamp": "2026-01-01T10:00:00", "age": "30", "channel": "chip", "country": "NL", "old": "a"}
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, header.split(","), extrasaction="ignore")
     writer.writeheader()

@@ -83,7 +83,7 @@ def test_both_sides_of_a_trial_stand_side_by_side(place: Place, valkey: Valkey) 
     assert rows["flagged"] == ["1", "(50.00%)", "0", "(0.00%)"]
     assert "Decisions that differ: 1 of 2" in text
     assert "3 transactions lack what version 2 reads" in text
-    assert "4 transactions were not scored beside" in text
+    assert "4 transactions were left out" in text
 
 
 def test_a_trial_without_redis_says_that_it_is_paused(place: Place, valkey: Valkey) -> None:
