@@ -251,7 +251,11 @@ def test_another_version_takes_over_from_a_damaged_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("environment", "said"),
-    [({"REDIS_URL": "wrong://secret"}, "error: the gateway cannot start: REDIS_URL: "), ({"TMPDIR": "long"}, "TMPDIR")],
+    [
+        ({"REDIS_URL": "wrong://secret"}, "error: REDIS_URL is no redis://"),
+        ({"FOLLOW_SECONDS": "secret"}, "error: the gateway cannot start: FOLLOW_SECONDS: "),
+        ({"TMPDIR": "long"}, "TMPDIR"),
+    ],
 )
 def test_what_cannot_start_ends_with_one_line(tmp_path: Path, environment: dict[str, str], said: str) -> None:
     """A wrong setting and a path that is too long are said, and nothing is tried for ever."""
