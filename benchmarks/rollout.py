@@ -16,8 +16,8 @@ from pathlib import Path
 from benchmarks.load import Load, in_words
 from benchmarks.switches import Request, Switch, violations
 from contract.release import Release
-from operations import connection
 from operations.errors import OperationsError
+from operations.rollout import connection
 from operations.settings import Layout
 from operations.store.record import recorded
 

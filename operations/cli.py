@@ -16,9 +16,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from operations import connection, figures, settings
+from operations import figures, settings
 from operations.errors import OperationsError, in_words
 from operations.retraining.verdict import Goal, Terms
+from operations.rollout import connection
 from operations.settings import Layout
 from operations.store import models
 from operations.store.registry import Registry

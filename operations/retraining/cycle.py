@@ -13,12 +13,12 @@ from rich.console import Console
 
 from contract.decision import CARDS_OWN
 from operations import durable, figures
-from operations.connection import Running
 from operations.errors import OperationsError
 from operations.retraining.contest import contest
 from operations.retraining.train import Wanted, train
 from operations.retraining.verdict import Goal, Terms, Verdict
 from operations.rollout import release_commands
+from operations.rollout.connection import Running
 from operations.settings import Layout
 from operations.store.record import recorded
 from operations.store.registry import Registry

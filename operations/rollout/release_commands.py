@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from contract.release import Release, TrialKind
-from operations import connection, share
-from operations.connection import Running
+from operations import share
 from operations.errors import OperationsError
+from operations.rollout import connection, release_status
 from operations.rollout import release as releases
-from operations.rollout import release_status
+from operations.rollout.connection import Running
 from operations.rollout.following import followed, paused, tried
 from operations.rollout.loading import Place
 from operations.settings import Layout

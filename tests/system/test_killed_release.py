@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.load import Load, failed
 from contract.release import FILE_NAME, Release
-from operations import connection, durable
+from operations import durable
+from operations.rollout import connection
 from operations.settings import Layout
 from tests.system.conftest import Stack, Twin, live_version, release, wait_for
 

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from contract.description import Description
 from contract.release import Release, TrialKind
-from operations.connection import Running
 from operations.errors import OperationsError
 from operations.retraining.cycle import Find, retrain
 from operations.retraining.train import Wanted
 from operations.retraining.verdict import Goal, Terms, Verdict
+from operations.rollout.connection import Running
 from operations.settings import Layout
 from operations.store.opened import opened
 from operations.store.record import recorded

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from contract.release import TrialKind
-from operations.connection import Running
 from operations.errors import OperationsError
+from operations.rollout.connection import Running
 from operations.rollout.loading import Place
 from operations.rollout.release_commands import Wish, release, rollback, status
 from operations.settings import Layout

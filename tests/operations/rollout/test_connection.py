@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from contract.decision import Thresholds
-from operations import connection
 from operations.errors import OperationsError
+from operations.rollout import connection
 from operations.settings import Layout
 
 ELSEWHERE = {"MANAGEMENT_URL": "http://there:1", "INFERENCE_URL": "http://there:2"}
