@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.asyncio.connection import parse_url
 
 from contract.decision import Bands
 
@@ -67,6 +68,15 @@ class Settings(BaseSettings):
     def _names_a_key(cls, value: SecretStr) -> SecretStr:
         if not _keys(value):
             raise ValueError("it names no key")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        try:
+            parse_url(value or "redis://")
+        except ValueError:  # Its text repeats a part of the address, which may be one of the password.
+            raise ValueError("it is no address of Redis; a / in a password is written %2F") from None
         return value
 
     @property

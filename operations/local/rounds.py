@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
 
 from operations.local import first_model
 from operations.rollout.keeping import Found
@@ -11,6 +14,7 @@ from operations.rollout.reconcile import Reconciler
 from operations.rollout.watch import Watch
 from operations.settings import Settings
 
+T = TypeVar("T")
 LOOK_EVERY = 1.0
 LOOK_EVERY_WHILE_DOWN = 0.1
 FROZEN = 60.0
@@ -21,7 +25,7 @@ async def reconcile(reconciler: Reconciler, kill: Callable[[], None], say: Calla
     """Keeps the model server as the record says, for ever; one that does not answer for long is killed."""
     answered = time.monotonic()
     while True:
-        found = await asyncio.to_thread(reconciler.look)
+        found = await _guarded(reconciler.look, say) or Found.FAILED
         if found is not Found.SERVER_DOWN:
             answered = time.monotonic()
         elif time.monotonic() - answered > FROZEN:
@@ -31,11 +35,21 @@ async def reconcile(reconciler: Reconciler, kill: Callable[[], None], say: Calla
         await asyncio.sleep(LOOK_EVERY_WHILE_DOWN if found is Found.SERVER_DOWN else LOOK_EVERY)
 
 
-async def watch(watching: Watch) -> None:
+async def watch(watching: Watch, say: Callable[[str], None]) -> None:
     """Looks at the trial, for ever."""
     while True:
-        await asyncio.to_thread(watching.look)
+        await _guarded(watching.look, say)
         await asyncio.sleep(LOOK_EVERY)
+
+
+async def _guarded(look: Callable[[], T], say: Callable[[str], None]) -> T | None:
+    """What a look found; None where it met what it does not expect, which must not end the gateway."""
+    try:
+        return await asyncio.to_thread(look)
+    except Exception as error:  # noqa: BLE001 - the last place where a defect can be told and gone past
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        say(f"a defect, please report it: {type(error).__name__} in {Path(where.filename).name}:{where.lineno}")
+        return None
 
 
 class BaseModel:

@@ -140,7 +140,7 @@ class _Run:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(rounds.reconcile(self._reconciler(), self._model_server.kill, self._say))
-                group.create_task(rounds.watch(Watch(self._place, self._say, self._alert)))
+                group.create_task(rounds.watch(Watch(self._place, self._say, self._alert), self._say))
                 group.create_task(self._bring_up())
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None

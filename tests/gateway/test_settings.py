@@ -35,6 +35,13 @@ def test_refuses_settings_that_cannot_work(changes: dict[str, object]) -> None:
         Settings(**{"api_key": "k", **changes})  # type: ignore[arg-type] # wrong on purpose
 
 
+def test_a_password_with_a_slash_is_not_shown() -> None:
+    """An address of Redis that cannot be taken apart is refused, and no part of it is repeated."""
+    with pytest.raises(ValidationError, match="%2F") as refused:
+        Settings(api_key="k", redis_url="redis://:s3cr3t/pw@127.0.0.1:1/0")
+    assert "s3cr3t" not in str(refused.value)
+
+
 def test_the_key_is_not_shown() -> None:
     """Neither the settings nor what is said of bad ones shows the key."""
     assert "hunter2" not in repr(Settings(api_key="hunter2"))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -14,6 +15,7 @@ from operations.local import rounds
 from operations.local.ledger import MARK
 from operations.local.rounds import BaseModel
 from operations.rollout.loading import Place
+from operations.rollout.watch import Watch
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
 
@@ -46,6 +48,27 @@ def test_a_server_that_never_answers_is_killed(
 
     asyncio.run(run())
     assert "is killed" in stage.said[0]
+
+
+def test_a_defect_is_told_and_ends_nothing() -> None:
+    """A look that raises what nobody expected does not end the loop, and with it the gateway."""
+    said: list[str] = []
+    again = threading.Event()
+
+    class Surprised:
+        def look(self) -> None:
+            if said:
+                again.set()
+            raise KeyError("a secret")
+
+    async def run() -> None:
+        looking = asyncio.create_task(rounds.watch(cast("Watch", Surprised()), said.append))
+        assert await asyncio.to_thread(again.wait, 30)
+        looking.cancel()
+
+    asyncio.run(run())
+    assert said[0].startswith("a defect, please report it: KeyError in test_rounds.py:")
+    assert "secret" not in said[0]
 
 
 def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settings, place: Place) -> None:
