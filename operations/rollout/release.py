@@ -24,8 +24,8 @@ from operations.store.side_by_side import Sample
 
 Say = Callable[[str], None]
 Compare = Callable[[Release, int, Say], None]
-PATIENCE = 10.0
-"""Seconds that a release waits for another, or for the reconciler, to end."""
+PATIENCE = 30.0
+"""Seconds that a release waits for another, or for the reconciler, to end: on a busy machine a load took over 10."""
 
 
 class Overtaken(durable.Busy):
