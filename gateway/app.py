@@ -27,6 +27,7 @@ from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, co
 from gateway.settings import Settings
 
 BATCH_PATH = "/predict/batch"
+END_AGAIN_SECONDS = 0.1
 
 
 class State(TypedDict):
@@ -95,13 +96,17 @@ async def _redis(settings: Settings, seconds: float) -> AsyncIterator[Redis | No
 
 @asynccontextmanager
 async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Work that goes on in the background until the end, and is over then."""
+    """Work that goes on in the background until the end, and is over then.
+
+    It is told to end until it does: a client that is just losing its connection may take the first word for an error.
+    """
     task = asyncio.create_task(work)
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=END_AGAIN_SECONDS)
 
 
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
