@@ -98,7 +98,8 @@ async def _redis(settings: Settings, seconds: float) -> AsyncIterator[Redis | No
 async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Work that goes on in the background until the end, and is over then.
 
-    It is told to end until it does: a client that is just losing its connection may take the first word for an error.
+    It is told to end until it does: redis-py, just as it lost its connection, took 10 of 650 cancellations for an
+    error of the connection, and the work went on.
     """
     task = asyncio.create_task(work)
     try:
