@@ -180,6 +180,11 @@ class Contract:
         """The columns that a transaction to be scored must have: all but the label."""
         return tuple(column for column in self.columns if column.kind is not Kind.LABEL)
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of all columns, the label's too."""
+        return frozenset(column.name for column in self.columns)
+
     def first(self, kind: Kind) -> Column | None:
         """The first column of a kind, if there is one."""
         return next((column for column in self.columns if column.kind is kind), None)

@@ -19,7 +19,7 @@ from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.problems import ModelServerWrong, NoModel, Problem
 from gateway.proving import Prover
-from gateway.serving import LiveModel, LiveTrial, Serving, TrialState, columns_of
+from gateway.serving import LiveModel, LiveTrial, Serving, TrialState
 from gateway.settings import Settings
 from gateway.tallies import Tallies
 
@@ -65,7 +65,7 @@ class Live:
         """
         model, state = self.model, self.trial_state
         # Of doubted ones too: what callers may send does not change with the model server's moods.
-        others = frozenset[str]().union(*(columns_of(each.contract) for each in self._models.values()))
+        others = frozenset[str]().union(*(each.contract.names for each in self._models.values()))
         tried = self._models.get(state.trial.version) if state else None
         if state is None or tried is None or state.paused:
             return Serving(model, None, others)

@@ -16,7 +16,7 @@ from contract.table import Reading, read_csv, read_json
 from gateway.canary import chosen_rows
 from gateway.metrics import Metrics
 from gateway.problems import NotScorable, NotSupported
-from gateway.serving import LiveModel, Serving, columns_of
+from gateway.serving import LiveModel, Serving
 
 INLINE_BYTES = 16_384
 """A file up to this size is read in under a millisecond, less than handing it to a thread would add under load."""
@@ -119,7 +119,7 @@ def portion_of(prepared: Prepared, tried: LiveModel) -> Portion:
     if not len(prepared.chosen) or tried.contract.fingerprint == live.fingerprint:
         return Portion(prepared.chosen, prepared.matrix[prepared.chosen], 0)
     try:
-        table = prepared.given.read(tried.contract, columns_of(live) | prepared.serving.others).table
+        table = prepared.given.read(tried.contract, live.names | prepared.serving.others).table
     except Refused:
         return nothing_of(prepared, unreadable=len(prepared.chosen))
     wanted = prepared.reading.table.row_numbers[prepared.chosen]

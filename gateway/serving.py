@@ -63,8 +63,3 @@ class TrialState:
 
     trial: Trial
     paused: str | None
-
-
-def columns_of(contract: Contract) -> frozenset[str]:
-    """The names of all columns that a contract knows."""
-    return frozenset(column.name for column in contract.columns)

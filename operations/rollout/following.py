@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
+T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds; a gateway that can reach the model server follows in one."""
 
@@ -23,26 +24,28 @@ def tried(gateway_url: str, version: int, patience: float = PATIENCE) -> bool:
 
 def paused(gateway_url: str) -> str | None:
     """Why the gateway sends nothing to the version on trial, in snake case; None where it does, or does not answer."""
-    with httpx.Client(base_url=gateway_url, trust_env=False, timeout=2.0) as client:
-        try:
-            trial = client.get("/health").json()["components"]["trial"]
-            return str(trial["reason"]) if trial["status"] == "paused" else None
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return None
+    with _connected(gateway_url) as client:
+        trial = _asked(client, lambda parts: parts["trial"])
+    return str(trial["reason"]) if trial and trial["status"] == "paused" else None
 
 
 def _comes_about(gateway_url: str, wanted: Callable[[Any], bool], patience: float) -> bool:
     until = time.monotonic() + patience
-    with httpx.Client(base_url=gateway_url, trust_env=False, timeout=2.0) as client:
-        while not _is(client, wanted):
+    with _connected(gateway_url) as client:
+        while not _asked(client, wanted):
             if time.monotonic() > until:
                 return False
             time.sleep(0.1)
     return True
 
 
-def _is(client: httpx.Client, wanted: Callable[[Any], bool]) -> bool:
+def _connected(gateway_url: str) -> httpx.Client:
+    return httpx.Client(base_url=gateway_url, trust_env=False, timeout=2.0)
+
+
+def _asked(client: httpx.Client, question: Callable[[Any], T]) -> T | None:
+    """What the parts of /health say; None where the gateway does not answer so."""
     try:
-        return wanted(client.get("/health").json()["components"])
+        return question(client.get("/health").json()["components"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+        return None

@@ -1,7 +1,7 @@
 """The gate before a release: would the new version flag about as many transactions as the live one does?
 
-It compares on what there is, the best first: what gateways counted while the version was on trial, a file of recent
-transactions, or the golden rows of both versions; always by the thresholds in force at the gateways. A model that is
+It compares on what there is, the best first: a file of recent transactions, what gateways counted while the version was
+on trial, or the golden rows of both versions; always by the thresholds in force at the gateways. A model that is
 right about other transactions may well pass the bounds below; one that was trained on the wrong column or has
 thresholds on another scale does not.
 """

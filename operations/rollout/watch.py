@@ -14,6 +14,7 @@ from contract.release import Trial, TrialKind
 from contract.tally import Side, Tally
 from operations.durable import Busy
 from operations.errors import OperationsError, in_words
+from operations.rollout.keeping import Clock, Once
 from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial
 from operations.rollout.tallies import RedisDown, read
@@ -44,11 +45,11 @@ class Watch:
         place: Place,
         say: Callable[[str], None],
         alert: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = time.monotonic,
     ) -> None:
         """Takes whom to tell of what is to be known (`say`), and of what is to be looked at (`alert`)."""
         self._place = place
-        self._say = say
+        self._once = Once(say)
         self._alert = alert
         self._clock = clock
         self._trial: Trial | None = None
@@ -56,7 +57,6 @@ class Watch:
         self._seen: deque[tuple[float, Tally]] = deque()
         self._losses: deque[float] = deque()
         self._settled = 0.0
-        self._told = ""
 
     def look(self) -> None:
         """Judges the trial once; never raises for what is to be expected."""
@@ -64,15 +64,15 @@ class Watch:
             record = recorded(self._place.registry.root)
             if record and record.trial and self._place.redis_url:
                 self._judge(record.trial, read(self._place.redis_url, record.trial))
-                self._told = ""
+                self._once.forget()
         except RedisDown as error:
-            self._tell(str(error))
+            self._once(str(error))
         except Busy:
             pass  # A release runs; the next look finds what it made.
         except OperationsError as error:
-            self._tell(f"the trial is not watched: {error}")
+            self._once(f"the trial is not watched: {error}")
         except OSError as error:  # The disk is full, say: the trial goes on, and so does all else.
-            self._tell(f"the trial is not watched: {in_words(error)}")
+            self._once(f"the trial is not watched: {in_words(error)}")
 
     def _judge(self, trial: Trial, tally: Tally) -> None:
         now = self._clock()
@@ -117,11 +117,6 @@ class Watch:
             return version in self._place.server.registered()
         except ModelServerDown:
             return False
-
-    def _tell(self, text: str) -> None:
-        if text != self._told:
-            self._told = text
-            self._say(text)
 
 
 def bad(kind: TrialKind, tally: Tally) -> str | None:

@@ -1,11 +1,8 @@
 """What `fraud release status` shows."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pytest
 from rich.console import Console
 
 from contract.decision import Bands, Decision
@@ -15,14 +12,7 @@ from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial, release, start_trial, take_over
 from operations.rollout.release_status import view
 from tests.operations.fake_torchserve import FakeTorchServe
-from tests.valkey import Valkey, running
-
-
-@pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[Valkey]:
-    """An empty one."""
-    with running(tmp_path) as it:
-        yield it
+from tests.valkey import Valkey
 
 
 def shown(place: Place) -> str:

@@ -1,23 +1,15 @@
 """Reading the gateways' counts, from a real Valkey."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 
 from contract.release import Trial, TrialKind
 from contract.tally import trial_key
 from operations.rollout.tallies import RedisDown, read
-from tests.valkey import Valkey, running
+from tests.valkey import Valkey
 
 TRIAL = Trial(TrialKind.CANARY, 2, 0.05, "2026-01-01T00:00:00+00:00")
-
-
-@pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[Valkey]:
-    """An empty one."""
-    with running(tmp_path) as it:
-        yield it
 
 
 def write(valkey: Valkey, gateway: str, counts: Mapping[str, int]) -> None:

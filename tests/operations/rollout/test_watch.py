@@ -1,8 +1,6 @@
 """Watching a trial: the bounds as a pure function, and the whole on a real Valkey."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +15,7 @@ from operations.rollout.release import release, start_trial
 from operations.rollout.watch import SETTLING, WINDOW, Watch, bad
 from operations.store.record import recorded
 from tests.operations.fake_torchserve import FakeTorchServe
-from tests.valkey import Valkey, running
+from tests.valkey import Valkey
 
 
 def tally(live: tuple[int, int, float], trial: tuple[int, int, float]) -> Tally:
@@ -66,13 +64,6 @@ def test_a_trial_that_does_as_the_live_version_is_never_bad(requests: int, error
     """Whatever the live version does, the same of another version is no reason to abort it."""
     side = (requests, min(errors, requests), seconds)
     assert bad(TrialKind.CANARY, tally(side, side)) is None
-
-
-@pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[Valkey]:
-    """An empty one."""
-    with running(tmp_path) as it:
-        yield it
 
 
 @pytest.fixture
