@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from contract.release import Trial
+
 T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds; a gateway that can reach the model server follows in one."""
@@ -16,9 +18,9 @@ def followed(gateway_url: str, version: int, patience: float = PATIENCE) -> bool
     return _comes_about(gateway_url, lambda parts: parts["model"]["version"] == version, patience)
 
 
-def tried(gateway_url: str, version: int, patience: float = PATIENCE) -> bool:
-    """Waits until the gateway has a version on trial; False when it does not in time."""
-    running = {"version": version, "status": "running"}
+def tried(gateway_url: str, trial: Trial, patience: float = PATIENCE) -> bool:
+    """Waits until the gateway runs a trial, by its present share too; False when it does not in time."""
+    running = {"version": trial.version, "kind": trial.kind, "share": trial.share, "status": "running"}
     return _comes_about(gateway_url, lambda parts: running.items() <= parts["trial"].items(), patience)
 
 

@@ -107,7 +107,7 @@ def _try(running: Running, version: int, kind: TrialKind, part: float, say: Say)
     doing = "answers for" if kind is TrialKind.CANARY else "is scored beside, for"
     say(f"Version {version} {doing} {part:.1%} of all cards; version {record.version} is live.")
     say("How it does: fraud release status")
-    if running.gateway_url and not tried(running.gateway_url, version):
+    if running.gateway_url and record.trial and not tried(running.gateway_url, record.trial):
         say(f"The gateway does not try it yet; {running.gateway_url}/health says why.")
 
 

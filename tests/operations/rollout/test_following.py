@@ -3,11 +3,16 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
+from contract.release import Trial, TrialKind
 from operations.rollout.following import followed, tried
+
+TRIAL = Trial(TrialKind.CANARY, 3, 0.5, "2026-01-01T00:00:00+00:00")
 
 
 class _Health(BaseHTTPRequestHandler):
@@ -18,7 +23,7 @@ class _Health(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         _Health.asked += 1
         late = _Health.asked > 2
-        trial = {"version": 3, "status": "running" if late else "paused"}
+        trial = {"version": 3, "kind": "canary", "share": 0.5, "status": "running" if late else "paused"}
         body = json.dumps({"components": {"model": {"version": 2 if late else 1}, "trial": trial}}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
@@ -55,6 +60,12 @@ def test_gives_up(gateway: str) -> None:
 
 def test_waits_until_the_trial_runs(gateway: str) -> None:
     """A trial that is paused still is not under way."""
-    assert tried(gateway, 3)
+    assert tried(gateway, TRIAL)
     assert _Health.asked == 3
-    assert not tried(gateway, 4, patience=0.2)
+    assert not tried(gateway, replace(TRIAL, version=4), patience=0.2)
+
+
+@pytest.mark.parametrize("change", [{"share": 0.05}, {"kind": TrialKind.SHADOW}])
+def test_a_trial_by_another_share_or_kind_is_not_this_one(gateway: str, change: dict[str, Any]) -> None:
+    """After a change of the share it waits until the gateway has that too."""
+    assert not tried(gateway, replace(TRIAL, **change), patience=0.5)
