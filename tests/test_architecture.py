@@ -17,10 +17,14 @@ MAY_IMPORT = {
 """Our packages, and which of the others each may import."""
 OPERATIONS = {
     "store": set[str](),
+    "torchserve": set[str](),
+    "processes": set[str](),
     "backups": {"store"},
-    "rollout": {"store"},
+    "rollout": {"store", "torchserve"},
     "retraining": {"store", "rollout"},
-    "local": {"store", "rollout"},
+    "jobs": {"store", "backups", "rollout", "retraining", "torchserve", "processes"},
+    "keeper": {"store", "rollout", "torchserve", "processes", "jobs"},
+    "local": {"store", "rollout", "torchserve", "processes", "keeper"},
 }
 """The groups of operations, and which of the others each may import."""
 NOT_IN_THE_GATEWAY = {"torch", "pandas", "sklearn", "ts", "model_archiver"}

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.release import FILE_NAME
-from operations import durable, torchserve
+from operations import durable
 from operations.errors import OperationsError
-from operations.local import java, valkey
-from operations.local.supervisor import Program
+from operations.local import valkey
+from operations.processes.supervisor import Program
 from operations.settings import Settings
-from operations.torchserve import Ports
+from operations.torchserve import java, launch
+from operations.torchserve.launch import LOOPBACK, Ports
 
-LOOPBACK = "127.0.0.1"
 DRAIN = 16.0
 """Seconds that the gateway gets to end: it drains for 15."""
 
@@ -64,7 +64,7 @@ def _gateway(settings: Settings, inference_url: str, redis_url: str) -> Program:
         "HOST": settings.host,
         "PORT": str(settings.port),
         "MODEL_SERVER_URL": inference_url,
-        "MODEL_NAME": torchserve.MODEL,
+        "MODEL_NAME": launch.MODEL,
         "RELEASE_RECORD": str(layout.store / FILE_NAME),
         "REDIS_URL": redis_url,
         "LOG_FILE": str(layout.logs / "gateway.jsonl"),
@@ -83,14 +83,14 @@ def _gateway(settings: Settings, inference_url: str, redis_url: str) -> Program:
 def _model_server(settings: Settings, ports: Ports, scratch: Path) -> Program:
     layout = settings.layout
     config = layout.run / "torchserve.properties"
-    durable.write(config, torchserve.configuration(ports, layout.store).encode(), 0o600)
+    durable.write(config, launch.configuration(ports, layout.store).encode(), 0o600)
     return Program(
         name="model server",
-        command=torchserve.command(java.find(settings.outside), config, layout.store, scratch),
-        environment=torchserve.environment(settings.outside, scratch),
+        command=launch.command(java.find(settings.outside), config, layout.store, scratch),
+        environment=launch.environment(settings.outside, scratch),
         directory=scratch.parent,
         log=layout.logs / "torchserve.log",
-        prepare=lambda: torchserve.clean(scratch),
+        prepare=lambda: launch.clean(scratch),
     )
 
 

@@ -22,17 +22,18 @@ from rich.console import Console
 from operations import durable
 from operations.alerts import Alerts
 from operations.errors import OperationsError
-from operations.local import first_model, greeting, rounds
+from operations.keeper import first_model, rounds
+from operations.local import greeting
 from operations.local.ledger import Ledger
 from operations.local.programs import Stack, plan, refuse_taken
-from operations.local.supervisor import Kept, stop_all
+from operations.processes.supervisor import Kept, stop_all
 from operations.rollout.loading import Place
 from operations.rollout.reconcile import Reconciler
 from operations.rollout.watch import Watch
 from operations.settings import Settings
 from operations.store.record import recorded
 from operations.store.registry import Registry
-from operations.torchserve import ModelServer
+from operations.torchserve.client import ModelServer
 
 ECHO = 0.5
 """Seconds in which a second signal is taken for the first one's echo."""

@@ -10,7 +10,7 @@ from operations.errors import OperationsError
 from operations.rollout.loading import Place
 from operations.settings import DEFAULT_WORKERS, Layout, model_workers, thresholds
 from operations.store.registry import Registry
-from operations.torchserve import ModelServer
+from operations.torchserve.client import ModelServer
 
 
 @dataclass(frozen=True, slots=True)

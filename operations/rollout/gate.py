@@ -17,7 +17,7 @@ from contract.tally import SCORE_EDGES, Side, Tally, stability_index
 from operations.errors import OperationsError
 from operations.store import side_by_side
 from operations.store.side_by_side import Sample, Scorer
-from operations.torchserve import ModelServer
+from operations.torchserve.client import ModelServer
 
 MOST_ALERT_RATIO = 2.0
 """How many times as many, or as few, transactions may be flagged."""

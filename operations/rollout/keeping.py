@@ -17,7 +17,7 @@ from operations.store.listing import RefusedArchive
 from operations.store.record import recorded
 from operations.store.registry import DamagedArchive, UnknownVersion
 from operations.store.signing import UnsignedArchive
-from operations.torchserve import ModelServerDown, ModelServerRefused, Registered
+from operations.torchserve.client import ModelServerDown, ModelServerRefused, Registered
 
 UNREADY_TOO_LONG = 20.0
 """Seconds without one ready worker after which a version is registered afresh; TorchServe restarts a worker in 5 or 6,

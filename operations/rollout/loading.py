@@ -14,7 +14,7 @@ from operations.errors import OperationsError
 from operations.settings import LEAST_DRAIN
 from operations.store.record import recorded
 from operations.store.registry import Entry, Registry
-from operations.torchserve import ModelServer, ModelServerOdd
+from operations.torchserve.client import ModelServer, ModelServerOdd, Registered
 
 READY_WITHIN = 60.0
 """Seconds that a registered version's workers may take to be ready."""
@@ -29,7 +29,7 @@ class Place:
     """Where a release happens.
 
     Attributes:
-        workers: how many each version gets.
+        workers: how many each version gets; None leaves it to the model server.
         redis_url: where gateways count what a trial does; None where there is no Redis.
         drain: seconds after which no request can be on a version that nobody wants any more.
         thresholds: what the gateways decide by instead of the model cards' own.
@@ -37,7 +37,7 @@ class Place:
 
     registry: Registry
     server: ModelServer
-    workers: int
+    workers: int | None
     redis_url: str | None = None
     drain: float = LEAST_DRAIN
     thresholds: Thresholds = CARDS_OWN
@@ -91,7 +91,7 @@ def load(place: Place, version: int, say: Callable[[str], None]) -> None:
     archive = place.registry.verify(version)
     if there:
         place.server.delete(version)
-    say(f"version {version}: starting {place.workers} workers")
+    say(f"version {version}: starting {place.workers or 'its'} workers")
     place.server.register(archive, place.workers)
     _wait_until_ready(place, version)
 
@@ -129,17 +129,21 @@ def _describes(description: Description, entry: Entry) -> bool:
 
 def _wait_for_the_rest(place: Place, version: int, say: Callable[[str], None]) -> None:
     until = time.monotonic() + READY_WITHIN
-    while (there := place.server.registered().get(version)) and there.ready < min(there.workers, place.workers):
+    while (there := place.server.registered().get(version)) and there.ready < _meant(place, there):
         if time.monotonic() > until:
             say(f"version {version}: only {there.ready} of its {there.workers} workers are ready; see the log")
             return
         time.sleep(0.1)
 
 
+def _meant(place: Place, there: Registered) -> int:
+    return there.workers if place.workers is None else min(there.workers, place.workers)
+
+
 def _wait_until_ready(place: Place, version: int) -> None:
     """The registration has waited for them; this does not rely on it."""
     until = time.monotonic() + READY_WITHIN
-    while (there := place.server.registered().get(version)) is None or there.ready < place.workers:
+    while (there := place.server.registered().get(version)) is None or not there.has(place.workers):
         if time.monotonic() > until:
             raise NotProven(f"the workers of version {version} were not ready within {READY_WITHIN:.0f} s; see the log")
         time.sleep(0.1)

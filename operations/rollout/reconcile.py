@@ -19,7 +19,7 @@ from operations.rollout.loading import Place
 from operations.rollout.recovery import Base, Recovery
 from operations.rollout.release import abort_trial
 from operations.store.record import recorded
-from operations.torchserve import ModelServerDown, Registered
+from operations.torchserve.client import ModelServerDown, Registered
 
 LONGEST_RELEASE = 90.0
 """Seconds after which a release that keeps the live version from being loaded is told: workers get 60 to be ready."""

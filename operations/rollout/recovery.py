@@ -16,7 +16,7 @@ from operations.rollout.loading import Place
 from operations.rollout.release import take_over
 from operations.store.record import recorded
 from operations.store.registry import Entry
-from operations.torchserve import ModelServerDown
+from operations.torchserve.client import ModelServerDown
 
 Base = Callable[[], int]
 """Trains the base model, which takes a minute, and says which version of the store it is."""

@@ -19,7 +19,7 @@ from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial
 from operations.rollout.tallies import RedisDown, read
 from operations.store.record import recorded
-from operations.torchserve import ModelServerDown
+from operations.torchserve.client import ModelServerDown
 
 WINDOW = 60.0
 """Seconds that are judged."""

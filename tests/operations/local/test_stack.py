@@ -23,7 +23,7 @@ from operations.errors import OperationsError
 from operations.local.ledger import MARK
 from operations.local.programs import free_ports
 from operations.store.registry import Registry
-from operations.torchserve import ModelServer
+from operations.torchserve.client import ModelServer
 from tests import tiny
 from tests.operations import conftest
 

@@ -18,7 +18,7 @@ from operations.rollout.loading import NotProven, Place
 from operations.rollout.release import Overtaken, abort_trial, promote, release, rollback, start_trial, take_over
 from operations.store.record import recorded
 from operations.store.registry import DamagedArchive, UnknownVersion
-from operations.torchserve import ModelServerOdd, ModelServerRefused
+from operations.torchserve.client import ModelServerOdd, ModelServerRefused
 from tests.operations.conftest import add
 from tests.operations.damages import cuts, flips
 from tests.operations.fake_torchserve import CONTRACT, GOLDEN, FakeTorchServe, constant

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from operations.errors import OperationsError
-from operations.local import tether
-from operations.local.supervisor import Kept, Program, rotate
+from operations.processes import tether
+from operations.processes.supervisor import Kept, Program, rotate
 
 PATIENCE = 20.0
 WITH_CHILD = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"

@@ -11,9 +11,9 @@ import pytest
 
 from operations import settings
 from operations.errors import OperationsError
-from operations.local import rounds
+from operations.keeper import rounds
+from operations.keeper.rounds import BaseModel
 from operations.local.ledger import MARK
-from operations.local.rounds import BaseModel
 from operations.rollout.loading import Place
 from operations.rollout.watch import Watch
 from tests.operations.fake_torchserve import FakeTorchServe

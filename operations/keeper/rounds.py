@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from operations.local import first_model
+from operations.keeper import first_model
 from operations.rollout.keeping import Found
 from operations.rollout.loading import Place
 from operations.rollout.reconcile import Reconciler

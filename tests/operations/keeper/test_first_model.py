@@ -12,7 +12,7 @@ import pytest
 from contract.release import TrialKind
 from operations import durable, settings
 from operations.errors import OperationsError
-from operations.local import first_model
+from operations.keeper import first_model
 from operations.local.ledger import MARK
 from operations.rollout import release as release_module
 from operations.rollout.loading import Place

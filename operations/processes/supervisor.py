@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from operations.errors import OperationsError, in_words
-from operations.local import tether
+from operations.processes import tether
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 10.0

@@ -1,4 +1,4 @@
-"""The only module that knows TorchServe: its configuration, its command line, its management and inference calls.
+"""Speaks to a TorchServe that runs: its management port, and what its inference port is asked to prove a version.
 
 Believe nothing that is not stated here (facts of 0.12.0, see docs/adr/0002-torchserve-behind-one-adapter.md):
 `/ping` is healthy without a model; the default version is lost with the process; a registration that fails stays
@@ -7,14 +7,9 @@ is registered. So every call names its version, and whoever registers deletes ag
 """
 
 import contextlib
-import os
-import re
-import shutil
-import sys
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +20,11 @@ from numpy.typing import NDArray
 from contract.description import Description, DescriptionError
 from contract.frame import DESCRIBE, Frame, FrameError
 from operations.errors import OperationsError
+from operations.torchserve.launch import MODEL
 
-MODEL = "fraud"
 READY = "READY"
 BLOCK_BYTES = 4_000_000
 """A request stays under TorchServe's default limit of 6.5 MB."""
-HANDLERS = Path(__file__).parents[1] / "handlers"
-"""Where the fixed part of TorchServe's configuration lies, beside the handler."""
-JVM = (
-    "-Xmx512m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-XX:+ExitOnOutOfMemoryError",
-    # With two processors the JDK otherwise starts a thread for each request.
-    "-Djava.util.concurrent.ForkJoinPool.common.parallelism=2",
-)
-SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|REDIS_URL")
-LONGEST_SOCKET_PATH = 100
-"""A worker's socket is a file in the scratch directory; its path may have 108 bytes at most on Linux, 104 elsewhere."""
 
 
 class ModelServerDown(OperationsError):
@@ -63,85 +45,23 @@ class ModelServerOdd(OperationsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """TorchServe's ports; all must be set, or two instances on one machine collide."""
-
-    inference: int
-    management: int
-    metrics: int
-    grpc_inference: int
-    grpc_management: int
-
-
-def configuration(ports: Ports, store: Path, host: str = "127.0.0.1") -> str:
-    """The whole config.properties: the fixed part, and this instance's addresses."""
-    fixed = (HANDLERS / "torchserve.properties").read_text()
-    return fixed + "\n".join(
-        [
-            "",
-            f"inference_address=http://{host}:{ports.inference}",
-            f"management_address=http://{host}:{ports.management}",
-            f"metrics_address=http://{host}:{ports.metrics}",
-            f"grpc_inference_address={host}",
-            f"grpc_management_address={host}",
-            f"grpc_inference_port={ports.grpc_inference}",
-            f"grpc_management_port={ports.grpc_management}",
-            "initial_worker_port=9000",  # Names of socket files in the scratch directory, on Linux no ports.
-            f"model_store={store}",
-            "",
-        ]
-    )
-
-
-def command(java: Path, config: Path, store: Path, scratch: Path) -> tuple[str, ...]:
-    """Starts the JVM itself, as `torchserve --foreground` would, without the Python process that waits for it."""
-    home = _wheel()
-    return (
-        *(str(java), f"-Dmodel_server_home={home}", f"-Djava.io.tmpdir={scratch}"),
-        f"-Dlog4j.configurationFile=file://{HANDLERS / 'log4j2.xml'}",
-        *JVM,
-        *("-cp", str(home / "ts" / "frontend" / "*"), "org.pytorch.serve.ModelServer"),
-        *("--python", sys.executable, "-f", str(config), "-s", str(store), "-ncs"),
-    )
-
-
-def _wheel() -> Path:
-    spec = find_spec("ts")
-    if not spec or not spec.origin:
-        raise OperationsError("TorchServe is not installed: `pip install torchserve==0.12.0`")
-    return Path(spec.origin).parents[1]
-
-
-def environment(outside: Mapping[str, str], scratch: Path) -> dict[str, str]:
-    """What the JVM and its workers may see: no secret, no PYTHONPATH before the archive's own modules.
-
-    CUDA_VISIBLE_DEVICES and the like pass. One thread a worker: the workers are the parallelism.
-    """
-    passed = {name: value for name, value in outside.items() if not SECRET.search(name) and name != "PYTHONPATH"}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return passed | threads | {"TMPDIR": str(scratch), "TEMP": str(scratch)}
-
-
-def clean(scratch: Path) -> None:
-    """Empties the scratch directory: unpacked archives and sockets of an earlier run stay behind in it."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(mode=0o700, exist_ok=True)
-    if len(os.fsencode(scratch)) > LONGEST_SOCKET_PATH - len("/.ts.sock.90000"):
-        raise OperationsError(f"the path {scratch} is too long for sockets; set TMPDIR to a short one")
-
-
-@dataclass(frozen=True, slots=True)
 class Registered:
     """A version as TorchServe has it: how many workers, and how many of them can score.
 
     Attributes:
+        wanted: how many workers it was registered with; TorchServe starts them one after the other.
         processes: of the workers that have one; a worker that ends is started again under another number.
     """
 
     version: int
     workers: int
     ready: int
+    wanted: int = 1
     processes: frozenset[int] = frozenset()
+
+    def has(self, workers: int | None) -> bool:
+        """Whether so many can score; None is as many as the server itself chose, which it does after a moment."""
+        return self.ready >= max(1, self.wanted if workers is None else workers)
 
 
 class ModelServer:
@@ -173,19 +93,20 @@ class ModelServer:
             return False
         return True
 
-    def register(self, archive: Path, workers: int, patience: float = 150.0) -> None:
+    def register(self, archive: Path, workers: int | None, patience: float = 150.0) -> None:
         """Loads an archive of the model store and waits until its workers run; the name of the file is all it takes.
 
         TorchServe is not let wait: until all workers run, a synchronous registration holds the network thread on which
         the other versions are asked, too (measured: 1.3 s without any answer, and above 3 s on a busy machine).
+        Without a number of workers the server gives as many as its own configuration says.
 
         Raises:
             ModelServerRefused: it failed, and is registered without a worker that can score.
         """
-        wishes = {"url": archive.name, "model_name": MODEL, "initial_workers": workers, "synchronous": "false"}
-        batches = {"batch_size": 1, "max_batch_delay": 1}
+        wishes = {"url": archive.name, "model_name": MODEL, "synchronous": "false"}
+        wishes |= {"batch_size": "1", "max_batch_delay": "1"} | ({"initial_workers": str(workers)} if workers else {})
         known = self.registered().keys()
-        answer = self._send("POST", "/models", params=wishes | batches, timeout=patience)
+        answer = self._send("POST", "/models", params=wishes, timeout=patience)
         _checked(f"register {archive.name}", answer)
         if not self._started(known, workers, patience):
             raise ModelServerRefused(f"start the workers of {archive.name}", answer.status_code, "see its log")
@@ -237,14 +158,16 @@ class ModelServer:
         blocks = [matrix[start : start + rows] for start in range(0, len(matrix), rows)]
         return np.concatenate([self._score_block(described, block) for block in blocks])
 
-    def _started(self, known: Collection[int], workers: int, patience: float) -> bool:
+    def _started(self, known: Collection[int], workers: int | None, patience: float) -> bool:
         """Waits for the workers of the version that was not known; False once one of them has ended, or is too late."""
         until, processes = time.monotonic() + patience, set[int]()
-        while len(processes) <= workers and time.monotonic() < until:
+        while time.monotonic() < until:
             new = next((there for version, there in self.registered().items() if version not in known), None)
-            if new is None or new.ready >= workers:
+            if new is None or new.has(workers):
                 return new is not None
             processes |= new.processes
+            if len(processes) > max(new.wanted, workers or 0):
+                return False
             time.sleep(0.1)
         return False
 
@@ -285,7 +208,8 @@ def _listed(answer: httpx.Response) -> list[Registered]:
 def _registered(fields: Mapping[str, Any]) -> Registered:
     states = [worker["status"] for worker in fields["workers"]]
     processes = frozenset(worker["pid"] for worker in fields["workers"] if worker.get("pid", -1) > 0)
-    return Registered(int(fields["modelVersion"]), len(states), states.count(READY), processes)
+    wanted = max(int(fields["minWorkers"]), len(states))
+    return Registered(int(fields["modelVersion"]), len(states), states.count(READY), wanted, processes)
 
 
 def _checked(what: str, answer: httpx.Response) -> httpx.Response:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from operations import journal
 from operations.durable import Busy
 from operations.errors import OperationsError
-from operations.local import tether
-from operations.local.supervisor import end, meaning
+from operations.processes import tether
+from operations.processes.supervisor import end, meaning
 from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial, release
 from operations.settings import Settings

@@ -1,0 +1,1 @@
+"""Keeps model servers as the release record says: within `fraud up`, or as the process `fraud keep`."""

@@ -1,0 +1,19 @@
+"""`python -m operations.torchserve`: TorchServe as the one program of a container."""
+
+import os
+import sys
+
+from operations.errors import OperationsError
+from operations.torchserve import container
+
+
+def main() -> None:
+    """Becomes the JVM, or says in one line why it cannot."""
+    try:
+        container.become(os.environ)
+    except (OperationsError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
