@@ -6,30 +6,35 @@ import sys
 import uvicorn
 from pydantic import ValidationError
 
+from contract.secret_files import SecretFileError
 from gateway.app import create_app
+from gateway.drain import DRAIN_SECONDS, Drain, Server
 from gateway.logs import configure
 from gateway.protocol import GuardedProtocol
 from gateway.settings import Settings
-
-DRAIN_SECONDS = 15
 
 
 def main() -> None:
     """Runs until SIGTERM or SIGINT, and then drains."""
     settings = _settings()
     configure(settings.log_file, stream=settings.log_stream)
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http=GuardedProtocol,  # on httptools: h11 is four times slower and answers a smuggled second request
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+    drain = Drain(settings.drain_delay_seconds)
+    server = Server(
+        uvicorn.Config(
+            create_app(settings, drain=drain),
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http=GuardedProtocol,  # on httptools: h11 is four times slower and answers a smuggled second request
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        ),
+        drain,
     )
+    server.run()
 
 
 def _settings() -> Settings:
@@ -40,7 +45,9 @@ def _settings() -> Settings:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             name = "_".join(map(str, fault["loc"])).upper() or "settings"
             print(f"the gateway cannot start: {name}: {fault['msg']}", file=sys.stderr)
-        raise SystemExit(os.EX_CONFIG) from None
+    except SecretFileError as error:
+        print(f"the gateway cannot start: {error}", file=sys.stderr)
+    raise SystemExit(os.EX_CONFIG)
 
 
 if __name__ == "__main__":

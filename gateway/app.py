@@ -17,11 +17,13 @@ from starlette.responses import Response
 from contract.faults import Code, Fault
 from gateway.auth import ApiKeyMiddleware
 from gateway.body_limit import BodyLimitMiddleware
+from gateway.drain import Drain
 from gateway.metrics import Metrics
 from gateway.model_server import connect
 from gateway.observation import ObservationMiddleware
 from gateway.problems import BadParameter, Problem, Refused, problem_response
 from gateway.proving import PROOFS
+from gateway.record import connect_record
 from gateway.routes import router
 from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, connect_redis, make_services
 from gateway.settings import Settings
@@ -36,13 +38,18 @@ class State(TypedDict):
     services: Services
 
 
-def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
-    """The gateway, ready to be served; `transport` replaces the network to the model server."""
-    metrics = Metrics()
+def create_app(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None = None, drain: Drain | None = None
+) -> FastAPI:
+    """The gateway, ready to be served; `transport` replaces the network to the model server.
+
+    `drain` is how the server that runs it says that it ends.
+    """
+    metrics, drain = Metrics(), drain or Drain()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        async with running_services(settings, metrics, transport) as services:
+        async with running_services(settings, metrics, transport, drain) as services:
             yield {"services": services}
 
     app = FastAPI(
@@ -65,7 +72,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
 
 @asynccontextmanager
 async def running_services(
-    settings: Settings, metrics: Metrics, transport: httpx.AsyncBaseTransport | None
+    settings: Settings, metrics: Metrics, transport: httpx.AsyncBaseTransport | None, drain: Drain
 ) -> AsyncIterator[Services]:
     """The collaborators with their connections open, and the release record followed."""
     async with AsyncExitStack() as stack:
@@ -76,7 +83,9 @@ async def running_services(
         redis, counting = [
             await stack.enter_async_context(_redis(settings, seconds)) for seconds in (REDIS_SECONDS, TALLY_SECONDS)
         ]
-        services = make_services(settings, metrics, Clients(scoring, probing, trying, redis, counting))
+        record = await stack.enter_async_context(connect_record(settings.release_record))
+        clients = Clients(scoring, probing, trying, redis, counting, record)
+        services = make_services(settings, metrics, clients, drain)
         stack.push_async_callback(services.shadow.close)
         for work in (services.live.follow(), services.tallies.keep_writing()):
             await stack.enter_async_context(_running(work))

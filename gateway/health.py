@@ -11,8 +11,9 @@ import psutil
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from gateway.drain import Drain
 from gateway.live import Live
-from gateway.problems import DeadlineExceeded, NoModel, Problem
+from gateway.problems import DeadlineExceeded, Draining, NoModel, Problem
 from gateway.serving import TrialState
 
 PROBE_SECONDS = 1.0
@@ -23,20 +24,21 @@ PROBE_DEADLINE_SECONDS = 2.0
 class Health:
     """Asks the parts, seldom."""
 
-    def __init__(self, live: Live, redis: Redis | None, storage: Path) -> None:
+    def __init__(self, live: Live, redis: Redis | None, storage: Path, drain: Drain) -> None:
         """Takes the parts; `storage` is where this deployment writes."""
         self._live = live
         self._redis = redis
         self._storage = storage
+        self._drain = drain
         self._ready = _Remembered(self._probe)
 
-    async def problem(self) -> Problem | None:
-        """Why nothing can be scored now; None when the golden rows of the live version come back right."""
-        return await self._ready()
+    async def unready(self) -> Problem | None:
+        """Why no more requests should come here; None when the golden rows of the live version come back right."""
+        return Draining() if self._drain.begun else await self._ready()
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether the service can score, and the state of each part in words and shares (0 to 100)."""
-        problem = await self.problem()
+        problem = await self._ready()
         redis = await self._redis_state()
         disk = shutil.disk_usage(self._storage)
         model, trial = self._model_state(), self._live.trial_state
@@ -67,7 +69,7 @@ class Health:
         return None
 
     def _model_state(self) -> dict[str, Any]:
-        record = self._live.recorded()
+        record = self._live.recorded
         try:
             serving = self._live.model.version
         except NoModel:

@@ -5,22 +5,24 @@ whenever the new live one cannot be proven, the one before it goes on. After a w
 afresh. The version on trial and the one that served before are adopted likewise, beside the live one and never in its
 way: when one of them becomes the live one it is proven already, and callers may send its columns before and after.
 A request keeps the versions that it began with.
+
+The record is read once per interval, apart from the proving: neither waits for the other.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from contextlib import suppress
 
-from contract.release import Release, ReleaseError, Trial
+from contract.release import Release, Trial
 from contract.tally import Side, Tally
 from gateway.canary import entity_column
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.problems import ModelServerWrong, NoModel, Problem
 from gateway.proving import Prover
+from gateway.record import RecordSource
 from gateway.serving import LiveModel, LiveTrial, Serving, TrialState
-from gateway.settings import Settings
 from gateway.tallies import Tallies
 
 LOOK_SECONDS = 2.0
@@ -30,9 +32,12 @@ LOOK_SECONDS = 2.0
 class Live:
     """The versions of this gateway: the live one, and the one on trial."""
 
-    def __init__(self, settings: Settings, prover: Prover, tallies: Tallies, metrics: Metrics) -> None:
-        """Starts with none; :meth:`follow` finds them."""
-        self._settings = settings
+    def __init__(
+        self, source: RecordSource, follow_seconds: float, prover: Prover, tallies: Tallies, metrics: Metrics
+    ) -> None:
+        """Starts with none; :meth:`follow` finds them, and reads the record every `follow_seconds`."""
+        self._source = source
+        self._follow_seconds = follow_seconds
         self._prover = prover
         self._tallies = tallies
         self._metrics = metrics
@@ -42,6 +47,7 @@ class Live:
         self._version: int | None = None
         self._told = dict[int, str]()
         self._unreadable = False
+        self._news = asyncio.Event()
         metrics.show_trial(lambda: self.trial_state)
 
     @property
@@ -78,20 +84,25 @@ class Live:
             return None
         return TrialState(self._record.trial, self._paused(self._record, self._record.trial))
 
+    @property
     def recorded(self) -> Release | None:
-        """The release record as it stands now; None where there is none that can be read."""
-        return read_release(self._settings.release_record)
+        """The release record as it was last read; None where it could not be."""
+        return None if self._unreadable else self._record
 
     async def follow(self) -> None:
-        """Looks at the record for ever, and adopts what it names; the silence of another version delays no release."""
+        """Reads the record for ever, and adopts what it names; the silence of another version delays no release."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_reading())
             group.create_task(self._again_and_again(self.look))
             group.create_task(self._again_and_again(self.look_at_trial))
             group.create_task(self._again_and_again(self.look_at_previous))
 
     async def look(self) -> None:
-        """Looks for the live version once; one that cannot be adopted is tried again at the next look."""
-        record = self._see()
+        """Looks for the live version once; one that cannot be adopted is tried again at the next look.
+
+        While the record cannot be read, the one before holds: a version that is doubted meanwhile comes back.
+        """
+        record = self._record
         if record is None:
             return
         if await self._adopted(record.version):
@@ -105,7 +116,7 @@ class Live:
 
         No request goes to it any more, and what is not counted, nobody ends.
         """
-        record = self._see()
+        record = self.recorded
         if record is None or record.trial is None:
             return
         version, started = record.trial.version, time.perf_counter()
@@ -117,7 +128,7 @@ class Live:
 
     async def look_at_previous(self) -> None:
         """Looks for the version that served before once; likewise."""
-        record = self._see()
+        record = self._record
         if record is not None and record.previous is not None:
             await self._adopted(record.previous)
 
@@ -147,23 +158,50 @@ class Live:
             self.doubt(model)
 
     async def _again_and_again(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Looks every `follow_seconds`, and at once where another record was read, be it during a look."""
         while True:
+            seen = self._record
             try:
                 await look()
             except Exception as error:  # noqa: BLE001 - one archive that surprises must not end the following
                 log.error("release record not followed", exc_info=error)
-            await asyncio.sleep(self._settings.follow_seconds)
+            if self._record == seen:
+                await self._news_or_next_look()
 
-    def _see(self) -> Release | None:
-        """The record as it stands now; one that cannot be read changes nothing, but that its trial pauses."""
-        record = self.recorded()
-        self._unreadable = record is None
-        if record is not None:
+    async def _news_or_next_look(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._follow_seconds):
+                await self._news.wait()
+
+    async def _keep_reading(self) -> None:
+        while True:
+            try:
+                record = await self._source.read()
+            except Exception as error:  # noqa: BLE001 - nor may a source that surprises
+                log.error("release record not read", exc_info=error)
+                record = None
+            self._see(record)
+            await asyncio.sleep(self._follow_seconds)
+
+    def _see(self, record: Release | None) -> None:
+        """Takes what was read; a record that cannot be read changes nothing, but that its trial pauses."""
+        if record is None:
+            self._lose()
+            return
+        self._unreadable = False
+        self._tallies.follow(record.trial)
+        self._metrics.takeover.set(record.instead_of is not None)
+        self._forget_all_but({*record.wanted, self._version})
+        if record != self._record:
             self._record = record
-            self._tallies.follow(record.trial)
-            self._metrics.takeover.set(record.instead_of is not None)
-            self._forget_all_but({*record.wanted, self._version})
-        return record
+            self._news.set()
+            self._news = asyncio.Event()  # Whoever waits has heard this one; the next news is another.
+
+    def _lose(self) -> None:
+        """Says so once, not at every reading."""
+        if not self._unreadable:
+            log.warning("release record unreadable", version=self._record.version if self._record else None)
+        self._unreadable = True
 
     def _forget_all_but(self, versions: set[int | None]) -> None:
         for version in self._models.keys() - versions:
@@ -216,11 +254,3 @@ class Live:
         if entity_column(live.contract) is None:
             return "no_entity_column"
         return self._tallies.trouble
-
-
-def read_release(path: Path) -> Release | None:
-    """The release record in a file; None where it is absent or torn."""
-    try:
-        return Release.from_bytes(path.read_bytes())
-    except (OSError, ReleaseError):
-        return None

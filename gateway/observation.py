@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Collection
 
+import httpx
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +18,8 @@ from gateway.problems import DiskFull, OutOfMemory, Problem, Unexpected, problem
 
 CLIENT_GONE = 499
 """What nginx logs for a caller who left before the answer; nobody receives it."""
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked several times a second by balancers: what is well is counted, and not logged."""
 HARMLESS_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -60,7 +63,8 @@ class ObservationMiddleware:
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
         self.metrics.request(method, route, status)
         milliseconds = round(seconds * 1e3, 3)
-        log.info("request", method=method, route=route, status=status, milliseconds=milliseconds, **answered.fields())
+        write = log.debug if route in PROBES and status == httpx.codes.OK else log.info
+        write("request", method=method, route=route, status=status, milliseconds=milliseconds, **answered.fields())
 
 
 class _Body:

@@ -122,6 +122,12 @@ class ModelServerWrong(Unavailable):
     """The model server answered, but not with scores of the live version for these rows."""
 
 
+class Draining(Unavailable):
+    """This gateway is about to end; only readiness says so, and what comes meanwhile is still answered."""
+
+    title = "This gateway is about to end"
+
+
 class Busy(Unavailable):
     """Every slot was taken until the deadline."""
 

@@ -100,8 +100,8 @@ async def livez() -> dict[str, str]:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: doc.PROBLEM}, tags=["operate"])
 async def readyz(parts: Parts) -> Response:
-    """Whether the live version scores its golden rows as training did."""
-    problem = await parts.health.problem()
+    """Whether the live version scores its golden rows as training did, and this gateway stays."""
+    problem = await parts.health.unready()
     return problem_response(problem) if problem else Response(to_json({"status": "ready"}), media_type=JSON)
 
 

@@ -11,12 +11,14 @@ import httpx
 from redis.asyncio import Redis
 
 from gateway.canary_calls import CanaryCalls
+from gateway.drain import Drain
 from gateway.health import Health
 from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
 from gateway.model_server import ModelServer
 from gateway.proving import PROOFS, Prover
+from gateway.record import RecordSource
 from gateway.scoring import Scorer, Trying
 from gateway.settings import Settings
 from gateway.shadow import Shadow
@@ -38,6 +40,7 @@ class Clients:
 
     Attributes:
         redis: for requests; None without Redis, as is `counting`, for the tallies.
+        record: where the release record is.
     """
 
     scoring: httpx.AsyncClient
@@ -45,6 +48,7 @@ class Clients:
     trying: httpx.AsyncClient
     redis: Redis | None
     counting: Redis | None
+    record: RecordSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Services:
         }
 
 
-def make_services(settings: Settings, metrics: Metrics, clients: Clients) -> Services:
+def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain: Drain) -> Services:
     """Wires the collaborators."""
     connections = settings.model_server_connections
     server, prober, trial_server = (
@@ -88,7 +92,7 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients) -> Ser
         for client, most in ((clients.scoring, connections), (clients.probing, PROOFS), (clients.trying, connections))
     )
     tallies = Tallies(clients.counting)
-    live = Live(settings, Prover(settings, prober), tallies, metrics)
+    live = Live(clients.record, settings.follow_seconds, Prover(settings, prober), tallies, metrics)
     calls, trial_calls = ModelCalls(live, server, metrics), ModelCalls(live, trial_server, metrics)
     shadow = Shadow(trial_calls, tallies, settings.deadline_seconds)
     canary_calls = CanaryCalls(trial_calls, live, max(1, settings.upload_slots // 2))
@@ -101,7 +105,7 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients) -> Ser
         shadow=shadow,
         scorer=Scorer(live, calls, trying, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),
-        health=Health(live, clients.redis, settings.log_file.parent if settings.log_file else Path.cwd()),
+        health=Health(live, clients.redis, settings.log_file.parent if settings.log_file else Path.cwd(), drain),
     )
 
 

@@ -1,12 +1,14 @@
 """What is chosen for one deployment; every setting is an environment variable of the same name in capitals."""
 
+import os
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
 from contract.decision import Bands
+from contract.secret_files import NAMES, environment
 
 MEGABYTE = 1_000_000
 
@@ -18,7 +20,7 @@ class Settings(BaseSettings):
         api_key: accepted keys, separated by commas, so that a key can be changed without a gap.
         model_server_url: TorchServe's inference address.
         model_name: the model's name in TorchServe.
-        release_record: the file that names the live version.
+        release_record: what names the live version: a file, or an http:// or https:// address that serves one.
         redis_url: where Redis is; None runs without it.
         log_stream: JSON lines go to the standard output.
         log_file: and here; rotated at 50 MB, five kept.
@@ -33,18 +35,23 @@ class Settings(BaseSettings):
         deadline_seconds: from the moment that a body is read to the answer.
         block_rows: rows in one request to the model server.
         model_server_connections: requests to the model server at a time.
-        follow_seconds: how often the release record is looked at.
+        follow_seconds: how often the release record is read.
+        drain_delay_seconds: from SIGTERM, how long requests are still taken while /readyz says that this gateway ends:
+            the time that a load balancer needs to notice. Requests that were taken get 15 s more.
         review_threshold: overrides the model's own, as does decline_threshold.
     """
 
-    model_config = SettingsConfigDict(hide_input_in_errors=True)  # An error would repeat the key.
+    model_config = SettingsConfigDict(
+        hide_input_in_errors=True,  # An error would repeat the key.
+        env_ignore_empty=True,  # `${REDIS_URL:-}` in a compose file means that there is none.
+    )
 
     api_key: SecretStr
     host: str = "127.0.0.1"
     port: int = 8000
     model_server_url: str = "http://127.0.0.1:8080"
     model_name: str = "fraud"
-    release_record: Path = Path("model_store/release.json")
+    release_record: Path | HttpUrl = Path("model_store/release.json")
     redis_url: str | None = Field(None, pattern=r"^(redis|rediss|unix)://")
     log_stream: bool = True
     log_file: Path | None = None
@@ -60,8 +67,28 @@ class Settings(BaseSettings):
     block_rows: int = Field(8192, gt=0)
     model_server_connections: int = Field(4, gt=0)
     follow_seconds: float = Field(0.5, gt=0)
+    drain_delay_seconds: float = Field(0.0, ge=0, le=300)
     review_threshold: float | None = Field(None, ge=0, le=1)
     decline_threshold: float | None = Field(None, ge=0, le=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Secrets may come from files.
+
+        Raises:
+            SecretFileError: one cannot be had from its file.
+        """
+        secrets = {name: value for name, value in environment(os.environ).items() if name in NAMES}
+        own = {name.lower(): value for name, value in secrets.items() if value and name.lower() in cls.model_fields}
+        from_files = InitSettingsSource(settings_cls, own)
+        return init_settings, from_files, env_settings, dotenv_settings, file_secret_settings
 
     @field_validator("api_key")
     @classmethod
@@ -78,6 +105,19 @@ class Settings(BaseSettings):
         except ValueError:  # Its text repeats a part of the address, which may be one of the password.
             raise ValueError("it is no address of Redis; a / in a password is written %2F") from None
         return value
+
+    @field_validator("release_record", mode="before")
+    @classmethod
+    def _is_a_path_or_an_address(cls, value: object) -> object:
+        if not isinstance(value, str) or "://" not in value:
+            return value
+        try:
+            address = HttpUrl(value)
+        except ValidationError:
+            raise ValueError("it is neither a path nor an http:// or https:// address") from None
+        if address.username or address.password:
+            raise ValueError("a user name or a password in it is not used; leave it out")
+        return address
 
     @property
     def api_keys(self) -> tuple[bytes, ...]:

@@ -1,14 +1,159 @@
-"""How the gateway starts, as a process."""
+"""How the gateway starts and ends, as a process."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.gateway.serving_http import free_port, over_http, record
+from tests.tiny import TinyServer
+
+PATIENCE = 60.0
+COMMAND = [sys.executable, "-m", "gateway"]
+ROW = {"transaction_id": "t", "timestamp": "2026-01-01T10:00:00", "amount": 10, "age": 30, "channel": "chip"}
+
+
+class Gateway:
+    """A gateway as a process of its own, over a model server that can be told to hold its answers."""
+
+    def __init__(self, directory: Path, model_server: TinyServer, **outside: str) -> None:
+        self.model_server = model_server
+        self.answering = threading.Event()
+        self.answering.set()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        (directory / "key").write_text("k-1\n")
+        (directory / "release.json").write_bytes(record(1))
+        self._stack = ExitStack()
+        files = {"API_KEY_FILE": f"{directory}/key", "RELEASE_RECORD": f"{directory}/release.json"}
+        servers = {
+            "PORT": str(port),
+            "MODEL_SERVER_URL": self._stack.enter_context(over_http(model_server, self.answering)),
+        }
+        log = self._stack.enter_context((directory / "gateway.log").open("wb"))
+        environment = {"PATH": os.environ["PATH"], **files, **servers, **outside}
+        self.process = subprocess.Popen(COMMAND, env=environment, stdout=log, stderr=log)
+        self._stack.callback(self.process.wait)
+        self._stack.callback(self.process.kill)
+        self.close = self._stack.close
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Waits for it."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, self.readiness()
+            time.sleep(0.01)
+
+    def until_it_is(self, readiness: str) -> None:
+        """Waits until /readyz says so."""
+        self.until(lambda: self.readiness() == readiness)
+
+    def readiness(self) -> str:
+        """Says "ready", or the last part of the problem's type; "closed" where nobody listens."""
+        try:
+            answer = httpx.get(f"{self.url}/readyz", trust_env=False, timeout=PATIENCE)
+        except httpx.TransportError:
+            return "closed"
+        return "ready" if answer.is_success else str(answer.json()["type"]).rpartition(":")[2]
+
+    def score(self) -> httpx.Response:
+        """Scores one transaction."""
+        headers = {"X-API-Key": "k-1"}
+        return httpx.post(f"{self.url}/v1/score", json=ROW, headers=headers, trust_env=False, timeout=PATIENCE)
+
+    def exit_status(self) -> int:
+        """The exit status, once it has ended."""
+        return self.process.wait(15)
+
+
+Start = Callable[..., Gateway]
+
+
+@pytest.fixture
+def start(tmp_path: Path, model_server: TinyServer) -> Iterator[Start]:
+    """Starts a gateway in an environment; ready when it returns."""
+    with ExitStack() as stack:
+
+        def started(**outside: str) -> Gateway:
+            gateway = Gateway(tmp_path, model_server, **outside)
+            stack.callback(gateway.close)
+            gateway.until_it_is("ready")
+            return gateway
+
+        yield started
+
+
+def refused(**outside: str) -> list[str]:
+    """What a gateway says that does not start for its settings; the reasons alone, without values."""
+    environment = {"PATH": os.environ["PATH"], **outside}
+    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == os.EX_CONFIG
+    assert not {word for word in ("hunter2", "7.25", "hello") if word in done.stdout + done.stderr}
+    prefix = "the gateway cannot start: "
+    assert all(line.startswith(prefix) for line in done.stderr.splitlines())
+    return [line.removeprefix(prefix) for line in done.stderr.splitlines()]
 
 
 def test_a_wrong_setting_is_one_line_without_its_value() -> None:
     """Each wrong setting is named in a line of its own; neither its value nor the key is repeated."""
-    wrong = {"API_KEY": "hunter2", "REVIEW_THRESHOLD": "7.25", "REDIS_URL": "hello", "PATH": os.environ["PATH"]}
-    done = subprocess.run([sys.executable, "-m", "gateway"], env=wrong, capture_output=True, text=True, check=False)
-    assert done.returncode == os.EX_CONFIG
-    assert [line.split(":")[1].strip() for line in done.stderr.splitlines()] == ["REDIS_URL", "REVIEW_THRESHOLD"]
-    assert not {word for word in ("hunter2", "7.25", "hello") if word in done.stdout + done.stderr}
+    said = refused(API_KEY="hunter2", REVIEW_THRESHOLD="7.25", REDIS_URL="hello", RELEASE_RECORD="ftp://hello/hunter2")
+    assert [line.split(":")[0] for line in said] == ["RELEASE_RECORD", "REDIS_URL", "REVIEW_THRESHOLD"]
+
+
+def test_a_secret_that_cannot_be_read_is_one_line_without_its_value() -> None:
+    """The variable is named, and the reason."""
+    assert refused(API_KEY_FILE="/absent/hunter2") == ["API_KEY_FILE: the file that it names is not there"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_that_was_taken_is_answered(start: Start, number: signal.Signals) -> None:
+    """Told to end, a gateway takes no more, answers what it took, and ends with 0."""
+    gateway = start()
+    gateway.answering.clear()
+    asked = gateway.model_server.asked.total()
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(gateway.score)
+        gateway.until(lambda: gateway.model_server.asked.total() > asked)
+        gateway.process.send_signal(number)
+        gateway.until_it_is("closed")
+        assert not answer.done()
+        gateway.answering.set()
+        assert answer.result().json()["model_version"] == 1
+    assert gateway.exit_status() == 0
+
+
+def test_a_gateway_that_ends_says_so_first(start: Start) -> None:
+    """During the delay readiness is gone, and requests are still answered, each over its last connection."""
+    gateway = start(DRAIN_DELAY_SECONDS="300")
+    gateway.process.terminate()
+    gateway.until_it_is("draining")
+    gateway.until(lambda: gateway.score().headers.get("connection") == "close")
+    assert (gateway.score().status_code, httpx.get(f"{gateway.url}/livez").status_code) == (200, 200)
+    assert httpx.get(f"{gateway.url}/health").json()["status"] == "healthy"
+    gateway.process.terminate()  # Said twice: without further delay.
+    assert gateway.exit_status() == 0
+
+
+def test_the_delay_ends_by_itself(start: Start) -> None:
+    """Nobody needs to say it twice."""
+    gateway = start(DRAIN_DELAY_SECONDS="0.5")
+    told = time.monotonic()
+    gateway.process.terminate()
+    assert gateway.exit_status() == 0
+    assert time.monotonic() - told >= 0.5
+
+
+def test_a_port_that_is_taken_is_a_failure(start: Start) -> None:
+    """A gateway that cannot listen does not end as one that was told to."""
+    port = str(httpx.URL(start().url).port)
+    second = subprocess.run(COMMAND, env={"PATH": os.environ["PATH"], "API_KEY": "k", "PORT": port}, check=False)
+    assert second.returncode not in (0, os.EX_CONFIG)

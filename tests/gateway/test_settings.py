@@ -1,9 +1,11 @@
 """What is chosen for one deployment."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import HttpUrl, ValidationError
 
 from contract.decision import Bands
 from gateway.settings import Settings
@@ -48,3 +50,43 @@ def test_the_key_is_not_shown() -> None:
     with pytest.raises(ValidationError) as refused:
         Settings(api_key="hunter2", review_threshold=2)
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_record_is_a_file_or_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has a scheme is an address, anything else a path; unset it is in the model store beside it."""
+    monkeypatch.delenv("RELEASE_RECORD", raising=False)
+    assert Settings(api_key="k").release_record == Path("model_store/release.json")
+    for text in ("/srv/release.json", "release.json"):
+        monkeypatch.setenv("RELEASE_RECORD", text)
+        assert Settings(api_key="k").release_record == Path(text)
+    for text in ("http://keeper:8070/release.json", "https://[::1]/release.json"):
+        monkeypatch.setenv("RELEASE_RECORD", text)
+        assert Settings(api_key="k").release_record == HttpUrl(text)
+
+
+@pytest.mark.parametrize("text", ["ftp://keeper/s3cr3t", "http://", "http://u:s3cr3t@keeper/release.json"])
+def test_an_address_that_cannot_work_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another scheme, no host, or a password that nothing would use: refused, and not repeated."""
+    monkeypatch.setenv("RELEASE_RECORD", text)
+    with pytest.raises(ValidationError) as refused:
+        Settings(api_key="k")
+    assert "s3cr3t" not in str(refused.value)
+
+
+def test_a_secret_may_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """API_KEY_FILE and REDIS_URL_FILE stand for the variables; an argument is above both."""
+    for name, text in {"API_KEY": "k-1,k-2\n", "REDIS_URL": "redis://r/0\n", "ALERT_URL": "http://x/"}.items():
+        (tmp_path / name).write_text(text)
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
+    settings = Settings()
+    assert (settings.api_keys, settings.redis_url) == ((b"k-1", b"k-2"), "redis://r/0")
+    assert Settings(api_key="k-3").api_keys == (b"k-3",)
+
+
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As compose hands on what nobody set."""
+    for name in ("REDIS_URL", "REVIEW_THRESHOLD", "PORT", "RELEASE_RECORD", "API_KEY_FILE"):
+        monkeypatch.setenv(name, "")
+    settings = Settings(api_key="k")
+    assert (settings.redis_url, settings.review_threshold, settings.port) == (None, None, 8000)

@@ -23,6 +23,7 @@ from gateway.model_calls import ModelCalls
 from gateway.model_server import ModelServer, connect
 from gateway.preparing import Input, OnError, prepare
 from gateway.proving import Prover
+from gateway.record import RecordFile
 from gateway.serving import LiveTrial, Serving
 from gateway.settings import Settings
 from gateway.split import Split
@@ -199,7 +200,8 @@ async def test_what_fails_while_the_canary_s_rows_are_read_is_a_failure(
     async with connect(settings, model_server) as client:
         metrics, server = Metrics(), ModelServer(client, settings.model_name, settings.block_rows, 1)
         prover = Prover(settings, server)
-        live, ours, theirs = Live(settings, prover, Tallies(None), metrics), *[await prover.proven(n) for n in (1, 2)]
+        live = Live(RecordFile(tmp_path / "release.json"), 1.0, prover, Tallies(None), metrics)
+        ours, theirs = [await prover.proven(number) for number in (1, 2)]
         calls, counts = ModelCalls(live, server, metrics), Tally()
         prepared = prepare(Input(read, inline=True), Serving(ours, LiveTrial(CANARY, theirs)), OnError.REFUSE, metrics)
         deadline = asyncio.get_running_loop().time() + settings.deadline_seconds
