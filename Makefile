@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv run train sample test lint format lock clean
+.PHONY: help .venv run train sample test docker-test lint format lock audit licences sbom clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z.][^:]*:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ sample: $(INSTALLED) ## Write examples/transactions.csv, transactions that train
 test: $(INSTALLED) ## Run every test
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
+docker-test: $(INSTALLED) ## Build the images and run every test of the compose stack (needs Docker and compose)
+	@DOCKER_TEST=1 $(BIN)/pytest -n 0 --timeout 3600 -s tests/docker
+
 lint: $(INSTALLED) ## Check style, formatting and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -53,6 +56,15 @@ lock: ## Regenerate locks/ from pyproject.toml (LOCK_FLAGS=--upgrade takes the n
 	@$(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check uv==0.13.9
 	@locks/compile .venv-lock/bin/uv $(LOCK_FLAGS)
+
+audit: $(INSTALLED) ## Ask PyPI what is known against each package in the locks; fails if one was not checked
+	@$(BIN)/python -m locks.audit
+
+licences: $(INSTALLED) ## Write docs/licences.md; fails on a licence that is not accepted
+	@$(BIN)/python -m locks.licences
+
+sbom: $(INSTALLED) ## Write build/sbom/, what each image is made of (SBOM_FLAGS=--images asks the built images)
+	@$(BIN)/python -m locks.sbom $(SBOM_FLAGS)
 
 clean: ## Remove the virtual environments, caches and build output
 	rm -rf .venv .venv-lock build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
