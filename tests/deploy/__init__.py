@@ -1,0 +1,1 @@
+"""What people deploy with: the files beside the code, checked."""
