@@ -4,12 +4,18 @@ What is posted is `{"text": ...}`, which Slack, Mattermost and the like take. Th
 """
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 
 import httpx
 
 PATIENCE = 5.0
-"""Seconds that the receiver may take."""
+"""Seconds that the receiver may take for each step: to be reached, to take the text, to answer."""
+LAST_PATIENCE = 2 * PATIENCE
+"""Seconds that a command waits at its end for what it has posted."""
+REMEMBERED = 32
+"""Posts that :meth:`Alerts.wait` knows of; a stack that runs for months must not remember them all."""
 
 
 class Alerts:
@@ -19,12 +25,23 @@ class Alerts:
         """Takes where to post, if anywhere, and the stack's output."""
         self._url = url
         self._say = say
+        self._posts: deque[threading.Thread] = deque(maxlen=REMEMBERED)
 
     def __call__(self, text: str) -> None:
         """Says it and posts it; waits for nobody, so that no repair is late for it."""
         self._say(text)
         if self._url:
-            threading.Thread(target=self._post, args=(self._url, text), daemon=True).start()
+            post = threading.Thread(target=self._post, args=(self._url, text), daemon=True)
+            self._posts.append(post)
+            post.start()
+
+    def wait(self, patience: float = LAST_PATIENCE) -> None:
+        """Waits until what was posted is taken or given up, so many seconds at most: for a command that ends now."""
+        until = time.monotonic() + patience
+        for post in list(self._posts):
+            post.join(max(0.0, until - time.monotonic()))
+        if any(post.is_alive() for post in list(self._posts)):
+            self._say(f"ALERT_URL has not answered in {patience:.0f} s")
 
     def _post(self, url: str, text: str) -> None:
         try:

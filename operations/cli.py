@@ -5,7 +5,6 @@ imported here: `training` brings torch and pandas and is imported by the command
 """
 
 import importlib.metadata
-import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from operations import figures, settings
+from operations import figures, job_commands, settings, terminal
 from operations.errors import OperationsError, in_words
 from operations.retraining.verdict import Goal, Terms
 from operations.rollout import connection
@@ -37,8 +36,7 @@ schema_commands = typer.Typer(help="Schema files, which say what the columns of 
 commands.add_typer(schema_commands, name="schema")
 model_commands = typer.Typer(help="The versions in the model store. Alone: list them.")
 commands.add_typer(model_commands, name="models")
-backup_commands = typer.Typer(help="Back everything up: models, release record, settings. Alone: create.")
-commands.add_typer(backup_commands, name="backup")
+job_commands.add_to(commands)
 
 
 def app() -> None:
@@ -80,7 +78,20 @@ def up(
     """Run the whole system on this machine until Ctrl-C."""
     from operations.local import stack
 
-    stack.up(settings.read(host, port, os.environ, Path.cwd()), _console())
+    stack.up(settings.read(host, port, terminal.outside(), Path.cwd()), terminal.console())
+
+
+@commands.command()
+def keep(
+    *,
+    with_torchserve: Annotated[
+        bool, typer.Option("--with-torchserve", help="Run a TorchServe too, in this container.")
+    ] = False,
+) -> None:
+    """Keep TorchServe as the release record says, here or elsewhere, until SIGTERM."""
+    from operations.keeper import keep as keeper
+
+    keeper.keep(settings.keeper(terminal.outside(), Path.cwd(), with_torchserve=with_torchserve), terminal.console())
 
 
 @commands.command()
@@ -99,10 +110,10 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     from operations.retraining import cycle
     from operations.retraining import train as training
 
-    console, layout = _console(), _layout()
+    console, layout = terminal.console(), terminal.layout()
     wanted, terms = training.Wanted(data, schema, seed, epochs), Terms(goal, margin, share)
     if goal is not Goal.NONE:
-        cycle.retrain(layout, lambda: connection.find(layout, os.environ), wanted, terms, console)
+        cycle.retrain(layout, lambda: connection.find(layout, terminal.outside()), wanted, terms, console)
         return
     entry = training.train(Registry(layout.store), wanted, console)
     if hint:
@@ -135,9 +146,9 @@ def release(  # noqa: PLR0913 - each is one option of the command line
 
     wish = acts.Wish(what, canary, on, shadow, promote, abort, accept_shift)
     if wish.what == "status":
-        _console().print(acts.status(_layout(), os.environ))
+        terminal.console().print(acts.status(terminal.layout(), terminal.outside()))
     else:
-        acts.release(connection.find(_layout(), os.environ), wish, _say)
+        acts.release(connection.find(terminal.layout(), terminal.outside()), wish, terminal.say)
 
 
 @commands.command()
@@ -145,14 +156,14 @@ def rollback() -> None:
     """Make the version live again that served before the live one, and end a trial."""
     from operations.rollout import release_commands as acts
 
-    acts.rollback(connection.find(_layout(), os.environ), _say)
+    acts.rollback(connection.find(terminal.layout(), terminal.outside()), terminal.say)
 
 
 @model_commands.callback(invoke_without_command=True)
 def list_models(context: typer.Context) -> None:
     """List the versions in the model store, or look into them."""
     if context.invoked_subcommand is None:
-        _console().print(models.table(_layout().store, datetime.now(UTC)))
+        terminal.console().print(models.table(terminal.layout().store, datetime.now(UTC)))
 
 
 @model_commands.command("show")
@@ -164,12 +175,12 @@ def show_model(
     """Print the model card of a version."""
     from operations.store import archived, card_view
 
-    registry = Registry(_layout().store)
+    registry = Registry(terminal.layout().store)
     found = archived.read(registry, version)
     if as_json:
         typer.echo(card_view.as_json(found))
     else:
-        _page().print(card_view.view(registry, found, datetime.now(UTC)))
+        terminal.page().print(card_view.view(registry, found, datetime.now(UTC)))
 
 
 @model_commands.command("diff")
@@ -177,62 +188,13 @@ def compare_models(first: Annotated[int, typer.Argument(min=1)], second: Annotat
     """Compare two versions: data, metrics, columns, and scores on their golden rows."""
     from operations.store import diff, diff_view
 
-    _page().print(diff_view.view(diff.between(Registry(_layout().store), first, second)))
+    terminal.page().print(diff_view.view(diff.between(Registry(terminal.layout().store), first, second)))
 
 
 @model_commands.command("sign")
 def sign_model(version: Annotated[int, typer.Argument(min=1)]) -> None:
     """Sign the archive of a version with the key that MODEL_SIGNING_KEY names."""
-    _console().print(f"Wrote {Registry(_layout().store).sign(version)}.", markup=False)
-
-
-@backup_commands.callback(invoke_without_command=True)
-def backup_alone(context: typer.Context) -> None:
-    """Back everything up: models, release record, settings. Alone: create."""
-    if context.invoked_subcommand is None:
-        create_backup()
-
-
-@backup_commands.command("create")
-def create_backup(
-    to: Annotated[str | None, typer.Option(help="A directory or s3://bucket/prefix; else var/backups.")] = None,
-    keep: Annotated[int, typer.Option(min=1, help="So many stay; the oldest others are deleted.")] = 8,
-) -> None:
-    """Write one checksummed file with all that is durable; no secrets."""
-    from operations.backups import backup, storage
-    from operations.backups.backup_parts import State
-
-    place = storage.at(to or _backups())
-    made = backup.create(State(_layout(), os.environ), place, keep)
-    console = _console()
-    console.print(f"Wrote {made.where}: {backup.summary(made.manifest)}.", markup=False)
-    for name in made.deleted:
-        console.print(f"Deleted {name}: {keep} are kept.", markup=False)
-
-
-@backup_commands.command("list")
-def list_backups(
-    place: Annotated[str | None, typer.Option("--from", help="A directory or s3://bucket/prefix.")] = None,
-) -> None:
-    """List the backups of a place, the oldest first."""
-    from operations.backups import backup, storage
-
-    for name, size in backup.kept(storage.at(place or _backups())):
-        _console().print(f"{name}  {size / 1e6:.1f} MB", markup=False)
-
-
-@backup_commands.command("verify")
-def verify_backup(file: str) -> None:
-    """Restore a backup into a scratch directory and score the golden rows of each version."""
-    from operations.backups import rescoring, storage
-
-    bad = []
-    with storage.local(file) as path:
-        for result in rescoring.rescore(path):
-            _console().print(str(result), markup=False)
-            bad += [] if result.good else [str(result.version)]
-    if bad:
-        raise OperationsError(f"the backup is whole, but not all in it works: version {', '.join(bad)}")
+    terminal.console().print(f"Wrote {Registry(terminal.layout().store).sign(version)}.", markup=False)
 
 
 @commands.command()
@@ -242,11 +204,11 @@ def restore(
     """Put a backup into an empty place."""
     from operations.backups import backup, storage
 
-    layout = Layout(into.absolute(), into.absolute() / "model_store") if into else _layout()
+    layout = Layout(into.absolute(), into.absolute() / "model_store") if into else terminal.layout()
     with storage.local(file) as path:
         manifest = backup.restore(path, layout)
-    _console().print(f"Restored into {layout.root}: {backup.summary(manifest)}.", markup=False)
-    _console().print(f"The settings that it was made with are in {layout.root / 'var' / 'restored'}.", markup=False)
+    terminal.say(f"Restored into {layout.root}: {backup.summary(manifest)}.")
+    terminal.say(f"The settings that it was made with are in {layout.root / 'var' / 'restored'}.")
 
 
 @schema_commands.command("infer")
@@ -264,7 +226,7 @@ def infer_schema(
         typer.echo(text)
         return
     out.write_text(text, encoding="utf-8")
-    _console().print(f"Wrote {out}. Look through it, then: fraud train --data {file} --schema {out}")
+    terminal.console().print(f"Wrote {out}. Look through it, then: fraud train --data {file} --schema {out}")
 
 
 @commands.command()
@@ -275,27 +237,4 @@ def sample(
     """Write simulated transactions, unseen by training, to try the service with."""
     from operations.retraining import train as training
 
-    _console().print(f"Wrote {training.sample(out, rows)} transactions to {out}.")
-
-
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
-
-
-def _page() -> Console:
-    """For what is longer than a line: wrapped to the terminal, or to 80 columns where there is none."""
-    return Console(highlight=False)
-
-
-def _say(text: str) -> None:
-    """Prints what may hold anybody's words: brackets in it are no markup."""
-    _console().print(text, markup=False)
-
-
-def _backups() -> str:
-    return str(_layout().root / "var" / "backups")
-
-
-def _layout() -> Layout:
-    root = Path.cwd()
-    return Layout(root, settings.model_path(os.environ, root)[0])
+    terminal.console().print(f"Wrote {training.sample(out, rows)} transactions to {out}.")

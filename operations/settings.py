@@ -1,4 +1,4 @@
-"""What `fraud up` runs with: its options, and the environment of the guide (API_KEY, MODEL_PATH, REDIS_URL).
+"""What `fraud up` and `fraud keep` run with: their options, and the environment (API_KEY, MODEL_PATH, REDIS_URL ...).
 
 Everything that a run writes lies under var/ and model_store/ of the directory that it is started in, so that two
 clones know nothing of each other.
@@ -7,6 +7,7 @@ clones know nothing of each other.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -19,6 +20,10 @@ DEFAULT_WORKERS, MOST_WORKERS = 2, 64
 """With one worker, a worker that dies costs 5 to 6 s of every request; with two, none or one request."""
 LEAST_DRAIN = 15.0
 """A gateway follows the release record in 0.5 s and answers each request within 10 s by default."""
+KEEPER_PORT = 8070
+LARGEST_PORT = 65_535
+ITS_OWN = frozenset({"ALERT_URL", "JOBS_KEY"})
+"""Secrets that no program needs that `fraud up` or `fraud keep` starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,38 +70,62 @@ class Layout:
         self.run.chmod(0o700)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """One run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upkeep:
+    """What it takes to keep model servers as the release record says.
 
     Attributes:
-        redis_url: a Redis that runs elsewhere; None starts one.
+        redis_url: where gateways count what a trial does; None where no Redis is given.
         version: the version that MODEL_PATH asks for, if it names one archive.
-        workers: of each model version.
+        workers: of each model version; None leaves it to the model server.
         base_model: whether a model trained on simulated transactions may serve where no version can be loaded.
         alert_url: where alerts are posted, if anywhere; a secret.
         drain: seconds after which no request can be on a version that nobody wants any more.
         thresholds: what overrides the models' own decision thresholds.
-        outside: the environment that `fraud` was started with, but ALERT_URL; it is handed on.
+        outside: the environment that `fraud` was started with, but for secrets of its own; it is handed on.
     """
 
-    host: str
-    port: int
-    api_key: str
     layout: Layout
     redis_url: str | None
     version: int | None
-    workers: int
+    workers: int | None
     base_model: bool
     alert_url: str | None
     drain: float
     thresholds: Thresholds
     outside: Mapping[str, str]
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(Upkeep):
+    """One run of the whole system on one machine; without a `redis_url` it starts one."""
+
+    host: str
+    port: int
+    api_key: str
+
     @property
     def key_is_default(self) -> bool:
         """Whether the key is the one that everybody knows."""
         return self.api_key == DEFAULT_KEY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperSettings(Upkeep):
+    """One keeper.
+
+    Attributes:
+        management_url: of the model servers; a name may stand for several. None: the keeper runs one itself.
+        inference_url: likewise.
+        host: where the keeper's own pages are.
+        jobs_key: what a caller must know who starts a job; None where none can be started. A secret.
+    """
+
+    management_url: str | None
+    inference_url: str | None
+    host: str
+    port: int
+    jobs_key: str | None
 
 
 def read(host: str, port: int, outside: Mapping[str, str], root: Path) -> Settings:
@@ -105,21 +134,43 @@ def read(host: str, port: int, outside: Mapping[str, str], root: Path) -> Settin
     Raises:
         OperationsError: the environment asks for something that is not there.
     """
-    store, version = model_path(outside, root)
-    return Settings(
-        host=host,
-        port=port,
-        api_key=outside.get("API_KEY") or DEFAULT_KEY,
-        layout=Layout(root, store),
-        redis_url=_redis_url(outside),
-        version=version,
-        workers=model_workers(outside),
-        base_model=_base_model(outside),
-        alert_url=_alert_url(outside),
-        drain=_drain(outside),
-        thresholds=thresholds(outside),
-        outside={name: value for name, value in outside.items() if name != "ALERT_URL"},
+    upkeep = _upkeep(outside, root, model_workers(outside))
+    return Settings(**upkeep, host=host, port=port, api_key=outside.get("API_KEY") or DEFAULT_KEY)
+
+
+def keeper(outside: Mapping[str, str], root: Path, *, with_torchserve: bool = False) -> KeeperSettings:
+    """The settings of a keeper in a directory, which runs a TorchServe itself or is told where the others are.
+
+    Raises:
+        OperationsError: the environment asks for something that is not there, or does not say what it must.
+    """
+    workers = model_workers(outside) if outside.get("MODEL_WORKERS") else None
+    management, inference = (_http_url(outside, name) for name in ("MANAGEMENT_URL", "INFERENCE_URL"))
+    if not with_torchserve and not (management and inference):
+        raise OperationsError("set MANAGEMENT_URL and INFERENCE_URL to TorchServe's addresses, or --with-torchserve")
+    return KeeperSettings(
+        **_upkeep(outside, root, workers),
+        management_url=None if with_torchserve else management,
+        inference_url=None if with_torchserve else inference,
+        host=outside.get("KEEPER_HOST") or "127.0.0.1",
+        port=_port(outside, "KEEPER_PORT", KEEPER_PORT),
+        jobs_key=outside.get("JOBS_KEY") or None,
     )
+
+
+def _upkeep(outside: Mapping[str, str], root: Path, workers: int | None) -> dict[str, Any]:
+    store, version = model_path(outside, root)
+    return {
+        "layout": Layout(root, store),
+        "redis_url": _redis_url(outside),
+        "version": version,
+        "workers": workers,
+        "base_model": _base_model(outside),
+        "alert_url": _alert_url(outside),
+        "drain": _drain(outside),
+        "thresholds": thresholds(outside),
+        "outside": {name: value for name, value in outside.items() if name not in ITS_OWN},
+    }
 
 
 def model_path(outside: Mapping[str, str], root: Path) -> tuple[Path, int | None]:
@@ -194,12 +245,24 @@ def _base_model(outside: Mapping[str, str]) -> bool:
 
 def _alert_url(outside: Mapping[str, str]) -> str | None:
     """The address of alerts, which no message may show."""
-    if not (text := outside.get("ALERT_URL")):
+    return _http_url(outside, "ALERT_URL")
+
+
+def _http_url(outside: Mapping[str, str], name: str) -> str | None:
+    """An address, which may be a secret and is not shown."""
+    if not (text := outside.get(name)):
         return None
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host:
-        raise OperationsError("ALERT_URL is no http:// or https:// address")
+        raise OperationsError(f"{name} is no http:// or https:// address")
     return text
+
+
+def _port(outside: Mapping[str, str], name: str, default: int) -> int:
+    text = outside.get(name) or str(default)
+    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_PORT:
+        raise OperationsError(f"{name}={text} is no port, which is a number from 1 to {LARGEST_PORT}")
+    return int(text)

@@ -25,10 +25,11 @@ SETTINGS = (
     *("MAX_BATCH_FILES", "MAX_TRANSACTIONS", "READ_SLOTS", "UPLOAD_SLOTS", "SLOT_SECONDS"),
     *("READ_SECONDS", "DEADLINE_SECONDS", "BLOCK_ROWS"),
     *("MODEL_SERVER_CONNECTIONS", "FOLLOW_SECONDS", "REVIEW_THRESHOLD", "DECLINE_THRESHOLD", "BASE_MODEL"),
+    *("DRAIN_DELAY_SECONDS", "TRAINING_DATA", "TRAINING_SCHEMA", "RETRAIN_RELEASE", "BACKUP_TO", "BACKUP_KEEP"),
     *(SIGNING_KEY, VERIFY_KEY),
 )
 """The settings whose values may lie in a backup; a new one that is no secret is added here. Keys are named by file."""
-SECRETS = ("API_KEY", "REDIS_URL", "ALERT_URL")
+SECRETS = ("API_KEY", "REDIS_URL", "ALERT_URL", "JOBS_KEY")
 """The settings of which a backup says only whether they were set."""
 SETTINGS_FILE = "settings.json"
 

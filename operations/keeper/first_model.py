@@ -7,63 +7,90 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 
+from contract.release import FILE_NAME
 from operations import journal
 from operations.durable import Busy
 from operations.errors import OperationsError
 from operations.processes import tether
+from operations.processes.aside import aside
 from operations.processes.supervisor import end, meaning
 from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial, release
-from operations.settings import Settings
+from operations.settings import Upkeep
 from operations.store.record import recorded
+from operations.store.registry import Registry
 
 RELEASED = ("released", "promoted", "rolled_back", "took_over")
 """The events of the journal by which some version was live."""
+ASK_EVERY = 0.1
+"""Seconds."""
 
 
-async def ensure(settings: Settings, place: Place, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
+async def ensure(settings: Upkeep, place: Place, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
     """Sees to it that a version is released, and says which; the reconciler loads one that was released before.
 
     Raises:
         OperationsError: none can be released.
     """
-    live = recorded(place.registry.root)
+    version, is_live = await wanted(settings, place.registry, mark, say)
+    if not is_live:
+        while not await aside(partial(answering, place)):  # noqa: ASYNC110 - no event tells of another process
+            await asyncio.sleep(ASK_EVERY)
+        while not await make_live(place, version, say):  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(ASK_EVERY)
+    return version
+
+
+async def wanted(
+    settings: Upkeep, registry: Registry, mark: Mapping[str, str], say: Callable[[str], None]
+) -> tuple[int, bool]:
+    """Which version is to be live, trained where the store is empty, and whether it is that already.
+
+    Raises:
+        OperationsError: there is none, or nobody can know which.
+    """
+    live = recorded(registry.root)
     if live and settings.version in (None, live.version):
-        return live.version
+        return live.version, True
     if live and settings.version == live.instead_of:
         say(f"version {live.version} took over from version {live.instead_of}, which MODEL_PATH names, and stays live")
-        return live.version
+        return live.version, True
     if live is None and settings.version is None:
-        _refuse_to_guess(place)
-    wanted = settings.version or _newest(place) or await _first(settings, place, mark, say)
-    await _answering(place)
-    await _release(place, wanted, say)
-    return wanted
+        _refuse_to_guess(registry)
+    return settings.version or _newest(registry) or await _first(settings, registry, mark, say), False
 
 
-async def _release(place: Place, version: int, say: Callable[[str], None]) -> None:
-    """Releases it, for it was asked for by name or is the first; the reconciler may be loading another meanwhile."""
-    while True:
-        try:
-            await asyncio.to_thread(_end_other_trial, place, version, say)
-            await asyncio.to_thread(release, place, version, say, accept_shift=True)
-        except Busy:
-            await asyncio.sleep(0.1)
-        else:
-            return
+def answering(place: Place) -> bool:
+    """Whether every model server answers: each was started a moment ago."""
+    return all(one.server.answers() for one in place.each)
 
 
-def _refuse_to_guess(place: Place) -> None:
+async def make_live(place: Place, version: int, say: Callable[[str], None]) -> bool:
+    """Releases it, for it was asked for by name or is the first; False where another release or load runs just now.
+
+    Raises:
+        OperationsError: it cannot be released.
+    """
+    try:
+        await aside(partial(_end_other_trial, place, version, say))
+        await aside(partial(release, place, version, say, accept_shift=True))
+    except Busy:
+        return False
+    return True
+
+
+def _refuse_to_guess(registry: Registry) -> None:
     """A store in which versions were released has lost its record: the newest need not be the one that was live.
 
     Raises:
         OperationsError: it has.
     """
-    if any(event.get("event") in RELEASED for event in journal.events(place.registry.root)):
+    if any(event.get("event") in RELEASED for event in journal.events(registry.root)):
         raise OperationsError(
-            f"{place.record} is gone, and versions were released before: put it back from a backup, or say which "
-            f"version shall be live: MODEL_PATH={place.registry.root}/fraud-VERSION.mar"
+            f"{registry.root / FILE_NAME} is gone, and versions were released before: put it back from a backup, or "
+            f"say which version shall be live: MODEL_PATH={registry.root}/fraud-VERSION.mar"
         )
 
 
@@ -75,30 +102,30 @@ def _end_other_trial(place: Place, version: int, say: Callable[[str], None]) -> 
         abort_trial(place, "MODEL_PATH names another version", lambda _: None, of=record.trial)
 
 
-def _newest(place: Place) -> int | None:
-    return max((entry.version for entry in place.registry.entries()), default=None)
+def _newest(registry: Registry) -> int | None:
+    return max((entry.version for entry in registry.entries()), default=None)
 
 
-async def _first(settings: Settings, place: Place, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
+async def _first(settings: Upkeep, registry: Registry, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
     say("the model store is empty: training the default model on simulated transactions (about a minute)")
-    return await train(settings, place, mark)
+    return await train(settings, registry, mark)
 
 
-async def train(settings: Settings, place: Place, mark: Mapping[str, str]) -> int:
+async def train(settings: Upkeep, registry: Registry, mark: Mapping[str, str]) -> int:
     """Trains the default model on simulated transactions, and says which version it is.
 
     Raises:
         OperationsError: no model came of it.
     """
-    before = _newest(place)
+    before = _newest(registry)
     await fraud(settings, mark, "train", "--no-hint")
-    newest = _newest(place)
+    newest = _newest(registry)
     if newest is None or newest == before:
-        raise OperationsError(f"no model came into {place.registry.root}; see above")
+        raise OperationsError(f"no model came into {registry.root}; see above")
     return newest
 
 
-async def fraud(settings: Settings, mark: Mapping[str, str], *arguments: str) -> None:
+async def fraud(settings: Upkeep, mark: Mapping[str, str], *arguments: str) -> None:
     """Runs a `fraud` command as a process of its own, on this terminal: torch stays out of this one.
 
     Args:
@@ -123,9 +150,3 @@ async def fraud(settings: Settings, mark: Mapping[str, str], *arguments: str) ->
         await end(process, grace=2.0)
     if status:
         raise OperationsError(f"`fraud {arguments[0]}` failed ({meaning(status)}); see above")
-
-
-async def _answering(place: Place) -> None:
-    """Waits for the model server's first answer: it was started a moment ago."""
-    while not await asyncio.to_thread(place.server.answers):  # noqa: ASYNC110 - no event tells of another process
-        await asyncio.sleep(0.1)

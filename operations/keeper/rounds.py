@@ -1,4 +1,4 @@
-"""The rounds of a running stack: the reconciler and the watch over a trial, each again and again until it stops."""
+"""The rounds of a stack or a keeper: reconcilers and the watch over a trial, each again and again until it stops."""
 
 import asyncio
 import time
@@ -8,29 +8,42 @@ from pathlib import Path
 from typing import TypeVar
 
 from operations.keeper import first_model
+from operations.processes.aside import aside
 from operations.rollout.keeping import Found
-from operations.rollout.loading import Place
 from operations.rollout.reconcile import Reconciler
 from operations.rollout.watch import Watch
-from operations.settings import Settings
+from operations.settings import Upkeep
+from operations.store.registry import Registry
 
 T = TypeVar("T")
 LOOK_EVERY = 1.0
 LOOK_EVERY_WHILE_DOWN = 0.1
 FROZEN = 60.0
-"""Seconds that TorchServe may run without answering before it is killed; it is up in 3 to 5."""
+"""Seconds that TorchServe may run without answering before it is taken for frozen; it is up in 3 to 5."""
 
 
-async def reconcile(reconciler: Reconciler, kill: Callable[[], None], say: Callable[[str], None]) -> None:
-    """Keeps the model server as the record says, for ever; one that does not answer for long is killed."""
+async def reconcile(
+    reconciler: Reconciler,
+    frozen: Callable[[], None],
+    say: Callable[[str], None],
+    seen: Callable[[Found], None] = lambda _: None,
+) -> None:
+    """Keeps a model server as the record says, for ever.
+
+    Args:
+        reconciler: looks at the server.
+        frozen: called each FROZEN seconds in which the server has not answered.
+        say: hears of defects.
+        seen: takes what each look found.
+    """
     answered = time.monotonic()
     while True:
         found = await _guarded(reconciler.look, say) or Found.FAILED
+        seen(found)
         if found is not Found.SERVER_DOWN:
             answered = time.monotonic()
         elif time.monotonic() - answered > FROZEN:
-            say(f"the model server has not answered for {FROZEN:.0f} s and is killed")
-            kill()
+            frozen()
             answered = time.monotonic()
         await asyncio.sleep(LOOK_EVERY_WHILE_DOWN if found is Found.SERVER_DOWN else LOOK_EVERY)
 
@@ -45,7 +58,7 @@ async def watch(watching: Watch, say: Callable[[str], None]) -> None:
 async def _guarded(look: Callable[[], T], say: Callable[[str], None]) -> T | None:
     """What a look found; None where it met what it does not expect, which must not end the gateway."""
     try:
-        return await asyncio.to_thread(look)
+        return await aside(look)
     except Exception as error:  # noqa: BLE001 - the last place where a defect can be told and gone past
         where = traceback.extract_tb(error.__traceback__)[-1]
         say(f"a defect, please report it: {type(error).__name__} in {Path(where.filename).name}:{where.lineno}")
@@ -55,10 +68,10 @@ async def _guarded(look: Callable[[], T], say: Callable[[str], None]) -> T | Non
 class BaseModel:
     """Trains the base model for the reconciler, which is on a thread, as a task that ends with the stack."""
 
-    def __init__(self, settings: Settings, place: Place, mark: Mapping[str, str]) -> None:
+    def __init__(self, settings: Upkeep, registry: Registry, mark: Mapping[str, str]) -> None:
         """Is made on the loop."""
         self._settings = settings
-        self._place = place
+        self._registry = registry
         self._mark = mark
         self._loop = asyncio.get_running_loop()
 
@@ -68,5 +81,5 @@ class BaseModel:
         Raises:
             OperationsError: no model came of it.
         """
-        training = first_model.train(self._settings, self._place, self._mark)
+        training = first_model.train(self._settings, self._registry, self._mark)
         return asyncio.run_coroutine_threadsafe(training, self._loop).result()

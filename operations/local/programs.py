@@ -68,6 +68,7 @@ def _gateway(settings: Settings, inference_url: str, redis_url: str) -> Program:
         "RELEASE_RECORD": str(layout.store / FILE_NAME),
         "REDIS_URL": redis_url,
         "LOG_FILE": str(layout.logs / "gateway.jsonl"),
+        "DRAIN_DELAY_SECONDS": "0",  # No balancer stands in front of it.
         "LOG_STREAM": "false",  # The file is rotated; what is left for the output is a failure to start.
     }
     return Program(

@@ -9,10 +9,9 @@ import asyncio
 import contextlib
 import json
 import shutil
-import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from operations.keeper import first_model, rounds
 from operations.local import greeting
 from operations.local.ledger import Ledger
 from operations.local.programs import Stack, plan, refuse_taken
+from operations.processes.signals import stopping, until_told
 from operations.processes.supervisor import Kept, stop_all
 from operations.rollout.loading import Place
 from operations.rollout.reconcile import Reconciler
@@ -35,8 +35,6 @@ from operations.store.record import recorded
 from operations.store.registry import Registry
 from operations.torchserve.client import ModelServer
 
-ECHO = 0.5
-"""Seconds in which a second signal is taken for the first one's echo."""
 PATIENCE = 60.0
 """Seconds that the gateway may take to be ready after a version is released, before it is said that it is late."""
 
@@ -89,11 +87,10 @@ class _Run:
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
-        async with _signals(self._hurry) as told, self._running() as programs:
+        async with stopping(self._hurry) as told, self._running() as programs:
             work = asyncio.create_task(self._work())
-            stop = asyncio.create_task(told.wait())
             try:
-                await _first({stop}, {work, *programs})
+                await until_told(told, {work, *programs})
             finally:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
@@ -140,11 +137,15 @@ class _Run:
     async def _work(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(rounds.reconcile(self._reconciler(), self._model_server.kill, self._say))
+                group.create_task(rounds.reconcile(self._reconciler(), self._kill_frozen, self._say))
                 group.create_task(rounds.watch(Watch(self._place, self._say, self._alert), self._say))
                 group.create_task(self._bring_up())
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
+
+    def _kill_frozen(self) -> None:
+        self._say(f"the model server has not answered for {rounds.FROZEN:.0f} s and is killed")
+        self._model_server.kill()
 
     async def _bring_up(self) -> None:
         began = time.monotonic()
@@ -194,36 +195,5 @@ class _Run:
 
     def _reconciler(self) -> Reconciler:
         may_train = self._settings.base_model
-        base = rounds.BaseModel(self._settings, self._place, self._mark) if may_train else None
+        base = rounds.BaseModel(self._settings, self._place.registry, self._mark) if may_train else None
         return Reconciler(self._place, self._say, self._alert, base)
-
-
-async def _first(stop: set[asyncio.Task[bool]], rest: set[asyncio.Task[None]]) -> None:
-    """Waits until told to stop; raises what ended any other task before that, for none ends by itself."""
-    await asyncio.wait(stop | rest, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        if task.done() and not any(each.done() for each in stop):
-            task.result()
-
-
-@contextlib.asynccontextmanager
-async def _signals(hurry: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
-    """An event that the first signal to end sets; a later one hurries, but not its echo (`timeout` sends two)."""
-    told, loop, heard = asyncio.Event(), asyncio.get_running_loop(), time.monotonic()
-
-    def hear() -> None:
-        nonlocal heard
-        if told.is_set() and time.monotonic() - heard > ECHO:
-            hurry()
-        elif not told.is_set():
-            heard = time.monotonic()
-            told.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in numbers:
-        loop.add_signal_handler(number, hear)
-    try:
-        yield told
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

@@ -1,4 +1,8 @@
-"""How a command finds the running model server: MANAGEMENT_URL and INFERENCE_URL, or else var/run/stack.json."""
+"""How a command finds what runs: by MANAGEMENT_URL, INFERENCE_URL and GATEWAY_URL, or else by var/run/stack.json.
+
+The names in these URLs may stand for several addresses: a release then goes to every model server, and waits for every
+gateway.
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,57 +12,77 @@ from pathlib import Path
 from contract.decision import CARDS_OWN, Thresholds
 from operations.errors import OperationsError
 from operations.rollout.loading import Place
-from operations.settings import DEFAULT_WORKERS, Layout, model_workers, thresholds
+from operations.settings import Layout, model_workers, thresholds
 from operations.store.registry import Registry
+from operations.torchserve import fleet
 from operations.torchserve.client import ModelServer
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A model server that runs.
+    """A model server that runs, or several that hold the same.
 
     Attributes:
-        workers: how many each of its versions gets.
+        server: the model server; of several, the first.
+        workers: how many each of its versions gets; None leaves it to the model server.
         store: the model store that it loads from: it is told the bare names of archives, so no other may be verified.
-        gateway_url: the gateway beside it; None where the environment, not a local stack, names the server.
+        gateway_url: of the gateways; None where nothing says.
         redis_url: where gateways count what a trial does; None where there is none.
         thresholds: what overrides the models' own decision thresholds in its gateway.
+        others: the other model servers.
     """
 
     server: ModelServer
-    workers: int
+    workers: int | None
     store: Path
     gateway_url: str | None
     redis_url: str | None
     thresholds: Thresholds = CARDS_OWN
+    others: tuple[ModelServer, ...] = ()
 
     @property
     def place(self) -> Place:
         """Where to release to."""
-        return Place(Registry(self.store), self.server, self.workers, self.redis_url, thresholds=self.thresholds)
+        return Place(
+            registry=Registry(self.store),
+            server=self.server,
+            workers=self.workers,
+            redis_url=self.redis_url,
+            thresholds=self.thresholds,
+            others=self.others,
+        )
 
 
 def find(layout: Layout, outside: Mapping[str, str]) -> Running:
-    """The model server to talk to.
+    """What to talk to.
 
     Raises:
         OperationsError: no stack runs here, and the environment names none; or MODEL_PATH is not the stack's.
     """
-    fields = _written(layout)
+    fields = {} if outside.get("MANAGEMENT_URL") else _written(layout)
     management = outside.get("MANAGEMENT_URL") or fields.get("management_url")
     inference = outside.get("INFERENCE_URL") or fields.get("inference_url")
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
-    workers = int(str(fields.get("workers") or DEFAULT_WORKERS))
-    gateway, redis = fields.get("gateway_url"), outside.get("REDIS_URL") or fields.get("redis_url")
+    gateway, redis = (outside.get(name) or fields.get(name.lower()) for name in ("GATEWAY_URL", "REDIS_URL"))
+    server, *others = (member.server() for member in fleet.members(str(management), str(inference)))
     return Running(
-        server=ModelServer(str(management), str(inference)),
-        workers=model_workers(outside) if outside.get("MODEL_WORKERS") else workers,
+        server=server,
+        workers=_workers(fields, outside),
         store=_store(layout, outside, fields.get("store")),
         gateway_url=str(gateway) if gateway else None,
         redis_url=str(redis) if redis else None,
         thresholds=_thresholds(fields, outside),
+        others=tuple(others),
     )
+
+
+def _workers(fields: Mapping[str, object], outside: Mapping[str, str]) -> int | None:
+    """MODEL_WORKERS, or the running stack's; a server that only the environment names has a number of its own."""
+    if outside.get("MODEL_WORKERS"):
+        return model_workers(outside)
+    found = fields.get("workers")
+    return found if isinstance(found, int) else None
 
 
 def _thresholds(fields: Mapping[str, object], outside: Mapping[str, str]) -> Thresholds:
@@ -69,7 +93,7 @@ def _thresholds(fields: Mapping[str, object], outside: Mapping[str, str]) -> Thr
 
 def _store(layout: Layout, outside: Mapping[str, str], running: object) -> Path:
     """The running stack's store where there is one; MODEL_PATH may repeat it, but not name another."""
-    if outside.get("MANAGEMENT_URL") or not running:
+    if not running:
         return layout.store
     store = Path(str(running))
     if outside.get("MODEL_PATH") and layout.store.resolve() != store.resolve():

@@ -1,53 +1,86 @@
-"""Whether the gateway follows the release record: it looks twice a second, and says on /health what it serves."""
+"""Whether the gateways follow the release record: each looks twice a second, and says on /health what it serves.
 
+The name in their URL may stand for several; each is asked by its own address.
+"""
+
+import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
 
 from contract.release import Trial
+from operations import addresses
+from operations.addresses import Resolve, Unresolved, resolved
 
 T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds; a gateway that can reach the model server follows in one."""
 
 
-def followed(gateway_url: str, version: int, patience: float = PATIENCE) -> bool:
-    """Waits until the gateway serves a version; False when it does not in time."""
-    return _comes_about(gateway_url, lambda parts: parts["model"]["version"] == version, patience)
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a gateway stands to the release record.
+
+    Attributes:
+        version: the one that it serves; None where it serves none, or does not answer.
+        paused: why it sends nothing to the version on trial, in snake case; None where it does.
+    """
+
+    version: int | None = None
+    paused: str | None = None
 
 
-def tried(gateway_url: str, trial: Trial, patience: float = PATIENCE) -> bool:
-    """Waits until the gateway runs a trial, by its present share too; False when it does not in time."""
+def behind(gateway_url: str, version: int, patience: float = PATIENCE, resolve: Resolve = resolved) -> list[str]:
+    """Waits until every gateway serves a version; the addresses of those that do not in time."""
+    return _remaining(gateway_url, lambda parts: parts["model"]["version"] == version, patience, resolve)
+
+
+def not_trying(gateway_url: str, trial: Trial, patience: float = PATIENCE, resolve: Resolve = resolved) -> list[str]:
+    """Waits until every gateway runs a trial, by its present share too; the addresses of those that do not in time."""
     running = {"version": trial.version, "kind": trial.kind, "share": trial.share, "status": "running"}
-    return _comes_about(gateway_url, lambda parts: running.items() <= parts["trial"].items(), patience)
+    return _remaining(gateway_url, lambda parts: running.items() <= parts["trial"].items(), patience, resolve)
 
 
-def paused(gateway_url: str) -> str | None:
-    """Why the gateway sends nothing to the version on trial, in snake case; None where it does, or does not answer."""
-    with _connected(gateway_url) as client:
-        trial = _asked(client, lambda parts: parts["trial"])
-    return str(trial["reason"]) if trial and trial["status"] == "paused" else None
+def standings(gateway_url: str, resolve: Resolve = resolved) -> dict[str, Standing]:
+    """How each gateway stands to the release record, by address."""
+    with _connected() as client:
+        return {at: _asked(client, at, _standing) or Standing() for at in _addresses(gateway_url, resolve)}
 
 
-def _comes_about(gateway_url: str, wanted: Callable[[Any], bool], patience: float) -> bool:
+def _standing(parts: Any) -> Standing:  # noqa: ANN401 - what a gateway says, not looked at yet
+    trial = parts["trial"]
+    paused = str(trial["reason"]) if trial and trial["status"] == "paused" else None
+    return Standing(parts["model"]["version"], paused)
+
+
+def _remaining(url: str, wanted: Callable[[Any], bool], patience: float, resolve: Resolve) -> list[str]:
     until = time.monotonic() + patience
-    with _connected(gateway_url) as client:
-        while not _asked(client, wanted):
+    with _connected() as client:
+        remaining = _addresses(url, resolve)
+        while remaining := [at for at in remaining if not _asked(client, at, wanted)]:
             if time.monotonic() > until:
-                return False
+                break
             time.sleep(0.1)
-    return True
+    return remaining
 
 
-def _connected(gateway_url: str) -> httpx.Client:
-    return httpx.Client(base_url=gateway_url, trust_env=False, timeout=2.0)
+def _addresses(url: str, resolve: Resolve) -> list[str]:
+    """A name that stands for nothing is asked as it is, and found not to answer."""
+    with contextlib.suppress(Unresolved):
+        return addresses.each(url.rstrip("/"), resolve)
+    return [url.rstrip("/")]
 
 
-def _asked(client: httpx.Client, question: Callable[[Any], T]) -> T | None:
+def _connected() -> httpx.Client:
+    return httpx.Client(trust_env=False, timeout=2.0)
+
+
+def _asked(client: httpx.Client, gateway: str, question: Callable[[Any], T]) -> T | None:
     """What the parts of /health say; None where the gateway does not answer so."""
     try:
-        return question(client.get("/health").json()["components"])
+        return question(client.get(f"{gateway}/health").json()["components"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -1,9 +1,12 @@
-"""Loads versions into TorchServe and proves them, under the store's lock; what fails is deleted again."""
+"""Loads versions into TorchServe and proves them, under the store's lock; what fails is deleted again.
+
+Where there are several servers, one after the other: a version that ends the first one never reaches the second.
+"""
 
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contract.decision import CARDS_OWN, Thresholds
@@ -14,7 +17,7 @@ from operations.errors import OperationsError
 from operations.settings import LEAST_DRAIN
 from operations.store.record import recorded
 from operations.store.registry import Entry, Registry
-from operations.torchserve.client import ModelServer, ModelServerOdd, Registered
+from operations.torchserve.client import ModelServer, ModelServerDown, ModelServerOdd, Registered
 
 READY_WITHIN = 60.0
 """Seconds that a registered version's workers may take to be ready."""
@@ -29,10 +32,12 @@ class Place:
     """Where a release happens.
 
     Attributes:
+        server: the model server; of several, the first.
         workers: how many each version gets; None leaves it to the model server.
         redis_url: where gateways count what a trial does; None where there is no Redis.
         drain: seconds after which no request can be on a version that nobody wants any more.
         thresholds: what the gateways decide by instead of the model cards' own.
+        others: further model servers, which are to hold what the first does.
     """
 
     registry: Registry
@@ -41,6 +46,12 @@ class Place:
     redis_url: str | None = None
     drain: float = LEAST_DRAIN
     thresholds: Thresholds = CARDS_OWN
+    others: tuple[ModelServer, ...] = ()
+
+    @property
+    def each(self) -> list["Place"]:
+        """The place of each model server by itself."""
+        return [replace(self, server=server, others=()) for server in (self.server, *self.others)]
 
     @property
     def record(self) -> Path:
@@ -56,13 +67,36 @@ def alone(place: Place, patience: float = 0.0) -> contextlib.AbstractContextMana
 
 @contextlib.contextmanager
 def loaded(place: Place, version: int, say: Callable[[str], None]) -> Iterator[None]:
-    """A version loaded and proven; what was loaded for it is deleted again when the block fails."""
+    """A version loaded and proven on every server; what was loaded for it is deleted again when the block fails."""
     entry = place.registry.entry(version)
-    with _undoing(place, version):
-        load(place, version, say)
-        say(f"version {version}: scoring its golden rows")
-        prove(place, entry)
+    with contextlib.ExitStack() as undoing:
+        for one in place.each:
+            with _naming(one.server if place.others else None):
+                undoing.enter_context(_undoing(one, version))
+                _load_and_prove(one, entry, _from(one.server, say) if place.others else say)
         yield
+
+
+def _load_and_prove(place: Place, entry: Entry, say: Callable[[str], None]) -> None:
+    load(place, entry.version, say)
+    say(f"version {entry.version}: scoring its golden rows")
+    prove(place, entry)
+
+
+def _from(server: ModelServer, say: Callable[[str], None]) -> Callable[[str], None]:
+    """Says which of several servers a text is about."""
+    return lambda text: say(f"{server.address}: {text}")
+
+
+@contextlib.contextmanager
+def _naming(server: ModelServer | None) -> Iterator[None]:
+    """Makes an error say which of several servers it is about."""
+    try:
+        yield
+    except OperationsError as error:
+        if server is None or isinstance(error, ModelServerDown):  # That one says it.
+            raise
+        raise OperationsError(f"{server.address}: {error}") from None
 
 
 @contextlib.contextmanager

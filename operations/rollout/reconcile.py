@@ -3,7 +3,8 @@
 TorchServe forgets every version when it ends and loads none when it starts; a worker that cannot be started again
 leaves a version registered that scores nothing. Each look compares what the record wants with what is registered and
 mends the difference: the live version first, and only while that one scores at most one other, and what nobody wants.
-Where the live version cannot be loaded, `operations.recovery` looks for one to take over.
+Where the live version cannot be loaded, `operations.rollout.recovery` looks for one to take over; not where the server
+is one of several, for a bad one must not change what is live on the others.
 """
 
 import time
@@ -26,7 +27,12 @@ LONGEST_RELEASE = 90.0
 
 
 class Reconciler:
-    """Looks at one TorchServe, again and again."""
+    """Looks at one TorchServe, again and again.
+
+    Attributes:
+        is_alone: whether this is the only server, so that the release record may change when a version cannot be loaded
+            on it; it may be set anew when servers come or go.
+    """
 
     def __init__(
         self,
@@ -40,6 +46,7 @@ class Reconciler:
 
         `base` trains the base model; without it, no such model ever serves.
         """
+        self.is_alone = True
         self._place = place
         self._say = say
         self._alert = alert
@@ -47,7 +54,7 @@ class Reconciler:
         self._keepers: dict[int, Keeper] = {}
         self._leftovers = Leftovers(place, clock)
         self._recovery = Recovery(place, say, alert, base, clock)
-        self._record_alert, self._lock_alert = Once(alert), Once(alert)
+        self._record_alert, self._lock_alert, self._load_alert = Once(alert), Once(alert), Once(alert)
         self._trouble, self._others_trouble = Once(say), Once(say)
         self._was_released = False
         self._releasing_since: float | None = None
@@ -127,8 +134,13 @@ class Reconciler:
         keeper = self._keepers[record.version]
         found = keeper.look(there.get(record.version))
         found = keeper.load(record) if found is Found.MISSING else found
-        if found is Found.FAILED and keeper.is_hopeless:
+        if found is not Found.FAILED or not keeper.is_hopeless:
+            self._load_alert.forget()
+            return found
+        if self.is_alone:
             return self._recovery.look(record, keeper.why)
+        where = self._place.server.address
+        self._load_alert(f"{where}: version {record.version}, which is live, cannot be loaded ({keeper.why})")
         return found
 
     def _mend_others(self, record: Release, there: Mapping[int, Registered]) -> Found:
@@ -145,8 +157,11 @@ class Reconciler:
         return Found.WHOLE
 
     def _end_trial(self, record: Release, keeper: Keeper) -> None:
-        """Ends the trial of a version that cannot be loaded; the one to go back to is tried on, and told once."""
+        """Ends the trial of a version that cannot be loaded; the one to go back to is tried on, and told once.
+
+        Of several servers one cannot end it: requests that meet it fail towards the live version, and the watch counts.
+        """
         trial = record.trial
-        if trial and trial.version == keeper.version:
+        if trial and trial.version == keeper.version and self.is_alone:
             abort_trial(self._place, f"it cannot be loaded ({keeper.why})", lambda _: None, of=trial)
             self._alert(f"the {trial.kind} of version {trial.version} was aborted: it cannot be loaded ({keeper.why})")

@@ -21,6 +21,7 @@ from operations.rollout.loading import Place, alone, loaded
 from operations.rollout.tallies import RedisDown
 from operations.store.record import recorded
 from operations.store.side_by_side import Sample
+from operations.torchserve.client import ModelServer
 
 Say = Callable[[str], None]
 Compare = Callable[[Release, int, Say], None]
@@ -87,7 +88,7 @@ def take_over(place: Place, version: int, say: Say, of: Release | None = None) -
     with _alone_with_record(place) as before:
         if before is None or (of and of != before):
             raise OperationsError("the version that another was to step in for is not live any more")
-        if (live := place.server.registered().get(before.version)) and live.ready:
+        if _where_scores(place, before.version):
             raise OperationsError(f"version {before.version} scores: nothing needs to step in for it")
         with loaded(place, version, say):
             record = Release(version, before.version, _now(), instead_of=before.instead_of or before.version)
@@ -164,13 +165,22 @@ def _refuse_other_trial(record: Release | None, version: int) -> None:
 
 def _compare(place: Place, on: bytes | None, before: Release, version: int, say: Say) -> None:
     """Stops a release that would change what is flagged."""
-    there = place.server.registered().get(before.version)
-    if there is None or not there.ready:
+    server = _where_scores(place, before.version)
+    if server is None:
         say(f"version {before.version} scores nothing now, so there is nothing to compare version {version} with")
         return
     samples = None if on is not None else _counted(place, before.trial)
-    samples = samples or gate.scored(place.server, before.version, version, on, place.thresholds)
+    samples = samples or gate.scored(server, before.version, version, on, place.thresholds)
     gate.check(before.version, version, samples, say)
+
+
+def _where_scores(place: Place, version: int) -> ModelServer | None:
+    """The first server on which a version scores: each has been proven by itself, so one can speak for all."""
+    for one in place.each:
+        there = one.server.registered().get(version)
+        if there and there.ready:
+            return one.server
+    return None
 
 
 def _counted(place: Place, trial: Trial | None) -> tuple[Sample, Sample] | None:

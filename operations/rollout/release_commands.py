@@ -1,11 +1,12 @@
 """What `fraud release` and `fraud rollback` do with their options: one act, and a sentence on what came of it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from contract.release import Release, TrialKind
 from operations import share
@@ -13,9 +14,10 @@ from operations.errors import OperationsError
 from operations.rollout import connection, release_status
 from operations.rollout import release as releases
 from operations.rollout.connection import Running
-from operations.rollout.following import followed, paused, tried
+from operations.rollout.following import Standing, behind, not_trying, standings
 from operations.rollout.loading import Place
 from operations.settings import Layout
+from operations.store.record import recorded
 
 Say = Callable[[str], None]
 VERSION = re.compile(r"[1-9][0-9]{0,8}|status")
@@ -63,8 +65,26 @@ def status(layout: Layout, outside: Mapping[str, str]) -> RenderableType:
         running = connection.find(layout, outside)
     except OperationsError:  # Nothing runs here: the record tells what will.
         return release_status.view(layout.store, outside.get("REDIS_URL"))
-    why = paused(running.gateway_url) if running.gateway_url else None
-    return release_status.view(running.store, running.redis_url, why)
+    found = standings(running.gateway_url) if running.gateway_url else {}
+    shown = release_status.view(running.store, running.redis_url, _paused(found))
+    record = recorded(running.store)
+    if len(found) <= 1 or record is None:
+        return shown
+    return Group(shown, Text("\n".join(["", *_gateways(found, record.version)])))
+
+
+def _paused(found: Mapping[str, Standing]) -> str | None:
+    """Why gateways send nothing to the version on trial, and which, where there are several."""
+    reasons = {at: gateway.paused for at, gateway in found.items() if gateway.paused}
+    return ", ".join(f"{why} at {at}" if len(found) > 1 else why for at, why in reasons.items()) or None
+
+
+def _gateways(found: Mapping[str, Standing], live: int) -> Iterator[str]:
+    """What several gateways serve, by name those that do not serve the live version."""
+    others = {at: gateway.version for at, gateway in found.items() if gateway.version != live}
+    yield f"{len(found) - len(others)} of {len(found)} gateways serve version {live}."
+    for at, version in others.items():
+        yield f"{at} serves {f'version {version}' if version else 'none, or does not answer'}."
 
 
 def release(running: Running, wish: Wish, say: Say) -> None:
@@ -107,12 +127,18 @@ def _try(running: Running, version: int, kind: TrialKind, part: float, say: Say)
     doing = "answers for" if kind is TrialKind.CANARY else "is scored beside, for"
     say(f"Version {version} {doing} {part:.1%} of all cards; version {record.version} is live.")
     say("How it does: fraud release status")
-    if running.gateway_url and record.trial and not tried(running.gateway_url, record.trial):
-        say(f"The gateway does not try it yet; {running.gateway_url}/health says why.")
+    if running.gateway_url and record.trial:
+        _late(not_trying(running.gateway_url, record.trial), "try it yet; {}/health says why.", say)
 
 
 def _live(running: Running, record: Release, say: Say) -> None:
     before = f"; before it: version {record.previous}" if record.previous else ""
     say(f"Version {record.version} is live{before}.")
-    if running.gateway_url and not followed(running.gateway_url, record.version):
-        say(f"The gateway does not serve it yet; {running.gateway_url}/health says what it serves.")
+    if running.gateway_url:
+        _late(behind(running.gateway_url, record.version), "serve it yet; {}/health says what it serves.", say)
+
+
+def _late(gateways: list[str], what: str, say: Say) -> None:
+    """Names each gateway that does not do yet what the record says."""
+    for gateway in gateways:
+        say(f"The gateway does not {what.format(gateway)}")

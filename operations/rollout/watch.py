@@ -38,7 +38,11 @@ LEAST_SLOWDOWN = 0.010
 
 
 class Watch:
-    """Looks at the trial that the release record names, again and again."""
+    """Looks at the trial that the release record names, again and again.
+
+    Attributes:
+        place: where; it may be set anew when servers come or go.
+    """
 
     def __init__(
         self,
@@ -48,7 +52,7 @@ class Watch:
         clock: Clock = time.monotonic,
     ) -> None:
         """Takes whom to tell of what is to be known (`say`), and of what is to be looked at (`alert`)."""
-        self._place = place
+        self.place = place
         self._once = Once(say)
         self._alert = alert
         self._clock = clock
@@ -61,9 +65,9 @@ class Watch:
     def look(self) -> None:
         """Judges the trial once; never raises for what is to be expected."""
         try:
-            record = recorded(self._place.registry.root)
-            if record and record.trial and self._place.redis_url:
-                self._judge(record.trial, read(self._place.redis_url, record.trial))
+            record = recorded(self.place.registry.root)
+            if record and record.trial and self.place.redis_url:
+                self._judge(record.trial, read(self.place.redis_url, record.trial))
                 self._once.forget()
         except RedisDown as error:
             self._once(str(error))
@@ -86,7 +90,7 @@ class Watch:
         while now - self._seen[0][0] > WINDOW:
             self._seen.popleft()
         if why := self._lost_too_often(now) or self._bad(trial.kind, tally):
-            abort_trial(self._place, why, lambda _: None, of=trial)
+            abort_trial(self.place, why, lambda _: None, of=trial)
             self._alert(f"the {trial.kind} of version {trial.version} was aborted: {why}")
 
     def _begin(self, trial: Trial, tally: Tally) -> None:
@@ -112,9 +116,9 @@ class Watch:
         return bad(kind, tally.since(self._seen[0][1])) or bad(kind, tally.since(self._base))
 
     def _is_loaded(self, version: int) -> bool:
-        """Whether TorchServe has it, with or without a ready worker: workers that end are the version's own fault."""
+        """Whether every TorchServe has it, ready or not: workers that end are the version's own fault."""
         try:
-            return version in self._place.server.registered()
+            return all(version in one.server.registered() for one in self.place.each)
         except ModelServerDown:
             return False
 

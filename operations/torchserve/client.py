@@ -65,10 +65,15 @@ class Registered:
 
 
 class ModelServer:
-    """TorchServe's management port, and the two requests to its inference port that prove a version."""
+    """TorchServe's management port, and the two requests to its inference port that prove a version.
+
+    Attributes:
+        address: of its management port.
+    """
 
     def __init__(self, management: str, inference: str, transport: httpx.BaseTransport | None = None) -> None:
         """Takes both addresses; a proxy that the environment names is not used."""
+        self.address = management
         self._inference = inference
         self._client = httpx.Client(base_url=management, transport=transport, trust_env=False, timeout=10.0)
 
@@ -195,7 +200,7 @@ class ModelServer:
             return self._client.request(method, url, **more)
         except httpx.HTTPError as error:
             reason = type(error).__name__
-            raise ModelServerDown(f"TorchServe does not answer ({reason}); is `fraud up` running?") from None
+            raise ModelServerDown(f"TorchServe does not answer at {self.address} ({reason}); does it run?") from None
 
 
 def _listed(answer: httpx.Response) -> list[Registered]:

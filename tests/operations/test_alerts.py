@@ -104,3 +104,28 @@ def test_without_an_address_an_alert_is_a_line(said: "queue.Queue[str]") -> None
     """Without ALERT_URL the output alone has it."""
     Alerts(None, said.put)("one")
     assert (said.get_nowait(), said.empty()) == ("one", True)
+
+
+def test_a_command_waits_for_its_alerts_at_its_end(receiver: Receiver, said: "queue.Queue[str]") -> None:
+    """After the wait the receiver has answered: the process may end."""
+    alerts = Alerts(receiver.url, said.put)
+    alerts("one")
+    alerts("two")
+    receiver.posted.get(timeout=PATIENCE)
+    threading.Timer(0.1, receiver.may_answer.set).start()
+    alerts.wait(PATIENCE)
+    assert (receiver.posted.qsize(), receiver.may_answer.is_set()) == (1, True)
+
+
+def test_the_wait_is_bounded(receiver: Receiver, said: "queue.Queue[str]") -> None:
+    """A receiver that never answers keeps a command for so long only, and that is said."""
+    alerts = Alerts(receiver.url, said.put)
+    alerts("one")
+    alerts.wait(0.05)
+    assert [said.get(timeout=PATIENCE) for _ in range(2)] == ["one", "ALERT_URL has not answered in 0 s"]
+
+
+def test_without_an_alert_there_is_no_wait(said: "queue.Queue[str]") -> None:
+    """Nothing was posted, and nothing is said."""
+    Alerts(None, said.put).wait()
+    assert said.empty()

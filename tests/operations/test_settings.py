@@ -1,6 +1,7 @@
 """Settings and ports: what `fraud up` finds out before it starts anything."""
 
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,45 @@ def test_a_senseless_address_of_alerts_is_refused_and_not_shown(tmp_path: Path, 
     with pytest.raises(OperationsError, match="ALERT_URL is no http") as refused:
         read(tmp_path, ALERT_URL=text)
     assert "secret" not in str(refused.value)
+
+
+ELSEWHERE: Mapping[str, str] = {"MANAGEMENT_URL": "http://torchserve:8081", "INFERENCE_URL": "http://torchserve:8080"}
+
+
+def test_a_keeper_needs_only_the_servers_addresses(tmp_path: Path) -> None:
+    """Its pages are on the loopback, no job can be started, and the servers choose their number of workers."""
+    found = settings.keeper(ELSEWHERE, tmp_path)
+    assert (found.host, found.port, found.jobs_key, found.workers) == ("127.0.0.1", 8070, None, None)
+    assert (found.management_url, found.inference_url) == ("http://torchserve:8081", "http://torchserve:8080")
+    assert settings.keeper({**ELSEWHERE, "MODEL_WORKERS": "3", "KEEPER_PORT": "8170"}, tmp_path).workers == 3
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+@pytest.mark.parametrize("value", ["", "torchserve:8081", "http://"])
+def test_a_keeper_without_an_address_says_what_to_set(tmp_path: Path, name: str, value: str) -> None:
+    """One that is missing or none is named."""
+    with pytest.raises(OperationsError, match=name):
+        settings.keeper({**ELSEWHERE, name: value}, tmp_path)
+
+
+def test_a_keeper_with_its_own_torchserve_needs_no_address(tmp_path: Path) -> None:
+    """It knows where that one is, whatever the environment names."""
+    found = settings.keeper(ELSEWHERE, tmp_path, with_torchserve=True)
+    assert (found.management_url, found.inference_url) == (None, None)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "x", "-1"])
+def test_a_keepers_port_is_a_port(tmp_path: Path, port: str) -> None:
+    """What is none is told."""
+    with pytest.raises(OperationsError, match=f"KEEPER_PORT={port} is no port"):
+        settings.keeper({**ELSEWHERE, "KEEPER_PORT": port}, tmp_path)
+
+
+def test_a_keepers_secrets_are_handed_on_to_nobody(tmp_path: Path) -> None:
+    """Neither the address of alerts nor the key to the jobs reaches a program that it starts."""
+    found = settings.keeper({**ELSEWHERE, "JOBS_KEY": "k", "ALERT_URL": "http://chat"}, tmp_path)
+    assert (found.jobs_key, found.alert_url) == ("k", "http://chat")
+    assert found.outside == ELSEWHERE
 
 
 def test_free_ports_differ() -> None:

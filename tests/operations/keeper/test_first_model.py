@@ -123,4 +123,4 @@ def test_a_child_that_fails_is_an_error(child: Settings) -> None:
 def test_a_training_without_a_model_is_an_error(child: Settings, place: Place) -> None:
     """A child that ends well and adds nothing is not taken for a training; an older version is not its result."""
     with pytest.raises(OperationsError, match="no model came"):
-        asyncio.run(first_model.train(child, place, MARKED))
+        asyncio.run(first_model.train(child, place.registry, MARKED))

@@ -1,6 +1,7 @@
 """Which model server and which store a command means."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ from operations.errors import OperationsError
 from operations.rollout import connection
 from operations.settings import Layout
 
-ELSEWHERE = {"MANAGEMENT_URL": "http://there:1", "INFERENCE_URL": "http://there:2"}
+ELSEWHERE = {"MANAGEMENT_URL": "http://127.0.0.1:1", "INFERENCE_URL": "http://there:2"}
 
 
 def stack(root: Path, store: Path) -> None:
     """A stack that runs in a directory and loads from a store."""
-    addresses = {"management_url": "http://m", "inference_url": "http://i", "workers": 3, "store": str(store)}
+    addresses = {"management_url": "http://127.0.0.1:3", "inference_url": "http://i", "workers": 3, "store": str(store)}
+    addresses |= {"gateway_url": "http://127.0.0.1:4", "redis_url": "redis://127.0.0.1:5"}
     (root / "var" / "run").mkdir(parents=True)
     (root / "var" / "run" / "stack.json").write_text(json.dumps(addresses))
 
@@ -81,3 +83,38 @@ def test_thresholds_that_are_no_probabilities_are_refused(tmp_path: Path, thresh
     """A setting that is wrong is one line for people."""
     with pytest.raises(OperationsError, match="REVIEW_THRESHOLD"):
         connection.find(Layout(tmp_path, tmp_path), {**ELSEWHERE, "REVIEW_THRESHOLD": threshold})
+
+
+def test_a_server_that_the_environment_names_has_its_own_everything(tmp_path: Path) -> None:
+    """A local stack's gateway, Redis and workers are not those of a server elsewhere."""
+    stack(tmp_path, tmp_path)
+    found = connection.find(Layout(tmp_path, tmp_path), ELSEWHERE)
+    assert (found.gateway_url, found.redis_url, found.workers) == (None, None, None)
+    named = {"GATEWAY_URL": "http://gateway:8000", "REDIS_URL": "redis://there", "MODEL_WORKERS": "4"}
+    found = connection.find(Layout(tmp_path, tmp_path), ELSEWHERE | named)
+    assert (found.gateway_url, found.redis_url, found.workers) == ("http://gateway:8000", "redis://there", 4)
+
+
+def test_a_name_for_several_addresses_means_all_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release goes to each server behind MANAGEMENT_URL."""
+
+    def found(host: str, port: int, **_: object) -> list[tuple[socket.AddressFamily, int, int, str, tuple[str, int]]]:
+        assert host == "torchserve"
+        return [(socket.AF_INET, 1, 6, "", (f"10.0.0.{last}", port)) for last in (2, 1, 2)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    outside = {"MANAGEMENT_URL": "http://torchserve:8081", "INFERENCE_URL": "http://scoring:8080"}
+    place = connection.find(Layout(tmp_path, tmp_path), outside).place
+    assert [one.server.address for one in place.each] == ["http://10.0.0.1:8081", "http://10.0.0.2:8081"]
+
+
+def test_a_name_for_nothing_is_told(tmp_path: Path) -> None:
+    """A mistake in MANAGEMENT_URL is one line."""
+    with pytest.raises(OperationsError, match=r"nowhere\.invalid is no name"):
+        connection.find(Layout(tmp_path, tmp_path), ELSEWHERE | {"MANAGEMENT_URL": "http://nowhere.invalid:8081"})
+
+
+def test_where_nothing_runs_both_ways_are_told(tmp_path: Path) -> None:
+    """On one machine a stack is started; in containers, the environment names the servers."""
+    with pytest.raises(OperationsError, match="start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL"):
+        connection.find(Layout(tmp_path, tmp_path), {"INFERENCE_URL": "http://there:2"})

@@ -1,8 +1,9 @@
-"""Whether the gateway follows the release record."""
+"""Whether the gateways follow the release record."""
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -10,20 +11,33 @@ from typing import Any
 import pytest
 
 from contract.release import Trial, TrialKind
-from operations.rollout.following import followed, tried
+from operations.rollout.following import Standing, behind, not_trying, standings
 
 TRIAL = Trial(TrialKind.CANARY, 3, 0.5, "2026-01-01T00:00:00+00:00")
 
 
-class _Health(BaseHTTPRequestHandler):
+class Gateway(HTTPServer):
     """A gateway that follows at the third asking."""
 
-    asked = 0
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, late: int = 2) -> None:
+        super().__init__((host, port), _Health)
+        self.asked = 0
+        self.late = late
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{self.server_address[0]!s}:{self.server_port}"
+
+
+class _Health(BaseHTTPRequestHandler):
+    server: Gateway
 
     def do_GET(self) -> None:
-        _Health.asked += 1
-        late = _Health.asked > 2
+        self.server.asked += 1
+        late = self.server.asked > self.server.late
         trial = {"version": 3, "kind": "canary", "share": 0.5, "status": "running" if late else "paused"}
+        trial["reason"] = None if late else "not_adopted"
         body = json.dumps({"components": {"model": {"version": 2 if late else 1}, "trial": trial}}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
@@ -34,38 +48,86 @@ class _Health(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@pytest.fixture
-def gateway() -> Iterator[str]:
-    """Its address."""
-    _Health.asked = 0
-    with HTTPServer(("127.0.0.1", 0), _Health) as server:
-        thread = threading.Thread(target=server.serve_forever)
+@contextmanager
+def serving(gateway: Gateway) -> Iterator[Gateway]:
+    """Runs it on a thread."""
+    with gateway:
+        thread = threading.Thread(target=gateway.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield gateway
+        finally:
+            gateway.shutdown()
+            thread.join()
 
 
-def test_waits_until_the_version_is_served(gateway: str) -> None:
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    """One gateway."""
+    with serving(Gateway()) as it:
+        yield it
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Gateway, Gateway]]:
+    """Two, at different addresses of this machine and the same port, of which the second follows later."""
+    with ExitStack() as running:
+        first = running.enter_context(serving(Gateway("127.0.0.1")))
+        yield first, running.enter_context(serving(Gateway("127.0.0.2", first.server_port, late=5)))
+
+
+def both(*more: str) -> Callable[[str, int], list[str]]:
+    """What the name of both stands for."""
+    return lambda *_: ["127.0.0.1", "127.0.0.2", *more]
+
+
+def test_waits_until_the_version_is_served(gateway: Gateway) -> None:
     """It returns as soon as the gateway says that it serves the version."""
-    assert followed(gateway, 2)
-    assert _Health.asked == 3
+    assert behind(gateway.url, 2) == []
+    assert gateway.asked == 3
 
 
-def test_gives_up(gateway: str) -> None:
-    """A gateway that stays with another version, or does not answer, is told apart in time."""
-    assert not followed(gateway, 9, patience=0.2)
-    assert not followed("http://127.0.0.1:1", 1, patience=0.2)
+def test_gives_up(gateway: Gateway) -> None:
+    """A gateway that stays with another version, or does not answer, is named in time."""
+    assert behind(f"{gateway.url}/", 9, patience=0.2) == [gateway.url]
+    assert behind("http://127.0.0.1:1", 1, patience=0.2) == ["http://127.0.0.1:1"]
 
 
-def test_waits_until_the_trial_runs(gateway: str) -> None:
+def test_a_name_for_nothing_is_a_gateway_that_does_not_follow() -> None:
+    """The release is done by then: a mistake in GATEWAY_URL is no failure of it."""
+    assert behind("http://nowhere.invalid:8000", 1, patience=0.1) == ["http://nowhere.invalid:8000"]
+
+
+def test_waits_until_the_trial_runs(gateway: Gateway) -> None:
     """A trial that is paused still is not under way."""
-    assert tried(gateway, TRIAL)
-    assert _Health.asked == 3
-    assert not tried(gateway, replace(TRIAL, version=4), patience=0.2)
+    assert not_trying(gateway.url, TRIAL) == []
+    assert gateway.asked == 3
+    assert not_trying(gateway.url, replace(TRIAL, version=4), patience=0.2) == [gateway.url]
 
 
 @pytest.mark.parametrize("change", [{"share": 0.05}, {"kind": TrialKind.SHADOW}])
-def test_a_trial_by_another_share_or_kind_is_not_this_one(gateway: str, change: dict[str, Any]) -> None:
+def test_a_trial_by_another_share_or_kind_is_not_this_one(gateway: Gateway, change: dict[str, Any]) -> None:
     """After a change of the share it waits until the gateway has that too."""
-    assert not tried(gateway, replace(TRIAL, **change), patience=0.5)
+    assert not_trying(gateway.url, replace(TRIAL, **change), patience=0.5) == [gateway.url]
+
+
+def test_waits_until_all_follow(pair: tuple[Gateway, Gateway]) -> None:
+    """Each address is asked until it follows, and no longer."""
+    first, second = pair
+    assert behind(f"http://gateway:{first.server_port}", 2, resolve=both()) == []
+    assert (first.asked, second.asked) == (3, 6)
+
+
+def test_names_those_that_do_not_follow(pair: tuple[Gateway, Gateway]) -> None:
+    """A gateway that does not answer is named, the others are not."""
+    url = f"http://gateway:{pair[0].server_port}"
+    assert behind(url, 2, patience=1.0, resolve=both("127.0.0.3")) == [f"http://127.0.0.3:{pair[0].server_port}"]
+
+
+def test_says_how_each_stands(pair: tuple[Gateway, Gateway]) -> None:
+    """What each serves, why its trial is paused, and nothing of one that does not answer."""
+    first, second = pair
+    first.late = 0
+    found = standings(f"http://gateway:{first.server_port}", both("127.0.0.3"))
+    assert list(found.values()) == [Standing(2, None), Standing(1, "not_adopted"), Standing()]
+    assert list(found)[1] == second.url

@@ -1,12 +1,17 @@
 """What the options of `fraud release` and `fraud rollback` lead to."""
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from contract.release import TrialKind
 from operations.errors import OperationsError
+from operations.rollout import connection, release_commands
 from operations.rollout.connection import Running
+from operations.rollout.following import Standing
 from operations.rollout.loading import Place
 from operations.rollout.release_commands import Wish, release, rollback, status
 from operations.settings import Layout
@@ -117,3 +122,56 @@ def test_a_share_is_checked_before_anything_is_done(running: Running, share: str
 def test_the_status_needs_no_running_stack(tmp_path: Path) -> None:
     """Where nothing runs, the record tells what will."""
     assert "nothing is released yet" in str(status(Layout(tmp_path, tmp_path / "model_store"), {}))
+
+
+@pytest.fixture
+def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, Standing]:
+    """How gateways stand, as a test sets it; none of them is asked."""
+    found: dict[str, Standing] = {}
+    monkeypatch.setattr(release_commands, "standings", lambda _: found)
+    monkeypatch.setattr(release_commands, "behind", lambda _, live: [at for at in found if found[at].version != live])
+    monkeypatch.setattr(connection, "find", lambda *_: pytest.fail("a test sets what runs"))
+    return found
+
+
+def shown(running: Running, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What `fraud release status` prints beside gateways."""
+    beside = replace(running, gateway_url="http://gateway:8000", redis_url=None)
+    monkeypatch.setattr(connection, "find", lambda *_: beside)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(status(Layout(running.store.parent, running.store), {}))
+    return str(console.file.getvalue())  # type: ignore[attr-defined] # it is the one given
+
+
+def test_gateways_that_do_not_follow_are_named(running: Running, gateways: dict[str, Standing]) -> None:
+    """The release is done; each gateway that is late is said with its address."""
+    gateways |= {"http://10.0.0.1:8000": Standing(1), "http://10.0.0.2:8000": Standing(None)}
+    said = did(replace(running, gateway_url="http://gateway:8000"), what="1").splitlines()
+    late = "The gateway does not serve it yet; http://10.0.0.2:8000/health says what it serves."
+    assert said[-2:] == ["Version 1 is live.", late]
+
+
+def test_the_status_names_gateways_that_serve_another_version(
+    running: Running, gateways: dict[str, Standing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several gateways it says how many serve the live version, and which do not."""
+    did(running, what="1")
+    gateways |= {"http://10.0.0.1:8000": Standing(1), "http://10.0.0.2:8000": Standing(2)}
+    gateways["http://10.0.0.3:8000"] = Standing()
+    said = shown(running, monkeypatch)
+    assert "1 of 3 gateways serve version 1." in said
+    assert "http://10.0.0.2:8000 serves version 2." in said
+    assert "http://10.0.0.3:8000 serves none, or does not answer." in said
+    assert "10.0.0.1" not in said
+
+
+def test_the_status_says_where_a_trial_is_paused(
+    running: Running, gateways: dict[str, Standing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One gateway's reason stands alone; of several, each with its address."""
+    did(running, what="1")
+    did(running, what="2", canary="5%")
+    gateways["http://10.0.0.1:8000"] = Standing(1, "not_adopted")
+    assert "The gateway sends it nothing now: not_adopted." in shown(running, monkeypatch)
+    gateways["http://10.0.0.2:8000"] = Standing(1)
+    assert "not_adopted at http://10.0.0.1:8000." in shown(running, monkeypatch)

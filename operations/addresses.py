@@ -1,0 +1,50 @@
+"""Which addresses the name in a URL stands for: a headless service of Kubernetes is one name for many servers."""
+
+import socket
+from collections.abc import Callable, Collection
+
+import httpx
+
+from operations.errors import OperationsError
+
+Resolve = Callable[[str, int], Collection[str]]
+"""Gives the addresses of a host, or raises Unresolved."""
+HTTP_PORT = 80
+
+
+class Unresolved(OperationsError):
+    """A name stands for nothing now."""
+
+
+def resolved(host: str, port: int) -> list[str]:
+    """The addresses of a host; of one with both kinds, those of version 4, for it would count twice.
+
+    Raises:
+        Unresolved: it has none.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise Unresolved(f"{host} is no name that can be resolved here") from None
+    first = min(int(family) for family, *_ in found)
+    return sorted({str(address[0]) for family, *_, address in found if family == first})
+
+
+def each(url: str, resolve: Resolve = resolved) -> list[str]:
+    """The URL, if its name stands for one address; else one for each, in order.
+
+    A certificate is for a name: behind https:// the name is asked, whatever it stands for.
+
+    Raises:
+        Unresolved: it stands for none.
+    """
+    parsed = httpx.URL(url)
+    if parsed.scheme == "https":
+        return [url]
+    addresses = resolve(parsed.host, parsed.port or HTTP_PORT)
+    return [url] if len(addresses) == 1 else [at(url, address) for address in sorted(addresses)]
+
+
+def at(url: str, address: str) -> str:
+    """The URL with an address in its name's place."""
+    return str(httpx.URL(url).copy_with(host=address))

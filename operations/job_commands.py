@@ -1,0 +1,129 @@
+"""The commands that a timer runs, and those that run them. Each reports how it ended, as a metric and an exit code."""
+
+import os
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from operations import terminal
+from operations.errors import OperationsError
+
+backup_commands = typer.Typer(help="Back everything up: models, release record, settings. Alone: create.")
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Adds them to the `fraud` command."""
+    commands.add_typer(backup_commands, name="backup")
+    for command in (retrain, check, clean, schedule, remote):
+        commands.command()(command)
+
+
+@backup_commands.callback(invoke_without_command=True)
+def backup_alone(context: typer.Context) -> None:
+    """Back everything up: models, release record, settings. Alone: create."""
+    if context.invoked_subcommand is None and isinstance(context.command, TyperGroup):
+        create = context.command.commands["create"]
+        with create.make_context("create", [], parent=context) as inner:
+            create.invoke(inner)
+
+
+@backup_commands.command("create")
+def create_backup(
+    to: Annotated[
+        str | None, typer.Option(envvar="BACKUP_TO", help="A directory or s3://bucket/prefix; else var/backups.")
+    ] = None,
+    keep: Annotated[
+        int, typer.Option(min=1, envvar="BACKUP_KEEP", help="So many stay; the oldest others are deleted.")
+    ] = 8,
+) -> None:
+    """Write one checksummed file with all that is durable; no secrets."""
+    from operations.backups import backup, storage
+    from operations.backups.backup_parts import State
+    from operations.jobs.outcome import reported
+
+    layout, console = terminal.layout(), terminal.console()
+    with reported(layout, "backup"):
+        made = backup.create(State(layout, os.environ), storage.at(to or terminal.backups()), keep)
+        console.print(f"Wrote {made.where}: {backup.summary(made.manifest)}.", markup=False)
+        for name in made.deleted:
+            console.print(f"Deleted {name}: {keep} are kept.", markup=False)
+
+
+@backup_commands.command("list")
+def list_backups(
+    place: Annotated[
+        str | None, typer.Option("--from", envvar="BACKUP_TO", help="A directory or s3://bucket/prefix.")
+    ] = None,
+) -> None:
+    """List the backups of a place, the oldest first."""
+    from operations.backups import backup, storage
+
+    for name, size in backup.kept(storage.at(place or terminal.backups())):
+        terminal.say(f"{name}  {size / 1e6:.1f} MB")
+
+
+@backup_commands.command("verify")
+def verify_backup(file: str) -> None:
+    """Restore a backup into a scratch directory and score the golden rows of each version."""
+    from operations.backups import rescoring, storage
+
+    bad = []
+    with storage.local(file) as path:
+        for result in rescoring.rescore(path):
+            terminal.say(str(result))
+            bad += [] if result.good else [str(result.version)]
+    if bad:
+        raise OperationsError(f"the backup is whole, but not all in it works: version {', '.join(bad)}")
+
+
+def retrain() -> None:
+    """Train on TRAINING_DATA and release what is better; made to be run each week."""
+    from operations.jobs.outcome import reported
+    from operations.retraining import scheduled
+
+    with reported(terminal.layout(), "retrain"):
+        scheduled.retrain(terminal.layout(), terminal.outside(), terminal.console())
+
+
+def check() -> None:
+    """Look at all that can be wrong: gateways, model servers, disks, backups, jobs. Made to be run each hour."""
+    from operations.jobs import check as checking
+    from operations.jobs.outcome import reported
+
+    with reported(terminal.layout(), "check"):
+        checking.check(terminal.layout(), terminal.outside(), terminal.say)
+
+
+def clean(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False) -> None:
+    """Delete old logs and what killed commands left behind; made to be run each day."""
+    from operations.jobs import clean as cleaning
+    from operations.jobs.outcome import reported
+
+    if dry_run:
+        cleaning.clean(terminal.layout(), os.environ, terminal.say, dry_run=True)
+        return
+    with reported(terminal.layout(), "clean"):
+        cleaning.clean(terminal.layout(), os.environ, terminal.say)
+
+
+def schedule(
+    *,
+    healthy: Annotated[bool, typer.Option("--healthy", help="Only ask whether one works here.")] = False,
+) -> None:
+    """Run the jobs of operations/crontab (or of the file SCHEDULE) at their times, until SIGTERM."""
+    from operations.jobs import crontab
+    from operations.jobs import schedule as scheduling
+
+    layout = terminal.layout()
+    if not healthy:
+        scheduling.run(crontab.read(crontab.located(os.environ, layout.root)), layout, terminal.say)
+    elif not scheduling.healthy(layout):
+        raise OperationsError(f"no schedule has looked in {layout.root} for {scheduling.STALE:.0f} s")
+
+
+def remote(job: Annotated[str, typer.Argument(help="A job of the keeper's schedule, like backup.")]) -> None:
+    """Have the keeper (KEEPER_URL, with JOBS_KEY) run a job, and end as it ends."""
+    from operations.jobs import remote as calling
+
+    raise typer.Exit(calling.call(job, terminal.outside(), terminal.say))

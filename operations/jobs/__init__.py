@@ -1,0 +1,1 @@
+"""The scheduled jobs: when each is due, how it runs and what becomes of it, and the commands that are made for it."""

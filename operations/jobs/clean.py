@@ -1,0 +1,236 @@
+"""`fraud clean`: deletes what is ours, old, and of no use to anybody; made to be run each day.
+
+Old logs, what killed commands left behind, and the oldest verdicts of retraining. Each rule knows the exact names that
+this software gives, in the one directory where it writes them, and deletes nothing else: no archive, entry, signature,
+record, journal, lock or backup. No link is followed: neither a file that is one, nor a directory of ours that was
+replaced by one.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from operations.backups.backup_parts import PARTS
+from operations.errors import OperationsError, in_words
+from operations.settings import Layout
+
+DAY = 86_400.0
+CLEAN_DAYS = "CLEAN_DAYS"
+DEFAULT_DAYS, MOST_DAYS = 14, 3650
+VERDICTS_KEPT = 52
+"""A year of weekly trainings."""
+TRAINING_DAYS = 7
+"""A training writes nothing into its directory for as long as it learns."""
+RANDOM = "(?![0-9]{8})[a-z0-9_]{8}"
+"""What `tempfile` puts at the end of a name; eight digits are a date that a person has put there."""
+ROTATED = re.compile(r"[a-z]+\.(log|jsonl)\.[1-9][0-9]?")
+SCRATCH = re.compile(f"fraud-(backup|restore|verify|fetched|signing)-{RANDOM}")
+STACK = re.compile(f"fraud-{RANDOM}")
+TRAINING = re.compile(rf"\.training-{RANDOM}")
+VERDICT = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
+IN_STORE = r"fraud-[1-9][0-9]{0,8}\.(mar|sig|json)|release\.json|journal\.jsonl"
+WRITTEN = {
+    "run": r"stack\.json|processes\.json|torchserve\.properties",
+    "jobs": r"[a-z-]+\.prom|schedule\.json",
+    "verdicts": r"fraud-[1-9][0-9]{0,8}\.json",
+    "backups": r"fraud-backup-[0-9]{8}-[0-9]{6}-[0-9]{6}\.tar",
+    "restored": r"settings\.json",
+}
+"""What `operations.durable` writes into each directory of var/; a write that was killed leaves such a name behind."""
+FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
+"""What `tempfile` gives; what a person made under such a name has another mode, as a rule."""
+IN_SCRATCH = frozenset({"backup.tar", "signature", "var", *(part.name for part in PARTS)})
+IN_STACK, IN_TRAINING = frozenset({"ts"}), None
+"""What may lie in a scratch directory; None: anything, for it lies in the model store."""
+MARK = "FRAUD_STACK"
+"""In the environment of each process of a stack (`operations.local.ledger`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something that goes.
+
+    Attributes:
+        size: in bytes, with all that is in it.
+    """
+
+    path: Path
+    what: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Something as it lies there, seen without following a link."""
+
+    path: Path
+    status: os.stat_result
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a plain file of ours."""
+        return stat.S_ISREG(self.status.st_mode) and self.status.st_uid == os.geteuid()
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory of ours."""
+        return stat.S_ISDIR(self.status.st_mode) and self.status.st_uid == os.geteuid()
+
+    @property
+    def mode(self) -> int:
+        """Who may do what with it."""
+        return stat.S_IMODE(self.status.st_mode)
+
+
+def clean(layout: Layout, outside: Mapping[str, str], say: Callable[[str], None], *, dry_run: bool = False) -> int:
+    """Deletes what is old, and says what and how much.
+
+    Args:
+        layout: the directory and its model store.
+        outside: the environment.
+        say: takes each line.
+        dry_run: only says what would go.
+
+    Returns:
+        How many bytes were freed, or would be.
+
+    Raises:
+        OperationsError: CLEAN_DAYS is no number of days; or something could not be deleted, when all else is.
+    """
+    for link in _links(layout):
+        say(f"{link} is a link and is left alone")
+    freed, failures, verb = 0, list[str](), "would delete" if dry_run else "deleted"
+    for found in candidates(layout, outside, time.time()):
+        try:
+            if not dry_run:
+                _delete(found.path)
+        except OSError as error:
+            failures.append(in_words(error))
+        else:
+            say(f"{verb} {found.path}: {found.what}, {found.size} bytes")
+            freed += found.size
+    say(f"{freed} bytes {'would be' if dry_run else 'were'} freed")
+    if failures:
+        raise OperationsError(f"{len(failures)} could not be deleted; the first: {failures[0]}")
+    return freed
+
+
+def candidates(layout: Layout, outside: Mapping[str, str], now: float) -> list[Found]:
+    """What goes now, in seconds since 1970.
+
+    Raises:
+        OperationsError: CLEAN_DAYS is no number of days.
+    """
+    var, oldest_log = layout.root / "var", now - _days(outside) * DAY
+    links = set(_links(layout))
+    found = [
+        *_files(var / "log", ROTATED, oldest_log, "an old log"),
+        *_scratch(Path(tempfile.gettempdir()).resolve(), now),
+        *_directories(layout.store, TRAINING, IN_TRAINING, now - TRAINING_DAYS * DAY, "left by a training"),
+        *_unfinished(layout.store, IN_STORE, now),
+        *(each for name, names in WRITTEN.items() for each in _unfinished(var / name, names, now)),
+        *_verdicts(layout.verdicts),
+    ]
+    return [each for each in found if links.isdisjoint(each.path.parents)]
+
+
+def _links(layout: Layout) -> list[Path]:
+    """Directories of ours that were replaced by links: what lies there may be somebody else's."""
+    var = layout.root / "var"
+    ours = (layout.store, var, var / "log", *(var / name for name in WRITTEN))
+    return [path for path in ours if path.is_symlink()]
+
+
+def _days(outside: Mapping[str, str]) -> int:
+    text = outside.get(CLEAN_DAYS) or str(DEFAULT_DAYS)
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_DAYS:
+        raise OperationsError(f"{CLEAN_DAYS} is a number of days from 1 to {MOST_DAYS}")
+    return int(text)
+
+
+def _files(directory: Path, names: re.Pattern[str], before: float, what: str) -> Iterator[Found]:
+    for seen in _listed(directory):
+        if seen.is_file and names.fullmatch(seen.path.name) and seen.status.st_mtime < before:
+            yield Found(seen.path, what, seen.status.st_size)
+
+
+def _unfinished(directory: Path, names: str, now: float) -> Iterator[Found]:
+    for found in _files(directory, re.compile(rf"\.({names})\.{RANDOM}"), now - DAY, "an unfinished file"):
+        status = found.path.lstat()
+        if stat.S_IMODE(status.st_mode) == FILE_MODE and status.st_nlink == 1:
+            yield found
+
+
+def _scratch(directory: Path, now: float) -> Iterator[Found]:
+    """What commands and stacks that were killed left in $TMPDIR; while a stack runs it may be its own."""
+    yield from _directories(directory, SCRATCH, IN_SCRATCH, now - DAY, "left by a command that was killed")
+    stacks = list(_directories(directory, STACK, IN_STACK, now - DAY, "left by a stack that was killed"))
+    if stacks and not _a_stack_runs():
+        yield from stacks
+
+
+def _directories(
+    directory: Path, names: re.Pattern[str], contents: frozenset[str] | None, before: float, what: str
+) -> Iterator[Found]:
+    for seen in _listed(directory):
+        if seen.is_directory and seen.mode == DIRECTORY_MODE and names.fullmatch(seen.path.name):
+            newest, size = _tree(seen)
+            inside = {each.path.name for each in _listed(seen.path)}
+            if newest < before and (contents is None or inside <= contents):
+                yield Found(seen.path, what, size)
+
+
+def _verdicts(directory: Path) -> Iterator[Found]:
+    numbered = [(int(match[1]), seen) for seen in _listed(directory) if (match := VERDICT.fullmatch(seen.path.name))]
+    for _, seen in sorted(numbered, key=lambda pair: pair[0])[:-VERDICTS_KEPT]:
+        if seen.is_file:
+            yield Found(seen.path, f"a verdict older than the newest {VERDICTS_KEPT}", seen.status.st_size)
+
+
+def _listed(directory: Path) -> list[Seen]:
+    """What is in a directory, by name; nothing where it is not there, or may not be read."""
+    found = list[Seen]()
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # It went meanwhile.
+                found.append(Seen(Path(entry.path), entry.stat(follow_symlinks=False)))
+    return sorted(found, key=lambda seen: seen.path.name)
+
+
+def _tree(top: Seen) -> tuple[float, int]:
+    """When something in a directory was last changed, in seconds since 1970, and how many bytes it holds."""
+    newest, size = top.status.st_mtime, 0
+    for directory, _, files in os.walk(top.path):
+        for path in (Path(directory), *(Path(directory, name) for name in files)):
+            with contextlib.suppress(OSError):
+                status = path.lstat()
+                newest = max(newest, status.st_mtime)
+                size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return newest, size
+
+
+def _a_stack_runs() -> bool:
+    """Whether any process of this user belongs to a stack, of this directory or another."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if MARK in process.environ():
+                return True
+    return False
+
+
+def _delete(path: Path) -> None:
+    """Deletes a file, or a directory with all that is in it; what another process was quicker with is gone too."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISDIR(path.lstat().st_mode):
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -1,0 +1,63 @@
+"""Whether each scheduled job runs when it is due, and ends well. A part of `fraud check`."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from operations.durable import Busy
+from operations.jobs import outcome, schedule
+from operations.jobs.crontab import Job
+from operations.jobs.finding import Finding, fault, good, unknown
+from operations.jobs.running import refuse_running
+from operations.jobs.schedule import Memory
+from operations.settings import Layout
+
+GRACE = timedelta(hours=1)
+"""A job that is due may wait for the machine to wake, or for a node in a cluster."""
+LONGEST = timedelta(days=1)
+"""A job that takes longer hangs."""
+ITSELF = "check"
+"""Its own last outcome is not looked at: one fault would be one for ever."""
+
+
+def jobs(scheduled: Sequence[Job], layout: Layout, now: datetime) -> Iterator[Finding]:
+    """One finding for each job but `fraud check` itself."""
+    memory = schedule.remembered(layout)
+    for job in scheduled:
+        if job.name != ITSELF:
+            yield _running(job, layout, now) or _ended(job, layout, memory, now)
+
+
+def _running(job: Job, layout: Layout, now: datetime) -> Finding | None:
+    """How a job does that runs at the moment; its lock was written when it began."""
+    try:
+        refuse_running(job, layout)
+    except Busy:
+        began = datetime.fromtimestamp(outcome.lock(layout, job.name).stat().st_mtime, UTC)
+        text = f"fraud {job.name} runs since {_said(began)}"
+        return fault(text) if now - began > LONGEST else good(text)
+    return None
+
+
+def _ended(job: Job, layout: Layout, memory: Memory | None, now: datetime) -> Finding:
+    last, missed = outcome.last(layout, job.name), job.before(now - GRACE)
+    since = last.ended if last else memory.since.get(job.name) if memory else None
+    if last and last.exit_code:
+        return fault(f"fraud {job.name} failed with exit code {last.exit_code} at {_said(_at(last.ended))}")
+    if missed and since is not None and since < missed.timestamp() and not _makes_up(memory, now):
+        return fault(f"fraud {job.name} has not run since {_said(_at(since))}, and was due at {_said(missed)}")
+    return (
+        good(f"fraud {job.name} ran at {_said(_at(last.ended))}") if last else unknown(f"fraud {job.name} (no run yet)")
+    )
+
+
+def _makes_up(memory: Memory | None, now: datetime) -> bool:
+    """Whether a schedule has begun here a moment ago: it makes up for what was missed before."""
+    return memory is not None and now - _at(memory.began) < GRACE
+
+
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _said(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,159 @@
+"""Runs one job of the schedule as a process of its own, and passes on what it says.
+
+The same job never runs twice at a time, whoever starts it: a person, `fraud schedule`, or the keeper for `fraud
+remote`. The command itself holds the lock (`operations.jobs.outcome.reported`), so that it is held by a process that
+outlives whoever started it, and is let go however that process ends.
+"""
+
+import asyncio
+import codecs
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from operations import durable
+from operations.durable import Busy
+from operations.errors import OperationsError, in_words
+from operations.jobs import outcome
+from operations.jobs.crontab import Job
+from operations.jobs.outcome import Outcome
+from operations.processes import tether
+from operations.processes.supervisor import end
+from operations.settings import Layout
+
+Write = Callable[[str], None]
+"""Takes a line of output without its end; it must not raise."""
+GRACE = 7.0
+"""Seconds between SIGTERM and SIGKILL; containers are killed after 10."""
+LONGEST_LINE = 8192
+"""Characters; a longer line is passed on in parts."""
+CHUNK = 65_536
+NOT_STARTED = 126
+"""Exit code of a job whose process could not be started, as a shell has it."""
+UNNEEDED = {"JOBS_KEY", "JOBS_KEY_FILE"}
+"""What no job needs to know."""
+
+_started = set[Path]()
+"""The locks of the jobs that this process has started: a command takes its own a moment later."""
+
+
+def refuse_running(job: Job, layout: Layout) -> None:
+    """Asks before a job is started, so that the answer can be a refusal.
+
+    Raises:
+        Busy: it runs already.
+    """
+    lock, refusal = outcome.lock(layout, job.name), f"fraud {job.name} runs already"
+    if lock in _started:
+        raise Busy(refusal)
+    try:
+        outcome.directory(layout).mkdir(parents=True, exist_ok=True)
+        with durable.held(lock, refusal):
+            pass
+    except Busy:
+        raise
+    except (OperationsError, OSError):  # On a full disk a job runs without a lock.
+        pass
+
+
+async def run(job: Job, layout: Layout, write: Write) -> int:
+    """Runs a job to its end and passes its output on, line by line; when cancelled, it ends the job first.
+
+    An outcome that the command could not write down itself (it was killed, or its options are wrong) is written here.
+
+    Returns:
+        Its exit code, 128 + n where signal n ended it; `outcome.BUSY` where another process was quicker to start it.
+
+    Raises:
+        Busy: it runs already; nothing was started or written.
+    """
+    refuse_running(job, layout)
+    lock = outcome.lock(layout, job.name)
+    _started.add(lock)
+    try:
+        return await _reported(job, layout, write)
+    finally:
+        _started.discard(lock)
+
+
+async def _reported(job: Job, layout: Layout, write: Write) -> int:
+    note = partial(_note, job, layout, outcome.last(layout, job.name), time.monotonic())
+    starting = asyncio.create_task(_process(job, layout))
+    try:
+        process = await asyncio.shield(starting)
+        await _ended(process, write)
+        code = _code(process)
+    except OSError as error:
+        write(f"fraud {job.name} cannot be started: {in_words(error)}")
+        code = NOT_STARTED
+    except asyncio.CancelledError:
+        process = await starting  # A process that is half started ends like any other.
+        await end(process, GRACE)
+        note(_code(process))  # Told to nobody: whoever stops the schedule knows.
+        raise
+    await _told(job, code, is_news=note(code))
+    return code
+
+
+def _note(job: Job, layout: Layout, before: Outcome | None, began: float, code: int) -> bool:
+    """Writes the outcome down where the command did not; says whether that was so."""
+    is_news = code != outcome.BUSY and outcome.last(layout, job.name) == before
+    if is_news:
+        outcome.note(layout, job.name, code, time.monotonic() - began)
+    return is_news
+
+
+async def _told(job: Job, code: int, *, is_news: bool) -> None:
+    """Posts an alert of a failure that the command could not tell of itself."""
+    if code and is_news:
+        text = f"fraud {job.name} failed: exit code {code}"
+        await asyncio.to_thread(outcome.alert, text, os.environ)
+
+
+async def _ended(process: asyncio.subprocess.Process, write: Write) -> None:
+    """Passes on what a process says until it ends; when cancelled, ends it and passes on what it says to that."""
+    assert process.stdout  # noqa: S101 - it is a pipe
+    reading = asyncio.create_task(_pass_on(process.stdout, write))
+    try:
+        await asyncio.shield(reading)
+        await process.wait()
+    finally:
+        await end(process, GRACE)
+        await reading
+
+
+def _code(process: asyncio.subprocess.Process) -> int:
+    """The exit code of a process that has ended, as a shell has it."""
+    status = process.returncode or 0
+    return status if status >= 0 else outcome.KILLED - status
+
+
+async def _process(job: Job, layout: Layout) -> asyncio.subprocess.Process:
+    """The job's process: it leads a session of its own, and is told to end when this process is gone."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid())),
+        *(sys.executable, "-m", "operations", *job.arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=layout.root,
+        env={name: value for name, value in os.environ.items() if name not in UNNEEDED} | {"PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
+
+
+async def _pass_on(stream: asyncio.StreamReader, write: Write) -> None:
+    """Passes on each line as it comes, and at last what has no end."""
+    decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    while chunk := await stream.read(CHUNK):
+        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+        for line in lines:
+            write(line.removesuffix("\r"))
+        while len(rest) > LONGEST_LINE:
+            write(rest[:LONGEST_LINE])
+            rest = rest[LONGEST_LINE:]
+    if rest:
+        write(rest)

@@ -1,0 +1,240 @@
+"""`fraud schedule`: runs the jobs of the schedule at their times, for ever.
+
+A job is due when one of its times has come since its last run. So a time that was missed, because the machine slept,
+the container was down or the clock jumped, is made up for once, and never more than once; which run was the last one
+is read at the start from what jobs write down. A job that never ran counts from when the schedule first had it.
+
+    var/jobs/schedule.json    when this began to look, and since when each job is known
+    var/jobs/schedule.beat    touched at each look, for `fraud schedule --healthy`
+    var/jobs/schedule.lock    held: one schedule runs in a directory
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from operations import durable
+from operations.durable import Busy
+from operations.errors import OperationsError
+from operations.jobs import outcome, running
+from operations.jobs.crontab import Job
+from operations.jobs.running import Write
+from operations.processes.signals import stopping, until_told
+from operations.settings import Layout
+
+Clock = Callable[[], datetime]
+Sleep = Callable[[float], Awaitable[None]]
+Run = Callable[[Job, Layout, Write], Awaitable[int]]
+LOOK_EVERY = 5.0
+STALE = 60.0
+"""Seconds without a look after which the schedule counts as stuck."""
+AWAY = timedelta(minutes=5)
+"""Looks that are further apart mean that the machine slept or the clock was set: as if the schedule had just begun."""
+SETTLING = timedelta(minutes=2)
+"""What was missed is made up for so long after the begin: the rest of the system may be starting too."""
+SLACK = timedelta(hours=1)
+"""A last run that is further in the future was dated by a clock that was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What outlives the schedule's process.
+
+    Attributes:
+        began: when it began to look, in seconds since 1970.
+        since: from when on each job is known, by name, in seconds since 1970.
+    """
+
+    began: float
+    since: Mapping[str, float] = field(default_factory=dict)
+
+
+def due(jobs: Sequence[Job], since: Mapping[str, datetime], now: datetime) -> list[tuple[Job, datetime]]:
+    """The jobs of which a time has come after their last run and until now, each once, with the newest such time.
+
+    Args:
+        jobs: the schedule.
+        since: each job's last run, or from when on it counts, by name.
+        now: UTC, as all times here.
+    """
+    times = [(job, job.before(now)) for job in jobs]
+    return [(job, moment) for job, moment in times if moment and moment > since[job.name]]
+
+
+def believed(since: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
+    """The last runs, but now for one that lies far in the future: otherwise its job would not run for years."""
+    return {name: now if moment - now > SLACK else moment for name, moment in since.items()}
+
+
+def remembered(layout: Layout) -> Memory | None:
+    """What the schedule of this directory wrote down; None where none ever ran here."""
+    try:
+        fields = json.loads(_memory(layout).read_bytes())
+        memory = Memory(float(fields["began"]), {name: float(value) for name, value in fields["since"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+    is_whole = all(0 <= moment <= outcome.LAST_MOMENT for moment in (memory.began, *memory.since.values()))
+    return memory if is_whole else None
+
+
+def healthy(layout: Layout) -> bool:
+    """Whether the schedule of this directory has looked a moment ago."""
+    try:
+        return abs(time.time() - _beat(layout).stat().st_mtime) < STALE
+    except OSError:
+        return False
+
+
+def run(jobs: Sequence[Job], layout: Layout, say: Write) -> None:
+    """Runs the schedule until SIGTERM, SIGINT or SIGHUP.
+
+    Raises:
+        OperationsError: one runs in this directory already.
+    """
+    outcome.directory(layout).mkdir(parents=True, exist_ok=True)
+    refusal = f"a schedule runs in {layout.root} already; stop it first"
+    with durable.held(outcome.lock(layout, "schedule"), refusal):
+        asyncio.run(_until_told(Schedule(jobs, layout, say)))
+
+
+class Schedule:
+    """The jobs, and which of them run at the moment."""
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        jobs: Sequence[Job],
+        layout: Layout,
+        say: Write,
+        *,
+        clock: Clock = lambda: datetime.now(UTC),
+        sleep: Sleep = asyncio.sleep,
+        runner: Run = running.run,
+    ) -> None:
+        """Starts nothing yet; `say` must not raise."""
+        self._jobs = jobs
+        self._layout = layout
+        self._say = say
+        self._clock = clock
+        self._sleep = sleep
+        self._runner = runner
+        self._since = dict[str, datetime]()
+        self._began: datetime | None = None
+        self._looked: datetime | None = None
+        self._tasks = dict[str, asyncio.Task[None]]()
+
+    async def keep(self) -> None:
+        """Looks again and again; when cancelled, it ends the jobs that run."""
+        try:
+            while True:
+                self.look()
+                await self._sleep(LOOK_EVERY)
+        finally:
+            await self._end()
+
+    def look(self) -> None:
+        """Starts what is due."""
+        now = self._clock()
+        if self._looked is None or abs(now - self._looked) > AWAY:
+            self._begin(now)
+        self._looked = now
+        for job, moment in self._due(now):
+            self._since[job.name] = now
+            self._start(job, moment)
+        with contextlib.suppress(OSError):
+            _beat(self._layout).touch()
+
+    def _due(self, now: datetime) -> list[tuple[Job, datetime]]:
+        """What is due, without what was missed while the system may still be starting."""
+        began = self._began or now
+        self._since = believed(self._since, now)
+        is_settled = now - began >= SETTLING
+        return [(job, moment) for job, moment in due(self._jobs, self._since, now) if is_settled or moment >= began]
+
+    def _begin(self, now: datetime) -> None:
+        """Finds out what ran last and when: at the start, and after the machine was away."""
+        self._began = now
+        memory = _renewed(remembered(self._layout), self._jobs, now)
+        with contextlib.suppress(OSError):
+            outcome.directory(self._layout).mkdir(parents=True, exist_ok=True)
+            durable.write(_memory(self._layout), json.dumps(asdict(memory)).encode())
+        for job in self._jobs:
+            last, seen = outcome.last(self._layout, job.name), self._since.get(job.name)
+            known = [datetime.fromtimestamp(last.ended, UTC)] if last else []
+            known += [seen] if seen else []
+            self._since[job.name] = max(known, default=datetime.fromtimestamp(memory.since[job.name], UTC))
+        self._since = believed(self._since, now)
+        self._tell_plan(now)
+
+    def _tell_plan(self, now: datetime) -> None:
+        missed = {job.name for job, _ in due(self._jobs, self._since, now)}
+        once = f", and once in {SETTLING.seconds // 60} min for what was missed"
+        for job in self._jobs:
+            self._say(f"{job.name} is due {_said(job.after(now))}{once if job.name in missed else ''}")
+
+    def _start(self, job: Job, moment: datetime) -> None:
+        if job.name in self._tasks:
+            self._say(f"{job.name} was due {_said(moment)} and still runs: this time is skipped")
+            return
+        self._say(f"{job.name} starts (due {_said(moment)})")
+        self._tasks[job.name] = asyncio.create_task(self._run(job))
+
+    async def _run(self, job: Job) -> None:
+        began = time.monotonic()
+        try:
+            code = await self._runner(job, self._layout, lambda line: self._say(f"{job.name}: {line}"))
+            self._say(f"{job.name} ended with exit code {code} after {time.monotonic() - began:.0f} s")
+        except Busy as busy:
+            self._say(f"{busy}: this time is skipped")
+        except Exception as error:  # noqa: BLE001 - no job may end the schedule
+            why = str(error) if isinstance(error, OperationsError) else type(error).__name__
+            self._say(f"{job.name} could not be run: {why}")
+        finally:
+            del self._tasks[job.name]
+
+    async def _end(self) -> None:
+        with contextlib.suppress(OSError):
+            _beat(self._layout).unlink(missing_ok=True)
+        tasks = list(self._tasks.values())
+        for name in self._tasks:
+            self._say(f"{name} is told to end")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _until_told(schedule: Schedule) -> None:
+    keeping = asyncio.create_task(schedule.keep())
+
+    def hurry() -> None:
+        keeping.cancel()  # A second time, while it waits for the jobs to end: then they are killed.
+
+    async with stopping(hurry) as told:
+        try:
+            await until_told(told, {keeping})
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+
+def _renewed(memory: Memory | None, jobs: Sequence[Job], now: datetime) -> Memory:
+    """The memory of a schedule that begins now: a job that is new counts from now on."""
+    seconds = now.timestamp()
+    known = memory.since if memory else {}
+    return Memory(seconds, {job.name: min(known.get(job.name, seconds), seconds) for job in jobs})
+
+
+def _said(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
+
+
+def _memory(layout: Layout) -> Path:
+    return outcome.directory(layout) / "schedule.json"
+
+
+def _beat(layout: Layout) -> Path:
+    return outcome.directory(layout) / "schedule.beat"

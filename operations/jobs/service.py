@@ -1,0 +1,115 @@
+"""Whether the service answers as it should: each gateway, each model server, Redis. A part of `fraud check`."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import httpx
+from redis import Redis
+from redis.exceptions import RedisError
+
+from operations import addresses
+from operations.errors import OperationsError
+from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
+from operations.rollout.connection import Running
+from operations.store.record import recorded
+from operations.torchserve.client import ModelServer
+
+TIMEOUT = 5.0
+"""Seconds for one answer."""
+
+
+def gateways(url: str | None, store: Path, patience: float = PATIENCE) -> Iterator[Finding]:
+    """Whether each gateway behind a URL can score, and serves the version that the record names.
+
+    Args:
+        url: a name in it may stand for several gateways; None where none is known here.
+        store: with the release record.
+        patience: seconds in which a fault may go away by itself.
+
+    Yields:
+        One finding for each address.
+
+    Raises:
+        OperationsError: the name stands for none, or the record cannot be read.
+    """
+    if not url:
+        yield unknown("the gateways (GATEWAY_URL is not set)")
+        return
+    for each in _each(url):
+        yield lasting(partial(_gateway, each, store), patience)
+
+
+def model_servers(running: Running | None, store: Path, patience: float = PATIENCE) -> Iterator[Finding]:
+    """Whether the live version has all its workers on each model server.
+
+    Raises:
+        OperationsError: the record cannot be read.
+    """
+    if not running:
+        yield unknown("the model server (MANAGEMENT_URL is not set, and no stack runs here)")
+        return
+    for server in (running.server, *running.others):
+        where = f" on {server.address}" if running.others else ""
+        yield lasting(partial(_workers, server, where, store), patience)
+
+
+def redis(url: str | None) -> Finding:
+    """Whether Redis answers; its address may hold a password and is not shown."""
+    if not url:
+        return unknown("Redis (REDIS_URL is not set)")
+    try:
+        with contextlib.closing(
+            Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=None)
+        ) as client:
+            client.ping()
+    except (RedisError, OSError, ValueError) as error:
+        return fault(f"Redis does not answer ({type(error).__name__})")
+    return good("Redis answers")
+
+
+def gateway_url(outside: Mapping[str, str], running: Running | None) -> str | None:
+    """Where the gateways are, as far as it is known here."""
+    return outside.get("GATEWAY_URL") or (running.gateway_url if running else None)
+
+
+def _each(url: str) -> list[str]:
+    """A gateway's certificate is for its name: behind https:// the name is asked, whatever it stands for."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise OperationsError("GATEWAY_URL is no http:// or https:// address")
+    return [url] if parsed.scheme == "https" else addresses.each(url)
+
+
+def _gateway(url: str, store: Path) -> Finding:
+    record, name = recorded(store), f"gateway {httpx.URL(url).netloc.decode()}"
+    try:
+        with httpx.Client(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
+            ready = client.get("/readyz").status_code
+            version = client.get("/health").json()["components"]["model"]["version"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        return fault(f"{name} does not answer as a gateway does ({type(error).__name__})")
+    if ready != httpx.codes.OK:
+        return fault(f"{name} is not ready (/readyz answers {ready})")
+    if record and version != record.version:
+        return fault(f"{name} serves version {version}, and version {record.version} is live")
+    return good(f"{name} is ready and serves version {version}")
+
+
+def _workers(server: ModelServer, where: str, store: Path) -> Finding:
+    record = recorded(store)
+    if record is None:
+        return unknown("the live version's workers (nothing is released yet)")
+    live = f"version {record.version}, which is live,"
+    try:
+        there = server.registered().get(record.version)
+    except OperationsError as error:
+        return fault(str(error))
+    if there is None:
+        return fault(f"{live} is not loaded{where}")
+    text = f"{there.ready} of {there.workers} workers of {live} are ready{where}"
+    return good(text) if 0 < there.workers == there.ready else fault(text)

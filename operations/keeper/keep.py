@@ -1,0 +1,200 @@
+"""`fraud keep`: keeps model servers that run elsewhere as the release record says, and watches over a trial.
+
+The one standing process that reaches a management port. Where nothing was ever released it trains and releases the
+first model. It ends no process that it did not start: a server that hangs is told of, and whoever runs it ends it.
+
+Only one keeper works on a model store; a second one waits until the first has ended, so that it can be replaced without
+a gap. Should two work all the same, the release lock keeps them from harm.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
+
+from rich.console import Console
+
+from operations import durable
+from operations.alerts import Alerts
+from operations.durable import Busy
+from operations.jobs import crontab, outcome, running
+from operations.keeper import first_model, own_server, pages, rounds
+from operations.keeper.observed import Observed
+from operations.keeper.pages import Jobs, Pages
+from operations.keeper.servers import Servers, Telling
+from operations.processes.aside import aside
+from operations.processes.signals import stopping, until_told
+from operations.processes.supervisor import Kept, Program
+from operations.rollout.watch import Watch
+from operations.settings import KeeperSettings
+from operations.store.record import recorded
+from operations.store.registry import Registry
+from operations.torchserve import fleet
+from operations.torchserve.fleet import Member
+
+LookUp = Callable[[], Sequence[Member]]
+BEAT = 1.0
+"""Seconds between two turns of the loops that only look at this process."""
+
+
+def keep(settings: KeeperSettings, console: Console) -> None:
+    """Keeps the model servers until it is told to stop.
+
+    Raises:
+        OperationsError: it cannot start, or the first model cannot be made or released.
+    """
+    settings.layout.prepare()
+    if settings.management_url and settings.inference_url:
+        look_up = partial(fleet.members, settings.management_url, settings.inference_url)
+        asyncio.run(_Keeper(settings, console, look_up).until_stopped())
+        return
+    with own_server.planned(settings) as (program, member):
+        asyncio.run(_Keeper(settings, console, lambda: [member], program).until_stopped())
+
+
+class _Keeper:
+    """One run of the keeper."""
+
+    def __init__(self, settings: KeeperSettings, console: Console, look_up: LookUp, own: Program | None = None) -> None:
+        self._settings = settings
+        self._console = console
+        self._alert = Alerts(settings.alert_url, self._say)
+        self._own = Kept(own, {}, self._say) if own else None
+        self._observed = Observed(settings.layout.store)
+        tell = Telling(self._say, self._alert, self._own.kill if self._own else None)
+        self._servers = Servers(settings, look_up, self._observed, tell)
+        self._running = set[concurrent.futures.Future[int]]()
+
+    async def until_stopped(self) -> None:
+        """Starts all, and ends all on the first signal or failure."""
+        self._loop = asyncio.get_running_loop()
+        async with stopping(self._hurry) as told:
+            with self._pages() as url:
+                self._say(f"keeping the model servers of {self._settings.layout.store}; pages on {url}")
+                await self._work_until(told)
+
+    async def _work_until(self, told: asyncio.Event) -> None:
+        programs = {self._own.start()} if self._own else set()
+        work = asyncio.create_task(self._work())
+        try:
+            await until_told(told, {work, *programs})
+        finally:
+            work.cancel()
+            for job in self._running.copy():
+                job.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            if self._own:
+                await self._own.stop()
+            self._say("stopped")
+
+    async def _work(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._beat())
+                async with self._alone():
+                    self._servers.base = self._base()
+                    group.create_task(self._servers.follow())
+                    group.create_task(self._watch())
+                    await self._first()
+                    await asyncio.Event().wait()
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+
+    async def _beat(self) -> None:
+        while True:
+            self._observed.beat()
+            await asyncio.sleep(BEAT)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Waits for its turn with the store."""
+        with contextlib.ExitStack() as held:
+            while not self._is_alone(held):  # noqa: ASYNC110 - no event tells of another process
+                await asyncio.sleep(BEAT)
+            yield
+
+    def _is_alone(self, held: contextlib.ExitStack) -> bool:
+        refusal = "another keeper works on this model store; this one waits until it has ended"
+        try:
+            held.enter_context(durable.held(self._settings.layout.store / ".keeper.lock", refusal))
+        except Busy as busy:
+            if not self._observed.waiting:
+                self._say(str(busy))
+            self._observed.waiting = str(busy)
+            return False
+        self._observed.waiting = None
+        return True
+
+    async def _watch(self) -> None:
+        """Watches trials as soon as there is a server, on all that are known."""
+        while (place := self._servers.place) is None:  # noqa: ASYNC110 - a look-up ends the wait, not an event
+            await asyncio.sleep(BEAT)
+        watch = Watch(place, self._say, self._alert)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rounds.watch(watch, self._say))
+            while True:
+                watch.place = self._servers.place or watch.place
+                await asyncio.sleep(BEAT)
+
+    async def _first(self) -> None:
+        """Sees to it that a version is released: trains the first one, or takes what MODEL_PATH names."""
+        settings = self._settings
+        version, is_live = await first_model.wanted(settings, Registry(settings.layout.store), {}, self._say)
+        while not is_live and not self._was_released(version):
+            place = self._servers.place
+            if place is not None:
+                answering = await aside(partial(first_model.answering, place))
+                is_live = answering and await first_model.make_live(place, version, self._say)
+            await asyncio.sleep(first_model.ASK_EVERY)
+
+    def _was_released(self, version: int) -> bool:
+        """Whether what was to be released is, or a person has meanwhile released something else."""
+        record, named = recorded(self._settings.layout.store), self._settings.version
+        return record is not None and (named is None or record.version == version)
+
+    def _base(self) -> rounds.BaseModel | None:
+        """Trains the base model, where one may serve."""
+        settings = self._settings
+        return rounds.BaseModel(settings, Registry(settings.layout.store), {}) if settings.base_model else None
+
+    @contextlib.contextmanager
+    def _pages(self) -> Iterator[str]:
+        settings = self._settings
+        found = Pages(self._observed, settings.layout.store, lambda: outcome.exposition(settings.layout))
+        with pages.served(settings.host, settings.port, found, Jobs(settings.jobs_key, self._job)) as url:
+            yield url
+
+    def _job(self, name: str, write: Callable[[str], None]) -> int:
+        """Runs a job on the loop, for a page's thread, and gives its exit code; it ends with the keeper.
+
+        Raises:
+            UnknownJob, Busy, OperationsError: it is refused.
+        """
+        layout = self._settings.layout
+        job = crontab.found(crontab.read(crontab.located(self._settings.outside, layout.root)), name)
+        running.refuse_running(job, layout)
+        self._say(f"job {name}: asked for")
+        future = asyncio.run_coroutine_threadsafe(running.run(job, layout, write), self._loop)
+        self._running.add(future)
+        try:
+            code = future.result()
+        finally:
+            self._running.discard(future)
+        self._say(f"job {name}: exit {code}")
+        return code
+
+    def _hurry(self) -> None:
+        if self._own:
+            self._own.hurry()
+
+    def _say(self, text: str) -> None:
+        """Prints, on the loop: a thread that this process leaves behind must not hold the output."""
+        with contextlib.suppress(RuntimeError):  # The loop has ended.
+            self._loop.call_soon_threadsafe(self._show, f"{time.strftime('%H:%M:%S')} {text}")
+
+    def _show(self, text: str) -> None:
+        """The terminal may be gone, and that must stop nothing (rich makes a broken pipe a SystemExit)."""
+        with contextlib.suppress(OSError, ValueError, SystemExit):
+            self._console.print(text, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,69 @@
+"""A TorchServe that the keeper itself runs, for platforms where only one container reaches the disk."""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from operations import durable
+from operations.processes.supervisor import Program
+from operations.settings import KeeperSettings
+from operations.torchserve import container, launch
+from operations.torchserve.fleet import Member
+from operations.torchserve.launch import LOOPBACK
+
+EVERYWHERE = {"0.0.0.0": LOOPBACK, "::": "[::1]"}  # noqa: S104 - compared, not bound
+
+
+@contextmanager
+def planned(settings: KeeperSettings) -> Iterator[tuple[Program, Member]]:
+    """How to run it, and where it answers: management on the loopback alone, inference on INFERENCE_HOST.
+
+    While the block lasts, `fraud release` and the like find it in the stack's file, as they find a local stack.
+
+    Raises:
+        OperationsError: it cannot be started so; says what to set.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="fraud-"))
+    member = _member(settings)
+    try:
+        program = _program(settings, directory / "ts")
+        durable.write(settings.layout.stack, _addresses(settings, member), 0o600)
+        yield program, member
+    finally:
+        with contextlib.suppress(OSError):
+            settings.layout.stack.unlink(missing_ok=True)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _program(settings: KeeperSettings, scratch: Path) -> Program:
+    outside = {name: value for name, value in settings.outside.items() if name != "MANAGEMENT_HOST"}
+    return Program(
+        name="model server",
+        command=container.prepare({**outside, "MODEL_PATH": str(settings.layout.store)}, scratch),
+        environment=launch.environment(outside, scratch),
+        directory=scratch.parent,
+        log=settings.layout.logs / "torchserve.log",
+        prepare=lambda: launch.clean(scratch),
+    )
+
+
+def _member(settings: KeeperSettings) -> Member:
+    host = settings.outside.get("INFERENCE_HOST") or LOOPBACK
+    host = EVERYWHERE.get(host, host)
+    return Member(f"http://{LOOPBACK}:{container.PORTS.management}", f"http://{host}:{container.PORTS.inference}")
+
+
+def _addresses(settings: KeeperSettings, member: Member) -> bytes:
+    fields = {
+        "management_url": member.management,
+        "inference_url": member.inference,
+        "thresholds": asdict(settings.thresholds),
+        "workers": settings.workers,
+        "store": str(settings.layout.store.resolve()),
+    }
+    return (json.dumps(fields, indent=1) + "\n").encode()

@@ -1,0 +1,281 @@
+"""The keeper's pages: is it alive, is all loaded, metrics, the release record, and jobs for who cannot reach the disk.
+
+    GET  /livez          200 while the rounds turn
+    GET  /readyz         200 when the live version is loaded on every model server
+    GET  /metrics        Prometheus text
+    GET  /release.json   the release record as it stands
+    POST /jobs/NAME      runs a scheduled job; needs the header X-Jobs-Key
+
+Whoever reaches the port may ask, so everything is bounded: connections, the bytes of a request, and the time that it
+and its answer may take. Each connection carries one request.
+"""
+
+import contextlib
+import hmac
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from contract.release import FILE_NAME
+from operations.durable import Busy
+from operations.errors import OperationsError, in_words
+from operations.jobs.crontab import UnknownJob
+from operations.keeper.observed import Observed
+from operations.keeper.transcript import Run, Transcript
+
+MOST_CONNECTIONS = 32
+MOST_BYTES = 32_768
+"""Of one request."""
+READ_SECONDS = 10.0
+WRITE_SECONDS = 30.0
+"""Patience with one request, and with a reader of an answer who takes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a page says; bytes, or the lines of a job while it runs."""
+
+    status: HTTPStatus
+    content: str
+    body: bytes | Transcript
+
+
+class Pages:
+    """What each page says."""
+
+    def __init__(self, observed: Observed, store: Path, jobs_metrics: Callable[[], bytes]) -> None:
+        """Takes what the rounds have seen, the model store, and the metrics of the jobs."""
+        self._observed = observed
+        self._record = store / FILE_NAME
+        self._jobs_metrics = jobs_metrics
+        self._registry = _registry(observed)
+        self._get = {
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+            "/release.json": self._release,
+        }
+
+    def get(self, path: str) -> Answer:
+        """The page at a path."""
+        page = self._get.get(path)
+        return page() if page else problem(HTTPStatus.NOT_FOUND, "There is no such page")
+
+    def _livez(self) -> Answer:
+        if why := self._observed.stuck():
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The keeper is stuck", why)
+        return _text("alive\n")
+
+    def _readyz(self) -> Answer:
+        if why := self._observed.lack():
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Not every model server has the live version", why)
+        return _text("ready\n")
+
+    def _metrics(self) -> Answer:
+        body = generate_latest(self._registry) + self._jobs_metrics()
+        return Answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, body)
+
+    def _release(self) -> Answer:
+        try:
+            return Answer(HTTPStatus.OK, "application/json", self._record.read_bytes())
+        except FileNotFoundError:
+            return problem(HTTPStatus.NOT_FOUND, "Nothing is released yet")
+        except OSError as error:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The release record cannot be read", in_words(error))
+
+
+class Jobs:
+    """Runs jobs for callers who know the key."""
+
+    def __init__(self, key: str | None, run: Run) -> None:
+        """Takes the key, without which no job can be started from outside, and what runs a job."""
+        self._key = key
+        self._run = run
+
+    def post(self, path: str, key: str) -> Answer:
+        """Starts the job that a path names, for a caller with this key."""
+        if not path.startswith("/jobs/") or self._key is None:
+            return problem(HTTPStatus.NOT_FOUND, "There is no such page")
+        if not hmac.compare_digest(key.encode(errors="replace"), self._key.encode()):
+            return problem(HTTPStatus.UNAUTHORIZED, "A valid X-Jobs-Key is needed")
+        try:
+            transcript = Transcript(self._run, path.removeprefix("/jobs/"))
+        except UnknownJob as error:
+            return problem(HTTPStatus.NOT_FOUND, "There is no such job", str(error))
+        except Busy as error:
+            return problem(HTTPStatus.CONFLICT, "The job runs already", str(error))
+        except OperationsError as error:
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The job cannot be started", str(error))
+        return Answer(HTTPStatus.OK, "text/plain; charset=utf-8", transcript)
+
+
+def problem(status: HTTPStatus, title: str, detail: str = "") -> Answer:
+    """An answer that is no success."""
+    body = {"type": "about:blank", "title": title, "status": int(status)} | ({"detail": detail} if detail else {})
+    return Answer(status, "application/problem+json", json.dumps(body).encode())
+
+
+@contextlib.contextmanager
+def served(host: str, port: int, pages: Pages, jobs: Jobs) -> Iterator[str]:
+    """Serves until the block ends, which no answer under way delays; gives the address.
+
+    Raises:
+        OperationsError: nobody can listen there.
+    """
+    try:
+        server = _Server(host, port, pages, jobs)
+    except (OSError, OverflowError) as error:
+        reason = in_words(error) if isinstance(error, OSError) else str(error)
+        raise OperationsError(f"cannot listen on KEEPER_HOST={host}, KEEPER_PORT={port}: {reason}") from None
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+    try:
+        yield f"http://{f'[{host}]' if ':' in host else host}:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 64
+
+    def __init__(self, host: str, port: int, pages: Pages, jobs: Jobs) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.pages = pages
+        self.jobs = jobs
+        self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        """As HTTPServer does, but for the look-up of this machine's name, which may take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as socketserver has it
+        """A thread for each connection; one too many is closed."""
+        if not self._slots.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - likewise
+        """What a connection's thread does."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - likewise
+        """A caller who goes away is no error, and nothing that a caller does belongs in the log."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "fraud-keeper"
+    sys_version = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Bounded(self.connection))
+
+    def do_GET(self) -> None:
+        self._answer(self.server.pages.get(self._path()))
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or int(length) > MOST_BYTES // 2:
+            self._answer(problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "A job takes no body"))
+            return
+        self.rfile.read(int(length))  # What is not read would reset the connection before the answer is.
+        self._answer(self.server.jobs.post(self._path(), self.headers.get("X-Jobs-Key", "")))
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """What http.server itself refuses; its own words repeat what was sent."""
+        self._answer(problem(HTTPStatus(code), HTTPStatus(code).phrase))
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing: a probe each second would bury everything else."""
+
+    def _path(self) -> str:
+        return self.path.partition("?")[0]
+
+    def _answer(self, answer: Answer) -> None:
+        self.connection.settimeout(WRITE_SECONDS)
+        self.close_connection = True
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content)
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Connection", "close")
+        if isinstance(answer.body, bytes):
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+            return
+        self.end_headers()
+        for line in answer.body:
+            self.wfile.write(f"{line}\n".encode(errors="replace"))
+
+
+class _Bounded(io.RawIOBase):
+    """What one connection may send: so many bytes, within so many seconds altogether."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._until = time.monotonic() + READ_SECONDS
+        self._left = MOST_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - as io has it
+        patience = self._until - time.monotonic()
+        if patience <= 0 or self._left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(patience)
+        count = self._connection.recv_into(memoryview(buffer)[: self._left])
+        self._left -= count
+        return count
+
+
+def _text(text: str) -> Answer:
+    return Answer(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
+
+
+def _registry(observed: Observed) -> CollectorRegistry:
+    """Each gauge is read when it is asked for."""
+    registry = CollectorRegistry()
+    gauges: dict[str, tuple[str, Callable[[], float]]] = {
+        "live_version": ("The live version; 0 before the first release.", lambda: _version(observed, trial=False)),
+        "trial_version": ("The version on trial; 0 without a trial.", lambda: _version(observed, trial=True)),
+        "servers": ("Model servers that there are.", lambda: observed.servers),
+        "servers_whole": ("Model servers on which the live version scores.", lambda: observed.whole),
+        "last_look_timestamp_seconds": (
+            "When the model server was looked at that was looked at longest ago, in seconds since 1970.",
+            lambda: observed.last_look,
+        ),
+    }
+    for name, (text, value) in gauges.items():
+        Gauge(f"fraud_keeper_{name}", text, registry=registry).set_function(value)
+    return registry
+
+
+def _version(observed: Observed, *, trial: bool) -> int:
+    record = observed.record
+    if record is None or (trial and record.trial is None):
+        return 0
+    return record.trial.version if trial and record.trial else record.version

@@ -1,0 +1,153 @@
+"""The model servers that a keeper keeps: one round for each, for as long as its address exists."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from operations.addresses import Unresolved
+from operations.keeper import rounds
+from operations.keeper.observed import Observed
+from operations.processes.aside import aside
+from operations.rollout.keeping import Found, Once
+from operations.rollout.loading import Place
+from operations.rollout.reconcile import Reconciler
+from operations.rollout.recovery import Base
+from operations.settings import Upkeep
+from operations.store.registry import Registry
+from operations.torchserve.client import ModelServer
+from operations.torchserve.fleet import Member
+
+RESOLVE_EVERY = 3.0
+LINGER = 300.0
+"""Seconds that the connection to a server stays which has gone: a look or a release may be at work over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Whom to tell: `say` prints, `alert` tells whoever must look, and `frozen` can end a server that hangs."""
+
+    say: Callable[[str], None]
+    alert: Callable[[str], None]
+    frozen: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    server: ModelServer
+    reconciler: Reconciler
+    task: asyncio.Task[None]
+
+
+class Servers:
+    """The servers that a look-up names, each with its rounds."""
+
+    def __init__(
+        self, settings: Upkeep, look_up: Callable[[], Sequence[Member]], observed: Observed, tell: Telling
+    ) -> None:
+        """Takes how to find the servers, and who hears what; `base` may be set before they are followed.
+
+        `base` trains the base model, if one may serve.
+        """
+        self.base: Base | None = None
+        self._settings = settings
+        self._look_up = look_up
+        self._observed = observed
+        self._tell = tell
+        self._once = Once(tell.say)
+        self._rounds: dict[Member, _Round] = {}
+        self._gone = set[ModelServer]()
+
+    @property
+    def place(self) -> Place | None:
+        """Where to release to: all servers that are known; None without any."""
+        if not self._rounds:
+            return None
+        first, *others = (each.server for each in self._rounds.values())
+        return replace(self._place(first), others=tuple(others))
+
+    async def follow(self) -> None:
+        """Looks the servers up again and again; when cancelled, ends their rounds."""
+        try:
+            while True:
+                with suppress(Unresolved):
+                    self._take(await self._found())
+                await asyncio.sleep(RESOLVE_EVERY)
+        finally:
+            self._take([])
+            for server in self._gone.copy():
+                self._close(server)
+
+    async def _found(self) -> Sequence[Member]:
+        """Those that are there now.
+
+        Raises:
+            Unresolved: nobody knows, so that those stay that were there.
+        """
+        try:
+            found = await aside(self._look_up)
+        except Unresolved as error:
+            self._observed.unresolved = str(error)
+            self._once(str(error))
+            raise
+        self._once.forget()
+        return found
+
+    def _take(self, members: Sequence[Member]) -> None:
+        for member in self._rounds.keys() - set(members):
+            self._end(member)
+        for member in members:
+            if member not in self._rounds:
+                self._begin(member)
+        for each in self._rounds.values():
+            each.reconciler.is_alone = len(self._rounds) == 1
+
+    def _begin(self, member: Member) -> None:
+        server = member.server()
+        reconciler = Reconciler(self._place(server), self._tell.say, self._tell.alert, self.base)
+        self._observed.begin(server.address)
+        hangs = _Hangs(server.address, self._tell, self._observed)
+        rounds_of_it = rounds.reconcile(reconciler, hangs.frozen, self._tell.say, hangs.see)
+        self._rounds[member] = _Round(server, reconciler, asyncio.create_task(rounds_of_it))
+
+    def _end(self, member: Member) -> None:
+        ended = self._rounds.pop(member)
+        ended.task.cancel()
+        self._observed.forget(ended.server.address)
+        self._gone.add(ended.server)
+        asyncio.get_running_loop().call_later(LINGER, self._close, ended.server)
+
+    def _close(self, server: ModelServer) -> None:
+        self._gone.discard(server)
+        server.close()
+
+    def _place(self, server: ModelServer) -> Place:
+        settings = self._settings
+        return Place(
+            registry=Registry(settings.layout.store),
+            server=server,
+            workers=settings.workers,
+            redis_url=settings.redis_url,
+            drain=settings.drain,
+            thresholds=settings.thresholds,
+        )
+
+
+class _Hangs:
+    """Tells once of a server that has not answered for long; whoever runs it must end it, or this does where it may."""
+
+    def __init__(self, address: str, tell: Telling, observed: Observed) -> None:
+        self._address = address
+        self._tell = tell
+        self._observed = observed
+        self._once = Once(tell.alert)
+
+    def see(self, found: Found) -> None:
+        self._observed.see(self._address, found)
+        if found is not Found.SERVER_DOWN:
+            self._once.forget()
+
+    def frozen(self) -> None:
+        self._once(f"TorchServe at {self._address} has not answered for {rounds.FROZEN:.0f} s")
+        if self._tell.frozen:
+            self._tell.frozen()

@@ -1,0 +1,81 @@
+"""`fraud retrain`: what a timer runs each week. Settings come from the environment, for a schedule has no options.
+
+TRAINING_DATA     the labelled file, which something of yours renews; without it nothing is trained
+TRAINING_SCHEMA   its schema file; without it, one is inferred
+RETRAIN_RELEASE   live, canary, shadow or none: what a version becomes that passes the rule; live by default
+RETRAIN_MARGIN    how much better it must be, in average precision; 0 by default
+RETRAIN_SHARE     of the cards that a canary answers for; 5% by default
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from operations.errors import OperationsError, in_words
+from operations.retraining.verdict import Goal, Terms
+from operations.rollout import connection
+from operations.settings import Layout
+from operations.store.registry import Entry, Registry
+
+
+def retrain(layout: Layout, outside: Mapping[str, str], console: Console) -> None:
+    """Trains on the data that TRAINING_DATA names and releases by the rule; does nothing where there is nothing new.
+
+    Without data it does not take the simulator's: a version a week, each as good as the one before, would fill the disk
+    and teach nothing. The same is true of a file from which a version in the store was trained already.
+
+    Raises:
+        OperationsError: a setting or the data cannot be used; or a version passed the rule and could not be released.
+    """
+    terms = _terms(outside)
+    if not (name := outside.get("TRAINING_DATA")):
+        console.print("TRAINING_DATA is not set: there is nothing to learn from, and nothing is trained.")
+        return
+    data, schema = Path(name), Path(text) if (text := outside.get("TRAINING_SCHEMA")) else None
+    if same := _trained_on(layout, data, schema):
+        console.print(f"Version {same.version} was trained on this very file: nothing is trained.")
+        return
+    from operations.retraining import cycle, train
+
+    wanted = train.Wanted(data, schema, 0, None)
+    if terms.goal is Goal.NONE:
+        entry = train.train(Registry(layout.store), wanted, console)
+        console.print(f"Version {entry.version} is in the model store. Make it live: fraud release {entry.version}")
+    else:
+        cycle.retrain(layout, lambda: connection.find(layout, outside), wanted, terms, console)
+
+
+def _terms(outside: Mapping[str, str]) -> Terms:
+    text, margin = outside.get("RETRAIN_RELEASE") or Goal.LIVE, outside.get("RETRAIN_MARGIN") or "0"
+    try:
+        goal = Goal(text)
+    except ValueError:
+        raise OperationsError(f"RETRAIN_RELEASE is one of {', '.join(Goal)}") from None
+    try:
+        return Terms(goal, float(margin), outside.get("RETRAIN_SHARE") or "5%")
+    except ValueError:
+        raise OperationsError("RETRAIN_MARGIN is a number from 0 to 1, of average precision") from None
+
+
+def _trained_on(layout: Layout, data: Path, schema: Path | None) -> Entry | None:
+    """The newest version that this file was trained on, by a schema that has not changed since."""
+    try:
+        with data.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        changed = schema.stat().st_mtime if schema else 0.0
+    except OSError as error:
+        raise OperationsError(f"TRAINING_DATA or TRAINING_SCHEMA cannot be read: {in_words(error)}") from None
+    same = [entry for entry in Registry(layout.store).entries() if entry.data_sha256 == sha256]
+    return same[-1] if same and changed < _seconds(same[-1].created) else None
+
+
+def _seconds(created: str) -> float:
+    """A moment as an entry has it, in seconds since 1970; 0 where it has none."""
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return 0.0
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

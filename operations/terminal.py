@@ -1,0 +1,50 @@
+"""What every command needs: its directory, its environment, and a place to print."""
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from contract import secret_files
+from contract.secret_files import SecretFileError
+from operations import settings
+from operations.errors import OperationsError
+from operations.settings import Layout
+
+
+def outside() -> dict[str, str]:
+    """The environment, with the secrets themselves where it names files of them.
+
+    Raises:
+        OperationsError: such a file cannot be read.
+    """
+    try:
+        return secret_files.environment(os.environ)
+    except SecretFileError as error:
+        raise OperationsError(str(error)) from None
+
+
+def layout() -> Layout:
+    """Where this directory keeps what it runs with."""
+    root = Path.cwd()
+    return Layout(root, settings.model_path(os.environ, root)[0])
+
+
+def backups() -> str:
+    """Where backups lie unless told otherwise."""
+    return str(layout().root / "var" / "backups")
+
+
+def console() -> Console:
+    """For lines, which are not wrapped."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def page() -> Console:
+    """For what is longer than a line: wrapped to the terminal, or to 80 columns where there is none."""
+    return Console(highlight=False)
+
+
+def say(text: str) -> None:
+    """Prints what may hold anybody's words: brackets in it are no markup."""
+    console().print(text, markup=False)

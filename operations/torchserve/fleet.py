@@ -1,0 +1,36 @@
+"""The TorchServes that MANAGEMENT_URL and INFERENCE_URL stand for: one, or as many as the name has addresses."""
+
+from typing import NamedTuple
+
+import httpx
+
+from operations import addresses
+from operations.addresses import Resolve, resolved
+from operations.torchserve.client import ModelServer
+
+
+class Member(NamedTuple):
+    """One TorchServe, by its two addresses."""
+
+    management: str
+    inference: str
+
+    def server(self) -> ModelServer:
+        """A connection to it."""
+        return ModelServer(self.management.rstrip("/"), self.inference.rstrip("/"))
+
+
+def members(management: str, inference: str, resolve: Resolve = resolved) -> list[Member]:
+    """The servers behind both URLs, in order.
+
+    Where the name in the management URL stands for one address, both are used as they are given. Where it stands for
+    several, each is a server, and its inference port is asked at the same address: the name in the inference URL may
+    lead to any of them.
+
+    Raises:
+        Unresolved: the name stands for none.
+    """
+    found = addresses.each(management, resolve)
+    if len(found) == 1:
+        return [Member(management, inference)]
+    return [Member(url, addresses.at(inference, httpx.URL(url).host)) for url in found]

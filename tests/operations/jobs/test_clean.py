@@ -1,0 +1,362 @@
+"""What is deleted, and above all what is not."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operations import durable
+from operations.errors import OperationsError
+from operations.jobs import clean as module
+from operations.jobs.clean import clean
+from operations.local import ledger
+from operations.settings import Layout
+from operations.store.registry import Registry
+from tests.operations.conftest import add
+
+LONG_AGO = time.time() - 40 * 86_400
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A $TMPDIR of this test, and no stack on this machine."""
+    directory = tmp_path / "tmp"
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    monkeypatch.setattr(module, "_a_stack_runs", lambda: False)
+    return directory
+
+
+def old(path: Path, *, mode: int | None = None, content: bytes | None = b"12345", age: float = LONG_AGO) -> Path:
+    """A file, or a directory where it has no content, that was last changed long ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if content is None:
+        path.mkdir(exist_ok=True)
+    else:
+        path.write_bytes(content)
+    path.chmod(mode or (0o700 if content is None else 0o600))
+    os.utime(path, (age, age))
+    return path
+
+
+def cleaned(layout: Layout, *, dry_run: bool = False, **outside: str) -> list[str]:
+    """What is said."""
+    said = list[str]()
+    clean(layout, outside, said.append, dry_run=dry_run)
+    return said
+
+
+OLD_AND_OURS = (
+    "var/log/torchserve.log.1",
+    "var/log/gateway.log.3",
+    "var/log/gateway.jsonl.5",
+    "var/run/.stack.json.k3v_9a0x",
+    "var/run/.torchserve.properties.abcdefgh",
+    "var/jobs/.backup.prom.0a1b2c3d",
+    "var/jobs/.schedule.json.0a1b2c3d",
+    "var/verdicts/.fraud-12.json.0a1b2c3d",
+    "var/backups/.fraud-backup-20260101-043000-123456.tar.0a1b2c3d",
+    "var/restored/.settings.json.0a1b2c3d",
+    "model_store/.fraud-3.mar.0a1b2c3d",
+    "model_store/.fraud-3.json.0a1b2c3d",
+    "model_store/.release.json.0a1b2c3d",
+    "model_store/.journal.jsonl.0a1b2c3d",
+)
+TEMPTING = (
+    "var/log/gateway.log",
+    "var/log/gateway.jsonl",
+    "var/log/gateway.log.old",
+    "var/log/gateway.log.1.gz",
+    "var/log/notes.txt.1",
+    "var/log/.gateway.log.1",
+    "var/log/sub/gateway.log.1",
+    "var/gateway.log.1",
+    "gateway.log.1",
+    "var/run/stack.json",
+    "var/run/lock",
+    "var/run/.hidden.abcdefgh",
+    "var/jobs/backup.prom",
+    "var/jobs/backup.lock",
+    "var/jobs/schedule.lock",
+    "var/jobs/.backup.lock.abcdefgh",
+    "var/verdicts/fraud-1.json",
+    "var/verdicts/notes.json",
+    "var/backups/fraud-backup-20260101-043000-123456.tar",
+    "var/backups/.fraud-backup-20260101-043000-123456.tar.20260101",
+    "var/valkey/appendonly.aof.1",
+    "model_store/fraud-1.mar",
+    "model_store/fraud-1.json",
+    "model_store/fraud-1.sig",
+    "model_store/fraud-2.mar",
+    "model_store/release.json",
+    "model_store/journal.jsonl",
+    "model_store/.lock",
+    "model_store/.release.lock",
+    "model_store/.journal.lock",
+    "model_store/.release.json.20260101",
+    "model_store/.release.json.toolonger",
+    "model_store/.fraud-0.mar.0a1b2c3d",
+    "model_store/.env.0a1b2c3d",
+    "model_store/release.json.0a1b2c3d",
+    "model_store/.fraud-3.mar.0A1B2C3D",
+    "model_store/sub/.release.json.0a1b2c3d",
+    "examples/transactions.csv",
+)
+
+
+def test_only_the_right_files_go(layout: Layout) -> None:
+    """Of a tree of old files with tempting names, those alone go that this software leaves behind."""
+    gone = [old(layout.root / name) for name in OLD_AND_OURS]
+    kept = [old(layout.root / name) for name in TEMPTING]
+    said = cleaned(layout)
+    assert [path for path in gone if path.exists()] == []
+    assert [path for path in kept if not path.exists()] == []
+    assert said[-1] == f"{5 * len(gone)} bytes were freed"
+    assert len(said) == len(gone) + 1
+
+
+def test_a_dry_run_deletes_nothing(layout: Layout) -> None:
+    """It says the same, of what would be."""
+    paths = [old(layout.root / name) for name in OLD_AND_OURS]
+    said = cleaned(layout, dry_run=True)
+    assert all(path.exists() for path in paths)
+    assert f"would delete {paths[0]}: an old log, 5 bytes" in said
+    assert said[-1] == f"{5 * len(paths)} bytes would be freed"
+
+
+def test_what_is_young_stays(layout: Layout) -> None:
+    """Everything of the last day stays: it may be in use."""
+    paths = [old(layout.root / name, age=time.time() - 3600) for name in OLD_AND_OURS]
+    assert cleaned(layout) == ["0 bytes were freed"]
+    assert all(path.exists() for path in paths)
+
+
+def test_the_age_of_logs_is_a_setting(layout: Layout) -> None:
+    """CLEAN_DAYS says after how many days a log goes, 14 by default."""
+    log = old(layout.root / "var" / "log" / "gateway.log.1", age=time.time() - 10 * 86_400)
+    cleaned(layout)
+    assert log.exists()
+    cleaned(layout, CLEAN_DAYS="9")
+    assert not log.exists()
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "x", "1e3", "99999"])
+def test_an_age_that_is_none_deletes_nothing(layout: Layout, days: str) -> None:
+    """A wrong setting is refused before anything is deleted."""
+    log = old(layout.root / "var" / "log" / "gateway.log.1")
+    with pytest.raises(OperationsError, match="CLEAN_DAYS"):
+        cleaned(layout, CLEAN_DAYS=days)
+    assert log.exists()
+
+
+def test_no_link_is_followed(layout: Layout, tmp_path: Path, scratch: Path) -> None:
+    """Neither links with the right names, nor right names behind links, nor behind directories that became links."""
+    outside = [old(tmp_path / "elsewhere" / name) for name in ("gateway.log.1", "backup.tar", ".release.json.0a1b2c3d")]
+    (layout.root / "var" / "run").mkdir(parents=True)
+    (layout.root / "var" / "log").symlink_to(tmp_path / "elsewhere")
+    layout.store.symlink_to(tmp_path / "elsewhere")
+    links = [
+        layout.root / "var" / "run" / ".stack.json.0a1b2c3d",
+        scratch / "fraud-backup-0a1b2c3d",
+        scratch / "fraud-0a1b2c3d",
+    ]
+    for link in links:
+        link.symlink_to(tmp_path / "elsewhere")
+        os.utime(link, (LONG_AGO, LONG_AGO), follow_symlinks=False)
+    said = cleaned(layout)
+    assert all(path.exists() for path in (*outside, *links))
+    assert said == [
+        f"{layout.store} is a link and is left alone",
+        f"{layout.root / 'var' / 'log'} is a link and is left alone",
+        "0 bytes were freed",
+    ]
+
+
+def test_var_may_be_a_link_and_nothing_goes(layout: Layout, tmp_path: Path) -> None:
+    """Where var itself is a link, what is behind it is not touched."""
+    log = old(tmp_path / "elsewhere" / "log" / "gateway.log.1")
+    (layout.root / "var").symlink_to(tmp_path / "elsewhere")
+    assert cleaned(layout)[-1] == "0 bytes were freed"
+    assert log.exists()
+
+
+def test_links_inside_scratch_go_and_what_they_name_stays(layout: Layout, tmp_path: Path, scratch: Path) -> None:
+    """A scratch directory is deleted with the links in it, not with what they lead to."""
+    kept = old(tmp_path / "elsewhere" / "precious")
+    directory = old(scratch / "fraud-verify-0a1b2c3d", content=None)
+    inside = old(directory / "model_store", content=None)
+    (inside / "link").symlink_to(kept.parent)
+    os.utime(inside / "link", (LONG_AGO, LONG_AGO), follow_symlinks=False)
+    for path in (inside, directory):
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    cleaned(layout)
+    assert not directory.exists()
+    assert kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("fraud-backup-0a1b2c3d", "backup.tar"),
+        ("fraud-restore-0a1b2c3d", "model_store"),
+        ("fraud-verify-0a1b2c3d", "var"),
+        ("fraud-fetched-0a1b2c3d", "backup.tar"),
+        ("fraud-signing-0a1b2c3d", "signature"),
+        ("fraud-0a1b2c3d", "ts"),
+        ("fraud-backup-abcdefgh", None),
+    ],
+)
+def test_scratch_of_killed_commands_goes(layout: Layout, scratch: Path, name: str, inside: str | None) -> None:
+    """Directories that a kill left in $TMPDIR, with what is in them."""
+    directory = scratch / name
+    if inside:
+        old(directory / inside)
+    old(directory, content=None)
+    assert len(cleaned(layout)) == 2
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "mode"),
+    [
+        ("fraud-backup-20260101", "backup.tar", 0o700),
+        ("fraud-backup-0a1b2c3d", "backup.tar", 0o755),
+        ("fraud-backup-0a1b2c3d", "thesis.pdf", 0o700),
+        ("fraud-datasets", "ts", 0o755),
+        ("fraud-datasets", "claims.csv", 0o700),
+        ("fraud-20260101", "ts", 0o700),
+        ("fraud-other-0a1b2c3d", "backup.tar", 0o700),
+        ("afraud-0a1b2c3d", "ts", 0o700),
+        ("fraud-backup-0a1b2c3d0", "backup.tar", 0o700),
+    ],
+)
+def test_tempting_directories_stay(layout: Layout, scratch: Path, name: str, inside: str, mode: int) -> None:
+    """Another name, another mode, or something in it that we do not put there."""
+    old(scratch / name / inside)
+    directory = old(scratch / name, content=None, mode=mode)
+    assert cleaned(layout) == ["0 bytes were freed"]
+    assert directory.exists()
+
+
+def test_scratch_that_is_written_to_stays(layout: Layout, scratch: Path) -> None:
+    """What counts is the newest change of anything in the directory."""
+    directory = scratch / "fraud-backup-0a1b2c3d"
+    old(directory / "backup.tar", age=time.time() - 60)
+    old(directory, content=None)
+    cleaned(layout)
+    assert directory.exists()
+
+
+def test_scratch_of_a_stack_stays_while_any_runs(
+    layout: Layout, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle stack writes nothing into its directory for days."""
+    monkeypatch.setattr(module, "_a_stack_runs", lambda: True)
+    directory = old(scratch / "fraud-0a1b2c3d", content=None)
+    cleaned(layout)
+    assert directory.exists()
+
+
+def test_a_stack_is_known_by_its_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mark that the ledger of a stack gives to its processes is the one that is looked for."""
+    assert module.MARK == ledger.MARK
+
+
+def test_a_copy_that_a_person_made_stays(layout: Layout) -> None:
+    """A file of the right name that everybody may read was not left by a write that was cut short."""
+    copy = old(layout.store / ".release.json.original", mode=0o644)
+    linked = old(layout.store / ".release.json.0a1b2c3d")
+    os.link(linked, layout.root / "kept")
+    cleaned(layout)
+    assert copy.exists()
+    assert linked.exists()
+
+
+def test_what_an_unfinished_write_leaves_goes(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The very file that `durable.write` leaves when it is killed."""
+    layout.store.mkdir()
+    monkeypatch.setattr(Path, "replace", _killed)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    with pytest.raises(KeyboardInterrupt):
+        durable.write(layout.store / "release.json", b"12345", 0o600)
+    monkeypatch.undo()
+    (left,) = layout.store.iterdir()
+    os.utime(left, (LONG_AGO, LONG_AGO))
+    assert clean(layout, {}, lambda _: None) == 5
+    assert list(layout.store.iterdir()) == []
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_trainings_that_were_killed_go_after_a_week(layout: Layout) -> None:
+    """A training may learn for days without writing."""
+    young = old(layout.store / ".training-0a1b2c3d", content=None, age=time.time() - 3 * 86_400)
+    dead = old(layout.store / ".training-z9y8x7w6", content=None)
+    cleaned(layout)
+    assert young.exists()
+    assert not dead.exists()
+
+
+def test_the_newest_verdicts_stay(layout: Layout) -> None:
+    """A year of them, by their number and not by their age."""
+    paths = [old(layout.verdicts / f"fraud-{number}.json") for number in range(1, 61)]
+    cleaned(layout)
+    assert [path for path in paths if path.exists()] == paths[-52:]
+
+
+def test_a_store_is_as_sound_as_before(layout: Layout) -> None:
+    """Versions verify after the cleaning, however old they are."""
+    registry = Registry(layout.store)
+    for version in (1, 2):
+        add(registry, layout.root, version)
+    for path in layout.store.iterdir():
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    before = sorted(layout.store.iterdir())
+    cleaned(layout)
+    assert sorted(layout.store.iterdir()) == before
+    registry.verify(1)
+
+
+def test_what_cannot_be_deleted_is_a_failure_at_the_end(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All else is deleted first, and the error says why in one line."""
+    paths = [old(layout.root / "var" / "log" / f"gateway.log.{number}") for number in (1, 2, 3)]
+    unlink = Path.unlink
+
+    def refused(path: Path, *, missing_ok: bool = False) -> None:
+        if path.name == "gateway.log.2":
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(OperationsError, match=r"1 could not be deleted; the first: .*gateway.log.2: Permission denied"):
+        cleaned(layout)
+    assert [path.exists() for path in paths] == [False, True, False]
+
+
+def test_an_empty_directory_is_clean(layout: Layout) -> None:
+    """Where nothing ever ran there is nothing to delete."""
+    assert cleaned(layout) == ["0 bytes were freed"]
+
+
+PIECES = st.sampled_from(
+    ["fraud-", "1", ".mar", ".json", ".sig", ".lock", "release", "journal", ".jsonl", "0a1b2c3d", ".", "backup", ".log",
+     "gateway", "-", "20260101", "original", ".prom", "stack", ".tar"]
+)  # fmt: skip
+NAMES = st.lists(PIECES, min_size=1, max_size=6).map("".join).filter(lambda name: name.strip("."))
+
+
+@given(st.lists(NAMES, max_size=8, unique=True))
+def test_nothing_durable_ever_goes(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    """In the store only unfinished files can go: hidden ones with a random end."""
+    root = tmp_path_factory.mktemp("any")
+    layout = Layout(root, root / "model_store")
+    paths = {old(layout.store / name) for name in names}
+    cleaned(layout)
+    gone = {path.name for path in paths if not path.exists()}
+    assert all(name.startswith(".") and name.endswith((".0a1b2c3d", ".original")) for name in gone)

@@ -1,0 +1,15 @@
+"""The lines of `fraud check`."""
+
+from operations.jobs.finding import fault, good, lasting, unknown
+
+
+def test_each_finding_is_a_line() -> None:
+    """Its first word says how it is."""
+    assert [str(make("x")) for make in (good, fault, unknown)] == ["ok x", "FAULT x", "not looked at: x"]
+
+
+def test_a_fault_that_goes_away_is_none() -> None:
+    """It is looked at again until the patience is over."""
+    looks = iter([fault("x"), good("x")])
+    assert lasting(lambda: next(looks), patience=60) == good("x")
+    assert lasting(lambda: fault("x"), patience=0) == fault("x")

@@ -1,0 +1,97 @@
+"""Whether jobs run when they are due, and end well."""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from operations import durable
+from operations.jobs import lateness, outcome, schedule
+from operations.jobs.crontab import Job
+from operations.jobs.finding import Finding, State, fault, good, unknown
+from operations.jobs.outcome import Outcome
+from operations.settings import Layout
+
+BACKUP = Job("backup", "30 4 * * 0", ("backup",))
+SUNDAY = datetime(2026, 3, 8, 4, 30, tzinfo=UTC)
+"""When it was last due."""
+
+
+def ran(layout: Layout, ended: datetime, exit_code: int = 0) -> None:
+    """Writes an outcome down."""
+    outcome.directory(layout).mkdir(parents=True, exist_ok=True)
+    text = outcome._text({"backup": Outcome(ended.timestamp(), exit_code, 1.0, None)})
+    (outcome.directory(layout) / "backup.prom").write_bytes(text)
+
+
+def began(layout: Layout, moment: datetime, since: datetime) -> None:
+    """Writes down that a schedule began, and since when it has the job."""
+    outcome.directory(layout).mkdir(parents=True, exist_ok=True)
+    text = f'{{"began": {moment.timestamp()}, "since": {{"backup": {since.timestamp()}}}}}'
+    (outcome.directory(layout) / "schedule.json").write_text(text)
+    assert schedule.remembered(layout)
+
+
+def found(layout: Layout, now: datetime) -> Finding:
+    """The finding on the backup."""
+    (finding,) = lateness.jobs([BACKUP], layout, now)
+    return finding
+
+
+def test_a_job_that_ran_when_it_was_due_is_well(layout: Layout) -> None:
+    """It says when."""
+    ran(layout, SUNDAY + timedelta(minutes=2))
+    assert found(layout, SUNDAY + timedelta(days=6)) == good("fraud backup ran at 2026-03-08 04:32 UTC")
+
+
+def test_a_job_that_failed_is_a_fault(layout: Layout) -> None:
+    """It says how and when."""
+    ran(layout, SUNDAY, exit_code=3)
+    expected = fault("fraud backup failed with exit code 3 at 2026-03-08 04:30 UTC")
+    assert found(layout, SUNDAY + timedelta(minutes=1)) == expected
+
+
+def test_a_job_may_be_an_hour_late(layout: Layout) -> None:
+    """After that it is a fault that says since when it did not run."""
+    ran(layout, SUNDAY - timedelta(days=7))
+    assert found(layout, SUNDAY + timedelta(minutes=59)).state is State.GOOD
+    assert found(layout, SUNDAY + timedelta(minutes=61)) == fault(
+        "fraud backup has not run since 2026-03-01 04:30 UTC, and was due at 2026-03-08 04:30 UTC"
+    )
+
+
+def test_a_schedule_that_has_just_begun_makes_up_first(layout: Layout) -> None:
+    """What was missed while the machine was off is no fault for an hour."""
+    ran(layout, SUNDAY - timedelta(days=7))
+    start = SUNDAY + timedelta(days=2)
+    began(layout, start, SUNDAY)
+    assert found(layout, start + timedelta(minutes=30)).state is State.GOOD
+    assert found(layout, start + timedelta(minutes=61)).state is State.FAULT
+
+
+def test_a_job_that_never_ran_is_a_fault_only_where_it_was_due(layout: Layout) -> None:
+    """Since when it counts is what the schedule wrote down; without one nothing is known."""
+    now = SUNDAY + timedelta(days=1)
+    assert found(layout, now) == unknown("fraud backup (no run yet)")
+    began(layout, SUNDAY + timedelta(hours=2), SUNDAY + timedelta(hours=2))
+    assert found(layout, now).state is State.UNKNOWN
+    began(layout, SUNDAY - timedelta(hours=2), SUNDAY - timedelta(hours=2))
+    assert found(layout, now).state is State.FAULT
+
+
+@pytest.mark.parametrize(("hours", "state"), [(2, State.GOOD), (25, State.FAULT)])
+def test_a_job_that_runs_is_well_for_a_day(layout: Layout, hours: int, state: State) -> None:
+    """However late it is, and however the one before it ended; after a day it hangs."""
+    ran(layout, SUNDAY - timedelta(days=14), exit_code=1)
+    lock = outcome.lock(layout, "backup")
+    with durable.held(lock, ""):
+        os.utime(lock, (SUNDAY.timestamp(), SUNDAY.timestamp()))
+        finding = found(layout, SUNDAY + timedelta(hours=hours))
+    assert finding == Finding(state, "fraud backup runs since 2026-03-08 04:30 UTC")
+
+
+def test_the_check_does_not_look_at_itself(layout: Layout) -> None:
+    """Its failure of an hour ago would be its failure for ever."""
+    check = Job("check", "7 * * * *", ("check",))
+    outcome.note(layout, "check", 1, 1.0)
+    assert list(lateness.jobs([check], layout, SUNDAY)) == []

@@ -1,0 +1,194 @@
+"""Jobs as processes of their own: real `fraud` commands."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from operations import durable
+from operations.durable import Busy
+from operations.jobs import outcome
+from operations.jobs.crontab import Job
+from operations.jobs.outcome import Outcome
+from operations.jobs.running import LONGEST_LINE, _pass_on, refuse_running, run
+from operations.settings import Layout
+from tests.operations.jobs.receiver import Receiver
+
+MODELS = Job("models", "* * * * *", ("models",))
+ENDLESS = Job("backup", "* * * * *", ("backup", "create"))
+"""In these tests it waits for a lock that the test holds."""
+PATIENCE = 60.0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for a condition."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
+
+
+def last(layout: Layout, job: Job) -> Outcome:
+    """The outcome that must be there."""
+    found = outcome.last(layout, job.name)
+    assert found is not None
+    return found
+
+
+def _nobody(_: str) -> None:
+    """Whom nothing is said to."""
+
+
+def children() -> list[psutil.Process]:
+    """What this process has started and what runs still."""
+    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_job_runs_and_its_output_is_passed_on(layout: Layout) -> None:
+    """Its lines come as they are, its exit code is given, and its outcome written down."""
+    said = list[str]()
+    assert asyncio.run(run(MODELS, layout, said.append)) == 0
+    assert said == [f"no versions in {layout.store}; `fraud train` makes one"]
+    assert last(layout, MODELS).exit_code == 0
+
+
+def test_a_command_that_fails_early_has_an_outcome(layout: Layout, receiver: Receiver) -> None:
+    """What a command cannot write down itself, since its options are wrong, is written down for it, and told."""
+    said = list[str]()
+    job = Job("models", "* * * * *", ("models", "--nonsense"))
+    assert asyncio.run(run(job, layout, said.append)) == 2
+    assert last(layout, job).exit_code == 2
+    assert receiver.posted == [{"text": "fraud models failed: exit code 2"}]
+
+
+def test_a_job_that_is_killed_has_an_outcome(layout: Layout, receiver: Receiver) -> None:
+    """A kill by the kernel is 137, as a shell has it."""
+
+    async def killed() -> int:
+        task = asyncio.create_task(run(MODELS, layout, _nobody))
+        await until(lambda: bool(children()))
+        os.kill(children()[0].pid, signal.SIGKILL)
+        return await task
+
+    assert asyncio.run(killed()) == 137
+    assert last(layout, MODELS).exit_code == 137
+    assert receiver.posted == [{"text": "fraud models failed: exit code 137"}]
+
+
+def test_a_process_that_cannot_be_started_is_a_failure(layout: Layout) -> None:
+    """Where the directory is gone, the reason is a line and the exit code 126."""
+    said = list[str]()
+    gone = Layout(layout.root / "gone", layout.store)
+
+    async def started() -> int:
+        gone.root.mkdir()
+        refuse_running(MODELS, gone)
+        (gone.root / "var" / "jobs" / "models.lock").unlink()
+        (gone.root / "var" / "jobs").rmdir()
+        (gone.root / "var").rmdir()
+        gone.root.rmdir()
+        gone.root.touch()
+        return await run(MODELS, gone, said.append)
+
+    assert asyncio.run(started()) == 126
+    assert said[0].startswith("fraud models cannot be started: ")
+
+
+def test_a_job_that_is_cancelled_ends_first(layout: Layout) -> None:
+    """Its process is gone when the cancellation returns, and its end is written down."""
+    layout.store.mkdir()
+
+    async def cancelled() -> None:
+        with durable.held(layout.store / ".release.lock", ""):  # A backup waits for it, for minutes.
+            task = asyncio.create_task(run(ENDLESS, layout, _nobody))
+            await until(lambda: any("operations" in child.cmdline() for child in children()))
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        assert task.cancelled()
+
+    asyncio.run(cancelled())
+    assert not children()
+    assert last(layout, ENDLESS).exit_code in {143, 137}
+
+
+def test_the_same_job_is_refused_while_it_runs(layout: Layout) -> None:
+    """A second start in the same process is refused before anything is started."""
+
+    async def twice() -> None:
+        first = asyncio.create_task(run(MODELS, layout, _nobody))
+        await until(lambda: bool(children()))
+        with pytest.raises(Busy, match="fraud models runs already"):
+            await run(MODELS, layout, _nobody)
+        with pytest.raises(Busy):
+            refuse_running(MODELS, layout)
+        assert await first == 0
+        assert await run(MODELS, layout, _nobody) == 0
+
+    asyncio.run(twice())
+
+
+def test_a_job_that_a_person_runs_is_not_started(layout: Layout) -> None:
+    """Who holds the lock is named; nothing is written down."""
+    outcome.directory(layout).mkdir(parents=True)
+    with durable.held(outcome.lock(layout, "models"), ""), pytest.raises(Busy, match=f"process {os.getpid()}"):
+        asyncio.run(run(MODELS, layout, _nobody))
+    assert outcome.last(layout, "models") is None
+
+
+def test_other_jobs_do_not_wait(layout: Layout) -> None:
+    """Jobs of other names run at the same time."""
+
+    async def both() -> tuple[int, int]:
+        other = Job("rollback", "* * * * *", ("rollback",))
+        first, second = await asyncio.gather(run(MODELS, layout, _nobody), run(other, layout, _nobody))
+        return first, second
+
+    assert asyncio.run(both()) == (0, 1)
+
+
+def test_the_key_of_the_keeper_goes_to_no_job(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What starts jobs is not known to them."""
+    monkeypatch.setenv("JOBS_KEY", "s3cret")
+
+    async def looked_at() -> dict[str, str]:
+        task = asyncio.create_task(run(MODELS, layout, _nobody))
+        await until(lambda: any("operations" in child.cmdline() for child in children()))
+        seen: dict[str, str] = children()[0].environ()
+        await task
+        return seen
+
+    seen = asyncio.run(looked_at())
+    assert "PYTHONUNBUFFERED" in seen
+    assert "JOBS_KEY" not in seen
+
+
+@pytest.mark.parametrize(
+    ("chunks", "lines"),
+    [
+        ([b"one\ntwo\n"], ["one", "two"]),
+        ([b"o", b"ne\r\n\nt", b"wo"], ["one", "", "two"]),
+        ([b"\xc3", b"\xa9\n", b"\xff\n"], ["é", "\ufffd"]),
+        ([b"x" * (2 * LONGEST_LINE + 1), b"y\n"], ["x" * LONGEST_LINE, "x" * LONGEST_LINE, "xy"]),
+        ([], []),
+    ],
+)
+def test_output_is_passed_on_by_lines(chunks: list[bytes], lines: list[str]) -> None:
+    """However it arrives, whatever it holds, and however long a line is."""
+
+    async def passed() -> list[str]:
+        stream, said = asyncio.StreamReader(), list[str]()
+        reading = asyncio.create_task(_pass_on(stream, said.append))
+        for chunk in chunks:
+            stream.feed_data(chunk)
+            await asyncio.sleep(0)
+        stream.feed_eof()
+        await reading
+        return said
+
+    assert asyncio.run(passed()) == lines

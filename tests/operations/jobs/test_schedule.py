@@ -1,0 +1,376 @@
+"""When jobs run: on a clock that the tests move, and once as the real process."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operations import durable
+from operations.durable import Busy
+from operations.jobs import outcome
+from operations.jobs import schedule as module
+from operations.jobs.crontab import Job
+from operations.jobs.running import Write
+from operations.jobs.schedule import SETTLING, SLACK, Memory, Schedule, believed, due, healthy, remembered
+from operations.settings import Layout
+
+SUNDAY = datetime(2026, 3, 1, tzinfo=UTC)
+WEEKLY = Job("retrain", "0 3 * * 0", ("retrain",))
+HOURLY = Job("check", "7 * * * *", ("check",))
+MINUTELY = Job("clean", "* * * * *", ("clean",))
+JOBS = (WEEKLY, HOURLY, MINUTELY)
+PATIENCE = 60.0
+
+
+def minutes(count: float) -> timedelta:
+    """So many."""
+    return timedelta(minutes=count)
+
+
+steps = st.lists(
+    st.timedeltas(timedelta(0), timedelta(days=20)) | st.timedeltas(timedelta(0), minutes(2)), min_size=1, max_size=30
+)
+
+
+@given(steps)
+def test_no_time_is_served_twice_and_none_is_lost(gaps: list[timedelta]) -> None:
+    """However the looks are spread, a job runs at a look if, and only if, one of its times came since its last run."""
+    now, since = SUNDAY, dict.fromkeys((job.name for job in JOBS), SUNDAY)
+    for gap in gaps:
+        now += gap
+        runs = {job.name for job, _ in due(JOBS, since, now)}
+        for job in JOBS:
+            following = job.after(since[job.name])
+            assert following is not None
+            assert (job.name in runs) == (following <= now)
+        since |= dict.fromkeys(runs, now)
+        assert not due(JOBS, since, now)
+
+
+@given(st.integers(1, 300), st.integers(0, 59))
+def test_dense_looks_serve_each_time_once(count: int, second: int) -> None:
+    """A look a minute, wherever in the minute, runs a job of each minute each minute."""
+    now, since, runs = SUNDAY + timedelta(seconds=second), {"clean": SUNDAY}, 0
+    for _ in range(count):
+        now += minutes(1)
+        found = due([MINUTELY], since, now)
+        runs += len(found)
+        since |= {job.name: now for job, _ in found}
+    assert runs == count
+
+
+@given(st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds
+def test_no_last_run_keeps_a_job_from_running(last: datetime) -> None:
+    """Whatever a wrong clock has written, the weekly job runs within eight days of looks."""
+    now, since = SUNDAY, {"retrain": last}
+    runs = 0
+    for _ in range(8 * 24):
+        now += timedelta(hours=1)
+        since = believed(since, now)
+        found = due([WEEKLY], since, now)
+        runs += len(found)
+        since |= {job.name: now for job, _ in found}
+    assert 1 <= runs <= 3
+
+
+def test_a_small_step_back_of_the_clock_serves_nothing_again() -> None:
+    """A clock that is set back by seconds just after a job began does not start it twice."""
+    at = SUNDAY.replace(hour=3)
+    since = believed({"retrain": at + timedelta(seconds=1)}, at - timedelta(seconds=2))
+    assert not due([WEEKLY], since, at)
+    assert since["retrain"] - at < SLACK
+
+
+@dataclass
+class Rounds:
+    """A schedule on a clock that stands still until it is moved, with jobs that run until they are let go."""
+
+    layout: Layout
+    jobs: tuple[Job, ...] = JOBS
+    now: datetime = SUNDAY
+    started: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    held: asyncio.Event | None = None
+    error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.schedule = self.anew()
+
+    def anew(self) -> Schedule:
+        """Another process in the same directory."""
+        self.schedule = Schedule(self.jobs, self.layout, self.said.append, clock=lambda: self.now, runner=self.run)
+        return self.schedule
+
+    async def run(self, job: Job, layout: Layout, write: Write) -> int:
+        self.started.append(job.name)
+        if self.error:
+            raise self.error
+        write("works")
+        if self.held:
+            await self.held.wait()
+        return 0
+
+    async def look(self, after: timedelta = timedelta(0)) -> list[str]:
+        """What one look starts, so much later."""
+        self.now += after
+        before = len(self.started)
+        self.schedule.look()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return self.started[before:]
+
+    async def looks(self, until: datetime) -> list[str]:
+        """What a look each minute starts until then."""
+        began = len(self.started)
+        while self.now < until:
+            await self.look(minutes(1))
+        return self.started[began:]
+
+
+def test_nothing_runs_at_the_first_start(layout: Layout) -> None:
+    """In a new directory each job waits for its time, however long ago the last one was."""
+
+    async def scene() -> None:
+        rounds = Rounds(layout, now=SUNDAY.replace(hour=12, second=30))
+        assert await rounds.look() == []
+        assert await rounds.look(SETTLING) == ["clean"]
+        assert "retrain is due 2026-03-08 03:00 UTC" in rounds.said
+
+    asyncio.run(scene())
+
+
+def test_jobs_run_at_their_times(layout: Layout) -> None:
+    """An hourly job runs each hour, a weekly one on its day."""
+
+    async def scene() -> None:
+        rounds = Rounds(layout, jobs=(WEEKLY, HOURLY))
+        started = await rounds.looks(SUNDAY + timedelta(hours=5, minutes=30))
+        assert started == ["check"] * 3 + ["retrain"] + ["check"] * 3
+        assert "retrain: works" in rounds.said
+        assert "retrain ended with exit code 0 after 0 s" in rounds.said
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("asleep", [timedelta(minutes=30), timedelta(hours=30), timedelta(days=30)])
+def test_a_machine_that_slept_makes_up_once(layout: Layout, asleep: timedelta) -> None:
+    """What came while it slept is run once, when the system had time to wake, and then as ever."""
+
+    async def scene() -> None:
+        rounds = Rounds(layout, jobs=(HOURLY,), now=SUNDAY.replace(minute=1))
+        await rounds.look()
+        assert await rounds.look(asleep) == []
+        assert await rounds.look(minutes(1)) == []
+        assert await rounds.look(minutes(1)) == ["check"]
+        assert await rounds.looks(rounds.now + minutes(3)) == []
+
+    asyncio.run(scene())
+
+
+def test_a_container_that_was_down_makes_up_once(layout: Layout) -> None:
+    """A job whose last run is older than its last time runs within minutes of the start."""
+
+    async def scene() -> None:
+        rounds = Rounds(layout, jobs=(WEEKLY,), now=datetime.now(UTC))
+        outcome.note(layout, "retrain", 0, 1.0)  # Now, on the real clock.
+        assert await rounds.looks(rounds.now + minutes(10)) == []
+        rounds.now += timedelta(days=7)
+        rounds.anew()
+        assert await rounds.looks(rounds.now + minutes(10)) == ["retrain"]
+        assert any(line.endswith("and once in 2 min for what was missed") for line in rounds.said)
+
+    asyncio.run(scene())
+
+
+def test_a_machine_that_is_off_each_night_runs_its_jobs(layout: Layout) -> None:
+    """A job that never ran counts from when the schedule first had it."""
+
+    async def scene() -> None:
+        rounds = Rounds(layout, jobs=(WEEKLY,), now=SUNDAY + timedelta(days=1))
+        assert await rounds.look() == []
+        rounds.now = SUNDAY + timedelta(days=8)
+        rounds.anew()
+        assert await rounds.looks(rounds.now + minutes(5)) == ["retrain"]
+
+    asyncio.run(scene())
+
+
+def test_a_time_during_the_start_is_not_late(layout: Layout) -> None:
+    """A job that becomes due a moment after the start runs at its time."""
+
+    async def scene() -> None:
+        rounds = Rounds(layout, jobs=(HOURLY,), now=SUNDAY.replace(minute=6, second=30))
+        assert await rounds.look() == []
+        assert await rounds.look(timedelta(seconds=31)) == ["check"]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-400), timedelta(days=400), timedelta(hours=-2)])
+def test_a_clock_that_jumps_runs_nothing_many_times(layout: Layout, jump: timedelta) -> None:
+    """At most once for the jump, and then each hour."""
+
+    async def scene() -> None:
+        rounds = Rounds(layout, jobs=(HOURLY,), now=SUNDAY.replace(minute=30))
+        await rounds.look()
+        rounds.now += jump
+        assert len(await rounds.looks(rounds.now + minutes(30))) <= 1
+        assert len(await rounds.looks(rounds.now + timedelta(hours=5))) == 5
+
+    asyncio.run(scene())
+
+
+def test_a_job_that_still_runs_is_skipped_and_that_is_said(layout: Layout) -> None:
+    """It is not started beside itself, nor later for the time that it missed."""
+
+    async def scene() -> None:
+        rounds = Rounds(layout, jobs=(MINUTELY,), held=asyncio.Event())
+        assert rounds.held
+        await rounds.look()
+        assert await rounds.look(minutes(1)) == ["clean"]
+        assert await rounds.look(minutes(1)) == []
+        assert "clean was due 2026-03-01 00:02 UTC and still runs: this time is skipped" in rounds.said
+        rounds.held.set()
+        assert await rounds.look() == []
+        assert await rounds.look(minutes(1)) == ["clean"]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (Busy("fraud clean runs already (process 7)"), "fraud clean runs already (process 7): this time is skipped"),
+        (ZeroDivisionError("4111"), "clean could not be run: ZeroDivisionError"),
+    ],
+)
+def test_no_job_ends_the_schedule(layout: Layout, error: Exception, line: str) -> None:
+    """What keeps one from running is a line, and its next time comes."""
+
+    async def scene() -> None:
+        rounds = Rounds(layout, jobs=(MINUTELY,), error=error)
+        await rounds.look()
+        assert await rounds.look(minutes(1)) == ["clean"]
+        assert line in rounds.said
+        assert await rounds.look(minutes(1)) == ["clean"]
+
+    asyncio.run(scene())
+
+
+def test_a_directory_that_cannot_be_written_does_not_end_the_schedule(layout: Layout) -> None:
+    """Jobs run where nothing can be remembered."""
+    (layout.root / "var").touch()
+
+    async def scene() -> None:
+        rounds = Rounds(layout, jobs=(MINUTELY,))
+        await rounds.look()
+        assert await rounds.look(minutes(1)) == ["clean"]
+        assert not healthy(layout)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{}", b'{"began": "x", "since": {}}', b'{"began": 1e400, "since": {}}', b'{"began": 1, "since": []}'],
+)
+def test_a_damaged_memory_is_none(layout: Layout, content: bytes) -> None:
+    """It is as if the schedule had never run here, and is written again."""
+    outcome.directory(layout).mkdir(parents=True)
+    (outcome.directory(layout) / "schedule.json").write_bytes(content)
+    assert remembered(layout) is None
+
+    async def scene() -> None:
+        await Rounds(layout).look()
+
+    asyncio.run(scene())
+    assert remembered(layout) == Memory(SUNDAY.timestamp(), {job.name: SUNDAY.timestamp() for job in JOBS})
+
+
+def test_it_is_healthy_while_it_looks(layout: Layout) -> None:
+    """The beat is of this look; one of long ago, or none, is not healthy."""
+    assert not healthy(layout)
+
+    async def scene() -> None:
+        await Rounds(layout).look()
+
+    asyncio.run(scene())
+    assert healthy(layout)
+    beat = outcome.directory(layout) / "schedule.beat"
+    os.utime(beat, (time.time() - 100, time.time() - 100))
+    assert not healthy(layout)
+
+
+PROCESS = """
+import sys
+from datetime import timedelta
+from pathlib import Path
+from operations.jobs import crontab, schedule
+from operations.settings import Layout
+root = Path.cwd()
+schedule.LOOK_EVERY, schedule.SETTLING = 0.05, timedelta(0)
+schedule.run(crontab.read(root / "crontab"), Layout(root, root / "model_store"), lambda text: print(text, flush=True))
+"""
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_real_process_ends_its_jobs_and_itself(layout: Layout) -> None:
+    """It makes up for a job that was missed, and SIGTERM ends that and the schedule in under 10 s, with exit code 0."""
+    layout.store.mkdir()
+    outcome.directory(layout).mkdir(parents=True)
+    (layout.root / "crontab").write_text("* * * * * fraud backup create\n")
+    past = time.time() - 7200
+    memory = f'{{"began": {past}, "since": {{"backup": {past}}}}}'
+    (outcome.directory(layout) / "schedule.json").write_text(memory)
+    command = [sys.executable, "-c", PROCESS]
+    log = layout.root / "output"
+    with (
+        durable.held(layout.store / ".release.lock", ""),  # The backup waits for it.
+        log.open("wb") as output,
+        subprocess.Popen(command, cwd=layout.root, stdout=output, stderr=output) as process,
+    ):
+        try:
+            _until(lambda: _job_runs(process.pid) and healthy(layout))
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=10) == 0
+            assert time.monotonic() - began < 10
+        finally:
+            process.kill()
+    said = log.read_text()
+    assert "backup starts (due " in said
+    assert "backup is told to end" in said
+    assert not healthy(layout)
+    last = outcome.last(layout, "backup")
+    assert last is not None
+    assert last.exit_code == 143, said
+
+
+def _job_runs(schedule: int) -> bool:
+    """Whether the job's process is past the tether, which it was before."""
+    children = psutil.Process(schedule).children()
+    return any(child.cmdline()[1:3] == ["-m", "operations"] for child in children)
+
+
+def test_one_schedule_runs_in_a_directory(layout: Layout) -> None:
+    """A second one says so and does nothing."""
+    outcome.directory(layout).mkdir(parents=True)
+    lock = outcome.lock(layout, "schedule")
+    with durable.held(lock, ""), pytest.raises(Busy, match="a schedule runs in"):
+        module.run(JOBS, layout, lambda _: None)

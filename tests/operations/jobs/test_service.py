@@ -1,0 +1,189 @@
+"""Whether gateways, model servers and Redis answer: over real connections, but for TorchServe."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from contract.release import Release
+from operations import addresses
+from operations.errors import OperationsError
+from operations.jobs import service
+from operations.jobs.finding import Finding, State, fault, good, unknown
+from operations.rollout.connection import Running
+from operations.settings import Layout
+from tests import valkey
+from tests.operations.fake_torchserve import FakeTorchServe
+
+
+@dataclass
+class Gateway:
+    """What /readyz and /health answer."""
+
+    version: object = 2
+    status: int = 200
+    body: bytes | None = None
+    address: str = ""
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        """Status and body."""
+        if path == "/readyz":
+            return self.status, b""
+        health = {"components": {"model": {"version": self.version}}}
+        return 200, json.dumps(health).encode() if self.body is None else self.body
+
+
+@contextmanager
+def serving(gateway: Gateway) -> Iterator[str]:
+    """Its address while the block runs."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = gateway.answer(self.path)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    gateway.address = f"127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://{gateway.address}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def store(layout: Layout) -> Path:
+    """A model store of which version 2 is live."""
+    layout.store.mkdir()
+    record = Release(2, None, "2026-01-01T00:00:00+00:00")
+    (layout.store / "release.json").write_bytes(record.to_bytes())
+    return layout.store
+
+
+def found(gateway: Gateway, store: Path) -> Finding:
+    """The finding on one gateway, without waiting for it to mend."""
+    with serving(gateway) as url:
+        (finding,) = service.gateways(url, store, patience=0)
+        return finding
+
+
+def test_a_gateway_that_follows_is_well(store: Path) -> None:
+    """It is ready, and serves the version that is live."""
+    gateway = Gateway()
+    assert found(gateway, store) == good(f"gateway {gateway.address} is ready and serves version 2")
+
+
+@pytest.mark.parametrize(
+    ("gateway", "text"),
+    [
+        (Gateway(status=503), "is not ready (/readyz answers 503)"),
+        (Gateway(version=1), "serves version 1, and version 2 is live"),
+        (Gateway(version=None), "serves version None, and version 2 is live"),
+        (Gateway(body=b"<html>"), "does not answer as a gateway does (JSONDecodeError)"),
+        (Gateway(body=b"[]"), "does not answer as a gateway does (TypeError)"),
+        (Gateway(body=b"{}"), "does not answer as a gateway does (KeyError)"),
+    ],
+)
+def test_a_gateway_that_does_not_is_a_fault(store: Path, gateway: Gateway, text: str) -> None:
+    """What is wrong with it is said, by its address."""
+    assert found(gateway, store) == fault(f"gateway {gateway.address} {text}")
+
+
+def test_a_gateway_that_cannot_be_reached_is_a_fault(store: Path) -> None:
+    """A password in its address is not shown."""
+    (finding,) = service.gateways("http://user:s3cret@127.0.0.1:1", store, patience=0)
+    assert finding == fault("gateway 127.0.0.1:1 does not answer as a gateway does (ConnectError)")
+
+
+def test_each_gateway_behind_a_name_is_asked(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One finding for each address: a good one does not hide a bad one."""
+    with serving(Gateway()) as url:
+        port = url.rpartition(":")[2]
+        monkeypatch.setattr(addresses.each, "__defaults__", (lambda *_: ["127.0.0.1", "127.0.0.99"],))
+        states = [finding.state for finding in service.gateways(f"http://gateway:{port}", store, patience=0)]
+    assert states == [State.GOOD, State.FAULT]
+
+
+def test_a_gateway_that_follows_in_a_moment_is_well(store: Path) -> None:
+    """A check in the middle of a release sees no fault."""
+    gateway = Gateway(version=1)
+    answers = iter([1, 1, 2])
+    gateway.answer = lambda path: (200, b"") if path == "/readyz" else _health(next(answers))  # type: ignore[method-assign]
+    with serving(gateway) as url:
+        (finding,) = service.gateways(url, store, patience=30)
+    assert finding.state is State.GOOD
+
+
+def _health(version: int) -> tuple[int, bytes]:
+    return 200, json.dumps({"components": {"model": {"version": version}}}).encode()
+
+
+def test_before_the_first_release_gateways_are_asked_all_the_same(layout: Layout) -> None:
+    """Without a record the version that is served cannot be wrong."""
+    assert found(Gateway(version=None, status=503), layout.store).state is State.FAULT
+    assert found(Gateway(version=7), layout.store).state is State.GOOD
+
+
+def test_what_is_not_configured_is_not_looked_at(layout: Layout) -> None:
+    """Each says by which setting it would be."""
+    assert list(service.gateways(None, layout.store)) == [unknown("the gateways (GATEWAY_URL is not set)")]
+    (server,) = service.model_servers(None, layout.store)
+    assert server.state is State.UNKNOWN
+    assert service.redis(None) == unknown("Redis (REDIS_URL is not set)")
+
+
+@pytest.mark.parametrize("url", ["gateway:8000", "s3cret", "http://", "http://a:b:c"])
+def test_an_address_that_is_none_is_an_error(layout: Layout, url: str) -> None:
+    """It is told without what was written."""
+    with pytest.raises(OperationsError, match="GATEWAY_URL is no http:// or https:// address"):
+        list(service.gateways(url, layout.store, patience=0))
+
+
+@pytest.mark.parametrize(
+    ("states", "finding"),
+    [
+        (["READY", "READY"], good("2 of 2 workers of version 2, which is live, are ready")),
+        (["READY", "UNLOADING"], fault("1 of 2 workers of version 2, which is live, are ready")),
+        ([], fault("0 of 0 workers of version 2, which is live, are ready")),
+        (None, fault("version 2, which is live, is not loaded")),
+    ],
+)
+def test_all_workers_of_the_live_version_must_be_ready(
+    store: Path, torchserve: FakeTorchServe, states: list[str] | None, finding: Finding
+) -> None:
+    """Other versions do not matter."""
+    torchserve.registered = {1: ["READY"]} | ({2: states} if states is not None else {})
+    running = Running(torchserve.server(), 2, store, None, None)
+    assert list(service.model_servers(running, store, patience=0)) == [finding]
+
+
+def test_each_model_server_is_asked(store: Path, torchserve: FakeTorchServe) -> None:
+    """Of several, each is named by its address."""
+    torchserve.registered = {2: ["READY"]}
+    other = FakeTorchServe(down=True).server()
+    running = Running(torchserve.server(), 1, store, None, None, others=(other,))
+    first, second = service.model_servers(running, store, patience=0)
+    assert first == good("1 of 1 workers of version 2, which is live, are ready on http://management")
+    assert second.state is State.FAULT
+
+
+def test_redis_is_asked(tmp_path: Path) -> None:
+    """A real one answers, and no longer when it is killed; its address is not shown."""
+    with valkey.running(tmp_path) as database:
+        assert service.redis(database.url) == good("Redis answers")
+        database.kill()
+        assert service.redis(database.url) == fault("Redis does not answer (ConnectionError)")
+    assert service.redis("s3cret") == fault("Redis does not answer (ValueError)")

@@ -1,0 +1,223 @@
+"""The keeper as a process, beside fake TorchServes at real ports."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from contract.release import Release
+from operations.local.programs import free_ports
+from operations.store.record import recorded
+from operations.store.registry import Registry
+from operations.torchserve.fleet import Member
+from tests.operations.fake_torchserve import FakeTorchServe
+from tests.operations.keeper.served import served
+
+READY = ["READY", "READY"]
+KEEP = """
+import os, pathlib, sys
+from rich.console import Console
+from operations import settings
+from operations.errors import OperationsError
+from operations.keeper.keep import keep
+try:
+    keep(settings.keeper(os.environ, pathlib.Path.cwd()), Console())
+except OperationsError as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+@dataclass
+class TorchServe(FakeTorchServe):
+    """A fake that answers a registration only when the test lets it."""
+
+    let: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """One request to either port."""
+        answer = super().answer(request)
+        if request.method == "POST" and request.url.path == "/models":
+            self.let.wait(60)
+        return answer
+
+
+@dataclass
+class Keeper:
+    """One that runs."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def get(self, path: str) -> httpx.Response | None:
+        """One page; None where nobody answers."""
+        try:
+            return httpx.get(self.url + path, trust_env=False, timeout=10)
+        except httpx.HTTPError:
+            return None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it says so."""
+        assert self.process.poll() is None, self.said
+        answer = self.get("/readyz")
+        return answer is not None and answer.is_success
+
+    @property
+    def said(self) -> str:
+        """What it has printed."""
+        return self.log.read_text()
+
+
+@dataclass
+class Site:
+    """A store with versions 1 and 2, a fake TorchServe, and keepers in its directory."""
+
+    root: Path
+    fake: TorchServe
+    member: Member
+    running: ExitStack
+    keepers: list[Keeper] = field(default_factory=list)
+
+    def keep(self, **environment: str) -> Keeper:
+        """Starts one more."""
+        port = free_ports(1)[0]
+        log = self.root / f"keeper-{port}.log"
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        own = {"MANAGEMENT_URL": self.member.management, "INFERENCE_URL": self.member.inference, "MODEL_WORKERS": "2"}
+        own["KEEPER_PORT"] = str(port)
+        process = self.running.enter_context(started(log, self.root, {**kept, **own, **environment}))
+        return Keeper(process, f"http://127.0.0.1:{port}", log)
+
+
+@contextmanager
+def started(log: Path, root: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A keeper, which is ended at last."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", KEEP], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def site(registry: Registry) -> Iterator[Site]:
+    """Nothing is released yet."""
+    fake = TorchServe()
+    fake.let.set()
+    with ExitStack() as running:
+        yield Site(registry.root.parent, fake, running.enter_context(served(fake)), running)
+        fake.let.set()
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits until something is so."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.02)
+
+
+def live(root: Path) -> int:
+    """The recorded version; 0 before the first."""
+    record = recorded(root / "model_store")
+    return record.version if record else 0
+
+
+def test_the_newest_version_of_a_store_is_released_first(site: Site) -> None:
+    """Where nothing was ever live; then it is ready, serves the record, and loads again what TorchServe forgets."""
+    keeper = site.keep()
+    until(lambda: keeper.is_ready)
+    assert live(site.root) == 2
+    served_record = keeper.get("/release.json")
+    assert served_record
+    assert served_record.content == (site.root / "model_store" / "release.json").read_bytes()
+    site.fake.registered.clear()
+    until(lambda: site.fake.registered == {2: READY})
+
+
+def test_an_empty_store_gets_a_first_model(site: Site, tmp_path: Path) -> None:
+    """It is trained by a process of its own, beside which the pages answer, and released."""
+    store = tmp_path / "model_store"
+    aside = tmp_path / "aside"
+    store.rename(aside)
+    (tmp_path / "operations").mkdir()
+    train = f"import pathlib; pathlib.Path({str(aside)!r}, 'x').touch(); import shutil"
+    train += f"; [shutil.copy(path, {str(store)!r}) for path in pathlib.Path({str(aside)!r}).glob('fraud-1.*')]"
+    (tmp_path / "operations" / "__init__.py").touch()
+    (tmp_path / "operations" / "__main__.py").write_text(train)
+    keeper = site.keep()
+    until(lambda: keeper.is_ready)
+    assert live(site.root) == 1
+    assert "the model store is empty: training" in keeper.said
+
+
+def test_a_failing_start_is_one_line(site: Site) -> None:
+    """A store whose record is gone is not guessed at: the keeper ends and says what to do."""
+    (site.root / "model_store" / "journal.jsonl").write_text(json.dumps({"at": "x", "event": "released"}) + "\n")
+    keeper = site.keep()
+    assert keeper.process.wait(30) == 1
+    assert "release.json is gone, and versions were released before" in keeper.said.splitlines()[-1]
+    assert "Traceback" not in keeper.said
+
+
+def test_a_second_keeper_waits_and_takes_over(site: Site) -> None:
+    """It says so, is alive and not ready; when the first has ended, even by kill -9, it does the work."""
+    first = site.keep()
+    until(lambda: first.is_ready)
+    second = site.keep()
+    until(lambda: "another keeper works on this model store" in second.said)
+    assert (second.get("/livez") or httpx.Response(0)).status_code == 200
+    assert "another keeper" in (second.get("/readyz") or httpx.Response(0)).json()["detail"]
+    first.process.kill()
+    until(lambda: second.is_ready)
+    site.fake.registered.clear()
+    until(lambda: site.fake.registered == {2: READY})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_once(site: Site, number: signal.Signals) -> None:
+    """Within seconds and without an error, also while a version is loaded that never starts."""
+    (site.root / "model_store" / "release.json").write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
+    site.fake.let.clear()
+    keeper = site.keep()
+    until(lambda: "fraud-1.mar" in site.fake.files)
+    began = time.monotonic()
+    keeper.process.send_signal(number)
+    assert keeper.process.wait(10) == 0
+    assert time.monotonic() - began < 5
+    assert keeper.said.splitlines()[-1].endswith("stopped")
+
+
+def test_a_job_of_the_schedule_runs_for_who_knows_the_key(site: Site) -> None:
+    """It runs as a process of its own in the keeper's directory, and its output comes line by line."""
+    (site.root / "operations").mkdir()
+    (site.root / "operations" / "__init__.py").touch()
+    (site.root / "operations" / "__main__.py").write_text(
+        "import os, sys; print(sys.argv[1:], 'JOBS_KEY' in os.environ)"
+    )
+    (site.root / "crontab").write_text("0 3 * * 0 fraud backup --keep 3\n")
+    keeper = site.keep(JOBS_KEY="a-key", SCHEDULE="crontab")
+    until(lambda: keeper.is_ready)
+    answer = httpx.post(f"{keeper.url}/jobs/backup", headers={"X-Jobs-Key": "a-key"}, trust_env=False, timeout=30)
+    assert answer.text.splitlines() == ["['backup', '--keep', '3'] False", "exit 0"]
+    assert httpx.post(f"{keeper.url}/jobs/clean", headers={"X-Jobs-Key": "a-key"}, trust_env=False).status_code == 404
+    until(lambda: "fraud_job_last_exit_code" in (keeper.get("/metrics") or httpx.Response(0)).text)
+    assert "a-key" not in keeper.said

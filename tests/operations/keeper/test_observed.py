@@ -1,0 +1,83 @@
+"""What a keeper's pages know of its rounds."""
+
+import time
+
+import pytest
+
+from operations.keeper import observed as module
+from operations.keeper.observed import Observed
+from operations.rollout.keeping import Found
+from operations.rollout.loading import Place
+from tests.operations.fake_torchserve import FakeTorchServe
+from tests.operations.stage import Stage
+
+A, B = "http://10.0.0.1:8081", "http://10.0.0.2:8081"
+
+
+@pytest.fixture
+def observed(place: Place, torchserve: FakeTorchServe) -> Observed:
+    """Version 1 is live, and two servers are there."""
+    Stage(place, torchserve).write(1)
+    found = Observed(place.registry.root)
+    for address in (A, B):
+        found.begin(address)
+    return found
+
+
+def test_ready_is_whole_everywhere(observed: Observed) -> None:
+    """Until each server has the live version, one that lacks it is named."""
+    assert observed.lack() == f"version 1 at {A}: not looked at yet"
+    observed.see(A, Found.WHOLE)
+    observed.see(B, Found.MISSING)
+    assert (observed.lack(), observed.whole, observed.servers) == (f"version 1 at {B}: not loaded", 1, 2)
+    observed.see(B, Found.LOADED)
+    assert (observed.lack(), observed.whole) == (None, 2)
+
+
+def test_a_server_that_has_gone_counts_no_more(observed: Observed) -> None:
+    """Not even by a look that ends after it has gone."""
+    observed.see(A, Found.WHOLE)
+    observed.forget(B)
+    observed.see(B, Found.SERVER_DOWN)
+    assert (observed.lack(), observed.servers) == (None, 1)
+
+
+def test_without_a_server_nothing_is_ready(observed: Observed) -> None:
+    """The reason is why none is known."""
+    observed.forget(A)
+    observed.forget(B)
+    observed.unresolved = "torchserve is no name"
+    assert (observed.lack(), observed.last_look) == ("torchserve is no name", 0.0)
+
+
+def test_without_a_record_nothing_is_ready(observed: Observed, place: Place) -> None:
+    """Nothing released, a record that cannot be read, and another keeper at work are each told."""
+    place.record.write_text("{")
+    assert "is damaged" in str(observed.lack())
+    assert observed.record is None
+    place.record.unlink()
+    assert observed.lack() == "nothing is released yet"
+    observed.waiting = "another keeper works"
+    assert observed.lack() == "another keeper works"
+
+
+def test_the_last_look_is_that_of_the_most_neglected_server(observed: Observed) -> None:
+    """An alert on its age finds one server that is not looked at among many that are."""
+    observed.see(A, Found.WHOLE)
+    assert observed.last_look == 0.0
+    observed.see(B, Found.WHOLE)
+    assert time.time() - 60 < observed.last_look <= time.time()
+
+
+def test_a_loop_that_stands_still_is_stuck(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it beats, it is not."""
+    observed.beat()
+    assert observed.stuck() is None
+    monkeypatch.setattr(module, "LONGEST_STANDSTILL", -1.0)
+    assert "stood still" in str(observed.stuck())
+
+
+def test_a_look_without_end_is_stuck(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is named."""
+    monkeypatch.setattr(module, "LONGEST_LOOK", -1.0)
+    assert f"one look at {A}" in str(observed.stuck())

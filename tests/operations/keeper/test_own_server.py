@@ -1,0 +1,83 @@
+"""A TorchServe that the keeper itself runs: how it is started and found."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from operations import settings
+from operations.errors import OperationsError
+from operations.keeper import own_server
+from operations.local.programs import free_ports
+from operations.rollout import connection
+from operations.settings import KeeperSettings
+from operations.torchserve import container
+from operations.torchserve.launch import Ports
+
+
+@pytest.fixture
+def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
+    """Free ones in the place of a container's."""
+    ports = Ports(*free_ports(5))
+    monkeypatch.setattr(container, "PORTS", ports)
+    return ports
+
+
+def read(root: Path, **outside: str) -> KeeperSettings:
+    """The settings of a keeper with its own TorchServe."""
+    found = settings.keeper(outside, root, with_torchserve=True)
+    found.layout.prepare()
+    return found
+
+
+def test_management_stays_on_the_loopback(tmp_path: Path, ports: Ports) -> None:
+    """Whatever the environment asks for; inference is where INFERENCE_HOST says, and the keeper reaches it."""
+    found = read(tmp_path, INFERENCE_HOST="0.0.0.0", MANAGEMENT_HOST="0.0.0.0")  # noqa: S104 - a container's network
+    with own_server.planned(found) as (program, member):
+        config = Path(program.command[program.command.index("-f") + 1]).read_text()
+        assert f"management_address=http://127.0.0.1:{ports.management}\n" in config
+        assert f"inference_address=http://0.0.0.0:{ports.inference}\n" in config
+        assert member == (f"http://127.0.0.1:{ports.management}", f"http://127.0.0.1:{ports.inference}")
+
+
+def test_without_a_host_nothing_is_open_to_others(tmp_path: Path, ports: Ports) -> None:
+    """Inference is on the loopback unless it is said otherwise."""
+    with own_server.planned(read(tmp_path)) as (program, _):
+        config = Path(program.command[program.command.index("-f") + 1]).read_text()
+    assert f"inference_address=http://127.0.0.1:{ports.inference}\n" in config
+
+
+def test_commands_beside_it_find_it(tmp_path: Path, ports: Ports) -> None:
+    """`fraud release` in the same container needs no address; when it has ended, nothing runs."""
+    found = read(tmp_path, REVIEW_THRESHOLD="0.2")
+    with own_server.planned(found) as (program, member):
+        running = connection.find(found.layout, {})
+        assert (running.server.address, running.workers) == (member.management, None)
+        assert running.thresholds.review == 0.2
+        assert found.layout.stack.stat().st_mode & 0o777 == 0o600
+        scratch = program.directory
+    assert not scratch.exists()
+    with pytest.raises(OperationsError, match="nothing runs here"):
+        connection.find(found.layout, {})
+
+
+def test_no_secret_reaches_it(tmp_path: Path, ports: Ports) -> None:
+    """Its workers run models, and need neither keys nor Redis."""
+    found = read(tmp_path, API_KEY="a", REDIS_URL="redis://:secret@there", JOBS_KEY="k", CUDA_VISIBLE_DEVICES="0")
+    with own_server.planned(found) as (program, _):
+        assert not {"API_KEY", "REDIS_URL", "JOBS_KEY"} & program.environment.keys()
+        assert program.environment["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path, ports: Ports) -> None:
+    """It is said before anything is started, and no trace is left."""
+    found = read(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", ports.management))
+        taken.listen()
+        with (
+            pytest.raises(OperationsError, match=f"its port {ports.management} is taken"),
+            own_server.planned(found),
+        ):
+            pass
+    assert not found.layout.stack.exists()

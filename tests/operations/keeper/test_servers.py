@@ -1,0 +1,163 @@
+"""The rounds of a keeper over servers that come and go."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from operations import settings
+from operations.addresses import Unresolved
+from operations.keeper import rounds, servers
+from operations.keeper.observed import Observed
+from operations.keeper.servers import Servers, Telling
+from operations.rollout.loading import Place
+from operations.store.registry import Registry
+from operations.torchserve.fleet import Member
+from tests.operations.fake_torchserve import FakeTorchServe
+from tests.operations.keeper.served import served
+from tests.operations.stage import Stage
+
+READY = ["READY", "READY"]
+
+
+class Ground:
+    """Two TorchServes at real ports, of which a look-up finds what the test says, and a keeper's rounds."""
+
+    def __init__(self, registry: Registry, members: list[Member], fakes: list[FakeTorchServe]) -> None:
+        self.members = members
+        self.fakes = fakes
+        self.found: list[Member] | None = list(members)
+        self.said: list[str] = []
+        self.alerts: list[str] = []
+        self.ended = 0
+        outside = {"MANAGEMENT_URL": "http://m", "INFERENCE_URL": "http://i", "MODEL_WORKERS": "2"}
+        self.observed = Observed(registry.root)
+        self.tell = Telling(self.said.append, self.alerts.append, self._end)
+        found = settings.keeper(outside, registry.root.parent)
+        self.servers = Servers(found, self._look_up, self.observed, self.tell)
+
+    def _look_up(self) -> list[Member]:
+        if self.found is None:
+            raise Unresolved("torchserve is no name")
+        return self.found
+
+    def _end(self) -> None:
+        self.ended += 1
+
+    @asynccontextmanager
+    async def followed(self) -> Any:  # noqa: ANN401 - an iterator of nothing
+        """While they are followed."""
+        following = asyncio.create_task(self.servers.follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+@pytest.fixture
+def ground(registry: Registry, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+    """Version 1 is live, and both servers have just started."""
+    monkeypatch.setattr(servers, "RESOLVE_EVERY", 0.02)
+    monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(rounds, "LOOK_EVERY_WHILE_DOWN", 0.02)
+    fakes = [FakeTorchServe(), FakeTorchServe()]
+    Stage(place, fakes[0]).write(1)
+    with ExitStack() as running:
+        yield Ground(registry, [running.enter_context(served(fake)) for fake in fakes], fakes)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Waits until something is so."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - no event tells of another thread
+            await asyncio.sleep(0.01)
+
+
+def test_each_server_gets_the_live_version(ground: Ground) -> None:
+    """All of them are whole in the end, and releases go to all."""
+
+    async def run() -> None:
+        async with ground.followed():
+            await until(lambda: ground.observed.whole == 2)
+            place = ground.servers.place
+            assert place
+            assert [one.server.address for one in place.each] == [member.management for member in ground.members]
+
+    asyncio.run(run())
+    assert [fake.registered for fake in ground.fakes] == [{1: READY}, {1: READY}]
+    assert ground.servers.place is None
+
+
+def test_a_server_that_comes_is_kept_and_one_that_goes_is_not(ground: Ground) -> None:
+    """What a look-up finds decides; one that has gone counts no more."""
+    first, second = ground.members
+    ground.found = [first]
+
+    async def run() -> None:
+        async with ground.followed():
+            await until(lambda: ground.observed.lack() is None)
+            assert ground.fakes[1].registered == {}
+            ground.found = [second]
+            await until(lambda: ground.fakes[1].registered == {1: READY})
+            await until(lambda: (ground.observed.servers, ground.observed.whole) == (1, 1))
+            ground.fakes[0].registered.clear()
+            ground.found = [first, second]
+            await until(lambda: ground.fakes[0].registered == {1: READY})
+
+    asyncio.run(run())
+
+
+def test_a_look_up_that_fails_takes_no_server_away(ground: Ground) -> None:
+    """The servers that were there are kept on while nobody knows better; it is said once."""
+
+    async def run() -> None:
+        async with ground.followed():
+            await until(lambda: ground.observed.whole == 2)
+            ground.found = None
+            await until(lambda: ground.said[-1:] == ["torchserve is no name"])
+            ground.fakes[0].registered.clear()
+            await until(lambda: ground.fakes[0].registered == {1: READY})
+            assert (ground.observed.servers, ground.said.count("torchserve is no name")) == (2, 1)
+
+    asyncio.run(run())
+
+
+def test_only_the_only_server_lets_another_version_take_over(ground: Ground, place: Place) -> None:
+    """Of two, neither changes the record; when one has gone, the other does."""
+    stage = Stage(place, ground.fakes[0])
+    stage.write(2, previous=1)
+    stage.damage(2)
+
+    async def run() -> None:
+        async with ground.followed():
+            await until(lambda: len(ground.alerts) == 2)
+            assert stage.record.version == 2
+            ground.found = ground.members[:1]
+            await until(lambda: stage.record.version == 1)
+
+    asyncio.run(run())
+    assert {alert.split(": ")[0] for alert in ground.alerts[:2]} == {member.management for member in ground.members}
+
+
+def test_a_server_that_hangs_is_told_once_and_ended_where_that_is_allowed(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it has answered again."""
+    monkeypatch.setattr(rounds, "FROZEN", 0.0)
+    ground.found = ground.members[:1]
+    hangs = [f"TorchServe at {ground.members[0].management} has not answered for 0 s"]
+
+    async def run() -> None:
+        async with ground.followed():
+            ground.fakes[0].down = True
+            await until(lambda: ground.ended > 2)
+            assert ground.alerts == hangs
+            ground.fakes[0].down = False
+            await until(lambda: ground.observed.whole == 1)
+            ground.fakes[0].down = True
+            await until(lambda: ground.alerts == 2 * hangs)
+
+    asyncio.run(run())

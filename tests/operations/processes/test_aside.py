@@ -1,0 +1,38 @@
+"""Work on a thread that nobody waits for."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from operations.processes.aside import aside
+
+
+def test_gives_what_the_function_returns() -> None:
+    """It runs on another thread than the loop."""
+    assert asyncio.run(aside(threading.get_ident)) != threading.get_ident()
+
+
+def test_raises_what_the_function_raises() -> None:
+    """The same exception."""
+
+    def act() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        asyncio.run(aside(act))
+
+
+def test_a_function_that_goes_on_delays_no_end() -> None:
+    """Neither the loop's end nor the process's waits for it, nor is anything said of it."""
+    code = "import asyncio, time\nfrom operations.processes.aside import aside\n"
+    code += "async def main():\n asyncio.create_task(aside(lambda: time.sleep(60)))\n await asyncio.sleep(0.1)\n"
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}asyncio.run(main())"], capture_output=True, timeout=30, check=True
+    )
+    assert time.monotonic() - began < 20
+    assert done.stderr == b""

@@ -1,0 +1,199 @@
+"""Releases to several TorchServes, and the reconciler of one of several."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from contract.release import TrialKind
+from operations.errors import OperationsError
+from operations.rollout.gate import ShiftTooLarge
+from operations.rollout.keeping import Found
+from operations.rollout.loading import Place
+from operations.rollout.release import release, rollback, start_trial
+from operations.rollout.watch import Watch
+from operations.store.record import recorded
+from operations.store.registry import Registry
+from operations.torchserve.client import ModelServer
+from tests.operations.fake_torchserve import FakeTorchServe, constant
+from tests.operations.stage import Stage, canary
+
+READY = ["READY", "READY"]
+FIRST, SECOND = "http://10.0.0.1:8081", "http://10.0.0.2:8081"
+
+
+def quiet(_: str) -> None:
+    """Hears nothing."""
+
+
+@pytest.fixture
+def second() -> FakeTorchServe:
+    """Another TorchServe that has just started."""
+    return FakeTorchServe()
+
+
+@pytest.fixture
+def both(registry: Registry, torchserve: FakeTorchServe, second: FakeTorchServe) -> Iterator[Place]:
+    """Where releases go to both."""
+    servers = [
+        ModelServer(address, "http://inference", httpx.MockTransport(fake.answer))
+        for address, fake in ((FIRST, torchserve), (SECOND, second))
+    ]
+    yield Place(registry, servers[0], 2, others=(servers[1],))
+    for server in servers:
+        server.close()
+
+
+def test_a_release_goes_to_all(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+    """Each server has the version, and what is done is said of each."""
+    said: list[str] = []
+    release(both, 1, said.append)
+    assert torchserve.registered == second.registered == {1: READY}
+    for address in (FIRST, SECOND):
+        assert f"{address}: version 1: starting 2 workers" in said
+        assert f"{address}: version 1: scoring its golden rows" in said
+    assert said[-1] == "writing the release record"
+
+
+def test_where_one_refuses_all_is_as_before(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+    """The server that took the version forgets it again, the record stays, and the other one is named."""
+    before = release(both, 1, quiet)
+    second.broken.add(2)
+    with pytest.raises(OperationsError, match=f"^{SECOND}: TorchServe refused to start the workers"):
+        release(both, 2, quiet)
+    assert torchserve.registered == second.registered == {1: READY}
+    assert recorded(both.registry.root) == before
+
+
+def test_where_one_does_not_answer_nothing_changes(
+    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+) -> None:
+    """A server that cannot be reached is named, once."""
+    before = release(both, 1, quiet)
+    second.down = True
+    with pytest.raises(OperationsError, match=f"TorchServe does not answer at {SECOND}") as refused:
+        release(both, 2, quiet)
+    assert str(refused.value).count(SECOND) == 1
+    assert torchserve.registered == {1: READY}
+    assert recorded(both.registry.root) == before
+
+
+def test_a_version_that_ends_the_first_never_reaches_the_second(
+    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+) -> None:
+    """One after the other: while the first is down, the others score as before."""
+    before = release(both, 1, quiet)
+    torchserve.deadly.add(2)
+    with pytest.raises(OperationsError, match=FIRST):
+        release(both, 2, quiet)
+    assert second.registered == {1: READY}
+    assert second.files == ["fraud-1.mar"]
+    assert recorded(both.registry.root) == before
+
+
+def test_one_that_has_the_version_already_keeps_it(
+    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+) -> None:
+    """It is loaded where it is missing, and neither loaded again nor deleted where it scores."""
+    release(both, 1, quiet)
+    release(both.each[1], 2, quiet)
+    second.files.clear()
+    release(both, 2, quiet)
+    assert torchserve.registered == second.registered == {1: READY, 2: READY}
+    assert (second.files, second.deleted) == ([], [])
+
+
+def test_a_failure_deletes_it_only_where_it_was_not(
+    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+) -> None:
+    """A server that scored the version before a release that failed scores it afterwards."""
+    release(both, 1, quiet)
+    second.broken.add(2)
+    both.server.register(both.registry.root / "fraud-2.mar", 2)
+    with pytest.raises(OperationsError, match=SECOND):
+        release(both, 2, quiet)
+    assert (torchserve.registered, second.registered) == ({1: READY, 2: READY}, {1: READY})
+
+
+def test_each_must_prove_the_version(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+    """A server on which the golden rows score otherwise is named, and no server keeps the version."""
+    second.models[1] = constant(0.9, 0.9)
+    with pytest.raises(OperationsError, match=f"^{SECOND}: version 1 scores its golden rows otherwise"):
+        release(both, 1, quiet)
+    assert torchserve.registered == second.registered == {}
+
+
+def test_the_gate_asks_one_where_the_live_version_scores(both: Place, torchserve: FakeTorchServe) -> None:
+    """A server that has just started, and lacks the live version still, does not open the gate."""
+    release(both, 1, quiet)
+    torchserve.registered.clear()
+    torchserve.default = None
+    said: list[str] = []
+    release(both, 2, said.append)
+    assert any("comparing with version 1" in line for line in said)
+    assert not any("nothing to compare" in line for line in said)
+
+
+def test_the_gate_holds_for_all(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+    """What the gate stops is on no server afterwards."""
+    release(both, 1, quiet)
+    with pytest.raises(ShiftTooLarge):
+        release(both, 2, quiet, on=b"other,columns\n1,2\n")
+    assert torchserve.registered == second.registered == {1: READY}
+
+
+def test_a_rollback_goes_to_all(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+    """The version before is loaded where it is missing, before it is live again."""
+    release(both, 1, quiet)
+    release(both, 2, quiet)
+    second.registered.clear()
+    second.default = None
+    assert rollback(both, quiet).version == 1
+    assert torchserve.registered.keys() == {1, 2}
+    assert second.registered.keys() == {1}
+
+
+def test_a_trial_is_lost_where_one_server_lacks_it(both: Place, second: FakeTorchServe) -> None:
+    """What fails on a server that has just come is not the version's fault."""
+    release(both, 1, quiet)
+    tried = replace(both, redis_url="redis://nowhere")
+    start_trial(tried, 2, TrialKind.CANARY, 0.5, quiet)
+    watch = Watch(tried, quiet, quiet)
+    assert watch._is_loaded(2)
+    second.registered.clear()
+    assert not watch._is_loaded(2)
+
+
+def test_one_of_several_does_not_change_what_is_live(both: Place, torchserve: FakeTorchServe) -> None:
+    """Where the live version cannot be loaded on a bad server, that is told once with its address, and stays so."""
+    stage = Stage(both.each[0], torchserve)
+    stage.reconciler.is_alone = False
+    stage.write(2, previous=1)
+    stage.damage(2)
+    assert Found.TOOK_OVER not in stage.until_quiet()
+    assert stage.record.version == 2
+    (alert,) = stage.alerts
+    assert alert.startswith(f"{FIRST}: version 2, which is live, cannot be loaded (")
+
+
+def test_the_last_server_may_let_another_version_take_over(both: Place, torchserve: FakeTorchServe) -> None:
+    """Once the others have gone, their number protects nobody."""
+    stage = Stage(both.each[0], torchserve)
+    stage.reconciler.is_alone = False
+    stage.write(2, previous=1)
+    stage.damage(2)
+    stage.until_quiet()
+    stage.reconciler.is_alone = True
+    assert Found.TOOK_OVER in stage.until_quiet()
+    assert stage.record.version == 1
+
+
+def test_one_of_several_does_not_end_a_trial(both: Place, torchserve: FakeTorchServe) -> None:
+    """On the others it may do well; the watch counts what fails."""
+    stage = Stage(both.each[0], torchserve)
+    stage.reconciler.is_alone = False
+    stage.write(1, trial=canary(2))
+    stage.damage(2)
+    stage.until_quiet()
+    assert stage.record.trial == canary(2)
