@@ -115,10 +115,10 @@ class Schedule:
         sleep: Sleep = asyncio.sleep,
         runner: Run = running.run,
     ) -> None:
-        """Starts nothing yet; `say` must not raise."""
+        """Starts nothing yet."""
         self._jobs = jobs
         self._layout = layout
-        self._say = say
+        self._write = say
         self._clock = clock
         self._sleep = sleep
         self._runner = runner
@@ -195,6 +195,11 @@ class Schedule:
             self._say(f"{job.name} could not be run: {why}")
         finally:
             del self._tasks[job.name]
+
+    def _say(self, text: str) -> None:
+        """Says it; the output may be gone, and that must stop nothing (rich makes a broken pipe a SystemExit)."""
+        with contextlib.suppress(OSError, ValueError, SystemExit):
+            self._write(text)
 
     async def _end(self) -> None:
         with contextlib.suppress(OSError):

@@ -25,8 +25,7 @@ class Transcript:
         """
         self._run = run
         self._job = job
-        self._lines: queue.Queue[str] = queue.Queue(MOST_LINES)
-        self._ended = threading.Event()
+        self._lines: queue.Queue[str | None] = queue.Queue(MOST_LINES)  # None is the end.
         self._refusal: Exception | None = None
         self._has_begun = threading.Event()
         threading.Thread(target=self._work, daemon=True, name=f"job {job}").start()
@@ -36,11 +35,14 @@ class Transcript:
 
     def __iter__(self) -> Iterator[str]:
         """Its lines; an empty one after each silence; `exit N` at last."""
-        while not (self._ended.is_set() and self._lines.empty()):
-            try:
-                yield self._lines.get(timeout=SILENCE)
-            except queue.Empty:
-                yield ""
+        while (line := self._next()) is not None:
+            yield line
+
+    def _next(self) -> str | None:
+        try:
+            return self._lines.get(timeout=SILENCE)
+        except queue.Empty:
+            return ""
 
     def _work(self) -> None:
         try:
@@ -61,14 +63,14 @@ class Transcript:
         self._end(1)
 
     def _end(self, status: int) -> None:
-        while not self._put(f"exit {status}"):
-            self._lines.get_nowait()  # The last line matters more than any other.
-        self._ended.set()
+        for last in (f"exit {status}", None):
+            while not self._put(last):
+                self._lines.get_nowait()  # The last line matters more than any other.
         self._has_begun.set()
 
-    def _put(self, line: str) -> bool:
+    def _put(self, line: str | None) -> bool:
         try:
-            self._lines.put_nowait(line.rstrip("\r\n"))
+            self._lines.put_nowait(line and line.rstrip("\r\n"))
         except queue.Full:
             return False
         return True

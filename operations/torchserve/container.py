@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from operations.errors import OperationsError
-from operations.torchserve import java, launch
+from operations.torchserve import java, launch, ready
 from operations.torchserve.launch import Hosts, Ports
 
 PORTS = Ports(inference=8080, management=8081, metrics=8082, grpc_inference=7070, grpc_management=7071)
@@ -34,6 +34,7 @@ def become(outside: Mapping[str, str]) -> None:
     """
     scratch = Path(tempfile.gettempdir()) / "ts"
     command = prepare(outside, scratch)
+    scratch.with_name(ready.PROCESS).write_text(str(os.getpid()))
     os.chdir(scratch)
     os.execve(command[0], command, launch.environment(outside, scratch))  # noqa: S606 - no shell is wanted
 

@@ -10,6 +10,11 @@ from tests.docker.compose import ROOT, Compose, docker, wait_for
 from tests.docker.conftest import Measured
 
 RECOVERY_SECONDS = 90
+KILL_JAVA = """
+import os, pathlib
+(java,) = [int(each.parent.name) for each in pathlib.Path("/proc").glob("[0-9]*/comm") if each.read_text() == "java\\n"]
+os.kill(java, 9)
+"""
 KILLED = ("gateway", "torchserve", "redis", "keeper", "schedule", "entry")
 
 
@@ -29,12 +34,21 @@ def test_a_wrong_key_is_refused(stack: Compose) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_what_the_entry_itself_refuses_is_a_problem_too(stack: Compose) -> None:
-    """A caller meets one form of error, whoever makes it."""
-    answer = stack.client.get("/health", headers={"X-Long": "x" * 40_000})
-    assert answer.status_code == 400
+def test_the_entry_takes_the_headers_that_the_gateway_takes(stack: Compose) -> None:
+    """HAProxy's own limit of 16 kB would refuse what the gateway allows."""
+    assert stack.client.get("/health", headers={"X-Long": "x" * 40_000}).is_success
+
+
+def test_without_a_gateway_the_entry_says_so_as_a_problem(stack: Compose) -> None:
+    """A caller meets one form of error, whoever makes it, and is told when to come back."""
+    gateway = stack.container("gateway")
+    docker("stop", "-t", "20", gateway, timeout=30)
+    answer = stack.client.get("/health")
+    docker("start", gateway)
+    wait_for(stack.is_healthy, RECOVERY_SECONDS, lambda: stack.run("ps").output)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["status"] == 400
+    assert answer.json()["detail"] == "no gateway is running"
 
 
 def test_the_service_says_that_it_is_healthy(stack: Compose) -> None:
@@ -71,6 +85,16 @@ def test_each_container_comes_back_after_a_kill(stack: Compose, measured: Measur
     assert stack.upload().json()["model_version"] == 1
 
 
+def test_torchserve_s_container_ends_with_its_jvm(stack: Compose) -> None:
+    """No process stays that would look alive while the JVM is dead: Docker starts the container again."""
+    before = stack.restarts("torchserve")
+    found = stack.inside(stack.container("torchserve"), "python", "-c", KILL_JAVA)
+    assert found.status in {0, 137}, found.output
+    wait_for(lambda: stack.restarts("torchserve") > before, 30, lambda: stack.run("ps").output)
+    wait_for(stack.is_healthy, RECOVERY_SECONDS, lambda: stack.run("ps").output)
+    assert stack.upload().json()["model_version"] == 1
+
+
 def test_the_stack_comes_back_after_a_stop(stack: Compose, measured: Measured) -> None:
     """`stop` and `start`, as over a reboot: the recorded version serves again, and nothing is trained anew."""
     stack.run("stop")
@@ -84,17 +108,20 @@ def test_prometheus_scrapes_every_part(stack: Compose) -> None:
     """With the profile `monitoring` gateway, TorchServe and keeper are scraped, and the alert rules are loaded."""
     stack.run("--profile", "monitoring", "up", "-d", "--no-deps", "prometheus")
     port = docker("port", stack.container("prometheus"), "9090/tcp").rpartition(":")[2]
-    api = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", trust_env=False, timeout=10)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", trust_env=False, timeout=10) as api:
 
-    def up() -> set[str]:
-        try:
-            found = api.get("/query", params={"query": "up == 1"}).json()["data"]["result"]
-        except (httpx.HTTPError, ValueError):
-            return set()
-        return {each["metric"]["job"] for each in found}
+        def up() -> set[str]:
+            try:
+                found = api.get("/query", params={"query": "up == 1"}).json()["data"]["result"]
+            except (httpx.HTTPError, ValueError):
+                return set()
+            return {each["metric"]["job"] for each in found}
 
-    wait_for(lambda: {"gateway", "torchserve", "keeper"} <= up(), 90, lambda: api.get("/targets").text[:3000])
-    groups = api.get("/rules").json()["data"]["groups"]
+        wait_for(lambda: {"gateway", "torchserve", "keeper"} <= up(), 90, lambda: api.get("/targets").text[:3000])
+        groups = api.get("/rules").json()["data"]["groups"]
     assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
     assert groups
+    prometheus = stack.container("prometheus")
+    for check, file in (("check config", "prometheus.yml"), ("test rules", "rules_test.yml")):
+        assert stack.inside(prometheus, "promtool", *check.split(), f"/etc/prometheus/{file}").status == 0
     stack.run("--profile", "monitoring", "rm", "-sf", "prometheus")

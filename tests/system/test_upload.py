@@ -12,13 +12,14 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.system.conftest import KEY, Stack
+from tests.system.conftest import KEY, Stack, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
 
 def test_the_guides_curl_works_as_printed(stack: Stack) -> None:
     """The curl line that `fraud up` prints gives a decision for every row of the example file."""
+    wait_for(lambda: "\ncurl " in stack.output.read_text(), 30)  # It is printed a moment after the service is ready.
     line = next(line for line in stack.output.read_text().splitlines() if line.startswith("curl "))
     done = subprocess.run(line, shell=True, cwd=stack.directory, capture_output=True, check=True)  # noqa: S602 - pasted
     answer = json.loads(done.stdout)

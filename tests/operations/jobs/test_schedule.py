@@ -267,6 +267,23 @@ def test_no_job_ends_the_schedule(layout: Layout, error: Exception, line: str) -
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("closed file"), SystemExit(1)])
+def test_an_output_that_is_gone_does_not_end_the_schedule(layout: Layout, error: BaseException) -> None:
+    """Jobs run where nobody reads what they say."""
+
+    def say(_: str) -> None:
+        raise error
+
+    async def scene() -> None:
+        rounds = Rounds(layout, jobs=(MINUTELY,))
+        rounds.schedule = Schedule(rounds.jobs, layout, say, clock=lambda: rounds.now, runner=rounds.run)
+        await rounds.look()
+        assert await rounds.look(minutes(1)) == ["clean"]
+        assert await rounds.look(minutes(1)) == ["clean"]
+
+    asyncio.run(scene())
+
+
 def test_a_directory_that_cannot_be_written_does_not_end_the_schedule(layout: Layout) -> None:
     """Jobs run where nothing can be remembered."""
     (layout.root / "var").touch()

@@ -78,4 +78,4 @@ def test_a_job_whose_reader_is_gone_runs_to_its_end(monkeypatch: pytest.MonkeyPa
 
     unread = Transcript(run, "backup")
     assert ended.wait(30)
-    assert list(unread) == ["1", "2", "exit 0"]
+    assert list(unread) == ["2", "exit 0"]

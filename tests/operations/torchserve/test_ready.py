@@ -13,7 +13,7 @@ from contract.frame import DESCRIBE
 from contract.release import FILE_NAME, Release
 from operations.torchserve import container
 from operations.torchserve import ready as module
-from operations.torchserve.ready import ready
+from operations.torchserve.ready import check, ready
 
 
 class Scores(BaseHTTPRequestHandler):
@@ -83,3 +83,33 @@ def test_the_check_imports_little() -> None:
     code = "import sys, operations.torchserve.ready; print(*{'numpy', 'httpx', 'typer'} & sys.modules.keys())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert found.stdout.strip() == ""
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that stands for the JVM, its number where the container writes it."""
+    with subprocess.Popen(["sleep", "300"]) as process:
+        (tmp_path / module.PROCESS).write_text(str(process.pid))
+        yield process
+        process.kill()
+
+
+def test_a_server_that_is_silent_for_long_is_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """A JVM that hangs is killed after a minute of silence, and not before, so that its container starts again."""
+    outside = {"MODEL_PATH": str(tmp_path)}
+    assert not check(outside, tmp_path, 1, now=100.0)
+    assert not check(outside, tmp_path, 1, now=100.0 + module.FROZEN)
+    assert sleeper.poll() is None
+    assert not check(outside, tmp_path, 1, now=101.0 + module.FROZEN)
+    assert sleeper.wait(10) == -9
+
+
+def test_a_server_that_answers_between_is_not_ended(
+    tmp_path: Path, port: int, sleeper: subprocess.Popen[bytes]
+) -> None:
+    """One that says that it is not ready does not hang: its silence is counted from anew."""
+    outside = store(tmp_path, 8)
+    assert not check(outside, tmp_path, 1, now=100.0)
+    assert not check(outside, tmp_path, port, now=130.0)
+    assert not check(outside, tmp_path, 1, now=200.0)
+    assert sleeper.poll() is None
