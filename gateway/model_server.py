@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from contract.description import Description, DescriptionError
 from contract.frame import DESCRIBE, Frame, FrameError
 from gateway.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong
+from gateway.renewed import RenewedTransport
 from gateway.settings import Settings
 
 CONFLICT = 409
@@ -123,14 +124,18 @@ async def connect(
     settings: Settings, transport: httpx.AsyncBaseTransport | None = None, connections: int | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client for the inference port; `transport` replaces the network, `connections` the number in the settings."""
+    limit = connections or settings.model_server_connections
     async with httpx.AsyncClient(
         base_url=settings.model_server_url,
         timeout=settings.deadline_seconds,
         trust_env=False,  # A proxy that the environment names must not see transactions.
-        transport=transport
-        or AiohttpTransport(client=partial(_session, connections or settings.model_server_connections)),
+        transport=transport or RenewedTransport(partial(_network, limit), 2 * settings.deadline_seconds),
     ) as client:
         yield client
+
+
+def _network(connections: int) -> httpx.AsyncBaseTransport:
+    return AiohttpTransport(client=partial(_session, connections))
 
 
 def _session(connections: int) -> aiohttp.ClientSession:

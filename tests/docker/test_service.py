@@ -11,7 +11,7 @@ from tests.docker.conftest import Measured
 
 RECOVERY_SECONDS = 90
 KILL_JAVA = """
-import os, pathlib
+import os, pathlib, signal
 (java,) = [int(each.parent.name) for each in pathlib.Path("/proc").glob("[0-9]*/comm") if each.read_text() == "java\\n"]
 os.kill(java, 9)
 """
@@ -92,6 +92,16 @@ def test_torchserve_s_container_ends_with_its_jvm(stack: Compose) -> None:
     assert found.status in {0, 137}, found.output
     wait_for(lambda: stack.restarts("torchserve") > before, 30, lambda: stack.run("ps").output)
     wait_for(stack.is_healthy, RECOVERY_SECONDS, lambda: stack.run("ps").output)
+    assert stack.upload().json()["model_version"] == 1
+
+
+def test_a_jvm_that_hangs_is_ended_and_started_again(stack: Compose, measured: Measured) -> None:
+    """Docker restarts nothing that hangs; the health check ends what has been silent for a minute."""
+    before = stack.restarts("torchserve")
+    stack.inside(stack.container("torchserve"), "python", "-c", KILL_JAVA.replace("java, 9", "java, signal.SIGSTOP"))
+    wait_for(lambda: stack.restarts("torchserve") > before, 120, lambda: stack.run("ps").output)
+    seconds = wait_for(stack.is_healthy, RECOVERY_SECONDS, lambda: stack.run("ps").output)
+    measured["seconds to healthy after a hanging JVM was ended"] = round(seconds, 1)
     assert stack.upload().json()["model_version"] == 1
 
 

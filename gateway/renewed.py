@@ -1,0 +1,46 @@
+"""Connections that do not grow old.
+
+Behind one name there may be several model servers, and a balancer (Kubernetes' Service) chooses among them for each
+connection. One that stays busy is never closed: a server that was added under load would get no request.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import httpx
+
+RENEW_SECONDS = 30.0
+
+
+class RenewedTransport(httpx.AsyncBaseTransport):
+    """A transport that is replaced by a new one now and then; the old one ends when nothing can be on it any more."""
+
+    def __init__(
+        self,
+        make: Callable[[], httpx.AsyncBaseTransport],
+        patience: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Takes what makes a transport, and the seconds after which a request has surely ended."""
+        self._make = make
+        self._patience = patience
+        self._clock = clock
+        self._current = make()
+        self._began = clock()
+        self._retired = deque[tuple[float, httpx.AsyncBaseTransport]]()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Sends it by the transport of the moment."""
+        now = self._clock()
+        if now - self._began > RENEW_SECONDS:
+            self._retired.append((now + self._patience, self._current))
+            self._current, self._began = self._make(), now
+        while self._retired and self._retired[0][0] < now:
+            await self._retired.popleft()[1].aclose()
+        return await self._current.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Ends all of them."""
+        for transport in (*(each for _, each in self._retired), self._current):
+            await transport.aclose()
