@@ -82,7 +82,7 @@ def test_a_release_verifies_the_store_that_the_stack_loads_from(
     """In a shell without the stack's MODEL_PATH, the store of the running stack is meant, not ./model_store."""
     elsewhere = tmp_path / "elsewhere"
     (tmp_path / "var" / "run").mkdir(parents=True)
-    addresses = {"management_url": "http://m", "inference_url": "http://i", "store": str(elsewhere)}
+    addresses = {"management_url": "http://127.0.0.1:1", "inference_url": "http://127.0.0.1:2", "store": str(elsewhere)}
     (tmp_path / "var" / "run" / "stack.json").write_text(json.dumps(addresses))
     monkeypatch.chdir(tmp_path)
     asked: list[Path] = []
