@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from contract.release import FILE_NAME, Release
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.jobs import outcome
@@ -35,7 +36,9 @@ def test_a_job_leaves_its_outcome(directory: Path, job: str) -> None:
 
 
 def test_a_job_that_fails_says_so_by_metric_and_exit_code(directory: Path) -> None:
-    """A check in an empty directory finds that nothing is released: exit code 1, in the metric too."""
+    """A check finds a live version without an archive: exit code 1, in the metric too."""
+    record = Release(1, None, "2026-01-01T00:00:00+00:00")
+    (directory / "model_store" / FILE_NAME).write_bytes(record.to_bytes())
     assert CliRunner().invoke(commands, ["check"]).exit_code == 1
     assert 'fraud_job_last_exit_code{job_name="check"} 1' in reported(directory)
 
