@@ -88,7 +88,9 @@ class EnvironmentSettings:
     def files(self, state: State) -> list[Held]:
         """One file: the values, and the names of what must be set anew."""
         kept = {name: value for name in SETTINGS if (value := state.outside.get(name)) and "@" not in value}
-        left_out = [name for name in (*SECRETS, *SETTINGS) if state.outside.get(name) and name not in kept]
+        given = {name for name, value in state.outside.items() if value}
+        secret = [name for name in SECRETS if given & {name, f"{name}_FILE"}]
+        left_out = [*secret, *(name for name in SETTINGS if name in given and name not in kept)]
         text = json.dumps({"settings": kept, "left_out": left_out}, indent=1) + "\n"
         return [Held(SETTINGS_FILE, text.encode())]
 

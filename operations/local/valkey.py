@@ -26,8 +26,8 @@ def configure(file: Path, data: Path, port: int) -> str:
         "appendfsync": "everysec",
         "save": '""',
         "maxmemory": MEMORY,
-        # Cached things expire and may go; state has no expiry and stays.
-        "maxmemory-policy": "volatile-lru",
+        # What trials are judged by expires after a month, and must not go before: a full Redis refuses, and is seen.
+        "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
     durable.write(file, "".join(f"{name} {value}\n" for name, value in settings.items()).encode(), 0o600)

@@ -4,7 +4,7 @@
 |---|---|---|
 | `MODEL_PATH` | the model store; it is only read | `model_store` |
 | `INFERENCE_HOST`, `MANAGEMENT_HOST`, `METRICS_HOST` | names or addresses of this container to listen on | loopback |
-| `MODEL_WORKERS` | of each version whose registration does not say | as many as GPUs, else processors; two at least |
+| `MODEL_WORKERS` | of each version whose registration does not say | as many as fit (workers.py) |
 
 Management is code execution. Where a container is on several networks, each name is of one of them, and the port is
 open on that network alone. Nothing falls back to all addresses.
@@ -17,13 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from operations.errors import OperationsError
-from operations.torchserve import java, launch, ready
+from operations.torchserve import java, launch, ready, workers
 from operations.torchserve.launch import Hosts, Ports
 
 PORTS = Ports(inference=8080, management=8081, metrics=8082, grpc_inference=7070, grpc_management=7071)
-FEWEST_WORKERS, MOST_WORKERS = 2, 64
-"""With one worker, a worker that dies costs 5 to 6 s of every request; with two, none or one request."""
-DEVICES = Path("/dev")
+DEVICES, CGROUP = Path("/dev"), Path("/sys/fs/cgroup")
 
 
 def become(outside: Mapping[str, str]) -> None:
@@ -49,48 +47,11 @@ def prepare(outside: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
     if not store.is_dir():
         raise OperationsError(f"MODEL_PATH={store} is no directory: mount the model store there")
     launch.clean(scratch)
-    config = scratch.with_name(f"{scratch.name}.properties")
-    config.write_text(launch.configuration(PORTS, store, _hosts(outside), workers(outside, DEVICES)))
+    count = workers.wished(outside) or workers.fitting(outside, DEVICES, CGROUP)
+    config, hosts = scratch.with_name(f"{scratch.name}.properties"), _hosts(outside)
+    config.write_text(launch.configuration(PORTS, store, hosts, count))
+    scratch.with_name(ready.ADDRESS).write_text(f"http://{hosts.inference}:{PORTS.inference}")
     return launch.command(java.find(outside), config, store, scratch)
-
-
-def workers(outside: Mapping[str, str], devices: Path) -> int:
-    """How many workers a version gets: MODEL_WORKERS, or one for each GPU, or one for each processor; two at least.
-
-    Raises:
-        OperationsError: MODEL_WORKERS is no such number.
-    """
-    text = outside.get("MODEL_WORKERS") or str(max(FEWEST_WORKERS, _gpus(outside, devices) or _processors()))
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
-        raise OperationsError(f"MODEL_WORKERS={text} is no number from 1 to {MOST_WORKERS}")
-    return int(text)
-
-
-def _gpus(outside: Mapping[str, str], devices: Path) -> int:
-    """Devices that the container was given, and of them those that CUDA_VISIBLE_DEVICES leaves."""
-    given = len([path for path in devices.glob("nvidia*") if path.name.removeprefix("nvidia").isdecimal()])
-    if (visible := outside.get("CUDA_VISIBLE_DEVICES")) is None:
-        return given
-    return min(given, len([each for each in visible.split(",") if each.strip() not in ("", "-1")]))
-
-
-def _processors() -> int:
-    """As many as this process may use, by the quota of its container too."""
-    allowed = len(os.sched_getaffinity(0))
-    quota = _quota(Path("/sys/fs/cgroup"))
-    return min(allowed, max(1, round(quota)), MOST_WORKERS) if quota else min(allowed, MOST_WORKERS)
-
-
-def _quota(cgroup: Path) -> float | None:
-    """Processors by the CPU quota of a control group, of version 2 or 1; None where there is none."""
-    try:
-        limit, period = (cgroup / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            limit, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        except OSError:
-            return None
-    return int(limit) / int(period) if limit.strip().isdecimal() else None
 
 
 def _hosts(outside: Mapping[str, str]) -> Hosts:

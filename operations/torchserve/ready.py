@@ -5,7 +5,8 @@ live version of the release record describes itself, which takes one of its work
 that answers is ready: it waits for its first version.
 
 Docker restarts what ends, and not what hangs. So this check also ends a JVM that has been silent for a minute: its
-container ends with it and is started again. Kubernetes has liveness probes for that.
+container ends with it and is started again. It cannot where the JVM itself is process 1: start such a container with
+an init. Kubernetes has liveness probes for that.
 
 It runs every few seconds and so imports the standard library alone.
 """
@@ -18,66 +19,47 @@ import signal
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
 
-PATIENCE = 5.0
+PATIENCE = 2.5
+"""Seconds for each of two questions; the image allows 8 for all."""
 DESCRIBE = b"DESCRIBE"
 """As in contract/frame.py; a test compares them."""
-INFERENCE_PORT = 8080
-FROZEN = 60.0
-"""Seconds; a JVM that starts answers in 3 to 5, and TorchServe answers a ping while it loads a version."""
-PROCESS, SILENT = "torchserve.pid", "torchserve.silent"
-"""The names of the two files; the first is written when TorchServe is started."""
 RECORD = "release.json"
 """As in contract/release.py; a test compares them."""
+FROZEN = 60.0
+"""Seconds; a JVM that starts answers in 3 to 5, and TorchServe answers a ping while it loads a version."""
+PROCESS, ADDRESS, SILENT = "torchserve.pid", "torchserve.address", "torchserve.silent"
+"""The names of three files: whoever starts TorchServe writes the first two, this check the third."""
+OK = 200
 
 
-def check(outside: Mapping[str, str], scratch: Path, port: int = INFERENCE_PORT, now: float | None = None) -> bool:
+def check(store: Path, scratch: Path, now: float) -> bool:
     """Whether the server is ready; one that has not even said that it is not for FROZEN seconds is killed.
 
     Args:
-        outside: the container's environment.
-        scratch: where the process number of the JVM lies, and since when it has been silent.
-        port: of inference.
+        store: the model store.
+        scratch: where the three files lie.
         now: seconds of the epoch.
     """
-    silent = scratch / SILENT
-    if ready(outside, port):
-        silent.unlink(missing_ok=True)
-        return True
-    if _answers(f"{_base(outside, port)}/ping", None):
-        silent.unlink(missing_ok=True)
-    elif _silent_for(silent, time.time() if now is None else now) > FROZEN:
-        _kill(scratch / PROCESS)
-        silent.unlink(missing_ok=True)
-    return False
-
-
-def ready(outside: Mapping[str, str], port: int = INFERENCE_PORT) -> bool:
-    """Whether the server of this container can score what is live."""
-    live = _live(Path(outside.get("MODEL_PATH") or "model_store") / RECORD)
-    base = _base(outside, port)
-    return _answers(f"{base}/ping", None) if live is None else _answers(f"{base}/predictions/fraud/{live}", DESCRIBE)
-
-
-def _base(outside: Mapping[str, str], port: int) -> str:
-    return f"http://{outside.get('INFERENCE_HOST') or '127.0.0.1'}:{port}"
-
-
-def _silent_for(since: Path, now: float) -> float:
-    """Seconds since the first check in a row that got no answer; this one may be the first."""
     try:
-        return now - float(since.read_text())
-    except (OSError, ValueError):
-        since.write_text(str(now))
-        return 0.0
+        address = (scratch / ADDRESS).read_text()
+    except OSError:
+        return False
+    answer = _ask_for_live(store, address)
+    if answer is None and _status(f"{address}/ping") is None:
+        _end_if_frozen(scratch, now)
+    else:
+        (scratch / SILENT).unlink(missing_ok=True)
+    return answer == OK
 
 
-def _kill(process: Path) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        os.kill(int(process.read_text()), signal.SIGKILL)
+def _ask_for_live(store: Path, address: str) -> int | None:
+    """The status of the recorded version's own description, or of a ping where none is recorded."""
+    live = _live(store / RECORD)
+    return _status(f"{address}/ping") if live is None else _status(f"{address}/predictions/fraud/{live}", DESCRIBE)
 
 
 def _live(record: Path) -> int | None:
@@ -87,16 +69,34 @@ def _live(record: Path) -> int | None:
         return None
 
 
-def _answers(url: str, body: bytes | None) -> bool:
-    """Whether the answer is a success; any other status is raised by urllib, as an OSError."""
+def _end_if_frozen(scratch: Path, now: float) -> None:
+    """Notes the first check in a row that got no answer, and kills at the one that is FROZEN seconds later."""
+    silent = scratch / SILENT
+    try:
+        since = float(silent.read_text())
+    except (OSError, ValueError):
+        silent.write_text(str(now))
+        return
+    if now - since > FROZEN:
+        silent.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((scratch / PROCESS).read_text()), signal.SIGKILL)
+
+
+def _status(url: str, body: bytes | None = None) -> int | None:
+    """The status of an answer; None where there is none."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, body, {"Content-Type": "application/octet-stream"})  # noqa: S310 - http
     try:
-        direct.open(request, timeout=PATIENCE).close()
+        with direct.open(request, timeout=PATIENCE) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
     except (OSError, http.client.HTTPException):
-        return False
-    return True
+        return None
 
 
 if __name__ == "__main__":
-    sys.exit(0 if check(os.environ, Path(tempfile.gettempdir())) else 1)
+    models = Path(os.environ.get("MODEL_PATH") or "model_store")
+    sys.exit(0 if check(models, Path(tempfile.gettempdir()), time.time()) else 1)

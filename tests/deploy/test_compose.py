@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.settings import Settings
+from operations.backups.backup_parts import SETTINGS
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -109,4 +112,14 @@ def test_no_secret_is_a_variable_of_a_container() -> None:
         names = set(service.get("environment", ()))
         secret = {name for name in names if re.search("KEY|PASSWORD|SECRET|TOKEN|_URL$", name)}
         ours = {name for name in secret if not name.startswith("AWS_") and not name.endswith(("_FILE", "__FILE"))}
-        assert ours <= {"MODEL_SERVER_URL", "MANAGEMENT_URL", "INFERENCE_URL", "GATEWAY_URL"}
+        addresses = {"MODEL_SERVER_URL", "MANAGEMENT_URL", "INFERENCE_URL", "GATEWAY_URL"}
+        assert ours <= addresses | {"MODEL_VERIFY_KEY", "MODEL_SIGNING_KEY"}  # These name files.
+
+
+def test_every_setting_reaches_the_program_that_reads_it() -> None:
+    """What a deployment may set reaches a container, or the stack itself decides it."""
+    decided = {"MODEL_PATH", "HOST", "PORT", "MODEL_NAME", "LOG_STREAM", "LOG_FILE", "KEEPER_PORT", "KEEPER_URL"}
+    of_the_gateway = {name.upper() for name in Settings.model_fields}
+    assert "GATEWAY_SETTINGS" in SERVICES["gateway"]["env_file"][0]
+    passed = {name for service in SERVICES.values() for name in service.get("environment", ())}
+    assert set(SETTINGS) - passed - of_the_gateway <= decided | {"CUDA_VISIBLE_DEVICES", "SCHEDULE"}

@@ -15,9 +15,11 @@ def stranger(stack: Compose) -> Iterator[str]:
     """A container on the network that is published, and on Docker's own: the outside."""
     name = f"{stack.project}-stranger"
     docker("run", "-d", "--name", name, "--network", f"{stack.project}_front", "fraud-gateway", "sleep", "3600")
-    docker("network", "connect", "bridge", name)
-    yield name
-    docker("rm", "-f", name)
+    try:
+        docker("network", "connect", "bridge", name)
+        yield name
+    finally:
+        docker("rm", "-f", name)
 
 
 def test_only_the_entry_is_published(stack: Compose) -> None:

@@ -34,6 +34,12 @@ def test_a_wrong_key_is_refused(stack: Compose) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_metrics_are_not_published(stack: Compose) -> None:
+    """What needs no key is for the inside; the entry answers that there is nothing."""
+    answer = stack.client.get("/metrics")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
 def test_the_entry_takes_the_headers_that_the_gateway_takes(stack: Compose) -> None:
     """HAProxy's own limit of 16 kB would refuse what the gateway allows."""
     assert stack.client.get("/health", headers={"X-Long": "x" * 40_000}).is_success

@@ -120,6 +120,15 @@ def test_no_secret_is_in_a_backup(made: Made, empty: Layout) -> None:
     assert settings["left_out"] == ["API_KEY", "REDIS_URL", "ALERT_URL", "MODEL_SERVER_URL"]
 
 
+def test_secrets_that_are_files_are_named_too(layout: Layout) -> None:
+    """In containers secrets are given as files: a backup says that they were set there as well."""
+    outside = {"API_KEY_FILE": "/run/secrets/api_key", "REDIS_URL_FILE": "/run/redis/url", "LOG_FILE": "gateway.jsonl"}
+    (held,) = backup_parts.EnvironmentSettings().files(State(layout, outside))
+    assert isinstance(held.content, bytes)
+    found = json.loads(held.content)
+    assert found == {"settings": {"LOG_FILE": "gateway.jsonl"}, "left_out": ["API_KEY", "REDIS_URL"]}
+
+
 def test_every_setting_is_either_kept_or_secret() -> None:
     """A new setting of the gateway must be put into one of the two lists."""
     names = {name.upper() for name in Settings.model_fields}

@@ -7,67 +7,8 @@ import pytest
 
 from operations.errors import OperationsError
 from operations.torchserve import container
-from operations.torchserve.container import prepare, workers
+from operations.torchserve.container import prepare
 from operations.torchserve.launch import Ports
-
-
-def devices(directory: Path, count: int) -> Path:
-    """A /dev with so many GPUs, and what else NVIDIA's driver puts there."""
-    for name in (*(f"nvidia{number}" for number in range(count)), "nvidiactl", "nvidia-uvm", "null"):
-        (directory / name).touch()
-    return directory
-
-
-@pytest.mark.parametrize(("gpus", "expected"), [(1, 2), (2, 2), (4, 4)])
-def test_each_gpu_gets_a_worker_and_there_are_two_at_least(tmp_path: Path, gpus: int, expected: int) -> None:
-    """Workers are as many as GPUs, whatever the number of processors; one alone would be a single point of failure."""
-    assert workers({}, devices(tmp_path, gpus)) == expected
-
-
-def test_hidden_gpus_do_not_count(tmp_path: Path) -> None:
-    """CUDA_VISIBLE_DEVICES leaves some of the devices; naming more than there are adds none."""
-    there = devices(tmp_path, 4)
-    assert workers({"CUDA_VISIBLE_DEVICES": "0,2,3"}, there) == 3
-    assert workers({"CUDA_VISIBLE_DEVICES": "0,1,2,3,4,5"}, there) == 4
-
-
-def test_without_a_gpu_the_processors_count(tmp_path: Path) -> None:
-    """On a CPU there is a worker for each processor that this process may use, and two at least."""
-    found = workers({}, devices(tmp_path, 0))
-    assert found == workers({"CUDA_VISIBLE_DEVICES": ""}, devices(tmp_path, 2))
-    assert 2 <= found <= 64
-
-
-def test_the_setting_comes_before_what_is_found(tmp_path: Path) -> None:
-    """MODEL_WORKERS is taken as it is, one worker too."""
-    assert workers({"MODEL_WORKERS": "1"}, devices(tmp_path, 4)) == 1
-
-
-@pytest.mark.parametrize("text", ["0", "65", "two", "-1", "1.5"])
-def test_a_number_of_workers_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
-    """What is no number of workers is said, with its bounds."""
-    with pytest.raises(OperationsError, match="from 1 to 64"):
-        workers({"MODEL_WORKERS": text}, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_the_quota_of_either_kind_of_control_group_is_read(
-    tmp_path: Path, files: dict[str, str], expected: float | None
-) -> None:
-    """A container with one and a half processors says so in one file or in two."""
-    (tmp_path / "cpu").mkdir()
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert container._quota(tmp_path) == expected
 
 
 def test_management_stays_on_the_loopback_unless_it_is_named(tmp_path: Path) -> None:

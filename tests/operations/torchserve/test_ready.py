@@ -1,5 +1,8 @@
 """The health check of TorchServe's container."""
 
+import os
+import re
+import socket
 import subprocess
 import sys
 import threading
@@ -11,9 +14,8 @@ import pytest
 
 from contract.frame import DESCRIBE
 from contract.release import FILE_NAME, Release
-from operations.torchserve import container
 from operations.torchserve import ready as module
-from operations.torchserve.ready import check, ready
+from operations.torchserve.ready import check
 
 
 class Scores(BaseHTTPRequestHandler):
@@ -47,35 +49,39 @@ def port() -> Iterator[int]:
         thread.join()
 
 
-def store(directory: Path, version: int) -> dict[str, str]:
-    """The environment of a container whose store has this version live."""
-    (directory / FILE_NAME).write_bytes(Release(version, None, "2026-01-01T00:00:00+00:00").to_bytes())
-    return {"MODEL_PATH": str(directory)}
+def placed(directory: Path, port: int, version: int | None = None) -> Path:
+    """A container's scratch directory, which is also its store: where it listens, and what is live."""
+    (directory / module.ADDRESS).write_text(f"http://127.0.0.1:{port}")
+    if version:
+        record = Release(version, None, "2026-01-01T00:00:00+00:00")
+        (directory / FILE_NAME).write_bytes(record.to_bytes())
+    return directory
 
 
 def test_a_server_that_scores_the_live_version_is_ready(tmp_path: Path, port: int) -> None:
     """Ready is a server on which the recorded version has a worker that answers."""
-    assert ready(store(tmp_path, 7), port)
+    assert check(placed(tmp_path, port, 7), tmp_path, 0.0)
 
 
 def test_a_server_without_the_live_version_is_not_ready(tmp_path: Path, port: int) -> None:
     """The health that TorchServe always reports counts for nothing once a version is live."""
-    assert not ready(store(tmp_path, 8), port)
+    assert not check(placed(tmp_path, port, 8), tmp_path, 0.0)
 
 
 def test_a_server_that_waits_for_its_first_version_is_ready(tmp_path: Path, port: int) -> None:
     """Where nothing was released yet, answering is enough: or nobody would release to it."""
-    assert ready({"MODEL_PATH": str(tmp_path)}, port)
+    assert check(placed(tmp_path, port), tmp_path, 0.0)
 
 
 def test_a_server_that_does_not_answer_is_not_ready(tmp_path: Path) -> None:
-    """Nothing listens on port 1."""
-    assert not ready({"MODEL_PATH": str(tmp_path)}, 1)
+    """Nothing listens on port 1, and nothing was started where no address is written."""
+    assert not check(tmp_path, tmp_path, 0.0)
+    assert not check(placed(tmp_path, 1), tmp_path, 0.0)
 
 
 def test_the_check_knows_the_same_names_as_the_contract() -> None:
     """What it repeats, so as to need the standard library alone, is what others use."""
-    assert (DESCRIBE, FILE_NAME, container.PORTS.inference) == (module.DESCRIBE, module.RECORD, module.INFERENCE_PORT)
+    assert (module.DESCRIBE, module.RECORD) == (DESCRIBE, FILE_NAME)
 
 
 def test_the_check_imports_little() -> None:
@@ -94,22 +100,42 @@ def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_a_server_that_is_silent_for_long_is_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+@pytest.fixture
+def frozen() -> Iterator[int]:
+    """A port that takes connections and never answers, as a JVM that was stopped does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+def test_a_server_that_is_silent_for_long_is_ended(
+    tmp_path: Path, frozen: int, sleeper: subprocess.Popen[bytes]
+) -> None:
     """A JVM that hangs is killed after a minute of silence, and not before, so that its container starts again."""
-    outside = {"MODEL_PATH": str(tmp_path)}
-    assert not check(outside, tmp_path, 1, now=100.0)
-    assert not check(outside, tmp_path, 1, now=100.0 + module.FROZEN)
+    placed(tmp_path, frozen, 7)
+    assert not check(tmp_path, tmp_path, 100.0)
+    assert not check(tmp_path, tmp_path, 100.0 + module.FROZEN)
     assert sleeper.poll() is None
-    assert not check(outside, tmp_path, 1, now=101.0 + module.FROZEN)
+    assert not check(tmp_path, tmp_path, 101.0 + module.FROZEN)
     assert sleeper.wait(10) == -9
+
+
+def test_a_check_of_a_frozen_server_ends_before_docker_ends_it(tmp_path: Path, frozen: int) -> None:
+    """Docker kills a check at its timeout: what it was to note must be noted by then."""
+    dockerfile = (Path(__file__).parents[3] / "Dockerfile.torchserve").read_text()
+    (timeout,) = re.findall(r"HEALTHCHECK .*--timeout=(\d+)s", dockerfile)
+    placed(tmp_path, frozen, 7)
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "MODEL_PATH": str(tmp_path)}
+    command = [sys.executable, "-m", "operations.torchserve.ready"]
+    assert subprocess.run(command, env=environment, check=False, timeout=int(timeout)).returncode == 1
+    assert (tmp_path / module.SILENT).exists()
 
 
 def test_a_server_that_answers_between_is_not_ended(
     tmp_path: Path, port: int, sleeper: subprocess.Popen[bytes]
 ) -> None:
     """One that says that it is not ready does not hang: its silence is counted from anew."""
-    outside = store(tmp_path, 8)
-    assert not check(outside, tmp_path, 1, now=100.0)
-    assert not check(outside, tmp_path, port, now=130.0)
-    assert not check(outside, tmp_path, 1, now=200.0)
+    placed(tmp_path, 1, 8)
+    assert not check(tmp_path, tmp_path, 100.0)
+    assert not check(placed(tmp_path, port), tmp_path, 130.0)
+    assert not check(placed(tmp_path, 1), tmp_path, 200.0)
     assert sleeper.poll() is None
