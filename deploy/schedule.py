@@ -82,7 +82,7 @@ spec:
                 - configMapRef:
                     name: fraud-operations
                 - configMapRef:
-                    name: fraud-thresholds
+                    name: fraud-shared
               resources:
                 requests:
                   cpu: 250m
@@ -104,6 +104,9 @@ spec:
                 - name: secrets
                   mountPath: /run/secrets/fraud
                   readOnly: true
+                - name: model-keys
+                  mountPath: /run/secrets/model-keys
+                  readOnly: true
           volumes:
             - name: model-store
               persistentVolumeClaim:
@@ -123,6 +126,16 @@ spec:
                     path: redis-url
                   - key: alert-url
                     path: alert-url
+            - name: model-keys
+              projected:
+                defaultMode: 0440
+                sources:
+                  - configMap:
+                      name: model-verify-key
+                      optional: true
+                  - secret:
+                      name: model-signing-key
+                      optional: true
 """)
 
 

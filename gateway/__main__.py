@@ -44,7 +44,9 @@ def _settings() -> Settings:
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             name = "_".join(map(str, fault["loc"])).upper() or "settings"
-            print(f"the gateway cannot start: {name}: {fault['msg']}", file=sys.stderr)
+            empty = fault["type"] == "missing" and os.environ.get(f"{name}_FILE")
+            text = f"{name}_FILE: the file that it names is empty" if empty else f"{name}: {fault['msg']}"
+            print(f"the gateway cannot start: {text}", file=sys.stderr)
     except SecretFileError as error:
         print(f"the gateway cannot start: {error}", file=sys.stderr)
     raise SystemExit(os.EX_CONFIG)

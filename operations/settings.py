@@ -11,19 +11,20 @@ from typing import Any
 
 import httpx
 
+from contract import secret_files
 from contract.decision import Thresholds
 from operations.errors import OperationsError
 from operations.store.registry import Registry
+from operations.torchserve import workers
 
 DEFAULT_KEY = "test-key"
-DEFAULT_WORKERS, MOST_WORKERS = 2, 64
-"""With one worker, a worker that dies costs 5 to 6 s of every request; with two, none or one request."""
 LEAST_DRAIN = 15.0
 """A gateway follows the release record in 0.5 s and answers each request within 10 s by default."""
 KEEPER_PORT = 8070
 LARGEST_PORT = 65_535
-ITS_OWN = frozenset({"ALERT_URL", "JOBS_KEY"})
-"""Secrets that no program needs that `fraud up` or `fraud keep` starts."""
+ITS_OWN = frozenset(secret_files.NAMES)
+"""What no program inherits that `fraud up` or `fraud keep` starts: whoever needs one is given it. A secret that was
+read from its file would else stand in the environment of a process, where others can read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Upkeep:
         alert_url: where alerts are posted, if anywhere; a secret.
         drain: seconds after which no request can be on a version that nobody wants any more.
         thresholds: what overrides the models' own decision thresholds.
-        outside: the environment that `fraud` was started with, but for secrets of its own; it is handed on.
+        outside: the environment that `fraud` was started with, but for secrets; it is handed on.
     """
 
     layout: Layout
@@ -134,7 +135,7 @@ def read(host: str, port: int, outside: Mapping[str, str], root: Path) -> Settin
     Raises:
         OperationsError: the environment asks for something that is not there.
     """
-    upkeep = _upkeep(outside, root, model_workers(outside))
+    upkeep = _upkeep(outside, root, workers.wished(outside) or workers.DEFAULT)
     return Settings(**upkeep, host=host, port=port, api_key=outside.get("API_KEY") or DEFAULT_KEY)
 
 
@@ -144,12 +145,11 @@ def keeper(outside: Mapping[str, str], root: Path, *, with_torchserve: bool = Fa
     Raises:
         OperationsError: the environment asks for something that is not there, or does not say what it must.
     """
-    workers = model_workers(outside) if outside.get("MODEL_WORKERS") else None
-    management, inference = (_http_url(outside, name) for name in ("MANAGEMENT_URL", "INFERENCE_URL"))
+    management, inference = (http_url(outside, name) for name in ("MANAGEMENT_URL", "INFERENCE_URL"))
     if not with_torchserve and not (management and inference):
         raise OperationsError("set MANAGEMENT_URL and INFERENCE_URL to TorchServe's addresses, or --with-torchserve")
     return KeeperSettings(
-        **_upkeep(outside, root, workers),
+        **_upkeep(outside, root, workers.wished(outside)),
         management_url=None if with_torchserve else management,
         inference_url=None if with_torchserve else inference,
         host=outside.get("KEEPER_HOST") or "127.0.0.1",
@@ -158,13 +158,13 @@ def keeper(outside: Mapping[str, str], root: Path, *, with_torchserve: bool = Fa
     )
 
 
-def _upkeep(outside: Mapping[str, str], root: Path, workers: int | None) -> dict[str, Any]:
+def _upkeep(outside: Mapping[str, str], root: Path, count: int | None) -> dict[str, Any]:
     store, version = model_path(outside, root)
     return {
         "layout": Layout(root, store),
         "redis_url": _redis_url(outside),
         "version": version,
-        "workers": workers,
+        "workers": count,
         "base_model": _base_model(outside),
         "alert_url": _alert_url(outside),
         "drain": _drain(outside),
@@ -194,18 +194,6 @@ def _loose(path: Path) -> str:
     return f"MODEL_PATH={path} is no archive of a model store; `fraud train` makes one"
 
 
-def model_workers(outside: Mapping[str, str]) -> int:
-    """How many workers each version gets.
-
-    Raises:
-        OperationsError: MODEL_WORKERS is no such number.
-    """
-    text = outside.get("MODEL_WORKERS") or str(DEFAULT_WORKERS)
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
-        raise OperationsError(f"MODEL_WORKERS={text} is no number from 1 to {MOST_WORKERS}")
-    return int(text)
-
-
 def thresholds(outside: Mapping[str, str]) -> Thresholds:
     """The decision thresholds that a deployment sets over its models' own.
 
@@ -217,6 +205,23 @@ def thresholds(outside: Mapping[str, str]) -> Thresholds:
         return Thresholds(*(float(text) if (text := outside.get(name)) else None for name in names))
     except ValueError:
         raise OperationsError(f"{names[0]} and {names[1]} are probabilities, from 0 to 1") from None
+
+
+def http_url(outside: Mapping[str, str], name: str) -> str | None:
+    """An address of the environment, which may be a secret and is not shown; None where it is not set.
+
+    Raises:
+        OperationsError: it is no http:// or https:// address.
+    """
+    if not (text := outside.get(name)):
+        return None
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise OperationsError(f"{name} is no http:// or https:// address")
+    return text
 
 
 def _redis_url(outside: Mapping[str, str]) -> str | None:
@@ -245,20 +250,7 @@ def _base_model(outside: Mapping[str, str]) -> bool:
 
 def _alert_url(outside: Mapping[str, str]) -> str | None:
     """The address of alerts, which no message may show."""
-    return _http_url(outside, "ALERT_URL")
-
-
-def _http_url(outside: Mapping[str, str], name: str) -> str | None:
-    """An address, which may be a secret and is not shown."""
-    if not (text := outside.get(name)):
-        return None
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host:
-        raise OperationsError(f"{name} is no http:// or https:// address")
-    return text
+    return http_url(outside, "ALERT_URL")
 
 
 def _port(outside: Mapping[str, str], name: str, default: int) -> int:

@@ -1,15 +1,16 @@
 #!/bin/sh
-# Runs once before everything else: makes Redis' password, which nobody needs to know, and its access list.
+# Runs before everything else: makes Redis' password once, which nobody needs to know, and its access list.
 # It mounts every volume first, so that each belongs to the user of the images.
 set -eu
 umask 077
 cd /srv/redis-secrets
 if [ ! -s url ]; then
-  password=$(head -c 32 /dev/urandom | sha256sum | cut -c1-64)
-  digest=$(printf %s "$password" | sha256sum | cut -c1-64)
-  # `fraud` may do everything with data and nothing with the server; `health` may say PING.
-  printf 'user default off\nuser health on nopass nocommands +ping\nuser fraud on #%s ~* &* +@all -@admin -@dangerous +info\n' \
-    "$digest" > users.acl
-  printf 'redis://fraud:%s@redis:6379/0\n' "$password" > url.new
+  printf 'redis://fraud:%s@redis:6379/0\n' "$(head -c 32 /dev/urandom | sha256sum | cut -c1-64)" > url.new
   mv url.new url
 fi
+password=$(sed 's|redis://fraud:\([^@]*\)@.*|\1|' url)
+digest=$(printf %s "$password" | sha256sum | cut -c1-64)
+# `fraud` may read and write what is ours, in scripts too, and do nothing with the server; `health` may say PING.
+printf 'user default off\nuser health on nopass nocommands +ping\nuser fraud on #%s ~fraud:* resetchannels -@all +@connection +@read +@write +@transaction +eval +evalsha +script|load +script|exists -function -@admin -@dangerous\n' \
+  "$digest" > users.acl.new
+mv users.acl.new users.acl

@@ -33,10 +33,12 @@ def check(layout: Layout, outside: Mapping[str, str], say: Callable[[str], None]
     Raises:
         FaultsFound: something is wrong.
     """
-    faults = []
+    faults, seen = [], set[Finding]()
     for finding in look(layout, outside, patience):
-        say(str(finding))
-        faults += [finding.text] if finding.state is State.FAULT else []
+        if finding not in seen:  # A record that cannot be read is met by several looks.
+            say(str(finding))
+            faults += [finding.text] if finding.state is State.FAULT else []
+        seen.add(finding)
     if faults:
         raise FaultsFound(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}: {'; '.join(faults)}")
 

@@ -21,6 +21,7 @@ import psutil
 
 from operations.backups.backup_parts import PARTS
 from operations.errors import OperationsError, in_words
+from operations.processes.supervisor import MARK
 from operations.settings import Layout
 
 DAY = 86_400.0
@@ -51,8 +52,6 @@ FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
 IN_SCRATCH = frozenset({"backup.tar", "signature", "var", *(part.name for part in PARTS)})
 IN_STACK, IN_TRAINING = frozenset({"ts"}), None
 """What may lie in a scratch directory; None: anything, for it lies in the model store."""
-MARK = "FRAUD_STACK"
-"""In the environment of each process of a stack (`operations.local.ledger`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +218,7 @@ def _tree(top: Seen) -> tuple[float, int]:
 
 
 def _a_stack_runs() -> bool:
-    """Whether any process of this user belongs to a stack, of this directory or another."""
+    """Whether any process of this user belongs to a stack or is a keeper's TorchServe, of this directory or another."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if MARK in process.environ():

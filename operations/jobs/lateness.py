@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from operations.durable import Busy
 from operations.jobs import outcome, schedule
@@ -10,6 +11,7 @@ from operations.jobs.finding import Finding, fault, good, unknown
 from operations.jobs.running import refuse_running
 from operations.jobs.schedule import Memory
 from operations.settings import Layout
+from operations.store.registry import Registry
 
 GRACE = timedelta(hours=1)
 """A job that is due may wait for the machine to wake, or for a node in a cluster."""
@@ -20,11 +22,22 @@ ITSELF = "check"
 
 
 def jobs(scheduled: Sequence[Job], layout: Layout, now: datetime) -> Iterator[Finding]:
-    """One finding for each job but `fraud check` itself."""
+    """One finding for each job but `fraud check` itself.
+
+    A job that never ran counts from when a schedule first had it here. Where none ever ran, since something else runs
+    the jobs, it counts from the oldest version: before that there was nothing to do.
+    """
     memory = schedule.remembered(layout)
+    begin = None if memory else oldest_version(layout.store)
     for job in scheduled:
         if job.name != ITSELF:
-            yield _running(job, layout, now) or _ended(job, layout, memory, now)
+            yield _running(job, layout, now) or _ended(job, layout, memory, begin, now)
+
+
+def oldest_version(store: Path) -> float | None:
+    """When the oldest version was trained, in seconds since 1970; None where there is none with such a time."""
+    created = [entry.created for entry in Registry(store).entries()]
+    return min((moment for text in created if (moment := _seconds(text)) is not None), default=None)
 
 
 def _running(job: Job, layout: Layout, now: datetime) -> Finding | None:
@@ -38,13 +51,14 @@ def _running(job: Job, layout: Layout, now: datetime) -> Finding | None:
     return None
 
 
-def _ended(job: Job, layout: Layout, memory: Memory | None, now: datetime) -> Finding:
+def _ended(job: Job, layout: Layout, memory: Memory | None, begin: float | None, now: datetime) -> Finding:
     last, missed = outcome.last(layout, job.name), job.before(now - GRACE)
-    since = last.ended if last else memory.since.get(job.name) if memory else None
+    since = last.ended if last else memory.since.get(job.name) if memory else begin
     if last and last.exit_code:
         return fault(f"fraud {job.name} failed with exit code {last.exit_code} at {_said(_at(last.ended))}")
     if missed and since is not None and since < missed.timestamp() and not _makes_up(memory, now):
-        return fault(f"fraud {job.name} has not run since {_said(_at(since))}, and was due at {_said(missed)}")
+        lately = f"not run since {_said(_at(since))}" if last else "never run"
+        return fault(f"fraud {job.name} has {lately}, and was due at {_said(missed)}")
     return (
         good(f"fraud {job.name} ran at {_said(_at(last.ended))}") if last else unknown(f"fraud {job.name} (no run yet)")
     )
@@ -53,6 +67,15 @@ def _ended(job: Job, layout: Layout, memory: Memory | None, now: datetime) -> Fi
 def _makes_up(memory: Memory | None, now: datetime) -> bool:
     """Whether a schedule has begun here a moment ago: it makes up for what was missed before."""
     return memory is not None and now - _at(memory.began) < GRACE
+
+
+def _seconds(text: str) -> float | None:
+    """A time as an entry has it, in UTC where it says nothing else; None where it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _at(seconds: float) -> datetime:

@@ -75,14 +75,14 @@ def gateway_url(outside: Mapping[str, str], running: Running | None) -> str | No
 
 
 def _each(url: str) -> list[str]:
-    """A gateway's certificate is for its name: behind https:// the name is asked, whatever it stands for."""
+    """The addresses of all gateways behind a URL."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         parsed = httpx.URL()
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise OperationsError("GATEWAY_URL is no http:// or https:// address")
-    return [url] if parsed.scheme == "https" else addresses.each(url)
+    return addresses.each(url)
 
 
 def _gateway(url: str, store: Path) -> Finding:

@@ -63,8 +63,8 @@ async def wanted(
 
 
 def answering(place: Place) -> bool:
-    """Whether every model server answers: each was started a moment ago."""
-    return all(one.server.answers() for one in place.each)
+    """Whether a model server answers: each was started a moment ago, and a release waits for those that are late."""
+    return any(one.server.answers() for one in place.each)
 
 
 async def make_live(place: Place, version: int, say: Callable[[str], None]) -> bool:

@@ -8,7 +8,6 @@ a gap. Should two work all the same, the release lock keeps them from harm.
 """
 
 import asyncio
-import concurrent.futures
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -19,7 +18,9 @@ from rich.console import Console
 from operations import durable
 from operations.alerts import Alerts
 from operations.durable import Busy
+from operations.errors import OperationsError
 from operations.jobs import crontab, outcome, running
+from operations.jobs.crontab import Job
 from operations.keeper import first_model, own_server, pages, rounds
 from operations.keeper.observed import Observed
 from operations.keeper.pages import Jobs, Pages
@@ -27,6 +28,7 @@ from operations.keeper.servers import Servers, Telling
 from operations.processes.aside import aside
 from operations.processes.signals import stopping, until_told
 from operations.processes.supervisor import Kept, Program
+from operations.rollout.keeping import Once
 from operations.rollout.watch import Watch
 from operations.settings import KeeperSettings
 from operations.store.record import recorded
@@ -35,6 +37,10 @@ from operations.torchserve import fleet
 from operations.torchserve.fleet import Member
 
 LookUp = Callable[[], Sequence[Member]]
+LONGEST_END = 9.0
+"""Seconds; a job gets 7 to end by itself, and containers are killed after 10."""
+SOONEST_AGAIN, LATEST_AGAIN = 2.0, 60.0
+"""Seconds until what kept the first version from being released is looked at again: it may be a training that fails."""
 BEAT = 1.0
 """Seconds between two turns of the loops that only look at this process."""
 
@@ -43,7 +49,7 @@ def keep(settings: KeeperSettings, console: Console) -> None:
     """Keeps the model servers until it is told to stop.
 
     Raises:
-        OperationsError: it cannot start, or the first model cannot be made or released.
+        OperationsError: it cannot start.
     """
     settings.layout.prepare()
     if settings.management_url and settings.inference_url:
@@ -65,7 +71,8 @@ class _Keeper:
         self._observed = Observed(settings.layout.store)
         tell = Telling(self._say, self._alert, self._own.kill if self._own else None)
         self._servers = Servers(settings, look_up, self._observed, tell)
-        self._running = set[concurrent.futures.Future[int]]()
+        self._jobs = set[asyncio.Task[int]]()
+        self._is_ending = False
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
@@ -81,13 +88,18 @@ class _Keeper:
         try:
             await until_told(told, {work, *programs})
         finally:
-            work.cancel()
-            for job in self._running.copy():
-                job.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            if self._own:
-                await self._own.stop()
+            await self._end(work)
             self._say("stopped")
+
+    async def _end(self, work: asyncio.Task[None]) -> None:
+        """Ends all side by side; each is cancelled once, for a second time kills, and so does the end of patience."""
+        self._is_ending = True
+        tasks = {work, *self._jobs}
+        for task in tasks:
+            task.cancel()
+        own = [self._own.stop()] if self._own else []
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*tasks, *own, return_exceptions=True), LONGEST_END)
 
     async def _work(self) -> None:
         try:
@@ -139,7 +151,26 @@ class _Keeper:
                 await asyncio.sleep(BEAT)
 
     async def _first(self) -> None:
-        """Sees to it that a version is released: trains the first one, or takes what MODEL_PATH names."""
+        """Sees to it that a version is released; what stands in its way is told once, and looked at again."""
+        told, seconds = Once(self._alert), SOONEST_AGAIN
+        while True:
+            try:
+                await self._release_first()
+            except OperationsError as error:
+                told(str(error))
+                self._observed.waiting = str(error)
+            else:
+                self._observed.waiting = None
+                return
+            await asyncio.sleep(seconds)
+            seconds = min(2 * seconds, LATEST_AGAIN)
+
+    async def _release_first(self) -> None:
+        """Trains the first version, or takes what MODEL_PATH names.
+
+        Raises:
+            OperationsError: there is none, or nobody can know which.
+        """
         settings = self._settings
         version, is_live = await first_model.wanted(settings, Registry(settings.layout.store), {}, self._say)
         while not is_live and not self._was_released(version):
@@ -163,7 +194,8 @@ class _Keeper:
     def _pages(self) -> Iterator[str]:
         settings = self._settings
         found = Pages(self._observed, settings.layout.store, lambda: outcome.exposition(settings.layout))
-        with pages.served(settings.host, settings.port, found, Jobs(settings.jobs_key, self._job)) as url:
+        jobs = Jobs(settings.jobs_key, self._job)
+        with pages.served(settings.host, settings.port, found, jobs, self._say) as url:
             yield url
 
     def _job(self, name: str, write: Callable[[str], None]) -> int:
@@ -176,16 +208,23 @@ class _Keeper:
         job = crontab.found(crontab.read(crontab.located(self._settings.outside, layout.root)), name)
         running.refuse_running(job, layout)
         self._say(f"job {name}: asked for")
-        future = asyncio.run_coroutine_threadsafe(running.run(job, layout, write), self._loop)
-        self._running.add(future)
-        try:
-            code = future.result()
-        finally:
-            self._running.discard(future)
+        code = asyncio.run_coroutine_threadsafe(self._run(job, write), self._loop).result()
         self._say(f"job {name}: exit {code}")
         return code
 
+    async def _run(self, job: Job, write: Callable[[str], None]) -> int:
+        """Runs a job as a task that this process waits for when it ends; by then, none is begun."""
+        if self._is_ending:
+            raise OperationsError("the keeper is about to end")
+        task = asyncio.create_task(running.run(job, self._settings.layout, write))
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+        return await task
+
     def _hurry(self) -> None:
+        """Kills what has been told to end."""
+        for job in self._jobs:
+            job.cancel()
         if self._own:
             self._own.hurry()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,13 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from operations import durable
-from operations.processes.supervisor import Program
+from operations.processes.supervisor import MARK, Program
 from operations.settings import KeeperSettings
 from operations.torchserve import container, launch
 from operations.torchserve.fleet import Member
 from operations.torchserve.launch import LOOPBACK
 
-EVERYWHERE = {"0.0.0.0": LOOPBACK, "::": "[::1]"}  # noqa: S104 - compared, not bound
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - compared, not bound
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def _program(settings: KeeperSettings, scratch: Path) -> Program:
     return Program(
         name="model server",
         command=container.prepare({**outside, "MODEL_PATH": str(settings.layout.store)}, scratch),
-        environment=launch.environment(outside, scratch),
+        environment=launch.environment(outside, scratch) | {MARK: secrets.token_hex(16)},  # `fraud clean` looks for it.
         directory=scratch.parent,
         log=settings.layout.logs / "torchserve.log",
         prepare=lambda: launch.clean(scratch),
@@ -54,8 +55,8 @@ def _program(settings: KeeperSettings, scratch: Path) -> Program:
 
 def _member(settings: KeeperSettings) -> Member:
     host = settings.outside.get("INFERENCE_HOST") or LOOPBACK
-    host = EVERYWHERE.get(host, host)
-    return Member(f"http://{LOOPBACK}:{container.PORTS.management}", f"http://{host}:{container.PORTS.inference}")
+    called = LOOPBACK if host == EVERYWHERE else host
+    return Member(f"http://{LOOPBACK}:{container.PORTS.management}", f"http://{called}:{container.PORTS.inference}")
 
 
 def _addresses(settings: KeeperSettings, member: Member) -> bytes:

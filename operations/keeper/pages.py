@@ -15,6 +15,7 @@ import hmac
 import io
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,12 +32,16 @@ from contract.release import FILE_NAME
 from operations.durable import Busy
 from operations.errors import OperationsError, in_words
 from operations.jobs.crontab import UnknownJob
+from operations.keeper import defect
 from operations.keeper.observed import Observed
 from operations.keeper.transcript import Run, Transcript
+from operations.rollout.keeping import Once
 
 MOST_CONNECTIONS = 32
 MOST_BYTES = 32_768
 """Of one request."""
+LONGEST_NUMBER = 9
+"""Digits of a length."""
 READ_SECONDS = 10.0
 WRITE_SECONDS = 30.0
 """Patience with one request, and with a reader of an answer who takes nothing."""
@@ -127,14 +132,14 @@ def problem(status: HTTPStatus, title: str, detail: str = "") -> Answer:
 
 
 @contextlib.contextmanager
-def served(host: str, port: int, pages: Pages, jobs: Jobs) -> Iterator[str]:
-    """Serves until the block ends, which no answer under way delays; gives the address.
+def served(host: str, port: int, pages: Pages, jobs: Jobs, say: Callable[[str], None]) -> Iterator[str]:
+    """Serves until the block ends, which no answer under way delays; gives the address, and says defects.
 
     Raises:
         OperationsError: nobody can listen there.
     """
     try:
-        server = _Server(host, port, pages, jobs)
+        server = _Server(host, port, pages, jobs, say)
     except (OSError, OverflowError) as error:
         reason = in_words(error) if isinstance(error, OSError) else str(error)
         raise OperationsError(f"cannot listen on KEEPER_HOST={host}, KEEPER_PORT={port}: {reason}") from None
@@ -149,10 +154,11 @@ def served(host: str, port: int, pages: Pages, jobs: Jobs) -> Iterator[str]:
 class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
-    def __init__(self, host: str, port: int, pages: Pages, jobs: Jobs) -> None:
+    def __init__(self, host: str, port: int, pages: Pages, jobs: Jobs, say: Callable[[str], None]) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.pages = pages
         self.jobs = jobs
+        self._once = Once(say)
         self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__((host, port), _Handler)
 
@@ -179,8 +185,11 @@ class _Server(ThreadingHTTPServer):
         finally:
             self._slots.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - likewise
-        """A caller who goes away is no error, and nothing that a caller does belongs in the log."""
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - likewise
+        """Says a defect, once, for probes come each second. A caller who goes away is none."""
+        error = sys.exception()
+        if error and not isinstance(error, OSError):
+            self._once(defect.said(error))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -198,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        if not length.isdecimal() or int(length) > MOST_BYTES // 2:
+        if not length.isdecimal() or len(length) > LONGEST_NUMBER or int(length) > MOST_BYTES // 2:
             self._answer(problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "A job takes no body"))
             return
         self.rfile.read(int(length))  # What is not read would reset the connection before the answer is.

@@ -2,12 +2,10 @@
 
 import asyncio
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TypeVar
 
-from operations.keeper import first_model
+from operations.keeper import defect, first_model
 from operations.processes.aside import aside
 from operations.rollout.keeping import Found
 from operations.rollout.reconcile import Reconciler
@@ -60,8 +58,7 @@ async def _guarded(look: Callable[[], T], say: Callable[[str], None]) -> T | Non
     try:
         return await aside(look)
     except Exception as error:  # noqa: BLE001 - the last place where a defect can be told and gone past
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        say(f"a defect, please report it: {type(error).__name__} in {Path(where.filename).name}:{where.lineno}")
+        say(defect.said(error))
         return None
 
 

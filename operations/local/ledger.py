@@ -14,8 +14,7 @@ from pathlib import Path
 import psutil
 
 from operations import durable
-
-MARK = "FRAUD_STACK"
+from operations.processes.supervisor import MARK
 
 
 class Ledger:

@@ -21,6 +21,8 @@ from pathlib import Path
 from operations.errors import OperationsError, in_words
 from operations.processes import tether
 
+MARK = "FRAUD_STACK"
+"""In the environment of each process of a stack, and of a keeper's own TorchServe: their scratch is in use."""
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 10.0
 STEADY = 30.0

@@ -12,10 +12,12 @@ from pathlib import Path
 from contract.decision import CARDS_OWN, Thresholds
 from operations.errors import OperationsError
 from operations.rollout.loading import Place
-from operations.settings import Layout, model_workers, thresholds
+from operations.settings import Layout, http_url, thresholds
 from operations.store.registry import Registry
-from operations.torchserve import fleet
+from operations.torchserve import fleet, workers
 from operations.torchserve.client import ModelServer
+
+ADDRESSES = ("MANAGEMENT_URL", "INFERENCE_URL", "GATEWAY_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,14 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
     """What to talk to.
 
     Raises:
-        OperationsError: no stack runs here, and the environment names none; or MODEL_PATH is not the stack's.
+        OperationsError: no stack runs here, and the environment names none, or what is no address; or MODEL_PATH is not
+            the stack's.
     """
     fields = {} if outside.get("MANAGEMENT_URL") else _written(layout)
-    management = outside.get("MANAGEMENT_URL") or fields.get("management_url")
-    inference = outside.get("INFERENCE_URL") or fields.get("inference_url")
+    management, inference, gateway = (http_url(outside, name) or fields.get(name.lower()) for name in ADDRESSES)
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
-    gateway, redis = (outside.get(name) or fields.get(name.lower()) for name in ("GATEWAY_URL", "REDIS_URL"))
+    redis = outside.get("REDIS_URL") or fields.get("redis_url")
     server, *others = (member.server() for member in fleet.members(str(management), str(inference)))
     return Running(
         server=server,
@@ -79,10 +81,8 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
 
 def _workers(fields: Mapping[str, object], outside: Mapping[str, str]) -> int | None:
     """MODEL_WORKERS, or the running stack's; a server that only the environment names has a number of its own."""
-    if outside.get("MODEL_WORKERS"):
-        return model_workers(outside)
     found = fields.get("workers")
-    return found if isinstance(found, int) else None
+    return workers.wished(outside) or (found if isinstance(found, int) else None)
 
 
 def _thresholds(fields: Mapping[str, object], outside: Mapping[str, str]) -> Thresholds:

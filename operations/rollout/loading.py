@@ -1,11 +1,8 @@
-"""Loads versions into TorchServe and proves them, under the store's lock; what fails is deleted again.
-
-Where there are several servers, one after the other: a version that ends the first one never reaches the second.
-"""
+"""Where releases happen, the lock that they take, and how one TorchServe loads a version and proves it."""
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +12,8 @@ from contract.release import FILE_NAME
 from operations import durable
 from operations.errors import OperationsError
 from operations.settings import LEAST_DRAIN
-from operations.store.record import recorded
 from operations.store.registry import Entry, Registry
-from operations.torchserve.client import ModelServer, ModelServerDown, ModelServerOdd, Registered
+from operations.torchserve.client import ModelServer, ModelServerOdd, Registered
 
 READY_WITHIN = 60.0
 """Seconds that a registered version's workers may take to be ready."""
@@ -63,54 +59,6 @@ def alone(place: Place, patience: float = 0.0) -> contextlib.AbstractContextMana
     """Holds the lock under which alone versions are registered and deleted."""
     refusal = "another release is running, or the live version is being loaded again; try again when it is done"
     return durable.held(place.registry.root / ".release.lock", refusal, patience)
-
-
-@contextlib.contextmanager
-def loaded(place: Place, version: int, say: Callable[[str], None]) -> Iterator[None]:
-    """A version loaded and proven on every server; what was loaded for it is deleted again when the block fails."""
-    entry = place.registry.entry(version)
-    with contextlib.ExitStack() as undoing:
-        for one in place.each:
-            with _naming(one.server if place.others else None):
-                undoing.enter_context(_undoing(one, version))
-                _load_and_prove(one, entry, _from(one.server, say) if place.others else say)
-        yield
-
-
-def _load_and_prove(place: Place, entry: Entry, say: Callable[[str], None]) -> None:
-    load(place, entry.version, say)
-    say(f"version {entry.version}: scoring its golden rows")
-    prove(place, entry)
-
-
-def _from(server: ModelServer, say: Callable[[str], None]) -> Callable[[str], None]:
-    """Says which of several servers a text is about."""
-    return lambda text: say(f"{server.address}: {text}")
-
-
-@contextlib.contextmanager
-def _naming(server: ModelServer | None) -> Iterator[None]:
-    """Makes an error say which of several servers it is about."""
-    try:
-        yield
-    except OperationsError as error:
-        if server is None or isinstance(error, ModelServerDown):  # That one says it.
-            raise
-        raise OperationsError(f"{server.address}: {error}") from None
-
-
-@contextlib.contextmanager
-def _undoing(place: Place, version: int) -> Iterator[None]:
-    """Deletes the version again when the release fails, unless it could score before or the record names it now."""
-    kept = {number for number, there in place.server.registered().items() if there.ready}
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OperationsError):
-            record = recorded(place.registry.root)
-            if version not in kept | set(record.wanted if record else ()):
-                place.server.delete(version)
-        raise
 
 
 def load(place: Place, version: int, say: Callable[[str], None]) -> None:

@@ -17,14 +17,15 @@ from contract.release import Release, Trial, TrialKind
 from operations import durable, journal
 from operations.errors import OperationsError
 from operations.rollout import gate, tallies
-from operations.rollout.loading import Place, alone, loaded
+from operations.rollout.everywhere import loaded
+from operations.rollout.loading import Place, alone
 from operations.rollout.tallies import RedisDown
 from operations.store.record import recorded
 from operations.store.side_by_side import Sample
 from operations.torchserve.client import ModelServer
 
 Say = Callable[[str], None]
-Compare = Callable[[Release, int, Say], None]
+Compare = Callable[[Place, Release, int, Say], None]
 PATIENCE = 30.0
 """Seconds that a release waits for another, or for the reconciler, to end: on a busy machine a load took over 10."""
 
@@ -46,7 +47,7 @@ def release(place: Place, version: int, say: Say, *, accept_shift: bool = False,
     """
     with _alone_with_record(place) as before:
         _refuse_other_trial(before, version)
-        compare = None if accept_shift else partial(_compare, place, on)
+        compare = None if accept_shift else partial(_compare, on)
         return _compared(place, before, version, say, compare)
 
 
@@ -59,12 +60,14 @@ def promote(place: Place, say: Say, *, accept_shift: bool = False, on: bytes | N
     with _alone_with_record(place) as before:
         if before is None or before.trial is None:
             raise OperationsError("no version is on trial")
-        compare = None if accept_shift else partial(_compare, place, on)
+        compare = None if accept_shift else partial(_compare, on)
         return _compared(place, before, before.trial.version, say, compare)
 
 
 def rollback(place: Place, say: Say) -> Release:
     """Makes the version live that served before the live one, and ends a trial; it is loaded, so this takes a second.
+
+    Servers that do not answer, or that end while they load the version, do not hinder it while another has it.
 
     Raises:
         OperationsError: there is none, or it could not be made live; everything is as before.
@@ -72,7 +75,7 @@ def rollback(place: Place, say: Say) -> Release:
     with _alone_with_record(place) as before:
         if before is None or before.previous is None:
             raise OperationsError("no version served before the live one: there is nothing to go back to")
-        with loaded(place, before.previous, say):
+        with loaded(place, before.previous, say, is_urgent=True):
             return _make_live(place, before, before.previous, "rolled_back", say)
 
 
@@ -150,9 +153,9 @@ def _verify(place: Place, version: int, say: Say) -> None:
 
 def _compared(place: Place, before: Release | None, version: int, say: Say, compare: Compare | None) -> Release:
     _verify(place, version, say)
-    with loaded(place, version, say):
+    with loaded(place, version, say) as there:
         if before and before.version != version and compare:
-            compare(before, version, say)
+            compare(there, before, version, say)
         promoted = before is not None and before.trial is not None
         return _make_live(place, before, version, "promoted" if promoted else "released", say)
 
@@ -163,7 +166,7 @@ def _refuse_other_trial(record: Release | None, version: int) -> None:
         raise OperationsError(f"version {on_trial} is on trial: fraud release --promote, or --abort, before another")
 
 
-def _compare(place: Place, on: bytes | None, before: Release, version: int, say: Say) -> None:
+def _compare(on: bytes | None, place: Place, before: Release, version: int, say: Say) -> None:
     """Stops a release that would change what is flagged."""
     server = _where_scores(place, before.version)
     if server is None:

@@ -89,9 +89,11 @@ def _status(url: str, body: bytes | None = None) -> int | None:
     request = urllib.request.Request(url, body, {"Content-Type": "application/octet-stream"})  # noqa: S310 - http
     try:
         with direct.open(request, timeout=PATIENCE) as answer:
+            answer.read()  # What is closed unread is reset, and TorchServe logs a page for each.
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        error.close()
+        with error:
+            error.read()
         return error.code
     except (OSError, http.client.HTTPException):
         return None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,19 +19,27 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from redis import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from referencing import Registry
 from referencing import Resource as Document
 
 from contract import secret_files
+from contract.release import Trial, TrialKind
+from contract.tally import trial_key
 from gateway.drain import DRAIN_SECONDS
+from operations import settings
+from operations.keeper.observed import Observed
 from operations.local import valkey
+from tests.deploy import documented
 from tests.deploy.kubernetes_build import NotUnderstood, Resource, build
 from tests.deploy.kubernetes_network import Party, reach, selects
 from tests.deploy.kubernetes_pods import Pod, pods, violations
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "deploy" / "kubernetes"
+MONITORING = ROOT / "deploy" / "monitoring"
+PREPARE = ROOT / "deploy" / "compose" / "prepare.sh"
+KUBERNETES_PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 CRDS = Path(__file__).parent / "schemas" / "kubernetes-crds.yaml"
 OLDEST, NEWEST = "1.32", "1.37"
 """Releases of Kubernetes; what the files use must be in both."""
@@ -304,10 +313,80 @@ def test_only_releases_write_into_the_model_store(resources: list[Resource]) -> 
             assert all(mount["readOnly"] for mount in mounts), each.owner
 
 
-def test_one_keeper_at_a_time(resources: list[Resource]) -> None:
-    """There is one keeper, and the old one has ended before a new one starts."""
+def test_the_old_keeper_ends_before_a_new_one_starts(resources: list[Resource], tmp_path: Path) -> None:
+    """A rolling update would wait for ever: a keeper that waits for the other one's lock is alive and not ready."""
     spec = named(resources, "Deployment", "keeper")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    second = Observed(tmp_path)
+    second.waiting = "another keeper works on this model store"
+    assert (second.lack(), second.stuck()) == (second.waiting, None)
+
+
+# Settings
+
+
+def reads(one: Pod) -> set[str]:
+    """The ConfigMaps of which a pod's environment is made."""
+    return {source["configMapRef"]["name"] for each in one.containers for source in each.get("envFrom", ())}
+
+
+def test_each_program_reads_its_maps(resources: list[Resource]) -> None:
+    """Whatever is written into a map reaches every pod that it is for, and the shared one gateways and releases."""
+    maps = {
+        "gateway": {"fraud-shared", "fraud-gateway"},
+        "torchserve": {"fraud-torchserve"},
+        "keeper": {"fraud-shared", "fraud-operations"},
+        "job": {"fraud-shared", "fraud-operations"},
+        "redis": set(),
+    }
+    for each in pods(resources):
+        assert reads(each) == maps[each.labels["app.kubernetes.io/name"]], each.owner
+
+
+def test_every_setting_of_our_pages_can_be_set(resources: list[Resource]) -> None:
+    """Each is set by the manifests, or is in the table of docs/kubernetes.md beside a map that is there."""
+    table = documented.places("kubernetes")
+    assert table.keys() == names(resources, "ConfigMap")
+    given = {name for each in pods(resources) for name in environment(each, resources)}
+    given |= {each["name"] for one in pods(resources) for each in one.containers[0].get("env", ())}
+    given |= {name.removesuffix("_FILE") for name in given} | {f"{name}_FILE" for name in secret_files.NAMES}
+    asks = {"KEEPER_URL", "JOBS_KEY"}  # For platforms whose jobs cannot reach the disk.
+    assert documented.settings() <= given.union(asks, *table.values())
+
+
+def test_no_manifest_hides_a_setting_of_the_table(resources: list[Resource]) -> None:
+    """A variable of a container would win over its map."""
+    table = documented.places("kubernetes")
+    for each in pods(resources):
+        own = {variable["name"] for variable in each.containers[0].get("env", ())}
+        assert not own & set().union(*(table[name] for name in reads(each))), each.owner
+
+
+def test_the_deadline_is_the_same_for_gateways_and_releases(cpu: list[Resource]) -> None:
+    """One place says it, and the keeper waits longer than a request may take before it unloads a version."""
+    seen = [
+        environment(pod(cpu, owner), cpu) for owner in ("Deployment gateway", "Deployment keeper", "CronJob release")
+    ]
+    (deadline,) = {each["DEADLINE_SECONDS"] for each in seen}
+    assert settings.keeper(seen[1], Path("/srv")).drain > float(deadline)
+
+
+def test_keys_of_archives_have_a_place(cpu: list[Resource]) -> None:
+    """What loads or makes archives finds the keys where docs/kubernetes.md and the settings have them; none need be."""
+    text = (HERE / "base" / "settings.yaml").read_text()
+    for each in (each for each in pods(cpu) if each.labels.get("role") == "release"):
+        (volume,) = (volume for volume in each.spec["volumes"] if volume["name"] == "model-keys")
+        (mount,) = (mount for mount in each.containers[0]["volumeMounts"] if mount["name"] == "model-keys")
+        sources = [next(iter(source.items())) for source in volume["projected"]["sources"]]
+        assert [(kind, source["name"]) for kind, source in sources] == [
+            ("configMap", "model-verify-key"),
+            ("secret", "model-signing-key"),
+        ]
+        assert all(source["optional"] for _, source in sources)
+        for name, file in (("MODEL_VERIFY_KEY", "verify.pem"), ("MODEL_SIGNING_KEY", "signing.pem")):
+            assert f"# {name}: {mount['mountPath']}/{file}\n" in text
+            assert f"{volume['projected']['sources'][0]['configMap']['name']} --from-file=verify.pem" in KUBERNETES_PAGE
+            assert f"{volume['projected']['sources'][1]['secret']['name']} --from-file=signing.pem" in KUBERNETES_PAGE
 
 
 def test_a_gateway_has_the_time_to_drain(cpu: list[Resource]) -> None:
@@ -441,6 +520,38 @@ def test_metrics_are_read_once_from_each_pod(everything: Path) -> None:
     assert sorted(found) == [("gateway", 8000), ("keeper", 8070), ("torchserve", 8082)]
 
 
+def test_jobs_are_called_as_rules_and_dashboard_read_them(everything: Path) -> None:
+    """The operator calls a job by the Service's label that the monitor names; the pods have the same."""
+    made = build(everything)
+    monitor = named(made, "ServiceMonitor", "fraud")["spec"]
+    services = [
+        each
+        for each in made
+        if each["kind"] == "Service" and selects(monitor["selector"], each["metadata"].get("labels", {}))
+    ]
+    called = {each["metadata"]["labels"][monitor["jobLabel"]] for each in services}
+    read = {
+        job
+        for file in ("rules.yml", "grafana/fraud.json")
+        for job in re.findall(r'\bjob=\\?"([^"\\]+)', (MONITORING / file).read_text())
+    }
+    assert called == read
+    for each in services:
+        assert each["spec"]["selector"][monitor["jobLabel"]] == each["metadata"]["labels"][monitor["jobLabel"]]
+
+
+def test_the_rules_can_be_applied_as_the_page_says() -> None:
+    """The command of docs/kubernetes.md makes a PrometheusRule with the groups of rules.yml."""
+    (command,) = re.findall(r"^\(printf .*?(?=\\\n  \| kubectl)", KUBERNETES_PAGE, re.MULTILINE | re.DOTALL)
+    made = subprocess.run(["sh", "-c", command.strip()], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    assert yaml.safe_load(made) == {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "fraud"},
+        "spec": yaml.safe_load((MONITORING / "rules.yml").read_text()),
+    }
+
+
 def test_the_ingress_leads_callers_to_the_gateway(everything: Path) -> None:
     """The Ingress publishes what callers need, by TLS, and neither metrics nor probes."""
     made = build(everything)
@@ -534,14 +645,30 @@ def test_new_secrets_differ_each_time(secrets: Mapping[str, Mapping[str, str]]) 
 
 
 @pytest.fixture
-def redis(tmp_path: Path, secrets: dict[str, dict[str, str]]) -> Iterator[Redis]:
-    """A Valkey with the users of the secret, seen with the address of the secret."""
+def of_kubernetes(secrets: dict[str, dict[str, str]]) -> tuple[str, str]:
+    """The users of Redis, and the address of ours, as the secrets have them."""
+    return secrets["redis-acl"]["users.acl"], secrets["fraud-secrets"]["redis-url"]
+
+
+@pytest.fixture
+def of_compose(tmp_path: Path) -> tuple[str, str]:
+    """The same as the first service of docker-compose.yml makes them."""
+    script = PREPARE.read_text().replace("/srv/redis-secrets", str(tmp_path))
+    subprocess.run(["sh", "-c", script], check=True)
+    return (tmp_path / "users.acl").read_text(), (tmp_path / "url").read_text().strip()
+
+
+@pytest.fixture(params=["of_kubernetes", "of_compose"])
+def redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Redis]:
+    """A Valkey with those users, seen with that address."""
+    users, address = request.getfixturevalue(request.param)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    (tmp_path / "users.acl").write_text(secrets["redis-acl"]["users.acl"])
-    (tmp_path / "conf").write_text(f"bind 127.0.0.1\nport {port}\ndir {tmp_path}\naclfile {tmp_path}/users.acl\n")
-    url = secrets["fraud-secrets"]["redis-url"].replace("redis:6379", f"127.0.0.1:{port}")
+    acl = tmp_path / "acl"
+    acl.write_text(users)
+    (tmp_path / "conf").write_text(f"bind 127.0.0.1\nport {port}\ndir {tmp_path}\naclfile {acl}\n")
+    url = address.replace("redis:6379", f"127.0.0.1:{port}")
     with subprocess.Popen(valkey.command(tmp_path / "conf"), stdout=subprocess.DEVNULL) as process:
         with Redis.from_url(url, decode_responses=True, socket_timeout=5.0, retry=None) as client:
             until = time.monotonic() + PATIENCE
@@ -561,12 +688,29 @@ def _answers(client: Redis) -> bool:
 
 
 def test_redis_lets_gateways_count_and_nothing_else(redis: Redis) -> None:
-    """The user of the address may do what counting a trial takes, under our names, and nothing that harms."""
-    redis.hset("fraud:trial:2:now:a", mapping={"live requests": 3})
-    redis.sadd("fraud:trial:2:now", "a")
-    redis.expire("fraud:trial:2:now", 60)
-    assert redis.smembers("fraud:trial:2:now") == {"a"}
-    assert redis.hgetall("fraud:trial:2:now:a") == {"live requests": "3"}
-    for command in ("FLUSHALL", "CONFIG GET *", "KEYS *", "GET another", "ACL LIST"):
+    """The user of the address may do anything with keys of our names, and nothing with others or with the server."""
+    key = trial_key(Trial(TrialKind.CANARY, 2, 0.05, "now"))
+    redis.hset(f"{key}:a", mapping={"live requests": 3})
+    redis.sadd(key, "a")
+    redis.expire(key, 60)
+    assert redis.smembers(key) == {"a"}
+    assert redis.hgetall(f"{key}:a") == {"live requests": "3"}
+    add = "return redis.call('INCR', KEYS[1])"
+    sha = redis.execute_command("SCRIPT LOAD", add)  # type: ignore[no-untyped-call]
+    assert redis.execute_command("EVAL", add, 1, "fraud:n") == 1  # type: ignore[no-untyped-call]
+    assert redis.execute_command("EVALSHA", sha, 1, "fraud:n") == 2  # type: ignore[no-untyped-call]
+    for refused in ("FLUSHALL", "CONFIG GET *", "KEYS *", "GET another", "ACL LIST", "SCRIPT FLUSH", "FUNCTION FLUSH"):
         with pytest.raises(NoPermissionError):
-            redis.execute_command(*command.split())  # type: ignore[no-untyped-call]
+            redis.execute_command(*refused.split())  # type: ignore[no-untyped-call]
+    for script in ("return redis.call('GET', 'another')", "return redis.call('FLUSHALL')"):
+        with pytest.raises(ResponseError, match=r"can't|[Pp]ermission"):
+            redis.execute_command("EVAL", script, 0)  # type: ignore[no-untyped-call]
+
+
+def test_both_platforms_give_the_same_rights(of_kubernetes: tuple[str, str], of_compose: tuple[str, str]) -> None:
+    """What works in compose works in a cluster: the user `fraud` differs in its password alone."""
+    rights = [
+        re.findall(r"^user fraud on [>#]\S+ (.+)$", users, re.MULTILINE) for users, _ in (of_kubernetes, of_compose)
+    ]
+    assert len(rights[0]) == 1
+    assert rights[0] == rights[1]

@@ -38,14 +38,18 @@ def disk(tmp_path: Path) -> Path:
 
 def test_hosts_become_addresses(disk: Path) -> None:
     """The hosts that Render hands over become the addresses that gateway and `fraud` are set with."""
-    said = started(
-        "env", MODELS_HOST="fraud-models-x1y2", GATEWAYS_HOST="fraud-gateway-discovery", RENDER_DISK=str(disk)
-    )
+    said = started("env", MODELS_HOST="fraud-models-x1y2", GATEWAYS_HOST="fraud-gateway-z3", RENDER_DISK=str(disk))
     assert {
         "MODEL_SERVER_URL=http://fraud-models-x1y2:8080",
         "RELEASE_RECORD=http://fraud-models-x1y2:8070/release.json",
-        "GATEWAY_URL=http://fraud-gateway-discovery:8000",
+        "GATEWAY_URL=http://fraud-gateway-z3-discovery:8000",
     } <= set(said.stdout.splitlines())
+
+
+def test_gateways_that_are_named_by_hand_stay(disk: Path) -> None:
+    """Should Render's name for all instances not resolve, an operator's GATEWAY_URL takes its place."""
+    said = started("env", GATEWAYS_HOST="fraud-gateway-z3", GATEWAY_URL="http://by-hand:8000", RENDER_DISK=str(disk))
+    assert "GATEWAY_URL=http://by-hand:8000" in said.stdout.splitlines()
 
 
 def test_without_hosts_nothing_is_set(disk: Path) -> None:

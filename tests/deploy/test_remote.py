@@ -1,4 +1,7 @@
-import os
+"""deploy/render/Dockerfile: the image of Render's cron jobs, as far as it can be known without building it."""
+
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -7,20 +10,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
-from operations.errors import OperationsError
-from operations.jobs import remote
-
-REMOTE = Path(__file__).parents[2] / "deploy" / "render" / "remote.py"
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "deploy" / "render" / "Dockerfile").read_text()
 KEY = "aB+/c="
 
 
 class Keeper(ThreadingHTTPServer):
-    """A keeper that answers every job with the bytes that it is given."""
+    """A keeper that answers every job with the same bytes."""
+
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nall is well\n\nexit 3\n"
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer = b""
         self.asked: list[tuple[str, str | None]] = []
 
     @property
@@ -41,17 +44,6 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def said(status: int, body: bytes) -> bytes:
-    """An answer that ends when the connection does."""
-    return f"HTTP/1.1 {status} Answer\r\nContent-Type: text/plain\r\n\r\n".encode() + body
-
-
-def chunks(*parts: bytes, ended: bool = True) -> bytes:
-    """An answer in chunks; without its end, the connection was lost."""
-    body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + (b"0\r\n\r\n" if ended else b"")
-    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body
-
-
 @pytest.fixture
 def keeper() -> Iterator[Keeper]:
     """A keeper on a free port."""
@@ -63,77 +55,57 @@ def keeper() -> Iterator[Keeper]:
         thread.join()
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The small command, as a cron runs it."""
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """The files that the Dockerfile copies, where it copies them to."""
+    for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE):
+        *sources, target = line.split()
+        for source in sources:
+            place = tmp_path / target.lstrip("/")
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / source, place)
+    return tmp_path
+
+
+def run(image: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The program of a cron, as render.yaml starts it, with the standard library and the image's files alone."""
+    crons = (each for each in yaml.safe_load((ROOT / "render.yaml").read_text())["services"] if each["type"] == "cron")
+    python, *words, _ = next(crons)["dockerCommand"].split()
+    assert python == "python"
+    (path,) = re.findall(r"PYTHONPATH=(\S+)", DOCKERFILE)
     return subprocess.run(
-        [sys.executable, str(REMOTE), *arguments],
-        env={"PATH": os.environ["PATH"], **environment},
+        [sys.executable, "-S", *words, *arguments],
+        env={"PYTHONPATH": str(image / path.lstrip("/")), "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        cwd=image,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def operations_says(environment: dict[str, str]) -> tuple[str, int]:
-    """What `fraud remote check` of the operations image prints, and its exit code."""
-    lines = list[str]()
-    try:
-        code = remote.call("check", environment, lines.append)
-    except OperationsError:
-        code = 1
-    return "".join(f"{line}\n" for line in lines if not line.startswith("error:")), code
+def test_the_image_holds_all_that_the_program_needs(image: Path, keeper: Keeper) -> None:
+    """The very file of `fraud remote` runs there without a package: output and exit code are the job's."""
+    ended = run(image, "check", **keeper.environment)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("all is well\n", "", 3)
+    assert keeper.asked == [("/jobs/check", KEY)]
 
 
-@pytest.mark.parametrize(
-    ("answer", "output", "code"),
-    [
-        (said(200, b"all is well\nexit 0\n"), "all is well\n", 0),
-        (said(200, b"no room\nexit 1\n"), "no room\n", 1),
-        (said(200, b"killed\nexit 137\n"), "killed\n", 137),
-        (said(200, b"exit 3\nsaid by the job itself\nexit 0\n"), "exit 3\nsaid by the job itself\n", 0),
-        (said(200, b"\n\nslow\n\nexit 0\n"), "slow\n", 0),
-        (chunks(b"one\ntw", b"o\n", b"exit 0\n"), "one\ntwo\n", 0),
-        (said(200, b"half\n"), "half\n", 1),
-        (said(200, b"half\nexit 0"), "half\n", 1),
-        (said(200, b""), "", 1),
-        (said(409, b""), "", 75),
-        (said(401, b""), "", 1),
-        (said(404, b""), "", 1),
-        (said(500, b""), "", 1),
-    ],
-)
-def test_it_says_and_ends_as_fraud_remote_does(keeper: Keeper, answer: bytes, output: str, code: int) -> None:
-    """Output and exit code are the job's, and the same as those of `fraud remote` in the operations image."""
-    keeper.answer = answer
-    ended = run("remote", "check", **keeper.environment)
-    assert (ended.stdout, ended.returncode) == (output, code)
-    assert operations_says(keeper.environment) == (output, code)
-    assert keeper.asked == [("/jobs/check", KEY)] * 2
-
-
-def test_a_lost_connection_is_no_success(keeper: Keeper) -> None:
-    """An answer that broke off is a failure, whatever line it broke off after."""
-    keeper.answer = chunks(b"one\n", ended=False)
-    assert run("remote", "check", **keeper.environment).returncode == 1
-
-
-def test_the_host_alone_is_enough() -> None:
-    """Of MODELS_HOST it makes the keeper's address; nobody has that name, and it fails in one line without the key."""
-    ended = run("remote", "check", MODELS_HOST="models.invalid", JOBS_KEY=KEY)
+def test_the_host_alone_is_enough(image: Path) -> None:
+    """Of MODELS_HOST it makes the keeper's address; nobody has that name, and it fails in one line without it."""
+    ended = run(image, "check", MODELS_HOST="models.invalid", JOBS_KEY=KEY)
     assert ended.returncode == 1
-    assert ended.stderr == "error: fraud remote check failed (URLError)\n"
+    assert ended.stderr == "error: fraud check was not started: the keeper cannot be reached, see KEEPER_URL\n"
 
 
-@pytest.mark.parametrize("arguments", [(), ("remote",), ("backup",), ("remote", "../x"), ("remote", "a", "b")])
-def test_other_words_ask_nobody(keeper: Keeper, arguments: tuple[str, ...]) -> None:
-    """It knows one command, and a job's name is a word."""
-    assert run(*arguments, **keeper.environment).returncode == 1
-    assert keeper.asked == []
+@pytest.mark.parametrize("arguments", [(), ("../x",), ("a", "b")])
+def test_other_words_ask_nobody(image: Path, keeper: Keeper, arguments: tuple[str, ...]) -> None:
+    """A job's name is one word."""
+    ended = run(image, *arguments, **keeper.environment)
+    assert (ended.returncode, ended.stderr.count("\n"), keeper.asked) == (1, 1, [])
 
 
-@pytest.mark.parametrize("missing", ["KEEPER_URL", "JOBS_KEY"])
-def test_what_is_not_set_is_an_error(keeper: Keeper, missing: str) -> None:
-    """Without an address or a key it fails in one line."""
-    environment = {name: value for name, value in keeper.environment.items() if name != missing}
-    ended = run("remote", "check", **environment)
-    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+def test_without_a_key_it_fails_in_one_line(image: Path, keeper: Keeper) -> None:
+    """It says what is missing."""
+    ended = run(image, "check", KEEPER_URL=keeper.environment["KEEPER_URL"])
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("error: JOBS_KEY is not set")

@@ -9,11 +9,13 @@ import jsonschema
 import pytest
 import yaml
 
+from contract import secret_files
 from gateway.drain import DRAIN_SECONDS
 from gateway.settings import Settings
 from operations import settings
-from operations.jobs import crontab
+from operations.jobs import crontab, remote
 from operations.torchserve import container
+from tests.deploy import documented
 
 ROOT = Path(__file__).parents[2]
 BLUEPRINT = ROOT / "render.yaml"
@@ -23,8 +25,6 @@ SCHEMAS += [Path(path) for path in [os.environ.get("RENDER_SCHEMA")] if path]
 
 PROPERTIES = {"web": {"host", "port", "hostport"}, "pserv": {"host", "port", "hostport"}}
 PROPERTIES["keyvalue"] = {"host", "port", "connectionString"}
-PLATFORM = {"RENDER_DISCOVERY_SERVICE", "RENDER_EXTERNAL_HOSTNAME", "RENDER_EXTERNAL_URL"}
-"""What Render itself sets and lets another service refer to."""
 HANDED_ON = {"MODELS_HOST", "GATEWAYS_HOST"}
 """Hosts of which on-render makes addresses."""
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|REDIS_URL|ALERT_URL")
@@ -130,7 +130,7 @@ def test_references_name_what_exists() -> None:
                 assert reference["property"] in PROPERTIES[reference["type"]], (holder, variable)
             else:
                 own = {each.get("key") for each in service(reference["name"])["envVars"]}
-                assert reference["envVarKey"] in PLATFORM | own, (holder, variable)
+                assert reference["envVarKey"] in own, (holder, variable)  # Render may refuse one that it sets itself.
 
 
 def test_everything_is_in_one_region() -> None:
@@ -177,7 +177,7 @@ def test_every_job_of_the_schedule_is_a_cron_at_its_time() -> None:
     """The crons are those of operations/crontab, with the same times; none is missing and none is more."""
     jobs = crontab.read(ROOT / "operations" / "crontab")
     assert {each["name"]: (each["schedule"], each["dockerCommand"]) for each in services("cron")} == {
-        f"fraud-{job.name}": (job.when, f"fraud remote {job.name}") for job in jobs
+        f"fraud-{job.name}": (job.when, f"python -m operations.jobs.remote {job.name}") for job in jobs
     }
 
 
@@ -240,20 +240,42 @@ def test_the_keeper_reads_its_variables() -> None:
 
 def test_ports_are_those_of_the_images() -> None:
     """What one service asks of another is exposed by its image, and is the port that its program listens on."""
-    addresses = dict(re.findall(r'(\w+)="http://\$\w+:(\d+)', (ROOT / "deploy" / "render" / "on-render").read_text()))
+    text = (ROOT / "deploy" / "render" / "on-render").read_text()
+    addresses = dict(re.findall(r'(\w+)="(?:\$\{\w+:-)?http://\$[\w-]+:(\d+)', text))
     inference, page, port = (int(addresses[name]) for name in ("MODEL_SERVER_URL", "RELEASE_RECORD", "GATEWAY_URL"))
     assert inference == container.PORTS.inference
     assert {inference, page} <= exposed("fraud-models")
     assert port == int(values("fraud-gateway")["PORT"])
     assert port in exposed("fraud-gateway")
-    assert f":{page}" in (ROOT / "deploy" / "render" / "remote.py").read_text()
+    assert page == remote.PORT
 
 
 def test_the_gateway_knows_its_variables() -> None:
     """Each variable of the gateway is a setting of it, or a host of which on-render makes one."""
-    keys = {variable["key"] for holder, variable in variables() if holder == "fraud-gateway"}
+    keys = {variable["key"] for holder, variable in variables() if holder == "fraud-gateway" and "key" in variable}
     assert keys - HANDED_ON <= {name.upper() for name in Settings.model_fields}
     assert {"HOST", "API_KEY", "MODELS_HOST"} <= keys
+
+
+def test_every_setting_of_our_pages_can_be_set() -> None:
+    """Each is in render.yaml, or in the table of docs/deploy-render.md beside a service or group that there is."""
+    table = documented.places("deploy-render")
+    holders = {each["name"] for each in [*blueprint()["services"], *blueprint()["envVarGroups"]]}
+    assert table.keys() <= holders
+    given = {variable["key"] for _, variable in variables() if "key" in variable}
+    given |= {"MODEL_SERVER_URL", "RELEASE_RECORD", "GATEWAY_URL"}  # on-render makes them.
+    asks = {"KEEPER_URL"}  # A cron is given MODELS_HOST.
+    assert documented.settings() - {f"{name}_FILE" for name in secret_files.NAMES} <= given.union(asks, *table.values())
+
+
+def test_what_both_must_agree_on_is_written_once() -> None:
+    """The deadline of a request reaches the gateway and the keeper from one group, and neither sets it for itself."""
+    (shared,) = (each for each in blueprint()["envVarGroups"] if each["name"] == "fraud-shared")
+    given = {each["key"]: str(each["value"]) for each in shared["envVars"]}
+    assert "DEADLINE_SECONDS" in given
+    for name in ("fraud-gateway", "fraud-models"):
+        assert {"fromGroup": "fraud-shared"} in service(name)["envVars"]
+        assert not given.keys() & values(name).keys()
 
 
 def test_the_gateway_ends_within_its_time() -> None:

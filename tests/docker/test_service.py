@@ -35,9 +35,10 @@ def test_a_wrong_key_is_refused(stack: Compose) -> None:
 
 
 def test_metrics_are_not_published(stack: Compose) -> None:
-    """What needs no key is for the inside; the entry answers that there is nothing."""
-    answer = stack.client.get("/metrics")
-    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    """What needs no key is for the inside; the entry answers that there is nothing, however the path is written."""
+    for path in ("/metrics", "/metrics?x", "/%6Detrics", "/metric%73"):
+        answer = stack.client.get(httpx.URL(stack.url, raw_path=path.encode()))
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), path
 
 
 def test_the_entry_takes_the_headers_that_the_gateway_takes(stack: Compose) -> None:
@@ -68,7 +69,7 @@ def test_the_service_says_that_it_is_healthy(stack: Compose) -> None:
 def test_each_scheduled_job_runs_and_reports(stack: Compose, job: str) -> None:
     """A job ends with exit code 0, and its outcome stands in the keeper's metrics."""
     assert stack.fraud(job).status == 0
-    read = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8070/metrics').read().decode())"
+    read = "import urllib.request as r; print(r.urlopen('http://keeper-pages:8070/metrics').read().decode())"
     metrics = stack.inside(stack.container("keeper"), "python", "-c", read).output
     assert f'fraud_job_last_exit_code{{job_name="{job}"}} 0' in metrics
 

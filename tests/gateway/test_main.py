@@ -114,6 +114,11 @@ def test_a_secret_that_cannot_be_read_is_one_line_without_its_value() -> None:
     assert refused(API_KEY_FILE="/absent/hunter2") == ["API_KEY_FILE: the file that it names is not there"]
 
 
+def test_an_empty_key_file_is_named_as_what_was_set() -> None:
+    """Who gave a file is told of the file, not of a variable that he never heard of."""
+    assert refused(API_KEY_FILE=os.devnull) == ["API_KEY_FILE: the file that it names is empty"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_that_was_taken_is_answered(start: Start, number: signal.Signals) -> None:
     """Told to end, a gateway takes no more, answers what it took, and ends with 0."""

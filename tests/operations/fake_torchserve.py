@@ -1,5 +1,6 @@
 """TorchServe's ports at the httpx transport, with the traps that were measured on the real one."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -38,6 +39,7 @@ class FakeTorchServe:
     deleted: list[int] = field(default_factory=list)
     odd: bytes | None = None
     refuses_to_score: bool = False
+    meeting: threading.Barrier | None = None
     processes: Iterator[int] = field(default_factory=lambda: count(1000))
 
     def server(self) -> ModelServer:
@@ -46,6 +48,9 @@ class FakeTorchServe:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """One request to either port."""
+        if self.meeting:  # The first answer waits for other servers to be asked.
+            meeting, self.meeting = self.meeting, None
+            meeting.wait(30)
         if self.down:
             raise httpx.ConnectError("refused")
         kind, *path = request.url.path.strip("/").split("/")

@@ -1,11 +1,11 @@
 """Settings and ports: what `fraud up` finds out before it starts anything."""
 
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from contract import secret_files
 from operations import settings
 from operations.errors import OperationsError
 from operations.local.programs import free_ports, reachable, refuse_taken
@@ -97,10 +97,12 @@ def test_a_base_model_is_allowed_in_one_way(tmp_path: Path, text: str) -> None:
         read(tmp_path, BASE_MODEL=text)
 
 
-def test_the_address_of_alerts_is_handed_on_to_nobody(tmp_path: Path) -> None:
-    """It is a secret that only the stack itself needs: no program that it starts may see it."""
-    found = read(tmp_path, ALERT_URL="https://chat.example/secret", OTHER="x")
-    assert found.alert_url == "https://chat.example/secret"
+def test_secrets_are_handed_on_to_nobody(tmp_path: Path) -> None:
+    """What starts inherits none: the gateway is given the two that it needs, and a training needs none."""
+    secrets = {"API_KEY": "a-key", "REDIS_URL": "redis://:secret@there", "ALERT_URL": "https://chat.example/secret"}
+    assert set(secret_files.NAMES) == {*secrets, "JOBS_KEY"}
+    found = read(tmp_path, **secrets, JOBS_KEY="k", OTHER="x")
+    assert (found.api_key, found.redis_url, found.alert_url) == tuple(secrets.values())
     assert found.outside == {"OTHER": "x"}
     assert read(tmp_path, ALERT_URL="").alert_url is None
 
@@ -113,7 +115,7 @@ def test_a_senseless_address_of_alerts_is_refused_and_not_shown(tmp_path: Path, 
     assert "secret" not in str(refused.value)
 
 
-ELSEWHERE: Mapping[str, str] = {"MANAGEMENT_URL": "http://torchserve:8081", "INFERENCE_URL": "http://torchserve:8080"}
+ELSEWHERE = {"MANAGEMENT_URL": "http://torchserve:8081", "INFERENCE_URL": "http://torchserve:8080"}
 
 
 def test_a_keeper_needs_only_the_servers_addresses(tmp_path: Path) -> None:
@@ -146,8 +148,9 @@ def test_a_keepers_port_is_a_port(tmp_path: Path, port: str) -> None:
 
 
 def test_a_keepers_secrets_are_handed_on_to_nobody(tmp_path: Path) -> None:
-    """Neither the address of alerts nor the key to the jobs reaches a program that it starts."""
-    found = settings.keeper({**ELSEWHERE, "JOBS_KEY": "k", "ALERT_URL": "http://chat"}, tmp_path)
+    """Neither the address of alerts nor that of Redis nor the key to the jobs reaches a program that it starts."""
+    secrets = {"JOBS_KEY": "k", "ALERT_URL": "http://chat", "REDIS_URL": "redis://:secret@there"}
+    found = settings.keeper(ELSEWHERE | secrets, tmp_path)
     assert (found.jobs_key, found.alert_url) == ("k", "http://chat")
     assert found.outside == ELSEWHERE
 

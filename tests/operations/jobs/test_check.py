@@ -40,6 +40,8 @@ def test_all_faults_are_one_error(layout: Layout) -> None:
     (layout.store / "release.json").write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
     (layout.store / "fraud-1.mar").write_bytes(b"other")
     outcome.note(layout, "backup", 2, 1.0)
+    for job in ("retrain", "clean"):
+        outcome.note(layout, job, 0, 1.0)
     said, faults = told(layout, GATEWAY_URL=NOWHERE, REDIS_URL="redis://:s3cret@127.0.0.1:1")
     bad = [line.removeprefix("FAULT ") for line in said if line.startswith("FAULT ")]
     assert len(bad) == 5

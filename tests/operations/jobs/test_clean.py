@@ -13,7 +13,6 @@ from operations import durable
 from operations.errors import OperationsError
 from operations.jobs import clean as module
 from operations.jobs.clean import clean
-from operations.local import ledger
 from operations.settings import Layout
 from operations.store.registry import Registry
 from tests.operations.conftest import add
@@ -259,11 +258,6 @@ def test_scratch_of_a_stack_stays_while_any_runs(
     directory = old(scratch / "fraud-0a1b2c3d", content=None)
     cleaned(layout)
     assert directory.exists()
-
-
-def test_a_stack_is_known_by_its_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mark that the ledger of a stack gives to its processes is the one that is looked for."""
-    assert module.MARK == ledger.MARK
 
 
 def test_a_copy_that_a_person_made_stays(layout: Layout) -> None:

@@ -1,5 +1,6 @@
 """Whether jobs run when they are due, and end well."""
 
+import json
 import os
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,8 @@ from operations.jobs.crontab import Job
 from operations.jobs.finding import Finding, State, fault, good, unknown
 from operations.jobs.outcome import Outcome
 from operations.settings import Layout
+from operations.store.registry import Registry
+from tests.operations.conftest import add
 
 BACKUP = Job("backup", "30 4 * * 0", ("backup",))
 SUNDAY = datetime(2026, 3, 8, 4, 30, tzinfo=UTC)
@@ -76,7 +79,33 @@ def test_a_job_that_never_ran_is_a_fault_only_where_it_was_due(layout: Layout) -
     began(layout, SUNDAY + timedelta(hours=2), SUNDAY + timedelta(hours=2))
     assert found(layout, now).state is State.UNKNOWN
     began(layout, SUNDAY - timedelta(hours=2), SUNDAY - timedelta(hours=2))
-    assert found(layout, now).state is State.FAULT
+    assert found(layout, now) == fault("fraud backup has never run, and was due at 2026-03-08 04:30 UTC")
+
+
+def trained(layout: Layout, version: int, created: str) -> None:
+    """Adds a version that was trained then."""
+    add(Registry(layout.store), layout.root, version)
+    entry = layout.store / f"fraud-{version}.json"
+    entry.write_text(json.dumps(json.loads(entry.read_bytes()) | {"created": created}))
+    assert Registry(layout.store).entry(version).created == created
+
+
+def test_where_no_schedule_runs_a_job_counts_from_the_oldest_version(layout: Layout) -> None:
+    """CronJobs that were never started are told of: they leave no memory that could say since when."""
+    trained(layout, 1, "2026-03-08T05:00:00+00:00")
+    assert found(layout, SUNDAY + timedelta(days=6)).state is State.UNKNOWN
+    trained(layout, 2, "2026-03-01T05:00:00")
+    expected = fault("fraud backup has never run, and was due at 2026-03-08 04:30 UTC")
+    assert found(layout, SUNDAY + timedelta(minutes=61)) == expected
+    assert found(layout, SUNDAY + timedelta(minutes=59)).state is State.UNKNOWN
+    ran(layout, SUNDAY + timedelta(minutes=2))
+    assert found(layout, SUNDAY + timedelta(minutes=61)).state is State.GOOD
+
+
+def test_a_version_without_a_time_says_nothing(layout: Layout) -> None:
+    """Without any other it is not known since when a job counts."""
+    trained(layout, 1, "yesterday")
+    assert found(layout, SUNDAY + timedelta(days=6)).state is State.UNKNOWN
 
 
 @pytest.mark.parametrize(("hours", "state"), [(2, State.GOOD), (25, State.FAULT)])

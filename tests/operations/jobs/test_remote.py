@@ -5,10 +5,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
 import pytest
 
-from operations.jobs import remote
+from operations.jobs import crontab, outcome, remote
 from operations.jobs.remote import RemoteFailed, call
 from tests.operations.jobs.receiver import Receiver
 
@@ -136,6 +135,18 @@ def test_a_refusal_is_one_line(status: int, reason: str) -> None:
     assert KEY not in str(refused.value)
 
 
+def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's proxy would be shown the key."""
+    for name in ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert asked(chunks("exit 0\n"))[0] == 0
+
+
+def test_names_are_those_of_the_schedule() -> None:
+    """What it says itself, since it imports nothing else, is what the schedule says."""
+    assert (remote.JOB, remote.BUSY) == (crontab.NAME, outcome.BUSY)
+
+
 def test_a_job_that_runs_already_is_no_failure_of_it() -> None:
     """409 is exit code 75, as for a command that meets itself."""
     code, said, _ = asked(b"HTTP/1.1 409 X\r\nContent-Length: 0\r\n\r\n")
@@ -151,8 +162,10 @@ def test_a_job_that_runs_already_is_no_failure_of_it() -> None:
         ("backup", {"JOBS_KEY": KEY, "KEEPER_URL": "keeper:8070"}, "KEEPER_URL is no http"),
         ("backup", {"JOBS_KEY": KEY, "KEEPER_URL": "ftp://s3cret"}, "KEEPER_URL is no http"),
         ("backup", {"JOBS_KEY": KEY, "KEEPER_URL": "http://[s3cret"}, "KEEPER_URL"),
-        ("backup", {"JOBS_KEY": "s3cret\nkey", "KEEPER_URL": "http://127.0.0.1:1"}, "KEEPER_URL"),
-        ("backup", {"JOBS_KEY": "s3crét", "KEEPER_URL": "http://127.0.0.1:1"}, "KEEPER_URL"),
+        ("backup", {"JOBS_KEY": KEY, "KEEPER_URL": "http://keeper/s3cr et"}, "KEEPER_URL is no http"),
+        ("backup", {"JOBS_KEY": KEY, "KEEPER_URL": "http://s3cret..:1"}, "cannot be reached"),
+        ("backup", {"JOBS_KEY": "s3cret\nkey", "KEEPER_URL": "http://127.0.0.1:1"}, "JOBS_KEY holds"),
+        ("backup", {"JOBS_KEY": "s3crét", "KEEPER_URL": "http://127.0.0.1:1"}, "JOBS_KEY holds"),
         ("backup", {"JOBS_KEY": KEY, "KEEPER_URL": "http://127.0.0.1:1"}, "cannot be reached"),
     ],
 )
@@ -165,7 +178,7 @@ def test_settings_that_cannot_be_used_are_one_line(job: str, settings: dict[str,
 
 def test_a_keeper_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a heartbeat for too long the connection counts as lost."""
-    monkeypatch.setattr(remote, "PATIENCE", httpx.Timeout(10.0, read=0.1))
+    monkeypatch.setattr(remote, "PATIENCE", 0.1)
     silent = socket.create_server(("127.0.0.1", 0))
     settings = {"KEEPER_URL": f"http://127.0.0.1:{silent.getsockname()[1]}", "JOBS_KEY": KEY}
     with silent, pytest.raises(RemoteFailed, match="it said nothing"):

@@ -45,8 +45,15 @@ def _nobody(_: str) -> None:
 
 
 def children() -> list[psutil.Process]:
-    """What this process has started and what runs still."""
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    """The jobs that this process has started and that run still; other tests of it may have left other processes."""
+    return [child for child in psutil.Process().children() if _is_job(child)]
+
+
+def _is_job(child: psutil.Process) -> bool:
+    try:
+        return child.status() != psutil.STATUS_ZOMBIE and "operations" in child.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_job_runs_and_its_output_is_passed_on(layout: Layout) -> None:

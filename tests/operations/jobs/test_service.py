@@ -117,6 +117,13 @@ def test_each_gateway_behind_a_name_is_asked(store: Path, monkeypatch: pytest.Mo
     assert states == [State.GOOD, State.FAULT]
 
 
+def test_which_addresses_a_url_stands_for_is_said_in_one_place(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """operations/addresses.py decides it for https:// too, whose certificates are for a name."""
+    monkeypatch.setattr(addresses, "each", lambda url: [f"{url}:1", f"{url}:2"])
+    texts = [finding.text for finding in service.gateways("https://127.0.0.1", store, patience=0)]
+    assert [text.split()[1] for text in texts] == ["127.0.0.1:1", "127.0.0.1:2"]
+
+
 def test_a_gateway_that_follows_in_a_moment_is_well(store: Path) -> None:
     """A check in the middle of a release sees no fault."""
     gateway = Gateway(version=1)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from contract.release import TrialKind
+from contract.secret_files import NAMES
 from operations import durable, settings
 from operations.errors import OperationsError
 from operations.keeper import first_model
-from operations.local.ledger import MARK
+from operations.processes.supervisor import MARK
 from operations.rollout import release as release_module
 from operations.rollout.loading import Place
 from operations.rollout.release import release, start_trial
@@ -54,7 +55,8 @@ def child(tmp_path: Path) -> Settings:
     (tmp_path / "operations").mkdir()
     (tmp_path / "operations" / "__init__.py").touch()
     (tmp_path / "operations" / "__main__.py").write_text(CHILD)
-    outside = {"API_KEY": "a-key", "ALERT_URL": "https://chat/secret", "MODEL_PATH": "store"}
+    outside = {"API_KEY": "a-key", "ALERT_URL": "https://chat/secret", "REDIS_URL": "redis://:x@there", "JOBS_KEY": "k"}
+    outside["MODEL_PATH"] = "store"
     return settings.read("127.0.0.1", 8000, outside, tmp_path)
 
 
@@ -85,6 +87,13 @@ def test_another_trial_does_not_end_the_start(place: Place, tmp_path: Path) -> N
     assert (record.version, record.trial) == (2, None)
 
 
+def test_one_of_several_servers_that_answers_is_enough_for_the_first_release(place: Place) -> None:
+    """A pod that never comes up does not keep the first version from the others."""
+    dead = FakeTorchServe(down=True).server()
+    assert first_model.answering(replace(place, server=dead, others=(place.server,)))
+    assert not first_model.answering(replace(place, server=dead))
+
+
 def test_a_lost_record_is_not_guessed(place: Place, tmp_path: Path) -> None:
     """Where versions were released before, the newest need not have been live: the start says what to do."""
     release(place, 1, quiet)
@@ -105,13 +114,13 @@ def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> No
     assert said == ["version 1 took over from version 2, which MODEL_PATH names, and stays live"]
 
 
-def test_a_child_carries_the_mark_and_no_address_of_alerts(child: Settings) -> None:
-    """What is killed with the stack can be found by its mark; a command gets the store, and no secret but the key."""
+def test_a_child_carries_the_mark_and_no_secret(child: Settings) -> None:
+    """What is killed with the stack can be found by its mark; a command gets the store, and no secret."""
     asyncio.run(first_model.fraud(child, MARKED, "train", "--no-hint"))
     arguments, environment = json.loads((child.layout.root / "seen.json").read_text())
     assert arguments == ["train", "--no-hint"]
-    assert environment.items() >= {**MARKED, "MODEL_PATH": str(child.layout.store), "API_KEY": "a-key"}.items()
-    assert "ALERT_URL" not in environment
+    assert environment.items() >= {**MARKED, "MODEL_PATH": str(child.layout.store)}.items()
+    assert not environment.keys() & {*NAMES, *(f"{name}_FILE" for name in NAMES)}
 
 
 def test_a_child_that_fails_is_an_error(child: Settings) -> None:

@@ -27,11 +27,11 @@ READY = ["READY", "READY"]
 KEEP = """
 import os, pathlib, sys
 from rich.console import Console
-from operations import settings
+from operations import settings, terminal
 from operations.errors import OperationsError
 from operations.keeper.keep import keep
 try:
-    keep(settings.keeper(os.environ, pathlib.Path.cwd()), Console())
+    keep(settings.keeper(terminal.outside(), pathlib.Path.cwd()), Console())
 except OperationsError as error:
     sys.exit(f"error: {error}")
 """
@@ -169,12 +169,27 @@ def test_an_empty_store_gets_a_first_model(site: Site, tmp_path: Path) -> None:
     assert "the model store is empty: training" in keeper.said
 
 
-def test_a_failing_start_is_one_line(site: Site) -> None:
-    """A store whose record is gone is not guessed at: the keeper ends and says what to do."""
+def test_a_record_that_is_gone_is_told_once_and_waited_for(site: Site) -> None:
+    """It is not guessed at, and the keeper does not end: its pages say why, and it goes on when the record is back."""
     (site.root / "model_store" / "journal.jsonl").write_text(json.dumps({"at": "x", "event": "released"}) + "\n")
     keeper = site.keep()
-    assert keeper.process.wait(30) == 1
-    assert "release.json is gone, and versions were released before" in keeper.said.splitlines()[-1]
+    until(lambda: (answer := keeper.get("/readyz")) and "versions were released before" in answer.text)
+    record = Release(1, None, "2026-01-01T00:00:00+00:00")
+    (site.root / "model_store" / "release.json").write_bytes(record.to_bytes())
+    until(lambda: keeper.is_ready)
+    assert keeper.said.count("release.json is gone, and versions were released before") == 1
+    assert "Traceback" not in keeper.said
+
+
+def test_a_damaged_record_is_told_once_and_waited_for(site: Site) -> None:
+    """A keeper that ended would be started again and again, and alert each time."""
+    record = site.root / "model_store" / "release.json"
+    record.write_bytes(b"{garbage")
+    keeper = site.keep()
+    until(lambda: (answer := keeper.get("/readyz")) and "release.json" in answer.text)
+    until(lambda: "release.json" in keeper.said)
+    record.write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
+    until(lambda: keeper.is_ready)
     assert "Traceback" not in keeper.said
 
 
@@ -207,17 +222,77 @@ def test_it_ends_at_once(site: Site, number: signal.Signals) -> None:
 
 
 def test_a_job_of_the_schedule_runs_for_who_knows_the_key(site: Site) -> None:
-    """It runs as a process of its own in the keeper's directory, and its output comes line by line."""
+    """It runs as a process of its own in the keeper's directory, and its output comes line by line.
+
+    It reads secrets from their files itself: none stands in its environment that did not stand in the keeper's.
+    """
     (site.root / "operations").mkdir()
     (site.root / "operations" / "__init__.py").touch()
     (site.root / "operations" / "__main__.py").write_text(
-        "import os, sys; print(sys.argv[1:], 'JOBS_KEY' in os.environ)"
+        "import os, sys; print(sys.argv[1:], sorted({'JOBS_KEY', 'REDIS_URL', 'REDIS_URL_FILE'} & os.environ.keys()))"
     )
+    (site.root / "redis_url").write_text("redis://:s3cret@127.0.0.1:1")
     (site.root / "crontab").write_text("0 3 * * 0 fraud backup --keep 3\n")
-    keeper = site.keep(JOBS_KEY="a-key", SCHEDULE="crontab")
+    keeper = site.keep(JOBS_KEY="a-key", SCHEDULE="crontab", REDIS_URL_FILE="redis_url")
     until(lambda: keeper.is_ready)
     answer = httpx.post(f"{keeper.url}/jobs/backup", headers={"X-Jobs-Key": "a-key"}, trust_env=False, timeout=30)
-    assert answer.text.splitlines() == ["['backup', '--keep', '3'] False", "exit 0"]
+    assert answer.text.splitlines() == ["['backup', '--keep', '3'] ['REDIS_URL_FILE']", "exit 0"]
     assert httpx.post(f"{keeper.url}/jobs/clean", headers={"X-Jobs-Key": "a-key"}, trust_env=False).status_code == 404
     until(lambda: "fraud_job_last_exit_code" in (keeper.get("/metrics") or httpx.Response(0)).text)
     assert "a-key" not in keeper.said
+
+
+SLOW_TO_END = """
+import pathlib, signal, time
+def end(*_):
+    time.sleep(1)
+    pathlib.Path("ended").touch()
+    raise SystemExit(3)
+signal.signal(signal.SIGTERM, end)
+print("runs", flush=True)
+time.sleep(60)
+"""
+ENDLESS = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("runs", flush=True)
+time.sleep(60)
+"""
+
+
+@contextmanager
+def with_a_job(site: Site, code: str) -> Iterator[tuple[Keeper, Iterator[str]]]:
+    """A keeper whose job runs, and what the job says after its first line."""
+    (site.root / "operations").mkdir()
+    (site.root / "operations" / "__init__.py").touch()
+    (site.root / "operations" / "__main__.py").write_text(code)
+    (site.root / "crontab").write_text("0 3 * * 0 fraud backup\n")
+    keeper = site.keep(JOBS_KEY="a-key", SCHEDULE="crontab")
+    until(lambda: keeper.is_ready)
+    headers = {"X-Jobs-Key": "a-key"}
+    with httpx.stream("POST", f"{keeper.url}/jobs/backup", headers=headers, trust_env=False, timeout=30) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "runs"
+        yield keeper, lines
+
+
+def test_a_job_that_ends_with_the_keeper_has_time_to(site: Site) -> None:
+    """What it does at SIGTERM is done to its end, its outcome is written down, and its caller is told."""
+    with with_a_job(site, SLOW_TO_END) as (keeper, lines):
+        keeper.process.send_signal(signal.SIGTERM)
+        assert list(lines)[-1] == "exit 1"
+    assert keeper.process.wait(10) == 0
+    assert (site.root / "ended").exists()
+    assert "} 3.0" in (site.root / "var" / "jobs" / "backup.prom").read_text()
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_job_that_does_not_end_is_killed(site: Site, signals: int) -> None:
+    """Before a container would be killed with it; at a second signal, at once."""
+    with with_a_job(site, ENDLESS) as (keeper, _):
+        began = time.monotonic()
+        for number in range(signals):
+            until(lambda number=number: time.monotonic() - began > number)  # type: ignore[misc] # a second is no echo
+            keeper.process.send_signal(signal.SIGTERM)
+        assert keeper.process.wait(30) == 0
+    assert time.monotonic() - began < (10 if signals == 1 else 5)

@@ -1,12 +1,17 @@
 """A TorchServe that the keeper itself runs: how it is started and found."""
 
+import os
 import socket
+import subprocess
+import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from operations import settings
 from operations.errors import OperationsError
+from operations.jobs.clean import clean
 from operations.keeper import own_server
 from operations.local.programs import free_ports
 from operations.rollout import connection
@@ -40,6 +45,15 @@ def test_management_stays_on_the_loopback(tmp_path: Path, ports: Ports) -> None:
         assert member == (f"http://127.0.0.1:{ports.management}", f"http://127.0.0.1:{ports.inference}")
 
 
+def test_a_host_that_no_server_can_listen_on_is_refused(tmp_path: Path, ports: Ports) -> None:
+    """TorchServe listens on addresses of version 4."""
+    with (
+        pytest.raises(OperationsError, match="INFERENCE_HOST=:: is no name"),
+        own_server.planned(read(tmp_path, INFERENCE_HOST="::")),
+    ):
+        pass
+
+
 def test_without_a_host_nothing_is_open_to_others(tmp_path: Path, ports: Ports) -> None:
     """Inference is on the loopback unless it is said otherwise."""
     with own_server.planned(read(tmp_path)) as (program, _):
@@ -67,6 +81,27 @@ def test_no_secret_reaches_it(tmp_path: Path, ports: Ports) -> None:
     with own_server.planned(found) as (program, _):
         assert not {"API_KEY", "REDIS_URL", "JOBS_KEY"} & program.environment.keys()
         assert program.environment["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_the_cleaning_sees_that_it_runs(tmp_path: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fraud clean` leaves the scratch of one that has been idle for long, by its mark alone, while it runs."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = read(tmp_path)
+    with own_server.planned(found) as (program, _):
+        for path in program.directory.glob("*.*"):  # They are read once, and must not be what the scratch hangs on.
+            path.unlink()
+        for path in (program.directory / "ts", program.directory):
+            os.utime(path, (1e9, 1e9))
+        with subprocess.Popen(["/bin/sleep", "60"], env=program.environment) as process:
+            monkeypatch.setattr(psutil, "process_iter", lambda: [psutil.Process(process.pid)])
+            try:
+                clean(found.layout, {}, lambda _: None)
+                assert program.directory.exists()
+            finally:
+                process.kill()
+        monkeypatch.setattr(psutil, "process_iter", lambda: [])
+        clean(found.layout, {}, lambda _: None)
+        assert not program.directory.exists()
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path, ports: Ports) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ class Site:
     observed: Observed
     url: str = ""
     asked: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    has_defect: bool = False
     go: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -43,6 +46,12 @@ class Site:
     def post(self, path: str, key: bytes = KEY) -> httpx.Response:
         """One job."""
         return httpx.post(self.url + path, headers={b"X-Jobs-Key": key}, trust_env=False, timeout=30)
+
+    def metrics(self) -> bytes:
+        """Those of the jobs."""
+        if self.has_defect:
+            raise KeyError("a secret")
+        return b"# TYPE fraud_job_last_exit_code gauge\n"
 
     def run(self, job: str, write: Callable[[str], None]) -> int:
         """`backup` says two lines, the second when the test lets it; `check` runs already; others are unknown."""
@@ -74,8 +83,8 @@ def site(place: Place) -> Iterator[Site]:
     observed = Observed(place.registry.root)
     observed.begin("http://there:8081")
     site = Site(place, observed)
-    found = Pages(observed, place.registry.root, lambda: b"# TYPE fraud_job_last_exit_code gauge\n")
-    with served("127.0.0.1", 0, found, Jobs("a-key", site.run)) as url:
+    found = Pages(observed, place.registry.root, site.metrics)
+    with served("127.0.0.1", 0, found, Jobs("a-key", site.run), site.said.append) as url:
         site.url = url
         yield site
     site.go.set()
@@ -166,6 +175,32 @@ def test_a_job_needs_the_key(site: Site, key: bytes) -> None:
     assert site.asked == []
 
 
+def test_a_caller_who_goes_is_no_defect(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is reset is nothing to report."""
+    handled, handle = threading.Event(), module._Server.handle_error
+
+    def also(server: module._Server, *of: object) -> None:
+        handle(server, *of)
+        handled.set()
+
+    monkeypatch.setattr(module._Server, "handle_error", also)
+    with socket.create_connection(("127.0.0.1", httpx.URL(site.url).port or 0), 30) as connection:
+        connection.sendall(b"GET")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert handled.wait(30)
+    assert site.said == []
+
+
+def test_a_defect_is_said_once(site: Site) -> None:
+    """By its class and place, however often a probe meets it, and nothing that it was about."""
+    site.has_defect = True
+    for _ in range(2):
+        assert site.raw(b"GET /metrics HTTP/1.1\r\n\r\n") == b""
+    (said,) = site.said
+    assert said.startswith("a defect, please report it: KeyError in test_pages.py:")
+    assert "secret" not in said
+
+
 @pytest.mark.parametrize(("job", "status"), [("other", 404), ("", 404), ("../backup", 404), ("check", 409)])
 def test_a_job_that_is_refused_is_a_problem(site: Site, job: str, status: int) -> None:
     """One that is unknown, or runs already."""
@@ -185,7 +220,10 @@ def test_a_body_is_read_and_left(site: Site) -> None:
     sent = httpx.post(f"{site.url}/jobs/backup", headers={b"X-Jobs-Key": KEY}, content=b"x" * 100, trust_env=False)
     assert sent.text.splitlines()[-1] == "exit 0"
     assert b" 413 " in site.raw(b"POST /jobs/backup HTTP/1.1\r\nContent-Length: 999999\r\n\r\n").splitlines()[0]
-    assert b" 413 " in site.raw(b"POST /jobs/backup HTTP/1.1\r\nContent-Length: -1\r\n\r\n").splitlines()[0]
+    for length in (b"-1", b"1" * 5000):  # More digits than Python reads as a number.
+        answer = site.raw(b"POST /jobs/backup HTTP/1.1\r\nContent-Length: %s\r\n\r\n" % length)
+        assert b" 413 " in answer.splitlines()[0]
+    assert site.said == []
 
 
 def test_a_request_without_end_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +232,7 @@ def test_a_request_without_end_is_given_up(site: Site, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "READ_SECONDS", 0.2)
     assert site.raw(b"GET /livez HTTP/1.1\r\n") == b""
     assert site.get("/livez").status_code == 200
+    assert site.said == []
 
 
 def test_connections_are_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +260,7 @@ def test_a_port_that_is_taken_is_told(site: Site) -> None:
     port = httpx.URL(site.url).port or 0
     with (
         pytest.raises(OperationsError, match=f"cannot listen on KEEPER_HOST=127.0.0.1, KEEPER_PORT={port}"),
-        served("127.0.0.1", port, Pages(site.observed, site.place.registry.root, bytes), Jobs(None, site.run)),
+        served("127.0.0.1", port, Pages(site.observed, site.place.registry.root, bytes), Jobs(None, site.run), print),
     ):
         pass
 

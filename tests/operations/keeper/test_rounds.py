@@ -13,7 +13,7 @@ from operations import settings
 from operations.errors import OperationsError
 from operations.keeper import rounds
 from operations.keeper.rounds import BaseModel
-from operations.local.ledger import MARK
+from operations.processes.supervisor import MARK
 from operations.rollout.loading import Place
 from operations.rollout.watch import Watch
 from tests.operations.fake_torchserve import FakeTorchServe

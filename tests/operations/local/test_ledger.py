@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from operations.local.ledger import MARK, Ledger
+from operations.local.ledger import Ledger
+from operations.processes.supervisor import MARK
 
 WITH_CHILD = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
 

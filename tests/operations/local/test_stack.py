@@ -20,8 +20,8 @@ import pytest
 
 from contract.release import Release
 from operations.errors import OperationsError
-from operations.local.ledger import MARK
 from operations.local.programs import free_ports
+from operations.processes.supervisor import MARK
 from operations.store.registry import Registry
 from operations.torchserve.client import ModelServer
 from tests import tiny

@@ -114,6 +114,14 @@ def test_a_name_for_nothing_is_told(tmp_path: Path) -> None:
         connection.find(Layout(tmp_path, tmp_path), ELSEWHERE | {"MANAGEMENT_URL": "http://nowhere.invalid:8081"})
 
 
+@pytest.mark.parametrize("name", ["MANAGEMENT_URL", "INFERENCE_URL", "GATEWAY_URL"])
+@pytest.mark.parametrize("value", ["torchserve:8081", "//torchserve", "http://", "ftp://torchserve"])
+def test_what_is_no_address_is_refused_by_its_name(tmp_path: Path, name: str, value: str) -> None:
+    """Before anything is released: a gateway that cannot be asked would be blamed only afterwards."""
+    with pytest.raises(OperationsError, match=f"^{name} is no http:// or https:// address"):
+        connection.find(Layout(tmp_path, tmp_path), ELSEWHERE | {name: value})
+
+
 def test_where_nothing_runs_both_ways_are_told(tmp_path: Path) -> None:
     """On one machine a stack is started; in containers, the environment names the servers."""
     with pytest.raises(OperationsError, match="start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL"):

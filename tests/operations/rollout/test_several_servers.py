@@ -1,5 +1,7 @@
 """Releases to several TorchServes, and the reconciler of one of several."""
 
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,6 +10,7 @@ import pytest
 
 from contract.release import TrialKind
 from operations.errors import OperationsError
+from operations.rollout import everywhere
 from operations.rollout.gate import ShiftTooLarge
 from operations.rollout.keeping import Found
 from operations.rollout.loading import Place
@@ -66,17 +69,118 @@ def test_where_one_refuses_all_is_as_before(both: Place, torchserve: FakeTorchSe
     assert recorded(both.registry.root) == before
 
 
-def test_where_one_does_not_answer_nothing_changes(
+def left_out(address: str, version: int) -> str:
+    """What is said of a server that does not answer."""
+    return f"{address}: does not answer and is left out; the keeper loads version {version} there later"
+
+
+def test_a_release_goes_past_a_server_that_does_not_answer(
+    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not ready before the keeper has loaded the live version there; it is named, and versions are compared."""
+    monkeypatch.setattr(everywhere, "RETURN_WITHIN", 0.1)
+    release(both, 1, quiet)
+    torchserve.down = True
+    said: list[str] = []
+    assert release(both, 2, said.append).version == 2
+    assert second.registered == {1: READY, 2: READY}
+    assert said.count(left_out(FIRST, 2)) == 1
+    assert any("comparing with version 1" in line for line in said)
+
+
+def test_a_release_waits_for_a_server_that_starts(
     both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
 ) -> None:
-    """A server that cannot be reached is named, once."""
-    before = release(both, 1, quiet)
+    """One that is up in a moment gets the version like the others."""
     second.down = True
-    with pytest.raises(OperationsError, match=f"TorchServe does not answer at {SECOND}") as refused:
+    starting = threading.Timer(0.3, lambda: setattr(second, "down", False))
+    starting.start()
+    release(both, 1, quiet)
+    starting.join()
+    assert torchserve.registered == second.registered == {1: READY}
+
+
+def test_where_none_answers_nothing_changes(
+    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that nobody has proven is never live: neither a release nor a rollback is done."""
+    monkeypatch.setattr(everywhere, "RETURN_WITHIN", 0.1)
+    release(both, 1, quiet)
+    before = release(both, 2, quiet)
+    torchserve.down = second.down = True
+    nobody = f"no model server answers at {FIRST}, {SECOND}"
+    with pytest.raises(OperationsError, match=nobody):
+        release(both, 1, quiet)
+    with pytest.raises(OperationsError, match=nobody):
+        rollback(both, quiet)
+    assert recorded(both.registry.root) == before
+
+
+def test_a_server_that_ends_while_it_loads_stops_a_release(
+    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+) -> None:
+    """It may be the version that ends it, and would end it again."""
+    before = release(both, 1, quiet)
+    second.deadly.add(2)
+    with pytest.raises(OperationsError, match=f"TorchServe does not answer at {SECOND}"):
         release(both, 2, quiet)
-    assert str(refused.value).count(SECOND) == 1
     assert torchserve.registered == {1: READY}
     assert recorded(both.registry.root) == before
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_rollback_goes_past_a_server_that_does_not_answer(
+    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe, bad: int
+) -> None:
+    """At once: it is the way out of an emergency."""
+    release(both, 1, quiet)
+    release(both, 2, quiet)
+    (torchserve, second)[bad].down = True
+    said: list[str] = []
+    began = time.monotonic()
+    assert rollback(both, said.append).version == 1
+    assert time.monotonic() - began < everywhere.RETURN_WITHIN / 2
+    assert left_out((FIRST, SECOND)[bad], 1) in said
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_rollback_goes_past_a_server_that_ends_while_it_loads(
+    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe, bad: int
+) -> None:
+    """One that ends again and again answers for a moment; those that have the version are asked first."""
+    release(both, 1, quiet)
+    release(both, 2, quiet)
+    ending = (torchserve, second)[bad]
+    ending.registered.clear()
+    ending.deadly.add(1)
+    said: list[str] = []
+    assert rollback(both, said.append).version == 1
+    assert left_out((FIRST, SECOND)[bad], 1) in said
+
+
+def test_a_rollback_to_a_version_that_ends_every_server_reaches_one(
+    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+) -> None:
+    """Before one server has proven it, none is gone past that ends over it."""
+    release(both, 1, quiet)
+    before = release(both, 2, quiet)
+    for fake in (torchserve, second):
+        fake.registered.pop(1)
+        fake.deadly.add(1)
+    with pytest.raises(OperationsError, match=FIRST):
+        rollback(both, quiet)
+    assert second.registered == {2: READY}
+    assert recorded(both.registry.root) == before
+
+
+def test_servers_are_asked_at_once(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+    """Behind a closed way each takes as long as a connection may: a rollback waits for the slowest, not for the sum."""
+    release(both, 1, quiet)
+    release(both, 2, quiet)
+    meeting = threading.Barrier(2)
+    for fake in (torchserve, second):
+        fake.meeting = meeting
+    assert rollback(both, quiet).version == 1
 
 
 def test_a_version_that_ends_the_first_never_reaches_the_second(

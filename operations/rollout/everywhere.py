@@ -1,0 +1,155 @@
+"""Loads a version on every model server that answers and proves it there; what fails is deleted again everywhere.
+
+Where there are several servers, one after the other: a version that ends the first one never reaches the second. One
+that does not answer is gone past and named. It gets no traffic: it is not ready until the keeper has loaded the live
+version there. One that answers and refuses stops the release, for it would go on with what the record names no more.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+
+from operations.errors import OperationsError
+from operations.rollout.loading import Place, load, prove
+from operations.store.record import recorded
+from operations.store.registry import Entry
+from operations.torchserve.client import ModelServer, ModelServerDown
+
+Say = Callable[[str], None]
+RETURN_WITHIN = 10.0
+"""Seconds in which a release expects one of several servers that does not answer; TorchServe is up in 3 to 5."""
+
+
+@contextlib.contextmanager
+def loaded(place: Place, version: int, say: Say, *, is_urgent: bool = False) -> Iterator[Place]:
+    """A version loaded and proven; what was loaded for it is deleted again when the block fails.
+
+    Args:
+        place: where; of several servers, those that answer.
+        version: of the store.
+        say: hears each step, and of each server that is gone past.
+        is_urgent: waits for no server, and goes past one, too, that ends while it loads the version, once another has
+            proven it.
+
+    Yields:
+        The place with those servers alone that have the version.
+
+    Raises:
+        ModelServerDown: the only server does not answer, or none does, or one has ended while it loaded the version.
+        OperationsError: a server that answers cannot load it or prove it.
+    """
+    entry = place.registry.entry(version)
+    with contextlib.ExitStack() as undoing:
+        if place.others:
+            yield _on_several(place, entry, say, undoing, is_urgent=is_urgent)
+        else:
+            undoing.enter_context(_undoing(place, version))
+            _load_and_prove(place, entry, say)
+            yield place
+
+
+def _on_several(place: Place, entry: Entry, say: Say, undoing: contextlib.ExitStack, *, is_urgent: bool) -> Place:
+    answering, silent = _asked(place, entry.version, 0.0 if is_urgent else RETURN_WITHIN)
+    holding = list[Place]()
+    for one in answering:
+        try:
+            with _naming(one.server):
+                undoing.enter_context(_undoing(one, entry.version))
+                _load_and_prove(one, entry, _from(one.server, say))
+        except ModelServerDown:
+            if not (is_urgent and holding):
+                raise
+            silent.append(one)
+        else:
+            holding.append(one)
+    return _held(place, entry.version, holding, silent, say)
+
+
+def _held(place: Place, version: int, holding: Sequence[Place], silent: Sequence[Place], say: Say) -> Place:
+    """The place with the servers alone that have the version; the others are named."""
+    if not holding:
+        raise ModelServerDown(f"no model server answers at {', '.join(one.server.address for one in silent)}")
+    for one in silent:
+        say(f"{one.server.address}: does not answer and is left out; the keeper loads version {version} there later")
+    first, *others = (one.server for one in holding)
+    return replace(place, server=first, others=tuple(others))
+
+
+def _asked(place: Place, version: int, patience: float) -> tuple[list[Place], list[Place]]:
+    """The servers that answer, first those on which the version scores already, and those that do not answer in time.
+
+    All are asked at once: one behind a closed way takes 10 s.
+    """
+    until = time.monotonic() + patience
+    while True:
+        asked = [(one, _beside(one, version)) for one in place.each]
+        scores = [(one, future.result()) for one, future in asked]
+        silent = [one for one, is_there in scores if is_there is None]
+        if not silent or time.monotonic() >= until:
+            break
+        time.sleep(0.1)
+    answering = [one for wanted in (True, False) for one, is_there in scores if is_there is wanted]
+    return answering, silent
+
+
+def _beside(place: Place, version: int) -> "Future[bool | None]":
+    """Asks on a thread that nobody waits for when this process ends."""
+    future = Future[bool | None]()
+
+    def ask() -> None:
+        try:
+            with _naming(place.server):
+                future.set_result(_scores(place, version))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            future.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return future
+
+
+def _scores(place: Place, version: int) -> bool | None:
+    """Whether a version scores on a server; None where that does not answer."""
+    try:
+        there = place.server.registered().get(version)
+    except ModelServerDown:
+        return None
+    return there is not None and there.ready > 0
+
+
+def _load_and_prove(place: Place, entry: Entry, say: Say) -> None:
+    load(place, entry.version, say)
+    say(f"version {entry.version}: scoring its golden rows")
+    prove(place, entry)
+
+
+def _from(server: ModelServer, say: Say) -> Say:
+    """Says which of several servers a text is about."""
+    return lambda text: say(f"{server.address}: {text}")
+
+
+@contextlib.contextmanager
+def _naming(server: ModelServer) -> Iterator[None]:
+    """Makes an error say which of several servers it is about."""
+    try:
+        yield
+    except ModelServerDown:  # It says it.
+        raise
+    except OperationsError as error:
+        raise OperationsError(f"{server.address}: {error}") from None
+
+
+@contextlib.contextmanager
+def _undoing(place: Place, version: int) -> Iterator[None]:
+    """Deletes the version again when the release fails, unless it could score before or the record names it now."""
+    kept = {number for number, there in place.server.registered().items() if there.ready}
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OperationsError):
+            record = recorded(place.registry.root)
+            if version not in kept | set(record.wanted if record else ()):
+                place.server.delete(version)
+        raise
