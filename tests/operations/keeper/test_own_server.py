@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -83,9 +84,17 @@ def test_no_secret_reaches_it(tmp_path: Path, ports: Ports) -> None:
         assert program.environment["CUDA_VISIBLE_DEVICES"] == "0"
 
 
-def test_the_cleaning_sees_that_it_runs(tmp_path: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A directory for temporary files with a path that is short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="t-") as directory:
+        monkeypatch.setattr(tempfile, "tempdir", directory)
+        yield
+
+
+@pytest.mark.usefixtures("ports", "temporary")
+def test_the_cleaning_sees_that_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`fraud clean` leaves the scratch of one that has been idle for long, by its mark alone, while it runs."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     found = read(tmp_path)
     with own_server.planned(found) as (program, _):
         for path in program.directory.glob("*.*"):  # They are read once, and must not be what the scratch hangs on.
