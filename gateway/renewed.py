@@ -4,6 +4,7 @@ Behind one name there may be several model servers, and a balancer (Kubernetes' 
 connection. One that stays busy is never closed: a server that was added under load would get no request.
 """
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +29,7 @@ class RenewedTransport(httpx.AsyncBaseTransport):
         self._clock = clock
         self._current = make()
         self._began = clock()
+        self._closing = set[asyncio.Task[None]]()
         self._retired = deque[tuple[float, httpx.AsyncBaseTransport]]()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -37,10 +39,17 @@ class RenewedTransport(httpx.AsyncBaseTransport):
             self._retired.append((now + self._patience, self._current))
             self._current, self._began = self._make(), now
         while self._retired and self._retired[0][0] < now:
-            await self._retired.popleft()[1].aclose()
+            self._close(self._retired.popleft()[1])
         return await self._current.handle_async_request(request)
+
+    def _close(self, transport: httpx.AsyncBaseTransport) -> None:
+        """Beside the request that finds it due, which may be cancelled."""
+        closing = asyncio.create_task(transport.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def aclose(self) -> None:
         """Ends all of them."""
+        await asyncio.gather(*self._closing)
         for transport in (*(each for _, each in self._retired), self._current):
             await transport.aclose()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from operations.errors import OperationsError, in_words
 from operations.jobs import crontab, holdings, lateness, service
+from operations.jobs.crontab import Job
 from operations.jobs.finding import PATIENCE, Finding, State, fault
 from operations.rollout import connection
 from operations.rollout.connection import Running
@@ -65,8 +66,17 @@ def _looks(layout: Layout, outside: Mapping[str, str], running: Running | None, 
         lambda: holdings.archive(store),
         lambda: holdings.disks([store, layout.root / "var"]),
         lambda: [holdings.backups(layout, store, outside, now)],
-        lambda: lateness.jobs(crontab.read(crontab.located(outside, layout.root)), layout, now),
+        lambda: lateness.jobs(_schedule(outside, layout), layout, now, are_run_elsewhere=_is_deployed(outside)),
     )
+
+
+def _schedule(outside: Mapping[str, str], layout: Layout) -> Sequence[Job]:
+    return crontab.read(crontab.located(outside, layout.root))
+
+
+def _is_deployed(outside: Mapping[str, str]) -> bool:
+    """Whether this is one of several containers, whose platform runs the jobs."""
+    return bool(outside.get("MANAGEMENT_URL") or outside.get("JOBS_KEY"))
 
 
 def _guarded(findings: Look) -> Iterator[Finding]:

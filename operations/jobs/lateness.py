@@ -21,14 +21,14 @@ ITSELF = "check"
 """Its own last outcome is not looked at: one fault would be one for ever."""
 
 
-def jobs(scheduled: Sequence[Job], layout: Layout, now: datetime) -> Iterator[Finding]:
+def jobs(scheduled: Sequence[Job], layout: Layout, now: datetime, *, are_run_elsewhere: bool) -> Iterator[Finding]:
     """One finding for each job but `fraud check` itself.
 
-    A job that never ran counts from when a schedule first had it here. Where none ever ran, since something else runs
-    the jobs, it counts from the oldest version: before that there was nothing to do.
+    A job that never ran counts from when a schedule first had it here. Where something else runs the jobs (Kubernetes,
+    Render) it counts from the oldest version: before that there was nothing to do. Elsewhere nobody expects it.
     """
     memory = schedule.remembered(layout)
-    begin = None if memory else oldest_version(layout.store)
+    begin = oldest_version(layout.store) if are_run_elsewhere and not memory else None
     for job in scheduled:
         if job.name != ITSELF:
             yield _running(job, layout, now) or _ended(job, layout, memory, begin, now)

@@ -38,6 +38,7 @@ PATH = re.compile(r"[!-~]*")
 JOB = re.compile(r"[a-z]+(?:-[a-z]+)*")
 LAST = re.compile(r"exit ([0-9]{1,3})")
 LARGEST_CODE = 255
+UNREACHABLE = "the keeper cannot be reached, see KEEPER_URL or MODELS_HOST"
 BUSY = os.EX_TEMPFAIL
 """Exit code where the job runs already: 75."""
 REFUSALS = {
@@ -78,7 +79,7 @@ def asked(job: str, outside: Mapping[str, str], say: Callable[[str], None]) -> i
     """As :func:`call`, but alerts nobody."""
     key = outside.get(JOBS_KEY)
     if not key:
-        raise RemoteFailed("JOBS_KEY is not set: set it, or JOBS_KEY_FILE, to the key that the keeper has")
+        raise RemoteFailed("JOBS_KEY is not set: set it to the key that the keeper has")
     if not (key.isascii() and key.isprintable()):
         raise RemoteFailed("JOBS_KEY holds what no header can carry: use letters, digits and signs of ASCII")
     if not JOB.fullmatch(job):
@@ -136,7 +137,7 @@ def _connected(job: str, kind: type[HTTPConnection], keeper: SplitResult) -> HTT
         connection.connect()
         connection.sock.settimeout(PATIENCE)
     except (OSError, HTTPException, ValueError):  # The host may be no name: their texts would repeat it.
-        raise RemoteFailed(f"fraud {job} was not started: the keeper cannot be reached, see KEEPER_URL") from None
+        raise RemoteFailed(f"fraud {job} was not started: {UNREACHABLE}") from None
     return connection
 
 

@@ -1,7 +1,8 @@
 """`fraud keep`: keeps model servers that run elsewhere as the release record says, and watches over a trial.
 
-The one standing process that reaches a management port. Where nothing was ever released it trains and releases the
-first model. It ends no process that it did not start: a server that hangs is told of, and whoever runs it ends it.
+The one standing process that reaches a management port, but for the schedule where there is one. Where nothing was ever
+released it trains and releases the first model. It ends no process that it did not start: a server that hangs is told
+of, and whoever runs it ends it.
 
 Only one keeper works on a model store; a second one waits until the first has ended, so that it can be replaced without
 a gap. Should two work all the same, the release lock keeps them from harm.
@@ -105,14 +106,13 @@ class _Keeper:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._beat())
-                async with self._alone():
+                async with self._alone(), asyncio.TaskGroup() as alone:  # The lock goes when these have ended.
                     self._servers.base = self._base()
-                    group.create_task(self._servers.follow())
-                    group.create_task(self._watch())
-                    await self._first()
-                    await asyncio.Event().wait()
+                    alone.create_task(self._servers.follow())
+                    alone.create_task(self._watch())
+                    alone.create_task(self._first())
         except ExceptionGroup as group_error:
-            raise group_error.exceptions[0] from None
+            raise _innermost(group_error) from None
 
     async def _beat(self) -> None:
         while True:
@@ -158,7 +158,7 @@ class _Keeper:
                 await self._release_first()
             except OperationsError as error:
                 told(str(error))
-                self._observed.waiting = str(error)
+                self._observed.waiting = None if self._observed.record else str(error)
             else:
                 self._observed.waiting = None
                 return
@@ -237,3 +237,10 @@ class _Keeper:
         """The terminal may be gone, and that must stop nothing (rich makes a broken pipe a SystemExit)."""
         with contextlib.suppress(OSError, ValueError, SystemExit):
             self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _innermost(error: Exception) -> Exception:
+    """The first error of a group of groups."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,8 +1,9 @@
 """Loads a version on every model server that answers and proves it there; what fails is deleted again everywhere.
 
 Where there are several servers, one after the other: a version that ends the first one never reaches the second. One
-that does not answer is gone past and named. It gets no traffic: it is not ready until the keeper has loaded the live
-version there. One that answers and refuses stops the release, for it would go on with what the record names no more.
+that does not answer is gone past and named; once its readiness has failed it gets no traffic until the keeper has
+loaded the live version there. One that answers and refuses stops the release, for it would go on with what the record
+names no more.
 """
 
 import contextlib
@@ -31,8 +32,8 @@ def loaded(place: Place, version: int, say: Say, *, is_urgent: bool = False) -> 
         place: where; of several servers, those that answer.
         version: of the store.
         say: hears each step, and of each server that is gone past.
-        is_urgent: waits for no server, and goes past one, too, that ends while it loads the version, once another has
-            proven it.
+        is_urgent: waits for no server to come back, and goes past one, too, that ends while it loads the version, once
+            another has proven it.
 
     Yields:
         The place with those servers alone that have the version.

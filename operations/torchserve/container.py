@@ -50,6 +50,7 @@ def prepare(outside: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
     count = workers.wished(outside) or workers.fitting(outside, DEVICES, CGROUP)
     config, hosts = scratch.with_name(f"{scratch.name}.properties"), _hosts(outside)
     config.write_text(launch.configuration(PORTS, store, hosts, count))
+    scratch.with_name(ready.SILENT).unlink(missing_ok=True)
     scratch.with_name(ready.ADDRESS).write_text(f"http://{hosts.inference}:{PORTS.inference}")
     return launch.command(java.find(outside), config, store, scratch)
 

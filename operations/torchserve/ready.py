@@ -23,8 +23,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-PATIENCE = 2.5
-"""Seconds for each of two questions; the image allows 8 for all."""
+PATIENCE_OF_A_WORKER, PATIENCE_OF_THE_JVM = 4.5, 2.0
+"""Seconds: the first question waits behind uploads, the second behind nothing. The image allows 8 for both."""
 DESCRIBE = b"DESCRIBE"
 """As in contract/frame.py; a test compares them."""
 RECORD = "release.json"
@@ -49,7 +49,7 @@ def check(store: Path, scratch: Path, now: float) -> bool:
     except OSError:
         return False
     answer = _ask_for_live(store, address)
-    if answer is None and _status(f"{address}/ping") is None:
+    if answer is None and _ping(address) is None:
         _end_if_frozen(scratch, now)
     else:
         (scratch / SILENT).unlink(missing_ok=True)
@@ -59,7 +59,13 @@ def check(store: Path, scratch: Path, now: float) -> bool:
 def _ask_for_live(store: Path, address: str) -> int | None:
     """The status of the recorded version's own description, or of a ping where none is recorded."""
     live = _live(store / RECORD)
-    return _status(f"{address}/ping") if live is None else _status(f"{address}/predictions/fraud/{live}", DESCRIBE)
+    if live is None:
+        return _ping(address)
+    return _status(f"{address}/predictions/fraud/{live}", PATIENCE_OF_A_WORKER, DESCRIBE)
+
+
+def _ping(address: str) -> int | None:
+    return _status(f"{address}/ping", PATIENCE_OF_THE_JVM)
 
 
 def _live(record: Path) -> int | None:
@@ -83,12 +89,12 @@ def _end_if_frozen(scratch: Path, now: float) -> None:
             os.kill(int((scratch / PROCESS).read_text()), signal.SIGKILL)
 
 
-def _status(url: str, body: bytes | None = None) -> int | None:
+def _status(url: str, patience: float, body: bytes | None = None) -> int | None:
     """The status of an answer; None where there is none."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, body, {"Content-Type": "application/octet-stream"})  # noqa: S310 - http
     try:
-        with direct.open(request, timeout=PATIENCE) as answer:
+        with direct.open(request, timeout=patience) as answer:
             answer.read()  # What is closed unread is reset, and TorchServe logs a page for each.
             return int(answer.status)
     except urllib.error.HTTPError as error:

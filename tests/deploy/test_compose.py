@@ -116,6 +116,13 @@ def test_no_secret_is_a_variable_of_a_container() -> None:
         assert ours <= addresses | {"MODEL_VERIFY_KEY", "MODEL_SIGNING_KEY"}  # These name files.
 
 
+def test_who_trains_can_sign_what_it_must_show_signed() -> None:
+    """Keeper and schedule train too: with a demanded signature, what they train must be signed."""
+    for name in (*MAY_RELEASE, "train"):
+        assert "MODEL_SIGNING_KEY" in SERVICES[name]["environment"]
+    assert all("MODEL_VERIFY_KEY" in SERVICES[name]["environment"] for name in MAY_RELEASE)
+
+
 def test_every_setting_reaches_the_program_that_reads_it() -> None:
     """What a deployment may set reaches a container, or the stack itself decides it."""
     decided = {"MODEL_PATH", "HOST", "PORT", "MODEL_NAME", "LOG_STREAM", "LOG_FILE", "KEEPER_PORT", "KEEPER_URL"}

@@ -94,7 +94,10 @@ def test_the_host_alone_is_enough(image: Path) -> None:
     """Of MODELS_HOST it makes the keeper's address; nobody has that name, and it fails in one line without it."""
     ended = run(image, "check", MODELS_HOST="models.invalid", JOBS_KEY=KEY)
     assert ended.returncode == 1
-    assert ended.stderr == "error: fraud check was not started: the keeper cannot be reached, see KEEPER_URL\n"
+    assert (
+        ended.stderr
+        == "error: fraud check was not started: the keeper cannot be reached, see KEEPER_URL or MODELS_HOST\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [(), ("../x",), ("a", "b")])

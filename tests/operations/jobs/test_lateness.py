@@ -35,10 +35,17 @@ def began(layout: Layout, moment: datetime, since: datetime) -> None:
     assert schedule.remembered(layout)
 
 
-def found(layout: Layout, now: datetime) -> Finding:
+def found(layout: Layout, now: datetime, *, are_run_elsewhere: bool = True) -> Finding:
     """The finding on the backup."""
-    (finding,) = lateness.jobs([BACKUP], layout, now)
+    (finding,) = lateness.jobs([BACKUP], layout, now, are_run_elsewhere=are_run_elsewhere)
     return finding
+
+
+def test_a_job_that_nobody_runs_here_is_not_missed(layout: Layout) -> None:
+    """On a laptop without any schedule an old version alone makes no fault; where a platform runs the jobs it does."""
+    trained(layout, 1, "2026-01-01T00:00:00+00:00")
+    assert found(layout, SUNDAY, are_run_elsewhere=False).state is State.UNKNOWN
+    assert found(layout, SUNDAY).state is State.FAULT
 
 
 def test_a_job_that_ran_when_it_was_due_is_well(layout: Layout) -> None:
@@ -123,4 +130,4 @@ def test_the_check_does_not_look_at_itself(layout: Layout) -> None:
     """Its failure of an hour ago would be its failure for ever."""
     check = Job("check", "7 * * * *", ("check",))
     outcome.note(layout, "check", 1, 1.0)
-    assert list(lateness.jobs([check], layout, SUNDAY)) == []
+    assert list(lateness.jobs([check], layout, SUNDAY, are_run_elsewhere=True)) == []
