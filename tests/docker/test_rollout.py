@@ -138,6 +138,18 @@ def test_all_gateways_follow_a_release_and_a_rollback_within_a_second(
     judged(traffic, measured, (2, 1), "rollback")
 
 
+def test_a_canary_is_counted_and_ended(three_gateways: Compose, traffic: Traffic) -> None:
+    """Gateways count a trial in Redis with no more rights than they have: it runs, and ends when it is told to."""
+    assert "version 1 is live" in three_gateways.fraud("release", "2", "--canary", "50%").output
+    wait_for(lambda: {1, 2} <= {version for *_, version in traffic.seen}, 60, lambda: str(traffic.failures[:3]))
+    trial = three_gateways.client.get("/health").json()["components"]["trial"]
+    assert (trial["version"], trial["kind"], trial["status"]) == (2, "canary", "running"), trial
+    assert "canary" in three_gateways.fraud("release", "status").output
+    three_gateways.fraud("release", "--abort")
+    wait_for(lambda: three_gateways.client.get("/health").json()["components"]["trial"] is None, 30, lambda: "still on")
+    assert traffic.failures == []
+
+
 def test_a_gateway_that_is_taken_away_loses_no_request(three_gateways: Compose, traffic: Traffic) -> None:
     """Scaled down under traffic: what a gateway began it ends, and the rest goes to the others."""
     wait_for(lambda: len(traffic.seen) > 5, 30, lambda: str(traffic.failures[:3]))
