@@ -7,6 +7,7 @@ from pathlib import Path
 
 from operations import figures, journal
 from operations.backups import backup, storage
+from operations.jobs import lateness
 from operations.jobs.finding import Finding, fault, good, unknown
 from operations.settings import Layout
 from operations.store.record import recorded
@@ -55,11 +56,9 @@ def backups(layout: Layout, store: Path, outside: Mapping[str, str], now: dateti
     place = outside.get("BACKUP_TO") or str(layout.root / "var" / "backups")
     names = [name for name, _ in backup.kept(storage.at(place))]
     if not names:
-        oldest = min((entry.created for entry in Registry(store).entries()), default=None)
-        age = now - _moment(oldest, now)
-        return (
-            fault(f"there is no backup in {place}") if age > OLDEST_BACKUP else unknown("the newest backup (none yet)")
-        )
+        oldest = lateness.oldest_version(store)
+        is_due = oldest is not None and now.timestamp() - oldest > OLDEST_BACKUP.total_seconds()
+        return fault(f"there is no backup in {place}") if is_due else unknown("the newest backup (none yet)")
     made = datetime.strptime(names[-1].removeprefix("fraud-backup-"), "%Y%m%d-%H%M%S-%f.tar").replace(tzinfo=UTC)
     text = f"the newest backup is {figures.age(made.isoformat(), now)} old"
     return fault(f"{text}, in {place}") if now - made > OLDEST_BACKUP else good(text)
@@ -75,12 +74,3 @@ def _takeover(store: Path, version: int) -> str:
     """When it took over, as far as the journal has it."""
     events = [each for each in journal.events(store) if each["event"] == "took_over" and each.get("version") == version]
     return f", at {events[-1]['at']}" if events else ""
-
-
-def _moment(text: str | None, now: datetime) -> datetime:
-    """A time as an entry has it; now where it has none."""
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return now
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
