@@ -213,8 +213,16 @@ def http_url(outside: Mapping[str, str], name: str) -> str | None:
     Raises:
         OperationsError: it is no http:// or https:// address.
     """
-    if not (text := outside.get(name)):
-        return None
+    text = outside.get(name)
+    return web_address(name, text) if text else None
+
+
+def web_address(name: str, text: str) -> str:
+    """The address that a setting of this name holds; it is not shown.
+
+    Raises:
+        OperationsError: it is no http:// or https:// address.
+    """
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:

@@ -13,6 +13,7 @@ from operations import addresses
 from operations.errors import OperationsError
 from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
 from operations.rollout.connection import Running
+from operations.settings import web_address
 from operations.store.record import recorded
 from operations.torchserve.client import ModelServer
 
@@ -37,7 +38,7 @@ def gateways(url: str | None, store: Path, patience: float = PATIENCE) -> Iterat
     if not url:
         yield unknown("the gateways (GATEWAY_URL is not set)")
         return
-    for each in _each(url):
+    for each in addresses.each(web_address("GATEWAY_URL", url)):
         yield lasting(partial(_gateway, each, store), patience)
 
 
@@ -72,17 +73,6 @@ def redis(url: str | None) -> Finding:
 def gateway_url(outside: Mapping[str, str], running: Running | None) -> str | None:
     """Where the gateways are, as far as it is known here."""
     return outside.get("GATEWAY_URL") or (running.gateway_url if running else None)
-
-
-def _each(url: str) -> list[str]:
-    """The addresses of all gateways behind a URL."""
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        parsed = httpx.URL()
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise OperationsError("GATEWAY_URL is no http:// or https:// address")
-    return addresses.each(url)
 
 
 def _gateway(url: str, store: Path) -> Finding:
