@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.schema import Column, Contract, FeatureKind
+from contract.schema import Column, Contract, FeatureKind, Kind, Missing
 from contract.table import Table
 
 UNKNOWN, MISSING, FIRST_VALUE = 0, 1, 2
@@ -21,8 +21,12 @@ EPOCH_WEEKDAY = 3
 
 
 def to_matrix(contract: Contract, table: Table) -> NDArray[np.float32]:
-    """Computes every feature of every row: float32, shape (rows, contract.width), C order."""
+    """Computes every feature of every row: float32, shape (rows, contract.width), C order.
+
+    The table has the contract's history features as columns beside those of the file (`contract.history`).
+    """
     columns = {column.name: column for column in contract.columns}
+    columns |= {window.name: Column(window.name, Kind.NUMBER, Missing.ALLOW) for window in contract.history}
     matrix = np.empty((table.rows, contract.width), dtype=np.float32)
     for position, feature in enumerate(contract.features):
         compute = _COMPUTE[feature.kind]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from contract.features import to_matrix
 from contract.schema import Contract
-from contract.table import read_csv
+from contract.table import Table, read_csv
 
 TOLERANCE = 1e-5
 """Largest difference of a probability that another processor may make in full precision."""
@@ -24,14 +24,25 @@ class Golden:
     """Rows as a caller would upload them, and the probability of each.
 
     The rows are nobody's: training draws every column on its own, so no row repeats a transaction.
+
+    Attributes:
+        history: the value of each history feature, in the contract's order, for each row; None is a missing one.
+            Nothing is recorded anywhere: a golden row comes with its past.
     """
 
     csv: str
     probabilities: tuple[float, ...]
+    history: tuple[tuple[float | None, ...], ...] = ()
 
     def matrix(self, contract: Contract) -> NDArray[np.float32]:
         """The golden rows through the one feature path: shape (rows, contract.width)."""
-        return to_matrix(contract, read_csv(contract, self.csv.encode()).table)
+        return to_matrix(contract, self.table(contract))
+
+    def table(self, contract: Contract) -> Table:
+        """The golden rows with their history features."""
+        table = read_csv(contract, self.csv.encode()).table
+        values = np.array(self.history, dtype=np.float64).reshape(table.rows, len(contract.history))
+        return table.extended({window.name: values[:, place] for place, window in enumerate(contract.history)})
 
     def difference(self, probabilities: NDArray[Any]) -> float:
         """Largest absolute difference from the expected probabilities; infinite where the count differs, or is 0."""
@@ -46,4 +57,5 @@ class Golden:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """Reads what :meth:`to_json` wrote."""
-        return cls(str(fields["csv"]), tuple(map(float, fields["probabilities"])))
+        history = (tuple(None if value is None else float(value) for value in row) for row in fields.get("history", ()))
+        return cls(str(fields["csv"]), tuple(map(float, fields["probabilities"])), tuple(history))

@@ -13,6 +13,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 
+from contract.windows import OF_NUMBERS, Aggregate, Window
+
 FORMAT = 1
 FLOAT32_MAX = 3.4028234663852886e38
 """Largest magnitude that a cell may hold: the matrix is float32."""
@@ -137,7 +139,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One column of the matrix, computed from one column of the file."""
+    """One column of the matrix, computed from one column of the file or from one history feature, by its name."""
 
     name: str
     kind: FeatureKind
@@ -150,11 +152,13 @@ class Contract:
 
     `columns` is the order that a file is written in; a file that is read may have them in any order.
     `features` is the order of the matrix. The first timestamp column is the time of the transaction.
+    `history` is what is computed of earlier transactions; a feature reads it as a column of numbers.
     """
 
     name: str
     columns: tuple[Column, ...]
     features: tuple[Feature, ...]
+    history: tuple[Window, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses a contract whose parts do not fit each other."""
@@ -166,9 +170,23 @@ class Contract:
         if not self.features:
             raise ContractError("no column gives a feature: there is nothing to score by")
         kinds = {column.name: column.kind for column in self.columns}
+        self._check_history(kinds)
+        kinds |= dict.fromkeys((window.name for window in self.history), Kind.NUMBER)
         for feature in self.features:
             if kinds.get(feature.column) is not SOURCE_KIND[feature.kind]:
                 raise ContractError(f"feature {feature.name} does not fit its column")
+
+    def _check_history(self, kinds: Mapping[str, Kind]) -> None:
+        """Each window needs a time and an entity, and its column must be of the kind that it reads."""
+        _unique("column or history feature", [*kinds, *(window.name for window in self.history)])
+        if self.history and self.time is None:
+            raise ContractError("history features need a timestamp column")
+        for window in self.history:
+            if kinds.get(window.entity) is not Kind.ENTITY:
+                raise ContractError(f"history feature {window.name}: {window.entity} is no entity column")
+            if window.column is not None and kinds.get(window.column) not in _readable(window.aggregate):
+                raise ContractError(f"history feature {window.name} does not fit its column")
+        _one_delay(self.history)
 
     @property
     def width(self) -> int:
@@ -185,6 +203,11 @@ class Contract:
         """The names of all columns, the label's too."""
         return frozenset(column.name for column in self.columns)
 
+    @cached_property
+    def time(self) -> Column | None:
+        """The time of the transaction."""
+        return self.first(Kind.TIMESTAMP)
+
     def first(self, kind: Kind) -> Column | None:
         """The first column of a kind, if there is one."""
         return next((column for column in self.columns if column.kind is kind), None)
@@ -200,8 +223,7 @@ class Contract:
             "format": FORMAT,
             "name": self.name,
             "columns": [column.to_json() for column in self.columns],
-            # Velocity and risk features will be declared here; a reader that cannot compute them must refuse.
-            "history": [],
+            "history": [window.to_json() for window in self.history],
             "features": [asdict(feature) for feature in self.features],
         }
         return (json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
@@ -224,8 +246,8 @@ class Contract:
 
     @classmethod
     def _from_json(cls, fields: Mapping[str, Any]) -> Self:
-        if fields["format"] != FORMAT or fields["history"]:
-            raise ContractError("its format is another one, or it has history features")
+        if fields["format"] != FORMAT:
+            raise ContractError("its format is another one")
         return cls(
             name=str(fields["name"]),
             columns=tuple(Column.from_json(column) for column in fields["columns"]),
@@ -233,7 +255,21 @@ class Contract:
                 Feature(str(feature["name"]), FeatureKind(feature["kind"]), feature["column"])
                 for feature in fields["features"]
             ),
+            history=tuple(Window.from_json(window) for window in fields["history"]),
         )
+
+
+def _readable(aggregate: Aggregate) -> frozenset[Kind]:
+    """The kinds of column that an aggregate reads."""
+    return frozenset({Kind.NUMBER} if aggregate in OF_NUMBERS else {Kind.CATEGORY, Kind.ENTITY})
+
+
+def _one_delay(history: tuple[Window, ...]) -> None:
+    """Frauds are kept by when they are known: for one delay of labels in each state."""
+    delays: dict[tuple[str, int], int] = {}
+    for window in (window for window in history if window.aggregate is Aggregate.RISK):
+        if delays.setdefault((window.entity, window.bucket), window.delay) != window.delay:
+            raise ContractError(f"the risks of {window.entity} have more than one delay of labels")
 
 
 def _unique(what: str, names: list[str]) -> None:

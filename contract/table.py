@@ -43,6 +43,10 @@ class Table:
         """How many rows the table holds."""
         return len(self.row_numbers)
 
+    def extended(self, columns: Mapping[str, NDArray[Any]]) -> "Table":
+        """The same rows with more columns, of as many values each."""
+        return Table({**self.columns, **columns}, self.row_numbers)
+
     def take(self, positions: NDArray[Any]) -> "Table":
         """The rows at these positions (or under this mask), in this order."""
         columns = {name: values[positions] for name, values in self.columns.items()}

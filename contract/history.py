@@ -1,0 +1,513 @@
+"""What history features mean: one evaluation, over a whole table in training and over Redis' state in serving.
+
+The state of an entity is a set of records, one for each bucket in which something happened: how many transactions,
+the sum of an amount, and so on (`Layout`). Records of one bucket may be merged or stand apart: they mean the same.
+:func:`evaluate` takes the records that were there before and the rows that arrive now, sorts both by entity and
+bucket, and finds each window as one range of that order: the rows before a row in it are exactly those that the row
+sees. In training nothing was there before, and all rows arrive at once.
+
+A fraud counts in the bucket of its transaction or, where it was confirmed later than the delay of labels, in the one
+that lay that delay before the confirmation: the window reaches it when it is known, never earlier.
+
+Neutral values, for a row that sees nothing, has no entity or no time, and for all rows while Redis is gone: count,
+sum, std, distinct and risk are 0, ratio is 1, since_last is the length of its window; mean and max are missing (NaN).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.ranges import Ranges, extremes, sums
+from contract.schema import Contract
+from contract.table import Table
+from contract.windows import Aggregate, Window
+
+Records = NDArray[np.void]
+"""A structured array of `Layout.dtype`."""
+Columns = Mapping[str, NDArray[Any]]
+
+FURTHEST = 2**30
+"""Buckets that lie further from 1970 than this belong to no history: their times are not of this world."""
+CODE_BITS = 32
+"""A sort key is the entity's code, and below it as many bits for the bucket."""
+SLOTS = 64
+"""Distinct values are told apart by the slot that their hash falls into, and counted by how many slots are taken."""
+ESTIMATES = -SLOTS * np.log1p(-np.minimum(np.arange(SLOTS + 1), SLOTS - 0.5) / SLOTS)
+"""How many values took so many slots (linear counting): 5 slots are 5.2 values, 32 are 44, all of them about 310."""
+FLAT = 1e-9
+"""A variance below this share of the mean square is none: rounding must not look like a spread."""
+LARGEST = float(np.finfo(np.float32).max)
+DIGEST_BYTES = 8
+ENTITY_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is kept of each bucket of an entity, for all windows of the same entity and bucket size.
+
+    Attributes:
+        time: the column of the transaction's time.
+        sums: columns whose sum is kept; `squares` and `largest` are those of them with more.
+        sets: columns whose distinct values are kept.
+        last: whether the time of the last transaction is kept.
+        delay: of labels, seconds; None where frauds are not kept.
+    """
+
+    entity: str
+    time: str
+    bucket: int
+    sums: tuple[str, ...] = ()
+    squares: tuple[str, ...] = ()
+    largest: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    last: bool = False
+    delay: int | None = None
+
+    @cached_property
+    def dtype(self) -> np.dtype[np.void]:
+        """One record."""
+        fields: list[tuple[str, str]] = [("bucket", "<i4"), ("count", "<i4")]
+        fields += [("frauds", "<i4")] if self.delay is not None else []
+        fields += [("last", "<f8")] if self.last else []
+        for column in self.sums:
+            fields += [(f"known:{column}", "<i4"), (f"sum:{column}", "<f8")]
+        fields += [(f"squares:{column}", "<f8") for column in self.squares]
+        fields += [(f"largest:{column}", "<f8") for column in self.largest]
+        fields += [(f"set:{column}", "<u8") for column in self.sets]
+        return np.dtype(fields)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Tells layouts apart: equal digests hold the same things, whichever version they were written for."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The columns that a table must have."""
+        return frozenset({self.entity, self.time, *self.sums, *self.sets})
+
+    def nothing(self, size: int) -> Records:
+        """Records of which nothing is known: what merging changes nothing."""
+        records = np.zeros(size, dtype=self.dtype)
+        for name in self._extreme:
+            records[name] = -np.inf
+        return records
+
+    def records(self, columns: Columns, buckets: NDArray[np.int64], seconds: NDArray[np.float64]) -> Records:
+        """One record a transaction."""
+        records = self.nothing(len(buckets))
+        records["bucket"], records["count"] = buckets, 1
+        if self.last:
+            records["last"] = seconds
+        for column in self.sums:
+            self._count_numbers(records, column, columns[column])
+        for column in self.sets:
+            records[f"set:{column}"] = slots(columns[column])
+        return records
+
+    def frauds(self, buckets: NDArray[np.int64], change: int = 1) -> Records:
+        """One record a confirmed fraud; a change of -1 takes it back."""
+        records = self.nothing(len(buckets))
+        records["bucket"], records["frauds"] = buckets, change
+        return records
+
+    def fraud_seconds(self, seconds: NDArray[np.float64], confirmed: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The time at which a fraud counts, given its transaction's and its confirmation's."""
+        return np.maximum(seconds, confirmed - float(self.delay or 0))
+
+    def merged(self, keys: NDArray[np.int64], records: Records) -> tuple[NDArray[np.int64], Records]:
+        """The distinct keys, ascending, and the records of each as one."""
+        order = np.argsort(keys, kind="stable")
+        keys, records = keys[order], records[order]
+        begins = _begins(keys)
+        found = records[begins]
+        for name in self.dtype.names or ():
+            if name != "bucket":
+                found[name] = self._operation(name).reduceat(records[name], begins) if len(begins) else found[name]
+        return keys[begins], found
+
+    @property
+    def _extreme(self) -> tuple[str, ...]:
+        return (*(("last",) if self.last else ()), *(f"largest:{column}" for column in self.largest))
+
+    def _operation(self, name: str) -> np.ufunc:
+        if name in self._extreme:
+            return np.maximum
+        return np.bitwise_or if name.startswith("set:") else np.add
+
+    def _count_numbers(self, records: Records, column: str, values: NDArray[np.float64]) -> None:
+        known = ~np.isnan(values)
+        counted = np.where(known, values, 0.0)
+        records[f"known:{column}"], records[f"sum:{column}"] = known, counted
+        if column in self.squares:
+            records[f"squares:{column}"] = counted * counted
+        if column in self.largest:
+            records[f"largest:{column}"] = np.where(known, values, -np.inf)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Windows that are evaluated together, and the column of time that they share."""
+
+    windows: tuple[Window, ...]
+    time: str
+
+    @classmethod
+    def of(cls, contracts: Sequence[Contract]) -> "Plan | None":
+        """What the first contract's tables can give to all of them; None where none has a history."""
+        first, *others = contracts
+        if first.time is None:
+            return None
+        readable = {(column.name, column.kind) for column in first.inputs}
+        windows = dict.fromkeys(first.history)
+        for other in (each for each in others if each.time is not None and each.time.name == first.time.name):
+            kinds = {column.name: column.kind for column in other.inputs}
+            for window in other.history:
+                if {(name, kinds[name]) for name in (window.entity, window.column) if name is not None} <= readable:
+                    windows[window] = None
+        return cls(tuple(windows), first.time.name) if windows else None
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the windows."""
+        return tuple(window.name for window in self.windows)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Tells plans apart whose values are kept."""
+        return hashlib.blake2b("\n".join(self.names).encode(), digest_size=DIGEST_BYTES).digest()
+
+    @cached_property
+    def parts(self) -> tuple[tuple[Layout, tuple[Window, ...]], ...]:
+        """The windows by the layout that they read."""
+        groups: dict[tuple[str, int], list[Window]] = {}
+        for window in self.windows:
+            groups.setdefault((window.entity, window.bucket), []).append(window)
+        return tuple((_layout(self.time, windows), tuple(windows)) for windows in groups.values())
+
+    @cached_property
+    def layouts(self) -> tuple[Layout, ...]:
+        """What is kept for them."""
+        return tuple(layout for layout, _ in self.parts)
+
+    @cached_property
+    def seconds(self) -> int:
+        """How far back the longest window reaches, its delay included."""
+        return max(window.seconds + window.delay + window.bucket for window in self.windows)
+
+    def neutral(self, columns: Columns, rows: int) -> dict[str, NDArray[np.float64]]:
+        """The values of rows that see nothing, by window."""
+        return {window.name: _neutral(window, columns, rows) for window in self.windows}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Rows of a table that belong to an entity, in order of arrival.
+
+    Attributes:
+        places: their positions in the table, shape (rows,) like all of the next.
+        codes: number of the entity, from 0.
+        entities: text of each entity by its number.
+    """
+
+    places: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    entities: Sequence[str]
+    records: Records
+    seconds: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """Records that were there before, and to which entity of the batch each belongs; shape (records,) both."""
+
+    codes: NDArray[np.int64]
+    records: Records
+
+
+def batch(layout: Layout, columns: Columns) -> Batch:
+    """The rows of a table as they arrive; those without an entity or a time of this world are left out."""
+    seconds = columns[layout.time]
+    buckets = bucket_of(seconds, layout.bucket)
+    entities = columns[layout.entity]
+    known = (np.abs(buckets) < FURTHEST) & (entities != "")
+    order = np.argsort(seconds, kind="stable")
+    places = order[known[order]]
+    codes, texts = numbered(entities[places].tolist())
+    used = {name: columns[name][places] for name in (*layout.sums, *layout.sets)}
+    records = layout.records(used, buckets[places], seconds[places])
+    return Batch(places, codes, texts, records, seconds[places])
+
+
+def bucket_of(seconds: NDArray[np.float64], size: int) -> NDArray[np.int64]:
+    """The bucket of each time; FURTHEST where it has none."""
+    buckets = np.floor(seconds / size)
+    usable = np.abs(buckets) < FURTHEST  # False of NaN too
+    return np.where(usable, buckets, FURTHEST).astype(np.int64)
+
+
+def keys(codes: NDArray[np.int64], buckets: NDArray[Any]) -> NDArray[np.int64]:
+    """Sort keys: by entity, then by bucket."""
+    return (codes << CODE_BITS) + (buckets.astype(np.int64) + 2 * FURTHEST)
+
+
+def evaluate(
+    windows: Sequence[Window], before: Stored, arriving: Batch, columns: Columns
+) -> dict[str, NDArray[np.float64]]:
+    """The values of one layout's windows for the rows of the batch, shape (rows,) each, by name.
+
+    `columns` are those of the whole table: a ratio looks at its row's own number.
+    """
+    events = _Events.of(before, arriving)
+    extents = {(window.oldest, window.newest): window for window in windows}
+    seen = {extent: events.ranges(window) for extent, window in extents.items()}
+    ranges = {window: seen[window.oldest, window.newest] for window in windows}
+    extremes_of = {field: events.extremes(field, some) for field, some in _extremes(windows, ranges).items()}
+    found = {}
+    with np.errstate(over="ignore"):  # A ratio to next to nothing: it is clipped.
+        for window in windows:
+            is_ratio = window.aggregate is Aggregate.RATIO and window.column is not None
+            own = columns[window.column or ""][arriving.places] if is_ratio else None
+            view = _View(events, window, ranges[window], extremes_of, own, arriving.seconds)
+            found[window.name] = np.clip(_COMPUTE[window.aggregate](view), -LARGEST, LARGEST)
+    return found
+
+
+def over(
+    contract: Contract,
+    table: Table,
+    frauds: NDArray[np.bool_] | None,
+    confirmed: NDArray[np.float64] | None = None,
+) -> Table:
+    """The table with a column for each history feature: float64, by the window's name.
+
+    Args:
+        contract: whose history it is; without one the table comes back as it is.
+        table: all transactions that there are; they arrive in order of time.
+        frauds: which of them were confirmed frauds, shape (rows,); None counts no fraud.
+        confirmed: when, in seconds as the time column; where it is NaN or not given, within the delay of labels.
+    """
+    plan = Plan.of([contract])
+    if plan is None:
+        return table
+    found = plan.neutral(table.columns, table.rows)
+    for layout, windows in plan.parts:
+        arriving = batch(layout, table.columns)
+        before = _known_frauds(layout, arriving, frauds, confirmed)
+        for name, values in evaluate(windows, before, arriving, table.columns).items():
+            found[name][arriving.places] = values
+    return table.extended(found)
+
+
+def numbered(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Each text's number, in order of first appearance, and the distinct texts by number."""
+    numbers: dict[str, int] = {}
+    codes = np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts), np.int64, len(texts))
+    return codes, list(numbers)
+
+
+def slots(texts: NDArray[Any]) -> NDArray[np.uint64]:
+    """The slot of each text as a bit of 64; none for a missing one."""
+    codes, distinct = numbered(texts.tolist())
+    bits = np.array([_slot(text) for text in distinct], dtype=np.uint64)
+    return bits[codes] if len(bits) else np.empty(0, dtype=np.uint64)
+
+
+def _slot(text: str) -> int:
+    if not text:
+        return 0
+    return 1 << (hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=1).digest()[0] % SLOTS)
+
+
+def _layout(time: str, windows: Iterable[Window]) -> Layout:
+    """What these windows, of one entity and bucket size, need."""
+    needs: dict[Aggregate, set[str]] = {aggregate: set() for aggregate in Aggregate}
+    for window in windows:
+        needs[window.aggregate].add(window.column or "")
+        entity, bucket = window.entity, window.bucket
+    delays = {window.delay for window in windows if window.aggregate is Aggregate.RISK}
+    means = needs[Aggregate.SUM] | needs[Aggregate.MEAN] | needs[Aggregate.RATIO]
+    return Layout(
+        entity=entity,
+        time=time,
+        bucket=bucket,
+        sums=tuple(sorted(means | needs[Aggregate.STD] | needs[Aggregate.MAX])),
+        squares=tuple(sorted(needs[Aggregate.STD])),
+        largest=tuple(sorted(needs[Aggregate.MAX])),
+        sets=tuple(sorted(needs[Aggregate.DISTINCT])),
+        last=bool(needs[Aggregate.SINCE_LAST]),
+        delay=next(iter(delays), None),
+    )
+
+
+def _known_frauds(
+    layout: Layout, arriving: Batch, frauds: NDArray[np.bool_] | None, confirmed: NDArray[np.float64] | None
+) -> Stored:
+    """The frauds among the rows as records; windows of risk end before they could have been known."""
+    if layout.delay is None or frauds is None:
+        return Stored(np.empty(0, dtype=np.int64), layout.nothing(0))
+    chosen = np.flatnonzero(frauds[arriving.places])
+    seconds = arriving.seconds[chosen]
+    if confirmed is not None:
+        known = confirmed[arriving.places[chosen]]
+        seconds = layout.fraud_seconds(seconds, np.where(np.isnan(known), -np.inf, known))
+    buckets = bucket_of(seconds, layout.bucket)
+    usable = buckets < FURTHEST
+    return Stored(arriving.codes[chosen][usable], layout.frauds(buckets[usable]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Events:
+    """Records of before and of now in order of entity, bucket and arrival.
+
+    Attributes:
+        keys: ascending.
+        segments: where each entity begins.
+        rows: where the rows of the batch stand.
+    """
+
+    keys: NDArray[np.int64]
+    records: Records
+    segments: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, before: Stored, arriving: Batch) -> "_Events":
+        records = np.concatenate([before.records, arriving.records])
+        unsorted = keys(np.concatenate([before.codes, arriving.codes]), records["bucket"])
+        order = np.argsort(unsorted, kind="stable")
+        places = np.empty(len(order), dtype=np.int64)
+        places[order] = np.arange(len(order))
+        ordered = unsorted[order]
+        return cls(ordered, records[order], _begins(ordered >> CODE_BITS), places[len(before.codes) :])
+
+    def ranges(self, window: Window) -> Ranges:
+        """What each row of the batch sees of the window."""
+        own = self.keys[self.rows]
+        start = np.searchsorted(self.keys, own - window.oldest)
+        stop = np.searchsorted(self.keys, own - (window.newest - 1)) if window.delay else self.rows
+        return Ranges(start, np.maximum(start, stop))
+
+    def sums(self, field: str, ranges: Ranges) -> NDArray[Any]:
+        return sums(self.records[field], self.segments, ranges)
+
+    def extremes(self, field: str, ranges: Mapping[Window, Ranges]) -> dict[Window, NDArray[Any]]:
+        """Of several windows at once: what finds them costs more than to look them up."""
+        each = list(ranges.values())
+        together = Ranges(np.concatenate([one.start for one in each]), np.concatenate([one.stop for one in each]))
+        union = field.startswith("set:")
+        found = extremes(
+            np.bitwise_or if union else np.maximum,
+            np.ascontiguousarray(self.records[field]),
+            together,
+            0 if union else -np.inf,
+        )
+        return dict(zip(ranges, np.split(found, len(ranges)), strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """What one window's rows see; `own` is each row's number, for a ratio."""
+
+    events: _Events
+    window: Window
+    ranges: Ranges
+    extremes: Mapping[str, Mapping[Window, NDArray[Any]]]
+    own: NDArray[np.float64] | None
+    seconds: NDArray[np.float64]
+
+    def sum(self, field: str) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = self.events.sums(field, self.ranges).astype(np.float64)
+        return found
+
+    def of_column(self, field: str) -> NDArray[np.float64]:
+        return self.sum(f"{field}:{self.window.column}")
+
+    def extreme(self, field: str) -> NDArray[Any]:
+        return self.extremes[field][self.window]
+
+
+def _extremes(windows: Sequence[Window], ranges: Mapping[Window, Ranges]) -> dict[str, dict[Window, Ranges]]:
+    """The ranges to be looked up by field, for the aggregates that are no sums."""
+    fields: dict[str, dict[Window, Ranges]] = {}
+    for window in windows:
+        if (name := _EXTREME.get(window.aggregate)) is not None:
+            fields.setdefault(name.format(window.column), {})[window] = ranges[window]
+    return fields
+
+
+def _mean(view: _View) -> NDArray[np.float64]:
+    return _share(view.of_column("sum"), view.of_column("known"), np.nan)
+
+
+def _std(view: _View) -> NDArray[np.float64]:
+    known = view.of_column("known")
+    mean, square = _share(view.of_column("sum"), known, 0.0), _share(view.of_column("squares"), known, 0.0)
+    variance = square - mean * mean
+    found: NDArray[np.float64] = np.sqrt(np.where(variance > FLAT * square, variance, 0.0))
+    return found
+
+
+def _max(view: _View) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = view.extreme(f"largest:{view.window.column}")
+    return np.where(np.isneginf(found), np.nan, found)
+
+
+def _since_last(view: _View) -> NDArray[np.float64]:
+    """Where the one that arrived before has a later time, no time has passed."""
+    passed: NDArray[np.float64] = view.seconds - view.extreme("last")
+    return np.clip(passed, 0.0, float(view.window.seconds))
+
+
+def _ratio(view: _View) -> NDArray[np.float64]:
+    assert view.own is not None  # noqa: S101 - `evaluate` gives it to every ratio; mypy cannot see it.
+    mean = _mean(view)
+    usual = mean > 0
+    ratio: NDArray[np.float64] = np.where(usual, view.own / np.where(usual, mean, 1.0), 1.0)
+    ratio[np.isnan(view.own)] = np.nan
+    return ratio
+
+
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64], of_none: float) -> NDArray[np.float64]:
+    return np.where(whole > 0, part / np.maximum(whole, 1.0), of_none)
+
+
+_EXTREME = {
+    Aggregate.MAX: "largest:{}",
+    Aggregate.DISTINCT: "set:{}",
+    Aggregate.SINCE_LAST: "last",
+}
+"""The field that each aggregate which is no sum looks at."""
+_COMPUTE: dict[Aggregate, Callable[[_View], NDArray[np.float64]]] = {
+    Aggregate.COUNT: lambda view: view.sum("count"),
+    Aggregate.SUM: lambda view: view.of_column("sum"),
+    Aggregate.MEAN: _mean,
+    Aggregate.MAX: _max,
+    Aggregate.STD: _std,
+    Aggregate.DISTINCT: lambda view: ESTIMATES[np.bitwise_count(view.extreme(f"set:{view.window.column}"))],
+    Aggregate.SINCE_LAST: _since_last,
+    Aggregate.RATIO: _ratio,
+    Aggregate.RISK: lambda view: np.clip(_share(view.sum("frauds"), view.sum("count"), 0.0), 0.0, 1.0),
+}
+
+
+def _neutral(window: Window, columns: Columns, rows: int) -> NDArray[np.float64]:
+    if window.aggregate is Aggregate.RATIO and window.column is not None:
+        return np.where(np.isnan(columns[window.column]), np.nan, np.ones(rows))
+    if window.aggregate is Aggregate.SINCE_LAST:
+        return np.full(rows, float(window.seconds))
+    return np.full(rows, np.nan if window.aggregate in {Aggregate.MEAN, Aggregate.MAX} else 0.0)
+
+
+def _begins(ordered: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each run of equal values begins."""
+    if not len(ordered):
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1))
