@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from contract.decision import Bands
@@ -22,6 +22,8 @@ class ModelCard:
         libraries: versions of the libraries that trained and exported it.
         half_precision_difference: largest change of a probability under half precision, on the validation rows.
         notes: what a reader should know: warnings that training gave.
+        history: what the history features are worth on the test period: "average_precision" and "flagged_share" with
+            them, without (another training), and with neutral ones, as while Redis is gone; empty where there are none.
     """
 
     version: int
@@ -33,6 +35,7 @@ class ModelCard:
     libraries: Mapping[str, str]
     half_precision_difference: float
     notes: tuple[str, ...] = ()
+    history: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The card as JSON holds it."""
@@ -40,8 +43,9 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Reads what :meth:`to_json` wrote; what a newer release added is left out."""
-        known = {name: fields[name] for name in cls.__dataclass_fields__}
+        """Reads what :meth:`to_json` wrote; what a newer release added is left out, an older one told no history."""
+        told = {"history": {}, **fields}
+        known = {name: told[name] for name in cls.__dataclass_fields__}
         return cls(**{**known, "bands": Bands(**fields["bands"]), "notes": tuple(fields["notes"])})
 
     def to_bytes(self) -> bytes:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.ranges import Ranges, extremes, sums
+from contract.ranges import Ranges, between, extremes, running
 from contract.schema import Contract
 from contract.table import Table
 from contract.windows import Aggregate, Window
@@ -31,6 +31,8 @@ from contract.windows import Aggregate, Window
 Records = NDArray[np.void]
 """A structured array of `Layout.dtype`."""
 Columns = Mapping[str, NDArray[Any]]
+_Extent = tuple[int, int]
+"""A window's oldest and newest bucket, counted back from the row's."""
 
 FURTHEST = 2**30
 """Buckets that lie further from 1970 than this belong to no history: their times are not of this world."""
@@ -265,18 +267,14 @@ def evaluate(
 
     `columns` are those of the whole table: a ratio looks at its row's own number.
     """
-    events = _Events.of(before, arriving)
-    extents = {(window.oldest, window.newest): window for window in windows}
-    seen = {extent: events.ranges(window) for extent, window in extents.items()}
-    ranges = {window: seen[window.oldest, window.newest] for window in windows}
-    extremes_of = {field: events.extremes(field, some) for field, some in _extremes(windows, ranges).items()}
+    seen = _Seen.by(windows, before, arriving)
     found = {}
     with np.errstate(over="ignore"):  # A ratio to next to nothing: it is clipped.
         for window in windows:
             is_ratio = window.aggregate is Aggregate.RATIO and window.column is not None
             own = columns[window.column or ""][arriving.places] if is_ratio else None
-            view = _View(events, window, ranges[window], extremes_of, own, arriving.seconds)
-            found[window.name] = np.clip(_COMPUTE[window.aggregate](view), -LARGEST, LARGEST)
+            values = _COMPUTE[window.aggregate](_View(seen, window, own, arriving.seconds))
+            found[window.name] = np.clip(values, -LARGEST, LARGEST)
     return found
 
 
@@ -363,84 +361,83 @@ def _known_frauds(
     return Stored(arriving.codes[chosen][usable], layout.frauds(buckets[usable]))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Events:
-    """Records of before and of now in order of entity, bucket and arrival.
+class _Seen:
+    """What the rows of a batch see, by field and extent; each field is worked on once, for all extents together."""
 
-    Attributes:
-        keys: ascending.
-        segments: where each entity begins.
-        rows: where the rows of the batch stand.
-    """
+    def __init__(
+        self, records: Records, segments: NDArray[np.int64], ranges: Ranges, extents: Mapping[_Extent, int]
+    ) -> None:
+        """Takes records in order of entity, bucket and arrival, where each entity begins, and the ranges of each row.
 
-    keys: NDArray[np.int64]
-    records: Records
-    segments: NDArray[np.int64]
-    rows: NDArray[np.int64]
+        The ranges have the shape (extents, rows).
+        """
+        self._records = records
+        self._segments = segments
+        self._ranges = ranges
+        self._extents = extents
+        self._found: dict[str, NDArray[Any]] = {}
 
     @classmethod
-    def of(cls, before: Stored, arriving: Batch) -> "_Events":
+    def by(cls, windows: Sequence[Window], before: Stored, arriving: Batch) -> "_Seen":
+        """Sorts the records of before and of now, and finds what each row sees of each window."""
         records = np.concatenate([before.records, arriving.records])
         unsorted = keys(np.concatenate([before.codes, arriving.codes]), records["bucket"])
         order = np.argsort(unsorted, kind="stable")
         places = np.empty(len(order), dtype=np.int64)
         places[order] = np.arange(len(order))
-        ordered = unsorted[order]
-        return cls(ordered, records[order], _begins(ordered >> CODE_BITS), places[len(before.codes) :])
+        ordered, rows = unsorted[order], places[len(before.codes) :]
+        extents = {extent: place for place, extent in enumerate({(each.oldest, each.newest) for each in windows})}
+        ranges = _ranges(ordered, rows, list(extents))
+        return cls(records[order], _begins(ordered >> CODE_BITS), ranges, extents)
 
-    def ranges(self, window: Window) -> Ranges:
-        """What each row of the batch sees of the window."""
-        own = self.keys[self.rows]
-        start = np.searchsorted(self.keys, own - window.oldest)
-        stop = np.searchsorted(self.keys, own - (window.newest - 1)) if window.delay else self.rows
-        return Ranges(start, np.maximum(start, stop))
+    def sum(self, field: str, window: Window) -> NDArray[np.float64]:
+        """Of a field that adds up."""
+        if field not in self._found:
+            totals = running(self._records[field], self._segments)
+            self._found[field] = between(totals, self._ranges).astype(np.float64)
+        return self._of(field, window)
 
-    def sums(self, field: str, ranges: Ranges) -> NDArray[Any]:
-        return sums(self.records[field], self.segments, ranges)
+    def largest(self, field: str, window: Window) -> NDArray[np.float64]:
+        """Of a field of which the largest counts."""
+        if field not in self._found:
+            values = np.ascontiguousarray(self._records[field])
+            self._found[field] = extremes(np.maximum, values, self._ranges, -np.inf)
+        return self._of(field, window)
 
-    def extremes(self, field: str, ranges: Mapping[Window, Ranges]) -> dict[Window, NDArray[Any]]:
-        """Of several windows at once: what finds them costs more than to look them up."""
-        each = list(ranges.values())
-        together = Ranges(np.concatenate([one.start for one in each]), np.concatenate([one.stop for one in each]))
-        union = field.startswith("set:")
-        found = extremes(
-            np.bitwise_or if union else np.maximum,
-            np.ascontiguousarray(self.records[field]),
-            together,
-            0 if union else -np.inf,
-        )
-        return dict(zip(ranges, np.split(found, len(ranges)), strict=True))
+    def union(self, field: str, window: Window) -> NDArray[np.uint64]:
+        """Of a field of bits."""
+        if field not in self._found:
+            values = np.ascontiguousarray(self._records[field])
+            self._found[field] = extremes(np.bitwise_or, values, self._ranges, 0)
+        return self._of(field, window)
+
+    def _of(self, field: str, window: Window) -> NDArray[Any]:
+        found: NDArray[Any] = self._found[field][self._extents[window.oldest, window.newest]]
+        return found
+
+
+def _ranges(ordered: NDArray[np.int64], rows: NDArray[np.int64], extents: Sequence[_Extent]) -> Ranges:
+    """For each extent the range of sort keys that each row sees: shape (extents, rows)."""
+    own = ordered[rows]
+    start = np.array([np.searchsorted(ordered, own - oldest) for oldest, _ in extents])
+    stop = np.array([np.searchsorted(ordered, own - newest + 1) if newest else rows for _, newest in extents])
+    return Ranges(start, stop)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _View:
-    """What one window's rows see; `own` is each row's number, for a ratio."""
+    """What the rows see of one window; `own` is each row's number, for a ratio."""
 
-    events: _Events
+    seen: _Seen
     window: Window
-    ranges: Ranges
-    extremes: Mapping[str, Mapping[Window, NDArray[Any]]]
     own: NDArray[np.float64] | None
     seconds: NDArray[np.float64]
 
     def sum(self, field: str) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = self.events.sums(field, self.ranges).astype(np.float64)
-        return found
+        return self.seen.sum(field, self.window)
 
     def of_column(self, field: str) -> NDArray[np.float64]:
         return self.sum(f"{field}:{self.window.column}")
-
-    def extreme(self, field: str) -> NDArray[Any]:
-        return self.extremes[field][self.window]
-
-
-def _extremes(windows: Sequence[Window], ranges: Mapping[Window, Ranges]) -> dict[str, dict[Window, Ranges]]:
-    """The ranges to be looked up by field, for the aggregates that are no sums."""
-    fields: dict[str, dict[Window, Ranges]] = {}
-    for window in windows:
-        if (name := _EXTREME.get(window.aggregate)) is not None:
-            fields.setdefault(name.format(window.column), {})[window] = ranges[window]
-    return fields
 
 
 def _mean(view: _View) -> NDArray[np.float64]:
@@ -456,13 +453,13 @@ def _std(view: _View) -> NDArray[np.float64]:
 
 
 def _max(view: _View) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = view.extreme(f"largest:{view.window.column}")
+    found: NDArray[np.float64] = view.seen.largest(f"largest:{view.window.column}", view.window)
     return np.where(np.isneginf(found), np.nan, found)
 
 
 def _since_last(view: _View) -> NDArray[np.float64]:
     """Where the one that arrived before has a later time, no time has passed."""
-    passed: NDArray[np.float64] = view.seconds - view.extreme("last")
+    passed: NDArray[np.float64] = view.seconds - view.seen.largest("last", view.window)
     return np.clip(passed, 0.0, float(view.window.seconds))
 
 
@@ -479,19 +476,19 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64], of_none: float
     return np.where(whole > 0, part / np.maximum(whole, 1.0), of_none)
 
 
-_EXTREME = {
-    Aggregate.MAX: "largest:{}",
-    Aggregate.DISTINCT: "set:{}",
-    Aggregate.SINCE_LAST: "last",
-}
-"""The field that each aggregate which is no sum looks at."""
+def _distinct(view: _View) -> NDArray[np.float64]:
+    slots_taken = np.bitwise_count(view.seen.union(f"set:{view.window.column}", view.window))
+    found: NDArray[np.float64] = ESTIMATES[slots_taken]
+    return found
+
+
 _COMPUTE: dict[Aggregate, Callable[[_View], NDArray[np.float64]]] = {
     Aggregate.COUNT: lambda view: view.sum("count"),
     Aggregate.SUM: lambda view: view.of_column("sum"),
     Aggregate.MEAN: _mean,
     Aggregate.MAX: _max,
     Aggregate.STD: _std,
-    Aggregate.DISTINCT: lambda view: ESTIMATES[np.bitwise_count(view.extreme(f"set:{view.window.column}"))],
+    Aggregate.DISTINCT: _distinct,
     Aggregate.SINCE_LAST: _since_last,
     Aggregate.RATIO: _ratio,
     Aggregate.RISK: lambda view: np.clip(_share(view.sum("frauds"), view.sum("count"), 0.0), 0.0, 1.0),
@@ -510,4 +507,4 @@ def _begins(ordered: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where each run of equal values begins."""
     if not len(ordered):
         return np.empty(0, dtype=np.int64)
-    return np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1))
+    return np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))

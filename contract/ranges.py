@@ -12,26 +12,30 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranges:
-    """Ranges start <= place < stop of an array, shape (ranges,) each; an empty one has start >= stop."""
+    """Ranges start <= place < stop of an array; both have the same shape, any. An empty one has start >= stop."""
 
     start: Places
     stop: Places
 
 
-def sums(values: NDArray[Any], segments: Places, ranges: Ranges) -> NDArray[Any]:
-    """The sum of each range. No range holds the last place of its segment; `segments` are the places that begin one.
+def running(values: NDArray[Any], segments: Places) -> NDArray[Any]:
+    """Totals of which two give the sum of a range: shape (values + 1,), float64 or int64.
 
-    A running total over the whole array would lose a small sum among large ones, so it is taken back to nothing at
-    the end of each segment; the place where that is done is in no range.
+    Over the whole array a running total would lose a small sum among large ones, so it is taken back to nothing at
+    the last place of each segment, which must be in no range; `segments` are the places that begin one.
     """
-    running = np.zeros(len(values) + 1, dtype=np.float64 if values.dtype.kind == "f" else np.int64)
+    totals = np.zeros(len(values) + 1, dtype=np.float64 if values.dtype.kind == "f" else np.int64)
     if len(values):
-        level = values.astype(running.dtype)
+        level = values.astype(totals.dtype)
         level[np.append(segments[1:], len(values)) - 1] -= np.add.reduceat(level, segments)
-        np.cumsum(level, out=running[1:])
-    found: NDArray[Any] = running[ranges.stop] - running[ranges.start]
-    found[ranges.start >= ranges.stop] = 0
-    return found
+        np.cumsum(level, out=totals[1:])
+    return totals
+
+
+def between(totals: NDArray[Any], ranges: Ranges) -> NDArray[Any]:
+    """The sum of each range, by the totals that :func:`running` made."""
+    found: NDArray[Any] = totals[ranges.stop] - totals[ranges.start]
+    return np.where(ranges.start < ranges.stop, found, 0)
 
 
 def extremes(
@@ -45,14 +49,14 @@ def extremes(
     Two overlapping spans of a power of two cover each range: after step s, place p of `spans` holds the result of
     values[p : p + 2**s].
     """
-    found = np.full(len(ranges.start), of_none, dtype=values.dtype)
+    found = np.full(ranges.start.shape, of_none, dtype=values.dtype)
     steps = _steps(ranges)
     spans = values
     for step in range(int(steps.max(initial=-1)) + 1):
         if step:
             half = 1 << (step - 1)
             spans = operation(spans[:-half], spans[half:])
-        here = np.flatnonzero(steps == step)
+        here = steps == step
         found[here] = operation(spans[ranges.start[here]], spans[ranges.stop[here] - (1 << step)])
     return found
 

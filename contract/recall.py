@@ -1,0 +1,340 @@
+"""A batch of transactions and what Redis remembers, from the first question to the values. No I/O.
+
+    recall = Recall(plan, table, ids, terms)
+    recall.take_states(what the script ENTER replies to each of recall.reads)
+    while calls := recall.entries():
+        recall.take(what it replies to each, in their order)
+    values = recall.values()
+
+Rows that are known already, by their ids, get the values that they got the first time. The others enter, in order of
+time: they are counted, and see what was there before and each other. A small batch is one call that reads and enters,
+so that no other batch comes between what it sees and what it adds. A large one reads all states first and then enters
+in blocks, so that Redis is never busy with it for long; its values can be had before it has entered.
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.history import Batch, Layout, Plan, Stored, batch, evaluate, numbered
+from contract.remembered import (
+    BLOCK_BYTES,
+    FORMAT,
+    HEAD,
+    STATE_KEY_BYTES,
+    TRANSACTIONS,
+    UNANSWERED,
+    added,
+    state_keys,
+    stored,
+)
+from contract.table import Table
+
+BLOCK_ROWS = 1_500
+"""Rows that enter at once: about 10 ms of Redis' time."""
+BLOCK_KEYS = 4_000
+"""States that are read at once."""
+LONG = 64
+"""Records from which a state is looked at whether it can be merged."""
+MOST_MERGED = 64
+"""States that one batch merges at most."""
+SHRUNK = 0.75
+"""Of its records a state must keep no more than this share, or it is not worth to be written anew."""
+EXPIRY_MARGIN = 2 * 86_400
+"""Seconds that a state outlives the longest window."""
+
+Argument = bytes | str | int
+Reply = Sequence[bytes]
+Rows = NDArray[np.int64]
+NO_ROWS = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How transactions are remembered.
+
+    Attributes:
+        record: whether they enter; else they are only looked at, and leave no trace.
+        known_seconds: how long one is known: not counted again, and found by its label.
+        values_seconds: how long its values are kept for a repeat.
+        now: seconds since 1970; what is older than any window by it may be forgotten.
+    """
+
+    record: bool
+    known_seconds: int
+    values_seconds: int
+    now: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """One layout of the plan: its rows, whose states they are, and what was read of these."""
+
+    layout: Layout
+    batch: Batch
+    keys: NDArray[np.void]
+    sizes: list[int]
+    states: list[bytes]
+
+    def before(self) -> Stored:
+        """The states as records."""
+        return stored(self.layout, np.array(self.sizes, dtype=np.int64), b"".join(self.states))
+
+    def state(self, code: int) -> bytes:
+        """What was read of one entity's state."""
+        begin = sum(self.sizes[:code])
+        return self.states[0][begin : begin + self.sizes[code]]
+
+    def additions(self, inside: NDArray[np.bool_]) -> tuple[NDArray[np.void], list[bytes]]:
+        """What these rows of the table append, and to which states."""
+        chosen = inside[self.batch.places]
+        codes, data = added(self.layout, self.batch.codes[chosen], self.batch.records[chosen])
+        return self.keys[codes], data
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """One call of the script: its rows in order of time, those of them with an id, and the states that it reads."""
+
+    rows: Rows
+    named: Rows
+    reads: Sequence[int]
+    arguments: tuple[Argument, ...]
+
+
+class Recall:
+    """One batch."""
+
+    def __init__(self, plan: Plan, table: Table, ids: Sequence[str], terms: Terms) -> None:
+        """Takes the rows, and their ids in the order of the table; an empty text is no id."""
+        self._plan = plan
+        self._table = table
+        self._terms = terms
+        self._seconds: NDArray[np.float64] = table.columns[plan.time]
+        self._ids = TRANSACTIONS.digests(ids)
+        self._named = np.fromiter(map(bool, ids), np.bool_, len(ids))
+        self._order = np.argsort(self._seconds, kind="stable")
+        self._leaders = _leaders(ids, self._order)
+        self._silent = self._leaders != np.arange(len(ids))
+        self._parts = [self._part(layout) for layout in plan.layouts]
+        self._block = os.urandom(BLOCK_BYTES)
+        self._claims = self._records() if terms.record else np.empty(0, HEAD)
+        self._known: dict[int, NDArray[np.float64] | None] = {}
+        self._entered = np.zeros(table.rows, dtype=np.bool_)
+        self._entered_blocks: list[Rows] = []
+        self._expire = plan.seconds + EXPIRY_MARGIN if terms.record else 0
+        rows = self._order[~self._silent[self._order]]
+        self._small = len(rows) <= BLOCK_ROWS
+        self._next = [self._entry(each) for each in ([rows] if self._small else self._blocks(rows))]
+        self._asked: Sequence[_Call] = ()
+
+    def reads(self) -> list[tuple[Argument, ...]]:
+        """The arguments of the calls that read all states; none for a small batch, whose entry reads them."""
+        if self._small:
+            return []
+        keys = np.concatenate([part.keys for part in self._parts])
+        blocks = [keys[at : at + BLOCK_KEYS].tobytes() for at in range(0, len(keys), BLOCK_KEYS)]
+        return [("look", "", "", 0, block, "", "", "", self._expire) for block in blocks]
+
+    def take_states(self, replies: Iterable[Reply]) -> None:
+        """Takes the replies to the reads."""
+        answered = list(replies)
+        sizes = b"".join(reply[4] for reply in answered)
+        self._take_states([len(part.keys) for part in self._parts], sizes, b"".join(reply[5] for reply in answered))
+
+    def entries(self) -> list[tuple[Argument, ...]]:
+        """The arguments of the calls to make now, in this order; none when everything is known or has entered."""
+        self._asked, self._next = self._next, []
+        return [call.arguments for call in self._asked]
+
+    def take(self, replies: Iterable[Reply]) -> None:
+        """Takes the replies; where a call met known rows, nothing entered: its other rows try again."""
+        for call, reply in zip(self._asked, replies, strict=True):
+            places = np.frombuffer(reply[0], "<u4")
+            self._take_known(call.named[places], reply)
+            if len(places) and self._terms.record:
+                self._try_again(call)
+            else:
+                self._take_entered(call.rows)
+                self._take_states(call.reads, reply[4], reply[5])
+
+    @property
+    def repeats(self) -> int:
+        """How many rows are known already."""
+        return len(self._known)
+
+    @property
+    def pending(self) -> Rows:
+        """Known rows without values: another request with them is on its way, was cut off, or is long ago."""
+        return np.array([row for row, values in self._known.items() if values is None], dtype=np.int64)
+
+    def look_again(self) -> None:
+        """Asks once more for the pending rows."""
+        rows = self.pending
+        self._next = [_Call(rows, rows, (), ("look", self._ids[rows].tobytes(), "", 0, "", "", "", "", 0))]
+
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """Each history feature of each row of the table, shape (rows,), by name."""
+        columns = self._table.columns
+        found = self._plan.neutral(columns, self._table.rows)
+        for part, (_, windows) in zip(self._parts, self._plan.parts, strict=True):
+            arriving = self._counting(part)
+            for name, values in evaluate(windows, part.before(), arriving, columns).items():
+                found[name][arriving.places] = values
+        return self._as_the_first_time(found) if self._silent.any() else found
+
+    def kept(self, values: Mapping[str, NDArray[np.float64]]) -> tuple[Argument, ...]:
+        """The arguments of the script KEEP, once all has entered; none where there is nothing to keep."""
+        merges = self._merges() if self._terms.record else []
+        if not (self._entered & self._named).any():
+            return ("", "", 0, *merges) if merges else ()
+        matrix = np.array([values[name] for name in self._plan.names], dtype="<f8").T
+        return (self._block, matrix.tobytes(), self._terms.values_seconds, *merges)
+
+    def answered(self) -> tuple[Rows, bytes]:
+        """The rows that entered and have an id, and their digests."""
+        rows = np.flatnonzero(self._entered & self._named)
+        return rows, self._ids[rows].tobytes()
+
+    def _part(self, layout: Layout) -> _Part:
+        rows = batch(layout, self._table.columns)
+        return _Part(layout, rows, state_keys(layout, rows.entities), [], [])
+
+    def _blocks(self, rows: Rows) -> list[Rows]:
+        """Rows that enter together; those of an entity stand together, for the part with the fewest: fewer writes."""
+        fewest = min(self._parts, key=lambda part: len(part.keys)).batch
+        codes = np.full(self._table.rows, -1, dtype=np.int64)
+        codes[fewest.places] = fewest.codes
+        ordered = rows[np.argsort(codes[rows], kind="stable")]
+        return [ordered[at : at + BLOCK_ROWS] for at in range(0, len(ordered), BLOCK_ROWS)]
+
+    def _entry(self, rows: Rows) -> _Call:
+        """Enters rows; those of a small batch read all states before."""
+        named = rows[self._named[rows]]
+        reads = [len(part.keys) for part in self._parts] if self._small else []
+        keys = b"".join(part.keys.tobytes() for part in self._parts) if self._small else b""
+        if not self._terms.record:
+            return _Call(rows, named, reads, ("look", self._ids[named].tobytes(), "", 0, keys, "", "", "", 0))
+        inside = np.zeros(self._table.rows, dtype=np.bool_)
+        inside[rows] = True
+        written = [part.additions(inside) for part in self._parts]
+        data = [each for _, states in written for each in states]
+        return _Call(rows, named, reads, (
+            "enter", self._ids[named].tobytes(), self._claims[named].tobytes(), self._terms.known_seconds, keys,
+            b"".join(states.tobytes() for states, _ in written), struct.pack(f"<{len(data)}I", *map(len, data)),
+            b"".join(data), self._expire,
+        ))  # fmt: skip
+
+    def _try_again(self, call: _Call) -> None:
+        """Without the known rows; the states are of no use where every row has its values."""
+        rest = call.rows[~self._silent[call.rows]]
+        if len(rest) or (self._small and len(self.pending)):
+            self._next.append(self._entry(rest))
+
+    def _records(self) -> NDArray[np.void]:
+        """What each row enters as."""
+        labelled = [part for part in self._parts if part.layout.delay is not None]
+        places = [(str(place), f"V{STATE_KEY_BYTES}") for place in range(len(labelled))]
+        records = np.zeros(self._table.rows, np.dtype([*HEAD.descr, *places]))
+        records["format"], records["answer"], records["seconds"] = FORMAT, UNANSWERED, self._seconds
+        records["plan"], records["block"] = np.void(self._plan.digest), np.void(self._block)
+        records["index"], records["width"] = np.arange(self._table.rows), len(self._plan.windows)
+        records["places"] = len(labelled)
+        for place, part in enumerate(labelled):
+            records[str(place)][part.batch.places] = part.keys[part.batch.codes]
+        return records
+
+    def _take_entered(self, rows: Rows) -> None:
+        if self._terms.record:
+            self._entered[rows] = True
+            self._entered_blocks.append(rows)
+
+    def _take_known(self, rows: Rows, reply: Reply) -> None:
+        """Values of another plan, or that are not there, are None."""
+        size = 8 * len(self._plan.windows)
+        plans, sizes = np.frombuffer(reply[1], "V8"), np.frombuffer(reply[2], "<u4")
+        ends = np.cumsum(sizes, dtype=np.int64)
+        ours = (plans == np.void(self._plan.digest)) & (sizes == size)
+        for row, end, good in zip(rows.tolist(), ends.tolist(), ours.tolist(), strict=True):
+            self._known[row] = np.frombuffer(reply[3], "<f8", size // 8, end - size) if good else None
+        self._silent[rows] = True
+
+    def _take_states(self, counts: Sequence[int], sizes: bytes, states: bytes) -> None:
+        lengths, at = np.frombuffer(sizes, "<u4").tolist(), 0
+        for part, count in zip(self._parts, counts, strict=False):
+            mine, lengths = lengths[:count], lengths[count:]
+            part.sizes[:], part.states[:] = mine, [states[at : at + sum(mine)]]
+            at += sum(mine)
+
+    def _counting(self, part: _Part) -> Batch:
+        """The rows of a part; those that are known, or a row once more, add nothing: they are in what was before."""
+        silent = self._silent[part.batch.places]
+        if not silent.any():
+            return part.batch
+        records = part.batch.records.copy()
+        records[silent] = part.layout.nothing(int(silent.sum()))
+        records["bucket"] = part.batch.records["bucket"]
+        return replace(part.batch, records=records)
+
+    def _as_the_first_time(self, found: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        """The kept values of known rows; those of a row whose id stands in the table twice are the first one's."""
+        matrix = np.array([found[name] for name in self._plan.names])
+        known = [row for row, values in self._known.items() if values is not None]
+        if known:
+            matrix[:, known] = np.array([self._known[row] for row in known]).T
+        return dict(zip(self._plan.names, matrix[:, self._leaders], strict=True))
+
+    def _merges(self) -> list[bytes]:
+        """For each long state its key, what it is now, and what it becomes."""
+        return [
+            argument
+            for place, part in enumerate(self._parts)
+            for code in _longest(part)
+            for argument in self._merge(place, code)
+        ]
+
+    def _merge(self, place: int, code: int) -> list[bytes]:
+        part, (layout, windows) = self._parts[place], self._plan.parts[place]
+        now = part.state(code) + b"".join(self._appended(part, code))
+        records = np.frombuffer(now, layout.dtype)
+        newest = min(self._terms.now, float(np.nanmax(self._seconds)))
+        oldest = newest / layout.bucket - 2 * max(window.oldest for window in windows)
+        needed = records[records["bucket"] >= oldest]
+        _, merged = layout.merged(needed["bucket"].astype(np.int64), needed)
+        return [part.keys[code].tobytes(), now, merged.tobytes()] if len(merged) <= SHRUNK * len(records) else []
+
+    def _appended(self, part: _Part, code: int) -> list[bytes]:
+        """What the blocks have appended to a state, in their order."""
+        mine = part.batch.codes == code
+        inside = np.zeros(self._table.rows, dtype=np.bool_)
+        written = []
+        for rows in self._entered_blocks:
+            inside[rows] = True
+            chosen = mine & inside[part.batch.places]
+            written += added(part.layout, part.batch.codes[chosen], part.batch.records[chosen])[1]
+            inside[rows] = False
+        return written
+
+
+def _longest(part: _Part) -> list[int]:
+    """The entities with the longest states, a few at a time."""
+    least = LONG * part.layout.dtype.itemsize
+    long = [(size, code) for code, size in enumerate(part.sizes) if size >= least]
+    return [code for _, code in sorted(long, reverse=True)[:MOST_MERGED]]
+
+
+def _leaders(ids: Sequence[str], order: Rows) -> Rows:
+    """For each row the first one in this order with its id; rows without an id lead themselves."""
+    codes, distinct = numbered([ids[row] for row in order.tolist()])
+    firsts = np.full(len(distinct), -1, dtype=np.int64)
+    firsts[codes[::-1]] = order[::-1]
+    leaders = np.empty(len(ids), dtype=np.int64)
+    leaders[order] = firsts[codes]
+    if "" in distinct:
+        nameless = np.flatnonzero([not text for text in ids])
+        leaders[nameless] = nameless
+    return leaders

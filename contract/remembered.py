@@ -1,0 +1,159 @@
+"""What Redis remembers of transactions: keys, bytes and scripts, shared by the gateway and `fraud history`. No I/O.
+
+Three kinds of keys, all of hashes or chance: no card, customer or transaction is named in Redis.
+
+fraud:h:<layout><entity>   the records of one entity (`contract.history.Layout`), appended to; merged now and then
+fraud:t:<transaction>      one transaction: when and where it counts, its label, what was answered, where its values are
+fraud:v:<block>            the history values of the transactions of one request, for their repeats
+
+A transaction enters by one script: it is noted and counted at once or, where it is known already, not at all.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.history import CODE_BITS, DIGEST_BYTES, ENTITY_BYTES, Layout, Records, Stored, keys
+
+ID_BYTES, BLOCK_BYTES = 16, 12
+STATE_KEY_BYTES = DIGEST_BYTES + ENTITY_BYTES
+STATE, TRANSACTION, VALUES = b"fraud:h:", b"fraud:t:", b"fraud:v:"
+FORMAT = 1
+UNLABELLED, GENUINE, FRAUD = 0, 1, 2
+PASSED, FLAGGED, UNANSWERED = 0, 1, 2
+HEAD = np.dtype([
+    ("format", "u1"), ("answer", "u1"), ("version", "<u4"), ("label", "u1"), ("confirmed", "<f8"), ("seconds", "<f8"),
+    ("plan", f"V{DIGEST_BYTES}"), ("block", f"V{BLOCK_BYTES}"), ("index", "<u4"), ("width", "<u2"), ("places", "u1"),
+])  # fmt: skip
+"""Of a transaction's record: its label and since when; its time; the plan of its values, how many they are, in which
+block and which row; then the keys of the states that its label changes. The scripts know these places."""
+ANSWER, LABEL = np.dtype([("answer", "u1"), ("version", "<u4")]), np.dtype([("label", "u1"), ("confirmed", "<f8")])
+"""Parts of a record that are written over by themselves."""
+
+ENTER = """
+-- ARGV: 'enter' or 'look'; ids; records of transactions; seconds that they are kept; keys to read; keys to append to;
+-- how many bytes to each; the bytes; seconds until states expire, 0 leaves it; and, of a load, a key of progress, what
+-- it must be and what it becomes.
+-- Returns the places of known transactions, their plans, the sizes of their values, the values; then the sizes of the
+-- states that were read, and the states. Where a transaction is known, none of the call enters.
+local mode, ids, records, keep, reads, writes, lengths, bytes = unpack(ARGV, 1, 8)
+local expire = tonumber(ARGV[9])
+if ARGV[10] and (redis.call('GET', ARGV[10]) or '') ~= ARGV[11] then return {'moved'} end
+local count = #ids / 16
+local size = #records / math.max(count, 1)
+local places, plans, widths, values, entered = {}, {}, {}, {}, {}
+for i = 1, count do
+  local key = 'fraud:t:' .. string.sub(ids, i * 16 - 15, i * 16)
+  local before
+  if mode == 'enter' then
+    before = redis.call('SET', key, string.sub(records, (i - 1) * size + 1, i * size), 'NX', 'GET', 'EX', keep)
+    if not before then entered[#entered + 1] = key end
+  else
+    before = redis.call('GET', key)
+  end
+  if before then
+    local index, width = struct.unpack('<I4I2', before, 44)
+    local block = 'fraud:v:' .. string.sub(before, 32, 43)
+    local found = redis.call('GETRANGE', block, index * width * 8, (index + 1) * width * 8 - 1)
+    local n = #places + 1
+    places[n], plans[n] = struct.pack('<I4', i - 1), string.sub(before, 24, 31)
+    widths[n], values[n] = struct.pack('<I4', #found), found
+  end
+end
+local known = {table.concat(places), table.concat(plans), table.concat(widths), table.concat(values), '', ''}
+if #places > 0 and mode == 'enter' then
+  for i = 1, #entered do redis.call('DEL', entered[i]) end
+  return known
+end
+local sizes, states = {}, {}
+for i = 1, #reads / 24 do
+  local key = 'fraud:h:' .. string.sub(reads, i * 24 - 23, i * 24)
+  local state = (expire > 0 and redis.call('GETEX', key, 'EX', expire) or redis.call('GET', key)) or ''
+  sizes[i], states[i] = struct.pack('<I4', #state), state
+end
+known[5], known[6] = table.concat(sizes), table.concat(states)
+local place = 1
+for i = 1, #writes / 24 do
+  local key = 'fraud:h:' .. string.sub(writes, i * 24 - 23, i * 24)
+  local length = struct.unpack('<I4', lengths, i * 4 - 3)
+  -- The expiry of a state that was there has been renewed when it was read.
+  if redis.call('APPEND', key, string.sub(bytes, place, place + length - 1)) == length then
+    redis.call('EXPIRE', key, expire)
+  end
+  place = place + length
+end
+if ARGV[10] then redis.call('SET', ARGV[10], ARGV[12], 'EX', expire) end
+return known
+"""
+"""One step: what is known, what the states are, and then what enters."""
+
+KEEP = """
+-- ARGV: a block; its values; seconds that it is kept; states to merge: for each its key, what it is, what it becomes.
+if ARGV[2] ~= '' then redis.call('SET', 'fraud:v:' .. ARGV[1], ARGV[2], 'EX', ARGV[3]) end
+for i = 4, #ARGV, 3 do
+  local key = 'fraud:h:' .. ARGV[i]
+  if redis.call('GET', key) == ARGV[i + 1] then redis.call('SET', key, ARGV[i + 2], 'KEEPTTL') end
+end
+"""
+"""While the model scores: the values of a request; and long states, merged, where nobody has appended meanwhile."""
+
+ANSWERED = """
+-- ARGV: ids, answers.
+for i = 1, #ARGV[1] / 16 do
+  local key = 'fraud:t:' .. string.sub(ARGV[1], i * 16 - 15, i * 16)
+  if redis.call('EXISTS', key) == 1 then redis.call('SETRANGE', key, 1, string.sub(ARGV[2], i * 5 - 4, i * 5)) end
+end
+"""
+"""After the reply: what was answered, which labels will be held against."""
+
+
+class Hasher:
+    """Texts to digests."""
+
+    def __init__(self, person: bytes) -> None:
+        """Of one kind: an id and a card of the same text have different digests."""
+        self._blank = hashlib.blake2b(digest_size=ID_BYTES, person=person)
+
+    def digest(self, text: str) -> bytes:
+        """The digest of a text, ID_BYTES long."""
+        state = self._blank.copy()  # Half the time of a new one.
+        state.update(text.encode(errors="surrogatepass"))
+        return state.digest()
+
+    def digests(self, texts: Iterable[str]) -> NDArray[np.void]:
+        """The digests of several texts, shape (texts,)."""
+        return np.frombuffer(b"".join(map(self.digest, texts)), f"V{ID_BYTES}")
+
+
+TRANSACTIONS, ENTITIES = Hasher(b"transaction"), Hasher(b"entity")
+
+
+def state_keys(layout: Layout, entities: Sequence[str]) -> NDArray[np.void]:
+    """The key of each entity's state, without its prefix: shape (entities,)."""
+    digests = ENTITIES.digests(entities)
+    both = np.empty(len(digests), [("layout", f"V{DIGEST_BYTES}"), ("entity", f"V{ENTITY_BYTES}")])
+    both["layout"], both["entity"] = np.void(layout.digest), digests
+    return both.view(f"V{STATE_KEY_BYTES}")
+
+
+def stored(layout: Layout, sizes: NDArray[np.int64], states: bytes) -> Stored:
+    """The states of entities 0, 1, ... as records, given how many bytes each has.
+
+    Raises:
+        ValueError: a state is not made of whole records.
+    """
+    counts, rest = np.divmod(sizes, layout.dtype.itemsize)
+    if rest.any():
+        raise ValueError("a state of another layout")
+    return Stored(np.repeat(np.arange(len(sizes)), counts), np.frombuffer(states, layout.dtype))
+
+
+def added(layout: Layout, codes: NDArray[np.int64], records: Records) -> tuple[NDArray[np.int64], list[bytes]]:
+    """What rows add to the state of each of their entities: the entities' codes, and bytes of merged records."""
+    merged_keys, merged = layout.merged(keys(codes, records["bucket"]), records)
+    distinct, begins = np.unique(merged_keys >> CODE_BITS, return_index=True)
+    data, size = merged.tobytes(), layout.dtype.itemsize
+    spans = zip(begins.tolist(), [*begins[1:].tolist(), len(merged)], strict=False)
+    return distinct, [data[begin * size : end * size] for begin, end in spans]
