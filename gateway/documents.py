@@ -87,6 +87,7 @@ class ScoreReply(BaseModel):
     rows: int = Field(description="Rows received, skipped ones included.")
     flagged: int = Field(description="Rows that are not approved.")
     predictions: list[Prediction]
+    degraded: list[str] | None = Field(None, description='["history"]: Redis was not there; history was neutral.')
     skipped: int | None = Field(None, description="Rows with faults; only with on_error=skip.")
     errors: list[FaultEntry] | None = Field(None, description="Every fault; only with on_error=skip.")
 

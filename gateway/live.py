@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from contract.history import Plan
 from contract.release import Release, Trial
 from contract.tally import Side, Tally
 from gateway.canary import entity_column
@@ -47,6 +48,7 @@ class Live:
         self._version: int | None = None
         self._told = dict[int, str]()
         self._unreadable = False
+        self._plan: tuple[tuple[str, ...], Plan | None] = ((), None)
         self._news = asyncio.Event()
         metrics.show_trial(lambda: self.trial_state)
 
@@ -73,9 +75,18 @@ class Live:
         # Of doubted ones too: what callers may send does not change with the model server's moods.
         others = frozenset[str]().union(*(each.contract.names for each in self._models.values()))
         tried = self._models.get(state.trial.version) if state else None
+        plan = self._planned(model)
         if state is None or tried is None or state.paused:
-            return Serving(model, None, others)
-        return Serving(model, LiveTrial(state.trial, tried), others)
+            return Serving(model, None, plan, others)
+        return Serving(model, LiveTrial(state.trial, tried), plan, others)
+
+    def _planned(self, model: LiveModel) -> Plan | None:
+        """History is kept for all versions here: one that goes live, or live again, must not begin without a past."""
+        versions = [model, *(each for number, each in sorted(self._models.items()) if each is not model)]
+        fingerprints = tuple(each.contract.fingerprint for each in versions)
+        if fingerprints != self._plan[0]:
+            self._plan = fingerprints, Plan.of([each.contract for each in versions])
+        return self._plan[1]
 
     @property
     def trial_state(self) -> TrialState | None:

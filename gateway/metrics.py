@@ -62,6 +62,21 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.history_degraded = Counter(
+            "history_degraded", "Scoring requests that had no history of their rows", registry=self.registry
+        )
+        self._remembered = Counter(
+            "history_rows",
+            "Rows that were remembered (new) or known already (repeat)",
+            ["kind"],
+            registry=self.registry,
+        )
+
+    def remembered(self, new: int, repeats: int) -> None:
+        """Counts rows that entered the history, and rows that were known."""
+        self._remembered.labels("new").inc(new)
+        self._remembered.labels("repeat").inc(repeats)
+
     def request(self, method: str, route: str, status: int) -> None:
         """Counts an answered request."""
         self._requests.labels(method, route, str(status)).inc()
@@ -94,7 +109,7 @@ class Metrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times one stage: read, parse, features, model or reply."""
+        """Times one stage: read, parse, history, features, model or reply."""
         started = time.perf_counter()
         try:
             yield

@@ -1,8 +1,8 @@
 """From what a caller sent to the matrices that versions score, each by its own contract."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ParamSpec, TypeVar
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from contract.faults import NotText, Refused
 from contract.features import to_matrix
+from contract.history import Plan
 from contract.schema import Contract
-from contract.table import Reading, read_csv, read_json
+from contract.table import Reading, Table, read_csv, read_json
 from gateway.canary import chosen_rows
 from gateway.metrics import Metrics
 from gateway.problems import NotScorable, NotSupported
@@ -25,6 +26,7 @@ INLINE_TRANSACTIONS = 100
 """Likewise for JSON objects."""
 
 NO_ROWS = np.empty(0, dtype=np.int64)
+Values = Mapping[str, NDArray[np.float64]]
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -71,7 +73,7 @@ class Prepared:
     """An input as the live version reads it.
 
     Attributes:
-        reading: by the live contract.
+        reading: by the live contract, with the history of its rows.
         matrix: float32, shape (rows that were read, width of the live contract).
         chosen: positions of the rows, ascending, that the version on trial is to score; empty without a trial.
     """
@@ -98,19 +100,24 @@ class Portion:
     unreadable: int
 
 
-def prepare(given: Input, serving: Serving, on_error: OnError, metrics: Metrics) -> Prepared:
+def read(given: Input, serving: Serving, on_error: OnError, metrics: Metrics) -> Reading:
     """Reads an input by the live contract.
 
     Raises:
         Problem: it is at fault.
     """
-    contract = serving.model.contract
     with metrics.stage("parse"):
-        reading = _accepted(given, serving, on_error)
+        return _accepted(given, serving, on_error)
+
+
+def prepare(given: Input, serving: Serving, reading: Reading, past: Values, metrics: Metrics) -> Prepared:
+    """Makes the live version's matrix of what was read and of its history."""
+    contract = serving.model.contract
+    table = reading.table.extended(past)
     with metrics.stage("features"):
-        matrix = to_matrix(contract, reading.table)
-    chosen = chosen_rows(contract, reading.table, serving.trial.trial) if serving.trial else NO_ROWS
-    return Prepared(given, serving, reading, matrix, chosen)
+        matrix = to_matrix(contract, table)
+    chosen = chosen_rows(contract, table, serving.trial.trial) if serving.trial else NO_ROWS
+    return Prepared(given, serving, replace(reading, table=table), matrix, chosen)
 
 
 def portion_of(prepared: Prepared, tried: LiveModel) -> Portion:
@@ -124,7 +131,19 @@ def portion_of(prepared: Prepared, tried: LiveModel) -> Portion:
         return nothing_of(prepared, unreadable=len(prepared.chosen))
     wanted = prepared.reading.table.row_numbers[prepared.chosen]
     both, ours, theirs = np.intersect1d(wanted, table.row_numbers, assume_unique=True, return_indices=True)
-    return Portion(prepared.chosen[ours], to_matrix(tried.contract, table.take(theirs)), len(wanted) - len(both))
+    places = prepared.chosen[ours]
+    rows = _with_past(prepared, tried.contract, places, table.take(theirs))
+    return Portion(places, to_matrix(tried.contract, rows), len(wanted) - len(both))
+
+
+def _with_past(prepared: Prepared, contract: Contract, places: NDArray[np.int64], table: Table) -> Table:
+    """The rows with the history features of a contract; neutral are those that the live columns cannot give."""
+    plan = Plan.of([contract])
+    if plan is None:
+        return table
+    known = prepared.reading.table.columns
+    found = {name: known[name][places] for name in plan.names if name in known}
+    return table.extended(plan.neutral(table.columns, table.rows) | found)
 
 
 def nothing_of(prepared: Prepared, unreadable: int) -> Portion:

@@ -40,6 +40,8 @@ def json_fields(scored: Scored) -> dict[str, Any]:
         "flagged": scored.flagged,
         "predictions": list(_predictions(scored)),
     }
+    if scored.degraded:
+        fields["degraded"] = scored.degraded
     if scored.faults:
         fields["errors"] = fault_fields(scored.faults)
         fields["skipped"] = scored.rows - len(scored.decisions)

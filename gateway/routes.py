@@ -14,6 +14,7 @@ from gateway.preparing import INLINE_BYTES, OnError
 from gateway.problems import Problem, problem_response
 from gateway.replies import as_csv, as_json, json_fields, prefers_csv, to_json
 from gateway.scored import Scored
+from gateway.scoring import Wish
 from gateway.services import Services
 from gateway.transactions import parse_transactions, require_json
 from gateway.uploads import Upload, media_type
@@ -30,7 +31,13 @@ async def services(request: Request) -> Services:  # async: FastAPI would run a 
     return found
 
 
+async def wish(on_error: OnError = OnError.REFUSE, record: bool = True) -> Wish:
+    """How an input is to be scored: `record=false` leaves no trace of it."""
+    return Wish(on_error, record)
+
+
 Parts = Annotated[Services, Depends(services)]
+Wished = Annotated[Wish, Depends(wish)]
 SCORED: Mapping[int | str, dict[str, Any]] = {
     200: {"model": doc.ScoreReply, "content": {"text/csv": {"schema": {"type": "string"}}}},
     **doc.PROBLEMS,
@@ -38,12 +45,12 @@ SCORED: Mapping[int | str, dict[str, Any]] = {
 
 
 @router.post("/upload", responses=dict(SCORED), openapi_extra=doc.UPLOAD_BODY, dependencies=KEY, tags=["score"])
-async def upload(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
+async def upload(request: Request, parts: Parts, wish: Wished) -> Response:
     """Scores a CSV file; `Accept: text/csv` answers the file itself with columns added."""
     async with parts.timed(), parts.uploads.place():
         file = await parts.uploads.one(request)
         async with parts.uploads.slot():
-            scored = await parts.scorer.score_csv(file.body, on_error)
+            scored = await parts.scorer.score_csv(file.body, wish)
             return await _reply(parts, request, scored, file)
 
 
@@ -54,26 +61,26 @@ async def upload(request: Request, parts: Parts, on_error: OnError = OnError.REF
     dependencies=KEY,
     tags=["score"],
 )
-async def predict_batch(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
+async def predict_batch(request: Request, parts: Parts, wish: Wished) -> Response:
     """Scores several CSV files at once; one that is at fault does not spoil the others."""
     async with parts.timed(), parts.uploads.place():
         files = await parts.uploads.many(request)
         async with parts.uploads.slot():
-            answers = await asyncio.gather(*(_file_answer(parts, file, on_error) for file in files))
+            answers = await asyncio.gather(*(_file_answer(parts, file, wish) for file in files))
             return Response(await asyncio.to_thread(to_json, {"files": answers}), media_type=JSON)
 
 
 @router.post("/v1/score", responses=dict(SCORED), openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
-async def score(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
+async def score(request: Request, parts: Parts, wish: Wished) -> Response:
     """Scores one transaction or a list."""
     require_json(media_type(request))
     async with parts.timed():
         if _is_small(request):
-            return await _scored_json(parts, await parts.uploads.body(request), on_error)
+            return await _scored_json(parts, await parts.uploads.body(request), wish)
         async with parts.uploads.place():
             body = await parts.uploads.body(request)
             async with parts.uploads.slot():
-                return await _scored_json(parts, body, on_error)
+                return await _scored_json(parts, body, wish)
 
 
 @router.get(
@@ -122,7 +129,8 @@ async def _reply(parts: Services, request: Request, scored: Scored, file: Upload
     with parts.metrics.stage("reply"):
         if prefers_csv(request.headers.get("accept", "")):
             body = await asyncio.to_thread(as_csv, scored, file.body)
-            return Response(body, media_type="text/csv; charset=utf-8")
+            headers = {"X-Degraded": ",".join(scored.degraded)} if scored.degraded else None
+            return Response(body, headers=headers, media_type="text/csv; charset=utf-8")
         return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
 
 
@@ -132,21 +140,21 @@ def _is_small(request: Request) -> bool:
     return announced.isdecimal() and int(announced) <= INLINE_BYTES
 
 
-async def _scored_json(parts: Services, body: bytes, on_error: OnError) -> Response:
+async def _scored_json(parts: Services, body: bytes, wish: Wish) -> Response:
     most = parts.settings.max_transactions
     if len(body) <= INLINE_BYTES:
-        scored = await parts.scorer.score_json(parse_transactions(body, most), on_error)
+        scored = await parts.scorer.score_json(parse_transactions(body, most), wish)
         return Response(as_json(scored), media_type=JSON)
     transactions = await asyncio.to_thread(parse_transactions, body, most)
-    scored = await parts.scorer.score_json(transactions, on_error)
+    scored = await parts.scorer.score_json(transactions, wish)
     return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
 
 
-async def _file_answer(parts: Services, file: Upload, on_error: OnError) -> dict[str, Any]:
+async def _file_answer(parts: Services, file: Upload, wish: Wish) -> dict[str, Any]:
     try:
         if file.problem:
             raise file.problem
-        scored = await parts.scorer.score_csv(file.body, on_error)
+        scored = await parts.scorer.score_csv(file.body, wish)
     except Problem as problem:
         return {"file": file.name, "status": int(problem.status), "problem": problem.to_json()}
     return {"file": file.name, "status": 200, "result": await asyncio.to_thread(json_fields, scored)}

@@ -46,6 +46,7 @@ class Scored:
         versions: which version scored each row.
         rows: of the whole input, skipped ones included.
         faults: of the skipped rows.
+        degraded: parts of the service that could not help: "history".
     """
 
     model: LiveModel
@@ -56,6 +57,7 @@ class Scored:
     versions: Sequence[int]
     rows: int
     faults: Sequence[Fault]
+    degraded: tuple[str, ...] = ()
 
     @property
     def flagged(self) -> int:

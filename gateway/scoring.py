@@ -5,17 +5,18 @@ All rows of a request are scored by the live version that it began with, but for
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from contract.release import TrialKind
 from contract.tally import Side, Tally
 from gateway import answered
+from gateway.history import History, Past
 from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
-from gateway.preparing import Input, OnError, Prepared, csv_input, json_input, prepare
+from gateway.preparing import Input, OnError, Prepared, csv_input, json_input, prepare, read
 from gateway.problems import DeadlineExceeded
 from gateway.scored import Part, Scored, scored
 from gateway.serving import Serving
@@ -33,56 +34,81 @@ class Trying:
     tallies: Tallies
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a caller wants an input to be scored: what of bad rows, and whether it is remembered."""
+
+    on_error: OnError = OnError.REFUSE
+    record: bool = True
+
+
 class Scorer:
     """Scores files and transactions."""
 
-    def __init__(
-        self, live: Live, calls: ModelCalls, trying: Trying, metrics: Metrics, deadline_seconds: float
+    def __init__(  # noqa: PLR0913, PLR0917 - it is where the parts of a request meet
+        self,
+        live: Live,
+        history: History,
+        calls: ModelCalls,
+        trying: Trying,
+        metrics: Metrics,
+        deadline_seconds: float,
     ) -> None:
         """Takes its collaborators."""
         self._live = live
+        self._history = history
         self._calls = calls
         self._trying = trying
         self._metrics = metrics
         self._deadline_seconds = deadline_seconds
 
-    async def score_csv(self, body: bytes, on_error: OnError) -> Scored:
+    async def score_csv(self, body: bytes, wish: Wish) -> Scored:
         """Scores a CSV file.
 
         Raises:
             Problem: the file is at fault, or it cannot be scored now.
         """
-        return await self._score(csv_input(body), on_error)
+        return await self._score(csv_input(body), wish)
 
-    async def score_json(self, objects: Sequence[object], on_error: OnError) -> Scored:
+    async def score_json(self, objects: Sequence[object], wish: Wish) -> Scored:
         """Scores JSON objects, one a transaction.
 
         Raises:
             Problem: a transaction is at fault, or they cannot be scored now.
         """
-        return await self._score(json_input(objects), on_error)
+        return await self._score(json_input(objects), wish)
 
-    async def _score(self, given: Input, on_error: OnError) -> Scored:
+    async def _score(self, given: Input, wish: Wish) -> Scored:
         serving, counts = self._live.serving, Tally()
         try:
-            prepared, parts = await self._parts(given, serving, on_error, counts)
-            whole = await given.work(self._decided, prepared, parts, counts)
+            whole = await self._whole(given, serving, wish, counts)
         finally:
             if canary := serving.trial_of(TrialKind.CANARY):
                 self._trying.tallies.add(canary.trial, counts)
+        return whole
+
+    async def _whole(self, given: Input, serving: Serving, wish: Wish, counts: Tally) -> Scored:
+        prepared, parts, past = await self._parts(given, serving, wish, counts)
+        whole = await given.work(self._decided, prepared, parts, counts)
+        await given.work(self._history.answered, past, whole)
         if shadow := serving.trial_of(TrialKind.SHADOW):
             seconds = sum(part.answer.seconds for part in parts)
             self._trying.shadow.begin(Comparison(shadow, prepared, whole, seconds))
         answered.note(serving.model.version, {part.model.version for part in parts})
-        return whole
+        return replace(whole, degraded=("history",)) if past.degraded else whole
 
     async def _parts(
-        self, given: Input, serving: Serving, on_error: OnError, counts: Tally
-    ) -> tuple[Prepared, Sequence[Part]]:
+        self, given: Input, serving: Serving, wish: Wish, counts: Tally
+    ) -> tuple[Prepared, Sequence[Part], Past]:
         try:
             async with asyncio.timeout(self._deadline_seconds) as deadline:
-                prepared = await given.work(prepare, given, serving, on_error, self._metrics)
-                return prepared, await self._answers(prepared, deadline.when() or 0.0, counts)
+                reading = await given.work(read, given, serving, wish.on_error, self._metrics)
+                past = await self._history.past(serving, reading.table, given.work, record=wish.record)
+                while True:
+                    prepared = await given.work(prepare, given, serving, reading, past.values, self._metrics)
+                    parts = await self._answers(prepared, deadline.when() or 0.0, counts)
+                    if await past.settled():
+                        return prepared, parts, past
         except TimeoutError:
             raise DeadlineExceeded from None
 

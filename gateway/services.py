@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
+from gateway.answers import Answers
 from gateway.canary_calls import CanaryCalls
 from gateway.drain import Drain
 from gateway.health import Health
+from gateway.history import History, Remembering
 from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
@@ -59,6 +61,8 @@ class Services:
     metrics: Metrics
     live: Live
     tallies: Tallies
+    answers: Answers
+    history: History
     shadow: Shadow
     scorer: Scorer
     uploads: Uploads
@@ -97,16 +101,25 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
     shadow = Shadow(trial_calls, tallies, settings.deadline_seconds)
     canary_calls = CanaryCalls(trial_calls, live, max(1, settings.upload_slots // 2))
     trying = Trying(Split(calls, canary_calls), shadow, tallies)
+    answers = Answers(clients.counting)
+    history = History(clients.redis, _remembering(settings), answers, metrics)
     return Services(
         settings=settings,
         metrics=metrics,
         live=live,
         tallies=tallies,
+        answers=answers,
+        history=history,
         shadow=shadow,
-        scorer=Scorer(live, calls, trying, metrics, settings.deadline_seconds),
+        scorer=Scorer(live, history, calls, trying, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),
         health=Health(live, clients.redis, settings.log_file.parent if settings.log_file else Path.cwd(), drain),
     )
+
+
+def _remembering(settings: Settings) -> Remembering:
+    known, values = settings.known_days * 86_400, settings.values_hours * 3_600
+    return Remembering(settings.history, round(known), max(1, round(min(known, values))))
 
 
 def connect_redis(url: str, seconds: float) -> Redis:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from contract.decision import Bands
 from contract.description import Description
+from contract.history import Plan
 from contract.release import Trial, TrialKind
 from contract.schema import Contract
 
@@ -40,12 +41,15 @@ class Serving:
 
     Attributes:
         trial: None where there is none, or where it is paused.
+        plan: the history features of all adopted versions, as far as the live version's columns can give them; None
+            where there are none.
         others: names of columns that the version on trial or the one before knows, and the live one may not: a caller
             may send them, so that one who sends the columns of both is served before, during and after a release.
     """
 
     model: LiveModel
     trial: LiveTrial | None = None
+    plan: Plan | None = None
     others: frozenset[str] = frozenset()
 
     def trial_of(self, kind: TrialKind) -> LiveTrial | None:

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
         follow_seconds: how often the release record is read.
         drain_delay_seconds: from SIGTERM, how long requests are still taken while /readyz says that this gateway ends:
             the time that a load balancer needs to notice. Requests that were taken get 15 s more.
+        history: whether transactions are remembered in Redis, for the history of those that follow.
+        known_days: how long one is known by its id: not counted again, and found by its label.
+        values_hours: how long a repeat gets the history values that it got the first time.
         review_threshold: overrides the model's own, as does decline_threshold.
     """
 
@@ -68,6 +71,9 @@ class Settings(BaseSettings):
     model_server_connections: int = Field(4, gt=0)
     follow_seconds: float = Field(0.5, gt=0)
     drain_delay_seconds: float = Field(0.0, ge=0, le=300)
+    history: bool = True
+    known_days: float = Field(30.0, ge=1, le=400)
+    values_hours: float = Field(24.0, gt=0, le=9600)
     review_threshold: float | None = Field(None, ge=0, le=1)
     decline_threshold: float | None = Field(None, ge=0, le=1)
 

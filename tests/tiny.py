@@ -19,10 +19,8 @@ import torch
 
 from contract.card import ModelCard
 from contract.decision import Bands
-from contract.features import to_matrix
 from contract.golden import Golden
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
-from contract.table import read_csv
 from handlers.fraud_handler import FraudHandler
 
 COLUMNS = (
@@ -56,8 +54,14 @@ class TinyModel(torch.nn.Module):
         return torch.sigmoid((rows[:, 0] - 1000.0) * self.slope)
 
 
-def write_version(
-    directory: Path, version: int = 1, contract: Contract = CONTRACT, golden_csv: str = GOLDEN_CSV, slope: float = 0.01
+def write_version(  # noqa: PLR0913 - each is a part of an archive
+    directory: Path,
+    version: int = 1,
+    contract: Contract = CONTRACT,
+    golden_csv: str = GOLDEN_CSV,
+    slope: float = 0.01,
+    *,
+    history: tuple[tuple[float | None, ...], ...] = (),
 ) -> Path:
     """Writes the files of an unpacked archive."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -65,11 +69,11 @@ def write_version(
         warnings.simplefilter("ignore", DeprecationWarning)
         scripted = torch.jit.script(TinyModel(slope))
         torch.jit.save(scripted, directory / "model.pt")
-    matrix = to_matrix(contract, read_csv(contract, golden_csv.encode()).table)
+    matrix = Golden(golden_csv, (), history).matrix(contract)
     scores = scripted(torch.from_numpy(matrix)).tolist()
     (directory / "contract.json").write_bytes(contract.to_bytes())
     (directory / "card.json").write_bytes(card(version).to_bytes())
-    (directory / "golden.json").write_text(json.dumps(Golden(golden_csv, tuple(scores)).to_json()))
+    (directory / "golden.json").write_text(json.dumps(Golden(golden_csv, tuple(scores), history).to_json()))
     seal(directory)
     return directory
 

@@ -22,6 +22,7 @@ from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
 from gateway.model_server import ModelServer, connect
 from gateway.preparing import Input, OnError, prepare
+from gateway.preparing import read as read_given
 from gateway.proving import Prover
 from gateway.record import RecordFile
 from gateway.serving import LiveTrial, Serving
@@ -203,7 +204,9 @@ async def test_what_fails_while_the_canary_s_rows_are_read_is_a_failure(
         live = Live(RecordFile(tmp_path / "release.json"), 1.0, prover, Tallies(None), metrics)
         ours, theirs = [await prover.proven(number) for number in (1, 2)]
         calls, counts = ModelCalls(live, server, metrics), Tally()
-        prepared = prepare(Input(read, inline=True), Serving(ours, LiveTrial(CANARY, theirs)), OnError.REFUSE, metrics)
+        given, serving = Input(read, inline=True), Serving(ours, LiveTrial(CANARY, theirs))
+        reading = read_given(given, serving, OnError.REFUSE, metrics)
+        prepared = prepare(given, serving, reading, {}, metrics)
         deadline = asyncio.get_running_loop().time() + settings.deadline_seconds
         (part,) = await Split(calls, CanaryCalls(calls, live, 1)).parts(prepared, theirs, deadline, counts)
     assert (part.model, len(part.places)) == (ours, len(IDS))

@@ -53,6 +53,11 @@ class Valkey:
         self._process = subprocess.Popen([get_binary_path(), *options], cwd=self._directory)
         until(self._answers, PATIENCE)
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill -9."""
         self._process.kill()
@@ -67,6 +72,10 @@ class Valkey:
     def client(self) -> Redis:
         """A client that reads text."""
         return Redis.from_url(self.url, decode_responses=True)
+
+    def raw(self) -> Redis:
+        """A client that reads bytes."""
+        return Redis.from_url(self.url)
 
     def tally(self, trial: Trial) -> Tally:
         """The trial's counts of all gateways."""

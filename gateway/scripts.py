@@ -1,0 +1,46 @@
+"""Scripts that Redis runs: sent by their hash, or whole where Redis has forgotten them, as after a restart."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+Argument = bytes | str | int
+
+
+@cache
+def sha(script: str) -> str:
+    """The name by which Redis knows a script."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
+async def evaluated(redis: Redis, script: str, arguments: Sequence[Argument]) -> Any:  # noqa: ANN401 - a script's own
+    """What a script returns.
+
+    Raises:
+        RedisError, OSError: Redis does not answer, or refuses.
+    """
+    call: tuple[Any, ...] = (0, *arguments)
+    try:
+        return await redis.execute_command("EVALSHA", sha(script), *call)  # type: ignore[no-untyped-call]
+    except NoScriptError:
+        return await redis.execute_command("EVAL", script, *call)  # type: ignore[no-untyped-call]
+
+
+async def evaluated_each(redis: Redis, script: str, calls: Sequence[Sequence[Argument]]) -> Sequence[Any]:
+    """What a script returns to each of several calls, which Redis may interrupt for others between two of them.
+
+    Raises:
+        RedisError, OSError: likewise, of the first that fails.
+    """
+    if len(calls) == 1:
+        return [await evaluated(redis, script, calls[0])]
+    async with redis.pipeline(transaction=False) as pipeline:
+        pipeline.script_load(script)
+        for arguments in calls:
+            pipeline.execute_command("EVALSHA", sha(script), 0, *arguments)
+        replies: list[Any] = await pipeline.execute()
+    return replies[1:]

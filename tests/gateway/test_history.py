@@ -1,0 +1,208 @@
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from gateway import history
+from tests.gateway import remembering
+from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, SLOPE, counts, line, upload
+from tests.gateway.trials import Valkey
+from tests.gateway.waiting import until
+from tests.tiny import TinyServer, write_version
+
+Serve = Callable[..., TestClient]
+LARGE = 4_000
+PATIENCE = 100_000
+
+
+@pytest.fixture
+def model_server(tmp_path: Path) -> TinyServer:
+    """Holds version 1, which looks at the card's history."""
+    server = TinyServer()
+    server.serve(write_version(tmp_path / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
+    return server
+
+
+@pytest.fixture
+def gateway(serve: Serve, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestClient]:
+    """Starts a gateway on the test's own Valkey, which a busy machine may delay."""
+    monkeypatch.setattr("gateway.services.REDIS_SECONDS", 1.0)
+    return lambda **changes: serve(redis_url=valkey.url, **changes)
+
+
+def test_a_transaction_sees_those_that_came_before(gateway: Serve) -> None:
+    """The first one of a card sees none, the next one sees it; another card's sees none."""
+    client = gateway()
+    seen = [counts(upload(client, [line(identity, card)])) for identity, card in [("1", "a"), ("2", "a"), ("3", "b")]]
+    assert seen == [[0], [1], [0]]
+
+
+def test_rows_of_an_upload_see_each_other_in_order_of_time(gateway: Serve) -> None:
+    """Whatever their order in the file; rows of one second in the file's."""
+    lines = [line("3", second=20), line("1", second=10), line("2", second=10), line("x", "other")]
+    assert counts(upload(gateway(), lines)) == [2, 0, 1, 0]
+
+
+def test_a_repeat_gets_the_first_score_and_is_not_counted(gateway: Serve) -> None:
+    """Through another gateway too, and after others of the card have come."""
+    first, second = gateway(), gateway()
+    upload(first, [line("1"), line("2", second=1)])
+    assert counts(upload(second, [line("3", second=2)])) == [2]
+    again = [upload(client, [line("2", second=1), line("4", second=3)]) for client in (second, first)]
+    assert [counts(answer) for answer in again] == [[1, 3], [1, 3]]
+    assert counts(upload(first, [line("5", second=4)])) == [4]
+
+
+def test_a_row_that_stands_twice_in_a_file_counts_once(gateway: Serve) -> None:
+    """Both get the score of the one that comes first in time."""
+    client = gateway()
+    assert counts(upload(client, [line("1"), line("2", second=1), line("2", second=5), line("3", second=9)])) == [
+        0,
+        1,
+        1,
+        2,
+    ]
+
+
+def test_rows_without_an_id_count_each_time(gateway: Serve) -> None:
+    """Nobody can tell whether they are the same."""
+    client = gateway()
+    assert [counts(upload(client, [line(""), line("")])) for _ in range(2)] == [[0, 1], [2, 3]]
+
+
+def test_rows_without_a_card_have_no_history(gateway: Serve) -> None:
+    """And are nobody's."""
+    client = gateway()
+    assert [counts(upload(client, [line(identity, card="")])) for identity in "12"] == [[0], [0]]
+
+
+def test_record_false_leaves_no_trace(gateway: Serve, valkey: Valkey) -> None:
+    """The rows see what was before and each other, and Redis is as before."""
+    client = gateway()
+    upload(client, [line("1")])
+    with valkey.raw() as redis:
+        before = {key: redis.dump(key) for key in redis.scan_iter()}
+        assert counts(upload(client, [line("1"), line("2"), line("3")], "?record=false")) == [0, 1, 2]
+        assert {key: redis.dump(key) for key in redis.scan_iter()} == before
+
+
+def test_a_deployment_can_remember_nothing(gateway: Serve, valkey: Valkey) -> None:
+    """HISTORY=false is record=false for every request, whatever it says."""
+    client = gateway(history=False)
+    assert [counts(upload(client, [line(identity)], "?record=true")) for identity in "12"] == [[0], [0]]
+    with valkey.client() as redis:
+        assert not redis.dbsize()
+
+
+def test_json_and_files_share_one_history(gateway: Serve) -> None:
+    """A transaction by itself is seen by a file's rows, and the other way round."""
+    client = gateway()
+    row = {"transaction_id": "1", "timestamp": "2026-01-01T12:00:00", "card": "c", "shop": "s", "amount": 10}
+    assert counts(client.post("/v1/score", json=row).json()) == [0]
+    assert counts(upload(client, [line("2", second=1)])) == [1]
+    assert counts(client.post("/v1/score", json=[row | {"transaction_id": "3"}]).json()) == [2]
+
+
+def test_without_redis_every_row_is_scored_and_the_reply_says_so(serve: Serve) -> None:
+    """A neutral history: nothing was seen."""
+    answer = upload(serve(), [line("1"), line("2", second=1)])
+    assert (counts(answer), answer["degraded"]) == ([0, 0], ["history"])
+
+
+def test_a_file_that_comes_back_as_csv_says_so_in_a_header(serve: Serve) -> None:
+    """There is no other place in it."""
+    text = "\n".join([remembering.HEADER, line("1"), ""])
+    answer = serve().post("/upload", content=text, headers={"content-type": "text/csv", "accept": "text/csv"})
+    assert answer.headers["x-degraded"] == "history"
+
+
+def test_a_redis_that_dies_and_comes_back(gateway: Serve, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Degraded while it is away, and whole again by itself; what its disk kept is there."""
+    monkeypatch.setattr(history, "REST_SECONDS", 0.01)
+    client = gateway()
+    assert "degraded" not in upload(client, [line("1")])
+    valkey.kill()
+    assert upload(client, [line("2")])["degraded"] == ["history"]
+    valkey.start()
+    until(lambda: "degraded" not in upload(client, [line("3")], "?record=false"), PATIENCE)
+
+
+def test_a_frozen_redis_costs_one_request_50_ms_and_others_nothing(
+    serve: Serve, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one gives up after REDIS_SECONDS; until it has rested nobody asks it."""
+    client = serve(redis_url=valkey.url)
+    until(lambda: "degraded" not in upload(client, [line("0")]), PATIENCE)
+    monkeypatch.setattr(history, "REST_SECONDS", 60.0)
+    os.kill(valkey.pid, signal.SIGSTOP)
+    try:
+        started = time.perf_counter()
+        assert upload(client, [line("1")])["degraded"] == ["history"]
+        waited = time.perf_counter() - started
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("gateway.history.evaluated_each", None)  # Who asked it now would fail.
+            assert upload(client, [line("2")])["degraded"] == ["history"]
+    finally:
+        os.kill(valkey.pid, signal.SIGCONT)
+    assert waited < 1.0, "a busy machine may add to the 50 ms, a client's default of 5 s is far more"
+
+
+def test_a_full_redis_still_tells_the_past(gateway: Serve, valkey: Valkey) -> None:
+    """What is there is read; that the row itself cannot be noted is said."""
+    client = gateway()
+    upload(client, [line("1")])
+    with valkey.client() as redis:
+        redis.config_set("maxmemory", 1)
+        answer = upload(client, [line("2")])
+        assert (counts(answer), answer["degraded"]) == ([1], ["history"])
+
+
+def test_a_redis_that_forgot_its_scripts_gets_them_again(gateway: Serve, valkey: Valkey) -> None:
+    """As after a restart."""
+    client = gateway()
+    upload(client, [line("1")])
+    with valkey.client() as redis:
+        redis.script_flush()
+    answer = upload(client, [line("2")])
+    assert (counts(answer), "degraded" in answer) == ([1], False)
+
+
+def test_a_large_file_is_as_exact_as_a_small_one(gateway: Serve) -> None:
+    """Several blocks: rows see each other, a repeat through another gateway sees the same, and nothing counts twice."""
+    first, second = gateway(), gateway()
+    lines = [line(f"{n}", f"c{n % 7}", n) for n in range(LARGE)]
+    shuffled = random.Random(1).sample(lines, len(lines))  # noqa: S311 - an order, no secret
+    expected = [int(each.split(",")[0]) // 7 for each in shuffled]
+    assert counts(upload(first, shuffled)) == expected
+    assert counts(upload(second, shuffled)) == expected
+    assert counts(upload(second, [line("last", "c0", LARGE)])) == [-(-LARGE // 7)]
+
+
+def test_a_large_file_of_which_a_part_is_known(gateway: Serve) -> None:
+    """Known rows keep their values, new ones are counted, in the same blocks."""
+    client = gateway()
+    lines = [line(f"{n}", f"c{n % 7}", n) for n in range(LARGE)]
+    upload(client, lines[: LARGE // 2 : 3])
+    upload(client, lines)
+    assert counts(upload(client, [line("last", "c0", LARGE)])) == [-(-LARGE // 7)]
+
+
+def test_no_text_of_a_caller_is_in_redis(gateway: Serve, valkey: Valkey) -> None:
+    """Neither ids nor cards, in keys or values."""
+    upload(gateway(), [line("secret-id", "4111111111111111")])
+    with valkey.raw() as redis:
+        text = b"".join([key + redis.dump(key) for key in redis.scan_iter()])
+    assert b"secret" not in text
+    assert b"4111" not in text
+
+
+def test_what_is_remembered_expires(gateway: Serve, valkey: Valkey) -> None:
+    """Every key has an end."""
+    upload(gateway(), [line("1")])
+    with valkey.raw() as redis:
+        assert all(redis.ttl(key) > 0 for key in redis.scan_iter())
