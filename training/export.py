@@ -6,7 +6,7 @@ Everything is measured on the scripted module as it is read back from its bytes:
 import csv
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import compress
 from typing import Any
@@ -17,8 +17,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from contract.golden import Golden
+from contract.history import Plan
 from contract.schema import Column, Contract, Kind, Missing, TimeFormat
-from contract.table import Table
+from contract.table import Table, read_csv
 from training.errors import TrainingError
 from training.model import FraudModel
 
@@ -94,16 +95,29 @@ def golden(contract: Contract, newest: Table, scripted: Scripted, seed: int) -> 
 
     Every column is drawn on its own, numbers and times between the quantiles of the data and rounded; ids, entities
     and values that have no code become the golden rows' own; the first row has unseen categories, the second nothing
-    that may be missing. What chance made equal to a transaction is not taken, if there is anything else.
+    that may be missing. What chance made equal to a transaction is not taken, if there is anything else. History
+    features, which `newest` has as columns, are drawn like numbers; the first row has none of a past.
     """
     draw = np.random.default_rng(seed)
     columns = {column.name: _cells(column, newest, draw) for column in contract.inputs}
     drawn = _unreal(contract, list(zip(*columns.values(), strict=True)), newest)
-    scores = _score(contract, _text(contract, drawn), scripted)
-    order = [0, 1, *(2 + np.argsort(scores[2:], kind="stable"))]
+    past = _past(contract, _text(contract, drawn[:1]), newest, draw)
+    candidates = _scored(contract, drawn, past[: len(drawn)], scripted)
+    order = [0, 1, *(2 + np.argsort(candidates.probabilities[2:], kind="stable"))]
     spread = np.linspace(2, len(drawn) - 1, GOLDEN_ROWS - 2).astype(int)
-    text = _text(contract, [drawn[order[place]] for place in (0, 1, *spread)])
-    return Golden(text, tuple(map(float, _score(contract, text, scripted))))
+    places = [int(order[place]) for place in (0, 1, *spread)]
+    return _scored(contract, [drawn[place] for place in places], [past[place] for place in places], scripted)
+
+
+def _past(contract: Contract, first: str, newest: Table, draw: Generator) -> list[tuple[float | None, ...]]:
+    """DRAWN_ROWS values of each history feature; the first row's are neutral."""
+    features = {window.name: _number(newest.columns[window.name], draw) for window in contract.history}
+    plan = Plan.of([contract])
+    if plan is not None:
+        for name, values in plan.neutral(read_csv(contract, first.encode()).table.columns, 1).items():
+            features[name][0] = values[0]
+    rows = zip(*(values.tolist() for values in features.values()), strict=True) if features else [()] * DRAWN_ROWS
+    return [tuple(None if np.isnan(value) else value for value in row) for row in rows]
 
 
 def _unreal(contract: Contract, drawn: list[tuple[str, ...]], newest: Table) -> list[tuple[str, ...]]:
@@ -115,9 +129,11 @@ def _unreal(contract: Contract, drawn: list[tuple[str, ...]], newest: Table) -> 
     return unreal if len(unreal) >= GOLDEN_ROWS else drawn
 
 
-def _score(contract: Contract, text: str, scripted: Scripted) -> NDArray[np.float32]:
-    matrix = Golden(text, ()).matrix(contract)
-    return scripted.probabilities(matrix)
+def _scored(
+    contract: Contract, rows: list[tuple[str, ...]], past: list[tuple[float | None, ...]], scripted: Scripted
+) -> Golden:
+    unscored = Golden(_text(contract, rows), (), tuple(past))
+    return replace(unscored, probabilities=tuple(map(float, scripted.probabilities(unscored.matrix(contract)))))
 
 
 def _text(contract: Contract, rows: list[tuple[str, ...]]) -> str:
@@ -141,15 +157,25 @@ def _cells(column: Column, newest: Table, draw: Generator) -> list[str]:
 
 
 def _between(column: Column, values: NDArray[np.float64], draw: Generator) -> NDArray[np.float64]:
-    """Numbers as the column's that are nobody's: between its quantiles, rounded; missing as often as its own are."""
+    """Numbers as the column's that are nobody's."""
+    drawn = np.round(_spread(values, draw)) if column.kind is Kind.TIMESTAMP else _number(values, draw)
+    return np.clip(drawn, column.minimum, column.maximum)
+
+
+def _number(values: NDArray[np.float64], draw: Generator) -> NDArray[np.float64]:
+    """DRAWN_ROWS numbers of three digits."""
+    return np.array([float(f"{number:.3g}") for number in _spread(values, draw).tolist()])
+
+
+def _spread(values: NDArray[np.float64], draw: Generator) -> NDArray[np.float64]:
+    """DRAWN_ROWS numbers between the quantiles of these, missing as often as they are."""
     missing = np.isnan(draw.choice(values, DRAWN_ROWS))
     known = values[~np.isnan(values)]
     if not len(known):
         return np.full(DRAWN_ROWS, np.nan)
     places = np.linspace(0, 1, QUANTILES)
     drawn = np.interp(draw.random(DRAWN_ROWS), places, np.quantile(known, places))
-    rounded = np.round(drawn) if column.kind is Kind.TIMESTAMP else np.array([float(f"{n:.3g}") for n in drawn])
-    return np.where(missing, np.nan, np.clip(rounded, column.minimum, column.maximum))
+    return np.where(missing, np.nan, drawn)
 
 
 def _cell(column: Column, value: Any, number: int) -> str:  # noqa: ANN401 - a table's cells are text or floats.

@@ -21,6 +21,7 @@ from contract.schema import FLOAT32_MAX, Column, Kind, Missing
 from training import source
 from training.data import FALSE, TRUE
 from training.errors import TrainingError
+from training.infer_history import history
 from training.words import counted
 
 LABEL_NAMES = ("is_fraud", "isfraud", "fraud", "tx_fraud", "fraud_label", "label", "class", "target")
@@ -86,7 +87,13 @@ def infer_schema(path: Path) -> str:
     truth = frame[label].str.lower().isin(TRUE)
     guesses = _one_id({name: _guess(name, frame[name], label, truth) for name in frame.columns if name})
     timed = any(guess.kind is Kind.TIMESTAMP for guess in guesses.values())
-    return "\n".join([*_heading(path, timed=timed), *(_table(name, guess) for name, guess in guesses.items())])
+    tables = [_table(name, guess) for name, guess in guesses.items()]
+    blocks = history(frame, _named(guesses, Kind.ENTITY), _named(guesses, Kind.NUMBER)) if timed else ""
+    return "\n".join([*_heading(path, timed=timed), *tables, *([blocks] if blocks else [])])
+
+
+def _named(guesses: Mapping[str, Guess], kind: Kind) -> list[str]:
+    return [name for name, guess in guesses.items() if guess.kind is kind]
 
 
 def _frame(path: Path) -> pd.DataFrame:

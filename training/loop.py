@@ -40,6 +40,8 @@ class LoopConfig:
         patience: epochs without a better validation after which training stops.
         batch: rows of a step; 0 chooses it from the number of rows.
         learning_rate: at the top of the cycle.
+        forgotten_share: of the rows of a step that are shown with a neutral history, so that the model knows what to
+            make of one: the state may be gone, or the card new (LOG.md).
     """
 
     epochs: int = 10
@@ -47,6 +49,7 @@ class LoopConfig:
     batch: int = 0
     learning_rate: float = 4e-3
     weight_decay: float = 0.3
+    forgotten_share: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuses to train for nothing."""
@@ -56,10 +59,17 @@ class LoopConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """A period: the matrix, float32 of shape (rows, width), and whether each row was fraud, bool of shape (rows,)."""
+    """A period.
+
+    Attributes:
+        matrix: float32, shape (rows, width).
+        labels: bool, shape (rows,): whether each row was fraud.
+        neutral: the matrix as it is when nothing is known of earlier transactions; None where that changes nothing.
+    """
 
     matrix: NDArray[np.float32]
     labels: NDArray[np.bool_]
+    neutral: NDArray[np.float32] | None = None
 
     @property
     def both_classes(self) -> bool:
@@ -77,8 +87,27 @@ class Run:
     batch: int
 
 
-def _on(device: torch.device, rows: Rows) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(rows.matrix).to(device), torch.from_numpy(rows.labels).float().to(device)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shown:
+    """The rows to learn from, on the device, and the share of them whose history is forgotten for a step."""
+
+    matrix: Tensor
+    labels: Tensor
+    neutral: Tensor | None
+    forgotten_share: float
+
+    @classmethod
+    def on(cls, device: torch.device, rows: Rows, forgotten_share: float) -> Self:
+        neutral = None if rows.neutral is None else torch.from_numpy(rows.neutral).to(device)
+        labels = torch.from_numpy(rows.labels).float().to(device)
+        return cls(torch.from_numpy(rows.matrix).to(device), labels, neutral, forgotten_share)
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        """What the network sees of these rows in one step."""
+        if self.neutral is None:
+            return self.matrix[rows]
+        forgotten = torch.rand(len(rows), 1, device=rows.device) < self.forgotten_share
+        return torch.where(forgotten, self.neutral[rows], self.matrix[rows])
 
 
 def _batch(rows: int) -> int:
@@ -111,12 +140,12 @@ def _cores() -> int:
 
 def fit(model: FraudModel, train: Rows, validation: Rows, config: LoopConfig, reporter: Reporter) -> Run:
     """Trains the model in place, on the device that it is on, and leaves it at its best epoch, in eval mode."""
-    matrix, labels = _on(model.bias.device, train)
-    steps = _Steps.over(model, len(labels), config)
+    shown = _Shown.on(model.bias.device, train, config.forgotten_share)
+    steps = _Steps.over(model, len(train.labels), config)
     keeper = _Keeper(config.patience)
     with reporter.epochs(config.epochs) as epochs:
         for _ in range(config.epochs):
-            loss = _epoch(model, matrix, labels, steps)
+            loss = _epoch(model, shown, steps)
             if _finished(model, validation, loss, keeper, epochs):
                 break
     return keeper.restore(model, steps.batch)
@@ -172,15 +201,16 @@ class _Steps:
         self.cycle.step()
 
 
-def _epoch(model: FraudModel, matrix: Tensor, labels: Tensor, steps: _Steps) -> float:
+def _epoch(model: FraudModel, shown: _Shown, steps: _Steps) -> float:
     """One pass over the rows in a new order; the mean loss."""
     model.train()
-    total = torch.zeros((), device=matrix.device)
-    for rows in torch.split(torch.randperm(len(labels)).to(matrix.device), steps.batch):
-        loss = binary_cross_entropy_with_logits(model.logits(matrix[rows]), labels[rows])
+    device = shown.labels.device
+    total = torch.zeros((), device=device)
+    for rows in torch.split(torch.randperm(len(shown.labels)).to(device), steps.batch):
+        loss = binary_cross_entropy_with_logits(model.logits(shown.inputs(rows)), shown.labels[rows])
         steps.take(loss)
         total += loss.detach() * len(rows)
-    return float(total) / len(labels)
+    return float(total) / len(shown.labels)
 
 
 def _finished(model: FraudModel, validation: Rows, loss: float, keeper: _Keeper, epochs: Epochs) -> bool:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from contract.card import ModelCard
 from contract.features import to_matrix
+from contract.history import over
 from contract.schema import Contract, Kind
 from training.data import Labelled, moment, seconds_of
 from training.errors import TrainingError
@@ -202,7 +203,9 @@ def _unseen(new: ModelCard, live: ModelCard, seconds: NDArray[np.float64] | None
 
 
 def _scored(rival: Rival, rows: Labelled, positions: NDArray[np.int64]) -> Scores:
-    return rival.score(to_matrix(rival.contract, rows.table.take(positions)))
+    """Each row with its history by the version's own contract: its past is the whole data, as it was in training."""
+    table = over(rival.contract, rows.table, rows.labels)
+    return rival.score(to_matrix(rival.contract, table.take(positions)))
 
 
 def _ends(

@@ -1,15 +1,15 @@
 """The schema file: TOML that a person writes, read into the columns and features of a contract.
 
-Each `[columns.<name>]` says what a column of the data is; only what is named is used. What the data must tell (a
-category's values) is learned from training rows alone and handed to :meth:`Schema.contract`. An unknown key is a
-spelling mistake until proven otherwise: refused.
+Each `[columns.<name>]` says what a column of the data is; only what is named is used. Each `[[history]]` says what is
+computed of earlier transactions (`training.schema_history`). What the data must tell (a category's values) is learned
+from training rows alone and handed to :meth:`Schema.contract`.
 """
 
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from contract.schema import (
     FLOAT32_MAX,
@@ -22,12 +22,13 @@ from contract.schema import (
     Missing,
     TimeFormat,
 )
+from training import schema_values as values
 from training.errors import SchemaError
+from training.schema_history import SchemaHistory, parse_history
 from training.source import read_bytes
 
 DEFAULT = Path(__file__).with_name("default_schema.toml")
 """The schema of the simulator's transactions."""
-_Choice = TypeVar("_Choice", Kind, Missing, TimeFormat)
 KEYS = {
     Kind.NUMBER: {"minimum", "maximum", "log"},
     Kind.CATEGORY: {"max_categories", "min_count"},
@@ -66,9 +67,9 @@ class SchemaColumn:
     time_format: TimeFormat = TimeFormat.ISO
     cycles: tuple[str, ...] = ()
 
-    def column(self, values: tuple[str, ...]) -> Column:
-        """The contract's column; `values` are a category's known values."""
-        return Column(self.name, self.kind, self.missing, self.minimum, self.maximum, values, self.time_format)
+    def column(self, known: tuple[str, ...]) -> Column:
+        """The contract's column; `known` are a category's known values."""
+        return Column(self.name, self.kind, self.missing, self.minimum, self.maximum, known, self.time_format)
 
     def features(self) -> Iterator[Feature]:
         """The features made from this column."""
@@ -84,10 +85,11 @@ class SchemaColumn:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A schema file's content: the columns in the file's order."""
+    """A schema file's content: the columns, and the blocks of history, in the file's order."""
 
     name: str
     columns: tuple[SchemaColumn, ...]
+    history: tuple[SchemaHistory, ...] = ()
 
     @property
     def label(self) -> str:
@@ -100,11 +102,13 @@ class Schema:
         Raises:
             SchemaError: the parts do not fit each other.
         """
+        parts: tuple[SchemaColumn | SchemaHistory, ...] = (*self.columns, *self.history)
         try:
             return Contract(
                 name=self.name,
                 columns=tuple(column.column(vocabularies.get(column.name, ())) for column in self.columns),
-                features=tuple(feature for column in self.columns for feature in column.features()),
+                features=tuple(feature for part in parts for feature in part.features()),
+                history=tuple(window for block in self.history for window in block.windows),
             )
         except ContractError as error:
             raise SchemaError(f"The schema does not hold together: {error}.") from error
@@ -136,8 +140,10 @@ def parse_schema(text: str) -> Schema:
         raise SchemaError(
             f'The schema is not TOML: {error}. A column name with spaces or dots needs quotes: [columns."my column"].'
         ) from error
-    _only("The schema", fields, {"name", "columns"})
-    schema = Schema(_name(fields), tuple(_columns(fields)))
+    values.only("The schema", fields, {"name", "columns", "history"})
+    name, columns = _name(fields), tuple(_columns(fields))
+    kinds = {column.name: column.kind for column in columns}
+    schema = Schema(name, columns, parse_history(fields.get("history", []), kinds))
     _one_label(schema)
     schema.contract({})
     return schema
@@ -162,18 +168,18 @@ def _columns(fields: Mapping[str, Any]) -> Iterator[SchemaColumn]:
 
 def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
     where = f"Column {name}"
-    kind = _choice(where, "kind", fields.get("kind"), Kind)
-    _only(f"{where} ({kind})", fields, {"kind", "missing"} | KEYS[kind])
-    time_format = _choice(where, "time_format", fields.get("time_format", TimeFormat.ISO), TimeFormat)
+    kind = values.choice(where, "kind", fields.get("kind"), Kind)
+    values.only(f"{where} ({kind})", fields, {"kind", "missing"} | KEYS[kind])
+    time_format = values.choice(where, "time_format", fields.get("time_format", TimeFormat.ISO), TimeFormat)
     return SchemaColumn(
         name=name,
         kind=kind,
         missing=_missing(where, kind, fields),
-        minimum=_number(where, "minimum", fields.get("minimum", -FLOAT32_MAX)),
-        maximum=_number(where, "maximum", fields.get("maximum", FLOAT32_MAX)),
-        log=_boolean(where, "log", fields.get("log", False)),
-        max_categories=_count(where, "max_categories", fields.get("max_categories", 100)),
-        min_count=_count(where, "min_count", fields.get("min_count", 10)),
+        minimum=values.number(where, "minimum", fields.get("minimum", -FLOAT32_MAX)),
+        maximum=values.number(where, "maximum", fields.get("maximum", FLOAT32_MAX)),
+        log=values.boolean(where, "log", fields.get("log", False)),
+        max_categories=values.count(where, "max_categories", fields.get("max_categories", 100)),
+        min_count=values.count(where, "min_count", fields.get("min_count", 10)),
         time_format=time_format,
         cycles=_cycles(where, fields.get("cycles", _usual_cycles(kind, time_format))),
     )
@@ -185,42 +191,10 @@ def _usual_cycles(kind: Kind, time_format: TimeFormat) -> list[str]:
 
 
 def _missing(where: str, kind: Kind, fields: Mapping[str, Any]) -> Missing:
-    missing = _choice(where, "missing", fields.get("missing", Missing.REFUSE), Missing)
+    missing = values.choice(where, "missing", fields.get("missing", Missing.REFUSE), Missing)
     if kind is Kind.LABEL and missing is Missing.ALLOW:
         raise SchemaError(f"{where}: a label cannot be missing; leave the rows without one out of the file.")
     return missing
-
-
-def _only(where: str, fields: Mapping[str, Any], known: set[str]) -> None:
-    unknown = sorted(set(fields) - known)
-    if unknown:
-        raise SchemaError(f"{where} has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
-
-
-def _choice(where: str, key: str, value: Any, choices: type[_Choice]) -> _Choice:  # noqa: ANN401 - whatever TOML holds.
-    try:
-        return choices(value)
-    except ValueError:
-        expected = ", ".join(f'"{choice}"' for choice in choices)
-        raise SchemaError(f"{where}: {key} must be one of {expected}.") from None
-
-
-def _number(where: str, key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SchemaError(f"{where}: {key} must be a number without quotes.")
-    return float(value)
-
-
-def _boolean(where: str, key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise SchemaError(f"{where}: {key} must be true or false, without quotes.")
-    return value
-
-
-def _count(where: str, key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SchemaError(f"{where}: {key} must be a whole number from 1.")
-    return value
 
 
 def _cycles(where: str, value: object) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import torch
 from contract.card import ModelCard
 from contract.features import to_matrix
 from contract.golden import Golden
+from contract.history import over
 from contract.schema import Contract, Kind
 from training import archive, data, evaluation, export, loop
 from training.archive import Parts
@@ -29,6 +30,7 @@ from training.schema import DEFAULT, Schema, load_schema, parse_schema
 from training.simulator import Simulation, simulate
 from training.split import DAY, Split, split
 from training.words import counted
+from training.worth import neutral_matrix, without_history, worth
 
 NEWEST_ROWS = 5000
 """The rows at the end of the data that golden rows are drawn from."""
@@ -99,7 +101,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Periods:
-    """The data cut into periods, under the contract that was learned from the first."""
+    """The data, history features included, cut into periods under the contract that was learned from the first."""
 
     contract: Contract
     labelled: data.Labelled
@@ -107,6 +109,16 @@ class _Periods:
     train: loop.Rows
     validation: loop.Rows
     test: loop.Rows
+
+    def without_history(self) -> "_Periods | None":
+        """The same periods without their history; None where there is none, or nothing beside it."""
+        found = without_history(self.contract)
+        if found is None:
+            return None
+        contract, kept = found
+        each = {"train": self.train, "validation": self.validation, "test": self.test}
+        rows = {name: loop.Rows(np.ascontiguousarray(part.matrix[:, kept]), part.labels) for name, part in each.items()}
+        return _Periods(contract, self.labelled, self.cut, **rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +143,7 @@ def train(request: TrainRequest, reporter: Reporter | None = None) -> Trained:
     periods = _prepare(request, reporter)
     with loop.reproducible(request.seed, request.threads):
         fitted = _fit(request, periods, reporter)
-        parts = _parts(request, periods, fitted, handler)
+        parts = _parts(request, periods, fitted, handler, _scores_without(request, periods, reporter))
     path = archive.build(parts, request.out)
     reporter.say(f"wrote {path.name}: {_summary(parts.card)}")
     return Trained(path, parts, time.monotonic() - started)
@@ -179,10 +191,16 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     reporter.say(f"{counted(labelled.rows, 'transaction')}, {int(labelled.labels.sum()):,} of them fraud")
     cut = split(labelled.rows, labelled.seconds)
     contract = _learned(schema, labelled, cut)
-    matrix = to_matrix(contract, labelled.table)
-    rows = {name: loop.Rows(matrix[part], labelled.labels[part]) for name, part in cut.periods().items()}
+    # Over the whole data: history looks back alone, and a period's rows have those before it as their past.
+    labelled = replace(labelled, table=over(contract, labelled.table, labelled.labels))
+    rows = {name: _rows(contract, labelled, part) for name, part in cut.periods().items()}
     _trainable(rows["train"])
     return _Periods(contract, labelled, cut, **rows)
+
+
+def _rows(contract: Contract, labelled: data.Labelled, part: slice) -> loop.Rows:
+    table = labelled.table.take(np.arange(part.start, part.stop))
+    return loop.Rows(to_matrix(contract, table), labelled.labels[part], neutral_matrix(contract, table))
 
 
 def _read(request: TrainRequest) -> tuple[Schema, data.Labelled]:
@@ -227,11 +245,24 @@ def _fit(request: TrainRequest, periods: _Periods, reporter: Reporter) -> _Fitte
     return _Fitted(model, run, str(device), calibration)
 
 
-def _parts(request: TrainRequest, periods: _Periods, fitted: _Fitted, handler: bytes) -> Parts:
+def _scores_without(request: TrainRequest, periods: _Periods, reporter: Reporter) -> evaluation.Scores | None:
+    """What the same training, from the same seed, gives the test period without history."""
+    plain = periods.without_history()
+    if plain is None:
+        return None
+    reporter.say("once more without history, to tell what it is worth:")
+    with loop.reproducible(request.seed, request.threads):
+        return loop.probabilities(_fit(request, plain, reporter).model, plain.test.matrix)
+
+
+def _parts(
+    request: TrainRequest, periods: _Periods, fitted: _Fitted, handler: bytes, without: evaluation.Scores | None
+) -> Parts:
     scripted = export.script(fitted.model, periods.validation.matrix)
     newest = periods.labelled.table.take(np.arange(max(0, periods.labelled.rows - NEWEST_ROWS), periods.labelled.rows))
     golden = export.golden(periods.contract, newest, scripted, request.seed)
     card = _card(request, periods, fitted, scripted, golden)
+    card = replace(card, history=_worth(periods, scripted, without, card))
     return Parts(scripted.data, periods.contract, card, golden, handler)
 
 
@@ -262,6 +293,16 @@ def _card(
             *band_notes,
         ),
     )
+
+
+def _worth(
+    periods: _Periods, scripted: export.Scripted, without: evaluation.Scores | None, card: ModelCard
+) -> dict[str, Any]:
+    test = periods.test
+    if test.neutral is None:
+        return {}
+    full, neutral = scripted.probabilities(test.matrix), scripted.probabilities(test.neutral)
+    return worth(test.labels, full, neutral, without, card.bands)
 
 
 def _data_facts(request: TrainRequest, periods: _Periods) -> dict[str, Any]:
@@ -318,4 +359,6 @@ def _settings(request: TrainRequest, contract: Contract, fitted: _Fitted) -> dic
 def _summary(card: ModelCard) -> str:
     precision = card.metrics["test"].get("average_precision")
     measured = "not measurable: one class" if precision is None else f"{precision:.3f}"
-    return f"average precision {measured} on the test period"
+    without = card.history.get("average_precision", {}).get("without")
+    beside = "" if without is None else f", {without:.3f} without history"
+    return f"average precision {measured} on the test period{beside}"

@@ -25,6 +25,7 @@ def view(registry: Registry, found: Archived, now: datetime) -> RenderableType:
         f"Version {card.version}": Group(figures.facts(_head(registry, found, now)), figures.facts(_hashes(found))),
         "Data": Group(figures.facts(data_facts(card.data)), _periods(card.data)),
         "Metrics": figures.metrics(card.metrics),
+        **({"History": history(card.history, found.contract)} if found.contract.history else {}),
         "Columns": _columns(found.contract),
         "Settings": figures.facts({name: figures.one_line(value) for name, value in card.settings.items()}),
         "Libraries": Text(figures.one_line(card.libraries)),
@@ -98,6 +99,16 @@ def _periods(data: Mapping[str, Any]) -> Table:
         counts = (figures.number(period.get(count)) for count in ("rows", "frauds"))
         table.add_row(Text(name), *counts, *(Text(figures.moment(period.get(end))) for end in ("first", "last")))
     return table
+
+
+def history(worth: Mapping[str, Any], contract: Contract) -> Group:
+    """What the history features are worth on the test period, and which there are."""
+    table = figures.columns("on the test period", "with", "without", "neutral")
+    for name in ("average_precision", "flagged_share"):
+        by_training = worth.get(name, {})
+        table.add_row(Text(name), *(figures.number(by_training.get(each)) for each in ("with", "without", "neutral")))
+    gain = f"gain in average precision: {figures.number(worth.get('gain'))}; neutral: nothing is known of the past"
+    return Group(table, Text(gain), *(Text(f"- {window.name}") for window in contract.history))
 
 
 def _columns(contract: Contract) -> Table:

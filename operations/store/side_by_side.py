@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from contract.decision import Bands, Decision
 from contract.faults import NotText, Refused
 from contract.features import to_matrix
+from contract.history import over
 from contract.schema import Contract
 from contract.table import Reading, read_csv
 from contract.tally import score_counts
@@ -75,5 +76,6 @@ def score(text: bytes, first: Scorer, second: Scorer) -> tuple[Scores, Scores]:
 
 
 def _scores(scorer: Scorer, reading: Reading, numbers: NDArray[np.int64]) -> Scores:
-    table = reading.table.take(np.isin(reading.table.row_numbers, numbers))
+    # The rows are all that is known: their history is what they tell of each other.
+    table = over(scorer.contract, reading.table.take(np.isin(reading.table.row_numbers, numbers)), None)
     return scorer.score(to_matrix(scorer.contract, table))

@@ -20,6 +20,7 @@ CARD = ModelCard(
     libraries={"torch": "2.13.0"},
     half_precision_difference=0.001,
     notes=("few frauds",),
+    history={"gain": 0.25},
 )
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -50,9 +51,15 @@ def test_a_metric_that_is_no_number_is_not_written() -> None:
         replace(CARD, metrics={"test": {"auc": float("nan")}}).to_bytes()
 
 
-@pytest.mark.parametrize("field", [*CARD.to_json()])
+def test_a_card_from_before_history_is_read() -> None:
+    """An archive that an earlier release packed says nothing of history: it has none."""
+    fields = {name: value for name, value in CARD.to_json().items() if name != "history"}
+    assert ModelCard.from_json(fields) == replace(CARD, history={})
+
+
+@pytest.mark.parametrize("field", [*CARD.to_json().keys() - {"history"}])
 def test_a_card_without_a_field_is_refused(field: str) -> None:
-    """Every field must be there."""
+    """Every field but that must be there."""
     fields = {name: value for name, value in CARD.to_json().items() if name != field}
     with pytest.raises((KeyError, TypeError)):
         ModelCard.from_json(fields)

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import contract
 from contract.card import ModelCard
 from contract.schema import Contract
+from tests import tiny
 from training import archive
 from training.archive import Parts
 from training.errors import TrainingError
@@ -54,6 +57,33 @@ def test_contract_and_card_come_back_as_they_went_in(trained: Trained) -> None:
     assert Contract.from_bytes(_read(trained.archive, "contract.json")).fingerprint == trained.contract.fingerprint
     card = ModelCard.from_json(json.loads(_read(trained.archive, "card.json")))
     assert (card.version, card.bands) == (trained.card.version, trained.card.bands)
+
+
+def test_the_worker_has_every_module_of_the_contract(trained: Trained) -> None:
+    """A new module of the contract package travels by itself."""
+    with zipfile.ZipFile(trained.archive) as opened:
+        packed = {Path(name).name for name in opened.namelist() if name.startswith("contract/")}
+    assert packed == {file.name for file in Path(contract.__file__).parent.glob("*.py")}
+
+
+def test_the_handler_proves_a_version_with_a_past(trained: Trained, tmp_path: Path) -> None:
+    """The golden rows bring their history: the handler scores them as training did, and another past is not proven."""
+    with zipfile.ZipFile(trained.archive) as opened:
+        opened.extractall(tmp_path)
+    shutil.rmtree(tmp_path / "MAR-INF")
+    assert tiny.load(tmp_path, 3).description.contract.history
+    golden = json.loads((tmp_path / "golden.json").read_bytes())
+    golden["history"] = golden["history"][::-1]
+    (tmp_path / "golden.json").write_text(json.dumps(golden))
+    _sums(tmp_path)
+    with pytest.raises(RuntimeError, match="do not score as they did"):
+        tiny.load(tmp_path, 3)
+
+
+def _sums(directory: Path) -> None:
+    sums = json.loads((directory / "checksums.json").read_bytes())
+    sums["golden.json"] = hashlib.sha256((directory / "golden.json").read_bytes()).hexdigest()
+    (directory / "checksums.json").write_text(json.dumps(sums))
 
 
 def test_parallel_builds_do_not_mix(trained: Trained, tmp_path: Path) -> None:

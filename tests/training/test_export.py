@@ -6,11 +6,16 @@ import zipfile
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from contract.golden import TOLERANCE
+from contract.history import Plan, over
+from contract.schema import Contract
 from contract.table import Table, read_csv
 from tests.training import rows
 from training import export
+from training.model import FraudModel, ModelConfig, fit_columns
+from training.schema import parse_schema
 from training.train import Trained
 
 
@@ -90,6 +95,57 @@ def test_golden_rows_hold_an_unseen_category_and_missing_cells(trained: Trained)
 def test_golden_rows_spread_over_the_scores(trained: Trained) -> None:
     """They are not all alike: a path that mixed rows or columns up would show."""
     assert len(set(trained.golden.probabilities)) > export.GOLDEN_ROWS / 2
+
+
+def test_golden_rows_come_with_a_past(trained: Trained) -> None:
+    """Each row has a value or none for each history feature; the first one's are neutral, the others differ."""
+    history = np.array(trained.golden.history, dtype=np.float64)
+    assert history.shape == (export.GOLDEN_ROWS, len(trained.contract.history))
+    plan = Plan.of([trained.contract])
+    assert plan is not None
+    table = trained.golden.table(trained.contract).take(np.array([0]))
+    neutral = plan.neutral(table.columns, 1)
+    np.testing.assert_array_equal(history[0], [neutral[window.name][0] for window in trained.contract.history])
+    assert len({tuple(row) for row in trained.golden.history}) > export.GOLDEN_ROWS / 2
+
+
+def test_a_past_is_nobody_s(trained: Trained) -> None:
+    """Its values have three digits, as no window's own must have; a missing one is None, and JSON has no NaN."""
+    for row in trained.golden.history[1:]:
+        assert [value for value in row if value is not None and value != float(f"{value:.3g}")] == []
+    json.dumps(trained.golden.to_json(), allow_nan=False)
+
+
+def test_a_past_that_nobody_has_is_missing_in_every_row() -> None:
+    """A mean that no row of the data has is none in the golden rows either, and they can be scored."""
+    contract = parse_schema(SCHEMA_WITH_HISTORY).contract({"channel": ("chip", "online")})
+    table = over(contract, _real_rows(300).extended({"card": np.full(300, "", dtype=object)}), None)
+    golden = export.golden(contract, table, export.script(_wider(contract), _blank(contract)), seed=0)
+    assert {value for row in golden.history for value in row} == {None}
+    assert golden.matrix(contract).shape == (export.GOLDEN_ROWS, contract.width)
+
+
+SCHEMA_WITH_HISTORY = (
+    rows.SCHEMA
+    + """
+[columns.card]
+kind = "entity"
+missing = "allow"
+[[history]]
+entity = "card"
+aggregates = ["mean"]
+column = "amount"
+windows = ["7d"]
+"""
+)
+
+
+def _blank(contract: Contract) -> NDArray[np.float32]:
+    return np.ones((50, contract.width), dtype=np.float32)
+
+
+def _wider(contract: Contract) -> FraudModel:
+    return FraudModel(ModelConfig(hidden=8), fit_columns(contract, _blank(contract))).eval()
 
 
 def test_golden_json_is_what_the_version_says(trained: Trained) -> None:

@@ -50,6 +50,53 @@ def test_training_leaves_torch_as_it_found_it() -> None:
     assert torch.get_num_threads() == threads
 
 
+def _with_history(seed: int) -> loop.Rows:
+    """Fraud is told by the age, which is 0 where the past is not known, and less surely by the amount."""
+    matrix = np.nan_to_num(rows.matrix(3000, seed))
+    draw = np.random.default_rng(seed)
+    labels = matrix[:, rows.AMOUNT] + draw.normal(0, 60, len(matrix)) > 450
+    matrix[:, rows.AGE] = np.where(labels, 1, -1) + draw.normal(0, 0.1, len(matrix))
+    neutral = matrix.copy()
+    neutral[:, rows.AGE] = 0
+    return loop.Rows(matrix, labels, neutral)
+
+
+def _loss_without_a_past(share: float) -> float:
+    train, test = _with_history(1), _with_history(2)
+    assert test.neutral is not None
+    with loop.reproducible(5):
+        model = rows.model(train.matrix)
+        loop.fit(model, train, test, loop.LoopConfig(epochs=6, forgotten_share=share), silent())
+    values = loop.logits(model, test.neutral).astype(np.float64)
+    return float(np.logaddexp(0, np.where(test.labels, -values, values)).mean())
+
+
+def test_what_is_forgotten_in_training_may_be_missing_in_service() -> None:
+    """A model that was shown rows without a past still tells a fraud by the rest of a row."""
+    assert _loss_without_a_past(0.1) < 0.8 * _loss_without_a_past(0.0)
+
+
+def test_rows_that_are_always_forgotten_teach_nothing_of_the_past() -> None:
+    """With a share of one the network never sees a history: what it says of a row does not depend on it."""
+    train = _with_history(1)
+    assert train.neutral is not None
+    blank = loop.Rows(train.neutral, train.labels)
+    states = []
+    for shown, share in ((train, 1.0), (loop.Rows(train.neutral, train.labels, train.neutral), 0.5)):
+        with loop.reproducible(5):
+            model = rows.model(train.matrix)
+            loop.fit(model, shown, blank, loop.LoopConfig(epochs=2, forgotten_share=share), silent())
+        states.append(model.state_dict())
+    for name, values in states[0].items():
+        assert torch.equal(values, states[1][name]), name
+
+
+def test_without_history_nothing_is_forgotten() -> None:
+    """Rows that have none are trained on as ever, whatever the share."""
+    one, other = (_trained(loop.LoopConfig(epochs=1, forgotten_share=share))[0] for share in (0.0, 0.5))
+    assert torch.equal(one.head, other.head)
+
+
 def test_it_stops_when_validation_gets_no_better() -> None:
     """Without a better epoch for as long as the patience lasts, the best one is kept."""
     matrix = rows.matrix(500, 3)

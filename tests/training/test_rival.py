@@ -142,6 +142,34 @@ def test_both_score_the_same_rows() -> None:
     assert bout.labels.tolist() == [row % 10 == 0 for row in range(ROWS - TESTED, ROWS)]
 
 
+HISTORY = """
+[columns.card]
+kind = "entity"
+[[history]]
+entity = "card"
+aggregates = [{aggregates}]
+windows = ["30d"]
+"""
+
+
+def _remembering(aggregates: str) -> Rival:
+    """A version that scores a row by its last feature: one of history, of a file in which all rows are one card's."""
+    contract = parse_schema(rows.SCHEMA + HISTORY.format(aggregates=aggregates)).contract({})
+    return Rival(contract, replace(card(1), data=_facts(_csv())), lambda matrix: matrix[:, -1])
+
+
+def test_each_version_scores_by_its_own_history() -> None:
+    """Of the whole data: the past of a tested row begins before its period, and one version may have none."""
+    body = b"\n".join(line + (b",c1" if place else b",card") for place, line in enumerate(_csv().splitlines()))
+    facts = _facts(_csv()) | {"sha256": data.from_csv(rows.contract(), body).sha256}
+    new, live = (replace(_remembering(each), card=replace(card(1), data=facts)) for each in ('"count"', '"risk"'))
+    bout = meet(new, live, _read(body))
+    assert bout.new.tolist() == list(range(ROWS - TESTED, ROWS))
+    assert 0 < bout.live.min() < bout.live.max() < 0.2
+    plain = Rival(rows.contract(), replace(card(1), data=facts), lambda matrix: matrix[:, rows.AMOUNT])
+    assert meet(new, plain, _read(body)).new.tolist() == meet(plain, new, _read(body)).live.tolist()
+
+
 def test_rows_that_the_live_version_learned_from_are_left_out() -> None:
     """Only what lies after the end of its validation period counts; that moment itself does not."""
     learned = _facts(_csv(), learned=DAY.format(day=24, hour=6)) | {"sha256": "another"}

@@ -11,9 +11,11 @@ import pytest
 from rich.console import Console
 
 from tests.training.conftest import TINY
+from training import train as train_module
 from training.archive import installed_handler
 from training.errors import TrainingError
-from training.progress import Reporter
+from training.progress import Reporter, silent
+from training.schema import DEFAULT
 from training.simulator import simulate
 from training.train import Trained, TrainRequest, renumbered, train, write_sample
 
@@ -63,6 +65,51 @@ def test_card_names_the_contract_and_the_calibration(trained: Trained) -> None:
     settings = trained.card.settings
     assert settings["contract"] == {"name": trained.contract.name, "fingerprint": trained.contract.fingerprint}
     assert settings["calibration"]["slope"] > 0
+
+
+def test_the_default_model_knows_its_customers_and_terminals(trained: Trained) -> None:
+    """Its contract has a history of both, and the matrix reads each window."""
+    assert {window.entity for window in trained.contract.history} == {"customer_id", "terminal_id"}
+    names = {window.name for window in trained.contract.history}
+    assert names <= {feature.column for feature in trained.contract.features}
+
+
+def test_the_card_says_what_history_is_worth(trained: Trained) -> None:
+    """Average precision on the test period with, without and with neutral history, the gain, and the alerts."""
+    history, test = trained.card.history, trained.card.metrics["test"]
+    precision = history["average_precision"]
+    assert precision.keys() == {"with", "without", "neutral"}
+    assert precision["with"] == test["average_precision"]
+    assert history["gain"] == precision["with"] - precision["without"]
+    assert history["flagged_share"]["with"] == test["flagged_share"]
+    assert history["flagged_share"].keys() == {"with", "neutral"}
+
+
+def test_the_training_without_history_is_the_one_that_a_schema_without_it_gives(
+    trained: Trained, tmp_path: Path, handler: Path
+) -> None:
+    """The same data, settings and seed: its average precision is the card's "without"."""
+    simulate(TINY).to_csv(tmp_path / "rows.csv", index=False)
+    (tmp_path / "plain.toml").write_text(DEFAULT.read_text().split("[[history]]")[0])
+    plain = train(
+        TrainRequest(3, tmp_path, data=tmp_path / "rows.csv", schema=tmp_path / "plain.toml", epochs=2, handler=handler)
+    )
+    assert plain.card.history == {}
+    expected = trained.card.history["average_precision"]["without"]
+    assert plain.card.metrics["test"]["average_precision"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_history_reaches_over_the_ends_of_periods(trained: Trained) -> None:
+    """What a row of the newest period sees of a month is not cut off where its period begins."""
+    rows = train_module._prepare(_tiny(trained), silent())
+    place = [feature.name for feature in rows.contract.features].index("terminal_id.count.30d-7d/1h")
+    assert np.median(rows.test.matrix[:100, place]) > 5
+    assert rows.test.neutral is not None
+    assert not rows.test.neutral[:, place].any()
+
+
+def _tiny(trained: Trained) -> TrainRequest:
+    return TrainRequest(version=3, out=trained.archive.parent, simulation=TINY)
 
 
 def test_card_writes_times_as_the_data_does(trained: Trained) -> None:

@@ -1,16 +1,21 @@
 """`fraud models show`."""
 
+import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from contract.release import FILE_NAME, Release
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
+from contract.windows import DAY, HOUR, Aggregate, Window
 from operations.cli import commands
 from operations.errors import OperationsError
-from operations.store.card_view import bounds
+from operations.store.card_view import bounds, history
 from operations.store.registry import Registry
 from tests import tiny
 from tests.operations import archives
@@ -41,6 +46,44 @@ def test_the_card_says_what_a_version_is(store: Registry) -> None:
         *(store.entry(1).sha256, tiny.CONTRACT.fingerprint),
     ):
         assert said in text, said
+
+
+WINDOW = Window(Aggregate.COUNT, "card", None, DAY, HOUR)
+WITH_HISTORY = Contract(
+    "cards",
+    (Column("time", Kind.TIMESTAMP), Column("card", Kind.ENTITY)),
+    (Feature("n", FeatureKind.NUMBER, WINDOW.name),),
+    (WINDOW,),
+)
+WORTH = {
+    "average_precision": {"with": 0.75, "without": 0.5, "neutral": 0.4375},
+    "gain": 0.25,
+    "flagged_share": {"with": 0.02, "neutral": 0.03},
+}
+
+
+@pytest.mark.parametrize(
+    ("worth", "said"),
+    [
+        (WORTH, ("0.75", "0.5", "0.4375", "precision: 0.25", "0.02", "0.03")),
+        ({"flagged_share": {"with": 0.02, "neutral": 0.03}}, ("precision: -", "0.02", "0.03")),
+        ({}, ("precision: -",)),
+    ],
+)
+def test_what_history_is_worth_is_told(worth: Mapping[str, Any], said: tuple[str, ...]) -> None:
+    """Average precision and alerts with, without and with neutral history; a dash where it was not measured."""
+    console = Console(file=io.StringIO(), width=80)
+    console.print(history(worth, WITH_HISTORY))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "- card.count.1d/1h" in text
+    for words in said:
+        assert words in text, words
+
+
+def test_a_version_without_history_has_no_such_section(store: Registry) -> None:
+    """Nothing is said of what a version does not use."""
+    archives.add(store, 1)
+    assert "History" not in show("1")
 
 
 def test_no_line_is_longer_than_the_terminal(store: Registry) -> None:

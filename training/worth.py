@@ -1,0 +1,62 @@
+"""What history features are worth: the same training without them, and the version itself while none can be read."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.decision import Bands
+from contract.features import to_matrix
+from contract.history import Plan
+from contract.schema import Contract
+from contract.table import Table
+from training.evaluation import Labels, Scores, measure
+
+
+def neutral_matrix(contract: Contract, table: Table) -> NDArray[np.float32] | None:
+    """The matrix of rows of whose past nothing is known, shape (rows, contract.width); None without history."""
+    plan = Plan.of([contract])
+    if plan is None:
+        return None
+    return to_matrix(contract, table.extended(plan.neutral(table.columns, table.rows)))
+
+
+def without_history(contract: Contract) -> tuple[Contract, NDArray[np.int64]] | None:
+    """The contract without its history, and which columns of the matrix are left.
+
+    None where nothing would be lost, or nothing left.
+    """
+    of_history = {window.name for window in contract.history}
+    kept = [place for place, feature in enumerate(contract.features) if feature.column not in of_history]
+    if not kept or len(kept) == contract.width:
+        return None
+    features = tuple(contract.features[place] for place in kept)
+    return replace(contract, features=features, history=()), np.array(kept, dtype=np.int64)
+
+
+def worth(labels: Labels, full: Scores, neutral: Scores, without: Scores | None, bands: Bands) -> dict[str, Any]:
+    """The model card's `history`, of the rows of one period.
+
+    Args:
+        labels: shape (rows,) like all of the next.
+        full: probabilities of the version.
+        neutral: its probabilities with every history feature neutral.
+        without: probabilities of the same training without history; None where there is none.
+        bands: the version's thresholds.
+    """
+    told = {"with": full, "neutral": neutral} | ({} if without is None else {"without": without})
+    metrics = {name: measure(scores, labels, bands) for name, scores in told.items()}
+    precision = _each(metrics, "average_precision")
+    found: dict[str, Any] = {"average_precision": precision} if precision else {}
+    if {"with", "without"} <= precision.keys():
+        found["gain"] = precision["with"] - precision["without"]
+    shares = _each(metrics, "flagged_share")
+    shares.pop("without", None)  # The thresholds are not those of that training.
+    return found | {"flagged_share": shares}
+
+
+def _each(metrics: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:
+    order = ("with", "without", "neutral")
+    return {which: metrics[which][name] for which in order if name in metrics.get(which, {})}
