@@ -268,14 +268,14 @@ def evaluate(
     `columns` are those of the whole table: a ratio looks at its row's own number.
     """
     seen = _Seen.by(windows, before, arriving)
-    found = {}
+    found = np.empty((len(windows), len(arriving.places)))
     with np.errstate(over="ignore"):  # A ratio to next to nothing: it is clipped.
-        for window in windows:
+        for place, window in enumerate(windows):
             is_ratio = window.aggregate is Aggregate.RATIO and window.column is not None
             own = columns[window.column or ""][arriving.places] if is_ratio else None
-            values = _COMPUTE[window.aggregate](_View(seen, window, own, arriving.seconds))
-            found[window.name] = np.clip(values, -LARGEST, LARGEST)
-    return found
+            found[place] = _COMPUTE[window.aggregate](_View(seen, window, own, arriving.seconds))
+    np.clip(found, -LARGEST, LARGEST, out=found)
+    return {window.name: values for window, values in zip(windows, found, strict=True)}
 
 
 def over(
@@ -362,58 +362,70 @@ def _known_frauds(
 
 
 class _Seen:
-    """What the rows of a batch see, by field and extent; each field is worked on once, for all extents together."""
+    """What the rows of a batch see, by extent; all fields that add up are worked on at once."""
 
     def __init__(
-        self, records: Records, segments: NDArray[np.int64], ranges: Ranges, extents: Mapping[_Extent, int]
+        self, records: Records, ranges: Ranges, sums: NDArray[np.float64], extents: Mapping[_Extent, int]
     ) -> None:
-        """Takes records in order of entity, bucket and arrival, where each entity begins, and the ranges of each row.
+        """Takes records in order of entity, bucket and arrival, and what each row sees of them.
 
-        The ranges have the shape (extents, rows).
+        The ranges have the shape (extents, rows), the sums (extents, rows, fields of `additive`).
         """
         self._records = records
-        self._segments = segments
         self._ranges = ranges
+        self._sums = dict(zip(_additive(records), np.moveaxis(sums, 2, 0), strict=True))
         self._extents = extents
         self._found: dict[str, NDArray[Any]] = {}
 
     @classmethod
     def by(cls, windows: Sequence[Window], before: Stored, arriving: Batch) -> "_Seen":
         """Sorts the records of before and of now, and finds what each row sees of each window."""
-        records = np.concatenate([before.records, arriving.records])
+        # With its type given: to find out that both are of the same costs ten times as long.
+        records = np.concatenate([before.records, arriving.records], dtype=arriving.records.dtype)
         unsorted = keys(np.concatenate([before.codes, arriving.codes]), records["bucket"])
         order = np.argsort(unsorted, kind="stable")
         places = np.empty(len(order), dtype=np.int64)
         places[order] = np.arange(len(order))
-        ordered, rows = unsorted[order], places[len(before.codes) :]
-        extents = {extent: place for place, extent in enumerate({(each.oldest, each.newest) for each in windows})}
+        ordered, records, rows = unsorted[order], records[order], places[len(before.codes) :]
+        extents = {extent: place for place, extent in enumerate(dict.fromkeys((w.oldest, w.newest) for w in windows))}
         ranges = _ranges(ordered, rows, list(extents))
-        return cls(records[order], _begins(ordered >> CODE_BITS), ranges, extents)
+        totals = running(_matrix(records), _begins(ordered >> CODE_BITS))
+        return cls(records, ranges, between(totals, ranges), extents)
 
     def sum(self, field: str, window: Window) -> NDArray[np.float64]:
         """Of a field that adds up."""
-        if field not in self._found:
-            totals = running(self._records[field], self._segments)
-            self._found[field] = between(totals, self._ranges).astype(np.float64)
-        return self._of(field, window)
+        found: NDArray[np.float64] = self._sums[field][self._extents[window.oldest, window.newest]]
+        return found
 
     def largest(self, field: str, window: Window) -> NDArray[np.float64]:
         """Of a field of which the largest counts."""
-        if field not in self._found:
-            values = np.ascontiguousarray(self._records[field])
-            self._found[field] = extremes(np.maximum, values, self._ranges, -np.inf)
-        return self._of(field, window)
+        return self._extreme(np.maximum, field, window, -np.inf)
 
     def union(self, field: str, window: Window) -> NDArray[np.uint64]:
         """Of a field of bits."""
+        return self._extreme(np.bitwise_or, field, window, 0)
+
+    def _extreme(self, operation: np.ufunc, field: str, window: Window, of_none: float) -> NDArray[Any]:
         if field not in self._found:
             values = np.ascontiguousarray(self._records[field])
-            self._found[field] = extremes(np.bitwise_or, values, self._ranges, 0)
-        return self._of(field, window)
-
-    def _of(self, field: str, window: Window) -> NDArray[Any]:
+            self._found[field] = extremes(operation, values, self._ranges, of_none)
         found: NDArray[Any] = self._found[field][self._extents[window.oldest, window.newest]]
         return found
+
+
+def _additive(records: Records) -> list[str]:
+    """The fields that add up."""
+    others = ("bucket", "last", "largest:", "set:")
+    return [name for name in records.dtype.names or () if not name.startswith(others)]
+
+
+def _matrix(records: Records) -> NDArray[np.float64]:
+    """The fields that add up as columns: shape (records, fields)."""
+    names = _additive(records)
+    matrix = np.empty((len(records), len(names)))
+    for place, name in enumerate(names):
+        matrix[:, place] = records[name]
+    return matrix
 
 
 def _ranges(ordered: NDArray[np.int64], rows: NDArray[np.int64], extents: Sequence[_Extent]) -> Ranges:

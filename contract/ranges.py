@@ -18,24 +18,25 @@ class Ranges:
     stop: Places
 
 
-def running(values: NDArray[Any], segments: Places) -> NDArray[Any]:
-    """Totals of which two give the sum of a range: shape (values + 1,), float64 or int64.
+def running(values: NDArray[np.float64], segments: Places) -> NDArray[np.float64]:
+    """Totals of which two give the sum of a range: shape (values + 1, fields) of values of shape (values, fields).
 
     Over the whole array a running total would lose a small sum among large ones, so it is taken back to nothing at
     the last place of each segment, which must be in no range; `segments` are the places that begin one.
     """
-    totals = np.zeros(len(values) + 1, dtype=np.float64 if values.dtype.kind == "f" else np.int64)
+    totals = np.zeros((len(values) + 1, values.shape[1]))
     if len(values):
-        level = values.astype(totals.dtype)
-        level[np.append(segments[1:], len(values)) - 1] -= np.add.reduceat(level, segments)
-        np.cumsum(level, out=totals[1:])
+        level = totals[1:]
+        level[:] = values
+        lasts = np.concatenate((segments[1:], [len(values)])) - 1
+        level[lasts] -= np.add.reduceat(values, segments)
+        np.cumsum(level, axis=0, out=level)
     return totals
 
 
-def between(totals: NDArray[Any], ranges: Ranges) -> NDArray[Any]:
-    """The sum of each range, by the totals that :func:`running` made."""
-    found: NDArray[Any] = totals[ranges.stop] - totals[ranges.start]
-    return np.where(ranges.start < ranges.stop, found, 0)
+def between(totals: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
+    """The sums of each range, by the totals that :func:`running` made: shape (*ranges, fields)."""
+    return totals[np.maximum(ranges.stop, ranges.start)] - totals[ranges.start]
 
 
 def extremes(

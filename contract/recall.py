@@ -40,6 +40,8 @@ BLOCK_KEYS = 4_000
 """States that are read at once."""
 LONG = 64
 """Records from which a state is looked at whether it can be merged."""
+LOOKED_AT = 8
+"""A long state is looked at when it has a multiple of so many records."""
 MOST_MERGED = 64
 """States that one batch merges at most."""
 SHRUNK = 0.75
@@ -124,12 +126,13 @@ class Recall:
         self._block = os.urandom(BLOCK_BYTES)
         self._claims = self._records() if terms.record else np.empty(0, HEAD)
         self._known: dict[int, NDArray[np.float64] | None] = {}
-        self._entered = np.zeros(table.rows, dtype=np.bool_)
-        self._entered_blocks: list[Rows] = []
+        self._entered = np.full(table.rows, -1, dtype=np.int64)
+        self._blocks_entered = 0
         self._expire = plan.seconds + EXPIRY_MARGIN if terms.record else 0
         rows = self._order[~self._silent[self._order]]
         self._small = len(rows) <= BLOCK_ROWS
-        self._next = [self._entry(each) for each in ([rows] if self._small else self._blocks(rows))]
+        self._waiting = [rows] if self._small else self._blocks(rows)
+        self._next: list[_Call] = []
         self._asked: Sequence[_Call] = ()
 
     def reads(self) -> list[tuple[Argument, ...]]:
@@ -148,7 +151,8 @@ class Recall:
 
     def entries(self) -> list[tuple[Argument, ...]]:
         """The arguments of the calls to make now, in this order; none when everything is known or has entered."""
-        self._asked, self._next = self._next, []
+        waiting, self._waiting = self._waiting, []
+        self._asked, self._next = [*map(self._entry, waiting), *self._next], []
         return [call.arguments for call in self._asked]
 
     def take(self, replies: Iterable[Reply]) -> None:
@@ -179,26 +183,36 @@ class Recall:
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Each history feature of each row of the table, shape (rows,), by name."""
-        columns = self._table.columns
-        found = self._plan.neutral(columns, self._table.rows)
+        columns, rows = self._table.columns, self._table.rows
+        whole = all(len(part.batch.places) == rows for part in self._parts)
+        found = {} if whole else self._plan.neutral(columns, rows)
         for part, (_, windows) in zip(self._parts, self._plan.parts, strict=True):
             arriving = self._counting(part)
             for name, values in evaluate(windows, part.before(), arriving, columns).items():
-                found[name][arriving.places] = values
+                found.setdefault(name, np.empty(rows))[arriving.places] = values
         return self._as_the_first_time(found) if self._silent.any() else found
 
     def kept(self, values: Mapping[str, NDArray[np.float64]]) -> tuple[Argument, ...]:
         """The arguments of the script KEEP, once all has entered; none where there is nothing to keep."""
         merges = self._merges() if self._terms.record else []
-        if not (self._entered & self._named).any():
+        if not self._new.any():
             return ("", "", 0, *merges) if merges else ()
         matrix = np.array([values[name] for name in self._plan.names], dtype="<f8").T
         return (self._block, matrix.tobytes(), self._terms.values_seconds, *merges)
 
-    def answered(self) -> tuple[Rows, bytes]:
-        """The rows that entered and have an id, and their digests."""
-        rows = np.flatnonzero(self._entered & self._named)
-        return rows, self._ids[rows].tobytes()
+    @property
+    def new(self) -> int:
+        """How many rows have entered and have an id."""
+        return int(self._new.sum())
+
+    @property
+    def block(self) -> bytes:
+        """What names this batch: its values, and what was answered, are kept by the rows' positions in the table."""
+        return self._block
+
+    @property
+    def _new(self) -> NDArray[np.bool_]:
+        return (self._entered >= 0) & self._named
 
     def _part(self, layout: Layout) -> _Part:
         rows = batch(layout, self._table.columns)
@@ -233,7 +247,7 @@ class Recall:
         """Without the known rows; the states are of no use where every row has its values."""
         rest = call.rows[~self._silent[call.rows]]
         if len(rest) or (self._small and len(self.pending)):
-            self._next.append(self._entry(rest))
+            self._waiting.append(rest)
 
     def _records(self) -> NDArray[np.void]:
         """What each row enters as."""
@@ -250,8 +264,8 @@ class Recall:
 
     def _take_entered(self, rows: Rows) -> None:
         if self._terms.record:
-            self._entered[rows] = True
-            self._entered_blocks.append(rows)
+            self._entered[rows] = self._blocks_entered
+            self._blocks_entered += 1
 
     def _take_known(self, rows: Rows, reply: Reply) -> None:
         """Values of another plan, or that are not there, are None."""
@@ -309,21 +323,20 @@ class Recall:
 
     def _appended(self, part: _Part, code: int) -> list[bytes]:
         """What the blocks have appended to a state, in their order."""
-        mine = part.batch.codes == code
-        inside = np.zeros(self._table.rows, dtype=np.bool_)
+        mine = np.flatnonzero(part.batch.codes == code)
+        blocks = self._entered[part.batch.places[mine]]
         written = []
-        for rows in self._entered_blocks:
-            inside[rows] = True
-            chosen = mine & inside[part.batch.places]
-            written += added(part.layout, part.batch.codes[chosen], part.batch.records[chosen])[1]
-            inside[rows] = False
+        for block in np.unique(blocks[blocks >= 0]).tolist():
+            rows = mine[blocks == block]
+            written += added(part.layout, part.batch.codes[rows], part.batch.records[rows])[1]
         return written
 
 
 def _longest(part: _Part) -> list[int]:
-    """The entities with the longest states, a few at a time."""
-    least = LONG * part.layout.dtype.itemsize
-    long = [(size, code) for code, size in enumerate(part.sizes) if size >= least]
+    """The entities with the longest states, a few at a time; each is looked at once in LOOKED_AT of its records."""
+    size = part.layout.dtype.itemsize
+    counts = [(length // size, code) for code, length in enumerate(part.sizes)]
+    long = [(count, code) for count, code in counts if count >= LONG and count % LOOKED_AT == 0]
     return [code for _, code in sorted(long, reverse=True)[:MOST_MERGED]]
 
 

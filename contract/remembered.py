@@ -1,10 +1,11 @@
 """What Redis remembers of transactions: keys, bytes and scripts, shared by the gateway and `fraud history`. No I/O.
 
-Three kinds of keys, all of hashes or chance: no card, customer or transaction is named in Redis.
+Four kinds of keys, all of hashes or chance: no card, customer or transaction is named in Redis.
 
 fraud:h:<layout><entity>   the records of one entity (`contract.history.Layout`), appended to; merged now and then
 fraud:t:<transaction>      one transaction: when and where it counts, its label, what was answered, where its values are
 fraud:v:<block>            the history values of the transactions of one request, for their repeats
+fraud:a:<block>            what was answered to them, an ANSWER for each, for what labels will say of it
 
 A transaction enters by one script: it is noted and counted at once or, where it is known already, not at all.
 """
@@ -19,7 +20,7 @@ from contract.history import CODE_BITS, DIGEST_BYTES, ENTITY_BYTES, Layout, Reco
 
 ID_BYTES, BLOCK_BYTES = 16, 12
 STATE_KEY_BYTES = DIGEST_BYTES + ENTITY_BYTES
-STATE, TRANSACTION, VALUES = b"fraud:h:", b"fraud:t:", b"fraud:v:"
+STATE, TRANSACTION, VALUES, ANSWERS = b"fraud:h:", b"fraud:t:", b"fraud:v:", b"fraud:a:"
 FORMAT = 1
 UNLABELLED, GENUINE, FRAUD = 0, 1, 2
 PASSED, FLAGGED, UNANSWERED = 0, 1, 2
@@ -99,16 +100,6 @@ end
 """
 """While the model scores: the values of a request; and long states, merged, where nobody has appended meanwhile."""
 
-ANSWERED = """
--- ARGV: ids, answers.
-for i = 1, #ARGV[1] / 16 do
-  local key = 'fraud:t:' .. string.sub(ARGV[1], i * 16 - 15, i * 16)
-  if redis.call('EXISTS', key) == 1 then redis.call('SETRANGE', key, 1, string.sub(ARGV[2], i * 5 - 4, i * 5)) end
-end
-"""
-"""After the reply: what was answered, which labels will be held against."""
-
-
 class Hasher:
     """Texts to digests."""
 
@@ -152,6 +143,8 @@ def stored(layout: Layout, sizes: NDArray[np.int64], states: bytes) -> Stored:
 
 def added(layout: Layout, codes: NDArray[np.int64], records: Records) -> tuple[NDArray[np.int64], list[bytes]]:
     """What rows add to the state of each of their entities: the entities' codes, and bytes of merged records."""
+    if len(codes) == 1:
+        return codes, [records.tobytes()]
     merged_keys, merged = layout.merged(keys(codes, records["bucket"]), records)
     distinct, begins = np.unique(merged_keys >> CODE_BITS, return_index=True)
     data, size = merged.tobytes(), layout.dtype.itemsize

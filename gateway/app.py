@@ -87,7 +87,8 @@ async def running_services(
         clients = Clients(scoring, probing, trying, redis, counting, record)
         services = make_services(settings, metrics, clients, drain)
         stack.push_async_callback(services.shadow.close)
-        for work in (services.live.follow(), services.tallies.keep_writing(), services.answers.keep_writing()):
+        background = (services.live.follow(), services.tallies.keep_writing(), services.answers.keep_writing())
+        for work in (*background, services.label_counts.keep_reading()):
             await stack.enter_async_context(_running(work))
         stack.push_async_callback(services.history.close)
         yield services

@@ -3,6 +3,7 @@
 Nothing is validated by these: a request is read by `contract`, whose columns are the live version's, not this file's.
 """
 
+from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -92,6 +93,20 @@ class ScoreReply(BaseModel):
     errors: list[FaultEntry] | None = Field(None, description="Every fault; only with on_error=skip.")
 
 
+class LabelsReply(BaseModel):
+    """What became of labels."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"labels": 3, "accepted": 2, "changed": 1, "unknown": [3]}},
+    )
+    labels: int = Field(description="Rows received, skipped ones included.")
+    accepted: int = Field(description="Rows whose transaction is known.")
+    changed: int = Field(description="Transactions that have another label now; the same again changes none.")
+    unknown: list[int] = Field(description="Numbers of all rows whose transaction is not known; not taken.")
+    skipped: int | None = Field(None, description="Rows with faults; only with on_error=skip.")
+    errors: list[FaultEntry] | None = Field(None, description="Every fault; only with on_error=skip.")
+
+
 class FileReply(BaseModel):
     """One file of a batch: its answer, or its problem."""
 
@@ -170,6 +185,24 @@ SCORE_BODY = {
         },
     }
 }
+LABEL = {"transaction_id": "tx-1001", "fraud": True, "confirmed_at": "2026-03-19T09:30:00"}
+LABELS_CSV = ",".join(LABEL) + "\ntx-1001,true,2026-03-19T09:30:00\n"
+LABELS_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "oneOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}],
+                    "description": "One label or a list.",
+                },
+                "examples": {"one": {"value": LABEL}, "list": {"value": [LABEL]}},
+            },
+            "text/csv": {"schema": {"type": "string"}, "example": LABELS_CSV},
+            "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": {"file": FILE}}},
+        },
+    }
+}
 PROBLEM = {"model": ProblemEntry, "content": {"application/problem+json": {}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {**PROBLEM, "description": description}
@@ -181,4 +214,10 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         503: "Nothing can be scored now; Retry-After says when to try again",
         504: "The model server did not answer in time",
     }.items()
+}
+LABEL_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    **{status: entry for status, entry in PROBLEMS.items() if status != HTTPStatus.GATEWAY_TIMEOUT},
+    409: {**PROBLEM, "description": "Transactions are not remembered here"},
+    422: {**PROBLEM, "description": "Faults in the labels, by row and column"},
+    503: {**PROBLEM, "description": "Redis does not take all of them now; send the same again after Retry-After"},
 }

@@ -17,17 +17,20 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from contract.history import Plan
-from contract.recall import Recall, Terms
+from contract.recall import Argument, Recall, Reply, Terms
 from contract.remembered import ENTER, KEEP
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.answers import Answers
 from gateway.logs import log
 from gateway.metrics import Metrics
+from gateway.patience import within
 from gateway.scored import Scored
-from gateway.scripts import evaluated, evaluated_each
+from gateway.scripts import evaluated
 from gateway.serving import Serving
 
+PATIENCE_SECONDS = 0.05
+"""A request waits no longer for a Redis that is silent; its client's default would be minutes."""
 REST_SECONDS = 1.0
 """After a failure, before Redis is asked again: of the requests meanwhile none waits."""
 LOOKS, LOOK_SECONDS = 5, 0.004
@@ -35,6 +38,7 @@ LOOKS, LOOK_SECONDS = 5, 0.004
 
 Values = Mapping[str, NDArray[np.float64]]
 Work = Callable[..., Awaitable[Any]]
+Calls = Sequence[tuple[Argument, ...]]
 NOTHING: Values = {}
 
 
@@ -76,6 +80,8 @@ class Past:
 
     Attributes:
         values: each history feature of each row, by name; shape (rows,) each.
+        block: what Redis knows its new rows by; None where there are none.
+        steps: how many calls to Redis have been answered since the values were known.
         degraded: whether Redis could not be used as it should, so that values are neutral or nothing was written.
     """
 
@@ -83,27 +89,35 @@ class Past:
         """Stands as it is, unless :meth:`finish` gives it more to do."""
         self.values = values
         self.degraded = degraded
-        self.rows = np.empty(0, dtype=np.int64)
-        self.ids = b""
-        self._work: asyncio.Task[bool] | None = None
+        self.block: bytes | None = None
+        self.steps = 0
+        self._begin: Callable[[], asyncio.Task[bool]] | None = None
 
-    def finish(self, work: asyncio.Task[bool]) -> None:
-        """Takes what is still to be written, and says whether the values stand."""
-        self._work = work
+    def finish(self, begin: Callable[[], asyncio.Task[bool]]) -> None:
+        """Takes how what is left to be written is begun, or that it has begun; it says whether the values stand."""
+        self._begin = begin
 
     async def settled(self) -> bool:
-        """Waits until all is written; False where the values have changed: another gateway had some rows first."""
-        if self._work is None:
+        """Waits for what is left to be written, unless Redis falls silent; what is late then is written all the same.
+
+        False where the values have changed: another gateway had some of the rows first.
+        """
+        if self._begin is None:
             return True
-        work, self._work = self._work, None
-        return await asyncio.shield(work)
+        work, self._begin, steps = self._begin(), None, -1
+        while steps != self.steps:
+            steps = self.steps
+            if (await asyncio.wait({work}, timeout=PATIENCE_SECONDS))[0]:
+                return work.result()
+        self.degraded = True
+        return True
 
 
 class History:
     """The past of transactions."""
 
     def __init__(self, redis: Redis | None, remembering: Remembering, answers: Answers, metrics: Metrics) -> None:
-        """Takes a client that gives up soon; None where no Redis is configured."""
+        """Takes a client; None where no Redis is configured."""
         self._redis = redis
         self._remembering = remembering
         self._answers = answers
@@ -133,8 +147,8 @@ class History:
 
     def answered(self, past: Past, scored: Scored) -> None:
         """Notes what was answered for the rows that entered, for what labels will say of it."""
-        if len(past.rows):
-            self._answers.add(past.ids, past.rows, scored)
+        if past.block is not None:
+            self._answers.add(past.block, scored)
 
     async def close(self) -> None:
         """Waits for what is still to be written."""
@@ -157,13 +171,24 @@ class History:
         work = asked.work
         recall = await work(Recall, asked.plan, asked.table, asked.ids, self._terms(record=asked.record))
         if reads := recall.reads():
-            await work(recall.take_states, await evaluated_each(redis, ENTER, reads))
-            later = self._enter_later
-        else:
-            await _enter(redis, recall, work)
-            later = self._keep
+            return await self._read_first(redis, recall, reads, work)
+        await _enter(redis, recall, work)
         past = Past(await work(recall.values))
-        past.finish(self._begun(later(redis, recall, past, work)))
+        # It begins when the request is on its way to the model, and not before: it would delay it.
+        past.finish(lambda: self._begun(self._keep(redis, recall, past, work)))
+        return past
+
+    async def _read_first(self, redis: Redis, recall: Recall, reads: Calls, work: Work) -> Past:
+        """A large batch: its values are known before it has entered."""
+        await work(recall.take_states, await _replies(redis, reads))
+        past = Past(NOTHING)
+        computed = asyncio.Event()
+        entering = self._begun(self._enter_later(redis, recall, past, work, computed))
+        past.finish(lambda: entering)
+        try:
+            past.values = await work(recall.values)
+        finally:
+            computed.set()
         return past
 
     async def _only_seen(self, redis: Redis, asked: Asked) -> Past | None:
@@ -176,10 +201,10 @@ class History:
         past.degraded = True
         return past
 
-    async def _enter_later(self, redis: Redis, recall: Recall, past: Past, work: Work) -> bool:
+    async def _enter_later(self, redis: Redis, recall: Recall, past: Past, work: Work, computed: asyncio.Event) -> bool:
         """Enters the blocks of a large batch; False where rows turned out to be known, whose values are then others."""
         try:
-            await _enter(redis, recall, work)
+            await self._enter_blocks(redis, recall, past, work, computed)
         except (RedisError, OSError, ValueError) as error:
             self._failed(error)
             past.degraded = True
@@ -189,9 +214,22 @@ class History:
         await self._keep(redis, recall, past, work)
         return not recall.repeats
 
+    async def _enter_blocks(
+        self, redis: Redis, recall: Recall, past: Past, work: Work, computed: asyncio.Event
+    ) -> None:
+        """One block after the other; the replies are taken when the values, which are computed meanwhile, are there."""
+        while calls := await work(recall.entries):
+            replies = []
+            for arguments in calls:
+                replies.append(await evaluated(redis, ENTER, arguments))
+                past.steps += 1
+            await computed.wait()
+            await work(recall.take, replies)
+        await _look_for_values(redis, recall, work)
+
     async def _keep(self, redis: Redis, recall: Recall, past: Past, work: Work) -> bool:
-        past.rows, past.ids = await work(recall.answered)
-        self._metrics.remembered(len(past.rows), recall.repeats)
+        past.block = recall.block if recall.new else None
+        self._metrics.remembered(recall.new, recall.repeats)
         try:
             if arguments := await work(recall.kept, past.values):
                 await evaluated(redis, KEEP, arguments)
@@ -217,11 +255,21 @@ class History:
 
 
 async def _enter(redis: Redis, recall: Recall, work: Work) -> None:
-    while calls := recall.entries():
-        await work(recall.take, await evaluated_each(redis, ENTER, calls))
+    while calls := await work(recall.entries):
+        await work(recall.take, await _replies(redis, calls))
+    await _look_for_values(redis, recall, work)
+
+
+async def _look_for_values(redis: Redis, recall: Recall, work: Work) -> None:
+    """Of rows that another request has just entered."""
     for _ in range(LOOKS):
         if not len(recall.pending):
             return
         await asyncio.sleep(LOOK_SECONDS)
         recall.look_again()
-        await work(recall.take, await evaluated_each(redis, ENTER, recall.entries()))
+        await work(recall.take, await _replies(redis, recall.entries()))
+
+
+async def _replies(redis: Redis, calls: Calls) -> Sequence[Reply]:
+    """One call after the other, so that a Redis which falls silent is noticed, and others come between."""
+    return [await within(PATIENCE_SECONDS, evaluated(redis, ENTER, arguments)) for arguments in calls]

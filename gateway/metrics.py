@@ -2,12 +2,14 @@
 
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from contract.decision import Decision
+from contract.labels import Judged
 from gateway.serving import TrialState
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -72,10 +74,40 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._labelled = Gauge(
+            "labelled_transactions",
+            "Transactions that a label has come in for, by what was answered",
+            ["model_version", "decision", "label"],
+            registry=self.registry,
+        )
+        self._precision = Gauge(
+            "live_precision",
+            "Share of frauds among the flagged transactions that have a label",
+            ["model_version"],
+            registry=self.registry,
+        )
+        self._recall = Gauge(
+            "live_recall",
+            "Share of flagged ones among the transactions with the label fraud",
+            ["model_version"],
+            registry=self.registry,
+        )
+
     def remembered(self, new: int, repeats: int) -> None:
         """Counts rows that entered the history, and rows that were known."""
         self._remembered.labels("new").inc(new)
         self._remembered.labels("repeat").inc(repeats)
+
+    def labelled(self, versions: Mapping[int, Judged]) -> None:
+        """Shows what labels say of these versions, and of no other; a share of nothing is not shown."""
+        for gauge in (self._labelled, self._precision, self._recall):
+            gauge.clear()
+        for version, counts in versions.items():
+            for name, count in asdict(counts).items():
+                self._labelled.labels(str(version), *name.split("_")).set(count)
+            for gauge, share in ((self._precision, counts.precision), (self._recall, counts.recall)):
+                if share is not None:
+                    gauge.labels(str(version)).set(share)
 
     def request(self, method: str, route: str, status: int) -> None:
         """Counts an answered request."""

@@ -84,6 +84,20 @@ class NotScorable(Problem):
     title = "The transactions cannot be scored"
 
 
+class NotLabels(Problem):
+    """A body that was read and does not hold labels."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    title = "The labels cannot be taken"
+
+
+class NotRemembered(Problem):
+    """Labels for transactions of which nothing is remembered here."""
+
+    status = HTTPStatus.CONFLICT
+    title = "There is nothing that labels could be for"
+
+
 class BadParameter(Problem):
     """A query parameter that is not one of those offered."""
 
@@ -130,6 +144,12 @@ class Draining(Unavailable):
 
 class Busy(Unavailable):
     """Every slot was taken until the deadline."""
+
+
+class LabelsNotTaken(Unavailable):
+    """Redis does not take all of the labels now; to send them again does no harm."""
+
+    title = "Labels cannot be taken right now"
 
 
 class OutOfMemory(Unavailable):

@@ -12,6 +12,7 @@ import orjson
 from contract.faults import Fault
 from contract.schema import Kind
 from contract.table import csv_records
+from gateway.labels import Taken
 from gateway.scored import Scored
 
 FORMULA = re.compile("(^|[;\t\r\n])[\\s\u200b-\u200f\u2060\ufeff\x00-\x1f]*[=+@\uff1d\uff0b\uff0d\uff20-]|^[\t\r\n]")
@@ -46,6 +47,20 @@ def json_fields(scored: Scored) -> dict[str, Any]:
         fields["errors"] = fault_fields(scored.faults)
         fields["skipped"] = scored.rows - len(scored.decisions)
     return fields
+
+
+def labels_json(taken: Taken) -> bytes:
+    """The JSON answer of labels; every row that was not taken is listed, so that nothing is lost."""
+    fields: dict[str, Any] = {
+        "labels": taken.labels,
+        "accepted": taken.accepted,
+        "changed": taken.changed,
+        "unknown": taken.unknown,
+    }
+    if taken.faults:
+        fields["errors"] = fault_fields(taken.faults)
+        fields["skipped"] = taken.skipped
+    return to_json(fields)
 
 
 def fault_fields(faults: Sequence[Fault]) -> list[dict[str, Any]]:

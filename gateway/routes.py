@@ -10,13 +10,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import RedirectResponse, Response
 
 from gateway import documents as doc
-from gateway.preparing import INLINE_BYTES, OnError
+from gateway.label_reading import json_labels
+from gateway.preparing import INLINE_BYTES, Input, OnError, csv_input
 from gateway.problems import Problem, problem_response
-from gateway.replies import as_csv, as_json, json_fields, prefers_csv, to_json
+from gateway.replies import as_csv, as_json, json_fields, labels_json, prefers_csv, to_json
 from gateway.scored import Scored
 from gateway.scoring import Wish
 from gateway.services import Services
-from gateway.transactions import parse_transactions, require_json
+from gateway.transactions import JSON_TYPES, parse_transactions, require_json
 from gateway.uploads import Upload, media_type
 
 router = APIRouter()
@@ -83,6 +84,22 @@ async def score(request: Request, parts: Parts, wish: Wished) -> Response:
                 return await _scored_json(parts, body, wish)
 
 
+@router.post(
+    "/v1/labels",
+    responses={200: {"model": doc.LabelsReply}, **doc.LABEL_PROBLEMS},
+    openapi_extra=doc.LABELS_BODY,
+    dependencies=KEY,
+    tags=["labels"],
+)
+async def labels(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
+    """Takes what has become known of transactions: fraud or not, as CSV or JSON."""
+    async with parts.uploads.place():
+        given = await _labels_input(parts, request)
+        async with parts.uploads.slot():
+            taken = await parts.labels.take(given, on_error)
+            return Response(await given.work(labels_json, taken), media_type=JSON)
+
+
 @router.get(
     "/v1/contract", responses={200: {"model": doc.ContractReply}, **doc.PROBLEMS}, dependencies=KEY, tags=["model"]
 )
@@ -132,6 +149,15 @@ async def _reply(parts: Services, request: Request, scored: Scored, file: Upload
             headers = {"X-Degraded": ",".join(scored.degraded)} if scored.degraded else None
             return Response(body, headers=headers, media_type="text/csv; charset=utf-8")
         return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
+
+
+async def _labels_input(parts: Services, request: Request) -> Input:
+    if media_type(request) not in JSON_TYPES:
+        return csv_input((await parts.uploads.one(request)).body)
+    body = await parts.uploads.body(request)
+    if len(body) <= INLINE_BYTES:
+        return json_labels(parse_transactions(body, parts.settings.max_transactions))
+    return json_labels(await asyncio.to_thread(parse_transactions, body, parts.settings.max_transactions))
 
 
 def _is_small(request: Request) -> bool:

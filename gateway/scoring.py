@@ -106,8 +106,9 @@ class Scorer:
                 past = await self._history.past(serving, reading.table, given.work, record=wish.record)
                 while True:
                     prepared = await given.work(prepare, given, serving, reading, past.values, self._metrics)
-                    parts = await self._answers(prepared, deadline.when() or 0.0, counts)
-                    if await past.settled():
+                    answers = self._answers(prepared, deadline.when() or 0.0, counts)
+                    parts, stands = await asyncio.gather(answers, past.settled())
+                    if stands:
                         return prepared, parts, past
         except TimeoutError:
             raise DeadlineExceeded from None

@@ -15,6 +15,8 @@ from gateway.canary_calls import CanaryCalls
 from gateway.drain import Drain
 from gateway.health import Health
 from gateway.history import History, Remembering
+from gateway.label_counts import LabelCounts
+from gateway.labels import LabelDesk
 from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
@@ -29,9 +31,9 @@ from gateway.tallies import Tallies
 from gateway.uploads import Uploads
 
 REDIS_SECONDS = 0.05
-"""Redis is never worth more of a request's time: its default waited 58 s for a frozen server."""
+"""Patience of /health; the client's default waited 58 s for a frozen server."""
 TALLY_SECONDS = 1.0
-"""Patience of the writer of tallies, for whom no request waits: a busy Redis must not pause a trial."""
+"""Patience of what no request waits for: a busy Redis must not pause a trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class Clients:
     A probe has its own too, or a busy gateway would look like a sick one.
 
     Attributes:
-        redis: for requests; None without Redis, as is `counting`, for the tallies.
+        redis: for /health; None without Redis.
+        counting: for all else, likewise; whoever waits for it says how long.
         record: where the release record is.
     """
 
@@ -63,6 +66,8 @@ class Services:
     tallies: Tallies
     answers: Answers
     history: History
+    labels: LabelDesk
+    label_counts: LabelCounts
     shadow: Shadow
     scorer: Scorer
     uploads: Uploads
@@ -101,8 +106,9 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
     shadow = Shadow(trial_calls, tallies, settings.deadline_seconds)
     canary_calls = CanaryCalls(trial_calls, live, max(1, settings.upload_slots // 2))
     trying = Trying(Split(calls, canary_calls), shadow, tallies)
-    answers = Answers(clients.counting)
-    history = History(clients.redis, _remembering(settings), answers, metrics)
+    remembering = _remembering(settings)
+    answers = Answers(clients.counting, remembering.known_seconds)
+    history = History(clients.counting, remembering, answers, metrics)
     return Services(
         settings=settings,
         metrics=metrics,
@@ -110,6 +116,8 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
         tallies=tallies,
         answers=answers,
         history=history,
+        labels=LabelDesk(live, clients.counting, settings.deadline_seconds),
+        label_counts=LabelCounts(clients.counting, metrics),
         shadow=shadow,
         scorer=Scorer(live, history, calls, trying, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),

@@ -31,7 +31,7 @@ def model_server(tmp_path: Path) -> TinyServer:
 @pytest.fixture
 def gateway(serve: Serve, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestClient]:
     """Starts a gateway on the test's own Valkey, which a busy machine may delay."""
-    monkeypatch.setattr("gateway.services.REDIS_SECONDS", 1.0)
+    monkeypatch.setattr(history, "PATIENCE_SECONDS", 1.0)
     return lambda **changes: serve(redis_url=valkey.url, **changes)
 
 
@@ -135,7 +135,7 @@ def test_a_redis_that_dies_and_comes_back(gateway: Serve, valkey: Valkey, monkey
 def test_a_frozen_redis_costs_one_request_50_ms_and_others_nothing(
     serve: Serve, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first one gives up after REDIS_SECONDS; until it has rested nobody asks it."""
+    """The first one gives up after PATIENCE_SECONDS; until it has rested nobody asks it."""
     client = serve(redis_url=valkey.url)
     until(lambda: "degraded" not in upload(client, [line("0")]), PATIENCE)
     monkeypatch.setattr(history, "REST_SECONDS", 60.0)
@@ -145,7 +145,7 @@ def test_a_frozen_redis_costs_one_request_50_ms_and_others_nothing(
         assert upload(client, [line("1")])["degraded"] == ["history"]
         waited = time.perf_counter() - started
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("gateway.history.evaluated_each", None)  # Who asked it now would fail.
+            patch.setattr("gateway.history.evaluated", None)  # Who asked it now would fail.
             assert upload(client, [line("2")])["degraded"] == ["history"]
     finally:
         os.kill(valkey.pid, signal.SIGCONT)

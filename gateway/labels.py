@@ -1,0 +1,136 @@
+"""Labels that come in: which transactions were fraud, days after they were scored.
+
+They go to Redis alone, and are taken when it says so: a label must not be lost in silence. What was taken before a
+failure stays, and sent again it changes nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from contract.faults import Fault
+from contract.history import Plan
+from contract.labels import BLOCK_LABELS, LABELLED, Labelling
+from contract.remembered import TRANSACTIONS
+from contract.schema import Column, Kind
+from gateway.label_reading import Labels, read_labels
+from gateway.live import Live
+from gateway.logs import log
+from gateway.preparing import Input, OnError
+from gateway.problems import LabelsNotTaken, NotRemembered
+from gateway.scripts import evaluated
+
+TRIES = 20
+"""How often a block is looked at that others change at the same time."""
+NONE = np.empty(0, dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """What became of labels.
+
+    Attributes:
+        labels: rows that came in, skipped ones included.
+        accepted: of them, those whose transaction is known.
+        changed: transactions that have another label now.
+        unknown: numbers of the rows whose transaction is not known, ascending.
+        faults: of the rows that were skipped.
+        skipped: how many these are.
+    """
+
+    labels: int
+    accepted: int
+    changed: int
+    unknown: NDArray[np.int64]
+    faults: Sequence[Fault]
+    skipped: int
+
+
+class LabelDesk:
+    """Takes labels."""
+
+    def __init__(self, live: Live, redis: Redis | None, deadline_seconds: float) -> None:
+        """Takes a client whose patience is its own; None where no Redis is configured."""
+        self._live = live
+        self._redis = redis
+        self._deadline_seconds = deadline_seconds
+
+    async def take(self, given: Input, on_error: OnError) -> Taken:
+        """Takes labels.
+
+        Raises:
+            Problem: they are at fault, or cannot be taken.
+        """
+        plan, column = self._remembered()
+        labels = await given.work(read_labels, given, column.time_format, on_error)
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                blocks = [await self._block(given, plan, labels, rows) for rows in _blocks(len(labels.ids))]
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("labels not taken", reason=type(error).__name__)
+            raise LabelsNotTaken from None
+        return _taken(labels, blocks)
+
+    def _remembered(self) -> tuple[Plan, Column]:
+        """What is remembered of transactions, and their time.
+
+        Raises:
+            NotRemembered: nothing.
+        """
+        serving = self._live.serving
+        contract, plan = serving.model.contract, serving.plan
+        if plan is None or contract.time is None:
+            raise NotRemembered("The live model has no history: transactions are not remembered.")
+        if contract.first(Kind.ID) is None:
+            raise NotRemembered("The live model's transactions have no id to find them by.")
+        if self._redis is None:
+            raise NotRemembered("No Redis is configured: transactions are not remembered.")
+        return plan, contract.time
+
+    async def _block(self, given: Input, plan: Plan, labels: Labels, rows: slice) -> Labelling:
+        """Looks, and changes what is still as it was seen, until nothing is left to do.
+
+        Raises:
+            LabelsNotTaken: others change the same transactions again and again.
+        """
+        assert self._redis  # noqa: S101 - `_remembered` has refused; mypy cannot see it.
+        digests = TRANSACTIONS.digests(labels.ids[rows])
+        labelling = Labelling(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
+        for _ in range(TRIES):
+            if await _done(self._redis, given, labelling):
+                return labelling
+        raise LabelsNotTaken
+
+
+async def _done(redis: Redis, given: Input, labelling: Labelling) -> bool:
+    """One round: whether nothing is left to do."""
+    await given.work(labelling.take_records, await redis.mget(labelling.keys()))
+    async with redis.pipeline(transaction=False) as pipeline:
+        for month, transaction in labelling.kept_reads():
+            pipeline.hget(month, transaction)  # type: ignore[arg-type]
+        labelling.take_kept(await pipeline.execute())
+    if arguments := await given.work(labelling.changes):
+        labelling.take_moved(await evaluated(redis, LABELLED, arguments))
+    return not labelling.keys()
+
+
+def _blocks(labels: int) -> list[slice]:
+    return [slice(begin, begin + BLOCK_LABELS) for begin in range(0, labels, BLOCK_LABELS)]
+
+
+def _taken(labels: Labels, blocks: Sequence[Labelling]) -> Taken:
+    nowhere = np.concatenate([block.unknown for block in blocks])[labels.codes] if blocks else NONE
+    return Taken(
+        labels=labels.rows,
+        accepted=int((~nowhere).sum()),
+        changed=sum(int(block.changed.sum()) for block in blocks),
+        unknown=labels.numbers[nowhere],
+        faults=labels.faults,
+        skipped=labels.rows - len(labels.codes),
+    )
