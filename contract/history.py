@@ -15,7 +15,7 @@ sum, std, distinct and risk are 0, ratio is 1, since_last is the length of its w
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.ranges import Ranges, between, extremes, running
-from contract.schema import Contract
+from contract.ranges import Ranges, extremes, sums
+from contract.schema import Contract, Kind
 from contract.table import Table
 from contract.windows import Aggregate, Window
 
@@ -156,10 +156,17 @@ class Layout:
 
 @dataclass(frozen=True)
 class Plan:
-    """Windows that are evaluated together, and the column of time that they share."""
+    """Windows that are evaluated together, and the column of time that they share.
+
+    Attributes:
+        windows: each once.
+        histories: the windows of each contract that they come from, where there are several. What a contract's state
+            holds is the contract's own matter: it must be the same whichever others are there beside it.
+    """
 
     windows: tuple[Window, ...]
     time: str
+    histories: tuple[tuple[Window, ...], ...] = ()
 
     @classmethod
     def of(cls, contracts: Sequence[Contract]) -> "Plan | None":
@@ -168,13 +175,10 @@ class Plan:
         if first.time is None:
             return None
         readable = {(column.name, column.kind) for column in first.inputs}
-        windows = dict.fromkeys(first.history)
-        for other in (each for each in others if each.time is not None and each.time.name == first.time.name):
-            kinds = {column.name: column.kind for column in other.inputs}
-            for window in other.history:
-                if {(name, kinds[name]) for name in (window.entity, window.column) if name is not None} <= readable:
-                    windows[window] = None
-        return cls(tuple(windows), first.time.name) if windows else None
+        alike = [each for each in others if each.time is not None and each.time.name == first.time.name]
+        histories = tuple(filter(None, (first.history, *(_readable(each, readable) for each in alike))))
+        windows = tuple(dict.fromkeys(window for history in histories for window in history))
+        return cls(windows, first.time.name, histories if len(histories) > 1 else ()) if windows else None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -184,15 +188,35 @@ class Plan:
     @cached_property
     def digest(self) -> bytes:
         """Tells plans apart whose values are kept."""
-        return hashlib.blake2b("\n".join(self.names).encode(), digest_size=DIGEST_BYTES).digest()
+        text = json.dumps([self.time, *(window.to_json() for window in self.windows)])
+        return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
 
     @cached_property
     def parts(self) -> tuple[tuple[Layout, tuple[Window, ...]], ...]:
-        """The windows by the layout that they read."""
-        groups: dict[tuple[str, int], list[Window]] = {}
-        for window in self.windows:
-            groups.setdefault((window.entity, window.bucket), []).append(window)
-        return tuple((_layout(self.time, windows), tuple(windows)) for windows in groups.values())
+        """The windows by the layout that they read, each once; a layout that others read better has none."""
+        found: dict[Layout, list[Window]] = {}
+        done = set[Window]()
+        for layout, windows in self._groups:
+            found.setdefault(layout, []).extend(window for window in windows if window not in done)
+            done.update(windows)
+        return tuple((layout, tuple(windows)) for layout, windows in found.items())
+
+    @cached_property
+    def oldest(self) -> Mapping[Layout, int]:
+        """The oldest bucket that a window reads of each layout, counted back from a transaction's."""
+        found: dict[Layout, int] = {}
+        for layout, windows in self._groups:
+            found[layout] = max(found.get(layout, 0), *(window.oldest for window in windows))
+        return found
+
+    @property
+    def _groups(self) -> Iterator[tuple[Layout, list[Window]]]:
+        """For each contract the windows of the same entity and bucket size, and what is kept for them."""
+        for history in self.histories or (self.windows,):
+            groups: dict[tuple[str, int], list[Window]] = {}
+            for window in history:
+                groups.setdefault((window.entity, window.bucket), []).append(window)
+            yield from ((_layout(self.time, windows), windows) for windows in groups.values())
 
     @cached_property
     def layouts(self) -> tuple[Layout, ...]:
@@ -306,9 +330,9 @@ def over(
 
 def numbered(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
     """Each text's number, in order of first appearance, and the distinct texts by number."""
-    numbers: dict[str, int] = {}
-    codes = np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts), np.int64, len(texts))
-    return codes, list(numbers)
+    distinct = list(dict.fromkeys(texts))
+    numbers = {text: number for number, text in enumerate(distinct)}
+    return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts)), distinct
 
 
 def slots(texts: NDArray[Any]) -> NDArray[np.uint64]:
@@ -322,6 +346,16 @@ def _slot(text: str) -> int:
     if not text:
         return 0
     return 1 << (hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=1).digest()[0] % SLOTS)
+
+
+def _readable(contract: Contract, columns: Container[tuple[str, Kind]]) -> tuple[Window, ...]:
+    """The windows of a contract that read these columns only."""
+    kinds = {column.name: column.kind for column in contract.inputs}
+    return tuple(
+        window
+        for window in contract.history
+        if all((name, kinds[name]) in columns for name in (window.entity, window.column) if name is not None)
+    )
 
 
 def _layout(time: str, windows: Iterable[Window]) -> Layout:
@@ -365,15 +399,15 @@ class _Seen:
     """What the rows of a batch see, by extent; all fields that add up are worked on at once."""
 
     def __init__(
-        self, records: Records, ranges: Ranges, sums: NDArray[np.float64], extents: Mapping[_Extent, int]
+        self, records: Records, ranges: Ranges, added: NDArray[np.float64], extents: Mapping[_Extent, int]
     ) -> None:
         """Takes records in order of entity, bucket and arrival, and what each row sees of them.
 
-        The ranges have the shape (extents, rows), the sums (extents, rows, fields of `additive`).
+        The ranges have the shape (extents, rows), what adds up (extents, rows, fields of `additive`).
         """
         self._records = records
         self._ranges = ranges
-        self._sums = dict(zip(_additive(records), np.moveaxis(sums, 2, 0), strict=True))
+        self._sums = dict(zip(_additive(records), np.moveaxis(added, 2, 0), strict=True))
         self._extents = extents
         self._found: dict[str, NDArray[Any]] = {}
 
@@ -389,8 +423,7 @@ class _Seen:
         ordered, records, rows = unsorted[order], records[order], places[len(before.codes) :]
         extents = {extent: place for place, extent in enumerate(dict.fromkeys((w.oldest, w.newest) for w in windows))}
         ranges = _ranges(ordered, rows, list(extents))
-        totals = running(_matrix(records), _begins(ordered >> CODE_BITS))
-        return cls(records, ranges, between(totals, ranges), extents)
+        return cls(records, ranges, sums(_matrix(records), ranges), extents)
 
     def sum(self, field: str, window: Window) -> NDArray[np.float64]:
         """Of a field that adds up."""
@@ -430,9 +463,13 @@ def _matrix(records: Records) -> NDArray[np.float64]:
 
 def _ranges(ordered: NDArray[np.int64], rows: NDArray[np.int64], extents: Sequence[_Extent]) -> Ranges:
     """For each extent the range of sort keys that each row sees: shape (extents, rows)."""
-    own = ordered[rows]
-    start = np.array([np.searchsorted(ordered, own - oldest) for oldest, _ in extents])
-    stop = np.array([np.searchsorted(ordered, own - newest + 1) if newest else rows for _, newest in extents])
+    # Sought in ascending order, they are found in a fifth of the time: what is near is in the processor's cache.
+    ascending = np.argsort(rows)
+    own = ordered[rows[ascending]]
+    start, stop = np.empty((2, len(extents), len(rows)), dtype=np.int64)
+    for place, (oldest, newest) in enumerate(extents):
+        start[place, ascending] = np.searchsorted(ordered, own - oldest)
+        stop[place, ascending] = np.searchsorted(ordered, own - newest + 1) if newest else rows[ascending]
     return Ranges(start, stop)
 
 

@@ -44,7 +44,8 @@ NO_MONTH = b"000000"
 """Of a transaction without a time, or with one that is not of this world."""
 KEPT = np.dtype([("label", "u1"), ("confirmed", "<f8"), ("seconds", "<f8"), ("states", "<u8")])
 """A kept label: what it says, the time of its transaction, and in which of the states that this names it counts, as
-bits: a state of a layout that was in no plan when the label came has nothing to be taken back."""
+bits: a state of a layout that was in no plan when the label came has nothing to be taken back. Behind it stands the
+ANSWER that it is held against; nothing where none was noted yet."""
 NAMES = {GENUINE: "genuine", FRAUD: "fraud"}
 
 Argument = bytes | str | int
@@ -54,26 +55,30 @@ LABELLED = """
 -- ARGV: ids; the labels that they have; those that they get; months; what is kept; seconds that it is kept; how many
 -- states each changes; their keys; how many bytes to each; the bytes; seconds until states expire.
 -- Returns the places of transactions that have another label by now, or are forgotten: nothing of these has changed.
+-- What was answered to a transaction stands in its block; behind what is kept of its label stands what was counted.
 local ids, before, after, months, kept, keep, states, keys, lengths, bytes, expire = unpack(ARGV)
 local names, moved, counts, touched = {'genuine', 'fraud'}, {}, {}, {}
 local state, place = 0, 1
-local function count(field, change) counts[field] = (counts[field] or 0) + change end
+local function count(answer, label, change)
+  if #answer < 5 or string.byte(answer) > 1 then return end
+  local flagged, version = struct.unpack('<BI4', answer)
+  local field = version .. (flagged == 1 and ':flagged:' or ':passed:') .. names[label]
+  counts[field] = (counts[field] or 0) + change
+end
 for i = 1, #ids / 16 do
   local id = string.sub(ids, i * 16 - 15, i * 16)
-  local head = redis.call('GETRANGE', 'fraud:t:' .. id, 0, 14)
+  local head = redis.call('GETRANGE', 'fraud:t:' .. id, 0, 46)
   local label = string.sub(after, i * 9 - 8, i * 9)
-  local same = string.sub(head, 7) == string.sub(before, i * 9 - 8, i * 9)
+  local same = string.sub(head, 7, 15) == string.sub(before, i * 9 - 8, i * 9)
   if same then
     redis.call('SETRANGE', 'fraud:t:' .. id, 6, label)
     local month = 'fraud:labels:' .. string.sub(months, i * 6 - 5, i * 6)
-    redis.call('HSET', month, id, string.sub(kept, i * 25 - 24, i * 25))
+    local old, at = string.byte(head, 7), struct.unpack('<I4', head, 44) * 5
+    if old > 0 then count(string.sub(redis.call('HGET', month, id) or '', 26), old, -1) end
+    local answer = redis.call('GETRANGE', 'fraud:a:' .. string.sub(head, 32, 43), at, at + 4)
+    count(answer, string.byte(label), 1)
+    redis.call('HSET', month, id, string.sub(kept, i * 25 - 24, i * 25) .. answer)
     touched[month] = true
-    local answer, version, old = struct.unpack('<BI4B', head, 2)
-    if answer < 2 then
-      local field = version .. (answer == 1 and ':flagged:' or ':passed:')
-      if old > 0 then count(field .. names[old], -1) end
-      count(field .. names[string.byte(label)], 1)
-    end
   else
     moved[#moved + 1] = struct.pack('<I4', i - 1)
   end
@@ -94,25 +99,6 @@ end
 return table.concat(moved)
 """
 """One step for each transaction: its label, its frauds, what is kept, and what is counted."""
-
-ANSWERED = """
--- ARGV: ids, answers.
-for i = 1, #ARGV[1] / 16 do
-  local key = 'fraud:t:' .. string.sub(ARGV[1], i * 16 - 15, i * 16)
-  local head = redis.call('GETRANGE', key, 0, 6)
-  if #head == 7 then
-    local answer = string.sub(ARGV[2], i * 5 - 4, i * 5)
-    redis.call('SETRANGE', key, 1, answer)
-    local before, _, label = struct.unpack('<BI4B', head, 2)
-    if before == 2 and label > 0 then
-      local flagged, version = struct.unpack('<BI4', answer)
-      local field = version .. (flagged == 1 and ':flagged:' or ':passed:')
-      redis.call('HINCRBY', 'fraud:labelled', field .. (label == 2 and 'fraud' or 'genuine'), 1)
-    end
-  end
-end
-"""
-"""After the reply: what was answered, which labels are held against; one that was faster is counted now."""
 
 
 class Labelling:
@@ -177,7 +163,7 @@ class Labelling:
         self._counted = np.zeros(len(self._rows), dtype=np.uint64)
         everywhere = np.frombuffer(b"\xff" * 8, np.uint64)[0]
         self._counted[self._heads["label"] == FRAUD] = [
-            np.frombuffer(value, KEPT)["states"][0] if value else everywhere for value in values
+            np.frombuffer(value, KEPT, 1)["states"][0] if value else everywhere for value in values
         ]
 
     def changes(self) -> tuple[Argument, ...]:
@@ -287,7 +273,7 @@ def kept_labels(values: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDAr
     """What was read: UNLABELLED, GENUINE or FRAUD, and when that was confirmed; NaN where that is not known."""
     blank = np.zeros(1, KEPT)
     blank["label"], blank["confirmed"] = UNLABELLED, np.nan
-    kept = np.frombuffer(b"".join(value or blank.tobytes() for value in values), KEPT)
+    kept = np.frombuffer(b"".join((value or blank.tobytes())[: KEPT.itemsize] for value in values), KEPT)
     return kept["label"], kept["confirmed"]
 
 

@@ -18,25 +18,24 @@ class Ranges:
     stop: Places
 
 
-def running(values: NDArray[np.float64], segments: Places) -> NDArray[np.float64]:
-    """Totals of which two give the sum of a range: shape (values + 1, fields) of values of shape (values, fields).
+def sums(values: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
+    """The sum of each range: shape (*ranges, fields) of values of shape (values, fields).
 
-    Over the whole array a running total would lose a small sum among large ones, so it is taken back to nothing at
-    the last place of each segment, which must be in no range; `segments` are the places that begin one.
+    Spans of powers of two, side by side, make up each range. Nothing outside a range is added and taken away again, as
+    with the differences of a running total, in which one huge number would drown all that comes after it.
     """
-    totals = np.zeros((len(values) + 1, values.shape[1]))
-    if len(values):
-        level = totals[1:]
-        level[:] = values
-        lasts = np.concatenate((segments[1:], [len(values)])) - 1
-        level[lasts] -= np.add.reduceat(values, segments)
-        np.cumsum(level, axis=0, out=level)
-    return totals
-
-
-def between(totals: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
-    """The sums of each range, by the totals that :func:`running` made: shape (*ranges, fields)."""
-    return totals[np.maximum(ranges.stop, ranges.start)] - totals[ranges.start]
+    lengths, places = np.maximum(ranges.stop - ranges.start, 0).ravel(), ranges.start.ravel().copy()
+    found = np.zeros((len(places), values.shape[1]))
+    spans, step, longest = values, 0, int(lengths.max(initial=0))
+    while longest >> step:
+        if step:
+            half = 1 << (step - 1)
+            spans = spans[:-half] + spans[half:]
+        here = np.flatnonzero(lengths >> step & 1)
+        found[here] += spans[places[here]]
+        places[here] += 1 << step
+        step += 1
+    return found.reshape(*ranges.start.shape, values.shape[1])
 
 
 def extremes(

@@ -187,6 +187,8 @@ class Recall:
         whole = all(len(part.batch.places) == rows for part in self._parts)
         found = {} if whole else self._plan.neutral(columns, rows)
         for part, (_, windows) in zip(self._parts, self._plan.parts, strict=True):
+            if not windows:
+                continue
             arriving = self._counting(part)
             for name, values in evaluate(windows, part.before(), arriving, columns).items():
                 found.setdefault(name, np.empty(rows))[arriving.places] = values
@@ -312,11 +314,11 @@ class Recall:
         ]
 
     def _merge(self, place: int, code: int) -> list[bytes]:
-        part, (layout, windows) = self._parts[place], self._plan.parts[place]
+        part, layout = self._parts[place], self._parts[place].layout
         now = part.state(code) + b"".join(self._appended(part, code))
         records = np.frombuffer(now, layout.dtype)
         newest = min(self._terms.now, float(np.nanmax(self._seconds)))
-        oldest = newest / layout.bucket - 2 * max(window.oldest for window in windows)
+        oldest = newest / layout.bucket - 2 * self._plan.oldest[layout]
         needed = records[records["bucket"] >= oldest]
         _, merged = layout.merged(needed["bucket"].astype(np.int64), needed)
         return [part.keys[code].tobytes(), now, merged.tobytes()] if len(merged) <= SHRUNK * len(records) else []

@@ -100,6 +100,7 @@ end
 """
 """While the model scores: the values of a request; and long states, merged, where nobody has appended meanwhile."""
 
+
 class Hasher:
     """Texts to digests."""
 

@@ -1,0 +1,174 @@
+"""The two evaluations give the same numbers: random streams through a real Valkey, and the oracle."""
+
+import math
+import random
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis import Redis
+
+from contract import history, recall
+from contract.remembered import ENTER, KEEP
+from contract.windows import DAY, HOUR, Aggregate, Window
+from tests import valkey
+from tests.contract import oracle
+from tests.contract.oracle import Event, Label, Transaction
+from tests.contract.served import Served
+from tests.contract.test_history import START, Values, assert_close, expected, of_kind, plan_of, row, table_of
+
+STREAMS = settings(max_examples=1_000)
+COUNT = Window(Aggregate.COUNT, "card", None, 30 * DAY, HOUR)
+SUM = Window(Aggregate.SUM, "card", "amount", DAY, HOUR)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A Valkey for this module."""
+    with valkey.running(tmp_path_factory.mktemp("recall")) as running:
+        client = Redis.from_url(running.url, socket_timeout=10.0)
+        client.config_set("appendonly", "no")
+        yield client
+        client.close()
+
+
+@pytest.fixture
+def redis(server: Redis) -> Redis:
+    """An empty one."""
+    server.flushall()
+    return server
+
+
+def served(windows: tuple[Window, ...], batches: list[list[Event]], redis: Redis) -> Values:
+    """The values that serving gives, with repeats."""
+    redis.flushall()
+    serving = Served(plan_of(windows), redis)
+    found: Values = {name: [] for name in serving.plan.names}
+    for batch in batches:
+        for event in batch:
+            if isinstance(event, Label):
+                serving.label(event)
+        if transactions := of_kind(batch):
+            for name, values in serving.enter(transactions).items():
+                found[name] += values
+    return found
+
+
+@STREAMS
+@given(windows=oracle.windows(), batches=oracle.batches())
+def test_serving_gives_what_the_definitions_say(
+    server: Redis, windows: tuple[Window, ...], batches: list[list[Event]]
+) -> None:
+    """Ties, gaps, repeats, new entities, late and corrected labels, any order of arrival: 1,000 streams."""
+    events = [event for batch in batches for event in batch]
+    found = served(windows, batches, server)
+    assert_close(windows, found, expected(windows, events), of_kind(events))
+
+
+@settings(max_examples=200)
+@given(windows=oracle.windows(), batches=oracle.batches())
+def test_many_blocks_and_merged_states_are_no_other(
+    server: Redis, windows: tuple[Window, ...], batches: list[list[Event]]
+) -> None:
+    """Where a file enters in blocks of two rows, and each state is merged as soon as it can be."""
+    events = [event for batch in batches for event in batch]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"BLOCK_ROWS": 2, "BLOCK_KEYS": 3, "LONG": 2, "LOOKED_AT": 1, "SHRUNK": 1.0}.items():
+            patch.setattr(recall, name, value)
+        found = served(windows, batches, server)
+    assert_close(windows, found, expected(windows, events), of_kind(events))
+
+
+@settings(max_examples=200)
+@given(windows=oracle.windows(), events=oracle.in_time())
+def test_training_and_serving_give_the_same_numbers(
+    server: Redis, windows: tuple[Window, ...], events: list[Event]
+) -> None:
+    """One table at once, and one transaction after the other."""
+    rows, labels = of_kind(events), {event.id: event for event in events if isinstance(event, Label)}
+    frauds = np.array([each.id in labels and labels[each.id].fraud for each in rows], dtype=np.bool_)
+    confirmed = np.array([labels[each.id].confirmed if each.id in labels else math.nan for each in rows])
+    table = history.over(oracle.contract_of(windows), table_of(rows), frauds, confirmed)
+    trained = {window.name: table.columns[window.name].tolist() for window in windows}
+    assert_close(windows, served(windows, [[event] for event in events], server), trained, rows)
+
+
+@settings(max_examples=100)
+@given(windows=oracle.windows(), batches=oracle.batches(repeats=False), data=st.data())
+def test_looking_changes_nothing(
+    server: Redis, windows: tuple[Window, ...], batches: list[list[Event]], data: st.DataObject
+) -> None:
+    """A batch that is not recorded sees what it would see, and leaves every key as it was."""
+    serving = Served(plan_of(windows), server)
+    served(windows, batches, server)
+    some = data.draw(oracle.transactions(5))
+    before = {key: server.dump(key) for key in server.scan_iter()}
+    looked = serving.enter(some, record=False) if some else {}
+    assert {key: server.dump(key) for key in server.scan_iter()} == before
+    known = {event.id for batch in batches for event in batch if isinstance(event, Transaction)}
+    if some and not known & {each.id for each in some}:
+        entered = serving.enter(some)
+        np.testing.assert_equal(looked, entered)
+
+
+def test_a_repeat_has_the_values_of_the_first_time(redis: Redis) -> None:
+    """Bit by bit, though others have come between."""
+    serving = Served(plan_of((COUNT, SUM)), redis)
+    some = [row(second, amount=0.1 * second) for second in range(5)]
+    first = serving.enter(some)
+    serving.enter([row(100.0, name="other")])
+    assert serving.enter(random.Random(1).sample(some, 5)) is not None  # noqa: S311 - an order
+    assert serving.enter(some) == first
+
+
+def test_values_that_are_gone_are_computed_anew_and_nothing_is_counted(redis: Redis) -> None:
+    """As for a repeat after VALUES_HOURS: it is known, and sees the past as it is now."""
+    serving = Served(plan_of((COUNT,)), redis)
+    serving.enter([row(1.0, name="1")])
+    redis.delete(*redis.keys("fraud:v:*"))  # type: ignore[misc]
+    assert serving.enter([row(1.0, name="1")]) == {COUNT.name: [1.0]}
+    assert serving.enter([row(2.0, name="2")]) == {COUNT.name: [1.0]}
+
+
+def test_another_plan_counts_nothing_twice(redis: Redis) -> None:
+    """A version with more windows sees a repeat with values of its own, and the state that it shares is as before."""
+    Served(plan_of((COUNT,)), redis).enter([row(1.0, name="1")])
+    wider = Served(plan_of((COUNT, Window(Aggregate.COUNT, "card", None, HOUR, HOUR))), redis)
+    wider.enter([row(1.0, name="1")])
+    assert wider.enter([row(2.0, name="2")])[COUNT.name] == [1.0]
+
+
+def test_long_states_are_merged_and_forget_what_no_window_reaches(redis: Redis) -> None:
+    """A card of years with a few transactions an hour keeps as many records as its windows have hours, and no more."""
+    serving = Served(plan_of((SUM,)), redis, now=START + 400 * DAY)
+    for day in range(0, 400, 2):
+        serving.enter([row(day * DAY + second, name=f"{day}-{second}") for second in range(4)])
+    (key,) = redis.scan_iter("fraud:h:*")
+    assert cast("int", redis.strlen(key)) <= 3 * recall.LONG * serving.plan.layouts[0].dtype.itemsize
+
+
+def test_one_row_of_another_time_makes_nobody_forget(redis: Redis) -> None:
+    """A clock that says 2099 must not push out what the card did this week."""
+    serving = Served(plan_of((COUNT,)), redis, now=START + DAY)
+    for second in range(3 * recall.LONG):
+        serving.enter([row(float(second), name=str(second))])
+    serving.enter([row(80 * 365.0 * DAY, name="2099")])
+    assert serving.enter([row(1_000.0, name="now")]) == {COUNT.name: [3.0 * recall.LONG]}
+
+
+def test_a_row_of_two_requests_at_once_enters_once(redis: Redis) -> None:
+    """The second one finds it known, and waits for its values."""
+    serving = Served(plan_of((COUNT,)), redis)
+    first, second = (serving.recall([row(1.0, name="1")]) for _ in range(2))
+    for each in (first, second):
+        while calls := each.entries():
+            each.take([serving.script(ENTER, *call) for call in calls])
+    assert (len(first.pending), second.pending.tolist()) == (0, [0])
+    serving.script(KEEP, *first.kept(first.values()))
+    second.look_again()
+    second.take([serving.script(ENTER, *call) for call in second.entries()])
+    assert not len(second.pending)
+    assert second.values()[COUNT.name].tolist() == [0.0]
