@@ -34,7 +34,9 @@ async def main(urls: list[str], file: Path) -> None:
         singles = await _in_turn(urls, REQUESTS, lambda url: _single(session, url, rows))
         files = await _in_turn(urls, FILES, lambda url: _file(session, url, rows))
     for what, (history, none) in (("one transaction", singles), (f"{FILE_ROWS:,} rows", files)):
-        print(f"{what}: {history:.2f} ms with history, {none:.2f} without: {history - none:+.2f} ms, x{history / none:.2f}")
+        print(
+            f"{what}: {history:.2f} ms with history, {none:.2f} without: {history - none:+.2f} ms, x{history / none:.2f}"
+        )
 
 
 async def _in_turn(urls: list[str], times: int, send: Callable[[str], Awaitable[float]]) -> list[float]:

