@@ -10,6 +10,8 @@ from gateway.logs import log
 from gateway.metrics import Metrics
 
 EVERY_SECONDS = 5.0
+MOST_VERSIONS = 10
+"""The newest ones are shown: each has six lines in every answer."""
 
 
 class LabelCounts:
@@ -37,4 +39,4 @@ class LabelCounts:
             fields = await self._redis.hgetall(COUNTS)  # type: ignore[misc,arg-type]
         except (RedisError, OSError):
             return
-        self._metrics.labelled(judged(fields))
+        self._metrics.labelled(dict(list(judged(fields).items())[-MOST_VERSIONS:]))

@@ -28,6 +28,7 @@ from gateway.scripts import evaluated
 
 TRIES = 20
 """How often a block is looked at that others change at the same time."""
+SEND_AGAIN = "Some may have been taken. Send the same again, in smaller parts if it is a large file."
 NONE = np.empty(0, dtype=np.bool_)
 
 
@@ -74,7 +75,7 @@ class LabelDesk:
                 blocks = [await self._block(given, plan, labels, rows) for rows in _blocks(len(labels.ids))]
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("labels not taken", reason=type(error).__name__)
-            raise LabelsNotTaken from None
+            raise LabelsNotTaken(SEND_AGAIN) from None
         return _taken(labels, blocks)
 
     def _remembered(self) -> tuple[Plan, Column]:
@@ -105,7 +106,7 @@ class LabelDesk:
         for _ in range(TRIES):
             if await _done(self._redis, given, labelling):
                 return labelling
-        raise LabelsNotTaken
+        raise LabelsNotTaken(SEND_AGAIN)
 
 
 async def _done(redis: Redis, given: Input, labelling: Labelling) -> bool:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from contract.decision import Decision
+from contract.labels import Judged
 from contract.release import Trial, TrialKind
 from gateway.metrics import Metrics
 from gateway.serving import TrialState
@@ -31,6 +32,7 @@ def gateway() -> str:
     metrics.show_trial(lambda: TrialState(Trial(TrialKind.SHADOW, 2, 1.0, "2026-01-01T00:00:00+00:00"), None))
     metrics.model_request(1, "scored", 0.01)
     metrics.predictions(1, list(Decision))
+    metrics.labelled({1: Judged(3, 1, 2, 4)})
     with metrics.stage("read"):
         pass
     return metrics.exposition().decode()

@@ -20,8 +20,8 @@ MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 DASHBOARD = MONITORING / "grafana" / "fraud.json"
 RATE_INTERVAL = "1m"
 """What Grafana makes of $__rate_interval: four times the scrape interval."""
-MAY_BE_EMPTY = ("ALERTS{", "fraud_job_", "Requests4XX", "Requests5XX")
-"""No alert, no job that has run, no error."""
+MAY_BE_EMPTY = ("ALERTS{", "fraud_job_", "Requests4XX", "Requests5XX", "labelled_", "live_precision", "live_recall")
+"""No alert, no job that has run, no error, no label."""
 
 
 @dataclass(frozen=True, slots=True)

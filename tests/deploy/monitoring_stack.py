@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 import yaml
 
+from contract.labels import COUNTS
 from contract.release import Release
+from tests import valkey
 from tests.deploy.monitoring_exposed import RECORDINGS, keeper
 from tests.deploy.monitoring_panels import MONITORING
 from tests.gateway.serving_http import Quiet, free_port, over_http
@@ -62,13 +64,23 @@ def gateways(directory: Path, count: int) -> Iterator[list[str]]:
     answering.set()
     with ExitStack() as stack:
         url = stack.enter_context(over_http(server, answering))
+        redis_url = stack.enter_context(labelled(directory))
         settings = {"API_KEY": KEY, "RELEASE_RECORD": str(record), "MODEL_SERVER_URL": url, "LOG_STREAM": "false"}
+        settings["REDIS_URL"] = redis_url
         for address in addresses:
             environment = os.environ | settings | {"PORT": address.split(":")[1]}
             stack.enter_context(running([sys.executable, "-m", "gateway"], environment))
         for address in addresses:
             until(lambda address=address: answers(f"http://{address}/readyz"))  # type: ignore[misc]
         yield addresses
+
+
+@contextmanager
+def labelled(directory: Path) -> Iterator[str]:
+    """The address of a Valkey in which labels have been counted."""
+    with valkey.running(directory) as it, it.client() as client:
+        client.hset(COUNTS.decode(), mapping={"1:flagged:fraud": 3, "1:flagged:genuine": 1, "1:passed:fraud": 2})
+        yield it.url
 
 
 @contextmanager

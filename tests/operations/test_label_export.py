@@ -1,0 +1,164 @@
+"""Labels that came in, joined with a file of transactions."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from redis import Redis
+from typer.testing import CliRunner
+
+from contract.labels import KEPT, kept_places
+from contract.remembered import FRAUD, GENUINE, TRANSACTIONS
+from contract.schema import Contract, TimeFormat
+from operations import label_commands, label_export
+from operations.errors import OperationsError
+from operations.label_export import Exported, export
+from operations.settings import Layout
+from operations.store.registry import Registry
+from tests import tiny, valkey
+from tests.operations import archives
+
+HEADER = "amount,transaction_id,timestamp"
+JANUARY, FEBRUARY = "2026-01-31T23:59:59", "2026-02-01T00:00:00"
+SECONDS = {JANUARY: 1769903999.0, FEBRUARY: 1769904000.0}
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    """A Valkey in which labels of two months are kept."""
+    with valkey.running(tmp_path) as running, Redis.from_url(running.url) as client:
+        keep(client, "a", JANUARY, FRAUD, 1770000000.0)
+        keep(client, "b", FEBRUARY, GENUINE, 1770000001.5)
+        keep(client, "c", JANUARY, FRAUD, float("nan"))
+        yield client
+
+
+def keep(client: Redis, identity: str, moment: str, label: int, confirmed: float) -> None:
+    """A label as the gateway's script keeps it, with the answer behind it."""
+    value = np.array([(label, confirmed, SECONDS[moment], 0)], KEPT).tobytes() + b"\1\7\0\0\0"
+    ((month, (_, fields)),) = kept_places(TRANSACTIONS.digests([identity]), np.array([SECONDS[moment]])).items()
+    client.hset(month.decode(), fields[0], value)  # type: ignore[arg-type]
+
+
+def written(directory: Path, *rows: str, header: str = HEADER) -> Path:
+    """A file of transactions."""
+    file = directory / "transactions.csv"
+    file.write_text("\n".join([header, *rows, ""]))
+    return file
+
+
+def exported(redis: Redis, file: Path, contract: Contract = tiny.CONTRACT, days: float | None = None) -> list[str]:
+    """The lines of what is written."""
+    out = file.parent / "labelled.csv"
+    export(redis, contract, file, out, days)
+    return out.read_text().splitlines()
+
+
+def test_rows_with_a_label_are_written_with_it(redis: Redis, tmp_path: Path) -> None:
+    """In their order, with the label's column and the moment; the others are left out and counted."""
+    rows = [f"1,a,{JANUARY}", f"2,b,{FEBRUARY}", f"3,x,{FEBRUARY}", f'"4,5", c ,{JANUARY}']
+    out = tmp_path / "labelled.csv"
+    found = export(redis, tiny.CONTRACT, written(tmp_path, *rows), out)
+    assert found == Exported(4, 2, 1, 1)
+    assert str(found) == "3 labelled transactions, 2 of them fraud; 1 of 4 have no label and are left out"
+    assert out.read_text().splitlines() == [
+        f"{HEADER},is_fraud,confirmed_at",
+        f"1,a,{JANUARY},1,2026-02-02T02:40:00+00:00",
+        f"2,b,{FEBRUARY},0,2026-02-02T02:40:01.500000+00:00",
+        f'"4,5", c ,{JANUARY},1,',
+    ]
+
+
+def test_an_id_in_another_month_has_no_label(redis: Redis, tmp_path: Path) -> None:
+    """A label is of the transaction that was scored, not of whatever has its id."""
+    assert exported(redis, written(tmp_path, f"1,a,{FEBRUARY}")) == [f"{HEADER},is_fraud,confirmed_at"]
+
+
+def test_rows_without_a_label_can_count_as_genuine(redis: Redis, tmp_path: Path) -> None:
+    """If they are old enough."""
+    lines = exported(redis, written(tmp_path, f"1,x,{JANUARY}", "2,y,2300-01-01"), days=1)
+    assert lines[1:] == [f"1,x,{JANUARY},0,"]
+
+
+def test_a_large_file_is_joined_in_blocks(redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block with its own labels."""
+    monkeypatch.setattr(label_export, "BLOCK_ROWS", 2)
+    rows = [f"{place},{'a' if place == 4 else place},{JANUARY}" for place in range(7)]
+    assert [line[:3] for line in exported(redis, written(tmp_path, *rows))[1:]] == ["4,a"]
+
+
+def test_times_in_seconds_are_written_as_seconds(redis: Redis, tmp_path: Path) -> None:
+    """As the file has them."""
+    columns = tuple(
+        replace(each, time_format=TimeFormat.SECONDS) if each.name == "timestamp" else each for each in tiny.COLUMNS
+    )
+    contract = Contract("clock", columns, tiny.FEATURES[:3])
+    assert exported(redis, written(tmp_path, "1,a,1769903999"), contract)[1:] == ["1,a,1769903999,1,1770000000.0"]
+    with pytest.raises(OperationsError, match="how old"):
+        export(redis, contract, tmp_path / "transactions.csv", tmp_path / "other.csv", 30)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "words"),
+    [
+        (HEADER, "1,a,secret", "row 2, timestamp: not_a_date"),
+        (HEADER, "1,secret", "row 2 has another number of fields"),
+        ("amount,timestamp", "", "no column transaction_id"),
+        (f"{HEADER},is_fraud", "", "a column is_fraud already"),
+        (HEADER, '"', "no CSV file"),
+    ],
+)
+def test_a_file_that_cannot_be_joined_is_refused(
+    redis: Redis, tmp_path: Path, header: str, row: str, words: str
+) -> None:
+    """By row and column, never by value; nothing is left behind."""
+    file = written(tmp_path, *([f"1,a,{JANUARY}", row] if header == HEADER else []), header=header)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(OperationsError, match=words) as refused:
+        exported(redis, file)
+    assert "secret" not in str(refused.value)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_no_file_is_written_over(redis: Redis, tmp_path: Path) -> None:
+    """Least of all the one that is read."""
+    file = written(tmp_path, f"1,a,{JANUARY}")
+    with pytest.raises(OperationsError, match="exists"):
+        export(redis, tiny.CONTRACT, file, file)
+
+
+def test_the_columns_are_those_of_the_version_in_the_store(redis: Redis, tmp_path: Path) -> None:
+    """The newest where none is live; Redis is where REDIS_URL says, and its silence is an error for people."""
+    layout = Layout(tmp_path, tmp_path / "model_store")
+    file, out = written(tmp_path, f"1,a,{JANUARY}"), tmp_path / "labelled.csv"
+    url = valkey_url(redis)
+    with pytest.raises(OperationsError, match="no model version"):
+        label_export.run(layout, {"REDIS_URL": url}, file, out)
+    archives.add(Registry(layout.store), 1)
+    assert label_export.run(layout, {"REDIS_URL": url}, file, out) == Exported(1, 1, 0, 0)
+    with pytest.raises(OperationsError, match="Redis does not answer"):
+        label_export.run(layout, {"REDIS_URL": "redis://:secret@127.0.0.1:1/0"}, file, tmp_path / "other.csv")
+
+
+def test_the_command_says_what_it_wrote(redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line: the file, and the counts."""
+    archives.add(Registry(tmp_path / "model_store"), 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDIS_URL", valkey_url(redis))
+    written(tmp_path, f"1,a,{JANUARY}", f"2,x,{JANUARY}")
+    commands = typer.Typer()
+    label_commands.add_to(commands)
+    arguments = ["labels", "export", "transactions.csv", "-o", "labelled.csv", "--genuine-after", "1"]
+    done = CliRunner().invoke(commands, arguments)
+    assert done.output == (
+        "Wrote labelled.csv: 2 labelled transactions, 1 of them fraud; 0 of 2 have no label and are left out.\n"
+    )
+
+
+def valkey_url(redis: Redis) -> str:
+    """Where a client's server is."""
+    options = redis.connection_pool.connection_kwargs
+    return f"redis://:{options['password']}@{options['host']}:{options['port']}/0"
