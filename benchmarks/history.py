@@ -1,12 +1,12 @@
 """What history costs: the same transactions to a gateway whose live version has it and to one whose version has not.
 
-`python -m benchmarks.history http://127.0.0.1:8100 http://127.0.0.1:8200 transactions.csv` sends single transactions and
-files of 20,000 rows, each with ids of its own, to both in turn, and prints medians and what lies between them. The
-file is the default model's (`fraud sample -n 20000 transactions.csv`). docs/performance.md says how the second gateway
-is started. The key is API_KEY, or test-key; the client runs on the same processors.
+`python -m benchmarks.history http://127.0.0.1:8100 http://127.0.0.1:8200 transactions.csv` takes a file of 40,000 rows
+(`fraud sample --rows 40000 -o transactions.csv`): the first half is the past of its cards, the other half is measured,
+as files of 20,000 rows and as single transactions. Each round has cards and ids of its own and is sent to both in
+turn; medians are printed, and what lies between them. docs/history.md says how the second gateway is started and what
+was measured. The key is API_KEY, or test-key; the client runs on the same processors.
 """
 
-import asyncio
 import csv
 import io
 import os
@@ -14,43 +14,66 @@ import random
 import statistics
 import sys
 import time
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import aiohttp
 import uvloop
 
-REQUESTS, FILES = 1500, 9
+SINGLES, FILES = 1500, 7
 FILE_ROWS = 20_000
+CSV = {"content-type": "text/csv"}
 Row = dict[str, str]
 
 
-async def main(urls: list[str], file: Path) -> None:
+async def main(urls: list[str], rows: list[Row]) -> None:
     """Measures and prints."""
-    rows = list(csv.DictReader(io.StringIO(file.read_text())))
+    past, now = rows[:FILE_ROWS], rows[FILE_ROWS : 2 * FILE_ROWS]
     headers = {"X-API-Key": os.environ.get("API_KEY", "test-key")}
     async with aiohttp.ClientSession(headers=headers) as session:
-        singles = await _in_turn(urls, REQUESTS, lambda url: _single(session, url, rows))
-        files = await _in_turn(urls, FILES, lambda url: _file(session, url, rows))
-    for what, (history, none) in (("one transaction", singles), (f"{FILE_ROWS:,} rows", files)):
-        print(
-            f"{what}: {history:.2f} ms with history, {none:.2f} without: {history - none:+.2f} ms, x{history / none:.2f}"
-        )
+        files: list[list[float]] = [[] for _ in urls]
+        for number in range(FILES + 1):
+            for found, url in zip(files, urls, strict=True):
+                await _file(session, url, _world(past, f"{number}-past", number))
+                found.append(await _file(session, url, _world(now, f"{number}-now", number)))
+        singles = await _in_turn(urls, SINGLES, lambda url, turn: _single(session, url, _one(now, turn)))
+    _print(f"{FILE_ROWS:,} rows", [found[1:] for found in files])
+    _print("one transaction", singles)
 
 
-async def _in_turn(urls: list[str], times: int, send: Callable[[str], Awaitable[float]]) -> list[float]:
-    """The median milliseconds of each, after one that warms up."""
+def _print(what: str, found: list[list[float]]) -> None:
+    history, none = (statistics.median(each) for each in found)
+    print(f"{what}: {history:.2f} ms with history, {none:.2f} without: {history - none:+.2f} ms, x{history / none:.2f}")
+
+
+async def _in_turn(urls: list[str], times: int, send: Callable[[str, int], Awaitable[float]]) -> list[list[float]]:
+    """The milliseconds of each, after some that warm up."""
     found: list[list[float]] = [[] for _ in urls]
-    for _ in range(times + 1):
+    for turn in range(times + 20):
         for each, url in zip(found, urls, strict=True):
-            each.append(await send(url))
-    return [statistics.median(each[1:]) for each in found]
+            each.append(await send(url, turn))
+    return [each[20:] for each in found]
 
 
-async def _single(session: aiohttp.ClientSession, url: str, rows: list[Row]) -> float:
-    row = random.choice(rows)  # noqa: S311 - no secret
-    body = row | {"amount": float(row["amount"]), "transaction_id": uuid.uuid4().hex}
+def _world(rows: Iterable[Row], mark: str, number: int) -> list[Row]:
+    """The rows with ids of their own, for cards and terminals that each round has for itself."""
+    return [
+        row
+        | {
+            "transaction_id": f"{mark}-{os.urandom(6).hex()}",
+            "customer_id": f"{row['customer_id']}-{number}",
+            "terminal_id": f"{row['terminal_id']}-{number}",
+        }
+        for row in rows
+    ]
+
+
+def _one(rows: list[Row], turn: int) -> dict[str, object]:
+    (row,) = _world([random.choice(rows)], f"single-{turn}", turn % FILES)  # noqa: S311 - no secret
+    return {**row, "amount": float(row["amount"])}
+
+
+async def _single(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> float:
     started = time.perf_counter()
     async with session.post(f"{url}/v1/score", json=body) as answer:
         await _whole(answer)
@@ -58,14 +81,13 @@ async def _single(session: aiohttp.ClientSession, url: str, rows: list[Row]) -> 
 
 
 async def _file(session: aiohttp.ClientSession, url: str, rows: list[Row]) -> float:
-    text, mark = io.StringIO(newline=""), uuid.uuid4().hex[:12]
+    text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
-    some = (rows * -(-FILE_ROWS // len(rows)))[:FILE_ROWS]
-    writer.writerows(row | {"transaction_id": f"{mark}-{number}"} for number, row in enumerate(some))
+    writer.writerows(rows)
     body = text.getvalue().encode()
     started = time.perf_counter()
-    async with session.post(f"{url}/upload", data=body, headers={"content-type": "text/csv"}) as answer:
+    async with session.post(f"{url}/upload", data=body, headers=CSV) as answer:
         await _whole(answer)
     return (time.perf_counter() - started) * 1e3
 
@@ -73,8 +95,8 @@ async def _file(session: aiohttp.ClientSession, url: str, rows: list[Row]) -> fl
 async def _whole(answer: aiohttp.ClientResponse) -> None:
     answer.raise_for_status()
     if b'"degraded"' in (await answer.read())[-200:]:
-        print("an answer without history: it is measured all the same")
+        sys.exit("an answer without history: is Redis full? There is nothing to measure")
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1:3], Path(sys.argv[3])))
+    uvloop.run(main(sys.argv[1:3], list(csv.DictReader(io.StringIO(Path(sys.argv[3]).read_text())))))

@@ -39,9 +39,15 @@ class Golden:
         return to_matrix(contract, self.table(contract))
 
     def table(self, contract: Contract) -> Table:
-        """The golden rows with their history features."""
+        """The golden rows with their history features.
+
+        Raises:
+            ValueError: they have not one value for each row and history feature.
+        """
         table = read_csv(contract, self.csv.encode()).table
-        values = np.array(self.history, dtype=np.float64).reshape(table.rows, len(contract.history))
+        values = np.array(self.history or ((),) * table.rows, dtype=np.float64)
+        if values.shape != (table.rows, len(contract.history)):
+            raise ValueError("the golden rows have not the history that their contract names")
         return table.extended({window.name: values[:, place] for place, window in enumerate(contract.history)})
 
     def difference(self, probabilities: NDArray[Any]) -> float:

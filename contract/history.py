@@ -521,6 +521,12 @@ def _ratio(view: _View) -> NDArray[np.float64]:
     return ratio
 
 
+def _risk(view: _View) -> NDArray[np.float64]:
+    """A fraud that became known late may be in a window that its transaction has left: then all that is known is it."""
+    frauds = np.maximum(view.sum("frauds"), 0.0)
+    return _share(frauds, np.maximum(view.sum("count"), frauds), 0.0)
+
+
 def _share(part: NDArray[np.float64], whole: NDArray[np.float64], of_none: float) -> NDArray[np.float64]:
     return np.where(whole > 0, part / np.maximum(whole, 1.0), of_none)
 
@@ -540,7 +546,7 @@ _COMPUTE: dict[Aggregate, Callable[[_View], NDArray[np.float64]]] = {
     Aggregate.DISTINCT: _distinct,
     Aggregate.SINCE_LAST: _since_last,
     Aggregate.RATIO: _ratio,
-    Aggregate.RISK: lambda view: np.clip(_share(view.sum("frauds"), view.sum("count"), 0.0), 0.0, 1.0),
+    Aggregate.RISK: _risk,
 }
 
 

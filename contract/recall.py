@@ -36,14 +36,14 @@ from contract.table import Table
 
 BLOCK_ROWS = 1_500
 """Rows that enter at once: about 10 ms of Redis' time."""
-BLOCK_KEYS = 4_000
-"""States that are read at once."""
+BLOCK_KEYS = 1_000
+"""States that are read at once: of busy entities several megabytes."""
 LONG = 64
 """Records from which a state is looked at whether it can be merged."""
 LOOKED_AT = 8
 """A long state is looked at when it has a multiple of so many records."""
-MOST_MERGED = 64
-"""States that one batch merges at most."""
+MOST_MERGED = 1_000_000
+"""Bytes of the states that one batch merges at most."""
 SHRUNK = 0.75
 """Of its records a state must keep no more than this share, or it is not worth to be written anew."""
 EXPIRY_MARGIN = 2 * 86_400
@@ -306,21 +306,15 @@ class Recall:
 
     def _merges(self) -> list[bytes]:
         """For each long state its key, what it is now, and what it becomes."""
-        return [
-            argument
-            for place, part in enumerate(self._parts)
-            for code in _longest(part)
-            for argument in self._merge(place, code)
-        ]
+        return [argument for part in self._parts for code in _longest(part) for argument in self._merge(part, code)]
 
-    def _merge(self, place: int, code: int) -> list[bytes]:
-        part, layout = self._parts[place], self._parts[place].layout
+    def _merge(self, part: _Part, code: int) -> list[bytes]:
         now = part.state(code) + b"".join(self._appended(part, code))
-        records = np.frombuffer(now, layout.dtype)
+        records = np.frombuffer(now, part.layout.dtype)
         newest = min(self._terms.now, float(np.nanmax(self._seconds)))
-        oldest = newest / layout.bucket - 2 * self._plan.oldest[layout]
+        oldest = newest / part.layout.bucket - 2 * self._plan.oldest[part.layout]
         needed = records[records["bucket"] >= oldest]
-        _, merged = layout.merged(needed["bucket"].astype(np.int64), needed)
+        _, merged = part.layout.merged(needed["bucket"].astype(np.int64), needed)
         return [part.keys[code].tobytes(), now, merged.tobytes()] if len(merged) <= SHRUNK * len(records) else []
 
     def _appended(self, part: _Part, code: int) -> list[bytes]:
@@ -335,11 +329,13 @@ class Recall:
 
 
 def _longest(part: _Part) -> list[int]:
-    """The entities with the longest states, a few at a time; each is looked at once in LOOKED_AT of its records."""
-    size = part.layout.dtype.itemsize
-    counts = [(length // size, code) for code, length in enumerate(part.sizes)]
-    long = [(count, code) for count, code in counts if count >= LONG and count % LOOKED_AT == 0]
-    return [code for _, code in sorted(long, reverse=True)[:MOST_MERGED]]
+    """The entities with the longest states, up to MOST_MERGED bytes; each is looked at once in LOOKED_AT records."""
+    sizes = np.array(part.sizes, dtype=np.int64)
+    counts = sizes // part.layout.dtype.itemsize
+    long = np.flatnonzero((counts >= LONG) & (counts % LOOKED_AT == 0))
+    longest = long[np.argsort(-sizes[long], kind="stable")]
+    some: list[int] = longest[np.cumsum(sizes[longest]) <= max(MOST_MERGED, sizes.max(initial=0))].tolist()
+    return some
 
 
 def _leaders(ids: Sequence[str], order: Rows) -> Rows:

@@ -24,6 +24,8 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 SMALLEST_BUCKET = MINUTE
 MOST_BUCKETS = 2_000
 """Of a window and its delay: what bounds the state of an entity."""
+MOST_SECONDS = 10 * 365 * DAY
+"""Likewise: however large the buckets, state must expire one day."""
 UNITS = {"d": DAY, "h": HOUR, "m": MINUTE}
 
 
@@ -76,19 +78,26 @@ class Window:
 
     def __post_init__(self) -> None:
         """Refuses what has no meaning or no bound."""
-        if (self.column is not None) != (self.aggregate in OF_ONE):
-            needs = "needs a" if self.aggregate in OF_ONE else "has no"
-            raise WindowError(f"{self.aggregate} over {self.entity} {needs} column")
+        self._check_columns()
         if self.bucket < SMALLEST_BUCKET or self.seconds < self.bucket or self.delay < 0:
             raise WindowError(f"{self.name}: a bucket has at least {SMALLEST_BUCKET} seconds, a window at least one")
         if self.seconds % self.bucket or self.delay % self.bucket:
             raise WindowError(f"{self.name}: window and delay must be whole numbers of buckets")
         if self.buckets + self.delay // self.bucket > MOST_BUCKETS:
             raise WindowError(f"{self.name}: more than {MOST_BUCKETS} buckets; take larger ones")
+        if self.seconds + self.delay > MOST_SECONDS:
+            raise WindowError(f"{self.name}: longer than ten years")
         if self.delay and self.aggregate in {Aggregate.SINCE_LAST, Aggregate.RATIO}:
             raise WindowError(f"{self.name}: {self.aggregate} has no delay")
         if not self.delay and self.aggregate is Aggregate.RISK:
             raise WindowError(f"{self.name}: a risk needs the delay of its labels")
+
+    def _check_columns(self) -> None:
+        if (self.column is not None) != (self.aggregate in OF_ONE):
+            needs = "needs a" if self.aggregate in OF_ONE else "has no"
+            raise WindowError(f"{self.aggregate} over {self.entity} {needs} column")
+        if "(" in self.entity:
+            raise WindowError(f"{self.entity}: an entity's name with a bracket would not be told from a column's")
 
     @cached_property
     def name(self) -> str:

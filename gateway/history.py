@@ -24,7 +24,7 @@ from contract.table import Table
 from gateway.answers import Answers
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.patience import within
+from gateway.patience import done_within, within
 from gateway.scored import Scored
 from gateway.scripts import evaluated
 from gateway.serving import Serving
@@ -107,7 +107,7 @@ class Past:
         work, self._begin, steps = self._begin(), None, -1
         while steps != self.steps:
             steps = self.steps
-            if (await asyncio.wait({work}, timeout=PATIENCE_SECONDS))[0]:
+            if await done_within(PATIENCE_SECONDS, work):
                 return work.result()
         self.degraded = True
         return True

@@ -12,17 +12,25 @@ Result = TypeVar("Result")
 async def within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
     """What some work gives, if it is done in time; else it is given up.
 
-    A timeout by the clock alone would blame the other side for the time that this process was busy: while a thread
-    of its own reads a large file, the loop may come round only every 50 ms.
-
     Raises:
         TimeoutError: it is not.
     """
     task = asyncio.create_task(work)
     try:
-        for patience in (seconds, GRACE_SECONDS):
-            if (await asyncio.wait({task}, timeout=patience))[0]:
-                return task.result()
+        if await done_within(seconds, task):
+            return task.result()
         raise TimeoutError
     finally:
         task.cancel()
+
+
+async def done_within(seconds: float, task: asyncio.Task[Any]) -> bool:
+    """Whether a task is done in time; it goes on where it is not.
+
+    A timeout by the clock alone would blame the other side for the time that this process was busy: while a thread
+    of its own reads a large file, the loop may come round only every 50 ms.
+    """
+    for patience in (seconds, GRACE_SECONDS):
+        if (await asyncio.wait({task}, timeout=patience))[0]:
+            return True
+    return False

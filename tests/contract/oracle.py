@@ -137,7 +137,7 @@ def _value(window: Window, past: _Past, now: Transaction) -> float:
         return _distinct([each.texts[window.column or ""] for each in seen])
     if window.aggregate is Aggregate.RISK:
         frauds = [each for each in past.arrived if _sees_fraud(window, now, each)]
-        return min(len(frauds) / len(seen), 1.0) if seen else 0.0
+        return len(frauds) / max(len(seen), len(frauds)) if seen or frauds else 0.0
     numbers = [each.numbers[window.column or ""] for each in seen]
     known = [number for number in numbers if not math.isnan(number)]
     found = _of_numbers(window.aggregate, known, now.numbers[window.column or ""])

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from contract.features import FIRST_VALUE, MISSING, UNKNOWN, to_matrix
 from contract.schema import FLOAT32_MAX, SOURCE_KIND, Column, Contract, Feature, FeatureKind, Kind
 from contract.table import Table, read_csv
-from tests.contract.examples import CONTRACT, GOOD, csv_bytes
+from contract.windows import DAY, HOUR, Aggregate, Window
+from tests.contract.examples import COLUMNS, CONTRACT, FEATURES, GOOD, csv_bytes
 
 MOMENTS = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0))
 NUMBERS = st.lists(st.floats(-FLOAT32_MAX, FLOAT32_MAX), min_size=1)
@@ -113,3 +114,17 @@ def test_the_matrix_has_the_contract_s_shape() -> None:
 def test_no_rows_give_an_empty_matrix() -> None:
     """A table without rows gives a matrix of the right width."""
     assert to_matrix(CONTRACT, read_csv(CONTRACT, csv_bytes([])).table).shape == (0, CONTRACT.width)
+
+
+@given(st.lists(st.floats(-FLOAT32_MAX, FLOAT32_MAX) | st.just(np.nan), min_size=2, max_size=2))
+def test_a_history_feature_is_a_column_of_numbers(values: list[float]) -> None:
+    """What reads a history feature computes of it as of any number; a missing one is NaN."""
+    window = Window(Aggregate.MEAN, "card", "amount", DAY, HOUR)
+    kinds = (FeatureKind.NUMBER, FeatureKind.LOG)
+    features = (*FEATURES, *(Feature(str(kind), kind, window.name) for kind in kinds))
+    contract = Contract("c", COLUMNS, features, (window,))
+    table = read_csv(contract, csv_bytes([GOOD, GOOD])).table
+    matrix = to_matrix(contract, table.extended({window.name: np.array(values)}))
+    np.testing.assert_array_equal(matrix[:, :-2], to_matrix(CONTRACT, table))
+    for place, kind in enumerate(kinds):
+        np.testing.assert_array_equal(matrix[:, place - 2], compute(kind, values))

@@ -399,7 +399,7 @@ def test_a_day_by_hand(window: Window, wanted: float) -> None:
     [
         (0, [0.25, 0.25, 0.0]),
         (DAY + HOUR - 1, [0.25, 0.25, 0.0]),
-        (DAY + HOUR, [0.0, 0.25, 0.0]),
+        (DAY + HOUR, [0.0, 0.25, 1.0]),
         (DAY + 3 * HOUR, [0.0, 0.0, 0.0]),
     ],
 )
@@ -640,6 +640,30 @@ def test_versions_with_other_delays_of_labels_do_not_mix(delays: tuple[int, int]
     alone = {window: plan_of([window]).layouts[0].delay for window in (first, second)}
     together = {window: layout.delay for layout, windows in plan.parts for window in windows}
     assert together == alone
+
+
+def test_a_trial_beside_it_changes_no_state_of_a_version() -> None:
+    """What a version keeps is the same alone and beside another that needs more of the same entity and bucket."""
+    live, trial = contract_with(one(Aggregate.COUNT)), contract_with(one(Aggregate.COUNT), one(Aggregate.STD, AMOUNT))
+    both = [Plan.of([live, trial]), Plan.of([trial, live])]
+    for alone in (Plan.of([live]), Plan.of([trial])):
+        assert all(plan and alone and set(alone.layouts) <= set(plan.layouts) for plan in both)
+
+
+@given(WINDOWS, WINDOWS, oracle.transactions())
+def test_windows_of_two_versions_have_the_values_of_each_alone(
+    first: tuple[Window, ...], second: tuple[Window, ...], transactions: list[Transaction]
+) -> None:
+    """Evaluated together, each window is computed once, and is what it is by itself."""
+    plan = Plan.of([oracle.contract_of(first), oracle.contract_of(second)])
+    assert plan is not None
+    assert sorted(window.name for _, windows in plan.parts for window in windows) == sorted(plan.names)
+    memory = Memory(first)
+    memory.plan = plan
+    together = served(memory, [oracle.together(transactions)])
+    for windows in (first, second):
+        for name, values in trained(windows, oracle.together(transactions)).items():
+            np.testing.assert_array_equal(together[name], values, err_msg=name)
 
 
 def test_a_plan_reaches_as_far_back_as_its_longest_window() -> None:

@@ -18,12 +18,26 @@ from contract.schema import (
     Missing,
     TimeFormat,
 )
+from contract.windows import DAY, HOUR, Aggregate, Window
+from tests.contract import oracle
 from tests.contract.examples import COLUMNS, CONTRACT, FEATURES, JSON_VALUES
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: text == text.strip())
 BOUNDS = st.floats(-FLOAT32_MAX, FLOAT32_MAX) | st.integers(-100, 100)
 AMOUNT = Column("amount", Kind.NUMBER)
 PRICE = Feature("price", FeatureKind.NUMBER, "amount")
+COUNT = Window(Aggregate.COUNT, "card", None, DAY, HOUR)
+USUAL = Window(Aggregate.RATIO, "card", "amount", 7 * DAY, DAY)
+RISK = Window(Aggregate.RISK, "card", None, 7 * DAY, DAY, DAY)
+HISTORY = replace(
+    CONTRACT,
+    history=(COUNT, USUAL, RISK),
+    features=(
+        *FEATURES,
+        Feature("visits", FeatureKind.LOG, COUNT.name),
+        Feature("usual", FeatureKind.NUMBER, USUAL.name),
+    ),
+)
 
 
 @st.composite
@@ -55,9 +69,9 @@ def contracts(draw: st.DrawFn) -> Contract:
     return Contract(draw(WORDS), (AMOUNT, *drawn), (PRICE, *features))
 
 
-def document() -> dict[str, Any]:
+def document(contract: Contract = CONTRACT) -> dict[str, Any]:
     """The contract as parsed JSON, to be damaged."""
-    fields: dict[str, Any] = json.loads(CONTRACT.to_bytes())
+    fields: dict[str, Any] = json.loads(contract.to_bytes())
     return fields
 
 
@@ -78,6 +92,15 @@ def test_a_contract_survives_its_own_bytes(contract: Contract) -> None:
 def test_equal_fingerprints_mean_equal_contracts(one: Contract, other: Contract) -> None:
     """Two contracts have the same fingerprint exactly when they are equal."""
     assert (one.fingerprint == other.fingerprint) == (one == other)
+
+
+@given(oracle.windows())
+def test_a_history_survives_the_contract_s_bytes(windows: tuple[Window, ...]) -> None:
+    """History features, and the features of the matrix that read them, come back equal and in their order."""
+    contract = oracle.contract_of(windows)
+    again = Contract.from_bytes(contract.to_bytes())
+    assert again == contract
+    assert again.fingerprint == contract.fingerprint
 
 
 @pytest.mark.parametrize("zero", [0, 0.0, -0.0])
@@ -118,6 +141,27 @@ def test_any_change_changes_the_fingerprint(changed: Contract) -> None:
     assert changed.fingerprint != CONTRACT.fingerprint
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(HISTORY, history=(USUAL, COUNT, RISK)),
+        replace(HISTORY, history=(COUNT, USUAL)),
+        replace(HISTORY, history=(COUNT, USUAL, replace(RISK, delay=2 * DAY))),
+        replace(HISTORY, history=(COUNT, USUAL, replace(RISK, seconds=DAY))),
+        replace(HISTORY, history=(COUNT, USUAL, replace(RISK, bucket=HOUR))),
+        replace(CONTRACT, history=(COUNT,)),
+        *(
+            replace(CONTRACT, history=(replace(USUAL, **change),))
+            for change in ({}, {"column": "age"}, {"aggregate": Aggregate.MEAN}, {"aggregate": Aggregate.MAX})
+        ),
+    ],
+)
+def test_any_change_of_history_changes_the_fingerprint(changed: Contract) -> None:
+    """A history feature more or less, and a change of any part or of the order, gives another fingerprint."""
+    others = [CONTRACT, HISTORY, replace(CONTRACT, history=(USUAL, COUNT))]
+    assert changed.fingerprint not in {other.fingerprint for other in others}
+
+
 def test_the_fingerprint_is_sha256_in_hexadecimal() -> None:
     """A fingerprint is 32 bytes, as the frame carries it."""
     assert len(bytes.fromhex(CONTRACT.fingerprint)) == 32
@@ -133,8 +177,8 @@ def test_other_bytes_are_a_contract_error(data: bytes) -> None:
 @given(st.data())
 def test_a_damaged_contract_is_a_contract_error(data: st.DataObject) -> None:
     """Whatever replaces a field of a contract.json, it is read as a contract or refused with a ContractError."""
-    fields = document()
-    target = data.draw(st.sampled_from([fields, *fields["columns"], *fields["features"]]))
+    fields = document(HISTORY)
+    target = data.draw(st.sampled_from([fields, *fields["columns"], *fields["features"], *fields["history"]]))
     target[data.draw(st.sampled_from(sorted(target)))] = data.draw(JSON_VALUES)
     try:
         contract = Contract.from_bytes(json.dumps(fields, indent=1, ensure_ascii=True).encode() + b"\n")
@@ -167,9 +211,54 @@ def test_only_the_canonical_text_is_read(text: bytes) -> None:
     [{"format": 2}, {"format": True}, {"history": [{"name": "velocity"}]}, {"history": None}, {"more": 1}],
 )
 def test_what_this_release_cannot_compute_is_refused(change: dict[str, Any]) -> None:
-    """Another format, history features and unknown fields are refused, not passed over."""
+    """Another format, other history features and unknown fields are refused, not passed over."""
     with pytest.raises(ContractError):
         Contract.from_bytes(canonical(document() | change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"more": 1},
+        {"entity": ["card"]},
+        {"entity": {"card": 1}},
+        {"entity": None},
+        {"entity": 5},
+        {"column": ["amount"]},
+        {"column": 5},
+        {"column": True},
+        {"aggregate": ["ratio"]},
+        {"aggregate": "median"},
+        {"seconds": 10**400},
+        {"bucket": 10**400},
+        {"delay": 10**400},
+        {"seconds": 10**400, "bucket": 10**400},
+        {"seconds": -DAY},
+        {"bucket": -DAY},
+        {"bucket": 0},
+        {"delay": -DAY},
+        {"seconds": 604_800.0},
+        {"seconds": 1e30},
+        {"bucket": True},
+        {"seconds": "604800"},
+    ],
+    ids=str,
+)
+def test_a_damaged_window_is_a_contract_error(change: dict[str, Any]) -> None:
+    """Whatever stands in a window's place, numbers of any size and other types too, is a ContractError."""
+    fields = document(HISTORY)
+    fields["history"][1] |= change
+    with pytest.raises(ContractError):
+        Contract.from_bytes(canonical(fields))
+
+
+@pytest.mark.parametrize("name", ["aggregate", "entity", "column", "seconds", "bucket", "delay"])
+def test_a_window_without_a_part_is_a_contract_error(name: str) -> None:
+    """A part that is left out has no default."""
+    fields = document(HISTORY)
+    del fields["history"][0][name]
+    with pytest.raises(ContractError):
+        Contract.from_bytes(canonical(fields))
 
 
 @pytest.mark.parametrize(
@@ -232,6 +321,63 @@ def test_parts_that_do_not_fit_are_refused(columns_: tuple[Column, ...], feature
     """A contract refuses names given twice, a second id or label, and features that do not fit their columns."""
     with pytest.raises(ContractError):
         Contract("c", columns_, features)
+
+
+WITHOUT_TIME = tuple(column for column in COLUMNS if column.kind is not Kind.TIMESTAMP)
+
+
+@pytest.mark.parametrize(
+    ("columns_", "history"),
+    [
+        (WITHOUT_TIME, (COUNT,)),
+        (COLUMNS, (COUNT, COUNT)),
+        (COLUMNS, (replace(COUNT, entity="absent"),)),
+        (COLUMNS, (replace(COUNT, entity="amount"),)),
+        (COLUMNS, (replace(COUNT, entity="id"),)),
+        (COLUMNS, (replace(COUNT, entity="channel"),)),
+        (COLUMNS, (replace(COUNT, entity="fraud"),)),
+        (COLUMNS, (replace(USUAL, column="absent"),)),
+        (COLUMNS, (replace(USUAL, column="channel"),)),
+        (COLUMNS, (replace(USUAL, column="time"),)),
+        (COLUMNS, (replace(USUAL, column="fraud"),)),
+        (COLUMNS, (replace(USUAL, aggregate=Aggregate.DISTINCT),)),
+        (COLUMNS, (replace(USUAL, aggregate=Aggregate.DISTINCT, column="fraud"),)),
+        (COLUMNS, (replace(USUAL, aggregate=Aggregate.DISTINCT, column="id"),)),
+        (COLUMNS, (replace(USUAL, aggregate=Aggregate.SUM, column=COUNT.name), COUNT)),
+        (COLUMNS, (RISK, replace(RISK, seconds=DAY, delay=2 * DAY))),
+        ((*COLUMNS, Column(COUNT.name, Kind.NUMBER)), (COUNT,)),
+        ((*COLUMNS, Column(COUNT.name, Kind.CATEGORY)), (COUNT,)),
+    ],
+)
+def test_a_history_that_does_not_fit_is_refused(columns_: tuple[Column, ...], history: tuple[Window, ...]) -> None:
+    """It needs a time, an entity's column and numbers or texts that are no label, names of its own, and one delay."""
+    with pytest.raises(ContractError):
+        Contract("c", columns_, (PRICE,), history)
+
+
+def test_one_delay_is_for_one_entity_and_bucket() -> None:
+    """Other buckets, and delays of what counts no frauds, may have other delays."""
+    history = (RISK, replace(RISK, bucket=HOUR, delay=HOUR), replace(COUNT, bucket=DAY, delay=3 * DAY))
+    assert Contract("c", COLUMNS, (PRICE,), history).history == history
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FeatureKind if SOURCE_KIND[kind] is not Kind.NUMBER])
+def test_a_history_feature_is_a_number(kind: FeatureKind) -> None:
+    """What reads a category or a time cannot read a history feature."""
+    with pytest.raises(ContractError):
+        Contract("c", COLUMNS, (Feature("f", kind, COUNT.name),), (COUNT,))
+
+
+def test_a_feature_of_a_history_that_is_not_there_is_refused() -> None:
+    """A feature reads the history of its own contract only."""
+    with pytest.raises(ContractError):
+        Contract("c", COLUMNS, (Feature("f", FeatureKind.NUMBER, COUNT.name),), ())
+
+
+def test_a_history_feature_is_no_column() -> None:
+    """Nobody uploads it: it is neither an input nor a known name."""
+    assert HISTORY.inputs == CONTRACT.inputs
+    assert HISTORY.names == CONTRACT.names
 
 
 def test_the_label_is_no_input() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from contract import table
 from contract.faults import Code, Fault, NotText, Refused
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
-from contract.table import Reading, csv_records, read_csv, read_json
+from contract.table import Reading, Table, csv_records, read_csv, read_json
 from tests.contract.examples import AS_JSON, CONTRACT, GOOD, INPUTS, JSON_VALUES, assert_same, csv_bytes, lines
 
 MARKER = "4111-SECRET"
@@ -452,3 +452,18 @@ def test_other_keys_excuse_no_unknown_one() -> None:
     """A JSON key that neither contract knows is a fault by its position."""
     reading = read_json(CONTRACT, [AS_JSON | {"more": 1, MARKER: 1}], others={"more"})
     assert reading.faults == (Fault(1, "#9", Code.UNKNOWN_COLUMN),)
+
+
+def test_an_extended_table_has_the_same_rows_and_more_columns() -> None:
+    """The rows keep their numbers and values; the table that was extended stays as it is."""
+    before = read_csv(CONTRACT, csv_bytes([GOOD, GOOD | {"amount": "x"}, GOOD])).table
+    after = before.extended({"history": np.array([1.0, np.nan])})
+    assert after.row_numbers.tolist() == before.row_numbers.tolist() == [1, 3]
+    assert set(after.columns) - set(before.columns) == {"history"}
+    assert_same(Table({name: after.columns[name] for name in before.columns}, after.row_numbers), before)
+
+
+def test_an_extended_table_is_taken_from_with_all_its_columns() -> None:
+    """Rows that are taken keep their own values of the new columns."""
+    table = read_csv(CONTRACT, csv_bytes([GOOD] * 3)).table.extended({"history": np.array([1.0, 2.0, 3.0])})
+    assert table.take(np.array([2, 0])).columns["history"].tolist() == [3.0, 1.0]
