@@ -22,9 +22,10 @@ OPERATIONS = {
     "backups": {"store"},
     "rollout": {"store", "torchserve"},
     "retraining": {"store", "rollout"},
+    "history": {"store"},
     "jobs": {"store", "backups", "rollout", "retraining", "torchserve", "processes"},
-    "keeper": {"store", "rollout", "torchserve", "processes", "jobs"},
-    "local": {"store", "rollout", "torchserve", "processes", "keeper"},
+    "keeper": {"store", "rollout", "torchserve", "processes", "jobs", "history"},
+    "local": {"store", "rollout", "torchserve", "processes", "keeper", "history"},
 }
 """The groups of operations, and which of the others each may import."""
 NOT_IN_THE_GATEWAY = {"torch", "pandas", "sklearn", "ts", "model_archiver"}

@@ -52,22 +52,17 @@ async def test_what_fails_fails() -> None:
 
 async def test_a_busy_loop_is_not_held_against_the_other_side() -> None:
     """What came while this process was busy counts as come in time."""
-    here, there = await asyncio.open_connection("127.0.0.1", await echoing())
-    there.write(b"x")
-    task = asyncio.create_task(here.readexactly(1))
-    await asyncio.sleep(0)
-    asyncio.get_running_loop().call_soon(time.sleep, 0.05)
-    assert await done_within(0.001, task)
-    there.close()
-
-
-async def echoing() -> int:
-    """The port of a server that sends back what it gets."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.readexactly(1))
         writer.close()
 
-    server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    return port
+    async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+        here, there = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        there.write(b"x")
+        task = asyncio.create_task(here.readexactly(1))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(time.sleep, 0.05)
+        assert await done_within(0.001, task)
+        there.close()
+        await there.wait_closed()

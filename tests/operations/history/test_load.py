@@ -1,0 +1,296 @@
+"""Past transactions in a real Redis: the state that live traffic would have made, each transaction once."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from redis import Redis
+
+from contract.remembered import FRAUD, HEAD, TRANSACTION, TRANSACTIONS
+from contract.windows import DAY
+from operations.errors import OperationsError
+from operations.history import load, young_step
+from operations.history.load import Interrupted, is_loaded
+from operations.history.plans import Counted
+from operations.history.progress import PREFIX, Progress, key_of
+from operations.store.registry import Registry
+from tests.operations.history.pasts import (
+    CARDS,
+    KNOWN,
+    LATER,
+    add,
+    assert_same,
+    client_of,
+    dump,
+    live,
+    loaded,
+    make_live,
+    plan_of,
+    read,
+    redis,
+    rows,
+    states,
+    text,
+    trained,
+    wait_for,
+    without_labels,
+)
+from tests.valkey import Valkey
+
+PLAN = plan_of(CARDS)
+PROBE = [f"p{number},2026-02-15T00:00:00,c{number % 40},s{number % 25},10.00,chip,0" for number in range(80)]
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """One for the whole test."""
+    with redis(tmp_path / "valkey") as (found, _):
+        yield found
+
+
+@pytest.fixture
+def client(valkey: Valkey) -> Iterator[Redis]:
+    """A client of it."""
+    with contextlib.closing(client_of(valkey)) as found:
+        yield found
+
+
+def record(client: Redis, identity: str) -> np.void:
+    """What is known of a transaction."""
+    found = client.get(TRANSACTION + TRANSACTIONS.digest(identity))
+    assert isinstance(found, bytes)
+    return np.frombuffer(found[: HEAD.itemsize], HEAD)[0]
+
+
+def test_the_state_is_that_of_live_traffic(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+    """Each entity has the buckets that it would have had if the file had come through the gateway."""
+    body = without_labels(rows(3000, days=25))
+    loaded(valkey.url, body, PLAN)
+    with redis(tmp_path / "other") as (_, other):
+        live(other, PLAN, body)
+        assert states(client, PLAN) == states(other, PLAN)
+
+
+def test_what_follows_gets_the_values_of_training(client: Redis, valkey: Valkey) -> None:
+    """The next transactions see what training would show them, the confirmed frauds of the file too."""
+    lines = rows(3000, days=45)
+    loaded(valkey.url, text(lines), PLAN)
+    assert_same(live(client, PLAN, without_labels(PROBE), record=False), trained(CARDS, lines, PROBE))
+
+
+def test_what_follows_gets_them_also_from_any_order(client: Redis, valkey: Valkey) -> None:
+    """A file need not be in order of time."""
+    lines = rows(2000, days=45)
+    random.Random(1).shuffle(mixed := list(lines))  # noqa: S311 - no secret
+    loaded(valkey.url, text(mixed), PLAN)
+    assert_same(live(client, PLAN, without_labels(PROBE), record=False), trained(CARDS, lines, PROBE))
+
+
+def test_young_ones_are_known_and_old_ones_only_count(client: Redis, valkey: Valkey) -> None:
+    """An id is known as long as it would be, a tenth longer at most; older ones are not known any more."""
+    lines = rows(2000, days=37)
+    loaded(valkey.url, text(lines), PLAN)
+    past = read(text(lines), PLAN).past
+    assert past is not None
+    ages = past.newest - past.seconds
+    left = np.array([client.ttl(TRANSACTION + digest.tobytes()) for digest in past.ids])
+    young = ages <= KNOWN
+    assert (left[~young] == -2).all()
+    assert (left[young] >= KNOWN - ages[young] - 60).all()
+    assert (left[young] <= KNOWN - ages[young] + KNOWN / young_step.SLICES + 60).all()
+
+
+def test_states_expire_as_those_of_live_traffic(client: Redis, valkey: Valkey) -> None:
+    """After the longest window and two days."""
+    loaded(valkey.url, text(rows(500)), PLAN)
+    times = {client.ttl(key) for key in client.scan_iter(b"fraud:h:*")}
+    assert max(times) <= PLAN.seconds + 2 * DAY
+    assert min(times) > PLAN.seconds + DAY
+
+
+def test_labels_are_noted(client: Redis, valkey: Valkey) -> None:
+    """A later correction finds what the file said of a transaction, and that nothing was answered."""
+    lines = [line[:-1] + "1" for line in rows(3)]
+    loaded(valkey.url, text(lines), PLAN)
+    found = record(client, "t1")
+    assert (found["label"], found["answer"], found["width"], found["places"]) == (FRAUD, 2, 0, 1)
+
+
+def test_a_row_that_is_known_counts_once(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+    """What was scored before the load, and what stands twice in the file, is counted once."""
+    lines = rows(2000, days=20)
+    live(client, PLAN, without_labels(lines[500:900]))
+    done = loaded(valkey.url, without_labels([*lines, *lines[:100]]), PLAN)
+    assert (done.rows, done.known, done.doubted) == (2100, 500, 0)
+    with redis(tmp_path / "other") as (_, other):
+        live(other, PLAN, without_labels(lines))
+        assert states(client, PLAN) == states(other, PLAN)
+
+
+def test_what_is_scored_afterwards_counts_once(client: Redis, valkey: Valkey) -> None:
+    """A young transaction of the file that comes through the gateway again changes nothing."""
+    lines = rows(1000, days=20)
+    loaded(valkey.url, without_labels(lines), PLAN)
+    before = states(client, PLAN)
+    live(client, PLAN, without_labels(lines[200:300]))
+    assert states(client, PLAN) == before
+
+
+def test_another_file_with_the_same_rows_counts_them_once(client: Redis, valkey: Valkey) -> None:
+    """A longer file, whose old and young rows were partly in the file before, adds the others alone."""
+    lines = rows(4000, days=45)
+    loaded(valkey.url, text(lines[:3900]), PLAN)
+    done = loaded(valkey.url, text(lines), PLAN)
+    assert done.known > done.rows - 110
+    assert_same(live(client, PLAN, without_labels(PROBE), record=False), trained(CARDS, lines, PROBE))
+
+
+def test_a_second_run_does_nothing(client: Redis, valkey: Valkey) -> None:
+    """A file that is loaded is loaded, and that is known for a year."""
+    body = text(rows(1000))
+    found = read(body, PLAN)
+    assert not is_loaded(valkey.url, PLAN, found.sha256)
+    loaded(valkey.url, body, PLAN)
+    before = dump(client)
+    assert loaded(valkey.url, body, PLAN).rows == 0
+    assert dump(client) == before
+    assert is_loaded(valkey.url, PLAN, found.sha256)
+    assert client.ttl(key_of(found.sha256, PLAN)) > 365 * DAY
+
+
+def test_two_loads_of_a_file_do_not_mix(client: Redis, valkey: Valkey) -> None:
+    """One that finds that another has gone on ends."""
+    body = text(rows(5000))
+    key = key_of(read(body, PLAN).sha256, PLAN)
+    client.set(key, Progress(key, 0.0, 0, 2).to_bytes())
+
+    def elsewhere(done: int, whole: int) -> None:
+        client.set(key, Progress(key, 0.0, 1, whole).to_bytes())
+
+    target = load.Target(valkey.url, PLAN, Counted(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN)
+    with pytest.raises(OperationsError, match="another load"):
+        load.load(target, read(body, PLAN), elsewhere)
+
+
+def test_a_version_with_other_windows_is_warmed(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+    """Known transactions count in its own states alone: its values are those of training, the live version's stay."""
+    registry = Registry(tmp_path / "store" / "model_store")
+    for version, of in ((1, CARDS), (2, LATER)):
+        add(registry, version, of)
+    lines = rows(3000, days=45)
+    live(client, PLAN, without_labels(lines))  # All came through the gateway, for version 1 alone.
+    before = states(client, PLAN)
+    both = plan_of(LATER, CARDS)
+    done = loaded(valkey.url, text(lines), both, registry.root, LATER)
+    assert done.known > 1000
+    assert done.doubted == 0
+    probed = live(client, plan_of(LATER), without_labels(PROBE), record=False)
+    expected = trained(LATER, lines, PROBE)
+    assert_same(probed, {name: values for name, values in expected.items() if name.endswith("1d")})
+    assert {key: value for key, value in states(client, both).items() if key in before} == before
+
+
+def test_warming_twice_by_other_files_counts_once(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+    """A transaction that was known before is claimed for the new states: another file does not add it again."""
+    registry = Registry(tmp_path / "store" / "model_store")
+    for version, of in ((1, CARDS), (2, LATER)):
+        add(registry, version, of)
+    lines, both = rows(1000, days=20), plan_of(LATER, CARDS)
+    live(client, PLAN, without_labels(lines))
+    loaded(valkey.url, without_labels(lines), both, registry.root, LATER)
+    before = states(client, both)
+    loaded(valkey.url, without_labels(lines[500:]), both, registry.root, LATER)
+    assert states(client, both) == before
+
+
+def test_what_entered_by_an_unknown_plan_stays_as_it_is(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+    """Where a transaction counts that a forgotten version brought in, nobody knows: it is told, and not counted."""
+    lines = rows(300, days=20)
+    live(client, plan_of(LATER), without_labels(lines))
+    before = dump(client)
+    done = loaded(valkey.url, without_labels(lines), PLAN, tmp_path)
+    assert (done.known, done.doubted) == (300, 300)
+    assert {key: value for key, value in dump(client).items() if not key.startswith(PREFIX)} == before
+
+
+def test_redis_gone_in_the_middle_is_one_line_and_the_next_run_goes_on(valkey: Valkey, tmp_path: Path) -> None:
+    """What was loaded survives the kill -9 of Redis, and the end is that of an undisturbed load."""
+    body = text(rows(20_000, days=37))
+    target = load.Target(valkey.url, PLAN, Counted(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN)
+
+    def kill(done: int, whole: int) -> None:
+        if done == whole // 2:
+            valkey.kill()
+
+    with pytest.raises(Interrupted, match="Redis does not answer") as told:
+        load.load(target, read(body, PLAN), kill)
+    assert "\n" not in str(told.value)
+    assert "@" not in str(told.value)
+    valkey.start()
+    assert loaded(valkey.url, body, PLAN).resumed
+    with contextlib.closing(client_of(valkey)) as client, redis(tmp_path / "other") as (undisturbed, other):
+        loaded(undisturbed.url, body, PLAN)
+        assert dump(client) == dump(other)
+
+
+def test_a_full_redis_is_told_of(client: Redis, valkey: Valkey) -> None:
+    """The load ends in a line that says what to do."""
+    client.config_set("maxmemory", "3mb")
+    with pytest.raises(Interrupted, match="Redis is full"):
+        loaded(valkey.url, text(rows(30_000, days=20)), PLAN)
+
+
+def test_the_state_survives_the_kill_of_redis(valkey: Valkey) -> None:
+    """Valkey's file holds all that was loaded."""
+    loaded(valkey.url, text(rows(2000)), PLAN)
+    with contextlib.closing(client_of(valkey)) as client:
+        before = dump(client)
+    valkey.kill()
+    valkey.start()
+    with contextlib.closing(client_of(valkey)) as client:
+        assert dump(client) == before
+        assert len(before) > 1000
+
+
+def test_a_killed_load_goes_on_where_it_ended(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+    """The process is killed at any moment; what the next one makes of it is, byte for byte, an undisturbed load."""
+    registry = Registry(tmp_path / "model_store")
+    add(registry, 1, CARDS)
+    make_live(registry, 1)
+    body = text(rows(40_000, days=30))
+    (tmp_path / "past.csv").write_bytes(body)
+    key = key_of(read(body, PLAN).sha256, PLAN)
+    for step in sorted(random.Random(os.getpid()).sample(range(1, 20), 2)):  # noqa: S311 - no secret
+        process = subprocess.Popen(command(), cwd=tmp_path, env=environment(valkey), stdout=subprocess.PIPE)
+        wait_for(lambda: process.poll() is not None or at(client, key) >= step)  # noqa: B023 - called at once
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    ended = subprocess.run(command(), cwd=tmp_path, env=environment(valkey), capture_output=True, text=True, check=True)
+    assert "this run went on where another had ended" in ended.stdout
+    with redis(tmp_path / "other") as (undisturbed, other):
+        loaded(undisturbed.url, body, PLAN)
+        assert dump(client) == dump(other)
+
+
+def command() -> list[str]:
+    """`fraud history load` of the file beside it."""
+    return [sys.executable, "-m", "operations", "history", "load", "past.csv"]
+
+
+def environment(valkey: Valkey) -> dict[str, str]:
+    """What it runs with."""
+    root = str(Path(__file__).parents[3])
+    return {**os.environ, "REDIS_URL": valkey.url, "PYTHONPATH": root, "KNOWN_DAYS": "", "MODEL_PATH": ""}
+
+
+def at(client: Redis, key: bytes) -> int:
+    """How far it is."""
+    found = client.get(key)
+    return Progress.from_bytes(key, found).step if isinstance(found, bytes) else 0

@@ -1,0 +1,129 @@
+"""A file of past transactions: read in blocks as if at once, refused by place, never by value."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.remembered import FRAUD, GENUINE, UNLABELLED
+from contract.table import csv_records
+from operations.history import past_file
+from operations.history.past import Found, Past
+from operations.history.past_file import Refusal
+from tests.operations.history.pasts import CARDS, HEADER, plan_of, quiet, read, rows, text, without_labels
+
+PLAN = plan_of(CARDS)
+CELLS = st.lists(st.lists(st.sampled_from(["a", "1", "", '"q,\n"', '"d""d"', "ü"]), min_size=2, max_size=3), max_size=8)
+
+
+def past(found: Found) -> Past:
+    """What there is."""
+    assert found.past is not None
+    return found.past
+
+
+def refused(body: bytes) -> str:
+    """What is said of a file."""
+    with pytest.raises(Refusal) as error:
+        read(body, PLAN)
+    return str(error.value)
+
+
+@given(records=CELLS, size=st.integers(1, 40), end=st.sampled_from(["\n", "\r\n"]))
+def test_blocks_are_whole_records(records: list[list[str]], size: int, end: str) -> None:
+    """However small the blocks, together they are the file, and each is read by itself as its part of the file."""
+    body = end.join(",".join(cells) for cells in [*records, []]).encode()
+    blocks = list(past_file.csv_blocks(io.BytesIO(body), size))
+    assert b"".join(blocks) == body
+    assert [record for block in blocks for record in csv_records(block)] == list(csv_records(body))
+
+
+def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is read in many blocks holds what it holds when read in one, the numbers of its rows too."""
+    body = text(rows(400))
+    whole = past(read(body, PLAN))
+    monkeypatch.setattr(past_file.csv_blocks, "__defaults__", (1000,))
+    pieces = past(read(body, PLAN))
+    assert (whole.ids == pieces.ids).all()
+    assert np.array_equal(whole.seconds, pieces.seconds)
+    assert np.array_equal(whole.texts["card"][whole.codes["card"]], pieces.texts["card"][pieces.codes["card"]])
+    bad = body.replace(b"t300,", b"t300,x", 1)
+    assert "row 301, timestamp: not_a_date" in refused(bad)
+
+
+def test_parquet_is_the_same(tmp_path: Path) -> None:
+    """A parquet file gives what its CSV text gives."""
+    body = text(rows(300))
+    frame = pd.read_csv(io.BytesIO(body), dtype={"transaction_id": str, "card": str, "shop": str})
+    frame.assign(unknown=1).to_parquet(tmp_path / "past.parquet", index=False)
+    found, same = past(past_file.read(CARDS, PLAN, tmp_path / "past.parquet", quiet)), past(read(body, PLAN))
+    assert (found.ids == same.ids).all()
+    assert np.array_equal(found.labels, same.labels)
+    assert np.array_equal(found.numbers["amount"], same.numbers["amount"])
+
+
+def test_a_bad_row_refuses_the_file_by_place() -> None:
+    """Row and column are named, the cell is not."""
+    bad = "t1,2026-01-01T00:00:00,c-4711,s1,secret-amount,chip,0"
+    said = refused(text([*rows(3), bad]))
+    assert said.startswith("Nothing was loaded: 1 rows are at fault. The first: row 4, amount: not_a_number.")
+    assert "secret" not in said
+    assert "4711" not in said
+
+
+def test_a_label_that_is_none_is_at_fault() -> None:
+    """Fraud is 1 or true, anything else but 0, false and nothing is a fault."""
+    lines = rows(2)
+    assert "row 2, is_fraud: not_an_option" in refused(text([lines[0], lines[1][:-1] + "perhaps"]))
+
+
+def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
+    """With --skip the others are loaded, and those are counted."""
+    (tmp_path / "past.csv").write_bytes(text([*rows(5, days=5), "t9,yesterday,c1,s1,x,chip,0", "t8,2026-01-01,c1"]))
+    found = past_file.read(CARDS, PLAN, tmp_path / "past.csv", quiet, skip=True)
+    assert (found.rows, found.skipped, past(found).rows) == (7, 2, 5)
+
+
+def test_a_column_that_is_missing_is_named() -> None:
+    """Only what history needs must be there."""
+    said = refused(b"transaction_id,timestamp,card\nt1,2026-01-01,c1\n")
+    assert (
+        said
+        == "The file's header lacks what the version's history needs (shop: missing_column, amount: missing_column)."
+    )
+
+
+def test_columns_that_history_does_not_need_are_not_looked_at() -> None:
+    """Features of the model and columns of nobody may be missing, and may hold anything."""
+    body = b"note,transaction_id,timestamp,card,shop,amount\nfirst,t1,2026-01-01,c1,s1,5\n"
+    assert past(read(body, PLAN)).rows == 1
+
+
+def test_labels_may_be_missing() -> None:
+    """A file without labels has none, and a cell without one neither."""
+    lines = ["t1,2026-01-01,c1,s1,5,chip,1", "t2,2026-01-01,c1,s1,5,chip,", "t3,2026-01-01,c1,s1,5,chip,FALSE"]
+    assert past(read(text(lines), PLAN)).labels.tolist() == [FRAUD, UNLABELLED, GENUINE]
+    assert past(read(without_labels(lines), PLAN)).labels.tolist() == [UNLABELLED] * 3
+
+
+def test_what_no_window_sees_any_more_is_left_out() -> None:
+    """It is counted back from the newest row, wherever in the file that stands."""
+    lines = ["t1,2026-03-01T00:00:00,c1,s1,5,chip,0", "t2,2026-01-29T23:00:00,c1,s1,5,chip,0"]
+    lines += ["t3,2026-01-29T22:59:59,c1,s1,5,chip,0"]
+    found = read(text(lines), PLAN)
+    assert (past(found).rows, found.older) == (2, 1)
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", HEADER.encode(), b"\xff\xfe", b"a;b\n1;2\n"])
+def test_no_file_of_transactions_is_refused_in_words(body: bytes) -> None:
+    """What is empty, binary or of another kind is told in one line."""
+    assert "\n" not in refused(body)
+
+
+def test_a_quote_out_of_place_is_told_by_row() -> None:
+    """Where the CSV breaks off, the rows before it are counted."""
+    assert "not well-formed CSV" in refused(text([*rows(3), 't1,"2026-01-01"x,c1,s1,5,chip,0']))
