@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 from contract.history import Plan, over
 from contract.labels import BLOCK_LABELS, LABELLED, Labelling
 from contract.recall import Recall, Terms
-from contract.remembered import ENTER, KEEP, TRANSACTIONS
+from contract.remembered import ENTER, KEEP, MERGE, TRANSACTIONS
 from contract.schema import Contract, Kind
 from contract.table import Table
 from operations.local import valkey
@@ -87,6 +87,8 @@ def _entered(plan: Plan, table: Table, ids: list[str], redis: Redis) -> dict[str
     values = recall.values()
     if kept := recall.kept(values):
         _run(redis, KEEP, kept)
+    if merges := recall.merges():
+        _run(redis, MERGE, merges)
     return values
 
 

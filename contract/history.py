@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.ranges import Ranges, extremes, sums
+from contract.ranges import Ranges, counts, extremes, sums
 from contract.schema import Contract, Kind
 from contract.table import Table
 from contract.windows import Aggregate, Window
@@ -398,18 +398,17 @@ def _known_frauds(
 class _Seen:
     """What the rows of a batch see, by extent; all fields that add up are worked on at once."""
 
-    def __init__(
-        self, records: Records, ranges: Ranges, added: NDArray[np.float64], extents: Mapping[_Extent, int]
-    ) -> None:
+    def __init__(self, records: Records, ranges: Ranges, extents: Mapping[_Extent, int]) -> None:
         """Takes records in order of entity, bucket and arrival, and what each row sees of them.
 
-        The ranges have the shape (extents, rows), what adds up (extents, rows, fields of `additive`).
+        The ranges have the shape (extents, rows).
         """
         self._records = records
         self._ranges = ranges
-        self._sums = dict(zip(_additive(records), np.moveaxis(added, 2, 0), strict=True))
         self._extents = extents
         self._found: dict[str, NDArray[Any]] = {}
+        self._add_up(np.int64, "i", counts)
+        self._add_up(np.float64, "f", sums)
 
     @classmethod
     def by(cls, windows: Sequence[Window], before: Stored, arriving: Batch) -> "_Seen":
@@ -423,11 +422,11 @@ class _Seen:
         ordered, records, rows = unsorted[order], records[order], places[len(before.codes) :]
         extents = {extent: place for place, extent in enumerate(dict.fromkeys((w.oldest, w.newest) for w in windows))}
         ranges = _ranges(ordered, rows, list(extents))
-        return cls(records, ranges, sums(_matrix(records), ranges), extents)
+        return cls(records, ranges, extents)
 
     def sum(self, field: str, window: Window) -> NDArray[np.float64]:
         """Of a field that adds up."""
-        found: NDArray[np.float64] = self._sums[field][self._extents[window.oldest, window.newest]]
+        found: NDArray[np.float64] = self._found[field][self._extents[window.oldest, window.newest]]
         return found
 
     def largest(self, field: str, window: Window) -> NDArray[np.float64]:
@@ -438,27 +437,23 @@ class _Seen:
         """Of a field of bits."""
         return self._extreme(np.bitwise_or, field, window, 0)
 
+    def _add_up(self, kind: type, code: str, add: Callable[[NDArray[Any], Ranges], NDArray[np.float64]]) -> None:
+        """All fields of a kind that add up at once: whole numbers are exact however they are added, others are not."""
+        dtype, others = self._records.dtype, ("bucket", "last", "largest:")
+        names = [name for name in dtype.names or () if dtype[name].kind == code and not name.startswith(others)]
+        if not names:
+            return
+        matrix: NDArray[Any] = np.empty((len(self._records), len(names)), dtype=kind)
+        for place, name in enumerate(names):
+            matrix[:, place] = self._records[name]
+        self._found |= zip(names, np.moveaxis(add(matrix, self._ranges), 2, 0), strict=True)
+
     def _extreme(self, operation: np.ufunc, field: str, window: Window, of_none: float) -> NDArray[Any]:
         if field not in self._found:
             values = np.ascontiguousarray(self._records[field])
             self._found[field] = extremes(operation, values, self._ranges, of_none)
         found: NDArray[Any] = self._found[field][self._extents[window.oldest, window.newest]]
         return found
-
-
-def _additive(records: Records) -> list[str]:
-    """The fields that add up."""
-    others = ("bucket", "last", "largest:", "set:")
-    return [name for name in records.dtype.names or () if not name.startswith(others)]
-
-
-def _matrix(records: Records) -> NDArray[np.float64]:
-    """The fields that add up as columns: shape (records, fields)."""
-    names = _additive(records)
-    matrix = np.empty((len(records), len(names)))
-    for place, name in enumerate(names):
-        matrix[:, place] = records[name]
-    return matrix
 
 
 def _ranges(ordered: NDArray[np.int64], rows: NDArray[np.int64], extents: Sequence[_Extent]) -> Ranges:

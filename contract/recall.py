@@ -36,6 +36,8 @@ from contract.table import Table
 
 BLOCK_ROWS = 1_500
 """Rows that enter at once: about 10 ms of Redis' time."""
+AT_ONCE = 100
+"""Rows up to which a batch's transactions get their expiry when they enter; of more, after the reply."""
 BLOCK_KEYS = 1_000
 """States that are read at once: of busy entities several megabytes."""
 LONG = 64
@@ -167,6 +169,11 @@ class Recall:
                 self._take_states(call.reads, reply[4], reply[5])
 
     @property
+    def large(self) -> bool:
+        """Whether its states are read before it enters."""
+        return not self._small
+
+    @property
     def repeats(self) -> int:
         """How many rows are known already."""
         return len(self._known)
@@ -196,11 +203,22 @@ class Recall:
 
     def kept(self, values: Mapping[str, NDArray[np.float64]]) -> tuple[Argument, ...]:
         """The arguments of the script KEEP, once all has entered; none where there is nothing to keep."""
-        merges = self._merges() if self._terms.record else []
         if not self._new.any():
-            return ("", "", 0, *merges) if merges else ()
+            return ()
         matrix = np.array([values[name] for name in self._plan.names], dtype="<f8").T
-        return (self._block, matrix.tobytes(), self._terms.values_seconds, *merges)
+        return (self._block, matrix.tobytes(), self._terms.values_seconds)
+
+    def expiries(self) -> list[tuple[Argument, ...]]:
+        """The arguments of the script EXPIRE, a call for each block: only a small batch has its expiry at once."""
+        ids = self._ids[self._new] if len(self._ids) > AT_ONCE else self._ids[:0]
+        blocks = [ids[at : at + BLOCK_ROWS].tobytes() for at in range(0, len(ids), BLOCK_ROWS)]
+        return [(block, self._terms.known_seconds) for block in blocks]
+
+    def merges(self) -> tuple[bytes, ...]:
+        """The arguments of the script MERGE, for long states; none where there is nothing to merge."""
+        if not self._terms.record:
+            return ()
+        return tuple(each for part in self._parts for code in _longest(part) for each in self._merge(part, code))
 
     @property
     def new(self) -> int:
@@ -239,8 +257,9 @@ class Recall:
         inside[rows] = True
         written = [part.additions(inside) for part in self._parts]
         data = [each for _, states in written for each in states]
+        keep = self._terms.known_seconds if len(self._ids) <= AT_ONCE else 0
         return _Call(rows, named, reads, (
-            "enter", self._ids[named].tobytes(), self._claims[named].tobytes(), self._terms.known_seconds, keys,
+            "enter", self._ids[named].tobytes(), self._claims[named].tobytes(), keep, keys,
             b"".join(states.tobytes() for states, _ in written), struct.pack(f"<{len(data)}I", *map(len, data)),
             b"".join(data), self._expire,
         ))  # fmt: skip
@@ -303,10 +322,6 @@ class Recall:
         if known:
             matrix[:, known] = np.array([self._known[row] for row in known]).T
         return dict(zip(self._plan.names, matrix[:, self._leaders], strict=True))
-
-    def _merges(self) -> list[bytes]:
-        """For each long state its key, what it is now, and what it becomes."""
-        return [argument for part in self._parts for code in _longest(part) for argument in self._merge(part, code)]
 
     def _merge(self, part: _Part, code: int) -> list[bytes]:
         now = part.state(code) + b"".join(self._appended(part, code))

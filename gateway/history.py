@@ -7,39 +7,33 @@ moment: requests then have a neutral past and say so.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from contract.history import Plan
-from contract.recall import Argument, Recall, Reply, Terms
-from contract.remembered import ENTER, KEEP
+from contract.recall import Recall, Terms
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.answers import Answers
+from gateway.arrival import Arrival, Values, Work
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.patience import done_within, within
+from gateway.patience import done_within
 from gateway.scored import Scored
-from gateway.scripts import evaluated
 from gateway.serving import Serving
 
 PATIENCE_SECONDS = 0.05
 """A request waits no longer for a Redis that is silent; its client's default would be minutes."""
 REST_SECONDS = 1.0
 """After a failure, before Redis is asked again: of the requests meanwhile none waits."""
-LOOKS, LOOK_SECONDS = 5, 0.004
-"""How often, and how far apart, a row is looked for whose values another request is just about to write."""
 
-Values = Mapping[str, NDArray[np.float64]]
-Work = Callable[..., Awaitable[Any]]
-Calls = Sequence[tuple[Argument, ...]]
 NOTHING: Values = {}
+NOT_THERE = (RedisError, OSError, ValueError)
+"""How it shows that Redis cannot be used; a ValueError is a state that is not what it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +75,6 @@ class Past:
     Attributes:
         values: each history feature of each row, by name; shape (rows,) each.
         block: what Redis knows its new rows by; None where there are none.
-        steps: how many calls to Redis have been answered since the values were known.
         degraded: whether Redis could not be used as it should, so that values are neutral or nothing was written.
     """
 
@@ -90,23 +83,23 @@ class Past:
         self.values = values
         self.degraded = degraded
         self.block: bytes | None = None
-        self.steps = 0
         self._begin: Callable[[], asyncio.Task[bool]] | None = None
+        self._arrival: Arrival | None = None
 
-    def finish(self, begin: Callable[[], asyncio.Task[bool]]) -> None:
+    def finish(self, arrival: Arrival, begin: Callable[[], asyncio.Task[bool]]) -> None:
         """Takes how what is left to be written is begun, or that it has begun; it says whether the values stand."""
-        self._begin = begin
+        self._arrival, self._begin = arrival, begin
 
     async def settled(self) -> bool:
         """Waits for what is left to be written, unless Redis falls silent; what is late then is written all the same.
 
         False where the values have changed: another gateway had some of the rows first.
         """
-        if self._begin is None:
+        if self._begin is None or self._arrival is None:
             return True
         work, self._begin, steps = self._begin(), None, -1
-        while steps != self.steps:
-            steps = self.steps
+        while steps != self._arrival.steps:
+            steps = self._arrival.steps
             if await done_within(PATIENCE_SECONDS, work):
                 return work.result()
         self.degraded = True
@@ -123,7 +116,7 @@ class History:
         self._answers = answers
         self._metrics = metrics
         self._rests_until = 0.0
-        self._tasks = set[asyncio.Task[bool]]()
+        self._tasks = set[asyncio.Task[Any]]()
 
     @property
     def degraded(self) -> bool:
@@ -131,7 +124,7 @@ class History:
         return self._redis is None or time.monotonic() < self._rests_until
 
     async def past(self, serving: Serving, table: Table, work: Work, *, record: bool) -> Past:
-        """The history of the rows of a table that the live contract has read; they are entered where `record` says so.
+        """The history of the rows of a table that the live contract has read; they enter where `record` says so.
 
         `work` calls a function that takes the longer the more rows there are.
         """
@@ -163,82 +156,73 @@ class History:
         except OutOfMemoryError as error:
             self._failed(error)
             return await self._only_seen(self._redis, asked)
-        except (RedisError, OSError, ValueError) as error:
+        except NOT_THERE as error:
             self._failed(error)
             return None
 
     async def _entered(self, redis: Redis, asked: Asked) -> Past:
-        work = asked.work
-        recall = await work(Recall, asked.plan, asked.table, asked.ids, self._terms(record=asked.record))
-        if reads := recall.reads():
-            return await self._read_first(redis, recall, reads, work)
-        await _enter(redis, recall, work)
-        past = Past(await work(recall.values))
+        recall = await asked.work(Recall, asked.plan, asked.table, asked.ids, self._terms(record=asked.record))
+        arrival = Arrival(redis, recall, asked.work)
+        if recall.large:
+            return await self._read_first(arrival, asked.work)
+        await arrival.enter(PATIENCE_SECONDS)
+        past = Past(await asked.work(recall.values))
         # It begins when the request is on its way to the model, and not before: it would delay it.
-        past.finish(lambda: self._begun(self._keep(redis, recall, past, work)))
+        past.finish(arrival, lambda: self._begun(self._kept(arrival, past)))
         return past
 
-    async def _read_first(self, redis: Redis, recall: Recall, reads: Calls, work: Work) -> Past:
+    async def _read_first(self, arrival: Arrival, work: Work) -> Past:
         """A large batch: its values are known before it has entered."""
-        await work(recall.take_states, await _replies(redis, reads))
-        past = Past(NOTHING)
-        computed = asyncio.Event()
-        entering = self._begun(self._enter_later(redis, recall, past, work, computed))
-        past.finish(lambda: entering)
+        calls = await arrival.read(PATIENCE_SECONDS)
+        past, values_known = Past(NOTHING), asyncio.Event()
+
+        async def enter() -> None:
+            await arrival.enter_blocks(calls, values_known)
+            if arrival.recall.repeats:
+                past.values = await work(arrival.recall.values)
+
+        entering = self._begun(self._kept(arrival, past, enter))
+        past.finish(arrival, lambda: entering)
         try:
-            past.values = await work(recall.values)
+            past.values = await work(arrival.recall.values)
         finally:
-            computed.set()
+            values_known.set()
         return past
 
     async def _only_seen(self, redis: Redis, asked: Asked) -> Past | None:
         """The past as it is, while Redis has no room for more."""
         try:
             past = await self._entered(redis, replace(asked, record=False))
-        except (RedisError, OSError, ValueError) as error:
+        except NOT_THERE as error:
             self._failed(error)
             return None
         past.degraded = True
         return past
 
-    async def _enter_later(self, redis: Redis, recall: Recall, past: Past, work: Work, computed: asyncio.Event) -> bool:
-        """Enters the blocks of a large batch; False where rows turned out to be known, whose values are then others."""
+    async def _kept(
+        self, arrival: Arrival, past: Past, enter: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> bool:
+        """Writes the values; before that it enters what has not entered yet, which may change them."""
         try:
-            await self._enter_blocks(redis, recall, past, work, computed)
-        except (RedisError, OSError, ValueError) as error:
+            if enter is not None:
+                await enter()
+            await arrival.keep(past.values)
+        except NOT_THERE as error:
             self._failed(error)
             past.degraded = True
             return True
-        if recall.repeats:
-            past.values = await work(recall.values)
-        await self._keep(redis, recall, past, work)
-        return not recall.repeats
+        past.block = arrival.recall.block if arrival.recall.new else None
+        self._metrics.remembered(arrival.recall.new, arrival.recall.repeats)
+        self._begun(self._tidied(arrival))
+        return enter is None or not arrival.recall.repeats
 
-    async def _enter_blocks(
-        self, redis: Redis, recall: Recall, past: Past, work: Work, computed: asyncio.Event
-    ) -> None:
-        """One block after the other; the replies are taken when the values, which are computed meanwhile, are there."""
-        while calls := await work(recall.entries):
-            replies = []
-            for arguments in calls:
-                replies.append(await evaluated(redis, ENTER, arguments))
-                past.steps += 1
-            await computed.wait()
-            await work(recall.take, replies)
-        await _look_for_values(redis, recall, work)
-
-    async def _keep(self, redis: Redis, recall: Recall, past: Past, work: Work) -> bool:
-        past.block = recall.block if recall.new else None
-        self._metrics.remembered(recall.new, recall.repeats)
+    async def _tidied(self, arrival: Arrival) -> None:
         try:
-            if arguments := await work(recall.kept, past.values):
-                await evaluated(redis, KEEP, arguments)
-        except (RedisError, OSError) as error:
+            await arrival.tidy()
+        except NOT_THERE as error:
             self._failed(error)
-            past.degraded = True
-        return True
 
-    def _begun(self, work: Coroutine[None, None, bool]) -> asyncio.Task[bool]:
+    def _begun(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """It goes on where the request fails or is given up: what has entered must be whole."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -252,24 +236,3 @@ class History:
         if not self.degraded:
             log.warning("history not available", reason=type(error).__name__)
         self._rests_until = time.monotonic() + REST_SECONDS
-
-
-async def _enter(redis: Redis, recall: Recall, work: Work) -> None:
-    while calls := await work(recall.entries):
-        await work(recall.take, await _replies(redis, calls))
-    await _look_for_values(redis, recall, work)
-
-
-async def _look_for_values(redis: Redis, recall: Recall, work: Work) -> None:
-    """Of rows that another request has just entered."""
-    for _ in range(LOOKS):
-        if not len(recall.pending):
-            return
-        await asyncio.sleep(LOOK_SECONDS)
-        recall.look_again()
-        await work(recall.take, await _replies(redis, recall.entries()))
-
-
-async def _replies(redis: Redis, calls: Calls) -> Sequence[Reply]:
-    """One call after the other, so that a Redis which falls silent is noticed, and others come between."""
-    return [await within(PATIENCE_SECONDS, evaluated(redis, ENTER, arguments)) for arguments in calls]

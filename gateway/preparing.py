@@ -1,7 +1,7 @@
 """From what a caller sent to the matrices that versions score, each by its own contract."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ParamSpec, TypeVar
@@ -14,6 +14,7 @@ from contract.features import to_matrix
 from contract.history import Plan
 from contract.schema import Contract
 from contract.table import Reading, Table, read_csv, read_json
+from gateway.arrival import Values
 from gateway.canary import chosen_rows
 from gateway.metrics import Metrics
 from gateway.problems import NotScorable, NotSupported
@@ -26,7 +27,6 @@ INLINE_TRANSACTIONS = 100
 """Likewise for JSON objects."""
 
 NO_ROWS = np.empty(0, dtype=np.int64)
-Values = Mapping[str, NDArray[np.float64]]
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 

@@ -1,0 +1,102 @@
+"""How fast `fraud history load` is, and what it takes of Redis' memory: the Handbook's windows on its transactions.
+
+`python -m benchmarks.history_load [DAYS]` writes the last DAYS (37) days of the shared data set to a CSV file, starts a
+Valkey of its own in a scratch directory, loads the file as the command does, and prints rows per second, the longest
+call of the script, and bytes for each entity and transaction (MEMORY USAGE).
+"""
+
+import contextlib
+import statistics
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+from pyarrow import compute, csv, parquet
+from redis import Redis
+
+from contract.history import Plan
+from contract.schema import Contract
+from operations.history import load, past_file
+from operations.history.load import Target
+from operations.history.plans import Counted
+from operations.store.registry import Registry
+from tests.valkey import running
+from training.schema import load_schema
+
+TRANSACTIONS = Path("../shared/data/handbook/transactions.parquet")
+SCHEMA = Path("benchmarks/handbook.toml")
+KNOWN = 30 * 86_400
+LOOKED_AT = 500
+
+
+def main(days: int) -> None:
+    """Measures and prints."""
+    contract = twelve()
+    plan = Plan.of([contract])
+    assert plan
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "past.csv"
+        write(file, days)
+        with running(Path(scratch)) as valkey, contextlib.closing(Redis.from_url(valkey.url)) as client:
+            began, cpu = time.perf_counter(), time.process_time()
+            found = past_file.read(contract, plan, file, quiet)
+            read = time.perf_counter()
+            target = Target(valkey.url, plan, Counted(Registry(Path(scratch)), plan, contract), KNOWN)
+            loaded = load.load(target, found, quiet)
+            ended, cpu = time.perf_counter(), time.process_time() - cpu
+            print(f"{found.rows:,} rows read in {read - began:.2f} s, {loaded.rows:,} loaded in {ended - read:.2f} s")
+            print(f"{found.rows / (ended - began):,.0f} rows/s; {cpu:.2f} s of this process' processor time")
+            show(client, plan)
+
+
+def twelve() -> Contract:
+    """The contract of the book's twelve windows."""
+    whole = load_schema(SCHEMA).contract({})
+    history = whole.history[:12]
+    names = {column.name for column in whole.columns} | {window.name for window in history}
+    return Contract(whole.name, whole.columns, tuple(each for each in whole.features if each.column in names), history)
+
+
+def write(file: Path, days: int) -> None:
+    """Writes the newest transactions."""
+    table = parquet.read_table(TRANSACTIONS)
+    seconds = table["TX_DATETIME"].cast("timestamp[s]")
+    newest = compute.max(seconds).as_py()
+    names = load_schema(SCHEMA).contract({}).names
+    table = table.set_column(table.column_names.index("TX_DATETIME"), "TX_DATETIME", seconds)
+    chosen = compute.greater_equal(seconds, newest - timedelta(days=days))
+    csv.write_csv(table.filter(chosen).select([n for n in table.column_names if n in names]), file)
+
+
+def show(client: Redis, plan: Plan) -> None:
+    """Prints what Redis says of it."""
+    stats = client.info("commandstats")["cmdstat_evalsha"]  # type: ignore[index]
+    print(f"a call of the script takes Redis {stats['usec_per_call'] / 1e3:.1f} ms, {stats['usec'] / 1e6:.2f} s in all")
+    for layout in plan.layouts:
+        keys = [key for key in client.scan_iter(b"fraud:h:*", 10_000) if key[8:16] == layout.digest]
+        sizes = [cast("int", client.strlen(key)) for key in keys[:LOOKED_AT]]
+        print(
+            f"{len(keys):,} states of {layout.entity}, {layout.dtype.itemsize} bytes a record: "
+            f"{memory_of(client, keys):,.0f} bytes of memory each, "
+            f"{statistics.mean(sizes):,.0f} of records"
+        )
+    keys = list(client.scan_iter(b"fraud:t:*", 10_000))
+    memory = memory_of(client, keys)
+    used = client.info("memory")["used_memory"]  # type: ignore[index]
+    print(f"{len(keys):,} known transactions: {memory:,.0f} bytes of memory each; {used / 1e6:,.0f} MB in all")
+
+
+def memory_of(client: Redis, keys: list[bytes]) -> float:
+    """Bytes of memory that one of these keys takes, on average."""
+    return statistics.mean(cast("int", client.memory_usage(key)) for key in keys[:LOOKED_AT])
+
+
+def quiet(done: int, whole: int) -> None:
+    """Hears nothing."""
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 37)
