@@ -33,8 +33,9 @@ async def main(urls: list[str], rows: list[Row]) -> None:
     async with aiohttp.ClientSession(headers=headers) as session:
         files: list[list[float]] = [[] for _ in urls]
         for number in range(FILES + 1):
-            for found, url in zip(files, urls, strict=True):
+            for url in urls:
                 await _file(session, url, _world(past, f"{number}-past", number))
+            for found, url in zip(files, urls, strict=True):
                 found.append(await _file(session, url, _world(now, f"{number}-now", number)))
         singles = await _in_turn(urls, SINGLES, lambda url, turn: _single(session, url, _one(now, turn)))
     _print(f"{FILE_ROWS:,} rows", [found[1:] for found in files])

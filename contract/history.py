@@ -446,7 +446,7 @@ class _Seen:
         matrix: NDArray[Any] = np.empty((len(self._records), len(names)), dtype=kind)
         for place, name in enumerate(names):
             matrix[:, place] = self._records[name]
-        self._found |= zip(names, np.moveaxis(add(matrix, self._ranges), 2, 0), strict=True)
+        self._found |= zip(names, add(matrix, self._ranges).transpose(2, 0, 1), strict=True)
 
     def _extreme(self, operation: np.ufunc, field: str, window: Window, of_none: float) -> NDArray[Any]:
         if field not in self._found:

@@ -1,6 +1,6 @@
 """Sums and extremes over many ranges of one array at once."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Places = NDArray[np.int64]
+FEW = 12
+"""Ranges up to which each is added up by itself: those of one transaction take a fifth of the time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +33,9 @@ def sums(values: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
     Spans of powers of two, side by side, make up each range. Nothing outside a range is added and taken away again, as
     with the differences of a running total, in which one huge number would drown all that comes after it.
     """
+    if ranges.start.size <= FEW:
+        few = [np.add.reduce(values[start:stop]) for start, stop in _each(ranges)]
+        return np.array(few).reshape(*ranges.start.shape, values.shape[1])
     lengths, places = np.maximum(ranges.stop - ranges.start, 0).ravel(), ranges.start.ravel().copy()
     found = np.zeros((len(places), values.shape[1]))
     spans, step, longest = values, 0, int(lengths.max(initial=0))
@@ -46,7 +51,7 @@ def sums(values: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
 
 
 def extremes(
-    operation: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
+    operation: np.ufunc,
     values: NDArray[Any],
     ranges: Ranges,
     of_none: float,
@@ -57,6 +62,11 @@ def extremes(
     values[p : p + 2**s].
     """
     found = np.full(ranges.start.shape, of_none, dtype=values.dtype)
+    if ranges.start.size <= FEW:
+        for place, (start, stop) in enumerate(_each(ranges)):
+            if start < stop:
+                found.flat[place] = operation.reduce(values[start:stop])
+        return found
     steps = _steps(ranges)
     spans = values
     for step in range(int(steps.max(initial=-1)) + 1):
@@ -66,6 +76,10 @@ def extremes(
         here = steps == step
         found[here] = operation(spans[ranges.start[here]], spans[ranges.stop[here] - (1 << step)])
     return found
+
+
+def _each(ranges: Ranges) -> Iterator[tuple[int, int]]:
+    return zip(ranges.start.ravel().tolist(), ranges.stop.ravel().tolist(), strict=True)
 
 
 def _steps(ranges: Ranges) -> Places:

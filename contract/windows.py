@@ -106,17 +106,17 @@ class Window:
         delay = f"-{duration(self.delay)}" if self.delay else ""
         return f"{self.entity}.{self.aggregate}{of}.{duration(self.seconds)}{delay}/{duration(self.bucket)}"
 
-    @property
+    @cached_property
     def buckets(self) -> int:
         """How many buckets the window has."""
         return self.seconds // self.bucket
 
-    @property
+    @cached_property
     def newest(self) -> int:
         """Its newest bucket, counted back from the transaction's."""
         return self.delay // self.bucket + 1 if self.delay else 0
 
-    @property
+    @cached_property
     def oldest(self) -> int:
         """Its oldest bucket, likewise."""
         return self.newest + self.buckets - 1
