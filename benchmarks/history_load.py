@@ -1,8 +1,12 @@
 """How fast `fraud history load` is, and what it takes of Redis' memory: the Handbook's windows on its transactions.
 
 `python -m benchmarks.history_load [DAYS]` writes the last DAYS (37) days of the shared data set to a CSV file, starts a
-Valkey of its own in a scratch directory, loads the file as the command does, and prints rows per second, the longest
+Valkey of its own in a scratch directory, loads the file as the command does, and prints rows per second, the mean
 call of the script, and bytes for each entity and transaction (MEMORY USAGE).
+
+On two cores that others used too: 354,259 rows, all of them within the windows, 287,055 of them known by their ids
+afterwards: 118,000 to 138,000 rows a second (read in 0.9 to 1.0 s, loaded in 1.6 to 2.0 s), 7.1 to 7.7 ms for each
+call of the script; 1,800 bytes a customer, 690 a terminal, 137 a known transaction; 65 MB in all.
 """
 
 import contextlib

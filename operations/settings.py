@@ -22,6 +22,8 @@ LEAST_DRAIN = 15.0
 """A gateway follows the release record in 0.5 s and answers each request within 10 s by default."""
 KEEPER_PORT = 8070
 LARGEST_PORT = 65_535
+DEFAULT_KNOWN_DAYS, MOST_KNOWN_DAYS = 30, 400
+"""As in gateway/settings.py; a test compares them."""
 ITS_OWN = frozenset(secret_files.NAMES)
 """What no program inherits that `fraud up` or `fraud keep` starts: whoever needs one is given it. A secret that was
 read from its file would else stand in the environment of a process, where others can read it."""
@@ -162,7 +164,7 @@ def _upkeep(outside: Mapping[str, str], root: Path, count: int | None) -> dict[s
     store, version = model_path(outside, root)
     return {
         "layout": Layout(root, store),
-        "redis_url": _redis_url(outside),
+        "redis_url": redis_url(outside),
         "version": version,
         "workers": count,
         "base_model": _base_model(outside),
@@ -232,12 +234,32 @@ def web_address(name: str, text: str) -> str:
     return text
 
 
-def _redis_url(outside: Mapping[str, str]) -> str | None:
-    """The address of Redis, which no message may show: it may hold a password."""
+def redis_url(outside: Mapping[str, str]) -> str | None:
+    """The address of Redis, which no message may show: it may hold a password; None where none is set.
+
+    Raises:
+        OperationsError: it is no address of Redis.
+    """
     url = outside.get("REDIS_URL") or None
     if url and not url.startswith(("redis://", "rediss://", "unix://")):
         raise OperationsError("REDIS_URL is no redis://, rediss:// or unix:// address")
     return url
+
+
+def known_seconds(outside: Mapping[str, str]) -> float:
+    """How long a transaction is known by its id: KNOWN_DAYS, as the gateways have it.
+
+    Raises:
+        OperationsError: it is no number of days that they take.
+    """
+    text = outside.get("KNOWN_DAYS") or str(DEFAULT_KNOWN_DAYS)
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 1 <= days <= MOST_KNOWN_DAYS:
+        raise OperationsError(f"KNOWN_DAYS is a number of days, from 1 to {MOST_KNOWN_DAYS}")
+    return days * 86_400
 
 
 def _drain(outside: Mapping[str, str]) -> float:

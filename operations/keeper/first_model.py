@@ -6,6 +6,7 @@ What it trains runs as a process of its own, with the mark of the stack: what is
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -13,6 +14,8 @@ from contract.release import FILE_NAME
 from operations import journal
 from operations.durable import Busy
 from operations.errors import OperationsError
+from operations.history.load import Interrupted
+from operations.history.simulators_past import lacking
 from operations.processes import tether
 from operations.processes.aside import aside
 from operations.processes.supervisor import end, meaning
@@ -26,6 +29,8 @@ RELEASED = ("released", "promoted", "rolled_back", "took_over")
 """The events of the journal by which some version was live."""
 ASK_EVERY = 0.1
 """Seconds."""
+REDIS_PATIENCE = 20.0
+"""Seconds that Redis, which starts beside this, may take to answer before the past is given up."""
 
 
 async def ensure(settings: Upkeep, place: Place, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
@@ -109,6 +114,30 @@ def _newest(registry: Registry) -> int | None:
 async def _first(settings: Upkeep, registry: Registry, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
     say("the model store is empty: training the default model on simulated transactions (about a minute)")
     return await train(settings, registry, mark)
+
+
+async def past(settings: Upkeep, redis_url: str | None, mark: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Loads the past of the default model, where it is live and its history does not know it; a failure is told."""
+    if redis_url is None:
+        return
+    try:
+        if await _is_lacking(settings, redis_url):
+            began = time.monotonic()
+            await fraud(settings, {**mark, "REDIS_URL": redis_url}, "history", "load", "--simulator")
+            say(f"the default model has its simulated past ({time.monotonic() - began:.1f} s)")
+    except OperationsError as error:
+        say(f"the past of the default model was not loaded, scores are of a short memory: {error}")
+
+
+async def _is_lacking(settings: Upkeep, redis_url: str) -> bool:
+    until = time.monotonic() + REDIS_PATIENCE
+    while True:
+        try:
+            return await aside(partial(lacking, settings.layout.store, redis_url))
+        except Interrupted:
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(ASK_EVERY)
 
 
 async def train(settings: Upkeep, registry: Registry, mark: Mapping[str, str]) -> int:

@@ -166,7 +166,7 @@ class _Keeper:
             seconds = min(2 * seconds, LATEST_AGAIN)
 
     async def _release_first(self) -> None:
-        """Trains the first version, or takes what MODEL_PATH names.
+        """Trains the first version, or takes what MODEL_PATH names; loads the past of the default model.
 
         Raises:
             OperationsError: there is none, or nobody can know which.
@@ -179,6 +179,7 @@ class _Keeper:
                 answering = await aside(partial(first_model.answering, place))
                 is_live = answering and await first_model.make_live(place, version, self._say)
             await asyncio.sleep(first_model.ASK_EVERY)
+        await first_model.past(settings, settings.redis_url, {}, self._say)
 
     def _was_released(self, version: int) -> bool:
         """Whether what was to be released is, or a person has meanwhile released something else."""

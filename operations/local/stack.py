@@ -38,6 +38,9 @@ from operations.torchserve.client import ModelServer
 PATIENCE = 60.0
 """Seconds that the gateway may take to be ready after a version is released, before it is said that it is late."""
 
+PAST_PATIENCE = 10.0
+"""Seconds that the greeting waits for the past to be loaded; it takes about five, and goes on behind it."""
+
 
 def up(settings: Settings, console: Console) -> None:
     """Runs the stack until it is told to stop.
@@ -150,11 +153,22 @@ class _Run:
     async def _bring_up(self) -> None:
         began = time.monotonic()
         version = await self._version()
+        past = asyncio.create_task(first_model.past(self._settings, self._stack.redis_url, self._mark, self._say))
+        try:
+            await self._greet(version, began, past)
+            await past
+        finally:
+            past.cancel()
+            await asyncio.gather(past, return_exceptions=True)
+
+    async def _greet(self, version: int, began: float, past: asyncio.Task[None]) -> None:
+        """Says that all is there, once it is."""
         if not await self._ready():
             self._say(f"the gateway is not ready after {PATIENCE:.0f} s; see {self._settings.layout.logs}")
             return
         seconds = time.monotonic() - began
         await self._sample()
+        await asyncio.wait({past}, timeout=PAST_PATIENCE)
         found = await asyncio.to_thread(greeting.look, self._settings, self._stack, self._live() or version)
         with contextlib.suppress(OSError, ValueError, SystemExit):
             greeting.show(self._console, found, seconds)

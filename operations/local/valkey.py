@@ -26,7 +26,7 @@ def configure(file: Path, data: Path, port: int) -> str:
         "appendfsync": "everysec",
         "save": '""',
         "maxmemory": MEMORY,
-        # What trials are judged by expires after a month, and must not go before: a full Redis refuses, and is seen.
+        # History and what trials are judged by expire by themselves, and must not go before: a full Redis refuses.
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }

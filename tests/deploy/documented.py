@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
-SETTING = re.compile(r"`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`")
+SETTING = re.compile(r"`([A-Z]+(?:_[A-Z]+)+|HISTORY)(?:=[^`]*)?`")
 NOWHERE = {
     "LOG_FILE": "logs are the platform's",
     "LOG_STREAM": "likewise",

@@ -4,8 +4,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr, ValidationError
 
 from contract import secret_files
+from gateway.settings import Settings as GatewaySettings
 from operations import settings
 from operations.errors import OperationsError
 from operations.local.programs import free_ports, reachable, refuse_taken
@@ -38,6 +40,23 @@ def test_an_address_of_redis_that_is_none_is_refused(tmp_path: Path, url: str) -
     with pytest.raises(OperationsError, match="REDIS_URL is no redis://") as refused:
         read(tmp_path, REDIS_URL=url)
     assert "secret" not in str(refused.value)
+
+
+def test_a_transaction_is_known_as_long_as_the_gateway_has_it() -> None:
+    """Without the setting both have the same days; with it too."""
+    field = GatewaySettings.model_fields["known_days"]
+    assert settings.known_seconds({}) == field.default * 86_400
+    assert settings.known_seconds({"KNOWN_DAYS": "1.5"}) == 129_600
+    GatewaySettings(api_key=SecretStr("k"), known_days=settings.MOST_KNOWN_DAYS)
+    with pytest.raises(ValidationError):
+        GatewaySettings(api_key=SecretStr("k"), known_days=settings.MOST_KNOWN_DAYS + 1)
+
+
+@pytest.mark.parametrize("text", ["0.5", "401", "nan", "a month"])
+def test_days_that_the_gateway_does_not_take_are_refused(text: str) -> None:
+    """KNOWN_DAYS must mean the same on both sides."""
+    with pytest.raises(OperationsError, match="KNOWN_DAYS"):
+        settings.known_seconds({"KNOWN_DAYS": text})
 
 
 @pytest.mark.parametrize(("deadline", "drain"), [(None, 15.0), ("5", 15.0), ("30", 35.0), ("soon", 15.0)])

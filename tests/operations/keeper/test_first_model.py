@@ -13,6 +13,7 @@ from contract.release import TrialKind
 from contract.secret_files import NAMES
 from operations import durable, settings
 from operations.errors import OperationsError
+from operations.history.load import Interrupted
 from operations.keeper import first_model
 from operations.processes.supervisor import MARK
 from operations.rollout import release as release_module
@@ -75,6 +76,43 @@ def test_another_first_version_waits_for_the_reconciler(
     starting.join(60)
     assert (record := recorded(place.registry.root)) is not None
     assert (record.version, record.previous) == (2, 1)
+
+
+def heard(child: Settings, url: str | None) -> list[str]:
+    """What is said where the default model is to get its past."""
+    said: list[str] = []
+    asyncio.run(first_model.past(child, url, MARKED, said.append))
+    return said
+
+
+def test_the_default_model_gets_its_past(child: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of its own loads it, with the mark of the stack and the address of its Redis."""
+    monkeypatch.setattr(first_model, "lacking", lambda _store, _url: True)
+    (said,) = heard(child, "redis://:x@stack")
+    assert "has its simulated past" in said
+    arguments, environment = json.loads((tmp_path / "seen.json").read_text())
+    assert arguments == ["history", "load", "--simulator"]
+    assert (environment["REDIS_URL"], environment[MARK]) == ("redis://:x@stack", MARKED[MARK])
+
+
+def test_a_past_that_is_there_is_left_alone(child: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is started, and nothing said; nor where there is no Redis."""
+    monkeypatch.setattr(first_model, "lacking", lambda _store, _url: False)
+    assert heard(child, "redis://stack") == heard(child, None) == []
+    assert not (tmp_path / "seen.json").exists()
+
+
+def test_a_past_that_cannot_be_loaded_ends_nothing(child: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that stays away is a line, without its address."""
+
+    def away(_store: Path, _url: str) -> bool:
+        raise Interrupted("Redis does not answer")
+
+    monkeypatch.setattr(first_model, "lacking", away)
+    monkeypatch.setattr(first_model, "REDIS_PATIENCE", 0.0)
+    (said,) = heard(child, "redis://:secret@stack")
+    assert "was not loaded" in said
+    assert "secret" not in said
 
 
 def test_another_trial_does_not_end_the_start(place: Place, tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""One layout of a plan: whose state each past transaction changes, and by which records."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.history import FURTHEST, Layout, Plan, Records, bucket_of, keys
+from contract.remembered import FRAUD, state_keys
+from operations.history.past import Past, Rows
+
+
+class Part:
+    """The states of one layout.
+
+    Attributes:
+        layout: what they hold.
+        keys: the key of each entity's state, without its prefix, by the entity's code.
+        codes: of each transaction's entity; shape (rows,), as the next.
+        usable: which transactions have an entity, and a time of this world.
+    """
+
+    def __init__(self, layout: Layout, past: Past) -> None:
+        texts = past.texts[layout.entity]
+        self._past = past
+        self._buckets = bucket_of(past.seconds, layout.bucket)
+        self.layout = layout
+        self.keys: NDArray[np.void] = state_keys(layout, texts.tolist())
+        self.codes = past.codes[layout.entity]
+        self.usable: NDArray[np.bool_] = (np.abs(self._buckets) < FURTHEST) & (texts != "")[self.codes]
+
+    def merged(self, rows: Rows) -> tuple[NDArray[np.int64], Records]:
+        """What rows add, their frauds too, as one record for each bucket: sort keys, ascending, and records."""
+        rows = rows[self.usable[rows]]
+        codes, buckets = self.codes[rows], self._buckets[rows]
+        records = self.layout.records(
+            self._past.columns((*self.layout.sums, *self.layout.sets), rows), buckets, self._past.seconds[rows]
+        )
+        if self.layout.delay is not None:  # Labels of the past are taken to have come within it.
+            frauds = self._past.labels[rows] == FRAUD
+            records = np.concatenate([records, self.layout.frauds(buckets[frauds])], dtype=self.layout.dtype)
+            codes, buckets = np.append(codes, codes[frauds]), np.append(buckets, buckets[frauds])
+        return self.layout.merged(keys(codes, buckets), records)
+
+    def reach(self, plan: Plan) -> int:
+        """How far back the windows of a plan see in it, in seconds."""
+        return (plan.oldest[self.layout] + 1) * self.layout.bucket

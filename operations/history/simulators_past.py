@@ -1,0 +1,24 @@
+"""Whether the default model still lacks the past that it was trained on. Imports nothing slow: a stack asks it."""
+
+from pathlib import Path
+
+from operations.history.load import is_loaded
+from operations.history.wanted import NoHistory, wanted
+
+
+def lacking(store: Path, url: str) -> bool:
+    """Whether the live version looks back on history, was trained on the simulator, and has not got that past.
+
+    Args:
+        store: the model store.
+        url: of Redis.
+
+    Raises:
+        Interrupted: Redis does not answer.
+        OperationsError: no version is live, or its archive cannot be read.
+    """
+    try:
+        what = wanted(store, None)
+    except NoHistory:
+        return False
+    return what.simulation is not None and not is_loaded(url, what.plan, str(what.card.data["sha256"]))

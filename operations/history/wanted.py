@@ -1,0 +1,85 @@
+"""Which version's history is loaded, from what, and into which Redis."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contract.card import ModelCard
+from contract.history import Plan
+from contract.schema import Contract
+from operations.errors import OperationsError
+from operations.settings import Layout, redis_url
+from operations.store import archived
+from operations.store.record import recorded
+from operations.store.registry import Registry
+
+
+class NoHistory(OperationsError):
+    """The version looks back on nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """What is loaded for.
+
+    Attributes:
+        version: whose contract says what the columns are.
+        plan: its windows, and those of the live version that its columns can give: what a live transaction would enter.
+    """
+
+    registry: Registry
+    version: int
+    contract: Contract
+    card: ModelCard
+    plan: Plan
+
+    @property
+    def simulation(self) -> dict[str, Any] | None:
+        """How the transactions were simulated that the version was trained on; None where they were not."""
+        source = self.card.data.get("source")
+        found = source.get("simulator") if isinstance(source, dict) else None
+        return found if isinstance(found, dict) else None
+
+
+def wanted(store: Path, version: int | None) -> Wanted:
+    """For the live version, or another one.
+
+    Raises:
+        NoHistory: it has no history features.
+        OperationsError: there is no such version, or none is live.
+    """
+    registry, live = Registry(store), recorded(store)
+    if version is None and live is None:
+        raise OperationsError("no version is live: say for which to load, with --version")
+    chosen = version or (live.version if live else 0)
+    found = archived.read(registry, chosen)
+    contracts = [found.contract]
+    if live and live.version != chosen:
+        contracts.append(archived.read(registry, live.version).contract)
+    plan = Plan.of(contracts) if found.contract.history else None
+    if plan is None:
+        raise NoHistory(f"version {chosen} has no history features: there is nothing to load for it")
+    return Wanted(registry, chosen, found.contract, found.card, plan)
+
+
+def redis_of(layout: Layout, outside: Mapping[str, str]) -> str:
+    """The address of Redis: REDIS_URL, or that of the stack that runs here; no message shows it.
+
+    Raises:
+        OperationsError: there is none.
+    """
+    found = redis_url(outside) or _of_the_stack(layout)
+    if not found:
+        raise OperationsError("no Redis is known here: start `fraud up`, or set REDIS_URL")
+    return found
+
+
+def _of_the_stack(layout: Layout) -> str | None:
+    try:
+        fields = json.loads(layout.stack.read_bytes())
+    except (OSError, ValueError):
+        return None
+    found = fields.get("redis_url") if isinstance(fields, dict) else None
+    return str(found) if found else None

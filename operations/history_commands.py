@@ -1,0 +1,44 @@
+"""`fraud history`: what the history features of a version look back on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from operations import terminal
+from operations.errors import OperationsError
+
+history_commands = typer.Typer(help="The past that history features look back on.", no_args_is_help=True)
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Adds them to the `fraud` command."""
+    commands.add_typer(history_commands, name="history")
+
+
+@history_commands.callback()
+def history() -> None:
+    """The past that history features look back on."""
+
+
+@history_commands.command("load")
+def load_history(
+    file: Annotated[Path | None, typer.Argument(help="CSV or parquet, labelled or not.", show_default=False)] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="For this version; else for the live one.")] = None,
+    *,
+    skip: Annotated[bool, typer.Option("--skip", help="Leave rows at fault out; else they refuse the file.")] = False,
+    simulator: Annotated[
+        bool, typer.Option("--simulator", help="The transactions that the default model was trained on.")
+    ] = False,
+) -> None:
+    """Fill Redis from past transactions, so that a version's history features begin with a past.
+
+    Each transaction counts once, whatever was scored or loaded before. A load that was cut off goes on where it ended
+    when the same command runs again.
+    """
+    from operations.history import command
+
+    if (file is None) != simulator:
+        raise OperationsError("say what to load: a file, or --simulator")
+    wish = command.Wish(file, version, skip)
+    command.run(terminal.layout(), terminal.outside(), wish, terminal.console())

@@ -1,0 +1,97 @@
+"""Which version's history is loaded, and into which Redis."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations.errors import OperationsError
+from operations.history.load import Interrupted
+from operations.history.progress import Progress, key_of
+from operations.history.simulators_past import lacking
+from operations.history.wanted import NoHistory, redis_of, wanted
+from operations.settings import Layout
+from operations.store.registry import Registry
+from tests import tiny
+from tests.operations.history.pasts import CARDS, LATER, add, make_live, plan_of, redis
+
+SIMULATED: dict[str, Any] = {"source": {"simulator": {"seed": 1}}, "sha256": "a" * 64}
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """Versions 1, 2 with other windows, and 3 without any; none is live."""
+    registry = Registry(tmp_path / "model_store")
+    for version, of in ((1, CARDS), (2, LATER), (3, tiny.CONTRACT)):
+        add(registry, version, of)
+    return registry
+
+
+def test_the_live_version_is_meant_where_none_is_named(registry: Registry) -> None:
+    """Its own windows are loaded, and nothing else."""
+    make_live(registry, 1)
+    what = wanted(registry.root, None)
+    assert (what.version, what.plan) == (1, plan_of(CARDS))
+
+
+def test_for_another_version_the_live_one_is_kept_too(registry: Registry) -> None:
+    """What is new to both is counted for both, as live traffic would be."""
+    make_live(registry, 1)
+    assert wanted(registry.root, 2).plan == plan_of(LATER, CARDS)
+
+
+def test_nothing_is_guessed(registry: Registry) -> None:
+    """Where no version is live one must be named."""
+    with pytest.raises(OperationsError, match="--version"):
+        wanted(registry.root, None)
+
+
+def test_a_version_without_history_needs_none(registry: Registry) -> None:
+    """That is said."""
+    with pytest.raises(NoHistory, match="version 3 has no history features"):
+        wanted(registry.root, 3)
+
+
+def test_redis_is_that_of_the_environment_or_of_the_stack(tmp_path: Path) -> None:
+    """The environment comes first; where neither names one, it is said what to do."""
+    layout = Layout(tmp_path, tmp_path / "model_store")
+    with pytest.raises(OperationsError, match="set REDIS_URL"):
+        redis_of(layout, {})
+    layout.prepare()
+    layout.stack.write_text(json.dumps({"redis_url": "redis://stack/0"}))
+    assert redis_of(layout, {}) == "redis://stack/0"
+    assert redis_of(layout, {"REDIS_URL": "redis://named/0"}) == "redis://named/0"
+
+
+def test_the_default_model_lacks_its_past_until_it_is_loaded(tmp_path: Path) -> None:
+    """Redis' own mark of the loaded file decides."""
+    registry = Registry(tmp_path / "model_store")
+    add(registry, 1, CARDS, data=SIMULATED)
+    make_live(registry, 1)
+    with redis(tmp_path / "valkey") as (valkey, client):
+        assert lacking(registry.root, valkey.url)
+        key = key_of(SIMULATED["sha256"], plan_of(CARDS))
+        client.set(key, Progress(key, 0.0, 1, 2).to_bytes())
+        assert lacking(registry.root, valkey.url)
+        client.set(key, Progress(key, 0.0, 2, 2).to_bytes())
+        assert not lacking(registry.root, valkey.url)
+
+
+@pytest.mark.parametrize(("version", "data"), [(1, {"source": "payments.csv", "sha256": "a" * 64}), (3, SIMULATED)])
+def test_other_models_lack_nothing(tmp_path: Path, version: int, data: dict[str, Any]) -> None:
+    """One of a person's own data, or without history: Redis is not even asked."""
+    registry = Registry(tmp_path / "model_store")
+    add(registry, version, CARDS if version == 1 else tiny.CONTRACT, data=data)
+    make_live(registry, version)
+    assert not lacking(registry.root, NOWHERE)
+
+
+def test_a_redis_that_is_away_is_told_of(tmp_path: Path) -> None:
+    """Whoever asks may ask again."""
+    registry = Registry(tmp_path / "model_store")
+    add(registry, 1, CARDS, data=SIMULATED)
+    make_live(registry, 1)
+    with pytest.raises(Interrupted, match="Redis does not answer"):
+        lacking(registry.root, NOWHERE)
