@@ -44,8 +44,7 @@ class Arrival:
             RedisError, OSError: it was.
         """
         while calls := await self._work(self.recall.entries):
-            replies = [await within(patience, evaluated(self._redis, ENTER, call)) for call in calls]
-            await self._work(self.recall.take, replies)
+            await self._work(self.recall.take, await self._in_turn(calls, patience))
         await self._look_for_values()
 
     async def read(self, patience: float) -> Calls:
@@ -61,11 +60,13 @@ class Arrival:
             await values_known.wait()
             await self._work(self.recall.take, replies)
             calls = await self._work(self.recall.entries)
+            self.steps += 1
         await self._look_for_values()
 
     async def keep(self, values: Values) -> None:
         """Writes the values, for repeats."""
         if arguments := await self._work(self.recall.kept, values):
+            self.steps += 1
             await evaluated(self._redis, KEEP, arguments)
 
     async def tidy(self) -> None:
@@ -76,17 +77,26 @@ class Arrival:
             await evaluated(self._redis, MERGE, arguments)
 
     async def _read(self, patience: float) -> None:
+        await self._work(self.recall.take_states, await self._in_turn(self.recall.reads(), patience))
+
+    async def _in_turn(self, calls: Calls, patience: float) -> Sequence[Reply]:
         """One call after the other, so that others come between."""
-        replies = [await within(patience, evaluated(self._redis, ENTER, call)) for call in self.recall.reads()]
-        await self._work(self.recall.take_states, replies)
+        replies = []
+        for call in calls:
+            async with within(patience):
+                replies.append(await self._entered(call))
+        return replies
 
     async def _side_by_side(self, calls: Calls) -> Sequence[Reply]:
         replies = list[Reply]()
         for at in range(0, len(calls), IN_FLIGHT):
-            some = calls[at : at + IN_FLIGHT]
-            replies += await asyncio.gather(*(evaluated(self._redis, ENTER, call) for call in some))
-            self.steps += 1
+            replies += await asyncio.gather(*map(self._entered, calls[at : at + IN_FLIGHT]))
         return replies
+
+    async def _entered(self, call: tuple[Argument, ...]) -> Reply:
+        reply: Reply = await evaluated(self._redis, ENTER, call)
+        self.steps += 1
+        return reply
 
     async def _look_for_values(self) -> None:
         """Of rows that another request has just entered."""

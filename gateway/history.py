@@ -1,8 +1,9 @@
 """What came before each transaction, from Redis, and how it gets there. Nothing waits long for it or fails without.
 
-A request enters its rows, sees what was there before, and goes on to the model; what is left to write is written
-meanwhile and is there before the reply leaves, so that a repeat finds it. After a failure Redis is left alone for a
-moment: requests then have a neutral past and say so.
+A request enters its rows, sees what was there before, and goes on to the model. A large one enters while the model
+scores, and is whole before the reply leaves. The values are written for repeats; those of a small request just after
+the reply (a millisecond later: a repeat that comes sooner waits for them, and Redis itself may lose its last second
+when it dies). After a failure Redis is left alone for a moment: requests then have a neutral past and say so.
 """
 
 import asyncio
@@ -74,7 +75,7 @@ class Past:
 
     Attributes:
         values: each history feature of each row, by name; shape (rows,) each.
-        block: what Redis knows its new rows by; None where there are none.
+        arrival: their way into Redis; None where they have none.
         degraded: whether Redis could not be used as it should, so that values are neutral or nothing was written.
     """
 
@@ -82,26 +83,25 @@ class Past:
         """Stands as it is, unless :meth:`finish` gives it more to do."""
         self.values = values
         self.degraded = degraded
-        self.block: bytes | None = None
-        self._begin: Callable[[], asyncio.Task[bool]] | None = None
-        self._arrival: Arrival | None = None
+        self.arrival: Arrival | None = None
+        self._entering: asyncio.Task[bool] | None = None
 
-    def finish(self, arrival: Arrival, begin: Callable[[], asyncio.Task[bool]]) -> None:
-        """Takes how what is left to be written is begun, or that it has begun; it says whether the values stand."""
-        self._arrival, self._begin = arrival, begin
+    def enter(self, entering: asyncio.Task[bool]) -> None:
+        """Takes what enters the rows of a large batch, and then says whether the values stand."""
+        self._entering = entering
 
     async def settled(self) -> bool:
-        """Waits for what is left to be written, unless Redis falls silent; what is late then is written all the same.
+        """Waits until all has entered, unless Redis falls silent; what is late then enters all the same.
 
         False where the values have changed: another gateway had some of the rows first.
         """
-        if self._begin is None or self._arrival is None:
+        if self._entering is None or self.arrival is None:
             return True
-        work, self._begin, steps = self._begin(), None, -1
-        while steps != self._arrival.steps:
-            steps = self._arrival.steps
-            if await done_within(PATIENCE_SECONDS, work):
-                return work.result()
+        entering, self._entering, steps = self._entering, None, -1
+        while steps != self.arrival.steps:
+            steps = self.arrival.steps
+            if await done_within(PATIENCE_SECONDS, entering):
+                return entering.result()
         self.degraded = True
         return True
 
@@ -138,10 +138,17 @@ class History:
             return Past(serving.plan.neutral(table.columns, table.rows), degraded=True)
         return past
 
-    def answered(self, past: Past, scored: Scored) -> None:
-        """Notes what was answered for the rows that entered, for what labels will say of it."""
-        if past.block is not None:
-            self._answers.add(past.block, scored)
+    def answered(self, past: Past, scored: Scored | None) -> None:
+        """Writes what is still to be written, and notes what was answered, for what labels will say of it.
+
+        None was answered where the request failed: its rows have entered all the same.
+        """
+        if past.arrival is None:
+            return
+        if not past.arrival.recall.large:
+            self._begun(self._kept(past.arrival, past))
+        if scored is not None and past.arrival.recall.new:
+            self._answers.add(past.arrival.recall.block, scored)
 
     async def close(self) -> None:
         """Waits for what is still to be written."""
@@ -167,8 +174,7 @@ class History:
             return await self._read_first(arrival, asked.work)
         await arrival.enter(PATIENCE_SECONDS)
         past = Past(await asked.work(recall.values))
-        # It begins when the request is on its way to the model, and not before: it would delay it.
-        past.finish(arrival, lambda: self._begun(self._kept(arrival, past)))
+        past.arrival = arrival
         return past
 
     async def _read_first(self, arrival: Arrival, work: Work) -> Past:
@@ -181,8 +187,8 @@ class History:
             if arrival.recall.repeats:
                 past.values = await work(arrival.recall.values)
 
-        entering = self._begun(self._kept(arrival, past, enter))
-        past.finish(arrival, lambda: entering)
+        past.arrival = arrival
+        past.enter(self._begun(self._kept(arrival, past, enter)))
         try:
             past.values = await work(arrival.recall.values)
         finally:
@@ -211,7 +217,6 @@ class History:
             self._failed(error)
             past.degraded = True
             return True
-        past.block = arrival.recall.block if arrival.recall.new else None
         self._metrics.remembered(arrival.recall.new, arrival.recall.repeats)
         self._begun(self._tidied(arrival))
         return enter is None or not arrival.recall.repeats

@@ -12,12 +12,12 @@ import numpy as np
 from contract.release import TrialKind
 from contract.tally import Side, Tally
 from gateway import answered
-from gateway.history import History, Past
+from gateway.history import NOTHING, History, Past
 from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
 from gateway.preparing import Input, OnError, Prepared, csv_input, json_input, prepare, read
-from gateway.problems import DeadlineExceeded
+from gateway.problems import DeadlineExceeded, Problem
 from gateway.scored import Part, Scored, scored
 from gateway.serving import Serving
 from gateway.shadow import Comparison, Shadow
@@ -90,7 +90,7 @@ class Scorer:
     async def _whole(self, given: Input, serving: Serving, wish: Wish, counts: Tally) -> Scored:
         prepared, parts, past = await self._parts(given, serving, wish, counts)
         whole = await given.work(self._decided, prepared, parts, counts)
-        await given.work(self._history.answered, past, whole)
+        self._history.answered(past, whole)
         if shadow := serving.trial_of(TrialKind.SHADOW):
             seconds = sum(part.answer.seconds for part in parts)
             self._trying.shadow.begin(Comparison(shadow, prepared, whole, seconds))
@@ -100,6 +100,7 @@ class Scorer:
     async def _parts(
         self, given: Input, serving: Serving, wish: Wish, counts: Tally
     ) -> tuple[Prepared, Sequence[Part], Past]:
+        past = Past(NOTHING)
         try:
             async with asyncio.timeout(self._deadline_seconds) as deadline:
                 reading = await given.work(read, given, serving, wish.on_error, self._metrics)
@@ -111,7 +112,11 @@ class Scorer:
                     if stands:
                         return prepared, parts, past
         except TimeoutError:
+            self._history.answered(past, None)
             raise DeadlineExceeded from None
+        except Problem:
+            self._history.answered(past, None)
+            raise
 
     async def _answers(self, prepared: Prepared, deadline: float, counts: Tally) -> Sequence[Part]:
         if not len(prepared.matrix):

@@ -22,32 +22,36 @@ async def answer() -> int:
 
 async def test_what_is_done_in_time_gives_its_result() -> None:
     """As if it were awaited."""
-    assert await within(10.0, answer()) == 7
+    async with within(10.0):
+        assert await answer() == 7
 
 
 async def test_what_never_ends_is_given_up() -> None:
-    """It is cancelled, and a TimeoutError says so."""
-    ended = asyncio.Event()
+    """A TimeoutError says so."""
+    with pytest.raises(TimeoutError):
+        async with within(0.001):
+            await asyncio.Event().wait()
+
+
+async def test_who_is_cancelled_meanwhile_is_cancelled() -> None:
+    """It is no timeout."""
 
     async def work() -> None:
-        try:
+        async with within(10.0):
             await asyncio.Event().wait()
-        finally:
-            ended.set()
 
-    with pytest.raises(TimeoutError):
-        await within(0.001, work())
-    await asyncio.wait_for(ended.wait(), 10)
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_what_fails_fails() -> None:
     """Its error is the caller's."""
-
-    async def work() -> None:
-        raise ConnectionError
-
     with pytest.raises(ConnectionError):
-        await within(10.0, work())
+        async with within(10.0):
+            raise ConnectionError
 
 
 async def test_a_busy_loop_is_not_held_against_the_other_side() -> None:
