@@ -188,7 +188,8 @@ class Plan:
     @cached_property
     def digest(self) -> bytes:
         """Tells plans apart whose values are kept."""
-        text = json.dumps([self.time, *(window.to_json() for window in self.windows)])
+        layouts = [layout.digest.hex() for layout in self.layouts]
+        text = json.dumps([self.time, layouts, *(window.to_json() for window in self.windows)])
         return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
 
     @cached_property

@@ -128,6 +128,7 @@ class Recall:
         self._block = os.urandom(BLOCK_BYTES)
         self._claims = self._records() if terms.record else np.empty(0, HEAD)
         self._known: dict[int, NDArray[np.float64] | None] = {}
+        self._awaited = set[int]()
         self._entered = np.full(table.rows, -1, dtype=np.int64)
         self._blocks_entered = 0
         self._expire = plan.seconds + EXPIRY_MARGIN if terms.record else 0
@@ -180,8 +181,11 @@ class Recall:
 
     @property
     def pending(self) -> Rows:
-        """Known rows without values: another request with them is on its way, was cut off, or is long ago."""
-        return np.array([row for row, values in self._known.items() if values is None], dtype=np.int64)
+        """Known rows whose values are not there: another request with them is on its way, was cut off, or is long ago.
+
+        Rows that have values of another plan, or never had any, are not among them.
+        """
+        return np.array(sorted(self._awaited), dtype=np.int64)
 
     def look_again(self) -> None:
         """Asks once more for the pending rows."""
@@ -267,7 +271,7 @@ class Recall:
     def _try_again(self, call: _Call) -> None:
         """Without the known rows; the states are of no use where every row has its values."""
         rest = call.rows[~self._silent[call.rows]]
-        if len(rest) or (self._small and len(self.pending)):
+        if len(rest) or (self._small and not all(map(self._has_values, self._known))):
             self._waiting.append(rest)
 
     def _records(self) -> NDArray[np.void]:
@@ -293,10 +297,14 @@ class Recall:
         size = 8 * len(self._plan.windows)
         plans, sizes = np.frombuffer(reply[1], "V8"), np.frombuffer(reply[2], "<u4")
         ends = np.cumsum(sizes, dtype=np.int64)
-        ours = (plans == np.void(self._plan.digest)) & (sizes == size)
-        for row, end, good in zip(rows.tolist(), ends.tolist(), ours.tolist(), strict=True):
+        ours = plans == np.void(self._plan.digest)
+        for row, end, good in zip(rows.tolist(), ends.tolist(), (ours & (sizes == size)).tolist(), strict=True):
             self._known[row] = np.frombuffer(reply[3], "<f8", size // 8, end - size) if good else None
+        self._awaited = (self._awaited | set(rows[ours].tolist())) - {r for r in self._known if self._has_values(r)}
         self._silent[rows] = True
+
+    def _has_values(self, row: int) -> bool:
+        return self._known[row] is not None
 
     def _take_states(self, counts: Sequence[int], sizes: bytes, states: bytes) -> None:
         lengths, at = np.frombuffer(sizes, "<u4").tolist(), 0

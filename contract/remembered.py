@@ -57,6 +57,7 @@ if mode == 'enter' and count > 0 then
   end
 end
 local places, plans, widths, values, sizes, states = {}, {}, {}, {}, {}, {}
+local none = string.rep(string.char(0), 8)  -- The plan of one that was loaded: it never had values.
 if mode == 'look' or not entered then
   for i = 1, count do
     local before = redis.call('GET', keys[i])
@@ -65,7 +66,7 @@ if mode == 'look' or not entered then
       local block = 'fraud:v:' .. string.sub(before, 32, 43)
       local found = redis.call('GETRANGE', block, index * width * 8, (index + 1) * width * 8 - 1)
       local n = #places + 1
-      places[n], plans[n] = struct.pack('<I4', i - 1), string.sub(before, 24, 31)
+      places[n], plans[n] = struct.pack('<I4', i - 1), width > 0 and string.sub(before, 24, 31) or none
       widths[n], values[n] = struct.pack('<I4', #found), found
     end
   end

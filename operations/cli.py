@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from operations import figures, history_commands, job_commands, settings, terminal
+from operations import figures, history_commands, job_commands, label_commands, settings, terminal
 from operations.errors import OperationsError, in_words
 from operations.retraining.verdict import Goal, Terms
 from operations.rollout import connection
@@ -38,6 +38,7 @@ model_commands = typer.Typer(help="The versions in the model store. Alone: list 
 commands.add_typer(model_commands, name="models")
 job_commands.add_to(commands)
 history_commands.add_to(commands)
+label_commands.add_to(commands)
 
 
 def app() -> None:

@@ -202,5 +202,5 @@ def test_a_version_can_be_renumbered(trained: Trained, tmp_path: Path) -> None:
 
 
 def test_a_large_sample_has_all_its_rows(tmp_path: Path) -> None:
-    """More rows than the usual sample world has are simulated with more customers."""
+    """More rows are of more days."""
     assert write_sample(tmp_path / "large.csv", rows=30_000) == 30_000
