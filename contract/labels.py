@@ -67,15 +67,15 @@ local function count(answer, label, change)
 end
 for i = 1, #ids / 16 do
   local id = string.sub(ids, i * 16 - 15, i * 16)
-  local head = redis.call('GETRANGE', 'fraud:t:' .. id, 0, 46)
+  local head = redis.call('GETRANGE', 'fraud:t:' .. id, 0, 41)
   local label = string.sub(after, i * 9 - 8, i * 9)
-  local same = string.sub(head, 7, 15) == string.sub(before, i * 9 - 8, i * 9)
+  local same = string.sub(head, 2, 10) == string.sub(before, i * 9 - 8, i * 9)
   if same then
-    redis.call('SETRANGE', 'fraud:t:' .. id, 6, label)
+    redis.call('SETRANGE', 'fraud:t:' .. id, 1, label)
     local month = 'fraud:labels:' .. string.sub(months, i * 6 - 5, i * 6)
-    local old, at = string.byte(head, 7), struct.unpack('<I4', head, 44) * 5
+    local old, at = string.byte(head, 2), struct.unpack('<I4', head, 39) * 5
     if old > 0 then count(string.sub(redis.call('HGET', month, id) or '', 26), old, -1) end
-    local answer = redis.call('GETRANGE', 'fraud:a:' .. string.sub(head, 32, 43), at, at + 4)
+    local answer = redis.call('GETRANGE', 'fraud:a:' .. string.sub(head, 27, 38), at, at + 4)
     count(answer, string.byte(label), 1)
     redis.call('HSET', month, id, string.sub(kept, i * 25 - 24, i * 25) .. answer)
     touched[month] = true

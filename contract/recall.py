@@ -27,7 +27,6 @@ from contract.remembered import (
     HEAD,
     STATE_KEY_BYTES,
     TRANSACTIONS,
-    UNANSWERED,
     added,
     state_keys,
     stored,
@@ -279,7 +278,7 @@ class Recall:
         labelled = [part for part in self._parts if part.layout.delay is not None]
         places = [(str(place), f"V{STATE_KEY_BYTES}") for place in range(len(labelled))]
         records = np.zeros(self._table.rows, np.dtype([*HEAD.descr, *places]))
-        records["format"], records["answer"], records["seconds"] = FORMAT, UNANSWERED, self._seconds
+        records["format"], records["seconds"] = FORMAT, self._seconds
         records["plan"], records["block"] = np.void(self._plan.digest), np.void(self._block)
         records["index"], records["width"] = np.arange(self._table.rows), len(self._plan.windows)
         records["places"] = len(labelled)

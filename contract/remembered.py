@@ -23,9 +23,9 @@ STATE_KEY_BYTES = DIGEST_BYTES + ENTITY_BYTES
 STATE, TRANSACTION, VALUES, ANSWERS = b"fraud:h:", b"fraud:t:", b"fraud:v:", b"fraud:a:"
 FORMAT = 1
 UNLABELLED, GENUINE, FRAUD = 0, 1, 2
-PASSED, FLAGGED, UNANSWERED = 0, 1, 2
+PASSED, FLAGGED = 0, 1
 HEAD = np.dtype([
-    ("format", "u1"), ("answer", "u1"), ("version", "<u4"), ("label", "u1"), ("confirmed", "<f8"), ("seconds", "<f8"),
+    ("format", "u1"), ("label", "u1"), ("confirmed", "<f8"), ("seconds", "<f8"),
     ("plan", f"V{DIGEST_BYTES}"), ("block", f"V{BLOCK_BYTES}"), ("index", "<u4"), ("width", "<u2"), ("places", "u1"),
 ])  # fmt: skip
 """Of a transaction's record: its label and since when; its time; the plan of its values, how many they are, in which
@@ -62,11 +62,11 @@ if mode == 'look' or not entered then
   for i = 1, count do
     local before = redis.call('GET', keys[i])
     if before then
-      local index, width = struct.unpack('<I4I2', before, 44)
-      local block = 'fraud:v:' .. string.sub(before, 32, 43)
+      local index, width = struct.unpack('<I4I2', before, 39)
+      local block = 'fraud:v:' .. string.sub(before, 27, 38)
       local found = redis.call('GETRANGE', block, index * width * 8, (index + 1) * width * 8 - 1)
       local n = #places + 1
-      places[n], plans[n] = struct.pack('<I4', i - 1), width > 0 and string.sub(before, 24, 31) or none
+      places[n], plans[n] = struct.pack('<I4', i - 1), width > 0 and string.sub(before, 19, 26) or none
       widths[n], values[n] = struct.pack('<I4', #found), found
     end
   end

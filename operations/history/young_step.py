@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from contract.history import CODE_BITS, DIGEST_BYTES, Plan
 from contract.recall import Reply
-from contract.remembered import FORMAT, HEAD, ID_BYTES, STATE_KEY_BYTES, UNANSWERED, UNLABELLED
+from contract.remembered import FORMAT, HEAD, ID_BYTES, STATE_KEY_BYTES, UNLABELLED
 from operations.history.part import Part
 from operations.history.past import Past, Rows
 from operations.history.step import Arguments
@@ -49,7 +49,7 @@ class Entering:
         labelled = [part for part in self.parts if part.layout.delay is not None]
         places = [(str(place), f"V{STATE_KEY_BYTES}") for place in range(len(labelled))]
         records = np.zeros(len(rows), np.dtype([*HEAD.descr, *places]))
-        records["format"], records["answer"], records["plan"] = FORMAT, UNANSWERED, np.void(self.plan.digest)
+        records["format"], records["plan"] = FORMAT, np.void(self.plan.digest)
         records["seconds"], records["label"] = self.past.seconds[rows], self.past.labels[rows]
         records["confirmed"] = np.where(records["label"] == UNLABELLED, 0.0, np.nan)
         records["places"] = len(labelled)

@@ -184,7 +184,8 @@ def expected_frauds(plan: Plan, rows: Sequence[Transaction], last: Mapping[str, 
 def test_the_scripts_know_where_things_lie() -> None:
     """The parts of a record have the places and sizes that the scripts write out."""
     assert HEAD.fields
-    assert [HEAD.fields[name][1] for name in ("label", "confirmed", "seconds", "block", "index")] == [6, 7, 15, 31, 43]
+    names = ("label", "confirmed", "seconds", "plan", "block", "index", "width")
+    assert [HEAD.fields[name][1] for name in names] == [1, 2, 10, 18, 26, 38, 42]
     assert (LABEL.itemsize, ANSWER.itemsize, KEPT.itemsize, STATE_KEY_BYTES) == (9, 5, 25, 24)
     assert (UNLABELLED, GENUINE, FRAUD, PASSED, FLAGGED) == (0, 1, 2, 0, 1)
 
