@@ -1,9 +1,10 @@
 """Training's history features and serving's, side by side on real rows: the largest difference of each.
 
 `python -m benchmarks.history_parity ../shared/data/handbook/transactions.parquet` takes 300,000 rows of the Fraud
-Detection Handbook's data in order of time. Training computes the book's twelve windows over the whole table. Serving
-gets them as a gateway does, from a Valkey of its own, in batches of random sizes, each followed by the labels of its
-frauds. Compared are the last 100,000 rows, behind a month of past. Measured: the largest difference is 1.4e-13.
+Detection Handbook's data in order of time. Training computes the book's twelve windows and three more over the whole
+table. Serving gets them as a gateway does, from a Valkey of its own, in batches of random sizes, each followed by the
+labels of its frauds. Compared are the last 100,000 rows, behind a month of past. Measured: the largest
+difference is 1.8e-13.
 """
 
 import random

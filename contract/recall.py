@@ -25,6 +25,7 @@ from contract.remembered import (
     BLOCK_BYTES,
     FORMAT,
     HEAD,
+    NEVER,
     STATE_KEY_BYTES,
     TRANSACTIONS,
     added,
@@ -35,8 +36,6 @@ from contract.table import Table
 
 BLOCK_ROWS = 1_500
 """Rows that enter at once: about 10 ms of Redis' time."""
-AT_ONCE = 100
-"""Rows up to which a batch's transactions get their expiry when they enter; of more, after the reply."""
 BLOCK_KEYS = 1_000
 """States that are read at once: of busy entities several megabytes."""
 LONG = 64
@@ -189,7 +188,9 @@ class Recall:
     def look_again(self) -> None:
         """Asks once more for the pending rows."""
         rows = self.pending
-        self._next = [_Call(rows, rows, (), ("look", self._ids[rows].tobytes(), "", 0, "", "", "", "", 0))]
+        self._next = [
+            _Call(rows, rows, (), ("look", self._ids[rows].tobytes(), "", self._terms.known_seconds, "", "", "", "", 0))
+        ]
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Each history feature of each row of the table, shape (rows,), by name."""
@@ -212,8 +213,8 @@ class Recall:
         return (self._block, matrix.tobytes(), self._terms.values_seconds)
 
     def expiries(self) -> list[tuple[Argument, ...]]:
-        """The arguments of the script EXPIRE, a call for each block: only a small batch has its expiry at once."""
-        ids = self._ids[self._new] if len(self._ids) > AT_ONCE else self._ids[:0]
+        """The arguments of the script EXPIRE, a call for each block of a large batch; a small one has its expiry."""
+        ids = self._ids[:0] if self._small else self._ids[self._new]
         blocks = [ids[at : at + BLOCK_ROWS].tobytes() for at in range(0, len(ids), BLOCK_ROWS)]
         return [(block, self._terms.known_seconds) for block in blocks]
 
@@ -255,12 +256,17 @@ class Recall:
         reads = [len(part.keys) for part in self._parts] if self._small else []
         keys = b"".join(part.keys.tobytes() for part in self._parts) if self._small else b""
         if not self._terms.record:
-            return _Call(rows, named, reads, ("look", self._ids[named].tobytes(), "", 0, keys, "", "", "", 0))
+            return _Call(
+                rows,
+                named,
+                reads,
+                ("look", self._ids[named].tobytes(), "", self._terms.known_seconds, keys, "", "", "", 0),
+            )
         inside = np.zeros(self._table.rows, dtype=np.bool_)
         inside[rows] = True
         written = [part.additions(inside) for part in self._parts]
         data = [each for _, states in written for each in states]
-        keep = self._terms.known_seconds if len(self._ids) <= AT_ONCE else 0
+        keep = self._terms.known_seconds if self._small else -self._terms.known_seconds
         return _Call(rows, named, reads, (
             "enter", self._ids[named].tobytes(), self._claims[named].tobytes(), keep, keys,
             b"".join(states.tobytes() for states, _ in written), struct.pack(f"<{len(data)}I", *map(len, data)),
@@ -294,9 +300,10 @@ class Recall:
     def _take_known(self, rows: Rows, reply: Reply) -> None:
         """Values of another plan, or that are not there, are None."""
         size = 8 * len(self._plan.windows)
-        plans, sizes = np.frombuffer(reply[1], "V8"), np.frombuffer(reply[2], "<u4")
+        plans, told = np.frombuffer(reply[1], "V8"), np.frombuffer(reply[2], "<u4")
+        sizes = np.where(told == NEVER, 0, told)
         ends = np.cumsum(sizes, dtype=np.int64)
-        ours = plans == np.void(self._plan.digest)
+        ours = (plans == np.void(self._plan.digest)) & (told != NEVER)
         for row, end, good in zip(rows.tolist(), ends.tolist(), (ours & (sizes == size)).tolist(), strict=True):
             self._known[row] = np.frombuffer(reply[3], "<f8", size // 8, end - size) if good else None
         self._awaited = (self._awaited | set(rows[ours].tolist())) - {r for r in self._known if self._has_values(r)}

@@ -1,9 +1,10 @@
 """What Redis remembers of transactions: keys, bytes and scripts, shared by the gateway and `fraud history`. No I/O.
 
-Four kinds of keys, all of hashes or chance: no card, customer or transaction is named in Redis.
+Four kinds of keys, all of hashes or chance: no card, customer or transaction is named in Redis. Labels have two more
+(`contract.labels`), loads one.
 
 fraud:h:<layout><entity>   the records of one entity (`contract.history.Layout`), appended to; merged now and then
-fraud:t:<transaction>      one transaction: when and where it counts, its label, what was answered, where its values are
+fraud:t:<transaction>      one transaction: when and where it counts, its label, where its values and its answer are
 fraud:v:<block>            the history values of the transactions of one request, for their repeats
 fraud:a:<block>            what was answered to them, an ANSWER for each, for what labels will say of it
 
@@ -21,7 +22,9 @@ from contract.history import CODE_BITS, DIGEST_BYTES, ENTITY_BYTES, Layout, Reco
 ID_BYTES, BLOCK_BYTES = 16, 12
 STATE_KEY_BYTES = DIGEST_BYTES + ENTITY_BYTES
 STATE, TRANSACTION, VALUES, ANSWERS = b"fraud:h:", b"fraud:t:", b"fraud:v:", b"fraud:a:"
-FORMAT = 1
+FORMAT = 2
+NEVER = 0xFFFFFFFF
+"""The size of the values of a transaction that was loaded: it never had any."""
 UNLABELLED, GENUINE, FRAUD = 0, 1, 2
 PASSED, FLAGGED = 0, 1
 HEAD = np.dtype([
@@ -31,33 +34,34 @@ HEAD = np.dtype([
 """Of a transaction's record: its label and since when; its time; the plan of its values, how many they are, in which
 block and which row; then the keys of the states that its label changes. The scripts know these places."""
 ANSWER, LABEL = np.dtype([("answer", "u1"), ("version", "<u4")]), np.dtype([("label", "u1"), ("confirmed", "<f8")])
-"""Parts of a record that are written over by themselves."""
+"""What was answered, as it lies in fraud:a:; and the part of a record that a label writes over."""
 
 ENTER = """
--- ARGV: 'enter' or 'look'; ids; records of transactions; seconds that they are kept, 0 leaves that to EXPIRE; keys to
--- read; keys to append to; how many bytes to each; the bytes; seconds until states expire, 0 leaves it; and, of a load,
--- a key of progress, what it must be and what it becomes.
--- Returns the places of known transactions, their plans, the sizes of their values, the values; then the sizes of the
--- states that were read, and the states. Where a transaction is known, none of the call enters.
+-- ARGV: 'enter' or 'look'; ids; records of transactions; seconds that they are kept, negative leaves it to EXPIRE; keys
+-- to read; keys to append to; how many bytes to each; the bytes; seconds until states expire, 0 leaves it; and, of a
+-- load, a key of progress, what it must be and what it becomes.
+-- Returns the places of known transactions, their plans, the sizes of their values (NEVER: it had none from the
+-- start), the values; then the sizes of the states that were read, and the states. Where a transaction is known, none
+-- of the call enters; one that was left without an expiry, by a gateway that was killed, gets it.
 local mode, ids, records, keep, reads, writes, lengths, bytes = unpack(ARGV, 1, 8)
-local expire = tonumber(ARGV[9])
+local expire, later = tonumber(ARGV[9]), tonumber(keep) < 0
+keep = math.abs(tonumber(keep))
 if ARGV[10] and (redis.call('GET', ARGV[10]) or '') ~= ARGV[11] then return {'moved'} end
 local count = #ids / 16
 local size = #records / math.max(count, 1)
 local keys, entered = {}, true
 for i = 1, count do keys[i] = 'fraud:t:' .. string.sub(ids, i * 16 - 15, i * 16) end
 if mode == 'enter' and count > 0 then
-  local pairs = {}
+  local all = {}
   for i = 1, count do
-    pairs[2 * i - 1], pairs[2 * i] = keys[i], string.sub(records, (i - 1) * size + 1, i * size)
+    all[2 * i - 1], all[2 * i] = keys[i], string.sub(records, (i - 1) * size + 1, i * size)
   end
-  entered = redis.call('MSETNX', unpack(pairs)) == 1
-  if entered and keep ~= '0' then
+  entered = redis.call('MSETNX', unpack(all)) == 1
+  if entered and not later then
     for i = 1, count do redis.call('EXPIRE', keys[i], keep) end
   end
 end
 local places, plans, widths, values, sizes, states = {}, {}, {}, {}, {}, {}
-local none = string.rep(string.char(0), 8)  -- The plan of one that was loaded: it never had values.
 if mode == 'look' or not entered then
   for i = 1, count do
     local before = redis.call('GET', keys[i])
@@ -66,8 +70,9 @@ if mode == 'look' or not entered then
       local block = 'fraud:v:' .. string.sub(before, 27, 38)
       local found = redis.call('GETRANGE', block, index * width * 8, (index + 1) * width * 8 - 1)
       local n = #places + 1
-      places[n], plans[n] = struct.pack('<I4', i - 1), width > 0 and string.sub(before, 19, 26) or none
-      widths[n], values[n] = struct.pack('<I4', #found), found
+      places[n], plans[n], values[n] = struct.pack('<I4', i - 1), string.sub(before, 19, 26), found
+      widths[n] = struct.pack('<I4', width > 0 and #found or 4294967295)
+      if mode == 'enter' and redis.call('TTL', keys[i]) == -1 then redis.call('EXPIRE', keys[i], keep) end
     end
   end
 end
@@ -103,13 +108,13 @@ for i = 1, #ARGV[1] / 16 do
   redis.call('EXPIRE', 'fraud:t:' .. string.sub(ARGV[1], i * 16 - 15, i * 16), ARGV[2])
 end
 """
-"""After the reply to a large file, block by block: when its transactions are forgotten."""
+"""After a large file has entered, block by block: when its transactions are forgotten."""
 
 KEEP = """
 -- ARGV: a block, its values, seconds that it is kept.
 redis.call('SET', 'fraud:v:' .. ARGV[1], ARGV[2], 'EX', ARGV[3])
 """
-"""While the model scores: the values of a request, for repeats."""
+"""The values of a request, for repeats: of a large one before its reply, of a small one just after it."""
 
 MERGE = """
 -- ARGV: for each state its key, what it is, what it becomes.

@@ -38,17 +38,18 @@ class Arrival:
         self._work = work
 
     async def enter(self, patience: float) -> None:
-        """Enters a small batch, and finds out what was there before; Redis may be silent for so many seconds.
+        """Enters a small batch, and finds out what was there before; it waits no longer than so many seconds.
 
         Raises:
-            RedisError, OSError: it was.
+            RedisError, OSError: that did not suffice, or Redis cannot be used.
         """
-        while calls := await self._work(self.recall.entries):
-            await self._work(self.recall.take, await self._in_turn(calls, patience))
-        await self._look_for_values()
+        async with within(patience):
+            while calls := await self._work(self.recall.entries):
+                await self._work(self.recall.take, [await self._entered(call) for call in calls])
+            await self._look_for_values()
 
     async def read(self, patience: float) -> Calls:
-        """Reads all states of a large batch, and makes the calls that will enter it meanwhile; likewise."""
+        """Reads all states of a large batch, and makes the calls that will enter it meanwhile."""
         calls, _ = await asyncio.gather(self._work(self.recall.entries), self._read(patience))
         found: Calls = calls
         return found
@@ -77,15 +78,12 @@ class Arrival:
             await evaluated(self._redis, MERGE, arguments)
 
     async def _read(self, patience: float) -> None:
-        await self._work(self.recall.take_states, await self._in_turn(self.recall.reads(), patience))
-
-    async def _in_turn(self, calls: Calls, patience: float) -> Sequence[Reply]:
-        """One call after the other, so that others come between."""
+        """One call after the other, so that others come between; each has its own patience."""
         replies = []
-        for call in calls:
+        for call in self.recall.reads():
             async with within(patience):
                 replies.append(await self._entered(call))
-        return replies
+        await self._work(self.recall.take_states, replies)
 
     async def _side_by_side(self, calls: Calls) -> Sequence[Reply]:
         replies = list[Reply]()

@@ -42,7 +42,7 @@ class Remembering:
     """How transactions are remembered.
 
     Attributes:
-        record: whether they are at all, unless a request says otherwise.
+        record: whether they are at all, whatever a request says.
         known_seconds: how long one is not counted again.
         values_seconds: how long a repeat gets the same history values.
     """
@@ -54,7 +54,10 @@ class Remembering:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """Rows whose past is asked for; `work` calls a function that takes the longer the more rows there are."""
+    """Rows whose past is asked for, and whether they enter.
+
+    `work` calls a function that takes the longer the more rows there are.
+    """
 
     plan: Plan
     contract: Contract
@@ -80,7 +83,7 @@ class Past:
     """
 
     def __init__(self, values: Values, *, degraded: bool = False) -> None:
-        """Stands as it is, unless :meth:`finish` gives it more to do."""
+        """Stands as it is, unless :meth:`enter` gives it more to wait for."""
         self.values = values
         self.degraded = degraded
         self.arrival: Arrival | None = None
@@ -134,7 +137,6 @@ class History:
         with self._metrics.stage("history"):
             past = await self._asked(asked)
         if past is None:
-            self._metrics.history_degraded.inc()
             return Past(serving.plan.neutral(table.columns, table.rows), degraded=True)
         return past
 
@@ -217,8 +219,9 @@ class History:
             self._failed(error)
             past.degraded = True
             return True
+        finally:
+            self._begun(self._tidied(arrival))
         self._metrics.remembered(arrival.recall.new, arrival.recall.repeats)
-        self._begun(self._tidied(arrival))
         return enter is None or not arrival.recall.repeats
 
     async def _tidied(self, arrival: Arrival) -> None:

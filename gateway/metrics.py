@@ -65,7 +65,7 @@ class Metrics:
         )
 
         self.history_degraded = Counter(
-            "history_degraded", "Scoring requests that had no history of their rows", registry=self.registry
+            "history_degraded", "Answers that said they were degraded for want of history", registry=self.registry
         )
         self._remembered = Counter(
             "history_rows",

@@ -17,7 +17,7 @@ from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
 from gateway.preparing import Input, OnError, Prepared, csv_input, json_input, prepare, read
-from gateway.problems import DeadlineExceeded, Problem
+from gateway.problems import DeadlineExceeded
 from gateway.scored import Part, Scored, scored
 from gateway.serving import Serving
 from gateway.shadow import Comparison, Shadow
@@ -95,7 +95,13 @@ class Scorer:
             seconds = sum(part.answer.seconds for part in parts)
             self._trying.shadow.begin(Comparison(shadow, prepared, whole, seconds))
         answered.note(serving.model.version, {part.model.version for part in parts})
-        return replace(whole, degraded=("history",)) if past.degraded else whole
+        return self._told(whole, past)
+
+    def _told(self, whole: Scored, past: Past) -> Scored:
+        if not past.degraded:
+            return whole
+        self._metrics.history_degraded.inc()
+        return replace(whole, degraded=("history",))
 
     async def _parts(
         self, given: Input, serving: Serving, wish: Wish, counts: Tally
@@ -114,7 +120,7 @@ class Scorer:
         except TimeoutError:
             self._history.answered(past, None)
             raise DeadlineExceeded from None
-        except Problem:
+        except BaseException:
             self._history.answered(past, None)
             raise
 

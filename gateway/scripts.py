@@ -28,19 +28,3 @@ async def evaluated(redis: Redis, script: str, arguments: Sequence[Argument]) ->
         return await redis.execute_command("EVALSHA", sha(script), *call)  # type: ignore[no-untyped-call]
     except NoScriptError:
         return await redis.execute_command("EVAL", script, *call)  # type: ignore[no-untyped-call]
-
-
-async def evaluated_each(redis: Redis, script: str, calls: Sequence[Sequence[Argument]]) -> Sequence[Any]:
-    """What a script returns to each of several calls, which Redis may interrupt for others between two of them.
-
-    Raises:
-        RedisError, OSError: likewise, of the first that fails.
-    """
-    if len(calls) == 1:
-        return [await evaluated(redis, script, calls[0])]
-    async with redis.pipeline(transaction=False) as pipeline:
-        pipeline.script_load(script)
-        for arguments in calls:
-            pipeline.execute_command("EVALSHA", sha(script), 0, *arguments)
-        replies: list[Any] = await pipeline.execute()
-    return replies[1:]

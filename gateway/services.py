@@ -33,7 +33,7 @@ from gateway.uploads import Uploads
 REDIS_SECONDS = 0.05
 """Patience of /health; the client's default waited 58 s for a frozen server."""
 TALLY_SECONDS = 1.0
-"""Patience of what no request waits for: a busy Redis must not pause a trial."""
+"""The last patience of what nobody waits for: a busy Redis must not pause a trial. Requests bring their own."""
 
 
 @dataclass(frozen=True, slots=True)

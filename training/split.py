@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
+from training.schema_history import LABEL_DELAY
 from training.words import counted
 
 DAY = 86_400.0
-LABEL_DELAY = 7 * DAY
 TRAIN_SHARE, TEST_SHARE = 0.7, 0.15
 """Shares of the rows: where the validation begins, and what the test takes from the end."""
 SMALLEST_FILE, SMALLEST_PERIOD = 100, 10
@@ -44,8 +44,10 @@ class Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def split(rows: int, seconds: NDArray[np.float64] | None) -> Split:
+def split(rows: int, seconds: NDArray[np.float64] | None, label_delay: float = LABEL_DELAY) -> Split:
     """Cuts the ordered rows into periods; `seconds` is ascending, shape (rows,), NaN first, or None.
+
+    `label_delay` is how many seconds a label takes to arrive.
 
     Raises:
         TrainingError: there are too few rows.
@@ -55,7 +57,7 @@ def split(rows: int, seconds: NDArray[np.float64] | None) -> Split:
             f"The data has {counted(rows, 'row')}; at least {SMALLEST_FILE} are needed to train and to judge."
         )
     if seconds is not None:
-        by_time = _by_time(np.where(np.isnan(seconds), -np.inf, seconds))
+        by_time = _by_time(np.where(np.isnan(seconds), -np.inf, seconds), label_delay)
         if min(by_time.sizes().values()) >= SMALLEST_PERIOD:
             return by_time
     return _by_row(rows, timed=seconds is not None)
@@ -68,23 +70,24 @@ def _by_row(rows: int, *, timed: bool) -> Split:
     return Split(slice(0, begin), slice(begin, end), slice(end, rows), 0.0, (note,))
 
 
-def _by_time(seconds: NDArray[Any]) -> Split:
+def _by_time(seconds: NDArray[Any], label_delay: float) -> Split:
     rows = len(seconds)
     validation = float(seconds[round(rows * TRAIN_SHARE)])
     test = float(seconds[round(rows * (1 - TEST_SHARE))])
-    gap = _gap(float(seconds[np.isfinite(seconds)][0]), validation, test)
+    gap = _gap(float(seconds[np.isfinite(seconds)][0]), validation, test, label_delay)
     cuts = np.searchsorted(seconds, [validation - gap, validation, test - gap, test]).tolist()
-    return Split(slice(0, cuts[0]), slice(cuts[1], cuts[2]), slice(cuts[3], rows), gap, _gap_note(gap))
+    return Split(slice(0, cuts[0]), slice(cuts[1], cuts[2]), slice(cuts[3], rows), gap, _gap_note(gap, label_delay))
 
 
-def _gap(first: float, validation: float, test: float) -> float:
+def _gap(first: float, validation: float, test: float, label_delay: float) -> float:
     """The label delay; a tenth of the validation where it would take over half of that or a quarter of the training."""
-    if min((test - validation) / 2, (validation - first) / 4) >= LABEL_DELAY:
-        return LABEL_DELAY
+    if min((test - validation) / 2, (validation - first) / 4) >= label_delay:
+        return label_delay
     return max(0.0, min((test - validation) / 10, (validation - first) / 10))
 
 
-def _gap_note(gap: float) -> tuple[str, ...]:
-    if gap == LABEL_DELAY:
+def _gap_note(gap: float, label_delay: float) -> tuple[str, ...]:
+    if gap == label_delay:
         return ()
-    return (f"The data spans too short a time for a label-delay gap of 7 days: it is {gap / DAY:.3g} days.",)
+    wanted = f"a label-delay gap of {label_delay / DAY:.3g} days"
+    return (f"The data spans too short a time for {wanted}: it is {gap / DAY:.3g} days.",)

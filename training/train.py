@@ -20,6 +20,7 @@ from contract.features import to_matrix
 from contract.golden import Golden
 from contract.history import over
 from contract.schema import Contract, Kind
+from contract.windows import Aggregate
 from training import archive, data, evaluation, export, loop
 from training.archive import Parts
 from training.errors import TrainingError
@@ -27,6 +28,7 @@ from training.infer import infer_schema
 from training.model import FraudModel, ModelConfig, fit_columns
 from training.progress import Reporter, silent
 from training.schema import DEFAULT, Schema, load_schema, parse_schema
+from training.schema_history import LABEL_DELAY
 from training.simulator import Simulation, simulate
 from training.split import DAY, Split, split
 from training.words import counted
@@ -186,7 +188,7 @@ def write_sample(path: Path, *, rows: int = 1000, label: bool = False) -> int:
 def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     schema, labelled = _read(request)
     reporter.say(f"{counted(labelled.rows, 'transaction')}, {int(labelled.labels.sum()):,} of them fraud")
-    cut = split(labelled.rows, labelled.seconds)
+    cut = split(labelled.rows, labelled.seconds, _label_delay(schema))
     contract = _learned(schema, labelled, cut)
     # Over the whole data: history looks back alone, and a period's rows have those before it as their past.
     labelled = replace(labelled, table=over(contract, labelled.table, labelled.labels))
@@ -198,6 +200,12 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
 def _rows(contract: Contract, labelled: data.Labelled, part: slice) -> loop.Rows:
     table = labelled.table.take(np.arange(part.start, part.stop))
     return loop.Rows(to_matrix(contract, table), labelled.labels[part], neutral_matrix(contract, table))
+
+
+def _label_delay(schema: Schema) -> float:
+    """The time that labels take to arrive: the longest that a risk feature allows for."""
+    risks = (window.delay for window in schema.contract({}).history if window.aggregate is Aggregate.RISK)
+    return max([LABEL_DELAY, *map(float, risks)])
 
 
 def _read(request: TrainRequest) -> tuple[Schema, data.Labelled]:

@@ -43,8 +43,7 @@ class Counted:
     def _read(self) -> None:
         contracts = [self._loading, *self._contracts()]
         for plan in _plans(list({contract.fingerprint: contract for contract in contracts}.values())):
-            # Equal windows of other contracts have equal digests and other states: what may count is not counted again.
-            self._found[plan.digest] = self._found.get(plan.digest, frozenset()) | _layouts(plan)
+            self._found[plan.digest] = _layouts(plan)
 
     def _contracts(self) -> Iterator[Contract]:
         """Of versions that can be read; what is damaged is told of elsewhere."""

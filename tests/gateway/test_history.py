@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from starlette.testclient import TestClient
 
 from gateway import history
@@ -201,8 +202,27 @@ def test_no_text_of_a_caller_is_in_redis(gateway: Serve, valkey: Valkey) -> None
     assert b"4111" not in text
 
 
-def test_what_is_remembered_expires(gateway: Serve, valkey: Valkey) -> None:
-    """Every key has an end."""
-    upload(gateway(), [line("1")])
+@pytest.mark.parametrize("rows", [1, 150, LARGE])
+def test_what_is_remembered_expires(gateway: Serve, valkey: Valkey, rows: int) -> None:
+    """Every key has an end; those of a large file get it after the reply."""
+    client = gateway()
+    upload(client, [line(f"{n}", f"c{n % 7}", n) for n in range(rows)])
     with valkey.raw() as redis:
-        assert all(redis.ttl(key) > 0 for key in redis.scan_iter())
+        until(lambda: client.get("/livez").is_success and not endless(redis), PATIENCE)
+        assert redis.dbsize() > rows
+
+
+def test_a_repeat_mends_what_was_left_without_an_end(gateway: Serve, valkey: Valkey) -> None:
+    """As by a gateway that was killed in the middle of a large file."""
+    client = gateway()
+    upload(client, [line("1")])
+    with valkey.raw() as redis:
+        (key,) = redis.scan_iter("fraud:t:*")
+        redis.persist(key)
+        upload(client, [line("1")])
+        assert not endless(redis)
+
+
+def endless(redis: Redis) -> list[bytes]:
+    """Keys that never expire."""
+    return [key for key in redis.scan_iter() if redis.ttl(key) == -1]

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
-from training.split import DAY, LABEL_DELAY, split
+from training.schema_history import LABEL_DELAY
+from training.split import DAY, split
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=100, max_size=300), st.sampled_from([1, 3600, 86_400]))

@@ -300,3 +300,17 @@ def at(client: Redis, key: bytes) -> int:
     """How far it is."""
     found = client.get(key)
     return Progress.from_bytes(key, found).step if isinstance(found, bytes) else 0
+
+
+def test_a_version_is_warmed_after_the_live_one_was_loaded(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+    """Rows that another load brought in count in the states that the new version alone has."""
+    registry = Registry(tmp_path / "store" / "model_store")
+    for version, of in ((1, CARDS), (2, LATER)):
+        add(registry, version, of)
+    lines = rows(3000, days=45)
+    loaded(valkey.url, text(lines), PLAN, registry.root, CARDS)
+    done = loaded(valkey.url, text(lines), plan_of(LATER, CARDS), registry.root, LATER)
+    assert done.doubted == 0
+    probed = live(client, plan_of(LATER), without_labels(PROBE), record=False)
+    wanted = {name: values for name, values in trained(LATER, lines, PROBE).items() if name.endswith("1d")}
+    assert_same(probed, wanted)
