@@ -31,6 +31,7 @@ from contract.remembered import (
     GENUINE,
     HEAD,
     LABEL,
+    STATE_KEY_BYTES,
     TRANSACTION,
     UNLABELLED,
 )
@@ -140,7 +141,7 @@ class Labelling:
 
     def take_records(self, records: Sequence[bytes | None]) -> None:
         """Takes them; what has its label already is done."""
-        found = [record if record and record[0] == FORMAT else None for record in records]
+        found = [record if record and _whole(record) else None for record in records]
         known = np.array([record is not None for record in found], dtype=np.bool_)
         heads = np.frombuffer(b"".join(record[: HEAD.itemsize] for record in found if record), HEAD)
         self.unknown[self._rows[~known]] = True
@@ -163,7 +164,8 @@ class Labelling:
         self._counted = np.zeros(len(self._rows), dtype=np.uint64)
         everywhere = np.frombuffer(b"\xff" * 8, np.uint64)[0]
         self._counted[self._heads["label"] == FRAUD] = [
-            np.frombuffer(value, KEPT, 1)["states"][0] if value else everywhere for value in values
+            np.frombuffer(value, KEPT, 1)["states"][0] if value and len(value) >= KEPT.itemsize else everywhere
+            for value in values
         ]
 
     def changes(self) -> tuple[Argument, ...]:
@@ -211,6 +213,14 @@ class Labelling:
         kept = np.zeros(len(after), KEPT)
         kept["label"], kept["confirmed"], kept["seconds"] = after["label"], after["confirmed"], self._heads["seconds"]
         return kept
+
+
+def _whole(record: bytes) -> bool:
+    """Whether it is a transaction's record, of this format and not cut short."""
+    if len(record) < HEAD.itemsize or record[0] != FORMAT:
+        return False
+    places = int(np.frombuffer(record, HEAD, 1)["places"][0])
+    return len(record) == HEAD.itemsize + STATE_KEY_BYTES * places
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,16 +37,21 @@ ANSWER, LABEL = np.dtype([("answer", "u1"), ("version", "<u4")]), np.dtype([("la
 """What was answered, as it lies in fraud:a:; and the part of a record that a label writes over."""
 
 ENTER = """
--- ARGV: 'enter' or 'look'; ids; records of transactions; seconds that they are kept, negative leaves it to EXPIRE; keys
+-- ARGV: 'enter' or 'look'; ids; records of transactions; seconds that they are kept; keys
 -- to read; keys to append to; how many bytes to each; the bytes; seconds until states expire, 0 leaves it; and, of a
 -- load, a key of progress, what it must be and what it becomes.
 -- Returns the places of known transactions, their plans, the sizes of their values (NEVER: it had none from the
 -- start), the values; then the sizes of the states that were read, and the states. Where a transaction is known, none
--- of the call enters; one that was left without an expiry, by a gateway that was killed, gets it.
+-- of the call enters.
 local mode, ids, records, keep, reads, writes, lengths, bytes = unpack(ARGV, 1, 8)
-local expire, later = tonumber(ARGV[9]), tonumber(keep) < 0
-keep = math.abs(tonumber(keep))
+local expire = tonumber(ARGV[9])
 if ARGV[10] and (redis.call('GET', ARGV[10]) or '') ~= ARGV[11] then return {'moved'} end
+local places, plans, widths, values, sizes, states = {}, {}, {}, {}, {}, {}
+for i = 1, #reads / 24 do
+  local key = 'fraud:h:' .. string.sub(reads, i * 24 - 23, i * 24)
+  local state = (expire > 0 and redis.call('GETEX', key, 'EX', expire) or redis.call('GET', key)) or ''
+  sizes[i], states[i] = struct.pack('<I4', #state), state
+end
 local count = #ids / 16
 local size = #records / math.max(count, 1)
 local keys, entered = {}, true
@@ -57,11 +62,10 @@ if mode == 'enter' and count > 0 then
     all[2 * i - 1], all[2 * i] = keys[i], string.sub(records, (i - 1) * size + 1, i * size)
   end
   entered = redis.call('MSETNX', unpack(all)) == 1
-  if entered and not later then
+  if entered then
     for i = 1, count do redis.call('EXPIRE', keys[i], keep) end
   end
 end
-local places, plans, widths, values, sizes, states = {}, {}, {}, {}, {}, {}
 if mode == 'look' or not entered then
   for i = 1, count do
     local before = redis.call('GET', keys[i])
@@ -72,16 +76,11 @@ if mode == 'look' or not entered then
       local n = #places + 1
       places[n], plans[n], values[n] = struct.pack('<I4', i - 1), string.sub(before, 19, 26), found
       widths[n] = struct.pack('<I4', width > 0 and #found or 4294967295)
-      if mode == 'enter' and redis.call('TTL', keys[i]) == -1 then redis.call('EXPIRE', keys[i], keep) end
     end
   end
 end
+if not entered then sizes, states = {}, {} end
 if entered then
-  for i = 1, #reads / 24 do
-    local key = 'fraud:h:' .. string.sub(reads, i * 24 - 23, i * 24)
-    local state = (expire > 0 and redis.call('GETEX', key, 'EX', expire) or redis.call('GET', key)) or ''
-    sizes[i], states[i] = struct.pack('<I4', #state), state
-  end
   local place = 1
   for i = 1, #writes / 24 do
     local key = 'fraud:h:' .. string.sub(writes, i * 24 - 23, i * 24)
@@ -100,21 +99,14 @@ return {
 }
 """
 """One step: what is known, what the states are, and then what enters. One command sets all transactions or none: it
-takes a third of the time that one for each takes, with an expiry and the question whether it is there."""
-
-EXPIRE = """
--- ARGV: ids; seconds that they are kept.
-for i = 1, #ARGV[1] / 16 do
-  redis.call('EXPIRE', 'fraud:t:' .. string.sub(ARGV[1], i * 16 - 15, i * 16), ARGV[2])
-end
-"""
-"""After a large file has entered, block by block: when its transactions are forgotten."""
+takes a third of the time that one for each takes, with the question whether it is there. States are read first: where
+one cannot be, nothing has been written."""
 
 KEEP = """
 -- ARGV: a block, its values, seconds that it is kept.
 redis.call('SET', 'fraud:v:' .. ARGV[1], ARGV[2], 'EX', ARGV[3])
 """
-"""The values of a request, for repeats: of a large one before its reply, of a small one just after it."""
+"""The values of a request, for repeats: while the model scores."""
 
 MERGE = """
 -- ARGV: for each state its key, what it is, what it becomes.
@@ -156,14 +148,13 @@ def state_keys(layout: Layout, entities: Sequence[str]) -> NDArray[np.void]:
 
 
 def stored(layout: Layout, sizes: NDArray[np.int64], states: bytes) -> Stored:
-    """The states of entities 0, 1, ... as records, given how many bytes each has.
-
-    Raises:
-        ValueError: a state is not made of whole records.
-    """
+    """The states of entities 0, 1, ... as records, given how many bytes each has; a damaged one counts as empty."""
     counts, rest = np.divmod(sizes, layout.dtype.itemsize)
     if rest.any():
-        raise ValueError("a state of another layout")
+        ends = np.cumsum(sizes)
+        whole = np.flatnonzero(rest == 0).tolist()
+        states = b"".join([states[ends[place] - sizes[place] : ends[place]] for place in whole])
+        counts[rest > 0] = 0
     return Stored(np.repeat(np.arange(len(sizes)), counts), np.frombuffer(states, layout.dtype))
 
 

@@ -9,44 +9,47 @@ from numpy.typing import NDArray
 from redis.asyncio import Redis
 
 from contract.recall import Argument, Recall, Reply
-from contract.remembered import ENTER, EXPIRE, KEEP, MERGE
+from contract.remembered import ENTER, KEEP, MERGE
 from gateway.patience import within
 from gateway.scripts import evaluated
 
 IN_FLIGHT = 3
 """Blocks of a large file that are sent at a time: while Redis works on one, the next is on its way."""
+LAST_PATIENCE = 1.0
+"""Seconds, where nobody waits: the reply is given up long before."""
 LOOKS, LOOK_SECONDS = 5, 0.004
 """How often, and how far apart, a row is looked for whose values another request is just about to write."""
 
 Values = Mapping[str, NDArray[np.float64]]
 Work = Callable[..., Awaitable[Any]]
-Calls = Sequence[tuple[Argument, ...]]
+Arguments = tuple[Argument, ...]
+Calls = Sequence[Arguments]
 
 
 class Arrival:
-    """One batch.
-
-    Attributes:
-        steps: how far a large one has come: Redis is not silent while it grows.
-    """
+    """One batch."""
 
     def __init__(self, redis: Redis, recall: Recall, work: Work) -> None:
         """Takes how to call a function that takes the longer the larger the batch is."""
         self.recall = recall
-        self.steps = 0
+        self._out = 0
+        self._since = 0.0
         self._redis = redis
         self._work = work
 
+    def silent(self, patience: float) -> bool:
+        """Whether Redis has been asked, and has said nothing for so many seconds."""
+        return self._out > 0 and asyncio.get_running_loop().time() - self._since > patience
+
     async def enter(self, patience: float) -> None:
-        """Enters a small batch, and finds out what was there before; it waits no longer than so many seconds.
+        """Enters a small batch, and finds out what was there before; each call has so many seconds.
 
         Raises:
-            RedisError, OSError: that did not suffice, or Redis cannot be used.
+            RedisError, OSError: they did not suffice, or Redis cannot be used.
         """
-        async with within(patience):
-            while calls := await self._work(self.recall.entries):
-                await self._work(self.recall.take, [await self._entered(call) for call in calls])
-            await self._look_for_values()
+        while calls := await self._work(self.recall.entries):
+            await self._work(self.recall.take, [await self._soon(call, patience) for call in calls])
+        await self._look_for_values(patience)
 
     async def read(self, patience: float) -> Calls:
         """Reads all states of a large batch, and makes the calls that will enter it meanwhile."""
@@ -61,46 +64,48 @@ class Arrival:
             await values_known.wait()
             await self._work(self.recall.take, replies)
             calls = await self._work(self.recall.entries)
-            self.steps += 1
-        await self._look_for_values()
+        await self._look_for_values(LAST_PATIENCE)
 
     async def keep(self, values: Values) -> None:
         """Writes the values, for repeats."""
         if arguments := await self._work(self.recall.kept, values):
-            self.steps += 1
-            await evaluated(self._redis, KEEP, arguments)
+            await self._asked(KEEP, arguments)
 
     async def tidy(self) -> None:
-        """What nobody waits for: when its transactions are forgotten, and long states merged."""
-        for arguments in await self._work(self.recall.expiries):
-            await evaluated(self._redis, EXPIRE, arguments)
+        """What nobody waits for: long states, merged."""
         if arguments := await self._work(self.recall.merges):
             await evaluated(self._redis, MERGE, arguments)
 
     async def _read(self, patience: float) -> None:
-        """One call after the other, so that others come between; each has its own patience."""
-        replies = []
-        for call in self.recall.reads():
-            async with within(patience):
-                replies.append(await self._entered(call))
+        """One call after the other, so that others come between."""
+        replies = [await self._soon(call, patience) for call in self.recall.reads()]
         await self._work(self.recall.take_states, replies)
+
+    async def _soon(self, call: Arguments, patience: float) -> Reply:
+        async with within(patience):
+            return await self._asked(ENTER, call)
 
     async def _side_by_side(self, calls: Calls) -> Sequence[Reply]:
         replies = list[Reply]()
         for at in range(0, len(calls), IN_FLIGHT):
-            replies += await asyncio.gather(*map(self._entered, calls[at : at + IN_FLIGHT]))
+            replies += await asyncio.gather(*(self._asked(ENTER, call) for call in calls[at : at + IN_FLIGHT]))
         return replies
 
-    async def _entered(self, call: tuple[Argument, ...]) -> Reply:
-        reply: Reply = await evaluated(self._redis, ENTER, call)
-        self.steps += 1
+    async def _asked(self, script: str, arguments: Arguments) -> Reply:
+        loop = asyncio.get_running_loop()
+        self._out, self._since = self._out + 1, loop.time()
+        try:
+            reply: Reply = await evaluated(self._redis, script, arguments)
+        finally:
+            self._out, self._since = self._out - 1, loop.time()
         return reply
 
-    async def _look_for_values(self) -> None:
+    async def _look_for_values(self, patience: float) -> None:
         """Of rows that another request has just entered."""
         for _ in range(LOOKS):
             if not len(self.recall.pending):
                 return
             await asyncio.sleep(LOOK_SECONDS)
             self.recall.look_again()
-            await self._work(self.recall.take, await self._side_by_side(self.recall.entries()))
+            calls = await self._work(self.recall.entries)
+            await self._work(self.recall.take, [await self._soon(call, patience) for call in calls])

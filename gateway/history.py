@@ -1,9 +1,8 @@
 """What came before each transaction, from Redis, and how it gets there. Nothing waits long for it or fails without.
 
-A request enters its rows, sees what was there before, and goes on to the model. A large one enters while the model
-scores, and is whole before the reply leaves. The values are written for repeats; those of a small request just after
-the reply (a millisecond later: a repeat that comes sooner waits for them, and Redis itself may lose its last second
-when it dies). After a failure Redis is left alone for a moment: requests then have a neutral past and say so.
+A request enters its rows, sees what was there before, and goes on to the model; a large one enters while the model
+scores. The values are written for repeats meanwhile, and all is there before the reply leaves. After Redis was silent
+it is left alone for a moment: requests then have a neutral past and say so.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from contract.history import Plan
 from contract.recall import Recall, Terms
@@ -34,7 +33,9 @@ REST_SECONDS = 1.0
 
 NOTHING: Values = {}
 NOT_THERE = (RedisError, OSError, ValueError)
-"""How it shows that Redis cannot be used; a ValueError is a state that is not what it should be."""
+"""How it shows that Redis cannot be used."""
+ONE_REQUEST = (ResponseError, ValueError)
+"""What only this request's rows meet: a key that holds what it should not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +84,29 @@ class Past:
     """
 
     def __init__(self, values: Values, *, degraded: bool = False) -> None:
-        """Stands as it is, unless :meth:`enter` gives it more to wait for."""
+        """Stands as it is, unless :meth:`write` gives it something to wait for."""
         self.values = values
         self.degraded = degraded
         self.arrival: Arrival | None = None
-        self._entering: asyncio.Task[bool] | None = None
+        self._writing: asyncio.Task[bool] | None = None
 
-    def enter(self, entering: asyncio.Task[bool]) -> None:
-        """Takes what enters the rows of a large batch, and then says whether the values stand."""
-        self._entering = entering
+    def write(self, arrival: Arrival, writing: asyncio.Task[bool]) -> None:
+        """Takes what enters the rows of a large batch and writes the values; it says whether these stand."""
+        self.arrival, self._writing = arrival, writing
 
     async def settled(self) -> bool:
-        """Waits until all has entered, unless Redis falls silent; what is late then enters all the same.
+        """Waits until all is written, unless Redis falls silent; what is late then is written all the same.
 
         False where the values have changed: another gateway had some of the rows first.
         """
-        if self._entering is None or self.arrival is None:
+        if self._writing is None or self.arrival is None:
             return True
-        entering, self._entering, steps = self._entering, None, -1
-        while steps != self.arrival.steps:
-            steps = self.arrival.steps
-            if await done_within(PATIENCE_SECONDS, entering):
-                return entering.result()
-        self.degraded = True
-        return True
+        writing, self._writing = self._writing, None
+        while not await done_within(PATIENCE_SECONDS, writing):
+            if self.arrival.silent(PATIENCE_SECONDS):
+                self.degraded = True
+                return True
+        return writing.result()
 
 
 class History:
@@ -140,21 +140,15 @@ class History:
             return Past(serving.plan.neutral(table.columns, table.rows), degraded=True)
         return past
 
-    def answered(self, past: Past, scored: Scored | None) -> None:
-        """Writes what is still to be written, and notes what was answered, for what labels will say of it.
-
-        None was answered where the request failed: its rows have entered all the same.
-        """
-        if past.arrival is None:
-            return
-        if not past.arrival.recall.large:
-            self._begun(self._kept(past.arrival, past))
-        if scored is not None and past.arrival.recall.new:
+    def answered(self, past: Past, scored: Scored) -> None:
+        """Notes what was answered for the rows that entered, for what labels will say of it."""
+        if past.arrival is not None and past.arrival.recall.new:
             self._answers.add(past.arrival.recall.block, scored)
 
     async def close(self) -> None:
-        """Waits for what is still to be written."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Waits for what is still to be written, and what that begins."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _asked(self, asked: Asked) -> Past | None:
         """None where Redis does not answer."""
@@ -175,8 +169,8 @@ class History:
         if recall.large:
             return await self._read_first(arrival, asked.work)
         await arrival.enter(PATIENCE_SECONDS)
-        past = Past(await asked.work(recall.values))
-        past.arrival = arrival
+        past = Past(await asked.work(recall.values), degraded=len(recall.pending) > 0)
+        past.write(arrival, self._begun(self._kept(arrival, past)))
         return past
 
     async def _read_first(self, arrival: Arrival, work: Work) -> Past:
@@ -188,9 +182,9 @@ class History:
             await arrival.enter_blocks(calls, values_known)
             if arrival.recall.repeats:
                 past.values = await work(arrival.recall.values)
+                past.degraded = len(arrival.recall.pending) > 0
 
-        past.arrival = arrival
-        past.enter(self._begun(self._kept(arrival, past, enter)))
+        past.write(arrival, self._begun(self._kept(arrival, past, enter)))
         try:
             past.values = await work(arrival.recall.values)
         finally:
@@ -243,4 +237,5 @@ class History:
     def _failed(self, error: Exception) -> None:
         if not self.degraded:
             log.warning("history not available", reason=type(error).__name__)
-        self._rests_until = time.monotonic() + REST_SECONDS
+        if not isinstance(error, ONE_REQUEST) or isinstance(error, OutOfMemoryError):
+            self._rests_until = time.monotonic() + REST_SECONDS

@@ -73,7 +73,7 @@ class LabelDesk:
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 blocks = [await self._block(given, plan, labels, rows) for rows in _blocks(len(labels.ids))]
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, OSError, ValueError) as error:
             log.warning("labels not taken", reason=type(error).__name__)
             raise LabelsNotTaken(SEND_AGAIN) from None
         return _taken(labels, blocks)

@@ -19,39 +19,47 @@ async def within(seconds: float) -> AsyncIterator[None]:
     Raises:
         TimeoutError: it was not done in time.
     """
-    patience = _Patience()
-    patience.wait(seconds)
+    patience = _Patience(seconds)
     try:
         yield
     except asyncio.CancelledError:
-        if patience.over and patience.task.uncancel() <= patience.cancelling:
+        if patience.end():
             raise TimeoutError from None
         raise
     finally:
-        patience.handle.cancel()
+        patience.end()
 
 
 class _Patience:
-    """The time that a task has, and a moment of grace."""
+    """The time that a task has, and a moment of grace; then it is cancelled, again and again until it ends.
 
-    handle: asyncio.TimerHandle
+    Once was not enough in 5% of cases: what waits in redis-py may take a cancellation for the end of its own waiting.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - coroutines run in tasks
-        self.task = task
-        self.cancelling = task.cancelling()
-        self.over = False
+        self._task = task
+        self._before = task.cancelling()
+        self._times = 0
+        self._loop = asyncio.get_running_loop()
+        self._handle = self._loop.call_later(seconds, self._grace)
 
-    def wait(self, seconds: float) -> None:
-        self.handle = asyncio.get_running_loop().call_later(seconds, self._grace)
+    def end(self) -> bool:
+        """Takes the cancellations back; whether there were any, and nobody else's."""
+        self._handle.cancel()
+        ours, self._times = self._times, 0
+        for _ in range(ours):
+            self._task.uncancel()
+        return ours > 0 and self._task.cancelling() <= self._before
 
     def _grace(self) -> None:
-        self.handle = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._end)
+        self._handle = self._loop.call_later(GRACE_SECONDS, self._cancel)
 
-    def _end(self) -> None:
-        self.over = True
-        self.task.cancel()
+    def _cancel(self) -> None:
+        self._times += 1
+        self._task.cancel()
+        self._handle = self._loop.call_later(GRACE_SECONDS, self._cancel)
 
 
 async def done_within(seconds: float, task: asyncio.Task[Any]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from contract.release import TrialKind
 from contract.tally import Side, Tally
 from gateway import answered
-from gateway.history import NOTHING, History, Past
+from gateway.history import History, Past
 from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
@@ -106,7 +106,6 @@ class Scorer:
     async def _parts(
         self, given: Input, serving: Serving, wish: Wish, counts: Tally
     ) -> tuple[Prepared, Sequence[Part], Past]:
-        past = Past(NOTHING)
         try:
             async with asyncio.timeout(self._deadline_seconds) as deadline:
                 reading = await given.work(read, given, serving, wish.on_error, self._metrics)
@@ -118,11 +117,7 @@ class Scorer:
                     if stands:
                         return prepared, parts, past
         except TimeoutError:
-            self._history.answered(past, None)
             raise DeadlineExceeded from None
-        except BaseException:
-            self._history.answered(past, None)
-            raise
 
     async def _answers(self, prepared: Prepared, deadline: float, counts: Tally) -> Sequence[Part]:
         if not len(prepared.matrix):

@@ -9,7 +9,7 @@ from redis import Redis
 from contract.history import Plan
 from contract.labels import LABELLED, Labelling
 from contract.recall import Recall, Terms
-from contract.remembered import ENTER, EXPIRE, KEEP, MERGE, TRANSACTIONS
+from contract.remembered import ENTER, KEEP, MERGE, TRANSACTIONS
 from contract.table import Table
 from tests.contract.oracle import Label, Transaction, columns_of
 
@@ -43,8 +43,6 @@ class Served:
         values = recall.values()
         if kept := recall.kept(values):
             self.script(KEEP, *kept)
-        for call in recall.expiries():
-            self.script(EXPIRE, *call)
         if merges := recall.merges():
             self.script(MERGE, *merges)
         return {name: found.tolist() for name, found in values.items()}

@@ -76,7 +76,6 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(valkey: Valkey, mo
         gateway = draw.choice(gateways)
         past = await gateway.past(serving(), some, work, record=True)
         assert await past.settled()
-        gateway.answered(past, None)
         assert not past.degraded
         for row, value in zip(rows, past.values[COUNT.name].tolist(), strict=True):
             found.setdefault(row, set()).add(value)

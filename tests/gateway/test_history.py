@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from redis import Redis
@@ -204,23 +205,51 @@ def test_no_text_of_a_caller_is_in_redis(gateway: Serve, valkey: Valkey) -> None
 
 @pytest.mark.parametrize("rows", [1, 150, LARGE])
 def test_what_is_remembered_expires(gateway: Serve, valkey: Valkey, rows: int) -> None:
-    """Every key has an end; those of a large file get it after the reply."""
+    """Every key has an end, from the start."""
     client = gateway()
     upload(client, [line(f"{n}", f"c{n % 7}", n) for n in range(rows)])
     with valkey.raw() as redis:
-        until(lambda: client.get("/livez").is_success and not endless(redis), PATIENCE)
+        assert not endless(redis)
         assert redis.dbsize() > rows
 
 
-def test_a_repeat_mends_what_was_left_without_an_end(gateway: Serve, valkey: Valkey) -> None:
-    """As by a gateway that was killed in the middle of a large file."""
+def test_a_damaged_state_is_an_empty_one(gateway: Serve, valkey: Valkey) -> None:
+    """It costs nobody else a score, nor this card more than its past."""
+    client = gateway()
+    upload(client, [line("1"), line("2", "other")])
+    with valkey.raw() as redis:
+        for key in redis.scan_iter("fraud:h:*"):
+            redis.append(key, b"stray")
+    answers = [upload(client, [line(identity, card)]) for identity, card in (("3", "c"), ("4", "new"))]
+    assert [counts(answer) for answer in answers] == [[0], [0]]
+    assert not any("degraded" in answer for answer in answers)
+
+
+def test_a_key_of_another_type_spoils_one_request(gateway: Serve, valkey: Valkey) -> None:
+    """Its own is degraded; the next one of another card is not."""
     client = gateway()
     upload(client, [line("1")])
     with valkey.raw() as redis:
-        (key,) = redis.scan_iter("fraud:t:*")
-        redis.persist(key)
-        upload(client, [line("1")])
-        assert not endless(redis)
+        for key in [*redis.scan_iter("fraud:h:*")]:
+            redis.delete(key)
+            redis.rpush(key, "x")
+    assert upload(client, [line("2")])["degraded"] == ["history"]
+    assert "degraded" not in upload(client, [line("3", "other", shop="other")])
+
+
+def test_a_card_of_many_small_files_keeps_a_bounded_state(gateway: Serve, valkey: Valkey) -> None:
+    """However many records each file adds, a long state is merged sooner or later."""
+    client = gateway()
+    upload(client, [line("first")])
+    for number in range(200):
+        upload(client, [line(f"{number}-{hour}", second=3600 * hour) for hour in range(2)])
+    with valkey.raw() as redis:
+        until(lambda: client.get("/livez").is_success and longest(redis) < 100 * 28, PATIENCE)
+
+
+def longest(redis: Redis) -> int:
+    """Bytes of the longest state."""
+    return max(cast("int", redis.strlen(key)) for key in redis.scan_iter("fraud:h:*"))
 
 
 def endless(redis: Redis) -> list[bytes]:
