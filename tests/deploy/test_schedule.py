@@ -51,8 +51,8 @@ def test_a_file_that_was_changed_by_hand_is_noticed(copy: Path) -> None:
     assert schedule.main(["--check"], copy) == 1
 
 
-NAMES = st.from_regex(r"[a-z]{2,8}(-[a-z]{1,8})?", fullmatch=True)
-"""Of two letters at least, as all names of ours: one named m would be taken for an option of python -m."""
+NAMES = st.from_regex(r"[a-z]{2,8}-[a-z]{1,8}", fullmatch=True)
+"""Of two words: one named m would be taken for an option of python -m, and one named no for false."""
 WORDS = st.from_regex(r"[\w ,'\"#:{}%=./-]{0,12}", fullmatch=True)
 JOBS = st.builds(
     lambda name, minute, words: Job(name, f"{minute} 3 * * 0", (name, *words)),
