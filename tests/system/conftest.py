@@ -64,9 +64,9 @@ class Stack:
         except httpx.HTTPError:
             return False
 
-    def upload(self, csv: bytes) -> httpx.Response:
+    def upload(self, csv: bytes, query: str = "") -> httpx.Response:
         """Uploads a file as the guide's curl does."""
-        return self.client.post("/upload", files={"file": ("transactions.csv", csv)})
+        return self.client.post(f"/upload{query}", files={"file": ("transactions.csv", csv)})
 
     def fraud(self, *arguments: str | Path) -> str:
         """Runs a `fraud` command beside the stack; returns what it printed."""
