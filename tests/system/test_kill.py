@@ -34,7 +34,7 @@ def _names(order: Sequence[Part]) -> str:
 def test_a_killed_part_gives_no_wrong_answer_and_comes_back(
     stack: Stack, sample: bytes, part: Callable[[str], bool]
 ) -> None:
-    """Every answer meanwhile is the right one or an honest 503, and within 60 s all is whole, by itself."""
+    """Every answer meanwhile is right, or honest: a 503, or degraded; within 60 s all is whole, by itself."""
     right = stack.upload(sample).json()
     victims = find(stack, part)
     assert victims
@@ -53,7 +53,8 @@ def test_a_killed_part_gives_no_wrong_answer_and_comes_back(
             WHOLE_AGAIN_SECONDS,
         )
     for status, body in traffic.answers:
-        assert status in HONEST or (status == 200 and body == right), (status, body)
+        honest = status in HONEST or (part is valkey and body.get("degraded") == ["history"])
+        assert honest or (status == 200 and body == right), (status, body)
 
 
 def test_a_killed_gateway_comes_back(stack: Stack, sample: bytes) -> None:
