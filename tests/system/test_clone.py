@@ -1,8 +1,9 @@
 """A backup, restored on an empty clone: the same versions, the same scores."""
 
-from pathlib import Path
+from pathlib import re
 from typing import Any
 
+import Path
 import pytest
 
 from tests.system.conftest import Stack, Twin, release
@@ -19,11 +20,13 @@ def test_a_backup_restored_on_an_empty_clone_scores_the_same(stack: Stack, twin:
     file, backups, clone = tmp_path / "thousand.csv", tmp_path / "backups", tmp_path / "clone"
     release(stack, twin.version)
     stack.fraud("sample", "-o", file, "--rows", str(ROWS))
-    before = stack.upload(file.read_bytes()).json()
+    # A backup holds no history: nobody knows these cards and ids, so the file is all their past, here and there.
+    rows = re.sub(rb"\b(T\d{4}-\d{7}|[CM]\d{5})\b", rb"\1-clone", file.read_bytes())
+    before = stack.upload(rows).json()
     stack.fraud("backup", "create", "--to", backups)
     [backup] = backups.glob("*.tar")
     stack.fraud("restore", backup, "--into", clone)
-    after = _scored_by_clone(clone, file.read_bytes())
+    after = _scored_by_clone(clone, rows)
     assert len(after["predictions"]) == ROWS
     assert after["model_version"] == twin.version
     assert after == before
