@@ -1,9 +1,9 @@
 """A backup, restored on an empty clone: the same versions, the same scores."""
 
-from pathlib import re
+import re
+from pathlib import Path
 from typing import Any
 
-import Path
 import pytest
 
 from tests.system.conftest import Stack, Twin, release
