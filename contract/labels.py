@@ -34,6 +34,7 @@ from contract.remembered import (
     STATE_KEY_BYTES,
     TRANSACTION,
     UNLABELLED,
+    Argument,
 )
 
 BLOCK_LABELS = 500
@@ -49,7 +50,6 @@ bits: a state of a layout that was in no plan when the label came has nothing to
 ANSWER that it is held against; nothing where none was noted yet."""
 NAMES = {GENUINE: "genuine", FRAUD: "fraud"}
 
-Argument = bytes | str | int
 Rows = NDArray[np.int64]
 
 LABELLED = """

@@ -23,14 +23,15 @@ from numpy.typing import NDArray
 from contract.history import Batch, Layout, Plan, Stored, batch, evaluate, numbered
 from contract.remembered import (
     BLOCK_BYTES,
-    FORMAT,
     HEAD,
     NEVER,
-    STATE_KEY_BYTES,
     TRANSACTIONS,
+    Argument,
     added,
+    labelled,
     state_keys,
     stored,
+    transactions,
 )
 from contract.table import Table
 
@@ -49,7 +50,6 @@ SHRUNK = 0.75
 EXPIRY_MARGIN = 2 * 86_400
 """Seconds that a state outlives the longest window."""
 
-Argument = bytes | str | int
 Reply = Sequence[bytes]
 Rows = NDArray[np.int64]
 NO_ROWS = np.empty(0, dtype=np.int64)
@@ -142,7 +142,7 @@ class Recall:
             return []
         keys = np.concatenate([part.keys for part in self._parts])
         blocks = [keys[at : at + BLOCK_KEYS].tobytes() for at in range(0, len(keys), BLOCK_KEYS)]
-        return [("look", "", "", 0, block, "", "", "", self._expire) for block in blocks]
+        return [_look(b"", block, self._expire) for block in blocks]
 
     def take_states(self, replies: Iterable[Reply]) -> None:
         """Takes the replies to the reads."""
@@ -188,9 +188,7 @@ class Recall:
     def look_again(self) -> None:
         """Asks once more for the pending rows."""
         rows = self.pending
-        self._next = [
-            _Call(rows, rows, (), ("look", self._ids[rows].tobytes(), "", self._terms.known_seconds, "", "", "", "", 0))
-        ]
+        self._next = [_Call(rows, rows, (), _look(self._ids[rows].tobytes(), b"", 0))]
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Each history feature of each row of the table, shape (rows,), by name."""
@@ -214,14 +212,17 @@ class Recall:
 
     def merges(self) -> tuple[bytes, ...]:
         """The arguments of the script MERGE, for long states; none where there is nothing to merge."""
-        if not self._terms.record:
-            return ()
         return tuple(
             each
             for part in self._parts
             for code in _longest(part, self._entered >= 0)
             for each in self._merge(part, code)
         )
+
+    @property
+    def entered(self) -> bool:
+        """Whether any row has entered."""
+        return self._blocks_entered > 0
 
     @property
     def new(self) -> int:
@@ -255,12 +256,7 @@ class Recall:
         reads = [len(part.keys) for part in self._parts] if self._small else []
         keys = b"".join(part.keys.tobytes() for part in self._parts) if self._small else b""
         if not self._terms.record:
-            return _Call(
-                rows,
-                named,
-                reads,
-                ("look", self._ids[named].tobytes(), "", self._terms.known_seconds, keys, "", "", "", 0),
-            )
+            return _Call(rows, named, reads, _look(self._ids[named].tobytes(), keys, 0))
         inside = np.zeros(self._table.rows, dtype=np.bool_)
         inside[rows] = True
         written = [part.additions(inside) for part in self._parts]
@@ -279,14 +275,10 @@ class Recall:
 
     def _records(self) -> NDArray[np.void]:
         """What each row enters as."""
-        labelled = [part for part in self._parts if part.layout.delay is not None]
-        places = [(str(place), f"V{STATE_KEY_BYTES}") for place in range(len(labelled))]
-        records = np.zeros(self._table.rows, np.dtype([*HEAD.descr, *places]))
-        records["format"], records["seconds"] = FORMAT, self._seconds
-        records["plan"], records["block"] = np.void(self._plan.digest), np.void(self._block)
-        records["index"], records["width"] = np.arange(self._table.rows), len(self._plan.windows)
-        records["places"] = len(labelled)
-        for place, part in enumerate(labelled):
+        records = transactions(self._plan, self._seconds)
+        records["block"], records["width"] = np.void(self._block), len(self._plan.windows)
+        records["index"] = np.arange(self._table.rows)
+        for place, part in enumerate(self._parts[each] for each in labelled(self._plan)):
             records[str(place)][part.batch.places] = part.keys[part.batch.codes]
         return records
 
@@ -357,13 +349,18 @@ class Recall:
         return written
 
 
+def _look(ids: bytes, keys: bytes, expire: int) -> tuple[Argument, ...]:
+    """The arguments of a call that enters nothing."""
+    return ("look", ids, "", 0, keys, "", "", "", expire)
+
+
 def _longest(part: _Part, entered: NDArray[np.bool_]) -> list[int]:
     """The entities with the longest states, up to MOST_MERGED bytes; each is looked at once in LOOKED_AT records."""
     rows = np.bincount(part.batch.codes[entered[part.batch.places]], minlength=len(part.sizes))
     sizes = np.array(part.sizes, dtype=np.int64)
-    counts = sizes // part.layout.dtype.itemsize
+    counts, rest = np.divmod(sizes, part.layout.dtype.itemsize)
     passed = counts // LOOKED_AT != (counts + rows) // LOOKED_AT
-    long = np.flatnonzero((counts >= LONG) & passed)
+    long = np.flatnonzero((counts >= LONG) & passed & (rest == 0))  # A damaged state cannot be read.
     longest = long[np.argsort(-sizes[long], kind="stable")]
     some: list[int] = longest[np.cumsum(sizes[longest]) <= max(MOST_MERGED, sizes.max(initial=0))].tolist()
     return some

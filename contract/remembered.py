@@ -17,11 +17,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.history import CODE_BITS, DIGEST_BYTES, ENTITY_BYTES, Layout, Records, Stored, keys
+from contract.history import CODE_BITS, DIGEST_BYTES, ENTITY_BYTES, Layout, Plan, Records, Stored, keys
 
 ID_BYTES, BLOCK_BYTES = 16, 12
 STATE_KEY_BYTES = DIGEST_BYTES + ENTITY_BYTES
 STATE, TRANSACTION, VALUES, ANSWERS = b"fraud:h:", b"fraud:t:", b"fraud:v:", b"fraud:a:"
+Argument = bytes | str | int
+"""Of a script."""
 FORMAT = 2
 NEVER = 0xFFFFFFFF
 """The size of the values of a transaction that was loaded: it never had any."""
@@ -145,6 +147,20 @@ def state_keys(layout: Layout, entities: Sequence[str]) -> NDArray[np.void]:
     both = np.empty(len(digests), [("layout", f"V{DIGEST_BYTES}"), ("entity", f"V{ENTITY_BYTES}")])
     both["layout"], both["entity"] = np.void(layout.digest), digests
     return both.view(f"V{STATE_KEY_BYTES}")
+
+
+def transactions(plan: Plan, seconds: NDArray[np.float64]) -> NDArray[np.void]:
+    """Records of transactions of these times, without values; the places of `labelled` layouts are "0", "1" ..."""
+    fields = [(str(place), f"V{STATE_KEY_BYTES}") for place in range(len(labelled(plan)))]
+    records = np.zeros(len(seconds), np.dtype([*HEAD.descr, *fields]))
+    records["format"], records["seconds"] = FORMAT, seconds
+    records["plan"], records["places"] = np.void(plan.digest), len(fields)
+    return records
+
+
+def labelled(plan: Plan) -> list[int]:
+    """Which layouts of a plan labels change."""
+    return [place for place, layout in enumerate(plan.layouts) if layout.delay is not None]
 
 
 def stored(layout: Layout, sizes: NDArray[np.int64], states: bytes) -> Stored:

@@ -184,7 +184,7 @@ class Contract:
         for window in self.history:
             if kinds.get(window.entity) is not Kind.ENTITY:
                 raise ContractError(f"history feature {window.name}: {window.entity} is no entity column")
-            if window.column is not None and kinds.get(window.column) not in _readable(window.aggregate):
+            if window.column is not None and kinds.get(window.column) not in readable(window.aggregate):
                 raise ContractError(f"history feature {window.name} does not fit its column")
         _one_delay(self.history)
 
@@ -259,7 +259,7 @@ class Contract:
         )
 
 
-def _readable(aggregate: Aggregate) -> frozenset[Kind]:
+def readable(aggregate: Aggregate) -> frozenset[Kind]:
     """The kinds of column that an aggregate reads."""
     return frozenset({Kind.NUMBER} if aggregate in OF_NUMBERS else {Kind.CATEGORY, Kind.ENTITY})
 

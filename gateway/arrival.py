@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from redis.asyncio import Redis
 
-from contract.recall import Argument, Recall, Reply
-from contract.remembered import ENTER, KEEP, MERGE
+from contract.recall import Recall, Reply
+from contract.remembered import ENTER, KEEP, MERGE, Argument
 from gateway.patience import within
 from gateway.scripts import evaluated
 

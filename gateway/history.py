@@ -214,7 +214,8 @@ class History:
             past.degraded = True
             return True
         finally:
-            self._begun(self._tidied(arrival))
+            if arrival.recall.entered:
+                self._begun(self._tidied(arrival))
         self._metrics.remembered(arrival.recall.new, arrival.recall.repeats)
         return enter is None or not arrival.recall.repeats
 

@@ -8,7 +8,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-Argument = bytes | str | int
+from contract.remembered import Argument
 
 
 @cache

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contract.schema import Feature, FeatureKind, Kind
-from contract.windows import DAY, HOUR, MINUTE, OF_NUMBERS, OF_ONE, Aggregate, Window, WindowError, duration
+from contract.schema import Feature, FeatureKind, Kind, readable
+from contract.windows import DAY, HOUR, MINUTE, OF_ONE, Aggregate, Window, WindowError, duration
 from training import schema_values as values
 from training.errors import SchemaError
 
@@ -116,7 +116,7 @@ class _Block:
         if column is not None and not reading:
             raise SchemaError(f"{self.where}: {_listed(aggregates)} reads no column: leave column out.")
         for aggregate in reading:
-            wanted = [Kind.NUMBER] if aggregate in OF_NUMBERS else [Kind.CATEGORY, Kind.ENTITY]
+            wanted = sorted(readable(aggregate))
             if self.kinds[column or ""] not in wanted:
                 raise SchemaError(
                     f"{self.where}: {aggregate} reads a column of kind {' or '.join(wanted)}, and {column} is a "

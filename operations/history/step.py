@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from contract.recall import Argument, Reply
+from contract.recall import Reply
+from contract.remembered import Argument
 
 Arguments = tuple[Argument, ...]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from contract.history import CODE_BITS, DIGEST_BYTES, Plan
 from contract.recall import Reply
-from contract.remembered import FORMAT, HEAD, ID_BYTES, STATE_KEY_BYTES, UNLABELLED
+from contract.remembered import ID_BYTES, UNLABELLED, labelled, transactions
 from operations.history.part import Part
 from operations.history.past import Past, Rows
 from operations.history.step import Arguments
@@ -46,14 +46,10 @@ class Entering:
 
     def records(self, rows: Rows) -> NDArray[np.void]:
         """The records that transactions are known by: without values, and without an answer."""
-        labelled = [part for part in self.parts if part.layout.delay is not None]
-        places = [(str(place), f"V{STATE_KEY_BYTES}") for place in range(len(labelled))]
-        records = np.zeros(len(rows), np.dtype([*HEAD.descr, *places]))
-        records["format"], records["plan"] = FORMAT, np.void(self.plan.digest)
-        records["seconds"], records["label"] = self.past.seconds[rows], self.past.labels[rows]
+        records = transactions(self.plan, self.past.seconds[rows])
+        records["label"] = self.past.labels[rows]
         records["confirmed"] = np.where(records["label"] == UNLABELLED, 0.0, np.nan)
-        records["places"] = len(labelled)
-        for place, part in enumerate(labelled):
+        for place, part in enumerate(self.parts[each] for each in labelled(self.plan)):
             usable = part.usable[rows]
             records[str(place)][usable] = part.keys[part.codes[rows[usable]]]
         return records
