@@ -26,9 +26,10 @@ from redis.exceptions import RedisError
 from contract.history import Plan, over
 from contract.labels import BLOCK_LABELS, LABELLED, Labelling
 from contract.recall import Recall, Terms
-from contract.remembered import ENTER, KEEP, MERGE, TRANSACTIONS
+from contract.remembered import KEEP, MERGE, TRANSACTIONS
 from contract.schema import Contract, Kind
 from contract.table import Table
+from gateway.exchange import Exchange
 from operations.local import valkey
 from training import data
 from training.schema import load_schema
@@ -82,9 +83,10 @@ def _served(
 
 def _entered(plan: Plan, table: Table, ids: list[str], redis: Redis) -> dict[str, NDArray[np.float64]]:
     recall = Recall(plan, table, ids, Terms(True, FOREVER, FOREVER, time.time()))
-    recall.take_states([_run(redis, ENTER, call) for call in recall.reads()])
-    while calls := recall.entries():
-        recall.take([_run(redis, ENTER, call) for call in calls])
+    exchange = Exchange(redis)
+    if recall.large:
+        recall.take_states(exchange.read(recall))
+    exchange.enter(recall)
     values = recall.values()
     if kept := recall.kept(values):
         _run(redis, KEEP, kept)

@@ -1,30 +1,37 @@
 """A batch of transactions and what Redis remembers, from the first question to the values. No I/O.
 
     recall = Recall(plan, table, ids, terms)
-    recall.take_states(what the script ENTER replies to each of recall.reads)
     while calls := recall.entries():
         recall.take(what it replies to each, in their order)
     values = recall.values()
 
 Rows that are known already, by their ids, get the values that they got the first time. The others enter, in order of
 time: they are counted, and see what was there before and each other. A small batch is one call that reads and enters,
-so that no other batch comes between what it sees and what it adds. A large one reads all states first and then enters
-in blocks, so that Redis is never busy with it for long; its values can be had before it has entered.
+so that no other batch comes between what it sees and what it adds. A large one reads all states first and then claims
+its rows in blocks (`contract.journal`), so that Redis is never busy with it for long; its values can be had meanwhile:
+
+    recall.take_states(what Redis replies to MGET of each of recall.reads)
+    while recall.waiting:
+        recall.take_claims(what Redis replies to each of recall.claims)
+        what the script APPLY replies to each of recall.additions
+        recall.take(what the script ENTER replies to each of recall.entries)
 """
 
 import os
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.history import Batch, Layout, Plan, Stored, batch, evaluate, numbered
+from contract.journal import booked, claim, journal
 from contract.remembered import (
     BLOCK_BYTES,
-    HEAD,
     NEVER,
+    STATE,
     TRANSACTIONS,
     Argument,
     added,
@@ -36,9 +43,11 @@ from contract.remembered import (
 from contract.table import Table
 
 BLOCK_ROWS = 500
-"""Rows that enter at once: 2 to 4 ms of Redis' time."""
+"""Rows that enter at once: of a large batch half a millisecond of Redis' time."""
 BLOCK_KEYS = 1_000
 """States that are read at once: of busy entities several megabytes."""
+MOST_STATES = 4_000
+"""States that are appended to at once, where one block has no more: 10 to 20 ms of Redis' time."""
 LONG = 64
 """Records from which a state is looked at whether it can be merged."""
 LOOKED_AT = 8
@@ -91,6 +100,15 @@ class _Part:
         begin = sum(self.sizes[:code])
         return self.states[0][begin : begin + self.sizes[code]]
 
+    def rows(self, inside: NDArray[np.bool_]) -> tuple[NDArray[np.void], NDArray[np.void]]:
+        """What these rows of the table add, one by one: the key of the state, and the record."""
+        chosen = inside[self.batch.places]
+        return self.keys[self.batch.codes[chosen]], self.batch.records[chosen]
+
+    def entities(self, inside: NDArray[np.bool_]) -> int:
+        """How many states these rows of the table append to."""
+        return int(np.count_nonzero(np.bincount(self.batch.codes[inside[self.batch.places]])))
+
     def additions(self, inside: NDArray[np.bool_]) -> tuple[NDArray[np.void], list[bytes]]:
         """What these rows of the table append, and to which states."""
         chosen = inside[self.batch.places]
@@ -107,6 +125,27 @@ class _Call:
     reads: Sequence[int]
     arguments: tuple[Argument, ...]
 
+    @property
+    def enters(self) -> bool:
+        """Whether its rows enter, unless one of them is known."""
+        return self.arguments[0] == "enter"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Claim:
+    """Rows of a large batch that enter together, in order of time, and the name of their journal."""
+
+    rows: Rows
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Claims that are applied together: their rows, and the arguments of APPLY."""
+
+    rows: Rows
+    arguments: tuple[Argument, ...]
+
 
 class Recall:
     """One batch."""
@@ -115,57 +154,90 @@ class Recall:
         """Takes the rows, and their ids in the order of the table; an empty text is no id."""
         self._plan = plan
         self._table = table
+        self._texts = ids
         self._terms = terms
         self._seconds: NDArray[np.float64] = table.columns[plan.time]
-        self._ids = TRANSACTIONS.digests(ids)
-        self._named = np.fromiter(map(bool, ids), np.bool_, len(ids))
-        self._order = np.argsort(self._seconds, kind="stable")
-        self._leaders = _leaders(ids, self._order)
-        self._silent = self._leaders != np.arange(len(ids))
         self._parts = [self._part(layout) for layout in plan.layouts]
         self._block = os.urandom(BLOCK_BYTES)
-        self._claims = self._records() if terms.record else np.empty(0, HEAD)
         self._known: dict[int, NDArray[np.float64] | None] = {}
         self._awaited = set[int]()
         self._entered = np.full(table.rows, -1, dtype=np.int64)
         self._blocks_entered = 0
         self._expire = plan.seconds + EXPIRY_MARGIN if terms.record else 0
-        rows = self._order[~self._silent[self._order]]
-        self._small = len(rows) <= BLOCK_ROWS
-        self._waiting = [rows] if self._small else self._blocks(rows)
+        self._small = table.rows <= BLOCK_ROWS
+        self._claiming = terms.record and not self._small
+        self._claimed: list[_Claim] = []
+        self._noted: list[_Claim] = []
+        self._expected: list[_Group] = []
+        self._claims_made = 0
+        self._waiting: list[Rows] | None = None
         self._next: list[_Call] = []
         self._asked: Sequence[_Call] = ()
 
-    def reads(self) -> list[tuple[Argument, ...]]:
-        """The arguments of the calls that read all states; none for a small batch, whose entry reads them."""
-        if self._small:
-            return []
-        keys = np.concatenate([part.keys for part in self._parts])
-        blocks = [keys[at : at + BLOCK_KEYS].tobytes() for at in range(0, len(keys), BLOCK_KEYS)]
-        return [_look(b"", block, self._expire) for block in blocks]
+    def reads(self) -> list[list[bytes]]:
+        """The keys of the states of a large batch, so many together as are read at once."""
+        keys = [STATE + key for part in self._parts for key in part.keys.tolist()]
+        return [keys[at : at + BLOCK_KEYS] for at in range(0, len(keys), BLOCK_KEYS)]
 
-    def take_states(self, replies: Iterable[Reply]) -> None:
-        """Takes the replies to the reads."""
-        answered = list(replies)
-        sizes = b"".join(reply[4] for reply in answered)
-        self._take_states([len(part.keys) for part in self._parts], sizes, b"".join(reply[5] for reply in answered))
+    def take_states(self, replies: Iterable[Sequence[bytes | None]]) -> None:
+        """Takes the states; one that is not there is None."""
+        states = [state or b"" for reply in replies for state in reply]
+        for part in self._parts:
+            mine, states = states[: len(part.keys)], states[len(part.keys) :]
+            part.sizes[:], part.states[:] = map(len, mine), [b"".join(mine)]
+
+    def prepare(self) -> None:
+        """Does what can be done while the states of a large batch are read."""
+        self._waiting = self._taken()
+        _ = self._ids, self._named, self._records
 
     def entries(self) -> list[tuple[Argument, ...]]:
         """The arguments of the calls to make now, in this order; none when everything is known or has entered."""
-        waiting, self._waiting = self._waiting, []
+        waiting = [] if self._claiming else self._taken()
         self._asked, self._next = [*map(self._entry, waiting), *self._next], []
         return [call.arguments for call in self._asked]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether rows of a large batch have yet to enter."""
+        return self._claiming and (self._waiting is None or len(self._waiting) > 0)
+
+    def claims(self) -> Iterator[bytes]:
+        """The commands that claim what waits of a large batch, in this order."""
+        self._claimed = [self._claim(rows) for rows in self._taken()]
+        yield booked([each.name for each in self._claimed], self._terms.now)
+        yield from map(self._command, self._claimed)
+        self._expected = list(self._groups(self._claimed))  # While Redis works on them.
+
+    def take_claims(self, replies: Sequence[int]) -> None:
+        """Takes the replies. A block of which a row is known has not been claimed: it is looked up, and tries again."""
+        for each, entered in zip(self._claimed, replies[1:], strict=True):
+            if entered:
+                self._noted.append(each)
+            else:
+                named = each.rows[self._named[each.rows]]
+                look = _look(self._ids[named].tobytes(), b"")
+                self._next.append(_Call(each.rows, named, (), look))
+
+    def additions(self) -> list[tuple[Argument, ...]]:
+        """The arguments of the calls of APPLY for what has been claimed since the last time."""
+        noted, self._noted = self._noted, []
+        groups = self._expected if len(noted) == len(self._claimed) else list(self._groups(noted))
+        for group in groups:
+            self._take_entered(group.rows)
+        return [group.arguments for group in groups]
 
     def take(self, replies: Iterable[Reply]) -> None:
         """Takes the replies; where a call met known rows, nothing entered: its other rows try again."""
         for call, reply in zip(self._asked, replies, strict=True):
             places = np.frombuffer(reply[0], "<u4")
             self._take_known(call.named[places], reply)
-            if len(places) and self._terms.record:
-                self._try_again(call)
-            else:
+            if call.enters and not len(places):
                 self._take_entered(call.rows)
-                self._take_states(call.reads, reply[4], reply[5])
+            elif self._terms.record:
+                self._try_again(call)
+                continue
+            self._take_states(call.reads, reply[4], reply[5])
 
     @property
     def large(self) -> bool:
@@ -188,7 +260,7 @@ class Recall:
     def look_again(self) -> None:
         """Asks once more for the pending rows."""
         rows = self.pending
-        self._next = [_Call(rows, rows, (), _look(self._ids[rows].tobytes(), b"", 0))]
+        self._next = [_Call(rows, rows, (), _look(self._ids[rows].tobytes(), b""))]
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Each history feature of each row of the table, shape (rows,), by name."""
@@ -242,13 +314,48 @@ class Recall:
         rows = batch(layout, self._table.columns)
         return _Part(layout, rows, state_keys(layout, rows.entities), [], [])
 
-    def _blocks(self, rows: Rows) -> list[Rows]:
-        """Rows that enter together; those of an entity stand together, for the part with the fewest: fewer writes."""
-        fewest = min(self._parts, key=lambda part: len(part.keys)).batch
-        codes = np.full(self._table.rows, -1, dtype=np.int64)
-        codes[fewest.places] = fewest.codes
-        ordered = rows[np.argsort(codes[rows], kind="stable")]
-        return [ordered[at : at + BLOCK_ROWS] for at in range(0, len(ordered), BLOCK_ROWS)]
+    def _taken(self) -> list[Rows]:
+        """What waits, which then waits no more."""
+        if self._waiting is None:
+            rows = self._order[~self._silent[self._order]]
+            self._waiting = [rows] if self._small else _blocks(rows)
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def _claim(self, rows: Rows) -> _Claim:
+        self._claims_made += 1
+        return _Claim(rows, self._block + struct.pack("<I", self._claims_made))
+
+    def _command(self, each: _Claim) -> bytes:
+        named, inside = each.rows[self._named[each.rows]], self._mask(each.rows)
+        added = (part.rows(inside) for part in self._parts)
+        ids = self._ids[named]
+        written = journal(self._terms.known_seconds, self._expire, ids, added)
+        return claim(each.name, written, ids, self._records[named])
+
+    def _groups(self, claims: Sequence[_Claim]) -> Iterator[_Group]:
+        """Neighbours, as many together as are allowed: the fewer groups, the fewer states are appended to twice."""
+        rows = np.concatenate([NO_ROWS, *(each.rows for each in claims)])
+        inside = self._mask(rows)
+        if len(claims) > 1 and sum(part.entities(inside) for part in self._parts) > MOST_STATES:
+            half = len(claims) // 2
+            yield from self._groups(claims[:half])
+            yield from self._groups(claims[half:])
+        elif claims:
+            names = b"".join(each.name for each in claims)
+            yield _Group(rows, (names, *self._written(inside), self._expire))
+
+    def _mask(self, rows: Rows) -> NDArray[np.bool_]:
+        inside = np.zeros(self._table.rows, dtype=np.bool_)
+        inside[rows] = True
+        return inside
+
+    def _written(self, inside: NDArray[np.bool_]) -> tuple[bytes, bytes, bytes]:
+        """The keys of the states that rows append to, how many bytes to each, and the bytes."""
+        written = [part.additions(inside) for part in self._parts]
+        data = [each for _, states in written for each in states]
+        keys = b"".join(states.tobytes() for states, _ in written)
+        return keys, struct.pack(f"<{len(data)}I", *map(len, data)), b"".join(data)
 
     def _entry(self, rows: Rows) -> _Call:
         """Enters rows; those of a small batch read all states before."""
@@ -256,23 +363,41 @@ class Recall:
         reads = [len(part.keys) for part in self._parts] if self._small else []
         keys = b"".join(part.keys.tobytes() for part in self._parts) if self._small else b""
         if not self._terms.record:
-            return _Call(rows, named, reads, _look(self._ids[named].tobytes(), keys, 0))
-        inside = np.zeros(self._table.rows, dtype=np.bool_)
-        inside[rows] = True
-        written = [part.additions(inside) for part in self._parts]
-        data = [each for _, states in written for each in states]
+            return _Call(rows, named, reads, _look(self._ids[named].tobytes(), keys))
         return _Call(rows, named, reads, (
-            "enter", self._ids[named].tobytes(), self._claims[named].tobytes(), self._terms.known_seconds, keys,
-            b"".join(states.tobytes() for states, _ in written), struct.pack(f"<{len(data)}I", *map(len, data)),
-            b"".join(data), self._expire,
+            "enter", self._ids[named].tobytes(), self._records[named].tobytes(), self._terms.known_seconds, keys,
+            *self._written(self._mask(rows)), self._expire,
         ))  # fmt: skip
 
     def _try_again(self, call: _Call) -> None:
         """Without the known rows; the states are of no use where every row has its values."""
         rest = call.rows[~self._silent[call.rows]]
         if len(rest) or (self._small and not all(map(self._has_values, self._known))):
-            self._waiting.append(rest)
+            self._waiting = [*(self._waiting or ()), rest]
 
+    @cached_property
+    def _ids(self) -> NDArray[np.void]:
+        """Made, like the next ones, when first needed: the states of a large batch are read meanwhile."""
+        return TRANSACTIONS.digests(self._texts)
+
+    @cached_property
+    def _named(self) -> NDArray[np.bool_]:
+        return np.fromiter(map(bool, self._texts), np.bool_, len(self._texts))
+
+    @cached_property
+    def _order(self) -> Rows:
+        return np.argsort(self._seconds, kind="stable")
+
+    @cached_property
+    def _leaders(self) -> Rows:
+        return _leaders(self._texts, self._order)
+
+    @cached_property
+    def _silent(self) -> NDArray[np.bool_]:
+        silent: NDArray[np.bool_] = self._leaders != np.arange(len(self._texts))
+        return silent
+
+    @cached_property
     def _records(self) -> NDArray[np.void]:
         """What each row enters as."""
         records = transactions(self._plan, self._seconds)
@@ -324,9 +449,9 @@ class Recall:
     def _as_the_first_time(self, found: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
         """The kept values of known rows; those of a row whose id stands in the table twice are the first one's."""
         matrix = np.array([found[name] for name in self._plan.names])
-        known = [row for row, values in self._known.items() if values is not None]
+        known = {row: values for row, values in list(self._known.items()) if values is not None}
         if known:
-            matrix[:, known] = np.array([self._known[row] for row in known]).T
+            matrix[:, list(known)] = np.array(list(known.values())).T
         return dict(zip(self._plan.names, matrix[:, self._leaders], strict=True))
 
     def _merge(self, part: _Part, code: int) -> list[bytes]:
@@ -349,9 +474,13 @@ class Recall:
         return written
 
 
-def _look(ids: bytes, keys: bytes, expire: int) -> tuple[Argument, ...]:
+def _blocks(rows: Rows) -> list[Rows]:
+    return [rows[at : at + BLOCK_ROWS] for at in range(0, len(rows), BLOCK_ROWS)]
+
+
+def _look(ids: bytes, keys: bytes) -> tuple[Argument, ...]:
     """The arguments of a call that enters nothing."""
-    return ("look", ids, "", 0, keys, "", "", "", expire)
+    return ("look", ids, "", 0, keys, "", "", "", 0)
 
 
 def _longest(part: _Part, entered: NDArray[np.bool_]) -> list[int]:
@@ -368,6 +497,8 @@ def _longest(part: _Part, entered: NDArray[np.bool_]) -> list[int]:
 
 def _leaders(ids: Sequence[str], order: Rows) -> Rows:
     """For each row the first one in this order with its id; rows without an id lead themselves."""
+    if len(set(ids)) == len(ids):  # The usual case, in a tenth of the time.
+        return np.arange(len(ids))
     codes, distinct = numbered([ids[row] for row in order.tolist()])
     firsts = np.full(len(distinct), -1, dtype=np.int64)
     firsts[codes[::-1]] = order[::-1]

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from contract.faults import Code, Fault
+from gateway.arrival import Roads
 from gateway.auth import ApiKeyMiddleware
 from gateway.body_limit import BodyLimitMiddleware
 from gateway.drain import Drain
@@ -25,7 +26,7 @@ from gateway.problems import BadParameter, Problem, Refused, problem_response
 from gateway.proving import PROOFS
 from gateway.record import connect_record
 from gateway.routes import router
-from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, connect_redis, make_services
+from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, connect_redis, make_services, roads_to
 from gateway.settings import Settings
 
 BATCH_PATH = "/predict/batch"
@@ -84,14 +85,22 @@ async def running_services(
             await stack.enter_async_context(_redis(settings, seconds)) for seconds in (REDIS_SECONDS, TALLY_SECONDS)
         ]
         record = await stack.enter_async_context(connect_record(settings.release_record))
-        clients = Clients(scoring, probing, trying, redis, counting, record)
+        roads = _roads(stack, counting, settings)
+        clients = Clients(scoring, probing, trying, redis, counting, roads, record)
         services = make_services(settings, metrics, clients, drain)
         stack.push_async_callback(services.shadow.close)
         background = (services.live.follow(), services.tallies.keep_writing(), services.answers.keep_writing())
-        for work in (*background, services.label_counts.keep_reading()):
+        for work in (*background, services.label_counts.keep_reading(), services.settling.keep_settling()):
             await stack.enter_async_context(_running(work))
         stack.push_async_callback(services.history.close)
         yield services
+
+
+def _roads(stack: AsyncExitStack, redis: Redis | None, settings: Settings) -> Roads | None:
+    """Each file may read and write at once."""
+    if redis is None or settings.redis_url is None:
+        return None
+    return stack.enter_context(roads_to(redis, settings.redis_url, 2 * settings.upload_slots))
 
 
 @asynccontextmanager

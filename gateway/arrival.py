@@ -1,20 +1,22 @@
 """One batch of transactions on its way into Redis: what `contract.recall` asks, sent, and its replies brought back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import redis as blocking
 from numpy.typing import NDArray
 from redis.asyncio import Redis
 
 from contract.recall import Recall, Reply
 from contract.remembered import ENTER, KEEP, MERGE, Argument
-from gateway.patience import within
+from gateway.exchange import Exchange
+from gateway.patience import done_within, within
 from gateway.scripts import evaluated
 
-IN_FLIGHT = 3
-"""Blocks of a large file that are sent at a time: while Redis works on one, the next is on its way."""
 LAST_PATIENCE = 1.0
 """Seconds, where nobody waits: the reply is given up long before."""
 LOOKS, LOOK_SECONDS = 5, 0.004
@@ -23,23 +25,33 @@ LOOKS, LOOK_SECONDS = 5, 0.004
 Values = Mapping[str, NDArray[np.float64]]
 Work = Callable[..., Awaitable[Any]]
 Arguments = tuple[Argument, ...]
-Calls = Sequence[Arguments]
+
+
+@dataclass(frozen=True, slots=True)
+class Roads:
+    """The ways to one Redis: for small batches the event loop's client, for large ones a blocking one and its threads.
+
+    The threads are no others' than these: while Redis hangs they hang, for LAST_PATIENCE at most.
+    """
+
+    looping: Redis
+    blocking: blocking.Redis
+    threads: Executor
 
 
 class Arrival:
     """One batch."""
 
-    def __init__(self, redis: Redis, recall: Recall, work: Work) -> None:
+    def __init__(self, roads: Roads, recall: Recall, work: Work) -> None:
         """Takes how to call a function that takes the longer the larger the batch is."""
         self.recall = recall
-        self._out = 0
-        self._since = 0.0
-        self._redis = redis
+        self._roads = roads
+        self._exchange = Exchange(roads.blocking)
         self._work = work
 
     def silent(self, patience: float) -> bool:
-        """Whether Redis has been asked, and has said nothing for so many seconds."""
-        return self._out > 0 and asyncio.get_running_loop().time() - self._since > patience
+        """Whether Redis has been asked about a large batch, and has said nothing for so many seconds."""
+        return self._exchange.silent(patience)
 
     async def enter(self, patience: float) -> None:
         """Enters a small batch, and finds out what was there before; each call has so many seconds.
@@ -51,54 +63,47 @@ class Arrival:
             await self._work(self.recall.take, [await self._soon(call, patience) for call in calls])
         await self._look_for_values(patience)
 
-    async def read(self, patience: float) -> Calls:
-        """Reads all states of a large batch, and makes the calls that will enter it meanwhile."""
-        calls, _ = await asyncio.gather(self._work(self.recall.entries), self._read(patience))
-        found: Calls = calls
-        return found
+    async def read(self, patience: float) -> None:
+        """Reads all states of a large batch.
 
-    async def enter_blocks(self, calls: Calls, values_known: asyncio.Event) -> None:
-        """Enters a large batch; the replies are taken when its values, which are computed meanwhile, are known."""
-        while calls:
-            replies = await self._side_by_side(calls)
-            await values_known.wait()
-            await self._work(self.recall.take, replies)
-            calls = await self._work(self.recall.entries)
+        Raises:
+            RedisError, OSError: Redis was silent for so many seconds, or cannot be used.
+        """
+        reading = self._begun(self._exchange.read, self.recall)
+        await self._work(self.recall.prepare)
+        while not await done_within(patience, reading):
+            if self.silent(patience):
+                raise TimeoutError
+        await self._work(self.recall.take_states, reading.result())
+
+    async def enter_large(self) -> None:
+        """Enters a large batch, whose values are computed meanwhile."""
+        await self._begun(self._exchange.enter, self.recall)
         await self._look_for_values(LAST_PATIENCE)
 
     async def keep(self, values: Values) -> None:
         """Writes the values, for repeats."""
         if arguments := await self._work(self.recall.kept, values):
-            await self._asked(KEEP, arguments)
+            if self.recall.large:
+                await self._begun(self._exchange.scripts, KEEP, [arguments])
+            else:
+                await evaluated(self._roads.looping, KEEP, arguments)
 
     async def tidy(self) -> None:
         """What nobody waits for: long states, merged."""
         if arguments := await self._work(self.recall.merges):
-            await evaluated(self._redis, MERGE, arguments)
-
-    async def _read(self, patience: float) -> None:
-        """One call after the other, so that others come between."""
-        replies = [await self._soon(call, patience) for call in self.recall.reads()]
-        await self._work(self.recall.take_states, replies)
+            await evaluated(self._roads.looping, MERGE, arguments)
 
     async def _soon(self, call: Arguments, patience: float) -> Reply:
         async with within(patience):
-            return await self._asked(ENTER, call)
+            reply: Reply = await evaluated(self._roads.looping, ENTER, call)
+            return reply
 
-    async def _side_by_side(self, calls: Calls) -> Sequence[Reply]:
-        replies = list[Reply]()
-        for at in range(0, len(calls), IN_FLIGHT):
-            replies += await asyncio.gather(*(self._asked(ENTER, call) for call in calls[at : at + IN_FLIGHT]))
-        return replies
-
-    async def _asked(self, script: str, arguments: Arguments) -> Reply:
-        loop = asyncio.get_running_loop()
-        self._out, self._since = self._out + 1, loop.time()
-        try:
-            reply: Reply = await evaluated(self._redis, script, arguments)
-        finally:
-            self._out, self._since = self._out - 1, loop.time()
-        return reply
+    def _begun(self, function: Callable[..., Any], *arguments: object) -> asyncio.Future[Any]:
+        """Runs in a thread to its end, whatever becomes of who waits for it."""
+        begun = asyncio.get_running_loop().run_in_executor(self._roads.threads, function, *arguments)
+        begun.add_done_callback(_seen)
+        return begun
 
     async def _look_for_values(self, patience: float) -> None:
         """Of rows that another request has just entered."""
@@ -109,3 +114,9 @@ class Arrival:
             self.recall.look_again()
             calls = await self._work(self.recall.entries)
             await self._work(self.recall.take, [await self._soon(call, patience) for call in calls])
+
+
+def _seen(done: asyncio.Future[Any]) -> None:
+    """Nobody may be waiting for its failure any more."""
+    if not done.cancelled():
+        done.exception()

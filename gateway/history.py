@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from contract.history import Plan
@@ -19,7 +18,7 @@ from contract.recall import Recall, Terms
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.answers import Answers
-from gateway.arrival import Arrival, Values, Work
+from gateway.arrival import Arrival, Roads, Values, Work
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.patience import done_within
@@ -112,9 +111,9 @@ class Past:
 class History:
     """The past of transactions."""
 
-    def __init__(self, redis: Redis | None, remembering: Remembering, answers: Answers, metrics: Metrics) -> None:
-        """Takes a client; None where no Redis is configured."""
-        self._redis = redis
+    def __init__(self, roads: Roads | None, remembering: Remembering, answers: Answers, metrics: Metrics) -> None:
+        """Takes the ways to Redis; None where none is configured."""
+        self._roads = roads
         self._remembering = remembering
         self._answers = answers
         self._metrics = metrics
@@ -124,7 +123,7 @@ class History:
     @property
     def degraded(self) -> bool:
         """Whether a request that comes now would have a neutral past."""
-        return self._redis is None or time.monotonic() < self._rests_until
+        return self._roads is None or time.monotonic() < self._rests_until
 
     async def past(self, serving: Serving, table: Table, work: Work, *, record: bool) -> Past:
         """The history of the rows of a table that the live contract has read; they enter where `record` says so.
@@ -152,20 +151,20 @@ class History:
 
     async def _asked(self, asked: Asked) -> Past | None:
         """None where Redis does not answer."""
-        if self._redis is None or self.degraded:
+        if self._roads is None or self.degraded:
             return None
         try:
-            return await self._entered(self._redis, asked)
+            return await self._entered(self._roads, asked)
         except OutOfMemoryError as error:
             self._failed(error)
-            return await self._only_seen(self._redis, asked)
+            return await self._only_seen(self._roads, asked)
         except NOT_THERE as error:
             self._failed(error)
             return None
 
-    async def _entered(self, redis: Redis, asked: Asked) -> Past:
+    async def _entered(self, roads: Roads, asked: Asked) -> Past:
         recall = await asked.work(Recall, asked.plan, asked.table, asked.ids, self._terms(record=asked.record))
-        arrival = Arrival(redis, recall, asked.work)
+        arrival = Arrival(roads, recall, asked.work)
         if recall.large:
             return await self._read_first(arrival, asked.work)
         await arrival.enter(PATIENCE_SECONDS)
@@ -175,26 +174,29 @@ class History:
 
     async def _read_first(self, arrival: Arrival, work: Work) -> Past:
         """A large batch: its values are known before it has entered."""
-        calls = await arrival.read(PATIENCE_SECONDS)
-        past, values_known = Past(NOTHING), asyncio.Event()
+        await arrival.read(PATIENCE_SECONDS)
+        past = Past(NOTHING)
+
+        async def compute() -> None:
+            past.values = await work(arrival.recall.values)
+
+        computing = self._begun(compute())
 
         async def enter() -> None:
-            await arrival.enter_blocks(calls, values_known)
+            await arrival.enter_large()
+            await computing
             if arrival.recall.repeats:
                 past.values = await work(arrival.recall.values)
                 past.degraded = len(arrival.recall.pending) > 0
 
         past.write(arrival, self._begun(self._kept(arrival, past, enter)))
-        try:
-            past.values = await work(arrival.recall.values)
-        finally:
-            values_known.set()
+        await asyncio.shield(computing)
         return past
 
-    async def _only_seen(self, redis: Redis, asked: Asked) -> Past | None:
+    async def _only_seen(self, roads: Roads, asked: Asked) -> Past | None:
         """The past as it is, while Redis has no room for more."""
         try:
-            past = await self._entered(redis, replace(asked, record=False))
+            past = await self._entered(roads, replace(asked, record=False))
         except NOT_THERE as error:
             self._failed(error)
             return None

@@ -62,7 +62,7 @@ class _Patience:
         self._handle = self._loop.call_later(GRACE_SECONDS, self._cancel)
 
 
-async def done_within(seconds: float, task: asyncio.Task[Any]) -> bool:
+async def done_within(seconds: float, task: asyncio.Future[Any]) -> bool:
     """Whether a task is done in time, with the same grace; it goes on where it is not."""
     for patience in (seconds, GRACE_SECONDS):
         if (await asyncio.wait({task}, timeout=patience))[0]:

@@ -1,16 +1,19 @@
 """The collaborators of the routes, made once."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import redis as blocking
 from redis.asyncio import Redis
 
 from gateway.answers import Answers
+from gateway.arrival import LAST_PATIENCE, Roads
 from gateway.canary_calls import CanaryCalls
 from gateway.drain import Drain
 from gateway.health import Health
@@ -25,6 +28,7 @@ from gateway.proving import PROOFS, Prover
 from gateway.record import RecordSource
 from gateway.scoring import Scorer, Trying
 from gateway.settings import Settings
+from gateway.settling import Settling
 from gateway.shadow import Shadow
 from gateway.split import Split
 from gateway.tallies import Tallies
@@ -45,6 +49,7 @@ class Clients:
     Attributes:
         redis: for /health; None without Redis.
         counting: for all else, likewise; whoever waits for it says how long.
+        roads: how transactions get to Redis, likewise.
         record: where the release record is.
     """
 
@@ -53,6 +58,7 @@ class Clients:
     trying: httpx.AsyncClient
     redis: Redis | None
     counting: Redis | None
+    roads: Roads | None
     record: RecordSource
 
 
@@ -66,6 +72,7 @@ class Services:
     tallies: Tallies
     answers: Answers
     history: History
+    settling: Settling
     labels: LabelDesk
     label_counts: LabelCounts
     shadow: Shadow
@@ -108,7 +115,7 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
     trying = Trying(Split(calls, canary_calls), shadow, tallies)
     remembering = _remembering(settings)
     answers = Answers(clients.counting, remembering.known_seconds)
-    history = History(clients.counting, remembering, answers, metrics)
+    history = History(clients.roads, remembering, answers, metrics)
     return Services(
         settings=settings,
         metrics=metrics,
@@ -116,6 +123,7 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
         tallies=tallies,
         answers=answers,
         history=history,
+        settling=Settling(clients.counting),
         labels=LabelDesk(live, clients.counting, settings.deadline_seconds),
         label_counts=LabelCounts(clients.counting, metrics),
         shadow=shadow,
@@ -128,6 +136,16 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
 def _remembering(settings: Settings) -> Remembering:
     known, values = settings.known_days * 86_400, settings.values_hours * 3_600
     return Remembering(settings.history, round(known), max(1, round(min(known, values))))
+
+
+@contextmanager
+def roads_to(redis: Redis, url: str, threads: int) -> Iterator[Roads]:
+    """The ways for transactions to the Redis of this address; `redis` is the event loop's client."""
+    client = blocking.Redis.from_url(
+        url, socket_timeout=LAST_PATIENCE, socket_connect_timeout=LAST_PATIENCE, retry=None
+    )
+    with ThreadPoolExecutor(threads, "redis") as executor, closing(client):
+        yield Roads(redis, client, executor)
 
 
 def connect_redis(url: str, seconds: float) -> Redis:

@@ -9,8 +9,9 @@ from redis import Redis
 from contract.history import Plan
 from contract.labels import LABELLED, Labelling
 from contract.recall import Recall, Terms
-from contract.remembered import ENTER, KEEP, MERGE, TRANSACTIONS
+from contract.remembered import KEEP, MERGE, TRANSACTIONS
 from contract.table import Table
+from gateway.exchange import Exchange
 from tests.contract.oracle import Label, Transaction, columns_of
 
 KNOWN_SECONDS, VALUES_SECONDS = 1_000_000, 1_000
@@ -37,9 +38,10 @@ class Served:
     def enter(self, transactions: Sequence[Transaction], *, record: bool = True) -> Values:
         """The values of a batch."""
         recall = self.recall(transactions, record=record)
-        recall.take_states([self.script(ENTER, *call) for call in recall.reads()])
-        while calls := recall.entries():
-            recall.take([self.script(ENTER, *call) for call in calls])
+        exchange = Exchange(self.redis)
+        if recall.large:
+            recall.take_states(exchange.read(recall))
+        exchange.enter(recall)
         values = recall.values()
         if kept := recall.kept(values):
             self.script(KEEP, *kept)

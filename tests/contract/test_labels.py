@@ -80,7 +80,6 @@ class Store:
         columns = oracle.columns_of(rows)
         table = Table(columns, np.arange(len(rows)))
         recall = Recall(plan, table, [row.id for row in rows], Terms(True, KNOWN_SECONDS, KNOWN_SECONDS, time.time()))
-        recall.take_states([self.run(ENTER, each) for each in recall.reads()])
         while calls := recall.entries():
             recall.take([self.run(ENTER, each) for each in calls])
         values = recall.values()

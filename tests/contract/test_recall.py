@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from contract import history, recall
+from contract.journal import APPLY, SETTLE
 from contract.remembered import ENTER, KEEP
 from contract.windows import DAY, HOUR, Aggregate, Window
 from tests import valkey
@@ -157,6 +158,29 @@ def test_one_row_of_another_time_makes_nobody_forget(redis: Redis) -> None:
         serving.enter([row(float(second), name=str(second))])
     serving.enter([row(80 * 365.0 * DAY, name="2099")])
     assert serving.enter([row(1_000.0, name="now")]) == {COUNT.name: [3.0 * recall.LONG]}
+
+
+def test_a_batch_whose_gateway_died_is_counted_all_the_same(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It had claimed its rows, and others settle what it wrote down: once, however often they try."""
+    monkeypatch.setattr(recall, "BLOCK_ROWS", 2)
+    serving = Served(plan_of((COUNT, SUM)), redis)
+    dying = serving.recall([row(float(second), amount=1.0, name=str(second)) for second in range(5)])
+    replies = [redis.execute_command(*parts(command)) for command in dying.claims()]  # type: ignore[no-untyped-call]
+    dying.take_claims(replies)
+    assert [serving.script(SETTLE) for _ in range(4)] == [1, 1, 1, 0]
+    assert [serving.script(APPLY, *each) for each in dying.additions()] == [0]
+    assert serving.enter([row(6.0, name="6")]) == {COUNT.name: [5.0], SUM.name: [5.0]}
+
+
+def parts(command: bytes) -> list[bytes]:
+    """A command out of Redis' protocol."""
+    found, rest = [], command.split(b"\r\n", 1)[1]
+    while rest:
+        size, rest = rest.split(b"\r\n", 1)
+        length = int(size.removeprefix(b"$"))
+        found.append(rest[:length])
+        rest = rest[length + 2 :]
+    return found
 
 
 def test_a_row_of_two_requests_at_once_enters_once(redis: Redis) -> None:

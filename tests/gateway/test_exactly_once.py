@@ -3,7 +3,8 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from gateway import history
 from gateway.answers import Answers
 from gateway.history import History, Remembering
 from gateway.metrics import Metrics
+from gateway.services import roads_to
 from gateway.serving import LiveModel, Serving
 from tests.gateway.remembering import CARDS, COUNT, HEADER, line
 from tests.gateway.trials import Valkey
@@ -57,8 +59,17 @@ def pieces(rows: Sequence[int], draw: random.Random) -> list[list[int]]:
     return found
 
 
+@pytest.fixture
+def closing_after() -> Iterator[ExitStack]:
+    """Closes what the test has entered."""
+    with ExitStack() as stack:
+        yield stack
+
+
 @pytest.mark.anyio
-async def test_what_is_sent_twice_to_two_gateways_counts_once(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_sent_twice_to_two_gateways_counts_once(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch, closing_after: ExitStack
+) -> None:
     """10,000 transactions, each sent twice at random, sixteen requests at a time: every counter is exact."""
     monkeypatch.setattr(history, "PATIENCE_SECONDS", 10.0)
     draw = random.Random(1)  # noqa: S311 - an order, no secret
@@ -68,7 +79,10 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(valkey: Valkey, mo
     ).table
     sent = pieces(draw.sample([*range(TRANSACTIONS)] * 2, 2 * TRANSACTIONS), draw)
     clients = [valkey.connected(10.0) for _ in range(2)]
-    gateways = [History(c, Remembering(True, 30 * DAY, DAY), Answers(c, DAY), Metrics()) for c in clients]
+    roads = [closing_after.enter_context(roads_to(client, valkey.url, 8)) for client in clients]
+    gateways = [
+        History(road, Remembering(True, 30 * DAY, DAY), Answers(road.looping, DAY), Metrics()) for road in roads
+    ]
     found: dict[int, set[float]] = {}
 
     async def send(rows: list[int]) -> None:

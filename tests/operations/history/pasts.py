@@ -16,10 +16,11 @@ from contract.golden import Golden
 from contract.history import Plan, over
 from contract.recall import Recall, Terms
 from contract.release import Release
-from contract.remembered import ENTER, KEEP
+from contract.remembered import KEEP
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import Table, read_csv
 from contract.windows import DAY, HOUR, Aggregate, Window
+from gateway.exchange import Exchange
 from operations.history import load, past_file
 from operations.history.load import Loaded, Target
 from operations.history.past import Found
@@ -145,10 +146,10 @@ def live(client: Redis, plan: Plan, body: bytes, *, record: bool = True, size: i
 def _entered(client: Redis, plan: Plan, part: Table, *, record: bool) -> dict[str, Any]:
     terms = Terms(record, KNOWN, DAY, float(part.columns["timestamp"].max()))
     recall = Recall(plan, part, part.columns["transaction_id"].tolist(), terms)
-    if reads := recall.reads():
-        recall.take_states([client.eval(ENTER, 0, *each) for each in reads])  # type: ignore[misc]
-    while calls := recall.entries():
-        recall.take([client.eval(ENTER, 0, *each) for each in calls])  # type: ignore[misc]
+    exchange = Exchange(client)
+    if recall.large:
+        recall.take_states(exchange.read(recall))
+    exchange.enter(recall)
     values = recall.values()
     if kept := recall.kept(values):
         client.eval(KEEP, 0, *kept)

@@ -1,0 +1,123 @@
+"""How the rows of a large batch enter: claimed in blocks, each with a journal of what it adds, which is then applied.
+
+A claim is one native command for a block: it notes all its transactions and the journal, or nothing where one of them
+is known. What all blocks add is then appended to each state once, by a script that holds the journals against it: a
+journal is applied once, by its own gateway or, where that has died, by any (`SETTLE`), which also lets the
+transactions expire. Measured, microseconds of Valkey's time a row with its append-only file on: 1.1 to claim, 0.7 to
+apply; 6 with one script for each block that notes, expires and appends. No I/O.
+
+fraud:j:<block><number>   a journal: APPLIED or not; then what SETTLE needs
+fraud:due                 the journals by the second from which SETTLE takes care of them
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.history import Records
+from contract.remembered import APPENDING, BLOCK_BYTES, ID_BYTES, STATE_KEY_BYTES, TRANSACTION
+
+JOURNAL, DUE = b"fraud:j:", b"fraud:due"
+NAME_BYTES = BLOCK_BYTES + 4
+ABANDONED_SECONDS = 60
+"""After which a journal that was not applied is anybody's: its gateway would have done it in a fraction of one."""
+END = b"\r\n"
+SKIPPING = APPENDING.replace("redis.call", "redis.pcall", 1)
+"""A key that holds no state is passed over: there is nobody any more whom it could tell."""
+
+APPLY = (
+    SKIPPING
+    + """
+-- ARGV: names of journals; keys to append to; how many bytes to each; the bytes; seconds until states expire.
+-- Returns 1, or 0 where a journal was applied before: then nothing is.
+local names, count = ARGV[1], #ARGV[1] / 16
+for i = 1, count do
+  local key = 'fraud:j:' .. string.sub(names, i * 16 - 15, i * 16)
+  if redis.call('GETRANGE', key, 0, 0) ~= '\\0' then return 0 end
+end
+local now = redis.call('TIME')[1]
+for i = 1, count do
+  local name = string.sub(names, i * 16 - 15, i * 16)
+  redis.call('SETRANGE', 'fraud:j:' .. name, 0, '\\1')
+  redis.call('ZADD', 'fraud:due', now + 1, name)
+end
+append_all(ARGV[2], ARGV[3], ARGV[4], ARGV[5])
+return 1
+"""
+)
+"""What journals say, merged: each state is appended to once. Their transactions expire a second later."""
+
+SETTLE = (
+    SKIPPING
+    + """
+-- Takes the journal that has been due for longest: applies it where nobody has, and lets its transactions expire.
+-- Returns how many it took: 1 or 0.
+local name = redis.call('ZRANGEBYSCORE', 'fraud:due', '-inf', redis.call('TIME')[1], 'LIMIT', 0, 1)[1]
+if not name then return 0 end
+redis.call('ZREM', 'fraud:due', name)
+local journal = redis.call('GET', 'fraud:j:' .. name)
+if not journal then return 1 end
+local applied, keep, expire, count, place = struct.unpack('<BI4I4I4', journal)
+for i = 1, count do
+  redis.call('EXPIRE', 'fraud:t:' .. string.sub(journal, place, place + 15), keep)
+  place = place + 16
+end
+while applied == 0 and place <= #journal do
+  local rows, size, begin = struct.unpack('<I4I4', journal, place)
+  for i = 1, rows do
+    append(string.sub(journal, begin, begin + 23), string.sub(journal, begin + 24, begin + 23 + size), expire)
+    begin = begin + 24 + size
+  end
+  place = begin
+end
+redis.call('UNLINK', 'fraud:j:' .. name)
+return 1
+"""
+)
+"""What is left to do for a file, a moment after its reply or, where its gateway has died, instead of it."""
+
+
+def journal(keep: int, expire: int, ids: NDArray[np.void], added: Iterable[tuple[NDArray[np.void], Records]]) -> bytes:
+    """What a block of rows adds, not applied.
+
+    Args:
+        keep: seconds that its transactions are known.
+        expire: seconds until a state expires.
+        ids: of its transactions that have one.
+        added: for each layout the key of each row's state, and the row's record.
+    """
+    parts = [struct.pack("<BIII", 0, keep, expire, len(ids)), ids.tobytes()]
+    for keys, records in added:
+        rows = np.empty(len(keys), [("key", f"V{STATE_KEY_BYTES}"), ("record", f"V{records.dtype.itemsize}")])
+        rows["key"], rows["record"] = keys, records.view(rows.dtype["record"])
+        parts += [struct.pack("<II", len(keys), records.dtype.itemsize), rows.tobytes()]
+    return b"".join(parts)
+
+
+def booked(names: Sequence[bytes], now: float) -> bytes:
+    """The command that enters journals into the list of what is due, should nobody apply them."""
+    due = b"%d" % (now + ABANDONED_SECONDS)
+    return _command([b"ZADD", DUE, *(each for name in names for each in (due, name))])
+
+
+def claim(name: bytes, written: bytes, ids: NDArray[np.void], records: NDArray[np.void]) -> bytes:
+    """The command that sets a journal and the records of transactions: all of them, or none where one is there.
+
+    In Redis' own protocol, since all keys and all records have one length each: numpy writes those of a file in 2 ms,
+    a client would take ten times as long for so many arguments.
+    """
+    key = b"$%d\r\n" % (len(TRANSACTION) + ID_BYTES) + TRANSACTION
+    middle, size = b"\r\n$%d\r\n" % records.dtype.itemsize, records.dtype.itemsize
+    parts = [("key", key), ("id", ids), ("middle", middle), ("record", records.view(f"V{size}")), ("end", END)]
+    widths = (len(key), ID_BYTES, len(middle), size, len(END))
+    rows = np.empty(len(ids), [(part, f"V{width}") for (part, _), width in zip(parts, widths, strict=True)])
+    for part, values in parts:
+        rows[part] = np.void(values) if isinstance(values, bytes) else values
+    return _command([b"MSETNX", JOURNAL + name, written], 2 * len(ids)) + rows.tobytes()
+
+
+def _command(parts: Sequence[bytes], more: int = 0) -> bytes:
+    """A command in Redis' protocol, to be followed by so many more parts."""
+    return b"*%d\r\n" % (len(parts) + more) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)

@@ -1,0 +1,119 @@
+"""Many commands to Redis and their replies, over one connection that a thread waits on: how a large file gets there.
+
+While another thread reads a file or computes, the event loop comes round only every 5 ms: forty commands one after
+the other took twice as long through it. Here all are sent before the first reply is awaited, and the thread sleeps in
+the kernel meanwhile.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from redis import Redis
+from redis.connection import Connection
+from redis.exceptions import NoScriptError, ResponseError
+
+from contract.journal import APPLY
+from contract.recall import Recall
+from contract.remembered import ENTER, Argument
+from gateway.scripts import sha
+
+Arguments = tuple[Argument, ...]
+States = Sequence[bytes | None]
+
+
+class Exchange:
+    """What one large batch says to Redis, one call after the other."""
+
+    def __init__(self, redis: Redis) -> None:
+        """Takes a client that blocks."""
+        self._redis = redis
+        self._since: float | None = None
+
+    def silent(self, patience: float) -> bool:
+        """Whether Redis has been asked, and has said nothing for so many seconds."""
+        since = self._since
+        return since is not None and time.monotonic() - since > patience
+
+    def read(self, recall: Recall) -> Sequence[States]:
+        """The states of a large batch.
+
+        Raises:
+            RedisError, OSError: as all others here: Redis cannot be used.
+        """
+        with self._connected() as connection:
+            return _good(self._replies(connection, (_packed(connection, "MGET", *keys) for keys in recall.reads())))
+
+    def enter(self, recall: Recall) -> None:
+        """Enters a batch, or looks it up. What has been claimed when this fails will be applied by SETTLE."""
+        while recall.waiting:
+            with self._connected() as connection:
+                recall.take_claims(_good(self._replies(connection, recall.claims())))
+            self.scripts(APPLY, recall.additions())
+            self._take_entries(recall)
+        self._take_entries(recall)
+
+    def scripts(self, script: str, calls: Sequence[Arguments]) -> list[Any]:
+        """What a script replies to each call; it is sent whole where Redis has forgotten it, as after a restart."""
+        with self._connected() as connection:
+            replies = self._scripts(connection, "EVALSHA", sha(script), calls)
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                replies = self._scripts(connection, "EVAL", script, calls)
+        return _good(replies)
+
+    def _take_entries(self, recall: Recall) -> None:
+        while calls := recall.entries():
+            recall.take(self.scripts(ENTER, calls))
+
+    def _scripts(self, connection: Connection, command: str, script: str, calls: Sequence[Arguments]) -> list[Any]:
+        return self._replies(connection, (_packed(connection, command, script, 0, *call) for call in calls))
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        self._since = time.monotonic()
+        connection: Connection = self._redis.connection_pool.get_connection()
+        try:
+            yield connection
+        finally:
+            self._since = None
+            self._redis.connection_pool.release(connection)
+
+    def _replies(self, connection: Connection, commands: Iterable[bytes]) -> list[Any]:
+        """Sends each command as soon as it is made; Redis works on the first while the others are."""
+        sent = _Counted(commands)
+        connection.send_packed_command(sent)  # type: ignore[no-untyped-call]
+        return [self._reply(connection) for _ in range(sent.count)]
+
+    def _reply(self, connection: Connection) -> Any:  # noqa: ANN401 - whatever Redis says
+        try:
+            return connection.read_response()  # type: ignore[no-untyped-call]
+        except ResponseError as error:
+            return error
+        finally:
+            self._since = time.monotonic()
+
+
+class _Counted:
+    """Commands, counted as they go."""
+
+    def __init__(self, commands: Iterable[bytes]) -> None:
+        self._commands = commands
+        self.count = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for command in self._commands:
+            self.count += 1
+            yield command
+
+
+def _packed(connection: Connection, *parts: Argument) -> bytes:
+    return b"".join(connection.pack_command(*parts))  # type: ignore[no-untyped-call]
+
+
+def _good(replies: list[Any]) -> list[Any]:
+    """The replies, unless one is an error."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies

@@ -1,0 +1,95 @@
+"""The exchange with a real Valkey: every reply is its own command's, and failures are told."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from contract.recall import Recall, Terms
+from gateway.exchange import Exchange
+from tests.contract.test_history import plan_of, row, table_of
+from tests.contract.test_recall import COUNT
+from tests.gateway.trials import Valkey
+
+ECHO = "return ARGV[1]"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A Valkey for this module."""
+    valkey = Valkey(tmp_path_factory.mktemp("exchange"))
+    yield valkey
+    valkey.kill()
+
+
+@pytest.fixture
+def redis(server: Valkey) -> Iterator[Redis]:
+    """A client of its own."""
+    with Redis.from_url(server.url, socket_timeout=1.0) as client:
+        client.flushall()
+        yield client
+
+
+def test_replies_come_in_the_order_of_the_calls(redis: Redis) -> None:
+    """However many there are."""
+    assert Exchange(redis).scripts(ECHO, [(str(number),) for number in range(200)]) == [
+        str(number).encode() for number in range(200)
+    ]
+
+
+def test_a_script_that_redis_forgot_is_sent_again(redis: Redis) -> None:
+    """As after a restart."""
+    exchange = Exchange(redis)
+    exchange.scripts(ECHO, [("a",)])
+    redis.script_flush()
+    assert exchange.scripts(ECHO, [("b",), ("c",)]) == [b"b", b"c"]
+
+
+def test_a_refusal_is_told_and_the_connection_stays_in_step(redis: Redis) -> None:
+    """The replies after it have been read."""
+    exchange = Exchange(redis)
+    with pytest.raises(ResponseError):
+        exchange.scripts("return redis.call(ARGV[1])", [("NONSENSE",), ("TIME",)])
+    assert exchange.scripts(ECHO, [("a",)]) == [b"a"]
+
+
+def test_a_redis_that_hangs_is_silent_and_then_given_up(redis: Redis, server: Valkey) -> None:
+    """Whoever waits can see it at once; the thread that asked fails when its patience ends."""
+    exchange, failed = Exchange(redis), list[Exception]()
+    exchange.scripts(ECHO, [("a",)])
+    assert not exchange.silent(0.0)
+
+    def ask() -> None:
+        try:
+            exchange.scripts(ECHO, [("b",)])
+        except (RedisError, OSError) as error:
+            failed.append(error)
+
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        while not exchange.silent(0.05):
+            assert thread.is_alive()
+        thread.join()
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert len(failed) == 1
+    assert not exchange.silent(0.0)
+
+
+def test_a_large_batch_enters_and_its_repeat_does_not(redis: Redis) -> None:
+    """Through claims and journals."""
+    plan, rows = plan_of((COUNT,)), [row(float(second), name=str(second)) for second in range(1_200)]
+    found = []
+    for _ in range(2):
+        recall = Recall(plan, table_of(rows), [each.id for each in rows], Terms(True, 100, 100, 0.0))
+        exchange = Exchange(redis)
+        recall.take_states(exchange.read(recall))
+        exchange.enter(recall)
+        found.append((recall.new, recall.repeats))
+    assert found == [(1_200, 0), (0, 1_200)]
