@@ -16,6 +16,8 @@ from contract.table import Table
 UNKNOWN, MISSING, FIRST_VALUE = 0, 1, 2
 DAY_SECONDS = 86_400.0
 DAYS_PER_WEEK = 7
+OF_HISTORY = Column("history", Kind.NUMBER, Missing.ALLOW)
+"""Stands for each column of history."""
 EPOCH_WEEKDAY = 3
 """1970-01-01 was a Thursday; Monday is 0."""
 
@@ -26,11 +28,10 @@ def to_matrix(contract: Contract, table: Table) -> NDArray[np.float32]:
     The table has the contract's history features as columns beside those of the file (`contract.history`).
     """
     columns = {column.name: column for column in contract.columns}
-    columns |= {window.name: Column(window.name, Kind.NUMBER, Missing.ALLOW) for window in contract.history}
     matrix = np.empty((table.rows, contract.width), dtype=np.float32)
     for position, feature in enumerate(contract.features):
         compute = _COMPUTE[feature.kind]
-        matrix[:, position] = compute(columns[feature.column], table.columns[feature.column])
+        matrix[:, position] = compute(columns.get(feature.column, OF_HISTORY), table.columns[feature.column])
     return matrix
 
 

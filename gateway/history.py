@@ -27,6 +27,8 @@ from gateway.serving import Serving
 
 PATIENCE_SECONDS = 0.05
 """A request waits no longer for a Redis that is silent; its client's default would be minutes."""
+TURNS = 3
+"""Of the event loop, in which the request to the model goes out before anything is written."""
 REST_SECONDS = 1.0
 """After a failure, before Redis is asked again: of the requests meanwhile none waits."""
 
@@ -207,6 +209,8 @@ class History:
         self, arrival: Arrival, past: Past, enter: Callable[[], Coroutine[Any, Any, None]] | None = None
     ) -> bool:
         """Writes the values; before that it enters what has not entered yet, which may change them."""
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         try:
             if enter is not None:
                 await enter()
