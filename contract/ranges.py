@@ -23,7 +23,7 @@ class Ranges:
 def counts(values: NDArray[np.int64], ranges: Ranges) -> NDArray[np.float64]:
     """The sum of each range of whole numbers: shape (*ranges, fields) of values of shape (values, fields)."""
     totals = np.zeros((len(values) + 1, values.shape[1]), dtype=np.int64)
-    np.cumsum(values, axis=0, out=totals[1:])
+    values.cumsum(axis=0, out=totals[1:])
     return (totals[np.maximum(ranges.stop, ranges.start)] - totals[ranges.start]).astype(np.float64)
 
 

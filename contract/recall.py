@@ -386,7 +386,7 @@ class Recall:
 
     @cached_property
     def _order(self) -> Rows:
-        return np.argsort(self._seconds, kind="stable")
+        return self._seconds.argsort(kind="stable")
 
     @cached_property
     def _leaders(self) -> Rows:

@@ -14,6 +14,7 @@ of a large batch enter by a journal.
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from contract.history import CODE_BITS, DIGEST_BYTES, ENTITY_BYTES, Layout, Plan
 
 ID_BYTES, BLOCK_BYTES = 16, 12
 STATE_KEY_BYTES = DIGEST_BYTES + ENTITY_BYTES
+STATE_KEY = np.dtype([("layout", f"V{DIGEST_BYTES}"), ("entity", f"V{ENTITY_BYTES}")])
 STATE, TRANSACTION, VALUES, ANSWERS = b"fraud:h:", b"fraud:t:", b"fraud:v:", b"fraud:a:"
 Argument = bytes | str | int
 """Of a script."""
@@ -158,18 +160,23 @@ TRANSACTIONS, ENTITIES = Hasher(b"transaction"), Hasher(b"entity")
 def state_keys(layout: Layout, entities: Sequence[str]) -> NDArray[np.void]:
     """The key of each entity's state, without its prefix: shape (entities,)."""
     digests = ENTITIES.digests(entities)
-    both = np.empty(len(digests), [("layout", f"V{DIGEST_BYTES}"), ("entity", f"V{ENTITY_BYTES}")])
+    both = np.empty(len(digests), STATE_KEY)
     both["layout"], both["entity"] = np.void(layout.digest), digests
     return both.view(f"V{STATE_KEY_BYTES}")
 
 
 def transactions(plan: Plan, seconds: NDArray[np.float64]) -> NDArray[np.void]:
     """Records of transactions of these times, without values; the places of `labelled` layouts are "0", "1" ..."""
-    fields = [(str(place), f"V{STATE_KEY_BYTES}") for place in range(len(labelled(plan)))]
-    records = np.zeros(len(seconds), np.dtype([*HEAD.descr, *fields]))
+    places = len(labelled(plan))
+    records = np.zeros(len(seconds), _transaction(places))
     records["format"], records["seconds"] = FORMAT, seconds
-    records["plan"], records["places"] = np.void(plan.digest), len(fields)
+    records["plan"], records["places"] = np.void(plan.digest), places
     return records
+
+
+@cache
+def _transaction(places: int) -> np.dtype[np.void]:
+    return np.dtype([*HEAD.descr, *((str(place), f"V{STATE_KEY_BYTES}") for place in range(places))])
 
 
 def labelled(plan: Plan) -> list[int]:
@@ -185,7 +192,7 @@ def stored(layout: Layout, sizes: NDArray[np.int64], states: bytes) -> Stored:
         whole = np.flatnonzero(rest == 0).tolist()
         states = b"".join([states[ends[place] - sizes[place] : ends[place]] for place in whole])
         counts[rest > 0] = 0
-    return Stored(np.repeat(np.arange(len(sizes)), counts), np.frombuffer(states, layout.dtype))
+    return Stored(np.arange(len(sizes)).repeat(counts), np.frombuffer(states, layout.dtype))
 
 
 def added(layout: Layout, codes: NDArray[np.int64], records: Records) -> tuple[NDArray[np.int64], list[bytes]]:
