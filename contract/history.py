@@ -462,7 +462,7 @@ def _ranges(ordered: NDArray[np.int64], rows: NDArray[np.int64], extents: Sequen
     # Sought in ascending order, they are found in a fifth of the time: what is near is in the processor's cache.
     ascending = rows.argsort()
     own = ordered[rows[ascending]]
-    ends = np.array(extents, dtype=np.int64)
+    ends = np.array(extents, dtype=np.int64).reshape(-1, 2)
     start, stop = np.empty((2, len(extents), len(rows)), dtype=np.int64)
     start[:, ascending] = ordered.searchsorted(own - ends[:, :1])
     stop[:, ascending] = ordered.searchsorted(own - ends[:, 1:] + 1)
