@@ -43,7 +43,9 @@ from contract.remembered import (
 from contract.table import Table
 
 BLOCK_ROWS = 500
-"""Rows that enter at once: of a large batch half a millisecond of Redis' time."""
+"""Rows that one script enters: 2 to 4 ms of Redis' time. More make a large batch."""
+CLAIMED_ROWS = 1_000
+"""Rows of a large batch that are claimed at once: a millisecond of Redis' time."""
 BLOCK_KEYS = 1_000
 """States that are read at once: of busy entities several megabytes."""
 MOST_STATES = 4_000
@@ -83,10 +85,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """One layout of the plan: its rows, whose states they are, and what was read of these."""
+    """One layout of the plan: its rows, whose states they are, and what was read of these.
+
+    `where` tells for each row of the table its place in the batch, -1 where it has none.
+    """
 
     layout: Layout
     batch: Batch
+    where: Rows
     keys: NDArray[np.void]
     sizes: list[int]
     states: list[bytes]
@@ -100,20 +106,27 @@ class _Part:
         begin = sum(self.sizes[:code])
         return self.states[0][begin : begin + self.sizes[code]]
 
-    def rows(self, inside: NDArray[np.bool_]) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    def rows(self, rows: Rows) -> tuple[NDArray[np.void], NDArray[np.void]]:
         """What these rows of the table add, one by one: the key of the state, and the record."""
-        chosen = inside[self.batch.places]
-        return self.keys[self.batch.codes[chosen]], self.batch.records[chosen]
+        places = self._places(rows)
+        return self.keys[self.batch.codes[places]], self.batch.records[places]
 
-    def entities(self, inside: NDArray[np.bool_]) -> int:
+    def entities(self, rows: Rows) -> int:
         """How many states these rows of the table append to."""
-        return int(np.count_nonzero(np.bincount(self.batch.codes[inside[self.batch.places]])))
+        return int(np.count_nonzero(np.bincount(self.batch.codes[self._places(rows)])))
 
-    def additions(self, inside: NDArray[np.bool_]) -> tuple[NDArray[np.void], list[bytes]]:
+    def additions(self, rows: Rows) -> tuple[NDArray[np.void], list[bytes]]:
         """What these rows of the table append, and to which states."""
-        chosen = inside[self.batch.places]
-        codes, data = added(self.layout, self.batch.codes[chosen], self.batch.records[chosen])
+        places = self._places(rows)
+        codes, data = added(self.layout, self.batch.codes[places], self.batch.records[places])
         return self.keys[codes], data
+
+    def _places(self, rows: Rows) -> Rows:
+        """In order of time, so that equal rows give equal bytes."""
+        places = self.where[rows]
+        places = places[places >= 0]
+        places.sort()
+        return places
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -312,13 +325,15 @@ class Recall:
 
     def _part(self, layout: Layout) -> _Part:
         rows = batch(layout, self._table.columns)
-        return _Part(layout, rows, state_keys(layout, rows.entities), [], [])
+        where = np.full(self._table.rows, -1, dtype=np.int64)
+        where[rows.places] = np.arange(len(rows.places))
+        return _Part(layout, rows, where, state_keys(layout, rows.entities), [], [])
 
     def _taken(self) -> list[Rows]:
         """What waits, which then waits no more."""
         if self._waiting is None:
             rows = self._order[~self._silent[self._order]]
-            self._waiting = [rows] if self._small else _blocks(rows)
+            self._waiting = [rows] if self._small else _blocks(rows, CLAIMED_ROWS if self._claiming else BLOCK_ROWS)
         waiting, self._waiting = self._waiting, []
         return waiting
 
@@ -327,32 +342,25 @@ class Recall:
         return _Claim(rows, self._block + struct.pack("<I", self._claims_made))
 
     def _command(self, each: _Claim) -> bytes:
-        named, inside = each.rows[self._named[each.rows]], self._mask(each.rows)
-        added = (part.rows(inside) for part in self._parts)
-        ids = self._ids[named]
+        named = each.rows[self._named[each.rows]]
+        added, ids = (part.rows(each.rows) for part in self._parts), self._ids[named]
         written = journal(self._terms.known_seconds, self._expire, ids, added)
         return claim(each.name, written, ids, self._records[named])
 
     def _groups(self, claims: Sequence[_Claim]) -> Iterator[_Group]:
         """Neighbours, as many together as are allowed: the fewer groups, the fewer states are appended to twice."""
         rows = np.concatenate([NO_ROWS, *(each.rows for each in claims)])
-        inside = self._mask(rows)
-        if len(claims) > 1 and sum(part.entities(inside) for part in self._parts) > MOST_STATES:
+        if len(claims) > 1 and sum(part.entities(rows) for part in self._parts) > MOST_STATES:
             half = len(claims) // 2
             yield from self._groups(claims[:half])
             yield from self._groups(claims[half:])
         elif claims:
             names = b"".join(each.name for each in claims)
-            yield _Group(rows, (names, *self._written(inside), self._expire))
+            yield _Group(rows, (names, *self._written(rows), self._expire))
 
-    def _mask(self, rows: Rows) -> NDArray[np.bool_]:
-        inside = np.zeros(self._table.rows, dtype=np.bool_)
-        inside[rows] = True
-        return inside
-
-    def _written(self, inside: NDArray[np.bool_]) -> tuple[bytes, bytes, bytes]:
+    def _written(self, rows: Rows) -> tuple[bytes, bytes, bytes]:
         """The keys of the states that rows append to, how many bytes to each, and the bytes."""
-        written = [part.additions(inside) for part in self._parts]
+        written = [part.additions(rows) for part in self._parts]
         data = [each for _, states in written for each in states]
         keys = b"".join(states.tobytes() for states, _ in written)
         return keys, struct.pack(f"<{len(data)}I", *map(len, data)), b"".join(data)
@@ -366,7 +374,7 @@ class Recall:
             return _Call(rows, named, reads, _look(self._ids[named].tobytes(), keys))
         return _Call(rows, named, reads, (
             "enter", self._ids[named].tobytes(), self._records[named].tobytes(), self._terms.known_seconds, keys,
-            *self._written(self._mask(rows)), self._expire,
+            *self._written(rows), self._expire,
         ))  # fmt: skip
 
     def _try_again(self, call: _Call) -> None:
@@ -474,8 +482,8 @@ class Recall:
         return written
 
 
-def _blocks(rows: Rows) -> list[Rows]:
-    return [rows[at : at + BLOCK_ROWS] for at in range(0, len(rows), BLOCK_ROWS)]
+def _blocks(rows: Rows, size: int) -> list[Rows]:
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
 def _look(ids: bytes, keys: bytes) -> tuple[Argument, ...]:

@@ -77,7 +77,15 @@ def test_many_blocks_and_merged_states_are_no_other(
     """Where a file enters in blocks of two rows, and each state is merged as soon as it can be."""
     events = [event for batch in batches for event in batch]
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"BLOCK_ROWS": 2, "BLOCK_KEYS": 3, "LONG": 2, "LOOKED_AT": 1, "SHRUNK": 1.0}.items():
+        for name, value in {
+            "BLOCK_ROWS": 2,
+            "CLAIMED_ROWS": 2,
+            "MOST_STATES": 3,
+            "BLOCK_KEYS": 3,
+            "LONG": 2,
+            "LOOKED_AT": 1,
+            "SHRUNK": 1.0,
+        }.items():
             patch.setattr(recall, name, value)
         found = served(windows, batches, server)
     assert_close(windows, found, expected(windows, events), of_kind(events))
@@ -163,6 +171,7 @@ def test_one_row_of_another_time_makes_nobody_forget(redis: Redis) -> None:
 def test_a_batch_whose_gateway_died_is_counted_all_the_same(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """It had claimed its rows, and others settle what it wrote down: once, however often they try."""
     monkeypatch.setattr(recall, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(recall, "CLAIMED_ROWS", 2)
     serving = Served(plan_of((COUNT, SUM)), redis)
     dying = serving.recall([row(float(second), amount=1.0, name=str(second)) for second in range(5)])
     replies = [redis.execute_command(*parts(command)) for command in dying.claims()]  # type: ignore[no-untyped-call]
