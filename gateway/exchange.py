@@ -71,40 +71,37 @@ class Exchange:
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        self._since = time.monotonic()
-        connection: Connection = self._redis.connection_pool.get_connection()
+        with self._asking():
+            connection: Connection = self._redis.connection_pool.get_connection()
         try:
             yield connection
         finally:
-            self._since = None
             self._redis.connection_pool.release(connection)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """While Redis is waited for: what this process computes in between is not its silence."""
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._since = None
 
     def _replies(self, connection: Connection, commands: Iterable[bytes]) -> list[Any]:
         """Sends each command as soon as it is made; Redis works on the first while the others are."""
-        sent = _Counted(commands)
-        connection.send_packed_command(sent)  # type: ignore[no-untyped-call]
-        return [self._reply(connection) for _ in range(sent.count)]
+        sent = 0
+        for command in commands:
+            with self._asking():
+                connection.send_packed_command([command])  # type: ignore[no-untyped-call]
+            sent += 1
+        return [self._reply(connection) for _ in range(sent)]
 
     def _reply(self, connection: Connection) -> Any:  # noqa: ANN401 - whatever Redis says
         try:
-            return connection.read_response()  # type: ignore[no-untyped-call]
+            with self._asking():
+                return connection.read_response()  # type: ignore[no-untyped-call]
         except ResponseError as error:
             return error
-        finally:
-            self._since = time.monotonic()
-
-
-class _Counted:
-    """Commands, counted as they go."""
-
-    def __init__(self, commands: Iterable[bytes]) -> None:
-        self._commands = commands
-        self.count = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for command in self._commands:
-            self.count += 1
-            yield command
 
 
 def _packed(connection: Connection, *parts: Argument) -> bytes:
