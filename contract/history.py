@@ -17,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -440,8 +440,7 @@ class _Seen:
 
     def _add_up(self, kind: type, code: str, add: Callable[[NDArray[Any], Ranges], NDArray[np.float64]]) -> None:
         """All fields of a kind that add up at once: whole numbers are exact however they are added, others are not."""
-        dtype, others = self._records.dtype, ("bucket", "last", "largest:")
-        names = [name for name in dtype.names or () if dtype[name].kind == code and not name.startswith(others)]
+        names = _adding(self._records.dtype, code)
         if not names:
             return
         matrix: NDArray[Any] = np.empty((len(self._records), len(names)), dtype=kind)
@@ -457,6 +456,13 @@ class _Seen:
         return found
 
 
+@cache
+def _adding(dtype: np.dtype[np.void], code: str) -> tuple[str, ...]:
+    """The fields of a kind that add up."""
+    others = ("bucket", "last", "largest:")
+    return tuple(name for name in dtype.names or () if dtype[name].kind == code and not name.startswith(others))
+
+
 def _ranges(ordered: NDArray[np.int64], rows: NDArray[np.int64], extents: Sequence[_Extent]) -> Ranges:
     """For each extent the range of sort keys that each row sees: shape (extents, rows)."""
     # Sought in ascending order, they are found in a fifth of the time: what is near is in the processor's cache.
@@ -470,7 +476,7 @@ def _ranges(ordered: NDArray[np.int64], rows: NDArray[np.int64], extents: Sequen
     return Ranges(start, stop)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _View:
     """What the rows see of one window; `own` is each row's number, for a ratio."""
 

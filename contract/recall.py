@@ -243,9 +243,9 @@ class Recall:
     def take(self, replies: Iterable[Reply]) -> None:
         """Takes the replies; where a call met known rows, nothing entered: its other rows try again."""
         for call, reply in zip(self._asked, replies, strict=True):
-            places = np.frombuffer(reply[0], "<u4")
-            self._take_known(call.named[places], reply)
-            if call.enters and not len(places):
+            if reply[0]:
+                self._take_known(call.named[np.frombuffer(reply[0], "<u4")], reply)
+            if call.enters and not reply[0]:
                 self._take_entered(call.rows)
             elif self._terms.record:
                 self._try_again(call)
