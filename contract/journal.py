@@ -7,7 +7,7 @@ transactions expire. Measured, microseconds of Valkey's time a row with its appe
 apply; 6 with one script for each block that notes, expires and appends. No I/O.
 
 fraud:j:<block><number>   a journal: APPLIED or not; then what SETTLE needs
-fraud:due                 the journals by the second from which SETTLE takes care of them
+fraud:due                 the journals by the second, of their gateway's clock, from which SETTLE takes care of them
 """
 
 import struct
@@ -30,18 +30,17 @@ SKIPPING = APPENDING.replace("redis.call", "redis.pcall", 1)
 APPLY = (
     SKIPPING
     + """
--- ARGV: names of journals; keys to append to; how many bytes to each; the bytes; seconds until states expire.
+-- ARGV: names of journals; keys to append to; how many bytes to each; the bytes; seconds until states expire; now.
 -- Returns 1, or 0 where a journal was applied before: then nothing is.
 local names, count = ARGV[1], #ARGV[1] / 16
 for i = 1, count do
   local key = 'fraud:j:' .. string.sub(names, i * 16 - 15, i * 16)
   if redis.call('GETRANGE', key, 0, 0) ~= '\\0' then return 0 end
 end
-local now = redis.call('TIME')[1]
 for i = 1, count do
   local name = string.sub(names, i * 16 - 15, i * 16)
   redis.call('SETRANGE', 'fraud:j:' .. name, 0, '\\1')
-  redis.call('ZADD', 'fraud:due', now + 1, name)
+  redis.call('ZADD', 'fraud:due', ARGV[6] + 1, name)
 end
 append_all(ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 return 1
@@ -52,9 +51,10 @@ return 1
 SETTLE = (
     SKIPPING
     + """
+-- ARGV: now.
 -- Takes the journal that has been due for longest: applies it where nobody has, and lets its transactions expire.
 -- Returns how many it took: 1 or 0.
-local name = redis.call('ZRANGEBYSCORE', 'fraud:due', '-inf', redis.call('TIME')[1], 'LIMIT', 0, 1)[1]
+local name = redis.call('ZRANGEBYSCORE', 'fraud:due', '-inf', ARGV[1], 'LIMIT', 0, 1)[1]
 if not name then return 0 end
 redis.call('ZREM', 'fraud:due', name)
 local journal = redis.call('GET', 'fraud:j:' .. name)

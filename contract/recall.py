@@ -356,7 +356,7 @@ class Recall:
             yield from self._groups(claims[half:])
         elif claims:
             names = b"".join(each.name for each in claims)
-            yield _Group(rows, (names, *self._written(rows), self._expire))
+            yield _Group(rows, (names, *self._written(rows), self._expire, int(self._terms.now)))
 
     def _written(self, rows: Rows) -> tuple[bytes, bytes, bytes]:
         """The keys of the states that rows append to, how many bytes to each, and the bytes."""

@@ -1,6 +1,7 @@
 """What is left to do in Redis after large files, a moment after their replies: by whichever gateway comes first."""
 
 import asyncio
+import time
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -35,4 +36,4 @@ class Settling:
         Raises:
             RedisError, OSError: Redis cannot be used.
         """
-        return self._redis is not None and bool(await evaluated(self._redis, SETTLE, ()))
+        return self._redis is not None and bool(await evaluated(self._redis, SETTLE, (int(time.time()),)))

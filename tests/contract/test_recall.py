@@ -176,7 +176,7 @@ def test_a_batch_whose_gateway_died_is_counted_all_the_same(redis: Redis, monkey
     dying = serving.recall([row(float(second), amount=1.0, name=str(second)) for second in range(5)])
     replies = [redis.execute_command(*parts(command)) for command in dying.claims()]  # type: ignore[no-untyped-call]
     dying.take_claims(replies)
-    assert [serving.script(SETTLE) for _ in range(4)] == [1, 1, 1, 0]
+    assert [serving.script(SETTLE, 0) for _ in range(4)] == [1, 1, 1, 0]
     assert [serving.script(APPLY, *each) for each in dying.additions()] == [0]
     assert serving.enter([row(6.0, name="6")]) == {COUNT.name: [5.0], SUM.name: [5.0]}
 
