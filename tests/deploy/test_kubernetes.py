@@ -24,12 +24,18 @@ from referencing import Registry
 from referencing import Resource as Document
 
 from contract import secret_files
+from contract.journal import SETTLE
+from contract.recall import BLOCK_ROWS
 from contract.release import Trial, TrialKind
 from contract.tally import trial_key
 from gateway.drain import DRAIN_SECONDS
 from operations import settings
 from operations.keeper.observed import Observed
 from operations.local import valkey
+from tests.contract.oracle import Label
+from tests.contract.served import Served
+from tests.contract.test_history import START, plan_of, row
+from tests.contract.test_recall import COUNT
 from tests.deploy import documented
 from tests.deploy.kubernetes_build import NotUnderstood, Resource, build
 from tests.deploy.kubernetes_network import Party, reach, selects
@@ -705,6 +711,17 @@ def test_redis_lets_gateways_count_and_nothing_else(redis: Redis) -> None:
     for script in ("return redis.call('GET', 'another')", "return redis.call('FLUSHALL')"):
         with pytest.raises(ResponseError, match=r"can't|[Pp]ermission"):
             redis.execute_command("EVAL", script, 0)  # type: ignore[no-untyped-call]
+
+
+def test_redis_lets_gateways_remember(redis: Redis) -> None:
+    """Small and large requests, their repeats, journals that another left, and labels."""
+    with Redis(**{**redis.connection_pool.connection_kwargs, "decode_responses": False}) as client:
+        serving = Served(plan_of((COUNT,)), client)
+        rows = [row(float(second), name=str(second)) for second in range(BLOCK_ROWS + 1)]
+        for some in (rows[:1], rows, rows):
+            assert serving.enter(some)[COUNT.name] == [float(place) for place in range(len(some))]
+        assert serving.script(SETTLE, int(time.time()) + 2) == 1
+        assert serving.label(Label("1", fraud=True, confirmed=START))
 
 
 def test_both_platforms_give_the_same_rights(of_kubernetes: tuple[str, str], of_compose: tuple[str, str]) -> None:
