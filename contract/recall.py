@@ -12,8 +12,10 @@ its rows in blocks (`contract.journal`), so that Redis is never busy with it for
 
     recall.take_states(what Redis replies to MGET of each of recall.reads)
     while recall.waiting:
-        recall.take_claims(what Redis replies to each of recall.claims)
-        what the script APPLY replies to each of recall.additions
+        what Redis replies to recall.booking
+        recall.take_claims(what it replies to each of recall.claims)
+        while calls := recall.additions():
+            recall.take_additions(what the script APPLY replies to each)
         recall.take(what the script ENTER replies to each of recall.entries)
 """
 
@@ -154,9 +156,9 @@ class _Claim:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Group:
-    """Claims that are applied together: their rows, and the arguments of APPLY."""
+    """Claims that are applied together, and the arguments of APPLY."""
 
-    rows: Rows
+    claims: Sequence[_Claim]
     arguments: tuple[Argument, ...]
 
 
@@ -182,6 +184,8 @@ class Recall:
         self._claimed: list[_Claim] = []
         self._noted: list[_Claim] = []
         self._expected: list[_Group] = []
+        self._applying: list[_Group] = []
+        self._applied_in_part: list[_Group] = []
         self._claims_made = 0
         self._waiting: list[Rows] | None = None
         self._next: list[_Call] = []
@@ -215,16 +219,19 @@ class Recall:
         """Whether rows of a large batch have yet to enter."""
         return self._claiming and (self._waiting is None or len(self._waiting) > 0)
 
-    def claims(self) -> Iterator[bytes]:
-        """The commands that claim what waits of a large batch, in this order."""
+    def booking(self) -> bytes:
+        """The command that must have succeeded before what waits of a large batch is claimed."""
         self._claimed = [self._claim(rows) for rows in self._taken()]
-        yield booked([each.name for each in self._claimed], self._terms.now)
+        return booked([each.name for each in self._claimed], self._terms.now)
+
+    def claims(self) -> Iterator[bytes]:
+        """The commands that claim what has been booked, in this order."""
         yield from map(self._command, self._claimed)
         self._expected = list(self._groups(self._claimed))  # While Redis works on them.
 
     def take_claims(self, replies: Sequence[int]) -> None:
         """Takes the replies. A block of which a row is known has not been claimed: it is looked up, and tries again."""
-        for each, entered in zip(self._claimed, replies[1:], strict=True):
+        for each, entered in zip(self._claimed, replies, strict=True):
             if entered:
                 self._noted.append(each)
             else:
@@ -233,12 +240,21 @@ class Recall:
                 self._next.append(_Call(each.rows, named, (), look))
 
     def additions(self) -> list[tuple[Argument, ...]]:
-        """The arguments of the calls of APPLY for what has been claimed since the last time."""
+        """The arguments of the calls of APPLY for what has been claimed since the last time; none where nothing has."""
         noted, self._noted = self._noted, []
-        groups = self._expected if len(noted) == len(self._claimed) else list(self._groups(noted))
-        for group in groups:
-            self._take_entered(group.rows)
-        return [group.arguments for group in groups]
+        again, self._applied_in_part = self._applied_in_part, []
+        whole = len(noted) == len(self._claimed)
+        self._applying = [*(self._expected if whole else self._groups(noted)), *again]
+        self._expected = []
+        return [group.arguments for group in self._applying]
+
+    def take_additions(self, replies: Sequence[int]) -> None:
+        """Takes the replies; of a group of which others have applied some, each is tried by itself."""
+        for group, applied in zip(self._applying, replies, strict=True):
+            if applied or len(group.claims) == 1:
+                self._take_entered(np.concatenate([each.rows for each in group.claims]))
+            else:
+                self._applied_in_part += [single for each in group.claims for single in self._groups([each])]
 
     def take(self, replies: Iterable[Reply]) -> None:
         """Takes the replies; where a call met known rows, nothing entered: its other rows try again."""
@@ -356,7 +372,7 @@ class Recall:
             yield from self._groups(claims[half:])
         elif claims:
             names = b"".join(each.name for each in claims)
-            yield _Group(rows, (names, *self._written(rows), self._expire, int(self._terms.now)))
+            yield _Group(claims, (names, *self._written(rows), self._expire, int(self._terms.now)))
 
     def _written(self, rows: Rows) -> tuple[bytes, bytes, bytes]:
         """The keys of the states that rows append to, how many bytes to each, and the bytes."""

@@ -8,8 +8,8 @@ fraud:t:<transaction>      one transaction: when and where it counts, its label,
 fraud:v:<block>            the history values of the transactions of one request, for their repeats
 fraud:a:<block>            what was answered to them, an ANSWER for each, for what labels will say of it
 
-A transaction enters by one script: it is noted and counted at once or, where it is known already, not at all. Those
-of a large batch enter by a journal.
+A transaction of a small batch enters by one script: it is noted and counted at once or, where it is known already, not
+at all. Those of a large batch enter by a journal.
 """
 
 import hashlib
@@ -42,23 +42,22 @@ ANSWER, LABEL = np.dtype([("answer", "u1"), ("version", "<u4")]), np.dtype([("la
 """What was answered, as it lies in fraud:a:; and the part of a record that a label writes over."""
 
 APPENDING = """
-local run = redis.call
-local function append(name, bytes, expire)
+local function append(run, name, bytes, expire)
   local key = 'fraud:h:' .. name
   run('APPEND', key, bytes)
   -- Renewed once a day: to ask takes a third of the time.
   if redis.call('TTL', key) < expire - 86400 then redis.call('EXPIRE', key, expire) end
 end
-local function append_all(names, lengths, bytes, expire)
+local function append_all(run, names, lengths, bytes, expire)
   local place = 1
   for i = 1, #names / 24 do
     local length = struct.unpack('<I4', lengths, i * 4 - 3)
-    append(string.sub(names, i * 24 - 23, i * 24), string.sub(bytes, place, place + length - 1), expire)
+    append(run, string.sub(names, i * 24 - 23, i * 24), string.sub(bytes, place, place + length - 1), expire)
     place = place + length
   end
 end
 """
-"""Lua: what a script appends to states, given their keys, how many bytes to each, and the bytes."""
+"""Lua: what a script appends to states, given how it calls, their keys, how many bytes to each, and the bytes."""
 
 ENTER = (
     APPENDING
@@ -107,7 +106,7 @@ if mode == 'look' or not entered then
 end
 if not entered then sizes, states = {}, {} end
 if entered then
-  append_all(writes, lengths, bytes, expire)
+  append_all(redis.call, writes, lengths, bytes, expire)
   if ARGV[10] then redis.call('SET', ARGV[10], ARGV[12], 'EX', expire) end
 end
 return {

@@ -76,10 +76,10 @@ class Arrival:
                 raise TimeoutError
         await self._work(self.recall.take_states, reading.result())
 
-    async def enter_large(self) -> None:
+    async def enter_large(self, patience: float) -> None:
         """Enters a large batch, whose values are computed meanwhile."""
         await self._begun(self._exchange.enter, self.recall)
-        await self._look_for_values(LAST_PATIENCE)
+        await self._look_for_values(patience)
 
     async def keep(self, values: Values) -> None:
         """Writes the values, for repeats."""
@@ -102,7 +102,7 @@ class Arrival:
     def _begun(self, function: Callable[..., Any], *arguments: object) -> asyncio.Future[Any]:
         """Runs in a thread to its end, whatever becomes of who waits for it."""
         begun = asyncio.get_running_loop().run_in_executor(self._roads.threads, function, *arguments)
-        begun.add_done_callback(_seen)
+        begun.add_done_callback(seen)
         return begun
 
     async def _look_for_values(self, patience: float) -> None:
@@ -116,7 +116,7 @@ class Arrival:
             await self._work(self.recall.take, [await self._soon(call, patience) for call in calls])
 
 
-def _seen(done: asyncio.Future[Any]) -> None:
+def seen(done: asyncio.Future[Any]) -> None:
     """Nobody may be waiting for its failure any more."""
     if not done.cancelled():
         done.exception()

@@ -5,6 +5,7 @@ the other took twice as long through it. Here all are sent before the first repl
 the kernel meanwhile.
 """
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from contract.journal import APPLY
 from contract.recall import Recall
 from contract.remembered import ENTER, Argument
 from gateway.scripts import sha
+
+MOST_READS = 3
+"""Blocks of states that are asked for before the first has been read: what Redis holds ready counts as its memory."""
 
 Arguments = tuple[Argument, ...]
 States = Sequence[bytes | None]
@@ -43,14 +47,15 @@ class Exchange:
             RedisError, OSError: as all others here: Redis cannot be used.
         """
         with self._connected() as connection:
-            return _good(self._replies(connection, (_packed(connection, "MGET", *keys) for keys in recall.reads())))
+            reads = (_packed(connection, "MGET", *keys) for keys in recall.reads())
+            return _good(self._replies(connection, reads, MOST_READS))
 
     def enter(self, recall: Recall) -> None:
         """Enters a batch, or looks it up. What has been claimed when this fails will be applied by SETTLE."""
         while recall.waiting:
-            with self._connected() as connection:
-                recall.take_claims(_good(self._replies(connection, recall.claims())))
-            self.scripts(APPLY, recall.additions())
+            self._claim(recall)
+            while calls := recall.additions():
+                recall.take_additions(self.scripts(APPLY, calls))
             self._take_entries(recall)
         self._take_entries(recall)
 
@@ -61,6 +66,11 @@ class Exchange:
             if any(isinstance(reply, NoScriptError) for reply in replies):
                 replies = self._scripts(connection, "EVAL", script, calls)
         return _good(replies)
+
+    def _claim(self, recall: Recall) -> None:
+        with self._connected() as connection:
+            _good(self._replies(connection, [recall.booking()]))
+            recall.take_claims(_good(self._replies(connection, recall.claims())))
 
     def _take_entries(self, recall: Recall) -> None:
         while calls := recall.entries():
@@ -75,6 +85,9 @@ class Exchange:
             connection: Connection = self._redis.connection_pool.get_connection()
         try:
             yield connection
+        except BaseException:
+            connection.disconnect()  # type: ignore[no-untyped-call]  # Replies may be on their way: the next one would take them for its own.
+            raise
         finally:
             self._redis.connection_pool.release(connection)
 
@@ -87,14 +100,16 @@ class Exchange:
         finally:
             self._since = None
 
-    def _replies(self, connection: Connection, commands: Iterable[bytes]) -> list[Any]:
-        """Sends each command as soon as it is made; Redis works on the first while the others are."""
-        sent = 0
+    def _replies(self, connection: Connection, commands: Iterable[bytes], ahead: int = sys.maxsize) -> list[Any]:
+        """Sends each command as soon as it is made, at most so many ahead of the replies; Redis works meanwhile."""
+        replies, sent = list[Any](), 0
         for command in commands:
+            if sent - len(replies) == ahead:
+                replies.append(self._reply(connection))
             with self._asking():
                 connection.send_packed_command([command])  # type: ignore[no-untyped-call]
             sent += 1
-        return [self._reply(connection) for _ in range(sent)]
+        return [*replies, *(self._reply(connection) for _ in range(sent - len(replies)))]
 
     def _reply(self, connection: Connection) -> Any:  # noqa: ANN401 - whatever Redis says
         try:

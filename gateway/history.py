@@ -18,7 +18,7 @@ from contract.recall import Recall, Terms
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.answers import Answers
-from gateway.arrival import Arrival, Roads, Values, Work
+from gateway.arrival import Arrival, Roads, Values, Work, seen
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.patience import done_within
@@ -185,11 +185,11 @@ class History:
         computing = self._begun(compute())
 
         async def enter() -> None:
-            await arrival.enter_large()
+            await arrival.enter_large(PATIENCE_SECONDS)
             await computing
             if arrival.recall.repeats:
                 past.values = await work(arrival.recall.values)
-                past.degraded = len(arrival.recall.pending) > 0
+                past.degraded |= len(arrival.recall.pending) > 0
 
         past.write(arrival, self._begun(self._kept(arrival, past, enter)))
         await asyncio.shield(computing)
@@ -236,6 +236,7 @@ class History:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(seen)
         return task
 
     def _terms(self, *, record: bool) -> Terms:

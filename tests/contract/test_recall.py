@@ -174,11 +174,27 @@ def test_a_batch_whose_gateway_died_is_counted_all_the_same(redis: Redis, monkey
     monkeypatch.setattr(recall, "CLAIMED_ROWS", 2)
     serving = Served(plan_of((COUNT, SUM)), redis)
     dying = serving.recall([row(float(second), amount=1.0, name=str(second)) for second in range(5)])
-    replies = [redis.execute_command(*parts(command)) for command in dying.claims()]  # type: ignore[no-untyped-call]
-    dying.take_claims(replies)
+    for command in [dying.booking(), *dying.claims()]:
+        assert redis.execute_command(*parts(command))  # type: ignore[no-untyped-call]
     assert [serving.script(SETTLE, 0) for _ in range(4)] == [1, 1, 1, 0]
-    assert [serving.script(APPLY, *each) for each in dying.additions()] == [0]
     assert serving.enter([row(6.0, name="6")]) == {COUNT.name: [5.0], SUM.name: [5.0]}
+
+
+def test_a_batch_of_which_others_settled_a_part_is_counted_once(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its other journals are applied one by one."""
+    monkeypatch.setattr(recall, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(recall, "CLAIMED_ROWS", 2)
+    serving = Served(plan_of((COUNT,)), redis)
+    slow = serving.recall([row(float(second), name=str(second)) for second in range(7)])
+    slow.take_claims([redis.execute_command(*parts(each)) for each in [slow.booking(), *slow.claims()]][1:])  # type: ignore[no-untyped-call]
+    assert serving.script(SETTLE, 0) == 1
+    tries = []
+    while calls := slow.additions():
+        tries.append([serving.script(APPLY, *call) for call in calls])
+        slow.take_additions(tries[-1])
+    assert tries == [[0], [0, 1, 1, 1]]
+    assert slow.new == 7
+    assert serving.enter([row(8.0, name="8")]) == {COUNT.name: [7.0]}
 
 
 def parts(command: bytes) -> list[bytes]:

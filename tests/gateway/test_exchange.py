@@ -82,12 +82,40 @@ def test_a_redis_that_hangs_is_silent_and_then_given_up(redis: Redis, server: Va
     assert not exchange.silent(0.0)
 
 
+def test_nothing_is_claimed_that_could_not_be_booked(redis: Redis) -> None:
+    """Nobody would find it: neither would it count nor expire."""
+    redis.set("fraud:due", "of another type")
+    recall = batch(1_200)
+    with pytest.raises(ResponseError):
+        Exchange(redis).enter(recall)
+    assert redis.keys() == [b"fraud:due"]
+
+
+def test_a_failure_between_commands_leaves_no_replies_to_others(redis: Redis) -> None:
+    """The connection is not used again."""
+
+    def failing() -> Iterator[bytes]:
+        yield b"*2\r\n$4\r\nECHO\r\n$5\r\nSTALE\r\n"
+        raise MemoryError
+
+    recall = batch(1_200)
+    recall.claims = failing  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        Exchange(redis).enter(recall)
+    assert Exchange(redis).scripts(ECHO, [("a",)]) == [b"a"]
+
+
+def batch(rows: int) -> Recall:
+    """Transactions of one card."""
+    some = [row(float(second), name=str(second)) for second in range(rows)]
+    return Recall(plan_of((COUNT,)), table_of(some), [each.id for each in some], Terms(True, 100, 100, 0.0))
+
+
 def test_a_large_batch_enters_and_its_repeat_does_not(redis: Redis) -> None:
     """Through claims and journals."""
-    plan, rows = plan_of((COUNT,)), [row(float(second), name=str(second)) for second in range(1_200)]
     found = []
     for _ in range(2):
-        recall = Recall(plan, table_of(rows), [each.id for each in rows], Terms(True, 100, 100, 0.0))
+        recall = batch(1_200)
         exchange = Exchange(redis)
         recall.take_states(exchange.read(recall))
         exchange.enter(recall)
