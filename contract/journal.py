@@ -76,8 +76,10 @@ redis.call('UNLINK', 'fraud:j:' .. name)
 return 1
 """
 )
-"""What is left to do for a file, a moment after its reply or, where its gateway has died, instead of it. Where the
-claim has not come yet, for the clocks differ or it is on its way, it is refused when it does: nobody would look for it."""
+"""What is left to do for a file, a moment after its reply or, where its gateway has died, instead of it.
+
+A claim that has not come yet, since clocks differ or it is on its way, is refused when it does: nobody would look for it.
+"""
 
 
 def journal(keep: int, expire: int, ids: NDArray[np.void], added: Iterable[tuple[NDArray[np.void], Records]]) -> bytes:
