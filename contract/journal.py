@@ -78,7 +78,7 @@ return 1
 )
 """What is left to do for a file, a moment after its reply or, where its gateway has died, instead of it.
 
-A claim that has not come yet, since clocks differ or it is on its way, is refused when it does: nobody would look for it.
+A claim that comes later, since clocks differ or it was on its way, is refused: nobody would look for it.
 """
 
 
