@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv run train sample test docker-test lint format lock audit licences sbom clean
+.PHONY: help .venv run train quality sample test docker-test lint format lock audit licences sbom clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z.][^:]*:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ run: $(INSTALLED) ## Start the whole system on this machine (PORT=8000, API_KEY=
 
 train: $(INSTALLED) ## Train a new version of the default model into model_store/
 	@$(BIN)/fraud train
+
+quality: $(INSTALLED) ## Measure the network beside its rivals: half an hour (QUALITY_FLAGS="--only cards")
+	@$(PIP) --require-hashes -r locks/benchmarks.txt
+	@$(BIN)/python -m benchmarks.quality $(QUALITY_FLAGS)
 
 sample: $(INSTALLED) ## Write examples/transactions.csv, transactions that training never saw
 	@$(BIN)/fraud sample

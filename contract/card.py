@@ -24,6 +24,11 @@ class ModelCard:
         notes: what a reader should know: warnings that training gave.
         history: what the history features are worth on the test period: "average_precision" and "flagged_share" with
             them, without (another training), and with neutral ones, as while Redis is gone; empty where there are none.
+        decisions: which column is the "amount", what mistakes "costs" (None without an amount), and by name the
+            "points": thresholds with what they were chosen for, what is "expected" of each by the validation period
+            and what the "test" period made of it; shares, alerts a day, money in units of the amount column.
+        evaluation: the short form of the report that is packed beside the card: the 95% interval of the test period's
+            average precision, and the "rivals" on the same split where they were trained.
     """
 
     version: int
@@ -36,6 +41,8 @@ class ModelCard:
     half_precision_difference: float
     notes: tuple[str, ...] = ()
     history: Mapping[str, Any] = field(default_factory=dict)
+    decisions: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The card as JSON holds it."""
@@ -43,8 +50,8 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Reads what :meth:`to_json` wrote; what a newer release added is left out, an older one told no history."""
-        told = {"history": {}, **fields}
+        """Reads what :meth:`to_json` wrote; what a newer release added is left out, what is newer here is empty."""
+        told = {"history": {}, "decisions": {}, "evaluation": {}, **fields}
         known = {name: told[name] for name in cls.__dataclass_fields__}
         return cls(**{**known, "bands": Bands(**fields["bands"]), "notes": tuple(fields["notes"])})
 

@@ -9,21 +9,18 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contract import dates
 from contract.faults import Code
 from contract.schema import Column, Kind, Missing, TimeFormat
 
 LONGEST_TEXT = 256
 """Characters that an id, entity or category may have: they become keys elsewhere."""
-
-ISO = re.compile(r"[\dW-]{8,10}([T ][\d:.,]+(Z|[+-][\d:.]+)?)?", re.ASCII | re.IGNORECASE)
-"""The shape of ISO 8601 text. fromisoformat checks the rest, but takes any character between date and time, a digit
-too: 1711111111111, in truth milliseconds, would be a moment of the year 1711."""
 
 PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
 """A date with seconds and no offset: numpy reads it as fromisoformat does."""
@@ -31,6 +28,8 @@ PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASC
 MICROSECONDS = 1_000_000
 EXACT_INTEGERS = 2**53
 NAN = math.nan
+FAR = 250_000_000_000.0
+"""Seconds: the years of four digits end before."""
 
 
 class CellFault(ValueError):
@@ -53,23 +52,37 @@ class Cells:
 def from_text(column: Column, texts: Sequence[str]) -> Cells:
     """Converts the cells of a CSV column."""
     if _is_number(column):
-        return _numeric(column, _fast_floats(texts) or _each(_number_text, texts))
+        return _numeric(column, _in_seconds(column, _fast_floats(texts) or _each(_number_text, texts)))
     if column.kind is Kind.TIMESTAMP:
-        return _numeric(column, _fast_times(texts) or _each(_iso_text, texts))
+        return _numeric(column, _times(column.time_format, texts))
     return _textual(column, Cells(_objects([text.strip() for text in texts])))
 
 
 def from_json(column: Column, values: Sequence[object]) -> Cells:
     """Converts the values that JSON objects hold for a column; None is a missing cell."""
     if _is_number(column):
-        return _numeric(column, _each(_json_number, values))
+        return _numeric(column, _in_seconds(column, _each(_json_number, values)))
     if column.kind is Kind.TIMESTAMP:
-        return _numeric(column, _each(_json_time, values))
+        return _numeric(column, _each(partial(_json_time, column.time_format), values))
     return _textual(column, _each_text(values))
 
 
 def _is_number(column: Column) -> bool:
-    return column.kind is Kind.NUMBER or (column.kind is Kind.TIMESTAMP and column.time_format is TimeFormat.SECONDS)
+    return column.kind is Kind.NUMBER or (column.kind is Kind.TIMESTAMP and column.time_format.is_number)
+
+
+def _in_seconds(column: Column, cells: Cells) -> Cells:
+    """Milliseconds and microseconds as seconds; what no calendar holds is no time."""
+    if column.kind is Kind.NUMBER or column.time_format is TimeFormat.SECONDS:
+        return cells
+    values = cells.values / dates.PARTS[column.time_format]
+    far = np.isfinite(values) & (np.abs(values) >= FAR)
+    return Cells(values, cells.faults | dict.fromkeys(_positions(far), Code.NOT_A_DATE))
+
+
+def _times(form: TimeFormat, texts: Sequence[str]) -> Cells:
+    fast = _fast_times(texts) if form is TimeFormat.ISO else None
+    return fast or _each(partial(_time_text, form), texts)
 
 
 def _fast_floats(texts: Sequence[str]) -> Cells | None:
@@ -132,17 +145,14 @@ def _number_text(text: str) -> float:
     return _finite(value)
 
 
-def _iso_text(text: str) -> float:
+def _time_text(form: TimeFormat, text: str) -> float:
     text = text.strip()
     if not text:
         return NAN
-    if not ISO.fullmatch(text):
-        raise CellFault(Code.NOT_A_DATE)
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return dates.read(form, text)
+    except dates.NoDate:
         raise CellFault(Code.NOT_A_DATE) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _json_number(value: object) -> float:
@@ -156,12 +166,12 @@ def _json_number(value: object) -> float:
         raise CellFault(Code.NOT_FINITE) from None
 
 
-def _json_time(value: object) -> float:
+def _json_time(form: TimeFormat, value: object) -> float:
     if value is None:
         return NAN
     if not isinstance(value, str):
         raise CellFault(Code.NOT_A_DATE)
-    return _iso_text(value)
+    return _time_text(form, value)
 
 
 def _finite(value: float) -> float:

@@ -43,10 +43,25 @@ class Missing(StrEnum):
 
 
 class TimeFormat(StrEnum):
-    """How a timestamp is written: ISO 8601 text (UTC where it names no offset), or a number of seconds."""
+    """How a timestamp is written (`contract.dates`): text, UTC where it names no offset, or a number."""
 
     ISO = "iso"
     SECONDS = "seconds"
+    MILLISECONDS = "milliseconds"
+    MICROSECONDS = "microseconds"
+    DAY_FIRST = "day-first"
+    MONTH_FIRST = "month-first"
+    YEAR_FIRST = "year-first"
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a cell is a number, and not text."""
+        return self in {TimeFormat.SECONDS, TimeFormat.MILLISECONDS, TimeFormat.MICROSECONDS}
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether a cell tells the date; seconds may count from any moment."""
+        return self is not TimeFormat.SECONDS
 
 
 class FeatureKind(StrEnum):

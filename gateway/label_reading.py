@@ -75,7 +75,7 @@ def read_labels(given: Input, time: TimeFormat, on_error: OnError) -> Labels:
 
 def _read(given: Input, time: TimeFormat) -> Reading:
     """A clock that may begin anywhere has no now: each label must then name its moment in it."""
-    missing = Missing.ALLOW if time is TimeFormat.ISO else Missing.REFUSE
+    missing = Missing.ALLOW if time.is_dated else Missing.REFUSE
     confirmed = Column(CONFIRMED, Kind.TIMESTAMP, missing, time_format=time)
     try:
         return given.read(_contract(confirmed), ())

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from operations import figures, history_commands, job_commands, label_commands, settings, terminal
+from operations import figures, history_commands, job_commands, label_commands, report_commands, settings, terminal
 from operations.errors import OperationsError, in_words
 from operations.retraining.verdict import Goal, Terms
 from operations.rollout import connection
@@ -39,6 +39,7 @@ commands.add_typer(model_commands, name="models")
 job_commands.add_to(commands)
 history_commands.add_to(commands)
 label_commands.add_to(commands)
+report_commands.add_to(commands)
 
 
 def app() -> None:
@@ -102,7 +103,22 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     schema: Annotated[Path | None, typer.Option(help="Its schema file; without it, one is inferred.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most; without it, as many as training chose.")] = None,
+    allow_leak: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="It may tell the label alone: it is known in time.")
+    ] = None,
     *,
+    alerts: Annotated[
+        str | None, typer.Option(help="At most so many flagged: a share like 0.5%, or a number a day.")
+    ] = None,
+    false_alarm: Annotated[
+        float | None, typer.Option(min=0, help="What one costs, in units of the amount: flag where it is cheapest.")
+    ] = None,
+    missed: Annotated[float, typer.Option(min=0, help="What a missed fraud costs, times its amount.")] = 1.0,
+    amount: Annotated[str | None, typer.Option(metavar="COLUMN", help="The amount; else told by its name.")] = None,
+    beside: Annotated[bool, typer.Option("--beside", help="Compare with LightGBM in the packed report too.")] = False,
+    threads: Annotated[int, typer.Option(min=0, help="Of torch; 0 takes half of the cores.")] = 0,
+    tune: Annotated[int, typer.Option(min=0, metavar="N", help="Try N settings first, judged by validation.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on where the same training was ended.")] = True,
     goal: Annotated[Goal, typer.Option("--release", help="What it becomes if better than the live one.")] = Goal.NONE,
     margin: Annotated[float, typer.Option(min=0, max=1, help="How much better, in average precision.")] = 0.0,
     share: Annotated[str, typer.Option(help="Of the cards that --release canary answers for.")] = "5%",
@@ -113,7 +129,9 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     from operations.retraining import train as training
 
     console, layout = terminal.console(), terminal.layout()
-    wanted, terms = training.Wanted(data, schema, seed, epochs), Terms(goal, margin, share)
+    stated = training.stated(alerts, false_alarm, missed, amount)
+    wanted = training.Wanted(data, schema, seed, epochs, tuple(allow_leak or ()), threads, tune, resume, stated, beside)
+    terms = Terms(goal, margin, share)
     if goal is not Goal.NONE:
         cycle.retrain(layout, lambda: connection.find(layout, terminal.outside()), wanted, terms, console)
         return

@@ -77,13 +77,19 @@ def verify_backup(file: str) -> None:
         raise OperationsError(f"the backup is whole, but not all in it works: version {', '.join(bad)}")
 
 
-def retrain() -> None:
-    """Train on TRAINING_DATA and release what is better; made to be run each week."""
+def retrain(
+    genuine_after: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="DAYS", help="Older transactions without a label are genuine.", show_default=False),
+    ] = None,
+) -> None:
+    """Train on TRAINING_DATA, with the labels that came in, and release what is better; made to be run each week."""
     from operations.jobs.outcome import reported
     from operations.retraining import scheduled
 
     with reported(terminal.layout(), "retrain"):
-        scheduled.retrain(terminal.layout(), terminal.outside(), terminal.console())
+        days = {} if genuine_after is None else {"RETRAIN_GENUINE_AFTER": str(genuine_after)}
+        scheduled.retrain(terminal.layout(), terminal.outside() | days, terminal.console())
 
 
 def check() -> None:

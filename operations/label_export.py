@@ -1,25 +1,27 @@
-"""A file of transactions joined with the labels that came in: what the next training reads.
+"""Transactions joined with the labels that came in: what the next training reads.
 
-The file is read in blocks and written as it is, with two columns more. A transaction is found by its id and the month
-of its time, as its label is kept (`contract.labels`); one without a label is left out, or genuine after a while.
+Files are read in blocks and written as they are, with the label and since when it is known as their last columns. A
+transaction is found by its id and the month of its time, as its label is kept (`contract.labels`). The label that came
+in counts, for it is the newer one; else the file's own, where it has one; else the transaction is left out, or taken
+as genuine after a while. Of several files the last by name counts where an id is in more than one.
 """
 
 import contextlib
 import csv
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from redis import Redis
 from redis.exceptions import RedisError
 
-from contract import cells
+from contract import cells, dates
 from contract.labels import kept_labels, kept_places
 from contract.remembered import FRAUD, GENUINE, TRANSACTIONS, UNLABELLED
 from contract.schema import Column, Contract, Kind, TimeFormat
@@ -29,32 +31,52 @@ from operations.settings import Layout
 from operations.store import archived
 from operations.store.record import recorded
 from operations.store.registry import Registry
+from training import source
+from training.data import CONFIRMED, TRUE
+from training.errors import TrainingError
 
 BLOCK_ROWS = 5_000
 PATIENCE = 10.0
 """Seconds that Redis may take for a block."""
-CONFIRMED = "confirmed_at"
 SPELLED = {FRAUD: "1", GENUINE: "0"}
+
+
+class Writer(Protocol):
+    """What `csv.writer` makes."""
+
+    def writerow(self, row: Iterable[str], /) -> object:
+        """Writes one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """Rows that were read, how many were written as fraud and as genuine, and how many had no label and were not."""
+    """Rows that were read, and what became of them.
+
+    Attributes:
+        left_out: those without a label.
+        came_in: labels that came in; the others were in the files, or are taken as genuine.
+        by_age: taken as genuine, for they are old and nobody said anything.
+        again: rows left out, for a newer file has their id.
+    """
 
     rows: int = 0
     frauds: int = 0
     genuine: int = 0
     left_out: int = 0
+    came_in: int = 0
+    by_age: int = 0
+    again: int = 0
 
     def __str__(self) -> str:
         written = f"{self.frauds + self.genuine:,} labelled transactions, {self.frauds:,} of them fraud"
-        return f"{written}; {self.left_out:,} of {self.rows:,} have no label and are left out"
+        of_age = f", {self.by_age:,} genuine by their age" if self.by_age else ""
+        again = f"; {self.again:,} are in a newer file too" if self.again else ""
+        came = f"{self.came_in:,} by labels that came in{of_age}"
+        return f"{written} ({came}); {self.left_out:,} of {self.rows:,} have no label and are left out{again}"
 
-    def plus(self, labels: NDArray[np.uint8]) -> "Exported":
+    def plus(self, other: "Exported") -> "Exported":
         """With the rows of another block."""
-        frauds, genuine = int((labels == FRAUD).sum()), int((labels == GENUINE).sum())
-        left_out = len(labels) - frauds - genuine
-        return Exported(self.rows + len(labels), self.frauds + frauds, self.genuine + genuine, self.left_out + left_out)
+        return Exported(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days: float | None = None) -> Exported:
@@ -63,7 +85,7 @@ def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days:
     Args:
         layout: where the model store is; without a live version, the newest says what the columns are.
         outside: the environment; REDIS_URL, or else the stack that runs here, says where Redis is.
-        file: of transactions, CSV.
+        file: of transactions, CSV or parquet.
         out: what is written; it must not exist.
         days: transactions older than this that have no label are taken as genuine; None leaves them out.
 
@@ -73,16 +95,39 @@ def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days:
     url = outside.get("REDIS_URL") or connection.find(layout, outside).redis_url
     if not url:
         raise OperationsError("no Redis is configured, so no labels are kept: set REDIS_URL")
+    with connected(url) as client:
+        return export(client, live_contract(layout.store), [file], out, days)
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[Redis]:
+    """A connection to Redis; what it refuses meanwhile is an error for people.
+
+    Raises:
+        OperationsError: it does not answer as it should.
+    """
     try:
-        client = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None)
-        with contextlib.closing(client):
-            return export(client, _contract(layout.store), file, out, days)
-    except (RedisError, ValueError) as error:
+        redis = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None)
+    except ValueError:
+        raise OperationsError("REDIS_URL is no address of a Redis") from None
+    try:
+        with contextlib.closing(redis) as client:
+            yield client
+    except RedisError as error:
         raise OperationsError(f"Redis does not answer as it should ({type(error).__name__})") from None
 
 
-def export(redis: Redis, contract: Contract, file: Path, out: Path, days: float | None = None) -> Exported:
-    """The same with all that it needs; the file appears when it is whole.
+def export(
+    redis: Redis | None, contract: Contract, files: Sequence[Path], out: Path, days: float | None = None
+) -> Exported:
+    """The same of several files, with all that it needs; the file appears when it is whole.
+
+    Args:
+        redis: None where no labels came in: the files' own are taken.
+        contract: says which columns are id, time and label.
+        files: in the order of their age, the newest last.
+        out: as for :func:`run`.
+        days: likewise.
 
     Raises:
         OperationsError, RedisError: likewise.
@@ -92,80 +137,187 @@ def export(redis: Redis, contract: Contract, file: Path, out: Path, days: float 
     join = _Join(redis, contract, days)
     part = out.with_name(f".{out.name}.part")
     try:
-        with file.open(encoding="utf-8-sig", newline="") as source, part.open("w", encoding="utf-8", newline="") as to:
-            found = join.copy(source, to)
+        with part.open("w", encoding="utf-8", newline="") as to:
+            found = join.copy(files, csv.writer(to, lineterminator="\n"))
         part.replace(out)
-    except (csv.Error, UnicodeDecodeError):
-        raise OperationsError(f"{file} is no CSV file in UTF-8") from None
     finally:
         part.unlink(missing_ok=True)
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where a file has what is read and written of it; the file's own label and its moment may be missing."""
+
+    identity: int
+    time: int
+    label: int | None
+    confirmed: int | None
+    columns: tuple[int, ...]
+
+    @classmethod
+    def of(cls, header: list[str], columns: Sequence[str], names: tuple[str, str, str], file: Path) -> Self:
+        """Of a header; `columns` are those that are written, `names` the columns of id, time and label.
+
+        Raises:
+            OperationsError: it has other columns.
+        """
+        identity, moment, label = names
+        if lost := [name for name in (identity, moment) if name not in header]:
+            raise OperationsError(f"the file {file.name} has no column {lost[0]}, by which labels are found")
+        if other := sorted(set(columns) ^ (set(header) - {label, CONFIRMED})):
+            raise OperationsError(
+                f"the file {file.name} and a newer one do not both have the columns {', '.join(other)}"
+            )
+        label_place, since = (header.index(name) if name in header else None for name in (label, CONFIRMED))
+        places = tuple(header.index(name) for name in columns)
+        return cls(header.index(identity), header.index(moment), label_place, since, places)
+
+    def own(self, row: Sequence[str]) -> tuple[str, str]:
+        """The label and its moment that the file itself has; "" where it has none."""
+        label = "" if self.label is None else row[self.label].strip()
+        return label, row[self.confirmed].strip() if label and self.confirmed is not None else ""
+
+    def others(self, row: Sequence[str]) -> list[str]:
+        """All other cells."""
+        return [row[place] for place in self.columns]
+
+
 class _Join:
     """The columns by which a label is found, and what is written of it."""
 
-    def __init__(self, redis: Redis, contract: Contract, days: float | None) -> None:
+    def __init__(self, redis: Redis | None, contract: Contract, days: float | None) -> None:
         column, moment, label = contract.first(Kind.ID), contract.time, contract.first(Kind.LABEL)
         if column is None or moment is None:
             raise OperationsError("the model's transactions have no id or no time, so no labels are kept of them")
-        if days is not None and moment.time_format is TimeFormat.SECONDS:
+        if days is not None and not moment.time_format.is_dated:
             raise OperationsError("the model's times are seconds of some clock: nobody knows how old they are")
         self._redis = redis
         self._id, self._time = column, moment
         self._label = label.name if label else "fraud"
         self._genuine_before = -np.inf if days is None else time.time() - days * 86_400
+        self._seen, self._fresh = set[bytes](), set[bytes]()
 
-    def copy(self, source: TextIO, to: TextIO) -> Exported:
-        """Row after row; those without a label are left out."""
-        records = (record for record in csv.reader(source, strict=True) if record)
-        header = [name.strip() for name in next(records, [])]
-        places = [self._place(header, column.name) for column in (self._id, self._time)]
-        if added := {self._label, CONFIRMED} & set(header):
-            raise OperationsError(f"the file has a column {min(added)} already; leave it out")
-        writer, done = csv.writer(to, lineterminator="\n"), Exported()
-        writer.writerow([*header, self._label, CONFIRMED])
-        for block in _blocks(records, len(header)):
-            labels, confirmed = self._labels(block, places, done.rows)
-            writer.writerows(self._labelled(block, labels, confirmed))
-            done = done.plus(labels)
+    def copy(self, files: Sequence[Path], to: Writer) -> Exported:
+        """File after file, the newest first, and row after row; those without a label are left out."""
+        done, columns = Exported(), list[str]()
+        for file in reversed(files):
+            with _in_words(file), _records(file) as records:
+                header = [name.strip() for name in next(records, [])]
+                if not columns:
+                    columns = [name for name in header if name not in {self._label, CONFIRMED}]
+                    to.writerow([*columns, self._label, CONFIRMED])
+                places = _Places.of(header, columns, (self._id.name, self._time.name, self._label), file)
+                done = self._copied(_blocks(records, len(header)), places, to, done, remember=len(files) > 1)
+                self._seen |= self._fresh
         return done
 
-    def _place(self, header: Sequence[str], name: str) -> int:
-        if name not in header:
-            raise OperationsError(f"the file has no column {name}, by which labels are found")
-        return header.index(name)
+    def _copied(
+        self, blocks: Iterator[list[list[str]]], places: _Places, to: Writer, done: Exported, *, remember: bool
+    ) -> Exported:
+        before = 0
+        for block in blocks:
+            ids, seconds = self._read(block, places, before)
+            before += len(block)
+            digests = TRANSACTIONS.digests(ids.tolist())
+            new = self._unseen(ids.tolist(), digests) if remember else np.ones(len(block), dtype=np.bool_)
+            fresh = [row for row, here in zip(block, new.tolist(), strict=True) if here]
+            written = self._written(fresh, places, to, (digests[new], seconds[new]))
+            done = done.plus(replace(written, rows=len(block), again=int((~new).sum())))
+        return done
 
-    def _labels(
-        self, block: Sequence[Sequence[str]], places: Sequence[int], before: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    def _read(
+        self, block: Sequence[Sequence[str]], places: _Places, before: int
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
         ids, seconds = (
             _values(column, [row[place] for row in block], before)
-            for column, place in zip((self._id, self._time), places, strict=True)
+            for column, place in ((self._id, places.identity), (self._time, places.time))
         )
-        labels, confirmed = np.full(len(block), UNLABELLED, dtype=np.uint8), np.full(len(block), np.nan)
-        for month, (rows, fields) in kept_places(TRANSACTIONS.digests(ids.tolist()), seconds).items():
+        return ids, seconds
+
+    def _unseen(self, ids: Sequence[str], digests: NDArray[np.void]) -> NDArray[np.bool_]:
+        """Which ids no newer file has; a file's own repeats are training's to count."""
+        keys = [digest.tobytes() for digest in digests]
+        new = np.array([not text or key not in self._seen for text, key in zip(ids, keys, strict=True)], dtype=np.bool_)
+        self._fresh.update(keys)
+        return new
+
+    def _labels(
+        self, digests: NDArray[np.void], seconds: NDArray[np.float64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """Those that came in."""
+        labels, confirmed = np.full(len(digests), UNLABELLED, dtype=np.uint8), np.full(len(digests), np.nan)
+        if self._redis is None:
+            return labels, confirmed
+        for month, (rows, fields) in kept_places(digests, seconds).items():
             values = cast("list[bytes | None]", self._redis.hmget(month, fields))  # type: ignore[arg-type]
             labels[rows], confirmed[rows] = kept_labels(values)
-        labels[(labels == UNLABELLED) & (seconds < self._genuine_before)] = GENUINE
         return labels, confirmed
 
-    def _labelled(
-        self, block: Iterable[Sequence[str]], labels: NDArray[np.uint8], confirmed: NDArray[np.float64]
-    ) -> Iterator[list[str]]:
-        for row, label, since in zip(block, labels.tolist(), confirmed.tolist(), strict=True):
-            if label != UNLABELLED:
-                yield [*row, SPELLED[label], self._moment(since)]
+    def _written(
+        self,
+        block: Sequence[Sequence[str]],
+        places: _Places,
+        to: Writer,
+        keys: tuple[NDArray[np.void], NDArray[np.float64]],
+    ) -> Exported:
+        """Writes the rows that have a label, and counts them."""
+        labels, confirmed = self._labels(*keys)
+        old, said = (keys[1] < self._genuine_before).tolist(), []
+        for place, row in enumerate(block):
+            own, since = places.own(row)
+            if labels[place] != UNLABELLED:
+                own, since = SPELLED[int(labels[place])], self._moment(float(confirmed[place]))
+            by_age = not own and old[place]
+            own = SPELLED[GENUINE] if by_age else own
+            said.append((_said(own), by_age))
+            if own:
+                to.writerow([*places.others(row), own, since])
+        return _counted(said, int((labels != UNLABELLED).sum()))
 
     def _moment(self, seconds: float) -> str:
         if np.isnan(seconds):
             return ""
-        if self._time.time_format is TimeFormat.SECONDS:
-            return repr(seconds)
         try:
-            return datetime.fromtimestamp(seconds, UTC).isoformat()
+            text = dates.written(self._time.time_format, seconds)
         except (OverflowError, ValueError, OSError):  # A moment of no world.
             return ""
+        return f"{text}+00:00" if self._time.time_format is TimeFormat.ISO else text
+
+
+def _counted(said: Sequence[tuple[int, bool]], came_in: int) -> Exported:
+    labels = Counter(label for label, _ in said)
+    by_age = sum(aged for _, aged in said)
+    left_out = labels[UNLABELLED]
+    return Exported(0, labels[FRAUD], labels[GENUINE], left_out, came_in, by_age)
+
+
+def _said(label: str) -> int:
+    """What is counted: whether a text is a label is for training to say."""
+    if not label:
+        return UNLABELLED
+    return FRAUD if label.lower() in TRUE else GENUINE
+
+
+@contextlib.contextmanager
+def _records(file: Path) -> Iterator[Iterator[list[str]]]:
+    """The records of a CSV or parquet file, the header first, without blank lines."""
+    if source.is_parquet(file):
+        with source.open_parquet(file) as opened, source.intact():
+            yield source.parquet_records(opened)
+    else:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            yield (record for record in csv.reader(text, strict=True) if record)
+
+
+@contextlib.contextmanager
+def _in_words(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (csv.Error, UnicodeDecodeError):
+        raise OperationsError(f"{file} is no CSV file in UTF-8") from None
+    except TrainingError as error:
+        raise OperationsError(str(error)) from None
 
 
 def _values(column: Column, texts: Sequence[str], before: int) -> NDArray[Any]:
@@ -186,7 +338,12 @@ def _blocks(records: Iterator[list[str]], width: int) -> Iterator[list[list[str]
         yield block
 
 
-def _contract(store: Path) -> Contract:
+def live_contract(store: Path) -> Contract:
+    """What the columns are called: by the live version, or the newest where none is live.
+
+    Raises:
+        OperationsError: there is no version.
+    """
     registry, record = Registry(store), recorded(store)
     versions = [entry.version for entry in registry.entries()]
     if not record and not versions:

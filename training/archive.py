@@ -1,7 +1,8 @@
 """The .mar archive of one version, built with torch-model-archiver.
 
-Inside: model.pt, fraud_handler.py, contract.json, card.json, golden.json, the contract package's sources (a worker
-needs nothing installed but torch and numpy) and checksums.json: the SHA-256 of every other file but MAR-INF/.
+Inside: model.pt, fraud_handler.py, contract.json, card.json, golden.json, report.json and report.html (where there is a
+report), the contract package's sources (a worker needs nothing installed but torch and numpy) and checksums.json: the
+SHA-256 of every other file but MAR-INF/.
 The archiver stages in $TMPDIR/<model name>, so each build gets a temporary directory of its own; the finished file
 appears under its name whole or not at all.
 """
@@ -21,6 +22,8 @@ from contract.card import ModelCard
 from contract.golden import Golden
 from contract.schema import Contract
 from training.errors import TrainingError
+from training.report.document import Document
+from training.report.page import report_files
 
 MODEL_NAME = "fraud"
 MODEL, HANDLER, CHECKSUMS = "model.pt", "fraud_handler.py", "checksums.json"
@@ -30,13 +33,19 @@ SECONDS = 120
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """What goes into an archive; `handler` is the source of fraud_handler.py."""
+    """What goes into an archive.
+
+    Attributes:
+        handler: the source of fraud_handler.py.
+        report: the long form of the model card (`training.report.document`); None where nothing could be measured.
+    """
 
     model: bytes
     contract: Contract
     card: ModelCard
     golden: Golden
     handler: bytes
+    report: Document | None = None
 
     def contents(self) -> dict[str, bytes]:
         """The files by their names inside the archive, the checksums last."""
@@ -47,10 +56,15 @@ class Parts:
             "contract.json": self.contract.to_bytes(),
             "card.json": self.card.to_bytes(),
             "golden.json": golden.encode(),
+            **self._report(),
             **_contract_sources(),
         }
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())}
         return contents | {CHECKSUMS: (json.dumps(sums, indent=1) + "\n").encode()}
+
+    def _report(self) -> dict[str, bytes]:
+        """Under the card's own version, which may have changed since the report was made."""
+        return {} if self.report is None else report_files(self.report | {"version": self.card.version})
 
 
 def archive_name(version: int) -> str:

@@ -4,6 +4,9 @@ A parquet file is written out as CSV text in blocks and read like any other, so 
 that the schema does not name are left out with a note (an upload would refuse them). A bad cell refuses the file:
 its place and code are named, its value never. Rows come out in order of time; rows of equal time keep the file's
 order.
+
+A file may say since when each label is known (`confirmed_at`, written as the transactions' time). History counts a
+fraud only from then on, and rows whose label is not known yet are left out.
 """
 
 import csv
@@ -11,7 +14,7 @@ import hashlib
 import io
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,14 +25,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.faults import Code, Fault, Refused
-from contract.schema import Contract, Kind, TimeFormat
+from contract.schema import Column, Contract, Kind, Missing
 from contract.table import Reading, Table, read_csv
+from contract.windows import DAY
 from training import source
 from training.errors import TrainingError
 from training.words import counted
 
-BLOCK_ROWS = 1 << 18
-"""Rows of a parquet file that stand in memory as CSV text at a time."""
+CONFIRMED = "confirmed_at"
+"""The column that says since when a label is known: read if the file has it, in no schema, never a feature."""
+BLOCK_ROWS = source.BLOCK_ROWS
 SHOWN_FAULTS = 5
 TRUE, FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 """How a label may be written, in capitals too."""
@@ -57,6 +62,8 @@ class Labelled:
         seconds: float64, shape (rows,): time of the transaction; None where the schema has no timestamp.
         sha256: of the file's bytes, in hexadecimal.
         notes: what a reader of the model card should know of the data.
+        confirmed: float64, shape (rows,): since when the label is known, NaN where the file does not say; None where
+            it says so of no row.
     """
 
     table: Table
@@ -64,11 +71,23 @@ class Labelled:
     seconds: NDArray[np.float64] | None
     sha256: str
     notes: tuple[str, ...] = ()
+    confirmed: NDArray[np.float64] | None = None
 
     @property
     def rows(self) -> int:
         """How many transactions there are."""
         return len(self.labels)
+
+    def take(self, positions: NDArray[Any]) -> "Labelled":
+        """The rows at these positions (or under this mask), in this order."""
+        seconds, confirmed = (None if each is None else each[positions] for each in (self.seconds, self.confirmed))
+        return replace(
+            self,
+            table=self.table.take(positions),
+            labels=self.labels[positions],
+            seconds=seconds,
+            confirmed=confirmed,
+        )
 
 
 def load(contract: Contract, path: Path) -> Labelled:
@@ -84,6 +103,7 @@ def load(contract: Contract, path: Path) -> Labelled:
 
 def from_csv(contract: Contract, body: bytes) -> Labelled:
     """Reads the bytes of a CSV file; as :func:`load`."""
+    contract = _with_confirmation(contract, next(source.records(body), []))
     narrowed, notes = _named_columns(contract, body)
     try:
         reading = read_csv(contract, narrowed, with_label=True)
@@ -98,9 +118,9 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
 
 def moment(contract: Contract, seconds: float) -> str | float:
-    """A time as the data writes it, to the second where that is text."""
+    """A time as a reader of the model card wants it: ISO 8601 to the second, or seconds where nobody knows the date."""
     column = contract.first(Kind.TIMESTAMP)
-    if column is None or column.time_format is TimeFormat.SECONDS:
+    if column is None or not column.time_format.is_dated:
         return float(seconds)
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
@@ -125,6 +145,7 @@ def vocabulary(values: NDArray[Any], min_count: int, max_categories: int) -> tup
 def _load_parquet(contract: Contract, path: Path) -> Labelled:
     file = source.open_parquet(path)
     present = source.parquet_names(file)
+    contract = _with_confirmation(contract, present)
     names = _known(contract, present)
     extra = [name for name in present if name not in names]
     with file, source.intact():
@@ -174,6 +195,23 @@ def _named_columns(contract: Contract, body: bytes) -> tuple[bytes, tuple[str, .
     return text.getvalue().encode(), _extra_note(extra)
 
 
+def _with_confirmation(contract: Contract, header: Sequence[str]) -> Contract:
+    """The contract to read a file with: with the moments of its labels, if it has them and times to hold them against.
+
+    Raises:
+        TrainingError: the schema names that column.
+    """
+    if CONFIRMED in contract.names:
+        raise TrainingError(
+            f"The schema names {CONFIRMED}, which says since when a label is known and would tell the label: take it "
+            "out of the schema; training reads it by itself."
+        )
+    if CONFIRMED not in header or contract.time is None:
+        return contract
+    column = Column(CONFIRMED, Kind.TIMESTAMP, Missing.ALLOW, time_format=contract.time.time_format)
+    return replace(contract, columns=(*contract.columns, column))
+
+
 def _known(contract: Contract, header: list[str]) -> list[str]:
     """The contract's columns that the header has; an empty header is left to the reader to refuse."""
     known = [column.name for column in contract.columns if column.name in header]
@@ -210,11 +248,14 @@ def _labelled(contract: Contract, reading: Reading, sha256: str, notes: tuple[st
         raise TrainingError(_bad_cells(contract, reading))
     if not reading.rows:
         raise TrainingError("The data file has no rows.")
-    labels = _labels(contract, reading.table)
+    columns = dict(reading.table.columns)
+    confirmed = columns.pop(CONFIRMED, None)
+    labels, table = _labels(contract, reading.table), Table(columns, reading.table.row_numbers)
     time = contract.first(Kind.TIMESTAMP)
     if time is None:
-        return Labelled(reading.table, labels, None, sha256, notes)
-    return _in_order(Labelled(reading.table, labels, reading.table.columns[time.name], sha256, notes))
+        return Labelled(table, labels, None, sha256, notes)
+    found = Labelled(table, labels, columns[time.name], sha256, notes, confirmed)
+    return _of_today(_in_order(found)) if time.time_format.is_dated else _in_order(found)
 
 
 def _bad_cells(contract: Contract, reading: Reading) -> str:
@@ -258,4 +299,25 @@ def _in_order(data: Labelled) -> Labelled:
         raise TrainingError("The timestamp is missing in every row: name another column, or none, as the timestamp.")
     order = np.argsort(np.where(np.isnan(data.seconds), -np.inf, data.seconds), kind="stable")
     note = (f"Rows without a time, placed before all others: {untimed:,}.",) if untimed else ()
-    return Labelled(data.table.take(order), data.labels[order], data.seconds[order], data.sha256, (*data.notes, *note))
+    return replace(data.take(order), notes=(*data.notes, *note))
+
+
+def _of_today(data: Labelled) -> Labelled:
+    """Without the rows whose label is not known yet; times that are yet to come are told of.
+
+    Raises:
+        TrainingError: no label is known yet.
+    """
+    now = datetime.now(UTC).timestamp()
+    assert data.seconds is not None  # noqa: S101 - only called with times; mypy cannot see it.
+    coming = int((data.seconds > now + DAY).sum())
+    notes = [f"Rows of a time that is yet to come: {coming:,}. Is a clock wrong, or a date read in a wrong form?"]
+    later = np.zeros(data.rows, dtype=np.bool_) if data.confirmed is None else data.confirmed > now
+    if later.all():
+        raise TrainingError(f"No label is known yet: {CONFIRMED} lies in the future in every row.")
+    if later.any():
+        notes.append(
+            f"Rows left out, for their label is not known yet ({CONFIRMED} is in the future): {later.sum():,}."
+        )
+        data = data.take(~later)
+    return replace(data, notes=(*data.notes, *(notes if coming else notes[1:])))

@@ -17,8 +17,8 @@ Scores = NDArray[np.float32]
 Labels = NDArray[np.bool_]
 
 CALIBRATION_BINS = 15
-FALSE_POSITIVES = 0.001
-"""The false-positive rate at which recall is measured."""
+FALSE_POSITIVES = (0.1, 1.0)
+"""The false-positive rates, in percent, at which recall is measured."""
 FEWEST_DECLINED = 10
 """Transactions that a decline threshold must have been tried on."""
 
@@ -46,30 +46,36 @@ class Calibration:
     notes: tuple[str, ...] = ()
 
 
-def calibrate(logits: Scores, labels: Labels) -> Calibration:
-    """Fits the calibration to log-odds and labels of shape (rows,), with Platt's smoothed targets."""
+def calibrate(logits: Scores, labels: Labels, weights: NDArray[np.float32] | None = None) -> Calibration:
+    """Fits the calibration to log-odds and labels of shape (rows,), with Platt's smoothed targets.
+
+    `weights` is how many transactions each row stands for, shape (rows,); None for one each.
+    """
     frauds = int(labels.sum())
     if frauds in {0, len(labels)}:
         note = "The validation period holds one class only: the probabilities are not calibrated."
         return Calibration(notes=(note,))
     high, low = (frauds + 1) / (frauds + 2), 1 / (len(labels) - frauds + 2)
-    slope, intercept = _platt(logits.astype(np.float64), np.where(labels, high, low))
+    counted = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+    slope, intercept = _platt(logits.astype(np.float64), np.where(labels, high, low), counted)
     if slope <= 0:
         note = "On the validation period higher scores were not riskier: the probabilities are not calibrated."
         return Calibration(notes=(note,))
     return Calibration(slope, intercept)
 
 
-def _platt(logits: NDArray[np.float64], targets: NDArray[np.float64]) -> tuple[float, float]:
+def _platt(
+    logits: NDArray[np.float64], targets: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[float, float]:
     """Minimises the log loss; two parameters, so a quasi-Newton search is exact enough in a few steps."""
-    values, wanted = torch.from_numpy(logits), torch.from_numpy(targets)
+    values, wanted, counted = (torch.from_numpy(each) for each in (logits, targets, weights / weights.mean()))
     parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
     search = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         search.zero_grad()
         scaled = parameters[0] * values + parameters[1]
-        result = torch.nn.functional.binary_cross_entropy_with_logits(scaled, wanted)
+        result = torch.nn.functional.binary_cross_entropy_with_logits(scaled, wanted, counted)
         result.backward()  # type: ignore[no-untyped-call]
         return result
 
@@ -116,55 +122,71 @@ def _highest_share(probabilities: Scores, share: float) -> float:
     return float(thresholds[within[-1]]) if len(within) else 1.0
 
 
-def measure(probabilities: Scores, labels: Labels, bands: Bands) -> dict[str, float]:
-    """The metrics of one period; names as in the model card, shares between 0 and 1."""
+def measure(
+    probabilities: Scores, labels: Labels, bands: Bands, weights: NDArray[np.float64] | None = None
+) -> dict[str, float]:
+    """The metrics of one period; names as in the model card, shares between 0 and 1.
+
+    `weights` is how many transactions each row stands for, shape (rows,); None for one each.
+    """
     metrics = {"rows": float(len(labels)), "frauds": float(labels.sum())}
     if not len(labels):
         return metrics
-    values = probabilities.astype(np.float64)
-    metrics["base_rate"] = float(labels.mean())
-    metrics["brier"] = float(np.mean((values - labels) ** 2))
-    metrics["expected_calibration_error"] = calibration_error(values, labels)
-    return metrics | _ranking(values, labels) | _by_band(values, labels, bands)
+    values, counted = probabilities.astype(np.float64), np.ones(len(labels)) if weights is None else weights
+    metrics["base_rate"] = float(np.average(labels, weights=counted))
+    metrics["brier"] = float(np.average((values - labels) ** 2, weights=counted))
+    metrics["expected_calibration_error"] = calibration_error(values, labels, weights)
+    return metrics | _ranking(values, labels, counted) | _by_band(values, labels, bands, counted)
 
 
-def calibration_error(values: NDArray[np.float64], labels: Labels) -> float:
+def calibration_error(values: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64] | None = None) -> float:
     """Mean distance of predicted and observed share of fraud over bins of equally many rows, weighted by rows.
 
     Bins of equal width would put nearly every row of rare fraud into the first one and measure nothing.
     """
     order = np.argsort(values, kind="stable")
+    counted = np.ones(len(order)) if weights is None else weights
     bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
-    distances = [abs(float(values[rows].mean() - labels[rows].mean())) * len(rows) for rows in bins]
-    return sum(distances) / len(values)
+    # Rows that are many transactions each: the bins hold equally many of these.
+    if weights is not None and np.ptp(weights) > 0:
+        reached = np.cumsum(weights[order])
+        bins = np.split(order, np.searchsorted(reached, reached[-1] * np.arange(1, len(bins)) / len(bins)))
+    distances = [abs(float(np.sum(counted[rows] * (values[rows] - labels[rows])))) for rows in bins]
+    return sum(distances) / float(counted.sum())
 
 
-def _ranking(values: NDArray[np.float64], labels: Labels) -> dict[str, float]:
+def _ranking(values: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64]) -> dict[str, float]:
     if labels.all() or not labels.any():
         return {}
-    false_positives, recall, _ = roc_curve(labels, values, drop_intermediate=False)
+    false_positives, recall, _ = roc_curve(labels, values, sample_weight=weights, drop_intermediate=False)
+    recalls = {
+        f"recall_at_{share:.3g}%_false_positives": float(recall[false_positives <= share / 100].max())
+        for share in FALSE_POSITIVES
+    }
     return {
-        "average_precision": float(average_precision_score(labels, values)),
-        "roc_auc": float(roc_auc_score(labels, values)),
-        "recall_at_0.1%_false_positives": float(recall[false_positives <= FALSE_POSITIVES].max()),
+        "average_precision": float(average_precision_score(labels, values, sample_weight=weights)),
+        "roc_auc": float(roc_auc_score(labels, values, sample_weight=weights)),
+        **recalls,
     }
 
 
-def _by_band(values: NDArray[np.float64], labels: Labels, bands: Bands) -> dict[str, float]:
+def _by_band(
+    values: NDArray[np.float64], labels: Labels, bands: Bands, weights: NDArray[np.float64]
+) -> dict[str, float]:
     declined = values >= bands.decline
     reviewed = (values >= bands.review) & ~declined
     return (
-        _band("decline", declined, labels)
-        | _band("review", reviewed, labels)
-        | _band("flagged", declined | reviewed, labels)
+        _band("decline", declined, labels, weights)
+        | _band("review", reviewed, labels, weights)
+        | _band("flagged", declined | reviewed, labels, weights)
     )
 
 
-def _band(name: str, chosen: NDArray[np.bool_], labels: Labels) -> dict[str, float]:
+def _band(name: str, chosen: NDArray[np.bool_], labels: Labels, weights: NDArray[np.float64]) -> dict[str, float]:
     """Share of the rows in a band, and where they exist its precision and recall."""
-    metrics = {f"{name}_share": float(chosen.mean())}
+    metrics = {f"{name}_share": float(np.average(chosen, weights=weights))}
     if chosen.any():
-        metrics[f"{name}_precision"] = float(labels[chosen].mean())
+        metrics[f"{name}_precision"] = float(np.average(labels[chosen], weights=weights[chosen]))
     if labels.any():
-        metrics[f"{name}_recall"] = float(chosen[labels].mean())
+        metrics[f"{name}_recall"] = float(np.average(chosen[labels], weights=weights[labels]))
     return metrics

@@ -7,7 +7,6 @@ import csv
 import io
 import warnings
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import compress
 from typing import Any
 
@@ -16,9 +15,10 @@ import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from contract import dates
 from contract.golden import Golden
 from contract.history import Plan
-from contract.schema import Column, Contract, Kind, Missing, TimeFormat
+from contract.schema import Column, Contract, Kind, Missing
 from contract.table import Table, read_csv
 from training.errors import TrainingError
 from training.model import FraudModel
@@ -185,6 +185,6 @@ def _cell(column: Column, value: Any, number: int) -> str:  # noqa: ANN401 - a t
         return value if value in {"", *column.values} else UNSEEN
     if np.isnan(value):
         return ""
-    if column.kind is Kind.TIMESTAMP and column.time_format is TimeFormat.ISO:
-        return datetime.fromtimestamp(value, UTC).replace(tzinfo=None).isoformat()
+    if column.kind is Kind.TIMESTAMP:
+        return dates.written(column.time_format, float(value))
     return repr(value)

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from contract import cells
 from contract.cells import LONGEST_TEXT
-from contract.schema import FLOAT32_MAX, Column, Kind, Missing
+from contract.dates import PARTS
+from contract.schema import FLOAT32_MAX, Column, Kind, Missing, TimeFormat
 from training import source
-from training.data import FALSE, TRUE
+from training.data import CONFIRMED, FALSE, TRUE
 from training.errors import TrainingError
-from training.infer_history import history
+from training.infer_dates import dates_of, is_clock, latecomer
+from training.infer_history import Times, history
 from training.words import counted
 
 LABEL_NAMES = ("is_fraud", "isfraud", "fraud", "tx_fraud", "fraud_label", "label", "class", "target")
@@ -41,8 +43,6 @@ SIGNS = r"[\s,'$€£¥%]"
 """What people write into numbers and float() does not read."""
 LONG_NUMBER = r"\d(?:[ -]?\d){11,}"
 """Twelve digits or more name somebody: a card, an account."""
-DATE_TEXT = r"(?:\d{1,2}([/.-])\d{1,2}\1\d{2}(?:\d{2})?|\d{4}([/.])\d{1,2}\2\d{1,2})(?:[ T,].*)?"
-"""Dates that are not ISO 8601: 1/31/2026 18:05, 31.01.26, 2026/01/31."""
 MOST_CATEGORIES = 200
 """Different values up to which text is a category; above, it names somebody or something."""
 FEW_NUMBERS = 12
@@ -54,8 +54,9 @@ SKEWED = 10.0
 """How many medians the largest number must be for its logarithm to become a feature."""
 EPOCH = (631_152_000, 4_102_444_800)
 """1990 and 2100 in seconds since 1970: numbers between these are times, and only then do they tell the hour."""
-FINER = (1e3, 1e6, 1e9)
-"""Milliseconds, microseconds and nanoseconds in a second."""
+LATELY = (946_684_800, 2_524_608_000)
+"""2000 and 2050, likewise: milliseconds without a telling name lie between these, phone numbers below."""
+NANOSECONDS = 1e9
 DATES = {"%Y%m%d": (19900101, 21001231), "%Y%m%d%H%M%S": (19900101000000, 21001231235959)}
 """Dates written as one whole number, and between which numbers they lie."""
 WRITE_ISO = "write them as 2026-01-31T18:05:00, or as seconds since 1970, to have them used"
@@ -85,11 +86,11 @@ def infer_schema(path: Path) -> str:
     frame = _frame(path)
     label = _label(frame)
     truth = frame[label].str.lower().isin(TRUE)
-    guesses = _one_id({name: _guess(name, frame[name], label, truth) for name in frame.columns if name})
-    timed = any(guess.kind is Kind.TIMESTAMP for guess in guesses.values())
+    guesses = _one_time(_one_id({name: _guess(name, frame[name], label, truth) for name in frame.columns if name}))
     tables = [_table(name, guess) for name, guess in guesses.items()]
-    blocks = history(frame, _named(guesses, Kind.ENTITY), _named(guesses, Kind.NUMBER)) if timed else ""
-    return "\n".join([*_heading(path, timed=timed), *tables, *([blocks] if blocks else [])])
+    times = _times(frame, guesses, truth.to_numpy())
+    blocks = history(frame, _named(guesses, Kind.ENTITY), _named(guesses, Kind.NUMBER), times) if times else ""
+    return "\n".join([*_heading(path, timed=times is not None), *tables, *([blocks] if blocks else [])])
 
 
 def _named(guesses: Mapping[str, Guess], kind: Kind) -> list[str]:
@@ -175,6 +176,8 @@ def _guess(name: str, column: pd.Series, label: str, truth: pd.Series) -> Guess:
     if name == label:
         rarest = "" if _named_labels([name]) else "taken for the label only because its ones are rare: check it; "
         return Guess(Kind.LABEL, {}, f"{rarest}1 for fraud, 0 otherwise")
+    if name == CONFIRMED:
+        return Guess(None, {}, "no column of a transaction: training reads it by itself, since when a label is known")
     if "fraud" in name.lower() or "chargeback" in name.lower():
         return Guess(None, {}, "left out: by its name it may tell the label, and a model would only repeat it")
     if _tells(column, truth):
@@ -196,7 +199,9 @@ def _tells(column: pd.Series, truth: pd.Series) -> bool:
 
 def _guess_filled(name: str, full: pd.Series) -> Guess:
     if _share(full, _is_number) < HALF:
-        return Guess(Kind.TIMESTAMP, {"time_format": '"iso"'}) if _iso(full) else _text(name, full)
+        if (found := dates_of(full)) is not None:
+            return _timestamp(found.form, found.comment)
+        return _text(name, full)
     numbers, good = _numbers(full)
     if good.all():
         return _numeric(name, full, numbers)
@@ -263,14 +268,31 @@ def _numeric(name: str, full: pd.Series, numbers: NDArray[np.float64]) -> Guess:
 
 def _time(name: str, numbers: NDArray[np.float64], *, whole: bool) -> Guess | None:
     if _within(numbers, EPOCH):
-        return _seconds("1970", {"cycles": '["hour", "weekday"]'})
-    if any(_within(numbers / finer, EPOCH) for finer in (FINER if TIME_NAME.search(name) else FINER[:1])):
-        return Guess(None, {}, f"left out: times in milliseconds or finer; {WRITE_ISO}")
+        return _seconds_guess("1970", {"cycles": '["hour", "weekday"]'})
+    if (form := _finer(name, numbers)) is not None:
+        return _timestamp(form, f"taken for {form} since 1970")
+    if TIME_NAME.search(name) and _within(numbers / NANOSECONDS, EPOCH):
+        return Guess(None, {}, f"left out: times in nanoseconds; {WRITE_ISO}")
     if whole and _dates(numbers):
-        return Guess(None, {}, f"left out: dates without separators (yyyymmdd); {WRITE_ISO}")
+        return _timestamp(
+            TimeFormat.YEAR_FIRST, "dates without separators (yyyymmdd); in JSON they are text, in quotes"
+        )
     if SECONDS_NAME.search(name) and bool((np.diff(numbers) >= 0).all()) and numbers[-1] > numbers[0]:
-        return _seconds("some moment", {})
+        return _seconds_guess("some moment", {})
     return None
+
+
+def _finer(name: str, numbers: NDArray[np.float64]) -> TimeFormat | None:
+    """Milliseconds, or microseconds of a column that is called a time."""
+    told = TIME_NAME.search(name)
+    if _within(numbers / PARTS[TimeFormat.MILLISECONDS], EPOCH if told else LATELY):
+        return TimeFormat.MILLISECONDS
+    fits = told and _within(numbers / PARTS[TimeFormat.MICROSECONDS], EPOCH)
+    return TimeFormat.MICROSECONDS if fits else None
+
+
+def _timestamp(form: TimeFormat, comment: str) -> Guess:
+    return Guess(Kind.TIMESTAMP, {"time_format": f'"{form}"'}, comment)
 
 
 def _within(numbers: NDArray[np.float64], ends: tuple[float, float]) -> bool:
@@ -290,7 +312,7 @@ def _counting(numbers: NDArray[np.float64]) -> bool:
     return len(numbers) > FEW_NUMBERS and bool((np.diff(numbers) == 1).all())
 
 
-def _seconds(moment: str, cycles: dict[str, str]) -> Guess:
+def _seconds_guess(moment: str, cycles: dict[str, str]) -> Guess:
     comment = f'taken for the seconds since {moment}; if it is another thing, kind = "number"'
     return Guess(Kind.TIMESTAMP, {"time_format": '"seconds"', **cycles}, comment)
 
@@ -315,18 +337,12 @@ def _log(numbers: NDArray[np.float64]) -> dict[str, str]:
     return {"log": "true"} if skewed and len(np.unique(numbers[:LOOKED_AT])) > FEW_NUMBERS else {}
 
 
-def _iso(full: pd.Series) -> bool:
-    """Whether cells spread over the whole column are ISO 8601 as the contract reads it."""
-    column = Column("time", Kind.TIMESTAMP)
-    return not cells.from_text(column, full.iloc[:: max(1, len(full) // LOOKED_AT)].tolist()).faults
-
-
 def _text(name: str, full: pd.Series) -> Guess:
     different = full.nunique()
     if full.str.len().max() > LONGEST_TEXT:
         return Guess(None, {}, f"left out: some cells have more than {LONGEST_TEXT} characters")
-    if _share(full, lambda some: some.str.fullmatch(DATE_TEXT).to_numpy(dtype=bool)) >= HALF:
-        return Guess(None, {}, f"left out: dates that are not ISO 8601; {WRITE_ISO}")
+    if is_clock(full):
+        return Guess(None, {}, f"left out: a time of the day; join it to the date in one column, {WRITE_ISO}")
     if _named_for_one(name, different) or _is_long_number(full):
         return _id_or_entity(full)
     if different <= MOST_CATEGORIES and (different < len(full) / 2 or different <= FEW_NUMBERS):
@@ -356,6 +372,40 @@ def _one_id(guesses: dict[str, Guess]) -> dict[str, Guess]:
         name: replace(guess, kind=Kind.ENTITY) if guess.kind is Kind.ID and name != chosen else guess
         for name, guess in guesses.items()
     }
+
+
+def _one_time(guesses: dict[str, Guess]) -> dict[str, Guess]:
+    """The time of the transaction first, for that is what the first timestamp is; of others only who reads on knows.
+
+    It is the first that has no empty cells, and no name such as birth or expiry.
+    """
+    times = _named(guesses, Kind.TIMESTAMP)
+    if len(times) < 2:  # noqa: PLR2004 - one is the time.
+        return guesses
+    main = min(times, key=lambda name: (latecomer(name), "missing" in guesses[name].keys))
+    note = "taken for the time of the transaction; the first timestamp in this file is that"
+    other = "another moment: no feature is made from it"
+    found = {main: _noted(guesses[main], note)}
+    for name, guess in guesses.items():
+        if name != main:
+            plain = replace(guess, keys={**guess.keys, "cycles": "[]"}) if name in times else guess
+            found[name] = _noted(plain, other) if name in times else guess
+    return found
+
+
+def _noted(guess: Guess, note: str) -> Guess:
+    return replace(guess, comment="; ".join(filter(None, (guess.comment, note))))
+
+
+def _times(frame: pd.DataFrame, guesses: Mapping[str, Guess], frauds: NDArray[np.bool_]) -> Times | None:
+    """When the transactions were, and their labels known if the file says so; None without a column of times."""
+    main = next(iter(_named(guesses, Kind.TIMESTAMP)), None)
+    if main is None:
+        return None
+    form = TimeFormat(guesses[main].keys["time_format"].strip('"'))
+    column = Column("time", Kind.TIMESTAMP, Missing.ALLOW, time_format=form)
+    known = cells.from_text(column, frame[CONFIRMED].tolist()).values if CONFIRMED in frame else None
+    return Times.of(cells.from_text(column, frame[main].tolist()).values, frauds, known)
 
 
 def _heading(path: Path, *, timed: bool) -> list[str]:

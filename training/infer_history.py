@@ -1,29 +1,98 @@
-"""The `[[history]]` blocks of a first schema: what is worth knowing of whoever appears often enough to have a past."""
+"""The `[[history]]` blocks of a first schema: what is worth knowing of whoever appears often enough to have a past.
+
+The windows follow the time that the file spans. One longer than half of it would be all that there is in training, and
+go on growing in service: the model would score what it never saw.
+"""
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+from contract.windows import DAY, HOUR, MINUTE, duration
+from training.schema_history import LABEL_DELAY, usual_bucket
 
 AMOUNT_NAME = re.compile(r"amount|amt|(^|[^a-z])(value|price|total|sum|paid|charge)s?([^a-z]|$)", re.IGNORECASE)
 MOST_ENTITIES = 3
 """Who gets a history: each costs bytes and time in serving."""
 FEWEST_ROWS = 2
 """Of each entity on the average: of those that appear once there is nothing to remember."""
-SHORT, LONG, LABELLED = '["1d", "7d", "30d"]', '["30d"]', '["7d", "30d"]'
-HEADING = [
-    "# History: computed of the earlier transactions of each entity. A risk is the share of confirmed frauds, and ends",
-    "# a delay (7d) before the transaction: labels are known by then.",
-]
+LADDER = (10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY)
+"""The lengths of windows: the longest three that the file's time can hold twice are taken."""
+WINDOWS = 3
+RISKS = (7 * DAY, 30 * DAY)
+KNOWN_BY = 0.9
+"""The share of frauds that a label's delay lets be known, where the file says when each was."""
 
 
-def history(frame: pd.DataFrame, entities: list[str], numbers: list[str]) -> str:
+@dataclass(frozen=True, slots=True, eq=False)
+class Times:
+    """When things happened in the file.
+
+    Attributes:
+        span: seconds from the first transaction to the last.
+        delay: seconds that labels take to arrive, a whole number of days.
+    """
+
+    span: float
+    delay: int = LABEL_DELAY
+
+    @classmethod
+    def of(
+        cls, seconds: NDArray[np.float64], frauds: NDArray[np.bool_], confirmed: NDArray[np.float64] | None
+    ) -> "Times":
+        """Of transactions, shape (rows,) each, NaN where a moment is unknown; a half percent at each end is no span."""
+        known = seconds[~np.isnan(seconds)]
+        if not len(known):
+            return cls(0.0)
+        first, last = np.quantile(known, [0.005, 0.995])
+        return cls(
+            float(last - first), _delay(confirmed[frauds] - seconds[frauds]) if confirmed is not None else LABEL_DELAY
+        )
+
+    @property
+    def windows(self) -> list[int]:
+        """The lengths of windows in seconds, ascending; none for a file of minutes."""
+        return [length for length in LADDER if 2 * length <= self.span][-WINDOWS:]
+
+    @property
+    def risks(self) -> list[int]:
+        """Likewise, of windows that end with a delay."""
+        return [length for length in RISKS if 2 * (length + self.delay) <= self.span]
+
+
+def history(frame: pd.DataFrame, entities: list[str], numbers: list[str], times: Times) -> str:
     """The blocks for these columns of a file with times, as TOML; nothing where no entity has a past."""
     chosen = [name for name in entities if _has_past(frame[name])][:MOST_ENTITIES]
+    if not chosen or not times.windows:
+        return ""
     amount = next((name for name in numbers if AMOUNT_NAME.search(name)), None)
-    blocks = [block for entity in chosen for block in _blocks(entity, amount)]
-    return "\n".join([*HEADING, *blocks]) if blocks else ""
+    blocks = [block for entity in chosen for block in _blocks(entity, amount, times)]
+    return "\n".join([*_heading(times), *blocks])
+
+
+def _delay(late: NDArray[np.float64]) -> int:
+    known = late[~np.isnan(late)]
+    return max(1, math.ceil(float(np.quantile(known, KNOWN_BY)) / DAY)) * DAY if len(known) else LABEL_DELAY
+
+
+def _heading(times: Times) -> list[str]:
+    lines = ["# History: computed of the earlier transactions of each entity, over windows that fit the file's time."]
+    if times.risks:
+        return [
+            *lines,
+            "# A risk is the share of confirmed frauds. It ends a delay before the transaction: labels are known then.",
+        ]
+    return [
+        *lines,
+        f"# No risk (share of confirmed frauds): labels take {duration(times.delay)} to arrive, and the file has only "
+        f"{times.span / DAY:.3g} days.",
+    ]
 
 
 def _has_past(column: pd.Series) -> bool:
@@ -32,20 +101,32 @@ def _has_past(column: pd.Series) -> bool:
     return 1 < different <= len(known) / FEWEST_ROWS
 
 
-def _blocks(entity: str, amount: str | None) -> list[str]:
+def _blocks(entity: str, amount: str | None, times: Times) -> Iterator[str]:
     column = {} if amount is None else {"column": _quoted(amount)}
-    means, ratio = ('["count", "mean"]', '["since_last", "ratio"]') if column else ('["count"]', '["since_last"]')
-    of = {"entity": _quoted(entity)}
-    log = {"log": "true"}
-    return [
-        _block({**of, "aggregates": means, **column, "windows": SHORT, **log}),
-        _block({**of, "aggregates": ratio, **column, "windows": LONG, **log}),
-        _block({**of, "aggregates": '["risk"]', "windows": LABELLED}),
-    ]
+    usual = ["count", "mean"] if column else ["count"]
+    longest = ["since_last", "ratio", "sum", "std", "max"] if column else ["since_last"]
+    bucket = usual_bucket(times.windows, [])
+    of, state = {"entity": _quoted(entity)}, {} if bucket == HOUR else {"bucket": _quoted(duration(bucket))}
+    yield _block(
+        {**of, "aggregates": _listed(usual), **column, "windows": _lengths(times.windows), **state, "log": "true"}
+    )
+    last = _lengths(times.windows[-1:])
+    yield _block({**of, "aggregates": _listed(longest), **column, "windows": last, **state, "log": "true"})
+    if times.risks:
+        delay = {"delay": _quoted(duration(times.delay))}
+        yield _block({**of, "aggregates": '["risk"]', "windows": _lengths(times.risks), **delay, **state})
 
 
 def _block(keys: Mapping[str, str]) -> str:
     return "\n".join(["[[history]]", *(f"{key} = {value}" for key, value in keys.items()), ""])
+
+
+def _lengths(seconds: Sequence[int]) -> str:
+    return _listed([duration(length) for length in seconds])
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
 def _quoted(name: str) -> str:

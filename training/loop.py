@@ -1,15 +1,17 @@
 """The training loop: batches in a seeded order, one learning-rate cycle, the epoch that validated best is kept.
 
-The same seed, data and number of threads give the same weights. The best state stays in memory; nothing is written.
+The same seed, data and number of threads give the same weights, also where a training was killed at any moment and went
+on from its checkpoint. On a GPU the layers are computed in bfloat16 where it has that; everything else is float32.
 """
 
 import copy
+import hashlib
+import json
 import math
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,17 +20,18 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from training import resources
+from training.checkpoint import Checkpoint, Checkpoints, State
 from training.errors import TrainingError
 from training.model import FraudModel
 from training.progress import Epochs, Reporter
+from training.steps import Steps
 
-SCORING_ROWS = 1 << 16
-"""Rows that go through the network at a time outside training."""
-SMALLEST_BATCH, LARGEST_BATCH = 64, 2048
+SCORING_ROWS = 1 << 13
+"""Rows that go through the network at a time outside training: what they take stays near the processor."""
 FEWEST_RANKED = 20
 """Frauds from which average precision chooses the epoch: on four frauds it was 1.0 after the first (LOG.md)."""
-STEPS_PER_EPOCH = 150
-"""What a batch is sized for, within its limits: small data gets small batches, so that it gets enough steps."""
+STEPS_BETWEEN_NEWS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ class LoopConfig:
     epochs: int = 10
     patience: int = 4
     batch: int = 0
-    learning_rate: float = 4e-3
-    weight_decay: float = 0.3
+    learning_rate: float = 6e-3
+    weight_decay: float = 0.1
     forgotten_share: float = 0.1
 
     def __post_init__(self) -> None:
@@ -65,55 +68,84 @@ class Rows:
         matrix: float32, shape (rows, width).
         labels: bool, shape (rows,): whether each row was fraud.
         neutral: the matrix as it is when nothing is known of earlier transactions; None where that changes nothing.
+        weights: float32, shape (rows,): how many transactions each row stands for; None for one each.
     """
 
     matrix: NDArray[np.float32]
     labels: NDArray[np.bool_]
     neutral: NDArray[np.float32] | None = None
+    weights: NDArray[np.float32] | None = None
 
     @property
     def both_classes(self) -> bool:
         """Whether there is a fraud and a genuine transaction among them."""
         return bool(self.labels.any()) and not bool(self.labels.all())
 
+    @property
+    def share_of_fraud(self) -> float:
+        """Of the transactions that the rows stand for."""
+        return float(np.average(self.labels, weights=self.weights))
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How training went: epochs run, the one that was kept (from 1), its validation score, and the batch size."""
+    """How training went.
+
+    Attributes:
+        epochs: so many were run.
+        best_epoch: the one that was kept, from 1.
+        score: its validation score.
+        batch: rows of a step.
+        precision: of the layers, as torch names it.
+    """
 
     epochs: int
     best_epoch: int
     score: float
     batch: int
+    precision: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shown:
-    """The rows to learn from, on the device, and the share of them whose history is forgotten for a step."""
+    """The rows to learn from, and the share of them whose history is forgotten for a step.
 
+    They lie on the device where they take less than half of what is free there.
+    """
+
+    device: torch.device
     matrix: Tensor
     labels: Tensor
     neutral: Tensor | None
+    weights: Tensor
     forgotten_share: float
 
     @classmethod
     def on(cls, device: torch.device, rows: Rows, forgotten_share: float) -> Self:
-        neutral = None if rows.neutral is None else torch.from_numpy(rows.neutral).to(device)
-        labels = torch.from_numpy(rows.labels).float().to(device)
-        return cls(torch.from_numpy(rows.matrix).to(device), labels, neutral, forgotten_share)
+        matrices = rows.matrix.nbytes * (1 if rows.neutral is None else 2)
+        home = device if 2 * matrices < resources.free_memory(device) else torch.device("cpu")
+        neutral = None if rows.neutral is None else torch.from_numpy(rows.neutral).to(home)
+        labels = torch.from_numpy(rows.labels).float().to(home)
+        weights = torch.ones(len(rows.labels)) if rows.weights is None else torch.from_numpy(rows.weights)
+        return cls(
+            device, torch.from_numpy(rows.matrix).to(home), labels, neutral,
+            (weights / weights.mean()).to(home), forgotten_share,
+        )  # fmt: skip
+
+    def step(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network sees of these rows in one step, their labels, and what each row counts."""
+        return (
+            self.inputs(rows).to(self.device),
+            self.labels[rows].to(self.device),
+            self.weights[rows].to(self.device),
+        )
 
     def inputs(self, rows: Tensor) -> Tensor:
-        """What the network sees of these rows in one step."""
+        """The rows of a step, some of them as if nothing were known of earlier ones."""
         if self.neutral is None:
             return self.matrix[rows]
-        forgotten = torch.rand(len(rows), 1, device=rows.device) < self.forgotten_share
+        forgotten = torch.rand(len(rows), 1, device=self.matrix.device) < self.forgotten_share
         return torch.where(forgotten, self.neutral[rows], self.matrix[rows])
-
-
-def _batch(rows: int) -> int:
-    """A power of two."""
-    wanted = max(SMALLEST_BATCH, min(LARGEST_BATCH, rows // STEPS_PER_EPOCH))
-    return 1 << round(math.log2(wanted))
 
 
 def best_device() -> torch.device:
@@ -123,9 +155,9 @@ def best_device() -> torch.device:
 
 @contextmanager
 def reproducible(seed: int, threads: int = 1) -> Iterator[None]:
-    """Seeds torch and takes so many threads, 0 for one a core of this process; both are put back afterwards."""
+    """Seeds torch and takes so many threads (as :func:`training.resources.threads`); both are put back afterwards."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or _cores())
+    torch.set_num_threads(resources.threads(threads))
     try:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -134,98 +166,208 @@ def reproducible(seed: int, threads: int = 1) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def fit(  # noqa: PLR0913 - what is trained, on what, how; who is told, and where the state is kept.
+    model: FraudModel,
+    train: Rows,
+    validation: Rows,
+    config: LoopConfig,
+    reporter: Reporter,
+    *,
+    checkpoints: Checkpoints | None = None,
+) -> Run:
+    """Trains the model in place, on the device that it is on, and leaves it at its best epoch, in eval mode.
 
-
-def fit(model: FraudModel, train: Rows, validation: Rows, config: LoopConfig, reporter: Reporter) -> Run:
-    """Trains the model in place, on the device that it is on, and leaves it at its best epoch, in eval mode."""
-    shown = _Shown.on(model.bias.device, train, config.forgotten_share)
-    steps = _Steps.over(model, len(train.labels), config)
-    keeper = _Keeper(config.patience)
+    A validation without rows keeps the last epoch. With `checkpoints` it goes on where a training that is the same in
+    everything was ended.
+    """
+    checkpoint = (checkpoints or Checkpoints(None)).of(_identity(model, train, validation, config))
+    training = _Training.begin(model, train, config)
     with reporter.epochs(config.epochs) as epochs:
-        for _ in range(config.epochs):
-            loss = _epoch(model, shown, steps)
-            if _finished(model, validation, loss, keeper, epochs):
-                break
-    return keeper.restore(model, steps.batch)
+        training.resume(checkpoint, reporter, epochs)
+        while not training.finished:
+            loss = training.epoch(checkpoint, epochs)
+            training.judge(loss, validation, epochs)
+        if checkpoint.path is not None:
+            checkpoint.save(training.state())
+    return training.result()
 
 
+def _identity(model: FraudModel, train: Rows, validation: Rows, config: LoopConfig) -> str:
+    """What a training starts from, as one hash: who begins alike ends alike."""
+    told = hashlib.sha256(json.dumps([asdict(config), torch.__version__, torch.get_num_threads()]).encode())
+    told.update(str(model.bias.device).encode() + torch.get_rng_state().numpy().tobytes())
+    for name, values in model.state_dict().items():
+        told.update(name.encode() + values.cpu().contiguous().numpy().tobytes())
+    for rows in (train, validation):
+        for part in (rows.matrix, rows.labels, rows.neutral, rows.weights):
+            told.update(b"-" if part is None else np.ascontiguousarray(part).data)
+    return told.hexdigest()[:32]
+
+
+@dataclass(slots=True, eq=False)
 class _Keeper:
     """The best state so far and how long ago it was."""
 
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
-        self.epoch = self.best_epoch = 0
-        self.score = -math.inf
-        self.state: dict[str, Tensor] = {}
+    patience: int
+    epoch: int = 0
+    best_epoch: int = 0
+    score: float = -math.inf
+    state: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def offer(self, model: FraudModel, score: float) -> bool:
-        """Takes the state if it is the best; true when patience is at its end."""
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience is at its end."""
+        return self.epoch - self.best_epoch >= self.patience
+
+    def offer(self, model: FraudModel, score: float) -> None:
+        """Takes the state if it is the best."""
         self.epoch += 1
         if score > self.score:
             self.score, self.best_epoch = score, self.epoch
             self.state = copy.deepcopy(model.state_dict())
-        return self.epoch - self.best_epoch >= self.patience
 
-    def restore(self, model: FraudModel, batch: int) -> Run:
+    def restore(self, model: FraudModel) -> None:
         if not self.state:
             raise TrainingError("Training did not converge: every epoch's validation score was not a number.")
         model.load_state_dict(self.state)
         model.eval()
-        return Run(self.epoch, self.best_epoch, self.score, batch)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Steps:
-    """What moves the weights: AdamW over one cycle of the learning rate, in batches of so many rows."""
+def _steps(model: FraudModel, rows: int, config: LoopConfig, batch: int) -> Steps:
+    batch = batch or resources.batch(rows, _bytes_per_row(model), resources.free_memory(model.bias.device))
+    total = config.epochs * math.ceil(rows / batch)
+    return Steps.over(model, total, batch, config.learning_rate, config.weight_decay)
 
-    optimiser: torch.optim.AdamW
-    cycle: torch.optim.lr_scheduler.OneCycleLR
-    batch: int
+
+def _bytes_per_row(model: FraudModel) -> int:
+    """About what a row of a step takes: inputs and hidden values, and what is kept of them for the gradient."""
+    widths = [parameter.shape[1] for parameter in model.layers.parameters()]
+    return 4 * 8 * sum(widths) * model.members
+
+
+@dataclass(slots=True, eq=False)
+class _Training:
+    """A training that is under way: all that a checkpoint holds."""
+
+    model: FraudModel
+    shown: _Shown
+    steps: Steps
+    keeper: _Keeper
+    config: LoopConfig
+    mixed: bool
+    order: int
+    batches: int = 0
+    loss: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     @classmethod
-    def over(cls, model: FraudModel, rows: int, config: LoopConfig) -> Self:
-        batch = config.batch or _batch(rows)
-        optimiser = torch.optim.AdamW(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    def begin(cls, model: FraudModel, train: Rows, config: LoopConfig) -> Self:
+        device = model.bias.device
+        order = int(torch.randint(1 << 62, ()))
+        mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        steps = _steps(model, len(train.labels), config, config.batch)
+        shown = _Shown.on(device, train, config.forgotten_share)
+        return cls(
+            model, shown, steps, _Keeper(config.patience), config, mixed, order, loss=torch.zeros((), device=device)
         )
-        steps = config.epochs * math.ceil(rows / batch)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=steps, pct_start=0.2)
-        return cls(optimiser, cycle, batch)
 
-    def take(self, loss: Tensor) -> None:
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        self.cycle.step()
+    @property
+    def finished(self) -> bool:
+        """Whether there is no epoch left, or none that is worth it."""
+        return self.keeper.epoch >= self.config.epochs or self.keeper.exhausted
+
+    def epoch(self, checkpoint: Checkpoint, epochs: Epochs) -> float:
+        """One pass over the rows in a new order, or the rest of one; the mean loss."""
+        self.model.train()
+        batches = self._batches()
+        for rows in batches[self.batches :]:
+            self._step(rows, self.keeper.epoch * len(batches) + self.batches)
+            if checkpoint.due:
+                checkpoint.save(self.state())
+            if self.batches % STEPS_BETWEEN_NEWS == 0:
+                epochs.running(self.batches / len(batches), float(self.loss) / self.batches)
+        mean = float(self.loss) / len(batches)
+        self.batches, self.loss = 0, torch.zeros_like(self.loss)
+        return mean
+
+    def _batches(self) -> tuple[Tensor, ...]:
+        """The rows in the order of this epoch, which follows from its number: a checkpoint need not hold it."""
+        draw = torch.Generator().manual_seed(self.order + self.keeper.epoch)
+        order = torch.randperm(len(self.shown.labels), generator=draw)
+        return torch.split(order.to(self.shown.labels.device), self.steps.batch)
+
+    def _step(self, rows: Tensor, step: int) -> None:
+        inputs, labels, weights = self.shown.step(rows)
+        with torch.autocast(self.shown.device.type, dtype=torch.bfloat16, enabled=self.mixed):
+            values = self.model.member_logits(inputs)
+        # Each member learns by itself: only what is served is their mean.
+        loss = binary_cross_entropy_with_logits(values, labels.expand_as(values), weights.expand_as(values))
+        self.steps.take(loss, step)
+        self.batches += 1
+        self.loss += loss.detach()
+
+    def judge(self, loss: float, validation: Rows, epochs: Epochs) -> None:
+        """Scores the epoch on the validation period."""
+        score = float(self.keeper.epoch)  # Without validation the last epoch is the best.
+        if len(validation.labels):
+            values = logits(self.model, validation.matrix)
+            score = validation_score(values, validation.labels, validation.weights)
+        self.keeper.offer(self.model, score)
+        epochs.done(loss, score, self.keeper.score)
+
+    def result(self) -> Run:
+        """Leaves the model at its best epoch."""
+        self.keeper.restore(self.model)
+        precision = "bfloat16" if self.mixed else "float32"
+        return Run(self.keeper.epoch, self.keeper.best_epoch, self.keeper.score, self.steps.batch, precision)
+
+    def state(self) -> State:
+        """What :meth:`resume` needs."""
+        tensors = {f"model.{name}": values for name, values in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": values for name, values in self.keeper.state.items()}
+        tensors |= {f"steps.{name}": values for name, values in self.steps.state().items()}
+        tensors |= {"loss": self.loss, "random.cpu": torch.get_rng_state()}
+        if self.shown.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.shown.device)
+        numbers = {name: getattr(self.keeper, name) for name in ("epoch", "best_epoch", "score")}
+        numbers |= {"batches": self.batches, "batch": self.steps.batch, "order": self.order}
+        return State({name: values.detach().cpu().numpy() for name, values in tensors.items()}, numbers)
+
+    def resume(self, checkpoint: Checkpoint, reporter: Reporter, epochs: Epochs) -> None:
+        """Goes on where the checkpoint was written, if there is one."""
+        state = checkpoint.load()
+        if state is None:
+            return
+        tensors = {name: torch.from_numpy(np.array(values)) for name, values in state.arrays.items()}
+        self._restore(tensors, state.numbers)
+        reporter.say(f"a checkpoint was found: going on after epoch {self.keeper.epoch}, step {self.batches}")
+        epochs.resumed(self.keeper.epoch)
+
+    def _restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(_under("model.", tensors))
+        keeper = {name: numbers[name] for name in ("epoch", "best_epoch", "score")}
+        self.keeper = _Keeper(self.config.patience, **keeper, state=_under("best.", tensors))
+        # The memory that is free may have changed since, and with it the batch that would be chosen now.
+        self.steps = _steps(self.model, len(self.shown.labels), self.config, numbers["batch"])
+        self.steps.restore(_under("steps.", tensors))
+        self.order, self.batches = numbers["order"], numbers["batches"]
+        self.loss = tensors["loss"].to(self.shown.device)
+        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.shown.device)
 
 
-def _epoch(model: FraudModel, shown: _Shown, steps: _Steps) -> float:
-    """One pass over the rows in a new order; the mean loss."""
-    model.train()
-    device = shown.labels.device
-    total = torch.zeros((), device=device)
-    for rows in torch.split(torch.randperm(len(shown.labels)).to(device), steps.batch):
-        loss = binary_cross_entropy_with_logits(model.logits(shown.inputs(rows)), shown.labels[rows])
-        steps.take(loss)
-        total += loss.detach() * len(rows)
-    return float(total) / len(shown.labels)
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): values for name, values in tensors.items() if name.startswith(prefix)}
 
 
-def _finished(model: FraudModel, validation: Rows, loss: float, keeper: _Keeper, epochs: Epochs) -> bool:
-    score = validation_score(logits(model, validation.matrix), validation.labels)
-    stop = keeper.offer(model, score)
-    epochs.done(loss, score, keeper.score)
-    return stop
-
-
-def validation_score(values: NDArray[np.float32], labels: NDArray[np.bool_]) -> float:
+def validation_score(
+    values: NDArray[np.float32], labels: NDArray[np.bool_], weights: NDArray[np.float32] | None = None
+) -> float:
     """Average precision, or minus the log loss where too few of a class are there to rank. Higher is better."""
     if FEWEST_RANKED <= labels.sum() <= len(labels) - FEWEST_RANKED:
-        return float(average_precision_score(labels, values))
+        return float(average_precision_score(labels, values, sample_weight=weights))
     signed = np.where(labels, values, -values).astype(np.float64)
-    return -float(np.logaddexp(0, -signed).mean())
+    return -float(np.average(np.logaddexp(0, -signed), weights=weights))
 
 
 def logits(model: FraudModel, matrix: NDArray[np.float32]) -> NDArray[np.float32]:

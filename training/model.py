@@ -1,9 +1,13 @@
 """The network, top to bottom: feature matrix in, calibrated probability of fraud out.
 
 Everything fitted lives in here as buffers: what training saw of each column (imputation, range, scale, which codes
-occurred) and the calibration. The contract's matrix needs no other preparation, and nothing outside can disagree
-with it. The rules: what is not finite never reaches a layer unflagged; a number beyond the training range counts as
-the range's end; a code that training never saw is "unknown"; the last step is float32 even under autocast.
+occurred), its pieces, and the calibration. The contract's matrix needs no other preparation, and nothing outside can
+disagree with it. The rules: what is not finite never reaches a layer unflagged; a number beyond the training range
+counts as the range's end; a code that training never saw is "unknown"; the last step is float32 even under autocast.
+
+A number enters twice: standardised, and as how far it is through each of its pieces, 0 before and 1 after (Gorishniy
+and others, On Embeddings for Numerical Features, 2022, with bins from trees). A layer holds the weights of several
+members, networks of one form that start and are trained differently; their log-odds are averaged.
 """
 
 from dataclasses import dataclass
@@ -16,6 +20,7 @@ from torch import Tensor, nn
 
 from contract.features import FIRST_VALUE, UNKNOWN
 from contract.schema import Contract, FeatureKind, Kind
+from training.bins import MOST_PIECES, edges
 
 LARGEST_DEVIATION = 20.0
 """Standard deviations from the mean that a number counts at most."""
@@ -28,13 +33,17 @@ class ModelConfig:
     Attributes:
         embedding: width of a category's vector.
         unknown_share: of the category cells that training shows as "unknown", so that its vector is trained too.
+        pieces: of a number at most; fewer where the training rows do not tell so many apart.
+        members: networks that are averaged.
     """
 
     embedding: int = 4
-    hidden: int = 64
+    hidden: int = 96
     layers: int = 2
     dropout: float = 0.1
     unknown_share: float = 0.02
+    pieces: int = MOST_PIECES
+    members: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +59,9 @@ class Fitted:
         sizes: how many codes each category has, shape (k,).
         rows_of_codes: for each code of each category the row of its vector: its own, or the category's
             "unknown" where training never saw it; shape (sum of sizes,).
+        piece_of: which number each piece is of, as a position among the numbers; shape (pieces,).
+        piece_begin: where each piece begins, shape (pieces,).
+        piece_width: how wide it is, above 0, shape (pieces,).
     """
 
     numbers: NDArray[np.int64]
@@ -63,10 +75,27 @@ class Fitted:
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
     rows_of_codes: NDArray[np.int64]
+    piece_of: NDArray[np.int64]
+    piece_begin: NDArray[np.float64]
+    piece_width: NDArray[np.float64]
 
 
-def fit_columns(contract: Contract, matrix: NDArray[np.float32]) -> Fitted:
-    """Measures the training rows: `matrix` has shape (rows, contract.width), NaN where a number is missing."""
+def fit_columns(
+    contract: Contract,
+    matrix: NDArray[np.float32],
+    labels: NDArray[np.bool_],
+    pieces: int = MOST_PIECES,
+    weights: NDArray[np.float32] | None = None,
+) -> Fitted:
+    """Measures the training rows.
+
+    Args:
+        contract: tells the kinds of the columns.
+        matrix: shape (rows, contract.width), NaN where a number is missing.
+        labels: shape (rows,): whether each row was fraud; the pieces are chosen by it.
+        pieces: of a number at most.
+        weights: how many transactions each row stands for, shape (rows,); None for one each.
+    """
     is_code = np.array([feature.kind is FeatureKind.CATEGORY for feature in contract.features])
     known = {c.name: len(c.values) for c in contract.columns if c.kind is Kind.CATEGORY}
     sizes = [FIRST_VALUE + known[f.column] for f in contract.features if f.kind is FeatureKind.CATEGORY]
@@ -74,10 +103,26 @@ def fit_columns(contract: Contract, matrix: NDArray[np.float32]) -> Fitted:
     measures = [_measure(matrix[:, place].astype(np.float64)) for place in np.flatnonzero(~is_code)]
     low, high, mean, scale, median, flagged = np.array(measures, dtype=np.float64).reshape(-1, 6).T
     codes = matrix[:, is_code].astype(np.int64)
+    counted = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
     return Fitted(
         np.flatnonzero(~is_code), np.flatnonzero(is_code), low, high, mean, scale, median, flagged,
         offsets, np.array(sizes, dtype=np.int64), _rows_of_codes(codes, sizes, offsets),
+        *_pieces(matrix[:, ~is_code], labels, counted, pieces),
     )  # fmt: skip
+
+
+def _pieces(
+    numbers: NDArray[np.float32], labels: NDArray[np.bool_], weights: NDArray[np.float64], most: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """The pieces of all numbers side by side: of which, where they begin, how wide they are."""
+    found = [edges(column.astype(np.float64), labels, weights, most) for column in numbers.T]
+    owners = [np.full(max(0, len(own) - 1), place, dtype=np.int64) for place, own in enumerate(found)]
+    ends = [own.astype(np.float64) for own in found]
+    return (
+        np.concatenate([np.empty(0, dtype=np.int64), *owners]),
+        np.concatenate([np.empty(0), *(own[:-1] for own in ends)]),
+        np.concatenate([np.empty(0), *(np.diff(own) for own in ends)]),
+    )
 
 
 def _measure(values: NDArray[np.float64]) -> tuple[float, float, float, float, float, float]:
@@ -100,6 +145,20 @@ def _rows_of_codes(codes: NDArray[np.int64], sizes: list[int], offsets: NDArray[
     return np.concatenate([np.empty(0, dtype=np.int64), *rows])
 
 
+class MemberLinear(nn.Module):
+    """A linear layer for each member: float32 (members, rows, inputs) -> (members, rows, outputs)."""
+
+    def __init__(self, members: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(members, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(members, 1, outputs).uniform_(-bound, bound))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """One matrix product a member."""
+        return torch.baddbmm(self.bias, values, self.weight)
+
+
 class FraudModel(nn.Module):
     """float32 matrix, shape (rows, width) -> float32 probabilities of fraud, shape (rows,), within 0 and 1."""
 
@@ -114,6 +173,9 @@ class FraudModel(nn.Module):
     offsets: Tensor
     sizes: Tensor
     rows_of_codes: Tensor
+    piece_of: Tensor
+    piece_begin: Tensor
+    piece_width: Tensor
     slope: Tensor
     intercept: Tensor
 
@@ -126,32 +188,48 @@ class FraudModel(nn.Module):
         self.register_buffer("slope", torch.ones(()))
         self.register_buffer("intercept", torch.zeros(()))
         self.unknown_share = config.unknown_share
+        self.members = config.members
         self.largest_deviation = LARGEST_DEVIATION  # TorchScript cannot see a module's constants.
         self.width_of_vectors = len(fitted.categories) * config.embedding
         self.embedding = nn.Embedding(max(1, len(fitted.rows_of_codes)), config.embedding)
-        self.layers = _layers(config, 2 * len(fitted.numbers) + self.width_of_vectors)
-        self.head = nn.Parameter(torch.randn(config.hidden) / config.hidden**0.5)
-        self.bias = nn.Parameter(torch.logit(torch.tensor(base_rate)))
+        plain, pieces = 2 * len(fitted.numbers) + self.width_of_vectors, len(fitted.piece_of)
+        self.layers = _layers(config, plain + pieces)
+        _start_without(self.layers, range(plain, plain + pieces))
+        self.head = nn.Parameter(torch.randn(config.members, 1, config.hidden) / config.hidden**0.5)
+        self.bias = nn.Parameter(torch.logit(torch.tensor(base_rate)).repeat(config.members, 1))
 
     def forward(self, matrix: Tensor) -> Tensor:
         """The calibrated probability of each row."""
         return torch.sigmoid(self.slope * self.logits(matrix) + self.intercept)
 
     def logits(self, matrix: Tensor) -> Tensor:
-        """The log-odds of each row before calibration: what the loss is computed on; shape (rows,)."""
-        hidden: Tensor = self.layers(torch.cat([self._scaled(matrix), self._vectors(matrix)], dim=1))
-        # Not a linear layer: autocast would compute one in 16 bits.
-        return (hidden.float() * self.head).sum(dim=1) + self.bias
+        """The log-odds of each row before calibration, the mean of the members'; shape (rows,)."""
+        return self.member_logits(matrix).mean(dim=0)
 
-    def _scaled(self, matrix: Tensor) -> Tensor:
-        """Numbers imputed, clamped and standardised, with a flag beside each for a missing one."""
+    def member_logits(self, matrix: Tensor) -> Tensor:
+        """The log-odds by each member, what the loss is computed on; shape (members, rows)."""
+        numbers, missing = self._numbers(matrix)
+        parts = [self._scaled(numbers), missing * self.flagged, self._vectors(matrix), self._through_pieces(numbers)]
+        hidden: Tensor = self.layers(torch.cat(parts, dim=1).unsqueeze(0).expand(self.members, -1, -1))
+        # Not a linear layer: autocast would compute one in 16 bits.
+        return (hidden.float() * self.head).sum(dim=2) + self.bias
+
+    def _numbers(self, matrix: Tensor) -> tuple[Tensor, Tensor]:
+        """The numbers imputed and within the training range, and which of them were missing."""
         values = matrix.index_select(1, self.numbers)
         missing = ~torch.isfinite(values)
         values = torch.where(missing, self.median, values)
-        values = torch.minimum(torch.maximum(values, self.low), self.high)
-        scaled = torch.nan_to_num((values - self.mean) / self.scale)
-        scaled = torch.clamp(scaled, -self.largest_deviation, self.largest_deviation)
-        return torch.cat([scaled, missing * self.flagged], dim=1)
+        return torch.minimum(torch.maximum(values, self.low), self.high), missing
+
+    def _scaled(self, numbers: Tensor) -> Tensor:
+        """The numbers standardised."""
+        scaled = torch.nan_to_num((numbers - self.mean) / self.scale)
+        return torch.clamp(scaled, -self.largest_deviation, self.largest_deviation)
+
+    def _through_pieces(self, numbers: Tensor) -> Tensor:
+        """How far each number is through each of its pieces: 0 before, 1 after, and straight between."""
+        own = numbers.index_select(1, self.piece_of)
+        return torch.clamp((own - self.piece_begin) / self.piece_width, 0.0, 1.0)
 
     def _vectors(self, matrix: Tensor) -> Tensor:
         """The vectors of the category codes, side by side."""
@@ -169,5 +247,13 @@ def _layers(config: ModelConfig, width: int) -> nn.Sequential:
     widths = [width] + [config.hidden] * config.layers
     blocks: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        blocks += [nn.Linear(inputs, outputs), nn.SiLU(), nn.Dropout(config.dropout)]
+        blocks += [MemberLinear(config.members, inputs, outputs), nn.SiLU(), nn.Dropout(config.dropout)]
     return nn.Sequential(*blocks)
+
+
+def _start_without(layers: nn.Sequential, inputs: range) -> None:
+    """Lets the first layer begin as if these inputs were not there: pieces speak only once they have learned."""
+    first = layers[0]
+    assert isinstance(first, MemberLinear)  # noqa: S101 - told to the type checker: `_layers` begins with one.
+    with torch.no_grad():
+        first.weight[:, inputs.start : inputs.stop] = 0.0

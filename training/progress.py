@@ -39,6 +39,14 @@ class Epochs:
     bar: Progress
     task: object
 
+    def resumed(self, done: int) -> None:
+        """So many epochs had been done before."""
+        self.bar.update(self.task, completed=done)  # type: ignore[arg-type]
+
+    def running(self, share: float, loss: float) -> None:
+        """An epoch is under way: which share of it is done, and its training loss so far."""
+        self.bar.update(self.task, description=f"loss {loss:.4f}  {share:.0%} of this epoch")  # type: ignore[arg-type]
+
     def done(self, loss: float, score: float, best: float) -> None:
         """One more epoch is done: its training loss, its score on the validation period, and the best so far."""
         text = f"loss {loss:.4f}  validation {score:.4f}  best {best:.4f}"

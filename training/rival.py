@@ -14,7 +14,6 @@ after the end of the live one's validation period, by the live one's own column 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from contract.history import over
 from contract.schema import Contract, Kind
 from training.data import Labelled, moment, seconds_of
 from training.errors import TrainingError
+from training.ranking import Ranking
 
 Scores = NDArray[np.float32]
 Labels = NDArray[np.bool_]
@@ -101,7 +101,7 @@ def meet(new: Rival, live: Rival, read: Callable[[Contract], Labelled]) -> Bout:
         TrainingError: the data cannot be read, or is no longer what the new version was trained on.
     """
     ours = read(new.contract)
-    if ours.sha256 != new.card.data["sha256"]:
+    if (ours.sha256, ours.rows) != (new.card.data["sha256"], new.card.data.get("rows", ours.rows)):
         raise TrainingError("The data has changed since the training: nothing was compared.")
     theirs = _theirs(live, new.contract, read)
     tested = np.arange(ours.rows - new.card.data["periods"]["test"]["rows"], ours.rows)
@@ -122,49 +122,18 @@ def measure(labels: Labels, new: Scores, live: Scores, seed: int = 0) -> Outcome
     """
     if not labels.any():
         raise Incomparable("the newest period has no fraud: nothing can be ranked")
-    once = np.ones(len(labels), dtype=np.int64)
-    ours, theirs = _Ranking.of(labels, new), _Ranking.of(labels, live)
+    once = np.ones(len(labels))
+    ours, theirs = Ranking.of(labels, new), Ranking.of(labels, live)
     differences = _differences(ours, theirs, np.random.default_rng(seed))
     low, high = np.quantile(differences, TAIL, method="higher"), np.quantile(differences, 1 - TAIL, method="lower")
     return Outcome(ours.average_precision(once), theirs.average_precision(once), float(low), float(high))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ranking:
-    """Rows from the highest score to the lowest, so that each resample need not be sorted again.
-
-    Attributes:
-        order: positions of the rows.
-        fraud: 1 or 0, in this order.
-        ends: where in this order each distinct score ends.
-    """
-
-    order: NDArray[np.int64]
-    fraud: NDArray[np.int64]
-    ends: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, labels: Labels, scores: Scores) -> Self:
-        order = np.argsort(-scores, kind="stable")
-        ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-        return cls(order, labels[order].astype(np.int64), ends)
-
-    def average_precision(self, counts: NDArray[np.int64]) -> float:
-        """With each row there so many times; NaN where no fraud is."""
-        weights = counts[self.order]
-        flagged, caught = np.cumsum(weights)[self.ends], np.cumsum(weights * self.fraud)[self.ends]
-        gained = np.diff(caught, prepend=0)
-        used = gained > 0
-        if not used.any():
-            return float("nan")
-        return float(np.sum(gained[used] * (caught[used] / flagged[used])) / caught[-1])
-
-
-def _differences(ours: _Ranking, theirs: _Ranking, draw: np.random.Generator) -> NDArray[np.float64]:
+def _differences(ours: Ranking, theirs: Ranking, draw: np.random.Generator) -> NDArray[np.float64]:
     """Shape (RESAMPLES,)."""
     rows, found = len(ours.order), np.empty(RESAMPLES)
     for place in range(RESAMPLES):
-        counts = np.bincount(draw.integers(rows, size=rows), minlength=rows)
+        counts = np.bincount(draw.integers(rows, size=rows), minlength=rows).astype(np.float64)
         found[place] = ours.average_precision(counts) - theirs.average_precision(counts)
     return np.where(np.isnan(found), LOST, found)
 
@@ -204,7 +173,7 @@ def _unseen(new: ModelCard, live: ModelCard, seconds: NDArray[np.float64] | None
 
 def _scored(rival: Rival, rows: Labelled, positions: NDArray[np.int64]) -> Scores:
     """Each row with its history by the version's own contract: its past is the whole data, as it was in training."""
-    table = over(rival.contract, rows.table, rows.labels)
+    table = over(rival.contract, rows.table, rows.labels, rows.confirmed)
     return rival.score(to_matrix(rival.contract, table.take(positions)))
 
 

@@ -8,6 +8,7 @@ from training rows alone and handed to :meth:`Schema.contract`.
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,18 @@ KEYS = {
     Kind.ENTITY: set[str](),
     Kind.LABEL: set[str](),
 }
-"""The keys that a column of each kind may have beside `kind` and `missing`."""
+"""The keys that a column of each kind may have beside `kind`, `missing` and `leak`."""
 CYCLES = {
     "hour": (FeatureKind.HOUR_SIN, FeatureKind.HOUR_COS),
     "weekday": (FeatureKind.WEEKDAY_SIN, FeatureKind.WEEKDAY_COS),
 }
+
+
+class Leak(StrEnum):
+    """What it means that a column tells the label alone: it was made from it, or it is that good."""
+
+    REFUSE = "refuse"
+    ALLOW = "allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,7 @@ class SchemaColumn:
         max_categories: the most values of a category that get a code of their own.
         min_count: training rows that a category's value needs for that; rarer ones are "unknown".
         cycles: which of "hour" and "weekday" become features; timestamps only.
+        leak: whether the column may tell the label alone, as one that is known when a transaction is scored.
     """
 
     name: str
@@ -66,6 +75,7 @@ class SchemaColumn:
     min_count: int = 10
     time_format: TimeFormat = TimeFormat.ISO
     cycles: tuple[str, ...] = ()
+    leak: Leak = Leak.REFUSE
 
     def column(self, known: tuple[str, ...]) -> Column:
         """The contract's column; `known` are a category's known values."""
@@ -95,6 +105,11 @@ class Schema:
     def label(self) -> str:
         """Name of the column that says which rows were fraud."""
         return next(column.name for column in self.columns if column.kind is Kind.LABEL)
+
+    @property
+    def allowed_leaks(self) -> tuple[str, ...]:
+        """The columns that may tell the label alone."""
+        return tuple(column.name for column in self.columns if column.leak is Leak.ALLOW)
 
     def contract(self, vocabularies: Mapping[str, tuple[str, ...]]) -> Contract:
         """The contract, with these known values of each category; a category that is not named has none.
@@ -169,7 +184,7 @@ def _columns(fields: Mapping[str, Any]) -> Iterator[SchemaColumn]:
 def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
     where = f"Column {name}"
     kind = values.choice(where, "kind", fields.get("kind"), Kind)
-    values.only(f"{where} ({kind})", fields, {"kind", "missing"} | KEYS[kind])
+    values.only(f"{where} ({kind})", fields, {"kind", "missing", "leak"} | KEYS[kind])
     time_format = values.choice(where, "time_format", fields.get("time_format", TimeFormat.ISO), TimeFormat)
     return SchemaColumn(
         name=name,
@@ -182,12 +197,13 @@ def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
         min_count=values.count(where, "min_count", fields.get("min_count", 10)),
         time_format=time_format,
         cycles=_cycles(where, fields.get("cycles", _usual_cycles(kind, time_format))),
+        leak=values.choice(where, "leak", fields.get("leak", Leak.REFUSE), Leak),
     )
 
 
 def _usual_cycles(kind: Kind, time_format: TimeFormat) -> list[str]:
     """Seconds may count from any moment, so their hour means something only where the person says so."""
-    return list(CYCLES) if kind is Kind.TIMESTAMP and time_format is TimeFormat.ISO else []
+    return list(CYCLES) if kind is Kind.TIMESTAMP and time_format.is_dated else []
 
 
 def _missing(where: str, kind: Kind, fields: Mapping[str, Any]) -> Missing:

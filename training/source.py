@@ -19,6 +19,8 @@ from contract.faults import NotText
 from contract.table import csv_records
 from training.errors import TrainingError
 
+BLOCK_ROWS = 1 << 18
+"""Rows of a parquet file that stand in memory as CSV text at a time."""
 GZIP = b"\x1f\x8b"
 SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 """What some programs write between fields in place of commas, and what it is called."""
@@ -79,6 +81,15 @@ def read_parquet(file: pa.parquet.ParquetFile) -> pa.Table:
     """All rows of a parquet file."""
     with intact():
         return file.read(columns=parquet_names(file))
+
+
+def parquet_records(file: pa.parquet.ParquetFile) -> Iterator[list[str]]:
+    """The header of a parquet file, then its rows, as a CSV upload of it would have them; read in blocks."""
+    names = parquet_names(file)
+    yield names
+    for block in file.iter_batches(BLOCK_ROWS, columns=names):
+        _, *rows = csv.reader(io.StringIO(arrow_csv(pa.Table.from_batches([block])).decode(), newline=""))
+        yield from rows
 
 
 @contextmanager

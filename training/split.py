@@ -63,6 +63,25 @@ def split(rows: int, seconds: NDArray[np.float64] | None, label_delay: float = L
     return _by_row(rows, timed=seconds is not None)
 
 
+def known_rows(
+    cut: Split, seconds: NDArray[np.float64] | None, confirmed: NDArray[np.float64] | None
+) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
+    """The positions of each period's rows, ascending, without labels that came too late; and notes on these.
+
+    A model that is measured on the test period could have been trained when that began: what the file says became
+    known later (`confirmed`, NaN where it says nothing) is neither learned from nor calibrated on.
+    """
+    rows = {name: np.arange(part.start, part.stop) for name, part in cut.periods().items()}
+    if seconds is None or confirmed is None:
+        return rows, ()
+    late = confirmed > seconds[cut.test.start]
+    known = {name: some if name == "test" else some[~late[some]] for name, some in rows.items()}
+    missing = sum(len(rows[name]) - len(known[name]) for name in rows)
+    if not missing:
+        return rows, ()
+    return known, (f"Labels that became known only after the test period began, left out before it: {missing:,} rows.",)
+
+
 def _by_row(rows: int, *, timed: bool) -> Split:
     why = "The times do not part the rows into periods" if timed else "The schema has no timestamp"
     begin, end = round(rows * TRAIN_SHARE), round(rows * (1 - TEST_SHARE))

@@ -14,23 +14,31 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from contract.card import ModelCard
 from contract.features import to_matrix
 from contract.golden import Golden
 from contract.history import over
 from contract.schema import Contract, Kind
+from contract.table import Table
 from contract.windows import Aggregate
-from training import archive, data, evaluation, export, loop
+from training import archive, data, decisions, evaluation, export, leaks, loop
 from training.archive import Parts
+from training.checkpoint import Checkpoints
+from training.duplicates import duplicate_notes
 from training.errors import TrainingError
+from training.fitting import Fitted, Settings, fit
 from training.infer import infer_schema
-from training.model import FraudModel, ModelConfig, fit_columns
+from training.model import ModelConfig
 from training.progress import Reporter, silent
+from training.report.document import Document, document, short
+from training.report.subject import Part, Subject
 from training.schema import DEFAULT, Schema, load_schema, parse_schema
 from training.schema_history import LABEL_DELAY
 from training.simulator import Simulation, simulate
-from training.split import DAY, Split, split
+from training.split import DAY, Split, known_rows, split
+from training.tune import Tuned, tune
 from training.words import counted
 from training.worth import neutral_matrix, without_history, worth
 
@@ -51,9 +59,13 @@ class TrainRequest:
         out: the directory for the archive, made where it is missing.
         data: labelled CSV or parquet file; None trains on the simulator.
         schema: its schema file; None infers one. The simulator has its own.
-        threads: of torch; 0 takes one for each core. Two gain a sixth of the time when alone on two cores, and take
-            ten times as long as one when the cores are busy (LOG.md).
+        threads: of torch; 0 takes half of the cores (:func:`training.resources.threads`).
+        tune: settings to try first, for the best of which the version is trained; 0 takes the usual ones.
+        checkpoints: where the state of the training is kept meanwhile.
         handler: source of the handler that serves the archive; None takes the installed one.
+        allow_leaks: columns that may tell the label alone: they are known when a transaction is scored.
+        wishes: what is stated of the decisions: an alert budget, what mistakes cost, which column is the amount.
+        beside: whether the report that is packed with the version compares it with other models on the same split.
     """
 
     version: int
@@ -62,11 +74,16 @@ class TrainRequest:
     schema: Path | None = None
     seed: int = 0
     epochs: int = 10
-    threads: int = 1
+    threads: int = 0
     simulation: Simulation = field(default_factory=Simulation)
     network: ModelConfig = field(default_factory=ModelConfig)
     policy: evaluation.Policy = field(default_factory=evaluation.Policy)
+    tune: int = 0
+    checkpoints: Checkpoints = field(default_factory=lambda: Checkpoints(None))
     handler: Path | None = None
+    allow_leaks: tuple[str, ...] = ()
+    wishes: decisions.Wishes = field(default_factory=decisions.Wishes)
+    beside: bool = False
 
     def __post_init__(self) -> None:
         """Refuses a version that no archive can have, and a schema without the data it describes."""
@@ -118,18 +135,11 @@ class _Periods:
             return None
         contract, kept = found
         each = {"train": self.train, "validation": self.validation, "test": self.test}
-        rows = {name: loop.Rows(np.ascontiguousarray(part.matrix[:, kept]), part.labels) for name, part in each.items()}
+        rows = {
+            name: loop.Rows(np.ascontiguousarray(part.matrix[:, kept]), part.labels, weights=part.weights)
+            for name, part in each.items()
+        }
         return _Periods(contract, self.labelled, self.cut, **rows)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fitted:
-    """A calibrated model and how its training went."""
-
-    model: FraudModel
-    run: loop.Run
-    device: str
-    calibration: evaluation.Calibration
 
 
 def train(request: TrainRequest, reporter: Reporter | None = None) -> Trained:
@@ -143,9 +153,12 @@ def train(request: TrainRequest, reporter: Reporter | None = None) -> Trained:
     handler = archive.installed_handler() if request.handler is None else request.handler.read_bytes()
     periods = _prepare(request, reporter)
     with loop.reproducible(request.seed, request.threads):
-        fitted = _fit(request, periods, reporter)
-        parts = _parts(request, periods, fitted, handler, _scores_without(request, periods, reporter))
+        tuned = _settings_for(request, periods, reporter)
+        fitted = replace(_fit(request, periods, tuned.settings, reporter), tuning=tuned.facts)
+        without = _scores_without(request, periods, tuned.settings, reporter)
+        parts = _parts(request, periods, fitted, handler, without)
     path = archive.build(parts, request.out)
+    request.checkpoints.clear()
     reporter.say(f"wrote {path.name}: {_summary(parts.card)}")
     return Trained(path, parts, time.monotonic() - started)
 
@@ -190,16 +203,21 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     reporter.say(f"{counted(labelled.rows, 'transaction')}, {int(labelled.labels.sum()):,} of them fraud")
     cut = split(labelled.rows, labelled.seconds, _label_delay(schema))
     contract = _learned(schema, labelled, cut)
+    allowed = leaks.refuse(contract, labelled, cut.train, (*request.allow_leaks, *schema.allowed_leaks))
+    decisions.amount_of(contract, request.wishes.amount)  # Refused before the training, not after it.
+    known, late = known_rows(cut, labelled.seconds, labelled.confirmed)
+    notes = (*labelled.notes, *duplicate_notes(contract, labelled, cut), *late, *allowed)
     # Over the whole data: history looks back alone, and a period's rows have those before it as their past.
-    labelled = replace(labelled, table=over(contract, labelled.table, labelled.labels))
-    rows = {name: _rows(contract, labelled, part) for name, part in cut.periods().items()}
+    table = over(contract, labelled.table, labelled.labels, labelled.confirmed)
+    labelled = replace(labelled, table=table, notes=notes)
+    rows = {name: _rows(contract, labelled, positions) for name, positions in known.items()}
     _trainable(rows["train"])
     return _Periods(contract, labelled, cut, **rows)
 
 
-def _rows(contract: Contract, labelled: data.Labelled, part: slice) -> loop.Rows:
-    table = labelled.table.take(np.arange(part.start, part.stop))
-    return loop.Rows(to_matrix(contract, table), labelled.labels[part], neutral_matrix(contract, table))
+def _rows(contract: Contract, labelled: data.Labelled, positions: NDArray[np.int64]) -> loop.Rows:
+    table = labelled.table.take(positions)
+    return loop.Rows(to_matrix(contract, table), labelled.labels[positions], neutral_matrix(contract, table))
 
 
 def _label_delay(schema: Schema) -> float:
@@ -237,46 +255,88 @@ def _trainable(rows: loop.Rows) -> None:
         )
 
 
-def _fit(request: TrainRequest, periods: _Periods, reporter: Reporter) -> _Fitted:
-    device = loop.best_device()
-    columns = fit_columns(periods.contract, periods.train.matrix)
-    model = FraudModel(request.network, columns, float(periods.train.labels.mean())).to(device)
-    config = loop.LoopConfig(epochs=request.epochs)
-    run = loop.fit(model, periods.train, periods.validation, config, reporter)
-    reporter.say(f"{counted(run.epochs, 'epoch')} on {device}; the best was epoch {run.best_epoch}")
-    calibration = evaluation.calibrate(loop.logits(model, periods.validation.matrix), periods.validation.labels)
-    model.slope.fill_(calibration.slope)
-    model.intercept.fill_(calibration.intercept)
-    return _Fitted(model, run, str(device), calibration)
+def _settings_for(request: TrainRequest, periods: _Periods, reporter: Reporter) -> Tuned:
+    """The usual settings, or the best of those that were tried."""
+    usual = Settings(request.network, loop.LoopConfig(epochs=request.epochs))
+    if not request.tune:
+        return Tuned(usual, {})
+
+    def attempt(settings: Settings) -> float:
+        return _fit(request, periods, settings, reporter).run.score
+
+    return tune(usual, request.tune, request.seed, attempt, reporter)
 
 
-def _scores_without(request: TrainRequest, periods: _Periods, reporter: Reporter) -> evaluation.Scores | None:
+def _fit(request: TrainRequest, periods: _Periods, settings: Settings, reporter: Reporter) -> Fitted:
+    with loop.reproducible(request.seed, request.threads):
+        return fit(periods.contract, (periods.train, periods.validation), settings, reporter, request.checkpoints)
+
+
+def _scores_without(
+    request: TrainRequest, periods: _Periods, settings: Settings, reporter: Reporter
+) -> evaluation.Scores | None:
     """What the same training, from the same seed, gives the test period without history."""
     plain = periods.without_history()
     if plain is None:
         return None
     reporter.say("once more without history, to tell what it is worth:")
-    with loop.reproducible(request.seed, request.threads):
-        return loop.probabilities(_fit(request, plain, reporter).model, plain.test.matrix)
+    return loop.probabilities(_fit(request, plain, settings, reporter).model, plain.test.matrix)
 
 
 def _parts(
-    request: TrainRequest, periods: _Periods, fitted: _Fitted, handler: bytes, without: evaluation.Scores | None
+    request: TrainRequest, periods: _Periods, fitted: Fitted, handler: bytes, without: evaluation.Scores | None
 ) -> Parts:
     scripted = export.script(fitted.model, periods.validation.matrix)
     newest = periods.labelled.table.take(np.arange(max(0, periods.labelled.rows - NEWEST_ROWS), periods.labelled.rows))
     golden = export.golden(periods.contract, newest, scripted, request.seed)
     card = _card(request, periods, fitted, scripted, golden)
     card = replace(card, history=_worth(periods, scripted, without, card))
-    return Parts(scripted.data, periods.contract, card, golden, handler)
+    report = _report(request, periods, scripted, card)
+    card = replace(card, evaluation=short(report) if report else {})
+    return Parts(scripted.data, periods.contract, card, golden, handler, report)
+
+
+def _report(request: TrainRequest, periods: _Periods, scripted: export.Scripted, card: ModelCard) -> Document | None:
+    """The long form of the model card; None where the test period cannot tell one model from another."""
+    if not periods.test.both_classes:
+        return None
+    facts = {name: card.data[name] for name in ("source", "sha256", "rows", "frauds")} | {"same": True}
+    subject = Subject(periods.contract, card, scripted.probabilities, _part(periods, "test"), data=facts)
+    if request.beside:
+        subject = replace(subject, train=_part(periods, "train"), validation=_part(periods, "validation"))
+    return document(subject, beside=request.beside, threads=torch.get_num_threads(), seed=request.seed)
+
+
+def _part(periods: _Periods, name: str) -> Part:
+    rows: loop.Rows = getattr(periods, name)
+    table, seconds = _taken(periods, name)
+    weights = np.ones(len(rows.labels)) if rows.weights is None else rows.weights.astype(np.float64)
+    return Part(table, rows.matrix, rows.labels, weights, seconds)
+
+
+def _taken(periods: _Periods, name: str) -> tuple[Table, NDArray[np.float64] | None]:
+    """The columns and times of a period's rows, those left out whose labels came too late."""
+    labelled = periods.labelled
+    place = known_rows(periods.cut, labelled.seconds, labelled.confirmed)[0][name]
+    return labelled.table.take(place), None if labelled.seconds is None else labelled.seconds[place]
+
+
+def _decided(request: TrainRequest, periods: _Periods, scripted: export.Scripted) -> decisions.Decided:
+    amount = decisions.amount_of(periods.contract, request.wishes.amount)
+    validation, test = (
+        part.scored(scripted.probabilities(part.matrix), amount.column)
+        for part in (_part(periods, "validation"), _part(periods, "test"))
+    )
+    return decisions.decide(validation, test, request.policy, request.wishes, amount)
 
 
 def _card(
-    request: TrainRequest, periods: _Periods, fitted: _Fitted, scripted: export.Scripted, golden: Golden
+    request: TrainRequest, periods: _Periods, fitted: Fitted, scripted: export.Scripted, golden: Golden
 ) -> ModelCard:
     difference, measured = export.half_precision(scripted, periods.validation.matrix, golden.matrix(periods.contract))
     scores = scripted.probabilities(periods.validation.matrix)
-    bands, band_notes = evaluation.choose_bands(scores, periods.validation.labels, request.policy)
+    decided = _decided(request, periods, scripted)
+    bands = decided.bands
     tested = scripted.probabilities(periods.test.matrix)
     return ModelCard(
         version=request.version,
@@ -295,8 +355,9 @@ def _card(
             *periods.cut.notes,
             *_class_notes(periods),
             *fitted.calibration.notes,
-            *band_notes,
+            *decided.notes,
         ),
+        decisions=decided.card,
     )
 
 
@@ -326,7 +387,8 @@ def _data_facts(request: TrainRequest, periods: _Periods) -> dict[str, Any]:
 
 def _period(periods: _Periods, part: slice) -> dict[str, Any]:
     labelled = periods.labelled
-    facts: dict[str, Any] = {"rows": part.stop - part.start, "frauds": int(labelled.labels[part].sum())}
+    rows, frauds = part.stop - part.start, int(labelled.labels[part].sum())
+    facts: dict[str, Any] = {"start": part.start, "rows": rows, "frauds": frauds}
     if labelled.seconds is None:
         return facts
     timed = labelled.seconds[part][np.isfinite(labelled.seconds[part])]
@@ -346,13 +408,14 @@ def _class_notes(periods: _Periods) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _settings(request: TrainRequest, contract: Contract, fitted: _Fitted) -> dict[str, Any]:
+def _settings(request: TrainRequest, contract: Contract, fitted: Fitted) -> dict[str, Any]:
     return {
         "seed": request.seed,
         "epochs": request.epochs,
-        "network": asdict(request.network),
-        "policy": asdict(request.policy),
-        "loop": asdict(loop.LoopConfig(epochs=request.epochs)),
+        "network": asdict(fitted.settings.network),
+        "policy": asdict(request.policy) | {"wishes": asdict(request.wishes)},
+        "loop": asdict(fitted.settings.loop),
+        **({"tuning": fitted.tuning} if fitted.tuning else {}),
         "run": asdict(fitted.run),
         "calibration": {"slope": fitted.calibration.slope, "intercept": fitted.calibration.intercept},
         "contract": {"name": contract.name, "fingerprint": contract.fingerprint},

@@ -1,13 +1,16 @@
 """`fraud retrain`: what a timer runs each week. Settings come from the environment, for a schedule has no options.
 
-TRAINING_DATA     the labelled file, which something of yours renews; without it nothing is trained
+TRAINING_DATA     transactions, a file or a folder of them, which something of yours renews; without it nothing is
+                  trained. Labels are in the file, or came in by the API, or both
 TRAINING_SCHEMA   its schema file; without it, one is inferred
+RETRAIN_GENUINE_AFTER  days after which a transaction without a label is genuine; without it, it is left out
 RETRAIN_RELEASE   live, canary, shadow or none: what a version becomes that passes the rule; live by default
 RETRAIN_MARGIN    how much better it must be, in average precision; 0 by default
 RETRAIN_SHARE     of the cards that a canary answers for; 5% by default
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,27 +28,50 @@ def retrain(layout: Layout, outside: Mapping[str, str], console: Console) -> Non
     """Trains on the data that TRAINING_DATA names and releases by the rule; does nothing where there is nothing new.
 
     Without data it does not take the simulator's: a version a week, each as good as the one before, would fill the disk
-    and teach nothing. The same is true of a file from which a version in the store was trained already.
+    and teach nothing. The same is true of data from which a version in the store was trained already.
 
     Raises:
         OperationsError: a setting or the data cannot be used; or a version passed the rule and could not be released.
     """
-    terms = _terms(outside)
+    terms, days = _terms(outside), _days(outside)
     if not (name := outside.get("TRAINING_DATA")):
         console.print("TRAINING_DATA is not set: there is nothing to learn from, and nothing is trained.")
         return
-    data, schema = Path(name), Path(text) if (text := outside.get("TRAINING_SCHEMA")) else None
-    if same := _trained_on(layout, data, schema):
-        console.print(f"Version {same.version} was trained on this very file: nothing is trained.")
-        return
+    from operations.retraining.gathered import Wish, gathered
+
+    schema = Path(text) if (text := outside.get("TRAINING_SCHEMA")) else None
+    with gathered(layout, outside, Wish(Path(name), schema, days)) as found:
+        if found.said:
+            console.print(found.said, markup=False)
+        if same := _trained_on(layout, found.path, schema):
+            console.print(f"Version {same.version} was trained on this very file: nothing is trained.")
+            return
+        _train(layout, outside, (found.path, schema), terms, console)
+
+
+def _train(
+    layout: Layout, outside: Mapping[str, str], files: tuple[Path, Path | None], terms: Terms, console: Console
+) -> None:
     from operations.retraining import cycle, train
 
-    wanted = train.Wanted(data, schema, 0, None)
+    wanted = train.Wanted(*files, 0, None)
     if terms.goal is Goal.NONE:
         entry = train.train(Registry(layout.store), wanted, console)
         console.print(f"Version {entry.version} is in the model store. Make it live: fraud release {entry.version}")
     else:
         cycle.retrain(layout, lambda: connection.find(layout, outside), wanted, terms, console)
+
+
+def _days(outside: Mapping[str, str]) -> float | None:
+    if not (text := outside.get("RETRAIN_GENUINE_AFTER")):
+        return None
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 <= days < math.inf:
+        raise OperationsError("RETRAIN_GENUINE_AFTER is a number of days from 0")
+    return days
 
 
 def _terms(outside: Mapping[str, str]) -> Terms:

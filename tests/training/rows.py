@@ -51,7 +51,9 @@ def labels(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(values[:, AMOUNT] > 400)
 
 
-def model(values: NDArray[np.float32] | None = None) -> FraudModel:
+def model(values: NDArray[np.float32] | None = None, members: int = 1) -> FraudModel:
     """An untrained network that has measured these rows, ready to score."""
     measured = matrix() if values is None else values
-    return FraudModel(ModelConfig(hidden=16), fit_columns(contract(), measured)).eval()
+    return FraudModel(
+        ModelConfig(hidden=16, members=members), fit_columns(contract(), measured, labels(measured))
+    ).eval()

@@ -145,7 +145,9 @@ def _blank(contract: Contract) -> NDArray[np.float32]:
 
 
 def _wider(contract: Contract) -> FraudModel:
-    return FraudModel(ModelConfig(hidden=8), fit_columns(contract, _blank(contract))).eval()
+    return FraudModel(
+        ModelConfig(hidden=8), fit_columns(contract, _blank(contract), np.zeros(len(_blank(contract)), dtype=np.bool_))
+    ).eval()
 
 
 def test_golden_json_is_what_the_version_says(trained: Trained) -> None:

@@ -177,19 +177,68 @@ def test_seconds_since_1970_need_not_ascend(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "cells",
+    ("cells", "form"),
     [
-        1_700_000_000_000 + np.arange(40) * 977,
-        20260101 + np.arange(40) % 28,
-        [f"{1 + day % 12}/{1 + day % 28}/2026 10:00" for day in range(40)],
-        [f"{1 + day % 28:02}.01.2026" for day in range(40)],
+        (1_700_000_000_000 + np.arange(40) * 977, "milliseconds"),
+        (1_700_000_000_000_000 + np.arange(40) * 977, "microseconds"),
+        (20260101 + np.arange(40) % 28, "year-first"),
+        ([f"{1 + day % 12}/{1 + day % 28}/2026 10:00" for day in range(40)], "month-first"),
+        ([f"{1 + day % 28:02}.01.2026" for day in range(40)], "day-first"),
+        ([f"{1 + day % 28:02}-Jan-2026 6:05 PM" for day in range(40)], "day-first"),
+        ([f"2026/01/{1 + day % 28:02} 10:00:00" for day in range(40)], "year-first"),
+        ([f"2026-01-{1 + day % 28:02}T10:00:00+01:00" for day in range(40)], "iso"),
     ],
 )
-def test_times_in_other_writings_are_left_out(cells: object, tmp_path: Path) -> None:
-    """Milliseconds, yyyymmdd and local dates are no seconds and no categories: the comment says how to write them."""
-    frame = _small(moment=cells)
-    assert "moment" not in _kinds(_infer(frame, tmp_path))
-    assert "write them as 2026-01-31T18:05:00" in _comment(frame, tmp_path, "moment")
+def test_times_in_any_common_writing_are_the_timestamp(cells: object, form: str, tmp_path: Path) -> None:
+    """The schema says in which form, and training reads each of them as the moment that it is."""
+    frame = _small(time=cells)
+    schema = _infer(frame, tmp_path)
+    column = next(column for column in schema.columns if column.name == "time")
+    assert (column.kind, column.time_format, column.cycles) == (Kind.TIMESTAMP, form, ("hour", "weekday"))
+    seconds = data.from_csv(schema.contract({}), frame.to_csv(index=False).encode()).seconds
+    assert seconds is not None
+    assert ((seconds > 1_690_000_000) & (seconds < 1_800_000_000)).all()
+
+
+@pytest.mark.parametrize(("first", "form"), [("{0:02}/{1:02}", "month-first"), ("{1:02}/{0:02}", "day-first")])
+def test_day_and_month_that_could_be_either_are_named(first: str, form: str, tmp_path: Path) -> None:
+    """Without a day above 12 the way that leaves the rows in order is taken, and the comment asks for a check."""
+    frame = _small(when=[first.format(1 + day // 10, 1 + day % 10) + "/2026 10:00" for day in range(40)])
+    column = next(column for column in _infer(frame, tmp_path).columns if column.name == "when")
+    assert column.time_format == form
+    assert "CHECK: day or month first?" in _comment(frame, tmp_path, "when")
+
+
+def test_mixed_forms_in_one_column_are_counted(tmp_path: Path) -> None:
+    """The form of most cells is taken, the comment counts the others, and training names their rows."""
+    days = [f"{13 + day % 15}/01/2026 10:00" for day in range(40)]
+    frame = _small(when=[*days[:30], "2026-01-31T10:00:00", *days[31:]])
+    assert "dates in another form, or none: 1 of 40" in _comment(frame, tmp_path, "when")
+    with pytest.raises(TrainingError, match="row 31, when: not_a_date"):
+        data.from_csv(_infer(frame, tmp_path).contract({}), frame.to_csv(index=False).encode())
+
+
+def test_a_time_of_the_day_alone_is_left_out(tmp_path: Path) -> None:
+    """A date and its time in two columns: the date counts, and the comment says to join them."""
+    frame = _small(day=["2026-01-02"] * 40, clock=[f"{hour % 24}:05:00" for hour in range(40)])
+    assert _kinds(_infer(frame, tmp_path)).keys() == {"amount", "day", "fraud"}
+    assert "join it to the date in one column" in _comment(frame, tmp_path, "clock")
+
+
+def test_the_time_of_the_transaction_comes_first(tmp_path: Path) -> None:
+    """Of several timestamps the first in the schema counts, whatever the file begins with: no birthday."""
+    days = [f"2026-01-{1 + day % 28:02}" for day in range(40)]
+    frame = _small(date_of_birth=["1980-05-06"] * 40, closed=[*days[:39], ""], paid_on=days)
+    times = [column for column in _infer(frame, tmp_path).columns if column.kind is Kind.TIMESTAMP]
+    assert [(column.name, column.cycles) for column in times] == [
+        ("paid_on", ("hour", "weekday")), ("date_of_birth", ()), ("closed", ()),
+    ]  # fmt: skip
+
+
+def test_when_a_label_became_known_is_no_column(tmp_path: Path) -> None:
+    """It tells the label: training reads it by itself."""
+    kinds = _kinds(_infer(_small(confirmed_at=["2026-01-02", *[""] * 39]), tmp_path))
+    assert set(kinds) == {"amount", "fraud"}
 
 
 def test_ascending_numbers_without_a_time_in_the_name_are_numbers(tmp_path: Path) -> None:

@@ -15,11 +15,14 @@ from training.train import TrainRequest, train
 ROWS = 1500
 
 
-def _frame(**columns: object) -> pd.DataFrame:
-    """Payments of sixty cards within four weeks; columns that are None are left out."""
+DAYS = 100
+
+
+def _frame(days: float = DAYS, /, **columns: object) -> pd.DataFrame:
+    """Payments of sixty cards within some days; columns that are None are left out."""
     draw = np.random.default_rng(5)
     amount = draw.lognormal(3, 1, ROWS)
-    seconds = np.sort(draw.integers(0, 28 * 86_400, ROWS))
+    seconds = np.sort(draw.integers(0, round(days * 86_400), ROWS))
     frame = {
         "when": (pd.Timestamp("2026-01-01") + pd.to_timedelta(seconds, unit="s")).strftime("%Y-%m-%dT%H:%M:%S"),
         "card": [f"c{number}" for number in draw.integers(0, 60, ROWS)],
@@ -40,8 +43,46 @@ def test_an_entity_gets_counts_means_risks_and_the_time_since(tmp_path: Path) ->
         *("card.count.1d/1h", "card.count.7d/1h", "card.count.30d/1h"),
         *("card.mean(amount).1d/1h", "card.mean(amount).7d/1h", "card.mean(amount).30d/1h"),
         *("card.since_last.30d/1h", "card.ratio(amount).30d/1h"),
+        *("card.sum(amount).30d/1h", "card.std(amount).30d/1h", "card.max(amount).30d/1h"),
         *("card.risk.7d-7d/1h", "card.risk.30d-7d/1h"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("days", "windows", "risks"),
+    [
+        (100, "1d 7d 30d", "7d 30d"),
+        (60, "6h 1d 7d", "7d"),
+        (20, "6h 1d 7d", ""),
+        (3, "1h 6h 1d", ""),
+        (0.05, "10m", ""),
+    ],
+)
+def test_windows_fit_twice_into_the_time_of_the_file(days: float, windows: str, risks: str, tmp_path: Path) -> None:
+    """A longer one would grow in service beyond all that training saw; a risk has the delay of labels too."""
+    names = _names(_frame(days), tmp_path)
+    lengths = [name.split(".")[-1].split("/")[0] for name in names if ".count." in name]
+    assert " ".join(lengths) == windows
+    assert " ".join(name.split(".")[-1].split("-")[0] for name in names if ".risk." in name) == risks
+
+
+def test_all_windows_of_an_entity_share_one_state(tmp_path: Path) -> None:
+    """Short windows need short buckets: the long ones and the risks then have the same."""
+    for days in (100, 40, 20, 3):
+        assert len({name.split("/")[1] for name in _names(_frame(days), tmp_path)}) == 1
+
+
+def test_a_file_of_minutes_has_no_history(tmp_path: Path) -> None:
+    """Nothing fits into it twice."""
+    assert _names(_frame(0.01), tmp_path) == []
+
+
+def test_the_delay_is_as_long_as_labels_took(tmp_path: Path) -> None:
+    """Where the file says since when labels are known, nine of ten frauds are known by the delay of a risk."""
+    frame = _frame()
+    known = pd.to_datetime(frame["when"]) + pd.Timedelta(days=11.5)
+    names = _names(frame.assign(confirmed_at=known.dt.strftime("%Y-%m-%dT%H:%M:%S")), tmp_path)
+    assert [name for name in names if ".risk." in name] == ["card.risk.7d-12d/1h", "card.risk.30d-12d/1h"]
 
 
 def test_without_an_amount_the_transactions_are_counted(tmp_path: Path) -> None:

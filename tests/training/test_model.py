@@ -17,6 +17,7 @@ def _score(model: FraudModel, matrix: NDArray[np.float32]) -> NDArray[np.float32
 
 
 MODEL = rows.model()
+MEMBERS = rows.model(members=3)
 
 
 @given(arrays(np.float32, (3, rows.contract().width), elements=st.floats(width=32)))
@@ -32,6 +33,46 @@ def test_one_row_scores_like_a_batch() -> None:
     matrix = rows.matrix(64)
     alone = np.concatenate([_score(MODEL, matrix[i : i + 1]) for i in range(64)])
     np.testing.assert_allclose(alone, _score(MODEL, matrix), atol=1e-6)
+
+
+@given(arrays(np.float32, (5, rows.contract().width), elements=st.floats(width=32)))
+def test_any_row_alone_scores_like_its_batch(matrix: NDArray[np.float32]) -> None:
+    """Whatever the numbers, a row among others gets what it gets alone, by one member and by several."""
+    for model in (MODEL, MEMBERS):
+        alone = np.concatenate([_score(model, matrix[i : i + 1]) for i in range(5)])
+        np.testing.assert_allclose(alone, _score(model, matrix), atol=1e-6)
+
+
+def test_torch_export_gives_the_same_probabilities() -> None:
+    """The way that is left once TorchScript is gone: one exported program for any number of rows."""
+    for model in (MODEL, MEMBERS):
+        shapes = {"matrix": {0: torch.export.Dim("rows")}}
+        program = torch.export.export(model, (torch.from_numpy(rows.matrix(8)),), dynamic_shapes=shapes).module()
+        for count in (1, 300):
+            matrix = rows.matrix(count)
+            exported = program(torch.from_numpy(matrix)).detach().numpy()
+            np.testing.assert_allclose(exported, _score(model, matrix), atol=1e-6)
+
+
+def test_members_are_averaged_by_their_log_odds() -> None:
+    """What is served is the mean of what each member says, and they do not say the same."""
+    matrix = torch.from_numpy(rows.matrix(16))
+    with torch.inference_mode():
+        each = MEMBERS.member_logits(matrix)
+        np.testing.assert_allclose(MEMBERS.logits(matrix).numpy(), each.numpy().mean(axis=0), atol=1e-6)
+    assert each.shape == (3, 16)
+    assert not torch.equal(each[0], each[1])
+
+
+def test_a_number_goes_through_its_pieces() -> None:
+    """The amount, which tells fraud, has pieces: none is begun at its smallest, all are passed at its largest."""
+    amounts = rows.matrix()[:, rows.AMOUNT]
+    ends = torch.from_numpy(rows.matrix(2))
+    ends[:, rows.AMOUNT] = torch.tensor([amounts.min(), amounts.max()])
+    through = MODEL._through_pieces(MODEL._numbers(ends)[0])[:, MODEL.piece_of == rows.AMOUNT]
+    assert through.shape[1] > 1
+    assert (through[0] == 0).all()
+    assert (through[1] == 1).all()
 
 
 def test_no_rows_give_no_probabilities() -> None:

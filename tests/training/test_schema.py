@@ -73,3 +73,12 @@ def test_learned_values_reach_the_contract() -> None:
     column = parse_schema(SCHEMA).contract({"channel": ("chip",)}).first(Kind.CATEGORY)
     assert column is not None
     assert column.values == ("chip",)
+
+
+def test_a_column_may_be_allowed_to_tell_the_label() -> None:
+    """The schema says so for every training by it; anything but allow and refuse is a mistake."""
+    schema = SCHEMA.replace("[columns.amount]", '[columns.amount]\nleak = "allow"')
+    assert parse_schema(schema).allowed_leaks == ("amount",)
+    assert parse_schema(SCHEMA).allowed_leaks == ()
+    with pytest.raises(SchemaError, match='leak must be one of "refuse", "allow"'):
+        parse_schema(schema.replace('leak = "allow"', "leak = true"))

@@ -1,0 +1,120 @@
+"""What is measured of scored rows, and how far two models' average precisions are apart by chance.
+
+Rows of one card are not independent: frauds come in bursts. The bootstrap therefore draws whole cards, where there are
+cards, and every model is measured on the same draws.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from training.evaluation import calibration_error
+from training.ranking import Ranking
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+TOP_CARDS = 100
+"""What a team can look at in a day."""
+RESAMPLES = 200
+TAILS = (2.5, 97.5)
+"""Per cent: between them lies an interval."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """The rows of a test period, shape (rows,) each.
+
+    Attributes:
+        days: whole numbers; None where days mean nothing.
+        cards: numbers of the cards, what the bootstrap draws; each row by itself where there are none.
+        kinds: of fraud, 0 for genuine; None where the data has one kind.
+        weights: how many transactions each row stands for.
+    """
+
+    frauds: Flags
+    days: Codes | None
+    cards: Codes
+    kinds: Codes | None
+    weights: Floats
+
+
+def measured(tested: Judged, scores: Floats) -> dict[str, float]:
+    """The metrics of scores of shape (rows,), by name; shares between 0 and 1."""
+    found = {
+        "average_precision": Ranking.of(tested.frauds, scores).average_precision(tested.weights),
+        "roc_auc": float(roc_auc_score(tested.frauds, scores, sample_weight=tested.weights)),
+        "expected_calibration_error": calibration_error(scores, tested.frauds, tested.weights),
+    }
+    if tested.days is not None:
+        found["card_precision_at_100"] = card_precision(tested.days, tested.cards, tested.frauds, scores)
+    return found | _of_kinds(tested, scores)
+
+
+def _of_kinds(tested: Judged, scores: Floats) -> dict[str, float]:
+    """Average precision of each kind of fraud among the genuine rows alone."""
+    if tested.kinds is None:
+        return {}
+    found = {}
+    for kind in np.unique(tested.kinds[tested.kinds > 0]).tolist():
+        rows = (tested.kinds == 0) | (tested.kinds == kind)
+        ranking = Ranking.of(tested.frauds[rows], scores[rows])
+        found[f"average_precision_of_scenario_{kind}"] = ranking.average_precision(tested.weights[rows])
+    return found
+
+
+def card_precision(days: Codes, cards: Codes, frauds: Flags, scores: Floats, top: int = TOP_CARDS) -> float:
+    """The book's Card Precision: the mean over days of the share of compromised cards among the `top` riskiest.
+
+    A card is as risky as its riskiest transaction of the day, and compromised if any of that day was fraud; one that
+    was found is looked at no more on later days.
+    """
+    gone, shares = np.zeros(int(cards.max()) + 1, dtype=np.bool_), []
+    for day in np.unique(days):
+        rows = np.flatnonzero((days == day) & ~gone[cards])
+        present, places = np.unique(cards[rows], return_inverse=True)
+        risk, compromised = np.full(len(present), -np.inf), np.zeros(len(present), dtype=np.bool_)
+        np.maximum.at(risk, places, scores[rows])
+        np.logical_or.at(compromised, places, frauds[rows])
+        looked_at = np.argsort(-risk, kind="stable")[:top]
+        found = present[looked_at][compromised[looked_at]]
+        gone[found] = True
+        shares.append(len(found) / top)
+    return float(np.mean(shares))
+
+
+def leads(
+    tests: Sequence[Judged], scores: Mapping[str, Sequence[Floats]], of: str, resamples: int = RESAMPLES
+) -> dict[str, tuple[float, float, float]]:
+    """By how much average precision one model leads each other, with the interval of 95% of paired resamples.
+
+    Args:
+        tests: the test period of each fold; the mean over folds is compared.
+        scores: of each model, for each fold.
+        of: the model that leads.
+        resamples: of the cards of each fold.
+    """
+    names = [of, *(name for name in scores if name != of)]
+    draw, totals = np.random.default_rng(0), np.zeros((resamples + 1, len(names)))
+    for place, tested in enumerate(tests):
+        rankings = [Ranking.of(tested.frauds, scores[name][place]) for name in names]
+        counts = [np.ones(int(tested.cards.max()) + 1), *_draws(tested, draw, resamples)]
+        for row, count in enumerate(counts):
+            weights = tested.weights * count[tested.cards]
+            totals[row] += [ranking.average_precision(weights) for ranking in rankings]
+    lead = (totals[:, :1] - totals[:, 1:]) / len(tests)
+    low, high = np.percentile(lead[1:], TAILS, axis=0)
+    return {name: (lead[0, at], low[at], high[at]) for at, name in enumerate(names[1:])}
+
+
+def _draws(tested: Judged, draw: np.random.Generator, resamples: int) -> list[Floats]:
+    """How often each card is in each resample: as many are drawn as there are."""
+    present = np.unique(tested.cards)
+    size = int(tested.cards.max()) + 1
+    return [
+        np.bincount(draw.choice(present, len(present)), minlength=size).astype(np.float64) for _ in range(resamples)
+    ]

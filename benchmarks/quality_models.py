@@ -1,0 +1,116 @@
+"""The models that are compared: the product as `fraud train` fits it, and its rivals, on the same rows and features.
+
+Every model gets the same training rows, and the same validation rows to stop on; several seeds of each are averaged
+alike. The rivals' settings were chosen on earlier weeks (training/LOG.md). A tree's bins must be fine: with the 255 of
+a default LightGBM the amount rule falls inside the top bin, and what is beaten is a straw man.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from contract.schema import Contract
+from training import loop
+from training.fitting import Settings, fit
+from training.loop import Rows
+from training.progress import silent
+
+Floats = NDArray[np.float64]
+PRODUCT = "this network"
+LIGHTGBM = {
+    "objective": "binary", "metric": "binary_logloss", "learning_rate": 0.05, "num_leaves": 15,
+    "min_data_in_leaf": 20, "lambda_l2": 1.0, "feature_fraction": 0.8,
+    "bagging_fraction": 0.8, "bagging_freq": 1, "num_threads": 1, "verbose": -1,
+}  # fmt: skip
+XGBOOST = {
+    "objective": "binary:logistic", "eval_metric": "logloss", "tree_method": "exact", "eta": 0.1, "max_depth": 5,
+    "subsample": 0.8, "colsample_bytree": 0.8, "nthread": 1, "verbosity": 0,
+}  # fmt: skip
+BINNED = {"tree_method": "hist", "max_bin": 8192}
+"""Of XGBoost where there are more than EXACT_ROWS rows: exact splits take hours there."""
+EXACT_ROWS = 200_000
+ROUNDS, PATIENCE = 1000, 50
+BINS = (255, 8191)
+"""LightGBM gets those that validate better: the Handbook needs fine ones, on the cards they overfit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What to learn from and what to score: `test` is a float32 matrix, shape (rows, contract.width)."""
+
+    contract: Contract
+    train: Rows
+    validation: Rows
+    test: NDArray[np.float32]
+
+
+Model = Callable[[Task, int], Floats]
+"""From a task and a seed to the probabilities of the test's rows, float64, shape (rows,)."""
+
+
+def product(task: Task, seed: int) -> Floats:
+    """The network, trained and calibrated as `fraud train` does it by default."""
+    with loop.reproducible(seed, threads=1):
+        fitted = fit(task.contract, (task.train, task.validation), Settings(), silent())
+    return loop.probabilities(fitted.model, task.test).astype(np.float64)
+
+
+def light(task: Task, seed: int) -> Floats:
+    """LightGBM, with as many bins as validate better."""
+    grown = [_light(task, seed, bins) for bins in BINS]
+    best = min(grown, key=lambda trees: trees.best_score["valid_0"]["binary_logloss"])
+    return np.asarray(best.predict(task.test), dtype=np.float64)
+
+
+def _light(task: Task, seed: int, bins: int) -> lightgbm.Booster:
+    train, validation = task.train, task.validation
+    data = lightgbm.Dataset(train.matrix, train.labels.astype(float), weight=train.weights)
+    against = lightgbm.Dataset(validation.matrix, validation.labels.astype(float), data, weight=validation.weights)
+    stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+    settings = LIGHTGBM | {"seed": seed, "max_bin": bins}
+    return lightgbm.train(settings, data, ROUNDS, valid_sets=[against], callbacks=[stop])
+
+
+def xgboost(task: Task, seed: int) -> Floats:
+    """XGBoost with exact splits where that can be waited for."""
+    import xgboost as library  # noqa: PLC0415 - it is not installed with the project: `make quality` does it.
+
+    def matrix(rows: Rows) -> Any:  # noqa: ANN401 - it publishes no types.
+        return library.DMatrix(rows.matrix, rows.labels.astype(float), weight=rows.weights)
+
+    settings = XGBOOST | {"seed": seed} | (BINNED if len(task.train.labels) > EXACT_ROWS else {})
+    against = [(matrix(task.validation), "validation")]
+    trees = library.train(
+        settings, matrix(task.train), ROUNDS, evals=against, early_stopping_rounds=PATIENCE, verbose_eval=False
+    )
+    return np.asarray(trees.predict(library.DMatrix(task.test), iteration_range=(0, trees.best_iteration + 1)), float)
+
+
+def logistic(task: Task, seed: int) -> Floats:
+    """Logistic regression on standardised numbers; a missing one counts as the training rows' mean."""
+    means = np.nanmean(task.train.matrix, axis=0)
+    line = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=seed))
+    weights = {"logisticregression__sample_weight": task.train.weights}
+    line.fit(_filled(task.train.matrix, means), task.train.labels, **weights)
+    found: Floats = line.predict_proba(_filled(task.test, means))[:, 1].astype(np.float64)
+    return found
+
+
+MODELS: dict[str, Model] = {PRODUCT: product, "LightGBM": light, "XGBoost": xgboost, "logistic regression": logistic}
+
+
+def averaged(model: Model, task: Task, seeds: int) -> Floats:
+    """The mean probabilities of so many trainings."""
+    mean: Floats = np.mean([model(task, seed) for seed in range(seeds)], axis=0)
+    return mean
+
+
+def _filled(matrix: NDArray[np.float32], means: NDArray[Any]) -> NDArray[Any]:
+    return np.where(np.isnan(matrix), means, matrix)

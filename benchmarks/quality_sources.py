@@ -1,0 +1,116 @@
+"""The data of each protocol as tasks: what a model gets to learn from, and the test rows with what is known of them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.quality_book import book_features
+from benchmarks.quality_bounds import known_compromised
+from benchmarks.quality_metrics import Judged
+from benchmarks.quality_models import Task
+from benchmarks.quality_protocols import Fold, cards_fold, day_numbers
+from contract.features import to_matrix
+from contract.history import over
+from contract.schema import Contract
+from contract.table import Table
+from training import data
+from training.infer import infer_schema
+from training.loop import Rows
+from training.schema import load_schema, parse_schema
+from training.worth import neutral_matrix
+
+HANDBOOK, CARDS = Path("handbook", "transactions.parquet"), Path("cards", "transactions.parquet")
+SCHEMA = Path(__file__).with_name("quality.toml")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """All rows of a file in order of time, under a contract.
+
+    Attributes:
+        table: with a column for each feature of the contract.
+        labels: bool, shape (rows,) like all of the next.
+        tested: what the metrics need of every row.
+        known: what labels can tell of scenario 2 (`quality_bounds`); None where the data has none.
+    """
+
+    contract: Contract
+    table: Table
+    labels: NDArray[np.bool_]
+    tested: Judged
+    known: NDArray[np.float64] | None = None
+
+    def cut(self, fold: Fold) -> tuple[Task, Judged, NDArray[np.int64]]:
+        """The task of a fold, what is known of its test rows, and their positions."""
+        test = np.flatnonzero(fold.test)
+        matrix = to_matrix(self.contract, self.table.take(test))
+        task = Task(self.contract, self._rows(fold.train), self._rows(fold.validation), matrix)
+        return task, of_rows(self.tested, test), test
+
+    def _rows(self, flags: NDArray[np.bool_]) -> Rows:
+        places = np.flatnonzero(flags)
+        table, weights = self.table.take(places), self.tested.weights[places].astype(np.float32)
+        matrix = to_matrix(self.contract, table)
+        weighted = weights if np.ptp(weights) > 0 else None
+        return Rows(matrix, self.labels[places], neutral_matrix(self.contract, table), weighted)
+
+
+def of_rows(tested: Judged, rows: NDArray[np.int64]) -> Judged:
+    """The rows at these positions."""
+    days, kinds = (None if each is None else each[rows] for each in (tested.days, tested.kinds))
+    return Judged(tested.frauds[rows], days, tested.cards[rows], kinds, tested.weights[rows])
+
+
+def handbook(folder: Path) -> pd.DataFrame:
+    """The Handbook's transactions in order of time."""
+    frame = pd.read_parquet(folder / HANDBOOK)
+    return frame.sort_values("TX_DATETIME", kind="stable", ignore_index=True)
+
+
+def book_source(frame: pd.DataFrame) -> Source:
+    """With the book's 15 features as numbers."""
+    features = book_features(frame)
+    schema = 'name = "handbook-book"\n[columns.TX_FRAUD]\nkind = "label"\n'
+    schema += "".join(f'[columns.{name}]\nkind = "number"\n' for name in features)
+    columns = {str(name): features[name].to_numpy() for name in features}
+    return _handbook_source(frame, parse_schema(schema).contract({}), Table(columns, np.arange(2, len(frame) + 2)))
+
+
+def own_source(frame: pd.DataFrame, folder: Path) -> Source:
+    """With history features of our own, as `fraud train` reads and computes them."""
+    contract = load_schema(SCHEMA).contract({})
+    labelled = data.load(contract, folder / HANDBOOK)
+    wanted = frame["TRANSACTION_ID"].astype(str).to_numpy()
+    assert (labelled.table.columns["TRANSACTION_ID"] == wanted).all(), "the rows are in another order"
+    return _handbook_source(frame, contract, over(contract, labelled.table, labelled.labels))
+
+
+def _handbook_source(frame: pd.DataFrame, contract: Contract, table: Table) -> Source:
+    days, scenarios = day_numbers(frame["TX_DATETIME"]), frame["TX_FRAUD_SCENARIO"].to_numpy(dtype=np.int64)
+    frauds = frame["TX_FRAUD"].to_numpy(dtype=np.bool_)
+    cards = frame["CUSTOMER_ID"].to_numpy(dtype=np.int64)
+    seconds = frame["TX_DATETIME"].to_numpy().astype("datetime64[s]").astype(np.float64)
+    known = known_compromised(seconds, days, frame["TERMINAL_ID"].to_numpy(dtype=np.int64), scenarios == 2)  # noqa: PLR2004
+    tested = Judged(frauds, days, cards, scenarios, np.ones(len(frame)))
+    return Source(contract, table, frauds, tested, known)
+
+
+def cards_source(folder: Path) -> tuple[Source, Fold]:
+    """The real cards with the schema that `fraud schema infer` writes, nothing edited, and their weights."""
+    file = folder / CARDS
+    contract = parse_schema(infer_schema(file)).contract({})
+    labelled = data.load(contract, file)
+    frame = pd.read_parquet(file, columns=["Time", "Class", "weight"]).sort_values("Time", kind="stable")
+    assert (frame["Class"].to_numpy() == labelled.labels).all(), "the rows are in another order"
+    weights, alone = frame["weight"].to_numpy(dtype=np.float64), np.arange(len(frame))
+    source = Source(contract, labelled.table, labelled.labels, Judged(labelled.labels, None, alone, None, weights))
+    return source, cards_fold(frame["Time"].to_numpy(dtype=np.float64))
+
+
+def cuts(source: Source, folds: Iterable[Fold]) -> Iterator[tuple[Task, Judged, NDArray[np.int64]]]:
+    """Each fold's task in turn: one at a time is held in memory."""
+    return (source.cut(fold) for fold in folds)

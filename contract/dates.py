@@ -1,0 +1,147 @@
+"""Moments as people and programs write them, read and written back: seconds since 1970, UTC where no zone is named.
+
+    iso            2026-01-31T18:05:00, 2026-01-31 18:05+01:00, 20260131
+    day-first      31/01/2026 18:05, 31.1.26, 31-Jan-2026 6:05 PM
+    month-first    1/31/2026 18:05, Jan 31, 2026
+    year-first     2026/01/31 18:05:00, 20260131180500
+    milliseconds, microseconds    a number of them since 1970
+    seconds        a number, of whatever moment they count from
+
+03/04/2026 is a day in April or in March: a column has one format, and no cell is tried in two.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from contract.schema import TimeFormat
+
+ISO = re.compile(r"[\dW-]{8,10}([T ][\d:.,]+(Z|[+-][\d:.]+)?)?", re.ASCII | re.IGNORECASE)
+"""The shape of ISO 8601 text. fromisoformat checks the rest, but takes any character between date and time, a digit
+too: 1711111111111, in truth milliseconds, would be a moment of the year 1711."""
+
+CLOCK = (
+    r"(?:(?:, ?| |T)(?P<hour>\d{1,2})(?::(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<part>\d{1,6})\d{0,3})?)?)?"
+    r"(?: ?(?P<half>AM|PM))?(?: ?(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}))?)?"
+)
+"""The time of the day, which may be left out."""
+DAY, MONTH, YEAR = r"(?P<day>\d{1,2})", r"(?P<month>\d{1,2}|[A-Z]{3,9})", r"(?P<year>\d{4}|\d{2})"
+FORMS = {
+    form: re.compile(date + CLOCK, re.ASCII | re.IGNORECASE)
+    for form, date in {
+        TimeFormat.DAY_FIRST: rf"{DAY}(?:[/.-]|[ ]){MONTH}(?:[/-]|[. ]{{1,2}}){YEAR}",
+        TimeFormat.MONTH_FIRST: rf"{MONTH}[/. -]{DAY}(?:[/.-]|,? ){YEAR}",
+        TimeFormat.YEAR_FIRST: r"(?P<year>\d{4})(?P<between>[/.-]?)(?P<month>\d{1,2})(?P=between)(?P<day>\d{1,2})",
+    }.items()
+}
+PACKED = re.compile(r"(\d{4})(\d\d)(\d\d)(?:[ T]?(\d\d)(\d\d)(?:(\d\d))?)?", re.ASCII)
+"""Dates without separators, the time too."""
+MONTHS = (
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
+"""Written whole or cut short, to three letters at least."""
+CENTURY = 2000
+"""Of a year that is written with two digits."""
+PARTS = {TimeFormat.SECONDS: 1.0, TimeFormat.MILLISECONDS: 1e3, TimeFormat.MICROSECONDS: 1e6}
+"""How many of a number's unit are in a second."""
+NOON = 12
+
+
+class NoDate(ValueError):
+    """A text that is no moment in the format; it never repeats the text."""
+
+
+def read(form: TimeFormat, text: str) -> float:
+    """The seconds of a text that is not empty, in a format of text.
+
+    Raises:
+        NoDate: it is none.
+    """
+    try:
+        moment = READERS[form](text.strip())
+    except (ValueError, OverflowError):
+        raise NoDate from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def written(form: TimeFormat, seconds: float) -> str:
+    """A moment in a format, to the microsecond; :func:`read` gives it back.
+
+    Raises:
+        ValueError, OverflowError: a text cannot hold it.
+    """
+    if form is TimeFormat.SECONDS:
+        return repr(seconds)
+    if form in PARTS:
+        return f"{seconds * PARTS[form]:.3f}"
+    moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return WRITERS[form](moment)
+
+
+def _iso(text: str) -> datetime:
+    if not ISO.fullmatch(text):
+        raise NoDate
+    return datetime.fromisoformat(text)
+
+
+def _day_first(text: str) -> datetime:
+    return _found(FORMS[TimeFormat.DAY_FIRST].fullmatch(text))
+
+
+def _month_first(text: str) -> datetime:
+    return _found(FORMS[TimeFormat.MONTH_FIRST].fullmatch(text))
+
+
+def _year_first(text: str) -> datetime:
+    if packed := PACKED.fullmatch(text):
+        year, month, day, hour, minute, second = (int(part or 0) for part in packed.groups())
+        return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - `read` says that it is UTC.
+    return _found(FORMS[TimeFormat.YEAR_FIRST].fullmatch(text))
+
+
+def _found(match: re.Match[str] | None) -> datetime:
+    if match is None:
+        raise NoDate
+    parts = match.groupdict()
+    year = int(parts["year"]) + (CENTURY if len(parts["year"]) < len("2026") else 0)
+    moment = datetime(year, _month(parts["month"]), int(parts["day"]))  # noqa: DTZ001 - `_zoned` and `read` say whose.
+    return _zoned(moment + _clock(parts), parts["zone"])
+
+
+def _month(text: str) -> int:
+    if text.isdigit():
+        return int(text)
+    return next((number for number, name in enumerate(MONTHS, 1) if name.startswith(text.lower())), 0)
+
+
+def _clock(parts: Mapping[str, str | None]) -> timedelta:
+    hour, minute, second = (int(parts[name] or 0) for name in ("hour", "minute", "second"))
+    if parts["half"]:
+        if not 1 <= hour <= NOON:
+            raise NoDate
+        hour = hour % NOON + (NOON if parts["half"].upper() == "PM" else 0)
+    if hour >= 2 * NOON or max(minute, second) >= 60:  # noqa: PLR2004 - minutes and seconds.
+        raise NoDate
+    part = int((parts["part"] or "0").ljust(6, "0"))
+    return timedelta(hours=hour, minutes=minute, seconds=second, microseconds=part)
+
+
+def _zoned(moment: datetime, zone: str | None) -> datetime:
+    if zone is None or zone.upper() in {"Z", "UTC", "GMT"}:
+        return moment.replace(tzinfo=UTC)
+    return datetime.fromisoformat(f"{moment.isoformat()}{zone[:3]}:{zone[-2:]}")
+
+
+READERS: dict[TimeFormat, Callable[[str], datetime]] = {
+    TimeFormat.ISO: _iso,
+    TimeFormat.DAY_FIRST: _day_first,
+    TimeFormat.MONTH_FIRST: _month_first,
+    TimeFormat.YEAR_FIRST: _year_first,
+}
+WRITERS: dict[TimeFormat, Callable[[datetime], str]] = {
+    TimeFormat.ISO: datetime.isoformat,
+    TimeFormat.DAY_FIRST: lambda moment: f"{moment.day:02}/{moment.month:02}/{moment.year:04} {moment.time()}",
+    TimeFormat.MONTH_FIRST: lambda moment: f"{moment.month:02}/{moment.day:02}/{moment.year:04} {moment.time()}",
+    TimeFormat.YEAR_FIRST: lambda moment: f"{moment.year:04}/{moment.month:02}/{moment.day:02} {moment.time()}",
+}

@@ -1,0 +1,96 @@
+"""`fraud evaluate`: the report on a version, written as a page for people and as JSON beside it.
+
+The version scores as it is packed, through its own verified archive. Imported late: `training` brings torch and pandas.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contract.card import ModelCard
+from operations import durable
+from operations.errors import OperationsError
+from operations.store.opened import opened
+from operations.store.registry import Registry
+from training.errors import TrainingError
+from training.report.document import Document, document
+from training.report.page import report_files
+from training.report.subject import subject
+from training.simulator import Simulation
+from training.train import TrainRequest, read
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the options ask for.
+
+    Attributes:
+        version: None takes the newest.
+        data: labelled CSV or parquet; None makes the simulated payments again that a version was trained on.
+        out: where the page goes; the JSON goes beside it.
+        beside: whether other models are trained on the same split.
+    """
+
+    version: int | None
+    data: Path | None
+    out: Path
+    beside: bool = True
+    threads: int = 1
+
+
+def evaluate(registry: Registry, wanted: Wanted) -> tuple[Document, tuple[Path, Path]]:
+    """Measures a version and writes its report; returns it and where page and JSON are.
+
+    Raises:
+        OperationsError: there is no such version, its archive is damaged, or the data cannot be used.
+    """
+    named = wanted.out.suffix.lower() in {".html", ".htm"}
+    page = wanted.out if named else wanted.out.with_name(f"{wanted.out.name}.html")
+    report = _measured(registry, wanted)
+    files = report_files(report)
+    for path, name in ((page, "report.html"), (page.with_suffix(".json"), "report.json")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.write(path, files[name])
+    return report, (page, page.with_suffix(".json"))
+
+
+def _measured(registry: Registry, wanted: Wanted) -> Document:
+    version = opened(registry, registry.newest() if wanted.version is None else wanted.version)
+    request = _request(version.card, wanted.data)
+    source = "the simulator" if wanted.data is None else wanted.data.name
+    try:
+        rows = read(version.contract, request)
+        about = subject(version.contract, version.card, version.score, rows, source)
+        return document(about, beside=wanted.beside, threads=wanted.threads)
+    except TrainingError as error:
+        raise OperationsError(str(error)) from None
+
+
+def _request(card: ModelCard, data: Path | None) -> TrainRequest:
+    """What reads the rows: the file, or the simulation that the card tells."""
+    if data is not None:
+        return TrainRequest(card.version, Path(), data)
+    source: Any = card.data.get("source")
+    if not isinstance(source, Mapping) or "simulator" not in source:
+        raise OperationsError(f"version {card.version} was trained on a file: name it, or a newer one, with --data")
+    return TrainRequest(card.version, Path(), simulation=Simulation(**source["simulator"]))
+
+
+def lines(report: Document) -> list[str]:
+    """The short form, for the terminal."""
+    test = report["test"]
+    interval = test["average_precision_interval"]
+    within = f" (95% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+    said = [
+        f"Version {report['version']} on {test['rows']:,} transactions, {test['frauds']:,} of them fraud:",
+        f"  average precision  {test['average_precision']:.3f}{within}",
+        f"  calibration error  {test['expected_calibration_error']:.2g}",
+    ]
+    return said + [_beside(rival) for rival in report["rivals"]]
+
+
+def _beside(rival: Mapping[str, Any]) -> str:
+    told = rival["difference"]
+    lead = f"; the lead over it is from {told[0]:+.3f} to {told[1]:+.3f}" if told else ""
+    return f"  beside it          {rival['name']} {rival['average_precision']:.3f}{lead}"

@@ -1,0 +1,132 @@
+"""The newest labelled data as one file: transactions from a file or a folder, and the labels that came in by the API.
+
+One file with its own labels, where none came in that changes anything, is taken as it is. Else all is joined in a file
+that lives as long as the training and the comparison: `operations.label_export` says which label counts.
+"""
+
+import contextlib
+import csv
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis import Redis
+
+from contract.schema import Contract, Kind
+from operations.errors import OperationsError, in_words
+from operations.label_export import Exported, connected, export, live_contract
+from operations.rollout import connection
+from operations.settings import Layout
+from training import source
+from training.errors import TrainingError
+from training.schema import load_schema
+
+SUFFIXES = (".csv", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to gather.
+
+    Attributes:
+        data: a file, or a folder of CSV and parquet files, the newest last by name.
+        schema: says what the columns are; None takes the live version's.
+        days: transactions older than this that have no label are genuine; None leaves them out.
+    """
+
+    data: Path
+    schema: Path | None = None
+    days: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What to train on, and a line for a person; none where the file is taken as it is."""
+
+    path: Path
+    said: str | None = None
+
+
+@contextlib.contextmanager
+def gathered(layout: Layout, outside: Mapping[str, str], wish: Wish) -> Iterator[Gathered]:
+    """Gathers what a deployment has to learn from.
+
+    Raises:
+        OperationsError: a file cannot be read or joined, no transaction has a label, or Redis does not answer.
+    """
+    files, url = _files(wish.data), _redis_url(layout, outside)
+    if len(files) == 1 and url is None and wish.days is None:
+        yield Gathered(files[0])
+        return
+    layout.store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".training-", dir=layout.store) as scratch:
+        with connected(url) if url else contextlib.nullcontext() as redis:
+            found = _joined(layout, redis, wish, files, Path(scratch))
+        yield found
+
+
+def _files(data: Path) -> list[Path]:
+    try:
+        if not data.is_dir():
+            data.stat()
+            return [data]
+        found = [file for file in sorted(data.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
+    except OSError as error:
+        raise OperationsError(f"TRAINING_DATA or TRAINING_SCHEMA cannot be read: {in_words(error)}") from None
+    if not found:
+        raise OperationsError(f"there is no CSV or parquet file in {data}")
+    return found
+
+
+def _redis_url(layout: Layout, outside: Mapping[str, str]) -> str | None:
+    """Where labels are kept; None where nothing is configured and nothing runs here."""
+    if url := outside.get("REDIS_URL"):
+        return url
+    with contextlib.suppress(OperationsError):
+        return connection.find(layout, outside).redis_url
+    return None
+
+
+def _joined(layout: Layout, redis: Redis | None, wish: Wish, files: list[Path], scratch: Path) -> Gathered:
+    contract = _contract(layout, wish, files[-1])
+    if contract is None and len(files) == 1 and wish.days is None:
+        return Gathered(files[0], "No label that came in is used: no schema says which columns are id, time and label.")
+    if contract is None:
+        raise OperationsError(
+            "several files, or labels by their age, need to know which columns are id, time and label: set "
+            "TRAINING_SCHEMA, or release a version with these columns first"
+        )
+    out = scratch / f"{wish.data.stem}.csv"
+    found = export(redis, contract, files, out, wish.days)
+    if not found.frauds + found.genuine:
+        raise OperationsError(f"none of the {found.rows:,} transactions in {wish.data} has a label")
+    return Gathered(files[0]) if len(files) == 1 and _as_it_was(found) else Gathered(out, f"Gathered {found}.")
+
+
+def _as_it_was(found: Exported) -> bool:
+    """Whether nothing came in and nothing was left out: then the file's own bytes are what is trained on."""
+    return not (found.came_in or found.left_out or found.by_age)
+
+
+def _contract(layout: Layout, wish: Wish, file: Path) -> Contract | None:
+    """By the schema; else by the live version, where the file has its columns; else nobody knows."""
+    try:
+        if wish.schema is not None:
+            return load_schema(wish.schema).contract({})
+        header = set(_header(file))
+    except (TrainingError, OSError) as error:
+        raise OperationsError(str(error)) from None
+    with contextlib.suppress(OperationsError):
+        live = live_contract(layout.store)
+        needed = {column.name for column in (live.first(Kind.ID), live.time) if column is not None}
+        return live if len(needed) > 1 and needed <= header else None
+    return None
+
+
+def _header(file: Path) -> list[str]:
+    if source.is_parquet(file):
+        with source.open_parquet(file) as opened:
+            return source.parquet_names(opened)
+    with file.open(encoding="utf-8-sig", newline="", errors="replace") as text:
+        return [name.strip() for name in next(csv.reader(text), [])]

@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import numpy as np
+
+from tests.training.report.subjects import subject
+from training.ranking import Ranking
+from training.report import rivals
+from training.report.rivals import left_out
+
+
+def test_both_learn_what_there_is_to_learn() -> None:
+    """Trees and regression rank the amount's fraud far above chance, with probabilities."""
+    about = subject()
+    for rival in rivals.rivals(about):
+        found = Ranking.of(about.test.labels, rival.scores).average_precision(about.test.weights)
+        assert found > 0.7, rival.name
+        assert ((rival.scores >= 0) & (rival.scores <= 1)).all()
+        assert abs(float(rival.scores.mean() - about.test.labels.mean())) < 0.05
+
+
+def test_they_are_the_same_each_time() -> None:
+    """A seed gives the same scores."""
+    first, second = (rivals.rivals(subject(), seed=4) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        assert np.array_equal(one.scores, other.scores)
+
+
+def test_the_bins_are_fine() -> None:
+    """Trees of 255 bins would be a straw man."""
+    assert rivals.BINS >= 4095
+
+
+def test_a_validation_of_one_class_still_gives_rivals() -> None:
+    """Without both classes there is no early stopping, no calibration, and still a comparison."""
+    about = subject()
+    assert about.validation is not None
+    none = replace(about.validation, labels=np.zeros(len(about.validation.labels), dtype=bool))
+    assert len(rivals.rivals(replace(about, validation=none))) == 2
+
+
+def test_holes_and_constant_columns_are_no_obstacle() -> None:
+    """A column that is empty in training, or always the same, is learned around."""
+    about = subject()
+    assert about.train is not None
+    matrix = about.train.matrix.copy()
+    matrix[:, 6] = np.nan
+    matrix[:, 0] = 1.0
+    scores = rivals.rivals(replace(about, train=replace(about.train, matrix=matrix)))
+    assert all(np.isfinite(rival.scores).all() for rival in scores)
+
+
+def test_it_is_said_why_there_is_none() -> None:
+    """Without the rows of training, or with one class in them, no rival is trained."""
+    about = subject()
+    assert about.train is not None
+    one = replace(about.train, labels=np.zeros(len(about.train.labels), dtype=bool))
+    assert left_out(about) is None
+    assert "does not hold the rows" in str(left_out(replace(about, train=None)))
+    assert "one class" in str(left_out(replace(about, train=one)))

@@ -1,0 +1,147 @@
+"""A training that was ended at any moment goes on from here: its state in a file, whole or not at all.
+
+A file holds arrays and a few numbers, as NumPy's format and JSON; nothing is pickled. Its name is the identity of the
+training (same rows, settings, seed, starting weights, libraries: whoever differs in anything finds no file), its first
+line the SHA-256 of the rest. A file that does not fit it is ignored: training then begins anew and ends the same.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = Mapping[str, NDArray[Any]]
+
+SUFFIX = ".checkpoint"
+SECONDS_BETWEEN = 5.0
+"""Two states: writing one takes some milliseconds."""
+KEPT_SECONDS = 7 * 86_400.0
+"""What nobody came back to for so long is removed."""
+NUMBERS = "numbers.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """What a training needs to go on.
+
+    Attributes:
+        arrays: by name.
+        numbers: what JSON can hold, by name.
+    """
+
+    arrays: Arrays
+    numbers: Mapping[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class Checkpoints:
+    """The directory of the states, made when the first is written.
+
+    Attributes:
+        directory: where; None keeps none.
+        seconds: between two states of one training; 0 writes one after each step.
+        resume: whether a state that is found is used.
+        say: told what a person should know.
+    """
+
+    directory: Path | None
+    seconds: float = SECONDS_BETWEEN
+    resume: bool = True
+    say: Callable[[str], None] = field(default=lambda _: None)
+    _written: list[Path] = field(default_factory=list)
+
+    def of(self, identity: str) -> "Checkpoint":
+        """The one of a training."""
+        path = None if self.directory is None else self.directory / f"{identity}{SUFFIX}"
+        if path is not None:
+            self._written.append(path)
+        return Checkpoint(path, self.seconds, self.resume, self.say)
+
+    def clear(self) -> None:
+        """Removes the states of this process, which has what it trained for, and those that nobody came back to."""
+        if self.directory is None:
+            return
+        for path in (*self._written, *_forgotten(self.directory)):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Another training's state may lie there.
+            self.directory.rmdir()
+
+
+def _forgotten(directory: Path) -> Iterator[Path]:
+    oldest = time.time() - KEPT_SECONDS
+    for path in directory.glob(f"*{SUFFIX}*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                yield path
+
+
+@dataclass(slots=True, eq=False)
+class Checkpoint:
+    """The state of one training."""
+
+    path: Path | None
+    seconds: float
+    resume: bool
+    say: Callable[[str], None]
+    last: float = field(default_factory=time.monotonic)
+
+    @property
+    def due(self) -> bool:
+        """Whether a state should be written now."""
+        return self.path is not None and time.monotonic() - self.last >= self.seconds
+
+    def load(self) -> State | None:
+        """The state that was written last; None where there is none, it is damaged, or it is not wanted."""
+        if self.path is None or not self.resume or not self.path.exists():
+            return None
+        state = _parse(self.path.read_bytes())
+        if state is None:
+            self.say(f"{self.path.name} is damaged and was ignored: training begins anew")
+        return state
+
+    def save(self, state: State) -> None:
+        """Writes a state in place of the last: who is killed meanwhile leaves that one."""
+        if self.path is None:
+            return
+        data = _pack(state)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        with unfinished.open("wb") as file:
+            file.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(self.path)
+        self.last = time.monotonic()
+
+
+def _pack(state: State) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr(NUMBERS, json.dumps(dict(state.numbers)))
+        for name, values in state.arrays.items():
+            with file.open(f"{name}.npy", "w") as entry:
+                np.lib.format.write_array(entry, np.asanyarray(values), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _parse(content: bytes) -> State | None:
+    told, _, data = content.partition(b"\n")
+    if hashlib.sha256(data).hexdigest().encode() != told:
+        return None
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        names = [name.removesuffix(".npy") for name in file.namelist() if name != NUMBERS]
+        arrays = {}
+        for name in names:
+            with file.open(f"{name}.npy") as entry:
+                arrays[name] = np.lib.format.read_array(entry, allow_pickle=False)
+        return State(arrays, json.loads(file.read(NUMBERS)))

@@ -1,0 +1,342 @@
+"""From which probability to act: for a budget of alerts, and for what a missed fraud and a false alarm cost.
+
+Each threshold is chosen on the validation period, where its figures are what is expected of it; the test period only
+says what came of it. Money is counted in units of the amount column, over all rows of a period:
+
+    lost without a model   = missed x the amounts of all frauds
+    saved at a threshold   = missed x the amounts of the frauds flagged - false_alarm x the genuine rows flagged
+
+An amount that is missing or below zero counts as zero.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.decision import Bands
+from contract.schema import Contract, Kind
+from training.errors import TrainingError
+from training.evaluation import Labels, Policy, Scores, choose_bands
+from training.ranking import Floats, Ranking
+from training.split import DAY
+
+USUAL_SHARES = (0.001, 0.005, 0.01)
+"""Of transactions: the budgets that every card tells, whatever was asked for."""
+ASSUMED_SHARE = 0.1
+"""A false alarm costs this share of the mean amount, where nobody said what it costs."""
+AMOUNT_WORDS = ("amount", "amt", "value", "sum", "price", "total", "betrag", "montant", "importe")
+"""What a column of amounts is called, the surest word first."""
+WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+SHARE = re.compile(r"([0-9]*\.?[0-9]+)\s*%")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many transactions may be flagged: a share of them, or so many a day; exactly one is given."""
+
+    share: float | None = None
+    a_day: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a budget that is none, or two."""
+        if (self.share is None) == (self.a_day is None):
+            raise TrainingError("An alert budget is either a share of transactions or a number a day.")
+        if not (self.a_day is None or 0 < self.a_day < np.inf) or not (self.share is None or 0 < self.share < 1):
+            raise TrainingError("An alert budget must be a share like 0.5%, or a number a day like 100.")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads 0.5% as a share and 100 as a number a day.
+
+        Raises:
+            TrainingError: it is neither.
+        """
+        percent = SHARE.fullmatch(text.strip())
+        try:
+            return cls(share=float(percent[1]) / 100) if percent else cls(a_day=float(text))
+        except ValueError:
+            raise TrainingError(f"{text!r} is no alert budget: write a share like 0.5%, or a number a day.") from None
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"{100 * self.share:.3g}% of transactions" if self.share is not None else f"{self.a_day:g} alerts a day"
+
+    def alerts(self, rows: float, days: float | None) -> float | None:
+        """How many alerts it allows a period of so many rows and days; None for a number a day without days."""
+        if self.share is not None:
+            return self.share * rows
+        return None if days is None or self.a_day is None else self.a_day * days
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the person who trains states of the decisions; None where nothing was said.
+
+    Attributes:
+        alerts: how many transactions may be flagged.
+        false_alarm: what flagging a genuine transaction costs, in units of the amount column.
+        missed: what missing a fraud costs, as a multiple of its amount.
+        amount: the column of the amount; None infers it from the names, "" says that there is none.
+    """
+
+    alerts: Budget | None = None
+    false_alarm: float | None = None
+    missed: float = 1.0
+    amount: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses costs that are below zero, or no number."""
+        if not (self.false_alarm is None or 0 <= self.false_alarm < np.inf) or not 0 < self.missed < np.inf:
+            raise TrainingError("What a false alarm or a missed fraud costs must be a number, and not below zero.")
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Which column is the amount, and why that one; without a column, why none."""
+
+    column: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What mistakes cost.
+
+    Attributes:
+        false_alarm: of one genuine transaction that is flagged, in units of the amount column.
+        missed: of a fraud that is not flagged, as a multiple of its amount.
+        stated: whether a person said so; else it is assumed.
+    """
+
+    false_alarm: float
+    missed: float
+    stated: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Period:
+    """The scored rows of one period; shape (rows,) each.
+
+    Attributes:
+        amounts: of each transaction, none missing or below zero; None where no column is the amount.
+        days: how long the period is; None where there is no time.
+        weights: how many transactions each row stands for.
+    """
+
+    scores: Scores
+    labels: Labels
+    weights: Floats
+    amounts: Floats | None = None
+    days: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        scores: Scores,
+        labels: Labels,
+        amounts: NDArray[Any] | None = None,
+        seconds: Floats | None = None,
+        weights: Floats | None = None,
+    ) -> Self:
+        """Takes amounts and times (seconds, NaN missing) as the data has them."""
+        known = None if amounts is None else np.maximum(np.nan_to_num(amounts.astype(np.float64), nan=0.0), 0.0)
+        return cls(scores, labels, np.ones(len(labels)) if weights is None else weights, known, _days(seconds))
+
+    @property
+    def value(self) -> Floats:
+        """The amount at risk with each row, its weight in it; nothing where no column is the amount."""
+        return self.weights * (np.zeros(len(self.labels)) if self.amounts is None else self.amounts)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The thresholds in force and what the model card tells of all of them."""
+
+    bands: Bands
+    card: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def amount_of(contract: Contract, wished: str | None = None) -> Amount:
+    """The number column that holds the amounts: the one that is wished for, else the one that is named like it.
+
+    Raises:
+        TrainingError: the one that is wished for is no number column of the contract.
+    """
+    numbers = [column.name for column in contract.columns if column.kind is Kind.NUMBER]
+    if wished:
+        if wished not in numbers:
+            raise TrainingError(f"The amount cannot be {wished}: the schema has no number column of that name.")
+        return Amount(wished, "it was named")
+    if wished is not None:
+        return Amount(None, "it was said that no column is the amount")
+    for word in AMOUNT_WORDS:
+        named = [name for name in numbers if word in _words(name)]
+        if named:
+            return _only(named)
+    return Amount(None, "no number column is named like one: name it with --amount")
+
+
+def decide(validation: Period, test: Period, policy: Policy, wishes: Wishes, amount: Amount) -> Decided:
+    """Chooses the thresholds on the validation rows, and says what is expected of them and what the test made of it.
+
+    Without wishes the bands are the policy's. A stated budget is kept by everything that is flagged; a stated cost
+    alone sets the review threshold where it is cheapest; with both the higher one counts.
+    """
+    bands, notes = choose_bands(validation.scores, validation.labels, policy)
+    costs = _costs(validation, wishes)
+    thresholds, missing = _thresholds(validation, wishes, costs)
+    bands, wished = _wished(bands, thresholds)
+    points = {"review": _Point(bands.review, "the alerts in force", wished), **thresholds}
+    points["decline"] = _Point(bands.decline, "the declines in force", stated=False)
+    card = {
+        "amount": asdict(amount),
+        "costs": asdict(costs) if costs else None,
+        "points": {name: point.told(validation, test, costs) for name, point in points.items()},
+    }
+    return Decided(bands, card, (*notes, *missing))
+
+
+def budget_threshold(period: Period, budget: Budget) -> float | None:
+    """The lowest threshold at which no more are flagged than the budget allows; None where each flags more.
+
+    None as well where the budget is a number a day and the period has no time.
+    """
+    allowed = budget.alerts(float(period.weights.sum()), period.days)
+    if allowed is None or not len(period.labels):
+        return None
+    ranking = Ranking.of(period.labels, period.scores)
+    flagged, _ = ranking.cumulated(period.weights)
+    within = np.flatnonzero(flagged <= allowed * (1 + 1e-12))
+    return float(period.scores[ranking.order[ranking.ends[within[-1]]]]) if len(within) else None
+
+
+def cost_threshold(period: Period, costs: Costs) -> float | None:
+    """The threshold at which most is saved, the highest of equals; None where flagging nothing is cheapest."""
+    if not len(period.labels):
+        return None
+    ranking = Ranking.of(period.labels, period.scores)
+    saved = savings(period, ranking, costs)
+    best = int(np.argmax(saved))
+    return float(period.scores[ranking.order[ranking.ends[best]]]) if saved[best] > 0 else None
+
+
+def savings(period: Period, ranking: Ranking, costs: Costs) -> Floats:
+    """What is saved with the threshold at each distinct score, the highest first; in units of the amount."""
+    caught = np.cumsum((period.value * period.labels)[ranking.order])[ranking.ends]
+    alarms = np.cumsum((period.weights * ~period.labels)[ranking.order])[ranking.ends]
+    found: Floats = costs.missed * caught - costs.false_alarm * alarms
+    return found
+
+
+def figures(period: Period, threshold: float, costs: Costs | None) -> dict[str, float]:
+    """What a threshold does on the rows of a period; what cannot be known there is left out."""
+    total = float(period.weights.sum())
+    if not total:
+        return {}
+    flagged = period.scores >= threshold
+    alerts = float(period.weights[flagged].sum())
+    frauds = float(period.weights[period.labels].sum())
+    caught = float(period.weights[flagged & period.labels].sum())
+    found = {"alert_share": alerts / total}
+    found |= {"alerts_a_day": alerts / period.days} if period.days else {}
+    found |= {"precision": caught / alerts} if alerts else {}
+    found |= {"recall": caught / frauds} if frauds else {}
+    return found | _money(period, flagged, costs)
+
+
+def _money(period: Period, flagged: Labels, costs: Costs | None) -> dict[str, float]:
+    """Value detected, as a share of the amounts of all frauds, and what is saved."""
+    if period.amounts is None:
+        return {}
+    at_risk, caught = (float(period.value[rows].sum()) for rows in (period.labels, period.labels & flagged))
+    found = {"value_detected": caught / at_risk} if at_risk else {}
+    if costs is None:
+        return found
+    alarms = float(period.weights[flagged & ~period.labels].sum())
+    saved = costs.missed * caught - costs.false_alarm * alarms
+    found |= {"money_saved": saved} | ({"money_saved_a_day": saved / period.days} if period.days else {})
+    return found | {"money_lost_without": costs.missed * at_risk}
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """One threshold and what it was chosen for; None where none meets that."""
+
+    threshold: float | None
+    why: str
+    stated: bool
+
+    def told(self, validation: Period, test: Period, costs: Costs | None) -> dict[str, Any]:
+        """As the model card holds it."""
+        told: dict[str, Any] = {"threshold": self.threshold, "chosen_for": self.why, "stated": self.stated}
+        if self.threshold is None:
+            return told
+        each = {"expected": validation, "test": test}
+        return told | {name: figures(period, self.threshold, costs) for name, period in each.items()}
+
+
+def _thresholds(period: Period, wishes: Wishes, costs: Costs | None) -> tuple[dict[str, _Point], tuple[str, ...]]:
+    """The points of the budgets and of the cost, and notes on those that could not be met."""
+    budgets = [Budget(share=share) for share in USUAL_SHARES]
+    budgets = [wishes.alerts, *(each for each in budgets if each != wishes.alerts)] if wishes.alerts else budgets
+    points = {
+        f"budget of {budget}": _Point(budget_threshold(period, budget), f"at most {budget}", budget == wishes.alerts)
+        for budget in budgets
+    }
+    if costs is not None:
+        points["lowest cost"] = _Point(cost_threshold(period, costs), _cost_words(costs), costs.stated)
+    unmet = [name for name, point in points.items() if point.stated and point.threshold is None]
+    notes = tuple(
+        f"On the validation period no threshold meets the {name}: only a certain fraud is flagged." for name in unmet
+    )
+    if wishes.false_alarm is not None and costs is None:
+        notes += ("What a false alarm costs was stated, but no column is the amount: it was not used.",)
+    return points, notes
+
+
+def _cost_words(costs: Costs) -> str:
+    said = "stated" if costs.stated else "assumed"
+    return (
+        f"the lowest cost: a missed fraud {costs.missed:g} x its amount, a false alarm {costs.false_alarm:.4g} ({said})"
+    )
+
+
+def _wished(bands: Bands, points: Mapping[str, _Point]) -> tuple[Bands, bool]:
+    """The bands with the stated thresholds in force; 1 where a wish is met by flagging nothing."""
+    stated = [1.0 if point.threshold is None else point.threshold for point in points.values() if point.stated]
+    if not stated:
+        return bands, False
+    review = max(stated)
+    # A budget holds for all that is flagged: a decline below the review threshold would break it.
+    return replace(bands, review=review, decline=max(bands.decline, review)), True
+
+
+def _costs(validation: Period, wishes: Wishes) -> Costs | None:
+    if validation.amounts is None or not len(validation.labels):
+        return None
+    if wishes.false_alarm is not None:
+        return Costs(wishes.false_alarm, wishes.missed, stated=True)
+    mean = float(np.average(validation.amounts, weights=validation.weights))
+    return Costs(ASSUMED_SHARE * mean, wishes.missed, stated=False)
+
+
+def _days(seconds: Floats | None) -> float | None:
+    """The time from the first row to the last, at least a day; None where no row has one."""
+    known = None if seconds is None else seconds[np.isfinite(seconds)]
+    return None if known is None or not len(known) else max(1.0, float(known.max() - known.min()) / DAY)
+
+
+def _words(name: str) -> set[str]:
+    """tx_amount and TxAmount both as tx and amount."""
+    return {word.lower() for word in WORDS.findall(name)}
+
+
+def _only(named: list[str]) -> Amount:
+    if len(named) > 1:
+        return Amount(None, f"{', '.join(named)} could all be: name one with --amount")
+    return Amount(named[0], "of its name")

@@ -1,0 +1,221 @@
+"""The charts of the report, each with a sentence that says what it means."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from training.report.svg import Axis, Line, Mark, chart
+from training.report.words import NONE, fixed, number, safe, share, unit
+
+Report = Mapping[str, Any]
+LEAST_COST = 0.02
+"""A chart of money goes at least so high above zero."""
+THRESHOLDS = {"review": "flagged", "decline": "declined", "lowest cost": "lowest cost"}
+
+
+def precision_recall(report: Report) -> str:
+    """Precision over recall, the rivals beside it."""
+    test = report["test"]
+    lines = [
+        Line(rival["name"], _pairs(rival["precision_recall"], "recall", "precision"), place)
+        for place, rival in enumerate(report["rivals"], 1)
+    ]
+    lines.append(Line("this version", _pairs(test["precision_recall"], "recall", "precision")))
+    drawn = chart(
+        "Precision and recall",
+        Axis("share of frauds found", 0, 1, percent=True),
+        Axis("share of alerts that are fraud", 0, 1, percent=True),
+        lines,
+    )
+    half = _at(test["precision_recall"], "recall", 0.5, "precision")
+    return _figure(
+        drawn,
+        "Precision and recall",
+        f"Each point is a threshold. Where half of the frauds are found, {share(half)} of the alerts are fraud. The "
+        "area "
+        f"below the line, average precision, is {fixed(test['average_precision'])}; drawing alerts at random gives "
+        f"{fixed(test['base_rate'])}.",
+    )
+
+
+def roc(report: Report) -> str:
+    """Recall over the share of genuine transactions flagged, on a logarithmic axis."""
+    test = report["test"]
+    drawn = chart(
+        "ROC curve",
+        Axis("share of genuine transactions flagged", 1e-4, 1, log=True, percent=True),
+        Axis("share of frauds found", 0, 1, percent=True),
+        [
+            Line("by chance", [(10 ** (place / 10), 10 ** (place / 10)) for place in range(-40, 1)], 3),
+            Line("this version", _pairs(test["roc"], "false_positives", "recall")),
+        ],
+    )
+    recalls = test["recall_at_false_positives"]
+    return _figure(
+        drawn,
+        "ROC",
+        f"If one genuine transaction in 1,000 may be flagged, {share(recalls['0.1%'])} of the frauds are found; if "
+        "one in "
+        f"100, {share(recalls['1%'])}. A fraud gets a higher score than a genuine transaction in "
+        f"{share(test['roc_auc'])} of all pairs (the area below the line). The lower axis is logarithmic: its left "
+        "half is where alerts are few enough to be looked at.",
+    )
+
+
+def alerts(report: Report) -> str:
+    """Precision, recall and value detected over the number of alerts."""
+    test, curve = report["test"], report["test"]["alerts"]
+    names = {"precision": "alerts that are fraud", "recall": "frauds found", "value_detected": "their value detected"}
+    lines = [
+        Line(words, _pairs(curve, "alerts", name), place)
+        for place, (name, words) in enumerate(names.items())
+        if name in curve
+    ]
+    across = Axis(f"alerts {test['alert_unit']}", *_ends(curve["alerts"]), log=True)
+    drawn = chart("Alerts", across, Axis("share", 0, 1, percent=True), lines, _marks(report, curve, "alerts"))
+    row = test["in_force"]
+    flagged = (
+        f"{number(row['alerts_a_day'])} transactions a day" if "alerts_a_day" in row else share(row["alert_share"])
+    )
+    detected = f", which are {share(row['value_detected'])} of the money at risk" if "value_detected" in row else ""
+    return _figure(
+        drawn,
+        "Alerts and what they find",
+        f"At the threshold in force {flagged} are flagged: "
+        f"{share(row.get('precision'))} of them are fraud, and {share(row['recall'])} of all frauds are among "
+        f"them{detected}. "
+        "More alerts find more fraud, and more of them are false.",
+    )
+
+
+def cost(report: Report) -> str:
+    """What fraud and false alarms cost together, over the share flagged; why not, where it is not known."""
+    curve, costs = report["test"]["alerts"], report["costs"]
+    if costs is None or "cost" not in curve:
+        return f'<p class="note">No cost curve: {safe(_why_no_cost(report))}.</p>'
+    high = max(1.0 + LEAST_COST, min(1.5, max(curve["cost"])))
+    drawn = chart(
+        "Cost",
+        Axis("share of transactions flagged", *_ends(curve["share"]), log=True, percent=True),
+        Axis("cost, of that without a model", 0, high, percent=True),
+        [Line("this version", _pairs(curve, "share", "cost"))],
+        _marks(report, curve, "share"),
+    )
+    least = min(range(len(curve["cost"])), key=lambda place: curve["cost"][place])
+    said = "As stated" if costs["stated"] else "Nobody stated what mistakes cost. It is assumed that"
+    return _figure(
+        drawn,
+        "Cost",
+        f"{said}{',' if costs['stated'] else ''} a missed fraud costs {number(costs['missed'])} x its amount and a "
+        "false "
+        f"alarm {number(costs['false_alarm'], 4)} {safe(unit(report))}. Without a model the test period loses "
+        f"{number(report['test']['lost_without'], 4)}; the lowest point is {share(curve['cost'][least])} of that, with "
+        f"{share(curve['share'][least])} of transactions flagged. The thresholds were chosen earlier, on the "
+        "validation "
+        "period, so they need not stand at the lowest point.",
+    )
+
+
+def calibration(report: Report) -> str:
+    """Observed over predicted share of fraud."""
+    bins = report["test"]["calibration"]
+    low = min(1e-2, *(each["predicted"] for each in bins), *(each["observed"] or 1.0 for each in bins))
+    low = 10.0 ** max(-6, _power(low))
+    line = Line(
+        "observed, with 95% intervals",
+        [(max(each["predicted"], low), max(each["observed"], low)) for each in bins],
+        0, dots=True, ranges=[(max(each["low"], low), max(each["high"], low)) for each in bins],
+    )  # fmt: skip
+    axes = (
+        Axis("predicted probability of fraud", low, 1, log=True, percent=True),
+        Axis("observed share of fraud", low, 1, log=True, percent=True),
+    )
+    drawn = chart("Calibration", *axes, [Line("as predicted", [(low, low), (1, 1)], 3), line])
+    test = report["test"]
+    return _figure(
+        drawn,
+        "Calibration",
+        "Whether 10% means one in ten: dots on the dashed line are right, above it fraud was more frequent than "
+        "predicted. "
+        f"Over all transactions {share(test['mean_probability'])} fraud was predicted and {share(test['base_rate'])} "
+        f"happened. The expected calibration error is {number(test['expected_calibration_error'], 2)}.",
+    )
+
+
+def distribution(report: Report) -> str:
+    """How the scores of frauds and of genuine transactions are spread."""
+    told = report["test"]["distribution"]
+    lines = [
+        Line(words, list(_steps(told["edges"], told[name])), place, area=True)
+        for place, (name, words) in enumerate({"genuine": "genuine", "fraud": "fraud"}.items())
+    ]
+    high = max(0.1, *told["genuine"], *told["fraud"])
+    marks = [Mark(name, report["bands"][name]) for name in ("review", "decline")]
+    drawn = chart(
+        "Scores",
+        Axis("probability of fraud", told["edges"][0], 1, log=True, percent=True),
+        Axis("share of the class", 0, high, percent=True),
+        lines,
+        marks,
+    )
+    return _figure(
+        drawn,
+        "Scores",
+        "How probable fraud is said to be, for what was fraud and for what was not, each as shares of its own "
+        "number. The "
+        "less the two overlap, the better. What lies right of the dashed lines is reviewed, and declined. The first "
+        "step holds all that is lower.",
+    )
+
+
+def _figure(drawn: str, name: str, sentence: str) -> str:
+    return f"<figure>{drawn}<figcaption><b>{name}.</b> {sentence}</figcaption></figure>"
+
+
+def _pairs(curve: Mapping[str, Sequence[float]], across: str, up: str) -> list[tuple[float, float]]:
+    return list(zip(curve[across], curve[up], strict=True))
+
+
+def _at(curve: Mapping[str, Sequence[float]], name: str, value: float, wanted: str) -> float:
+    """The wanted value at the first point where another reaches a value."""
+    place = next((place for place, each in enumerate(curve[name]) if each >= value), len(curve[name]) - 1)
+    return curve[wanted][place]
+
+
+def _place(curve: Mapping[str, Sequence[float]], threshold: float) -> int:
+    """The last point whose threshold is not lower; the points fall from high to low."""
+    reached = [place for place, value in enumerate(curve["threshold"]) if value >= threshold]
+    return reached[-1] if reached else 0
+
+
+def _marks(report: Report, curve: Mapping[str, Sequence[float]], across: str) -> list[Mark]:
+    """The thresholds, each where it stands on the test period."""
+    at = {"review": report["bands"]["review"], "decline": report["bands"]["decline"]}
+    point = report["decisions"].get("lowest cost", {})
+    at |= {"lowest cost": point["threshold"]} if point.get("threshold") is not None else {}
+    return [Mark(THRESHOLDS[name], curve[across][_place(curve, value)]) for name, value in at.items()]
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    return max(min(values), 1e-9), max(*values, 1e-9)
+
+
+def _steps(edges: Sequence[float], shares: Sequence[float]) -> Iterator[tuple[float, float]]:
+    for place, value in enumerate(shares):
+        yield edges[place], value
+        yield edges[place + 1], value
+
+
+def _power(value: float) -> int:
+    """The power of ten at or below a value above zero."""
+    power = 0
+    while value < 10.0**power and power > -6:  # noqa: PLR2004 - the lowest that a chart begins at.
+        power -= 1
+    return power
+
+
+def _why_no_cost(report: Report) -> str:
+    if report["amount"].get("column") is None:
+        return f"no column is known to be the amount ({report['amount'].get('why', NONE)})"
+    if report["costs"] is None:
+        return "this version's card does not say what mistakes cost"
+    return "no fraud of the test period has an amount"

@@ -1,0 +1,135 @@
+"""The report as data: everything that the page shows, as JSON. The page adds words, never a number."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from contract.decision import Bands
+from training.decisions import Costs, Period, amount_of, figures
+from training.ranking import Interval, Ranking, intervals
+from training.report import metrics, segments
+from training.report.importance import importance
+from training.report.rivals import Rival, left_out, rivals
+from training.report.subject import Subject
+
+FORMAT = 1
+NOT_ASKED = "they were not asked for: `fraud evaluate` trains them"
+
+Document = dict[str, Any]
+
+
+def document(subject: Subject, *, beside: bool = True, threads: int = 1, seed: int = 0) -> Document:
+    """Measures a version on its test rows; `beside` trains its rivals on the same split.
+
+    The test rows must hold both classes. The same each time, but for the moment that it tells.
+
+    Raises:
+        TrainingError: lightgbm is wanted and not installed.
+    """
+    amount, costs = _money(subject)
+    period = subject.test.scored(subject.scores(subject.test.matrix), amount["column"])
+    why = left_out(subject) if beside else NOT_ASKED
+    others = [] if why else rivals(subject, threads, seed)
+    spread, lead = _intervals(period, others, seed)
+    return {
+        "format": FORMAT,
+        **_head(subject),
+        "amount": amount,
+        "costs": asdict(costs) if costs else None,
+        "decisions": _points(subject),
+        "test": _test(period, costs, subject.card.bands) | {"average_precision_interval": spread[0]},
+        **_tables(subject, period),
+        "importance": importance(subject, seed),
+        "rivals": _beside(subject, amount["column"], others, spread[1:], lead),
+        "rivals_left_out": why,
+        "notes": list(dict.fromkeys((*subject.card.notes, *subject.notes))),
+    }
+
+
+def short(report: Document) -> dict[str, Any]:
+    """What the model card repeats of its report."""
+    test = report["test"]
+    found = {"average_precision_interval": test["average_precision_interval"]}
+    names = ("name", "average_precision", "expected_calibration_error", "difference")
+    told = [{name: rival[name] for name in names} for rival in report["rivals"]]
+    return found | ({"rivals": told} if told else {"rivals_left_out": report["rivals_left_out"]})
+
+
+def _head(subject: Subject) -> Document:
+    card = subject.card
+    return {
+        "version": card.version,
+        "contract": {"name": subject.contract.name, "fingerprint": subject.contract.fingerprint},
+        "trained": card.created,
+        "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
+        "bands": {"review": card.bands.review, "decline": card.bands.decline},
+        "data": subject.data or {},
+        "periods": card.data.get("periods", {}),
+        "history": dict(card.history),
+        "settings": {"seed": card.settings.get("seed")},
+    }
+
+
+def _money(subject: Subject) -> tuple[dict[str, Any], Costs | None]:
+    """The amount column and the costs of the card; of an older one the column by its name, and no costs."""
+    told = subject.card.decisions
+    amount = told.get("amount") or asdict(amount_of(subject.contract))
+    return amount, Costs(**told["costs"]) if told.get("costs") else None
+
+
+def _points(subject: Subject) -> Document:
+    return dict(subject.card.decisions.get("points", {}))
+
+
+def _test(period: Period, costs: Costs | None, bands: Bands) -> Document:
+    curve = metrics.alerts(period, costs)
+    at_risk = float(period.value[period.labels].sum())
+    return metrics.numbers(period) | {
+        "precision_recall": metrics.precision_recall(period),
+        "roc": metrics.roc(period),
+        "in_force": figures(period, bands.review, costs),
+        "alert_unit": metrics.unit(period)[0],
+        "alerts": curve,
+        "alert_table": metrics.alert_table(curve),
+        "calibration": metrics.calibration(period),
+        "distribution": metrics.distribution(period),
+        "lost_without": costs.missed * at_risk if costs and at_risk else None,
+    }
+
+
+def _tables(subject: Subject, period: Period) -> Document:
+    bands = subject.card.bands
+    return {
+        "by_time": segments.by_time(subject.contract, subject.test, period, bands),
+        "by_amount": segments.by_amount(period, bands),
+        "by_column": segments.by_column(subject.contract, subject.test, period, bands),
+    }
+
+
+def _intervals(
+    period: Period, others: Sequence[Rival], seed: int
+) -> tuple[list[list[float] | None], list[list[float] | None]]:
+    rankings = [Ranking.of(period.labels, scores) for scores in (period.scores, *(rival.scores for rival in others))]
+    spread, lead = intervals(rankings, period.weights, seed)
+    return _pairs(spread, len(rankings)), _pairs(lead, len(others))
+
+
+def _pairs(found: Sequence[Interval], wanted: int) -> list[list[float] | None]:
+    return [[each.low, each.high] for each in found] or [None] * wanted
+
+
+def _beside(
+    subject: Subject,
+    amount: str | None,
+    others: Sequence[Rival],
+    spread: Sequence[list[float] | None],
+    lead: Sequence[list[float] | None],
+) -> list[Document]:
+    found = []
+    for rival, interval, difference in zip(others, spread, lead, strict=True):
+        period = subject.test.scored(rival.scores, amount)
+        told = {"name": rival.name, "made": rival.made, **metrics.numbers(period)}
+        told |= {"average_precision_interval": interval, "difference": difference}
+        found.append(told | {"precision_recall": metrics.precision_recall(period)})
+    return found

@@ -1,0 +1,145 @@
+"""The same figures by month, by week and by segment: whether a version is good everywhere, or good on average.
+
+No value of an id or an entity is told, and none that fewer than FEWEST_ROWS rows have: those are taken together.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.decision import Bands
+from contract.schema import Contract, Kind
+from training.decisions import Period
+from training.ranking import Ranking
+from training.report.subject import Part
+
+FEWEST_ROWS = 50
+MOST_VALUES = 15
+"""Values of a category, or times, with a row of their own."""
+FEWEST_FRAUDS = 5
+"""Below these an average precision says nothing."""
+PARTS = 5
+"""Of equally many rows, by amount."""
+SHORT_MONTHS = 3
+"""Months below which weeks are told too."""
+WEEK, MONTH = 7, 30
+"""Days; a month where the times are no dates."""
+RARE = f"fewer than {FEWEST_ROWS} rows each, together"
+OTHERS, UNKNOWN, EMPTY = "all others", "values that training did not know", "empty"
+
+Segment = dict[str, Any]
+Names = NDArray[np.object_]
+
+
+def segment(name: str, period: Period, rows: NDArray[np.bool_], bands: Bands) -> Segment:
+    """The figures of some rows of a period, at least one; what few of them cannot tell is left out."""
+    weights, labels, scores = period.weights[rows], period.labels[rows], period.scores[rows]
+    flagged = scores >= bands.review
+    found: Segment = {
+        "name": name,
+        "rows": int(rows.sum()),
+        "frauds": int(labels.sum()),
+        "fraud_share": float(np.average(labels, weights=weights)),
+        "predicted": float(np.average(scores, weights=weights)),
+        "alert_share": float(np.average(flagged, weights=weights)),
+    }
+    if flagged.any():
+        found["precision"] = float(np.average(labels[flagged], weights=weights[flagged]))
+    if labels.any():
+        found["recall"] = float(np.average(flagged[labels], weights=weights[labels]))
+    if labels.sum() >= FEWEST_FRAUDS and not labels.all():
+        found["average_precision"] = Ranking.of(labels, scores).average_precision(weights)
+    return found
+
+
+def by_time(contract: Contract, part: Part, period: Period, bands: Bands) -> dict[str, list[Segment]]:
+    """By month, and by week where there are few months; nothing without times."""
+    if part.seconds is None or contract.time is None:
+        return {}
+    dated = contract.time.time_format.is_dated
+    months = _months(part.seconds) if dated else _spans(part.seconds, MONTH)
+    tables = {"month" if dated else "30 days": _table(months, period, bands)}
+    if len(set(months.tolist())) <= SHORT_MONTHS:
+        tables["week"] = _table(_spans(part.seconds, WEEK), period, bands)
+    return tables
+
+
+def by_column(contract: Contract, part: Part, period: Period, bands: Bands) -> dict[str, list[Segment]]:
+    """By the values of each category column."""
+    columns = [column for column in contract.columns if column.kind is Kind.CATEGORY]
+    return {
+        column.name: _table(_known(part.table.columns[column.name], column.values), period, bands, by_size=True)
+        for column in columns
+    }
+
+
+def by_amount(period: Period, bands: Bands) -> list[Segment]:
+    """By amount, in parts of equally many rows; nothing where no column is the amount."""
+    if period.amounts is None:
+        return []
+    edges = np.unique(np.quantile(period.amounts, np.linspace(0, 1, PARTS + 1)))
+    places = np.clip(np.searchsorted(edges, period.amounts, side="right") - 1, 0, max(0, len(edges) - 2))
+    names = _amounts(edges[1:-1].tolist())
+    return _table(np.array([names[place] for place in places], dtype=object), period, bands, order=names)
+
+
+def _amounts(inner: list[float]) -> list[str]:
+    """The parts in words, three digits each: the smallest and the largest amount are somebody's, and not told."""
+    if not inner:
+        return ["all"]
+    told = [f"{float(f'{edge:.3g}'):,g}" for edge in inner]
+    between = [f"{low} to {high}" for low, high in pairwise(told)]
+    return [f"up to {told[0]}", *between, f"from {told[-1]}"]
+
+
+def _table(
+    names: Names, period: Period, bands: Bands, order: list[str] | None = None, *, by_size: bool = False
+) -> list[Segment]:
+    merged = _merged(names)
+    present = list(_ordered(merged, order, by_size=by_size))
+    return [segment(str(name), period, merged == name, bands) for name in present]
+
+
+def _merged(names: Names) -> Names:
+    """Rare names under one, and those beyond the most frequent under another."""
+    values, counts = np.unique(names.astype(str), return_counts=True)
+    rare = {str(value) for value, count in zip(values, counts, strict=True) if count < FEWEST_ROWS}
+    frequent = [str(values[place]) for place in np.argsort(-counts, kind="stable") if str(values[place]) not in rare]
+    told = {name: name for name in frequent[:MOST_VALUES]} | dict.fromkeys(frequent[MOST_VALUES:], OTHERS)
+    told |= dict.fromkeys(rare, RARE)
+    return np.array([told[str(name)] for name in names.tolist()], dtype=object)
+
+
+def _ordered(names: Names, order: list[str] | None, *, by_size: bool) -> Iterator[str]:
+    """By the given order, by size or by name; what was taken together comes last."""
+    values, counts = np.unique(names.astype(str), return_counts=True)
+    places = np.argsort(-counts, kind="stable") if by_size else np.arange(len(values))
+    found = [str(values[place]) for place in places]
+    own = [name for name in found if name not in {RARE, OTHERS}]
+    yield from sorted(own, key=order.index) if order else own
+    yield from (name for name in (OTHERS, RARE) if name in found)
+
+
+def _known(values: NDArray[Any], known: tuple[str, ...]) -> Names:
+    """The contract's values; what it does not name is not repeated."""
+    told = {value: value for value in known} | {"": EMPTY}
+    return np.array([told.get(value, UNKNOWN) for value in values.tolist()], dtype=object)
+
+
+def _months(seconds: NDArray[np.float64]) -> Names:
+    months = np.where(np.isfinite(seconds), seconds, 0).astype("datetime64[s]").astype("datetime64[M]").astype(str)
+    return np.where(np.isfinite(seconds), months, EMPTY).astype(object)
+
+
+def _spans(seconds: NDArray[np.float64], days: int) -> Names:
+    """Day 1 to 7, 8 to 14 and so on, counted from the first row with a time."""
+    known = np.isfinite(seconds)
+    if not known.any():
+        return np.full(len(seconds), EMPTY, dtype=object)
+    spans = np.where(known, (seconds - seconds[known].min()) // (days * 86_400), 0).astype(int)
+    width = len(str((int(spans.max()) + 1) * days))
+    told = {int(at): f"days {at * days + 1:0{width}d} to {(at + 1) * days:0{width}d}" for at in np.unique(spans)}
+    return np.array([told[at] if ok else EMPTY for at, ok in zip(spans.tolist(), known, strict=True)], dtype=object)

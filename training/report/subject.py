@@ -1,0 +1,154 @@
+"""What a report is about: a version, the rows it is measured on, and those it was trained on.
+
+The rows are cut as the model card says. Of a file that the version was not trained on, measured is what lies after the
+end of its validation period: before it the version has learned.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.card import ModelCard
+from contract.features import to_matrix
+from contract.history import over
+from contract.schema import Contract
+from contract.table import Table
+from training.data import Labelled, seconds_of
+from training.decisions import Period
+from training.errors import TrainingError
+from training.evaluation import Labels, Scores
+from training.ranking import Floats
+from training.split import Split, known_rows
+
+Score = Callable[[NDArray[np.float32]], Scores]
+BLOCK_ROWS = 20_000
+"""Rows scored at a time."""
+TOLD = 1.0
+"""Seconds: a model card tells times no more exactly."""
+NO_TIME = "Nobody can tell which of these rows the version has learned from: the card or the file has no times."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """The rows of one period.
+
+    Attributes:
+        matrix: float32, shape (rows, contract.width).
+        labels: shape (rows,) like the next two.
+        weights: how many transactions each row stands for.
+        seconds: time of the transaction; None where there is none.
+    """
+
+    table: Table
+    matrix: NDArray[np.float32]
+    labels: Labels
+    weights: Floats
+    seconds: Floats | None
+
+    @property
+    def both_classes(self) -> bool:
+        """Whether there are frauds and genuine rows."""
+        return bool(self.labels.any() and not self.labels.all())
+
+    def scored(self, scores: Scores, amount: str | None) -> Period:
+        """These rows with the probabilities that a model gives them."""
+        amounts = None if amount is None else self.table.columns[amount]
+        return Period.of(scores, self.labels, amounts, self.seconds, self.weights)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """A version and its rows.
+
+    Attributes:
+        score: float32 probabilities, shape (rows,), of a matrix of its contract.
+        train: None where the rows that it was trained on are not known; validation likewise.
+        data: what the rows are of: "source", "sha256", "rows", "frauds", and whether "same" as the training's.
+    """
+
+    contract: Contract
+    card: ModelCard
+    score: Score
+    test: Part
+    train: Part | None = None
+    validation: Part | None = None
+    data: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+    def scores(self, matrix: NDArray[np.float32]) -> Scores:
+        """The probabilities of rows, in blocks."""
+        blocks = [self.score(matrix[start : start + BLOCK_ROWS]) for start in range(0, len(matrix), BLOCK_ROWS)]
+        return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
+
+
+def subject(contract: Contract, card: ModelCard, score: Score, labelled: Labelled, source: str) -> Subject:
+    """The version on the rows of a file: cut, with their history, as matrices.
+
+    Raises:
+        TrainingError: no row is left to measure the version on, or none of them is fraud or genuine.
+    """
+    rows = replace(labelled, table=over(contract, labelled.table, labelled.labels, labelled.confirmed))
+    places, notes = _cut(card, rows)
+    parts = {name: _part(contract, rows, place) for name, place in places.items() if len(place)}
+    if "test" not in parts:
+        raise TrainingError(
+            "The version has learned from every row of the file: bring newer rows, or the file that it was trained on."
+        )
+    _measurable(parts["test"])
+    data = {
+        "source": source,
+        "sha256": rows.sha256,
+        "rows": rows.rows,
+        "frauds": int(rows.labels.sum()),
+        "same": rows.sha256 == card.data.get("sha256"),
+    }
+    return Subject(contract, card, score, **parts, data=data, notes=(*rows.notes, *notes))
+
+
+def _measurable(test: Part) -> None:
+    if not test.both_classes:
+        which = "fraud" if not test.labels.any() else "genuine transaction"
+        raise TrainingError(
+            f"The {len(test.labels):,} rows to measure the version on hold no {which}: nothing can be ranked. "
+            "Bring a longer period."
+        )
+
+
+def _part(contract: Contract, rows: Labelled, place: NDArray[np.int64]) -> Part:
+    table = rows.table.take(place)
+    seconds = None if rows.seconds is None else rows.seconds[place]
+    return Part(table, to_matrix(contract, table), rows.labels[place], np.ones(len(place)), seconds)
+
+
+def _cut(card: ModelCard, rows: Labelled) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
+    """Positions by period."""
+    periods = card.data.get("periods", {})
+    if rows.sha256 == card.data.get("sha256") and all("start" in period for period in periods.values()):
+        parts = {name: slice(period["start"], period["start"] + period["rows"]) for name, period in periods.items()}
+        return known_rows(Split(parts["train"], parts["validation"], parts["test"], 0.0), rows.seconds, rows.confirmed)
+    ends = _ends(periods)
+    if rows.seconds is None or ends is None:
+        return {"test": np.arange(rows.rows)}, (NO_TIME,)
+    return {
+        "train": np.flatnonzero(~(rows.seconds > ends["train"][1] + TOLD)),
+        "validation": _between(rows.seconds, *ends["validation"]),
+        "test": np.flatnonzero(rows.seconds > ends["validation"][1] + TOLD),
+    }, ()
+
+
+def _ends(periods: Any) -> dict[str, tuple[float, float]] | None:  # noqa: ANN401 - a card's JSON.
+    """First and last second of the periods; None where the card does not tell them."""
+    try:
+        return {
+            name: (seconds_of(periods[name]["first"]), seconds_of(periods[name]["last"]))
+            for name in ("train", "validation")
+        }
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _between(seconds: Floats, first: float, last: float) -> NDArray[np.int64]:
+    return np.flatnonzero((seconds >= first - TOLD) & (seconds <= last + TOLD))

@@ -1,0 +1,70 @@
+"""What moves the weights: AdamW over one cycle of the learning rate."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+RISING = 0.3
+"""Share of the steps in which the learning rate rises."""
+FIRST_RATE, LAST_RATE = 1 / 25, 1e-5
+"""Of the learning rate at the top of the cycle."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """The optimiser and its plan.
+
+    Attributes:
+        optimiser: of the weights.
+        learning_rate: at the top of the cycle.
+        batch: rows of a step.
+        total: steps of all epochs.
+    """
+
+    optimiser: torch.optim.AdamW
+    learning_rate: float
+    batch: int
+    total: int
+
+    @classmethod
+    def over(cls, model: nn.Module, total: int, batch: int, learning_rate: float, weight_decay: float) -> Self:
+        """So many steps over a model's weights."""
+        optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+        return cls(optimiser, learning_rate, batch, total)
+
+    def take(self, loss: Tensor, step: int) -> None:
+        """One step; `step` is how many were taken before."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate * cycle(step / self.total)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """What the optimiser remembers of each weight, by the weight's place and the memory's name."""
+        memory = self.optimiser.state_dict()["state"]
+        return {f"{place}.{name}": values for place, own in memory.items() for name, values in own.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Takes up what :meth:`state` gave."""
+        memory: dict[int, dict[str, Tensor]] = {}
+        for key, values in state.items():
+            place, _, name = key.partition(".")
+            memory.setdefault(int(place), {})[name] = values
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": memory, "param_groups": groups})
+
+
+def cycle(done: float) -> float:
+    """The learning rate, as a share of its top, after this share of the steps: a cosine up, then a longer one down."""
+    if done < RISING:
+        return _between(FIRST_RATE, 1.0, done / RISING)
+    return _between(1.0, LAST_RATE, (done - RISING) / (1 - RISING))
+
+
+def _between(begin: float, end: float, done: float) -> float:
+    return end + (begin - end) / 2 * (1 + math.cos(math.pi * done))
