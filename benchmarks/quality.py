@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import quality_sources as sources
+from benchmarks.quality_bounds import best_order
 from benchmarks.quality_metrics import Judged, leads, measured
 from benchmarks.quality_models import MODELS, PRODUCT, averaged
 from benchmarks.quality_protocols import (
@@ -29,7 +30,8 @@ from benchmarks.quality_protocols import (
 )
 
 ROOT = Path(__file__).parents[1]
-BOUND = "(bound: labels of terminals)"
+BOUND = "(bound: the delay of labels)"
+BOUNDED = ("average_precision", "average_precision_of_scenario_2", "card_precision_at_100")
 COLUMNS = {
     "average_precision": "AP",
     "roc_auc": "AUC",
@@ -40,7 +42,7 @@ COLUMNS = {
     "expected_calibration_error": "ECE",
 }
 """Metrics and how the table calls them."""
-SEEDS = {"book": 3, "own": 3, "long": 2, "cards": 5}
+SEEDS = {"book": 3, "own": 3, "long": 3, "cards": 5}
 """Trainings of each model that are averaged."""
 
 
@@ -51,7 +53,7 @@ class Outcome:
     tests: list[Judged] = field(default_factory=list)
     scores: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    known: list[NDArray[np.float64]] = field(default_factory=list)
+    known: list[NDArray[np.bool_]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The mean over folds of each metric by model, and by how much the network leads the others."""
@@ -60,16 +62,17 @@ class Outcome:
             each = [measured(tested, own) for tested, own in zip(self.tests, scores, strict=True)]
             found[name] = {key: float(np.mean([one[key] for one in each])) for key in each[0]}
             found[name]["folds"] = [round(one["average_precision"], 4) for one in each]
-            found[name]["seconds_a_training"] = round(self.seconds[name], 1)
+            found[name]["processor_seconds_a_training"] = round(self.seconds[name], 1)
         if PRODUCT in self.scores:
             for name, lead in leads(self.tests, self.scores, PRODUCT).items():
                 found[name]["lead_of_the_network"] = [round(float(each), 4) for each in lead]
         return found | self._bound()
 
     def _bound(self) -> dict[str, Any]:
-        key = "average_precision_of_scenario_2"
-        bounds = [measured(tested, known)[key] for tested, known in zip(self.tests, self.known, strict=False)]
-        return {BOUND: {key: float(np.mean(bounds))}} if bounds else {}
+        """What no model exceeds but by luck: those of terminals told once labels can, all other frauds at once."""
+        pairs = zip(self.tests, self.known, strict=False)  # Cards have no terminals.
+        each = [measured(tested, best_order(known)) for tested, known in pairs]
+        return {BOUND: {key: float(np.mean([one[key] for one in each])) for key in BOUNDED}} if each else {}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -133,10 +136,10 @@ def run(folds: Folds, models: dict[str, Any], names: Sequence[str], seeds: int) 
         if source.known is not None:
             outcome.known.append(source.known[rows])
         for name in names:
-            started = time.monotonic()
+            started = time.process_time()
             outcome.scores.setdefault(name, []).append(averaged(models[name], task, seeds))
-            outcome.seconds[name] = (time.monotonic() - started) / seeds
-            print(f"{fold.name}: {name}, {outcome.seconds[name]:.0f} s a training", flush=True)
+            outcome.seconds[name] = (time.process_time() - started) / seeds
+            print(f"{fold.name}: {name}, {outcome.seconds[name]:.0f} s of a processor a training", flush=True)
     return outcome
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.quality_book import book_features
-from benchmarks.quality_bounds import known_compromised
+from benchmarks.quality_bounds import given_away
 from benchmarks.quality_metrics import Judged
 from benchmarks.quality_models import Task
 from benchmarks.quality_protocols import Fold, cards_fold, day_numbers
@@ -24,6 +24,8 @@ from training.schema import load_schema, parse_schema
 from training.worth import neutral_matrix
 
 HANDBOOK, CARDS = Path("handbook", "transactions.parquet"), Path("cards", "transactions.parquet")
+TERMINAL_SCENARIO = 2
+"""The kind of fraud that only its terminal tells."""
 SCHEMA = Path(__file__).with_name("quality.toml")
 
 
@@ -35,14 +37,14 @@ class Source:
         table: with a column for each feature of the contract.
         labels: bool, shape (rows,) like all of the next.
         tested: what the metrics need of every row.
-        known: what labels can tell of scenario 2 (`quality_bounds`); None where the data has none.
+        known: frauds but those at a terminal that labels cannot tell of yet (`quality_bounds`); None without terminals.
     """
 
     contract: Contract
     table: Table
     labels: NDArray[np.bool_]
     tested: Judged
-    known: NDArray[np.float64] | None = None
+    known: NDArray[np.bool_] | None = None
 
     def cut(self, fold: Fold) -> tuple[Task, Judged, NDArray[np.int64]]:
         """The task of a fold, what is known of its test rows, and their positions."""
@@ -94,9 +96,10 @@ def _handbook_source(frame: pd.DataFrame, contract: Contract, table: Table) -> S
     frauds = frame["TX_FRAUD"].to_numpy(dtype=np.bool_)
     cards = frame["CUSTOMER_ID"].to_numpy(dtype=np.int64)
     seconds = frame["TX_DATETIME"].to_numpy().astype("datetime64[s]").astype(np.float64)
-    known = known_compromised(seconds, days, frame["TERMINAL_ID"].to_numpy(dtype=np.int64), scenarios == 2)  # noqa: PLR2004
-    tested = Judged(frauds, days, cards, scenarios, np.ones(len(frame)))
-    return Source(contract, table, frauds, tested, known)
+    terminals, by_terminal = frame["TERMINAL_ID"].to_numpy(dtype=np.int64), scenarios == TERMINAL_SCENARIO
+    known = given_away(seconds, terminals, by_terminal) | (frauds & ~by_terminal)
+    judged = Judged(frauds, days, cards, scenarios, np.ones(len(frame)))
+    return Source(contract, table, frauds, judged, known)
 
 
 def cards_source(folder: Path) -> tuple[Source, Fold]:
