@@ -1,7 +1,7 @@
 """The models that are compared: the product as `fraud train` fits it, and its rivals, on the same rows and features.
 
 Every model gets the same training rows, and the same validation rows to stop on; several seeds of each are averaged
-alike. The rivals' settings were chosen on earlier weeks (training/LOG.md). A tree's bins must be fine: with the 255 of
+alike. How far the rivals' settings were searched stands in training/LOG.md. A tree's bins must be fine: with the 255 of
 a default LightGBM the amount rule falls inside the top bin, and what is beaten is a straw man.
 """
 
