@@ -63,7 +63,7 @@ ENTER = (
     APPENDING
     + """
 -- ARGV: 'enter' or 'look'; ids; records of transactions; seconds that they are kept; keys
--- to read; keys to append to; how many bytes to each; the bytes; seconds until states expire, 0 leaves it; and, of a
+-- to read; keys to append to; how many bytes to each; the bytes; seconds until states expire; and, of a
 -- load, a key of progress, what it must be and what it becomes.
 -- Returns the places of known transactions, their plans, the sizes of their values (NEVER: it had none from the
 -- start), the values; then the sizes of the states that were read, and the states. Where a transaction is known, none
