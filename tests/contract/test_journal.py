@@ -1,11 +1,9 @@
 """Claims and journals on a real Valkey: all or nothing, applied once."""
 
 import struct
-from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
@@ -13,28 +11,11 @@ from redis.connection import Connection
 
 from contract.journal import APPLY, DUE, JOURNAL, NAME_BYTES, SETTLE, booked, claim, journal
 from contract.remembered import STATE, TRANSACTION
-from tests import valkey
 
 NAME, KEY = b"n" * NAME_BYTES, b"k" * 24
 EXPIRE = 1_000_000
 NOW = 1_000
 IDS = st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=5, unique=True)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    """A Valkey for this module."""
-    with valkey.running(tmp_path_factory.mktemp("journal")) as running:
-        client = Redis.from_url(running.url, socket_timeout=10.0)
-        yield client
-        client.close()
-
-
-@pytest.fixture
-def redis(server: Redis) -> Redis:
-    """An empty one."""
-    server.flushall()
-    return server
 
 
 def voids(values: list[bytes]) -> np.ndarray[tuple[int], np.dtype[np.void]]:

@@ -2,7 +2,6 @@
 
 import math
 import random
-from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
@@ -15,7 +14,6 @@ from contract import history, recall
 from contract.journal import APPLY, SETTLE
 from contract.remembered import ENTER, KEEP
 from contract.windows import DAY, HOUR, Aggregate, Window
-from tests import valkey
 from tests.contract import oracle
 from tests.contract.oracle import Event, Label, Transaction
 from tests.contract.served import Served
@@ -24,23 +22,6 @@ from tests.contract.test_history import START, Values, assert_close, expected, o
 STREAMS = settings(max_examples=1_000)
 COUNT = Window(Aggregate.COUNT, "card", None, 30 * DAY, HOUR)
 SUM = Window(Aggregate.SUM, "card", "amount", DAY, HOUR)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    """A Valkey for this module."""
-    with valkey.running(tmp_path_factory.mktemp("recall")) as running:
-        client = Redis.from_url(running.url, socket_timeout=10.0)
-        client.config_set("appendonly", "no")
-        yield client
-        client.close()
-
-
-@pytest.fixture
-def redis(server: Redis) -> Redis:
-    """An empty one."""
-    server.flushall()
-    return server
 
 
 def served(windows: tuple[Window, ...], batches: list[list[Event]], redis: Redis) -> Values:
