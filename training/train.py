@@ -6,6 +6,7 @@ This module alone knows all the others; it only composes them. Everything that a
 import math
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
@@ -21,7 +22,6 @@ from contract.features import to_matrix
 from contract.golden import Golden
 from contract.history import over
 from contract.schema import Contract, Kind
-from contract.table import Table
 from contract.windows import Aggregate
 from training import archive, data, decisions, evaluation, export, leaks, loop
 from training.archive import Parts
@@ -119,11 +119,15 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Periods:
-    """The data, history features included, cut into periods under the contract that was learned from the first."""
+    """The data, history features included, cut into periods under the contract that was learned from the first.
+
+    `places` are the positions of each period's rows, without those whose labels came too late.
+    """
 
     contract: Contract
     labelled: data.Labelled
     cut: Split
+    places: Mapping[str, NDArray[np.int64]]
     train: loop.Rows
     validation: loop.Rows
     test: loop.Rows
@@ -139,7 +143,7 @@ class _Periods:
             name: loop.Rows(np.ascontiguousarray(part.matrix[:, kept]), part.labels, weights=part.weights)
             for name, part in each.items()
         }
-        return _Periods(contract, self.labelled, self.cut, **rows)
+        return _Periods(contract, self.labelled, self.cut, self.places, **rows)
 
 
 def train(request: TrainRequest, reporter: Reporter | None = None) -> Trained:
@@ -212,7 +216,7 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     labelled = replace(labelled, table=table, notes=notes)
     rows = {name: _rows(contract, labelled, positions) for name, positions in known.items()}
     _trainable(rows["train"])
-    return _Periods(contract, labelled, cut, **rows)
+    return _Periods(contract, labelled, cut, known, **rows)
 
 
 def _rows(contract: Contract, labelled: data.Labelled, positions: NDArray[np.int64]) -> loop.Rows:
@@ -309,16 +313,10 @@ def _report(request: TrainRequest, periods: _Periods, scripted: export.Scripted,
 
 def _part(periods: _Periods, name: str) -> Part:
     rows: loop.Rows = getattr(periods, name)
-    table, seconds = _taken(periods, name)
+    labelled, place = periods.labelled, periods.places[name]
+    seconds = None if labelled.seconds is None else labelled.seconds[place]
     weights = np.ones(len(rows.labels)) if rows.weights is None else rows.weights.astype(np.float64)
-    return Part(table, rows.matrix, rows.labels, weights, seconds)
-
-
-def _taken(periods: _Periods, name: str) -> tuple[Table, NDArray[np.float64] | None]:
-    """The columns and times of a period's rows, those left out whose labels came too late."""
-    labelled = periods.labelled
-    place = known_rows(periods.cut, labelled.seconds, labelled.confirmed)[0][name]
-    return labelled.table.take(place), None if labelled.seconds is None else labelled.seconds[place]
+    return Part(labelled.table.take(place), rows.matrix, rows.labels, weights, seconds)
 
 
 def _decided(request: TrainRequest, periods: _Periods, scripted: export.Scripted) -> decisions.Decided:

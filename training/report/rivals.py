@@ -69,7 +69,8 @@ Logits = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 def _calibrated(logits: Logits, validation: Part, test: Part) -> Scores:
     """Probabilities by the calibration that the network gets too."""
-    found = calibrate(logits(validation.matrix).astype(np.float32), validation.labels)
+    weights = validation.weights.astype(np.float32)
+    found = calibrate(logits(validation.matrix).astype(np.float32), validation.labels, weights)
     with np.errstate(over="ignore"):
         scores: Scores = (1 / (1 + np.exp(-(found.slope * logits(test.matrix) + found.intercept)))).astype(np.float32)
     return scores
