@@ -85,7 +85,7 @@ async def running_services(
             await stack.enter_async_context(_redis(settings, seconds)) for seconds in (REDIS_SECONDS, TALLY_SECONDS)
         ]
         record = await stack.enter_async_context(connect_record(settings.release_record))
-        roads = _roads(stack, counting, settings)
+        roads = await _roads(stack, settings)
         clients = Clients(scoring, probing, trying, redis, counting, roads, record)
         services = make_services(settings, metrics, clients, drain)
         stack.push_async_callback(services.shadow.close)
@@ -96,11 +96,11 @@ async def running_services(
         yield services
 
 
-def _roads(stack: AsyncExitStack, redis: Redis | None, settings: Settings) -> Roads | None:
+async def _roads(stack: AsyncExitStack, settings: Settings) -> Roads | None:
     """Each file may read and write at once."""
-    if redis is None or settings.redis_url is None:
+    if settings.redis_url is None:
         return None
-    return stack.enter_context(roads_to(redis, settings.redis_url, 2 * settings.upload_slots))
+    return await stack.enter_async_context(roads_to(settings.redis_url, 2 * settings.upload_slots))
 
 
 @asynccontextmanager

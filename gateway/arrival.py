@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import redis as blocking
 from numpy.typing import NDArray
-from redis.asyncio import Redis
 
 from contract.recall import Recall, Reply
 from contract.remembered import ENTER, KEEP, MERGE, Argument
 from gateway.exchange import Exchange
-from gateway.patience import done_within, within
-from gateway.scripts import evaluated
+from gateway.lanes import Lanes
+from gateway.patience import done_within
 
 LAST_PATIENCE = 1.0
 """Seconds, where nobody waits: the reply is given up long before."""
@@ -29,12 +28,12 @@ Arguments = tuple[Argument, ...]
 
 @dataclass(frozen=True, slots=True)
 class Roads:
-    """The ways to one Redis: for small batches the event loop's client, for large ones a blocking one and its threads.
+    """The ways to one Redis: lanes of the event loop for small batches; for large ones a blocking client and threads.
 
     The threads are no others' than these: while Redis hangs they hang, for LAST_PATIENCE at most.
     """
 
-    looping: Redis
+    lanes: Lanes
     blocking: blocking.Redis
     threads: Executor
 
@@ -87,17 +86,16 @@ class Arrival:
             if self.recall.large:
                 await self._begun(self._exchange.scripts, KEEP, [arguments])
             else:
-                await evaluated(self._roads.looping, KEEP, arguments)
+                await self._roads.lanes.run(KEEP, arguments, LAST_PATIENCE)
 
     async def tidy(self) -> None:
         """What nobody waits for: long states, merged."""
         if arguments := await self._work(self.recall.merges):
-            await evaluated(self._roads.looping, MERGE, arguments)
+            await self._roads.lanes.run(MERGE, arguments, LAST_PATIENCE)
 
     async def _soon(self, call: Arguments, patience: float) -> Reply:
-        async with within(patience):
-            reply: Reply = await evaluated(self._roads.looping, ENTER, call)
-            return reply
+        reply: Reply = await self._roads.lanes.run(ENTER, call, patience)
+        return reply
 
     def _begun(self, function: Callable[..., Any], *arguments: object) -> asyncio.Future[Any]:
         """Runs in a thread to its end, whatever becomes of who waits for it."""

@@ -1,9 +1,9 @@
 """The collaborators of the routes, made once."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from gateway.health import Health
 from gateway.history import History, Remembering
 from gateway.label_counts import LabelCounts
 from gateway.labels import LabelDesk
+from gateway.lanes import Lanes
 from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
@@ -138,17 +139,18 @@ def _remembering(settings: Settings) -> Remembering:
     return Remembering(settings.history, round(known), max(1, round(min(known, values))))
 
 
-@contextmanager
-def roads_to(redis: Redis, url: str, threads: int) -> Iterator[Roads]:
-    """The ways for transactions to the Redis of this address; `redis` is the event loop's client."""
+@asynccontextmanager
+async def roads_to(url: str, threads: int) -> AsyncIterator[Roads]:
+    """The ways for transactions to the Redis of this address."""
     client = blocking.Redis.from_url(
         url, socket_timeout=LAST_PATIENCE, socket_connect_timeout=LAST_PATIENCE, retry=None
     )
     with ThreadPoolExecutor(threads, "redis") as executor, closing(client):
-        yield Roads(redis, client, executor)
+        async with aclosing(Lanes(connect_redis(url, None))) as lanes:
+            yield Roads(lanes, client, executor)
 
 
-def connect_redis(url: str, seconds: float) -> Redis:
-    """A client that gives up soon: nothing here needs Redis to score."""
+def connect_redis(url: str, seconds: float | None) -> Redis:
+    """A client that gives up after so many seconds; None where whoever calls says how long."""
     client: Redis = Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=None)
     return client

@@ -113,7 +113,8 @@ def _kill_all(stack: Stack, twin: Twin, live: int, order: Sequence[Part], *, in_
         wait_for(lambda: _steady(load, seen) and _whole(stack), WHOLE_AGAIN_SECONDS)
     for each in load.answers:
         assert each.status in {NO_ANSWER, *HONEST} or (each.status, each.version) == (OK, live), each
-    assert [each for each in load.answers if each.status == OK and each.body["predictions"] != twin.right[live]] == []
+    whole = [each for each in load.answers if each.status == OK and "degraded" not in each.body]
+    assert [each for each in whole if each.body["predictions"] != twin.right[live]] == []
 
 
 def _gone(stack: Stack, victims: Sequence[int], part: Part) -> bool:
@@ -121,8 +122,10 @@ def _gone(stack: Stack, victims: Sequence[int], part: Part) -> bool:
 
 
 def _steady(load: Load, seen: int) -> bool:
-    """Whether the newest answers, which all came after so many, are all good."""
-    return len(load.answers) >= seen + STEADY and failed(load.answers[-STEADY:]) == []
+    """Whether the newest answers, which all came after so many, are all good, and none wants for history."""
+    newest = load.answers[-STEADY:]
+    wanting = any("degraded" in each.body for each in newest)
+    return len(load.answers) >= seen + STEADY and failed(newest) == [] and not wanting
 
 
 def _whole(stack: Stack) -> bool:

@@ -1,0 +1,104 @@
+"""Lanes to a real Valkey: every reply is its own call's, and nobody waits for a Valkey that is silent."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.exceptions import RedisError, ResponseError
+
+from gateway.lanes import Lanes
+from gateway.services import connect_redis
+from tests.gateway.trials import Valkey
+
+pytestmark = pytest.mark.anyio
+
+ECHO = "return ARGV[1]"
+SECONDS = 5.0
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The gateway's."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A Valkey for this module."""
+    valkey = Valkey(tmp_path_factory.mktemp("lanes"))
+    yield valkey
+    valkey.kill()
+
+
+@pytest.fixture
+async def lanes(server: Valkey) -> AsyncIterator[Lanes]:
+    """Lanes of their own."""
+    lanes = Lanes(connect_redis(server.url, None))
+    yield lanes
+    await lanes.aclose()
+
+
+async def test_each_of_many_calls_gets_its_own_reply(lanes: Lanes) -> None:
+    """However many run at once."""
+    texts = [str(number) for number in range(50)]
+    for _ in range(3):
+        replies = await asyncio.gather(*(lanes.run(ECHO, (text,), SECONDS) for text in texts))
+        assert replies == [text.encode() for text in texts]
+
+
+async def test_a_script_that_redis_forgot_is_sent_again(lanes: Lanes, server: Valkey) -> None:
+    """As after a restart."""
+    await lanes.run(ECHO, ("a",), SECONDS)
+    with server.client() as client:
+        client.script_flush()
+    assert await lanes.run(ECHO, ("b",), SECONDS) == b"b"
+
+
+async def test_a_refusal_is_told_and_the_connection_stays_in_step(lanes: Lanes, server: Valkey) -> None:
+    """The next call has its own reply, over the same connection."""
+    with pytest.raises(ResponseError):
+        await lanes.run("return redis.call(ARGV[1])", ("NONSENSE",), SECONDS)
+    assert await lanes.run(ECHO, ("a",), SECONDS) == b"a"
+    with server.client() as client:
+        connections = client.info("clients")["connected_clients"]
+        await lanes.run(ECHO, ("a",), SECONDS)
+        assert client.info("clients")["connected_clients"] == connections
+
+
+async def test_a_redis_that_hangs_is_given_up_and_its_late_reply_is_nobodys(lanes: Lanes, server: Valkey) -> None:
+    """When it goes on, the next call has its own reply."""
+    await lanes.run(ECHO, ("a",), SECONDS)
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            await lanes.run(ECHO, ("late",), 0.05)
+        assert time.monotonic() - started < SECONDS
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert await lanes.run(ECHO, ("b",), SECONDS) == b"b"
+
+
+async def test_connections_that_were_lost_while_idle_are_nobodys_failure(lanes: Lanes, server: Valkey) -> None:
+    """Redis was restarted: the next calls are answered, one or many."""
+    await asyncio.gather(*(lanes.run(ECHO, ("a",), SECONDS) for _ in range(4)))
+    server.kill()
+    server.start()
+    assert await lanes.run(ECHO, ("b",), SECONDS) == b"b"
+    server.kill()
+    server.start()
+    assert await asyncio.gather(*(lanes.run(ECHO, ("c",), SECONDS) for _ in range(4))) == [b"c"] * 4
+
+
+async def test_a_redis_that_is_gone_is_told_at_once_until_it_is_back(lanes: Lanes, server: Valkey) -> None:
+    """No call waits for one that is not there."""
+    await lanes.run(ECHO, ("a",), SECONDS)
+    server.kill()
+    for _ in range(3):
+        with pytest.raises((RedisError, OSError)):
+            await lanes.run(ECHO, ("b",), SECONDS)
+    server.start()
+    assert await lanes.run(ECHO, ("c",), SECONDS) == b"c"
