@@ -52,6 +52,11 @@ class Table:
         columns = {name: values[positions] for name, values in self.columns.items()}
         return Table(columns, self.row_numbers[positions])
 
+    def joined(self, other: "Table") -> "Table":
+        """These rows and then the other's, which has the same columns."""
+        columns = {name: np.concatenate([values, other.columns[name]]) for name, values in self.columns.items()}
+        return Table(columns, np.concatenate([self.row_numbers, other.row_numbers]))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:

@@ -2,8 +2,11 @@
 
 Files are read in blocks and written as they are, with the label and since when it is known as their last columns. A
 transaction is found by its id and the month of its time, as its label is kept (`contract.labels`). The label that came
-in counts, for it is the newer one; else the file's own, where it has one; else the transaction is left out, or taken
-as genuine after a while. Of several files the last by name counts where an id is in more than one.
+in counts, for it is the newer one; else the file's own, where it has one; else the label stays empty (training learns
+nothing from the row, but its history counts it), or the transaction is taken as genuine after a while. Younger ones
+then have no label at all: of them only the frauds would be known, and what is learned or measured there would be wrong
+(in a file with 2% fraud the newest period had 7%). Of several files the last by name counts where an id is in more than
+one.
 """
 
 import contextlib
@@ -53,26 +56,29 @@ class Exported:
     """Rows that were read, and what became of them.
 
     Attributes:
-        left_out: those without a label.
+        unlabelled: those without a label, nobody's or too young a one.
         came_in: labels that came in; the others were in the files, or are taken as genuine.
         by_age: taken as genuine, for they are old and nobody said anything.
+        young: those whose label is not written, for others as young have none.
         again: rows left out, for a newer file has their id.
     """
 
     rows: int = 0
     frauds: int = 0
     genuine: int = 0
-    left_out: int = 0
+    unlabelled: int = 0
     came_in: int = 0
     by_age: int = 0
     again: int = 0
+    young: int = 0
 
     def __str__(self) -> str:
         written = f"{self.frauds + self.genuine:,} labelled transactions, {self.frauds:,} of them fraud"
         of_age = f", {self.by_age:,} genuine by their age" if self.by_age else ""
         again = f"; {self.again:,} are in a newer file too" if self.again else ""
         came = f"{self.came_in:,} by labels that came in{of_age}"
-        return f"{written} ({came}); {self.left_out:,} of {self.rows:,} have no label and are left out{again}"
+        young = f", {self.young:,} for they are too young" if self.young else ""
+        return f"{written} ({came}); {self.unlabelled:,} of {self.rows:,} have no label{young}{again}"
 
     def plus(self, other: "Exported") -> "Exported":
         """With the rows of another block."""
@@ -87,7 +93,7 @@ def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days:
         outside: the environment; REDIS_URL, or else the stack that runs here, says where Redis is.
         file: of transactions, CSV or parquet.
         out: what is written; it must not exist.
-        days: transactions older than this that have no label are taken as genuine; None leaves them out.
+        days: transactions older than this that have no label are taken as genuine, and younger ones have none.
 
     Raises:
         OperationsError: the file cannot be read, there is no version or no Redis, or it does not answer.
@@ -195,11 +201,11 @@ class _Join:
         self._redis = redis
         self._id, self._time = column, moment
         self._label = label.name if label else "fraud"
-        self._genuine_before = -np.inf if days is None else time.time() - days * 86_400
+        self._old = None if days is None else time.time() - days * 86_400
         self._seen, self._fresh = set[bytes](), set[bytes]()
 
     def copy(self, files: Sequence[Path], to: Writer) -> Exported:
-        """File after file, the newest first, and row after row; those without a label are left out."""
+        """File after file, the newest first, and row after row."""
         done, columns = Exported(), list[str]()
         for file in reversed(files):
             with _in_words(file), _records(file) as records:
@@ -261,19 +267,25 @@ class _Join:
         to: Writer,
         keys: tuple[NDArray[np.void], NDArray[np.float64]],
     ) -> Exported:
-        """Writes the rows that have a label, and counts them."""
+        """Writes the rows with what is known of them, and counts these."""
         labels, confirmed = self._labels(*keys)
-        old, said = (keys[1] < self._genuine_before).tolist(), []
+        said = []
         for place, row in enumerate(block):
             own, since = places.own(row)
             if labels[place] != UNLABELLED:
                 own, since = SPELLED[int(labels[place])], self._moment(float(confirmed[place]))
-            by_age = not own and old[place]
-            own = SPELLED[GENUINE] if by_age else own
-            said.append((_said(own), by_age))
-            if own:
-                to.writerow([*places.others(row), own, since])
+            said.append(self._settled(own, float(keys[1][place])))
+            label = said[-1].label
+            to.writerow([*places.others(row), label, since if label else ""])
         return _counted(said, int((labels != UNLABELLED).sum()))
+
+    def _settled(self, label: str, seconds: float) -> "_Settled":
+        """What is written of a transaction of which this is known; without a time nobody knows how old it is."""
+        if self._old is None or np.isnan(seconds):
+            return _Settled(label)
+        if seconds < self._old:
+            return _Settled(label or SPELLED[GENUINE], by_age=not label)
+        return _Settled("", young=bool(label))
 
     def _moment(self, seconds: float) -> str:
         if np.isnan(seconds):
@@ -285,11 +297,19 @@ class _Join:
         return f"{text}+00:00" if self._time.time_format is TimeFormat.ISO else text
 
 
-def _counted(said: Sequence[tuple[int, bool]], came_in: int) -> Exported:
-    labels = Counter(label for label, _ in said)
-    by_age = sum(aged for _, aged in said)
-    left_out = labels[UNLABELLED]
-    return Exported(0, labels[FRAUD], labels[GENUINE], left_out, came_in, by_age)
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A label as it is written, and why it is another than was known."""
+
+    label: str
+    by_age: bool = False
+    young: bool = False
+
+
+def _counted(said: Sequence[_Settled], came_in: int) -> Exported:
+    labels = Counter(_said(each.label) for each in said)
+    by_age, young = sum(each.by_age for each in said), sum(each.young for each in said)
+    return Exported(0, labels[FRAUD], labels[GENUINE], labels[UNLABELLED], came_in, by_age, 0, young)
 
 
 def _said(label: str) -> int:

@@ -5,8 +5,9 @@ that the schema does not name are left out with a note (an upload would refuse t
 its place and code are named, its value never. Rows come out in order of time; rows of equal time keep the file's
 order.
 
-A file may say since when each label is known (`confirmed_at`, written as the transactions' time). History counts a
-fraud only from then on, and rows whose label is not known yet are left out.
+A file may say since when each label is known (`confirmed_at`, written as the transactions' time): history counts a
+fraud only from then on. Rows whose label is empty, or not known yet, stand apart: nothing is learned from them, but
+they are the past of others (`training.past`).
 """
 
 import csv
@@ -49,7 +50,6 @@ ADVICE = {
     Code.FIELD_COUNT: "give each row as many fields as the header has (a field with a comma in it needs quotes)",
 }
 """What to do about the faults of each code."""
-LABEL_ADVICE = "leave rows without a label out of the file"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +64,7 @@ class Labelled:
         notes: what a reader of the model card should know of the data.
         confirmed: float64, shape (rows,): since when the label is known, NaN where the file does not say; None where
             it says so of no row.
+        unlabelled: the transactions whose label nobody knows yet, which count nowhere else; None without any.
     """
 
     table: Table
@@ -72,6 +73,7 @@ class Labelled:
     sha256: str
     notes: tuple[str, ...] = ()
     confirmed: NDArray[np.float64] | None = None
+    unlabelled: Table | None = None
 
     @property
     def rows(self) -> int:
@@ -103,7 +105,7 @@ def load(contract: Contract, path: Path) -> Labelled:
 
 def from_csv(contract: Contract, body: bytes) -> Labelled:
     """Reads the bytes of a CSV file; as :func:`load`."""
-    contract = _with_confirmation(contract, next(source.records(body), []))
+    contract = _for_training(contract, next(source.records(body), []))
     narrowed, notes = _named_columns(contract, body)
     try:
         reading = read_csv(contract, narrowed, with_label=True)
@@ -145,7 +147,7 @@ def vocabulary(values: NDArray[Any], min_count: int, max_categories: int) -> tup
 def _load_parquet(contract: Contract, path: Path) -> Labelled:
     file = source.open_parquet(path)
     present = source.parquet_names(file)
-    contract = _with_confirmation(contract, present)
+    contract = _for_training(contract, present)
     names = _known(contract, present)
     extra = [name for name in present if name not in names]
     with file, source.intact():
@@ -195,8 +197,8 @@ def _named_columns(contract: Contract, body: bytes) -> tuple[bytes, tuple[str, .
     return text.getvalue().encode(), _extra_note(extra)
 
 
-def _with_confirmation(contract: Contract, header: Sequence[str]) -> Contract:
-    """The contract to read a file with: with the moments of its labels, if it has them and times to hold them against.
+def _for_training(contract: Contract, header: Sequence[str]) -> Contract:
+    """The contract to read a file with: labels may be missing, and it may say since when they are known.
 
     Raises:
         TrainingError: the schema names that column.
@@ -206,10 +208,12 @@ def _with_confirmation(contract: Contract, header: Sequence[str]) -> Contract:
             f"The schema names {CONFIRMED}, which says since when a label is known and would tell the label: take it "
             "out of the schema; training reads it by itself."
         )
-    if CONFIRMED not in header or contract.time is None:
-        return contract
-    column = Column(CONFIRMED, Kind.TIMESTAMP, Missing.ALLOW, time_format=contract.time.time_format)
-    return replace(contract, columns=(*contract.columns, column))
+    columns = [
+        replace(column, missing=Missing.ALLOW) if column.kind is Kind.LABEL else column for column in contract.columns
+    ]
+    if CONFIRMED in header and contract.time is not None:
+        columns.append(Column(CONFIRMED, Kind.TIMESTAMP, Missing.ALLOW, time_format=contract.time.time_format))
+    return replace(contract, columns=tuple(columns))
 
 
 def _known(contract: Contract, header: list[str]) -> list[str]:
@@ -245,50 +249,60 @@ def _refusal(error: Refused, body: bytes = b"") -> str:
 
 def _labelled(contract: Contract, reading: Reading, sha256: str, notes: tuple[str, ...]) -> Labelled:
     if reading.faults:
-        raise TrainingError(_bad_cells(contract, reading))
+        raise TrainingError(_bad_cells(reading))
     if not reading.rows:
         raise TrainingError("The data file has no rows.")
     columns = dict(reading.table.columns)
     confirmed = columns.pop(CONFIRMED, None)
-    labels, table = _labels(contract, reading.table), Table(columns, reading.table.row_numbers)
+    labels, told = _labels(contract, reading.table)
     time = contract.first(Kind.TIMESTAMP)
+    seconds = None if time is None else columns[time.name]
+    rows = Table(columns, reading.table.row_numbers)
+    found = Labelled(rows, labels, seconds, sha256, notes, None if time is None else confirmed)
     if time is None:
-        return Labelled(table, labels, None, sha256, notes)
-    found = Labelled(table, labels, columns[time.name], sha256, notes, confirmed)
-    return _of_today(_in_order(found)) if time.time_format.is_dated else _in_order(found)
+        return _told_apart(found, told)
+    return _in_order(_of_today(found, told) if time.time_format.is_dated else _told_apart(found, told))
 
 
-def _bad_cells(contract: Contract, reading: Reading) -> str:
+def _bad_cells(reading: Reading) -> str:
     counts = Counter(f"{fault.code} in {fault.column or 'the row'}" for fault in reading.faults)
     kinds = "; ".join(f"{count} x {what}" for what, count in counts.most_common(SHOWN_FAULTS))
     first = "; ".join(
         f"row {fault.row}, {fault.column or 'whole row'}: {fault.code}" for fault in reading.faults[:SHOWN_FAULTS]
     )
-    advice = "; ".join(dict.fromkeys(_advice(contract, fault) for fault in reading.faults))
+    advice = "; ".join(dict.fromkeys(ADVICE.get(fault.code, "mend the rows") for fault in reading.faults))
     return (
         f"The data has {counted(len(reading.faults), 'bad cell')} in {counted(reading.rows, 'row')}: {kinds}. "
         f"The first: {first}. What to do: {advice}."
     )
 
 
-def _advice(contract: Contract, fault: Fault) -> str:
-    label = contract.first(Kind.LABEL)
-    if label is not None and fault.column == label.name and fault.code is Code.MISSING:
-        return LABEL_ADVICE
-    return ADVICE.get(fault.code, "mend the rows")
-
-
-def _labels(contract: Contract, table: Table) -> NDArray[np.bool_]:
+def _labels(contract: Contract, table: Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows were fraud, and of which the file says it; shape (rows,) both."""
     name = next(column.name for column in contract.columns if column.kind is Kind.LABEL)
-    known = TRUE | FALSE
+    known = TRUE | FALSE | {""}
     values = [value.lower() for value in table.columns[name]]
     bad = [position for position, value in enumerate(values) if value not in known]
     if bad:
         raise TrainingError(
             f"The label {name} is neither 0 nor 1 in {counted(len(bad), 'row')}, the first of them row "
-            f"{table.row_numbers[bad[0]]}: write 1 for fraud and 0 otherwise."
+            f"{table.row_numbers[bad[0]]}: write 1 for fraud and 0 otherwise, and leave it empty where nobody knows."
         )
-    return np.array([value in TRUE for value in values], dtype=np.bool_)
+    return np.array([value in TRUE for value in values], dtype=np.bool_), np.array([bool(value) for value in values])
+
+
+def _told_apart(data: Labelled, told: NDArray[np.bool_]) -> Labelled:
+    """Without the rows of which nobody knows the label, which are kept apart.
+
+    Raises:
+        TrainingError: it is known of none.
+    """
+    if told.all():
+        return data
+    if not told.any():
+        raise TrainingError("No row has a label: write 1 where a transaction was fraud and 0 where it was not.")
+    note = f"Rows without a label, from which nothing is learned; history counts them: {int((~told).sum()):,}."
+    return replace(data.take(told), unlabelled=data.table.take(~told), notes=(*data.notes, note))
 
 
 def _in_order(data: Labelled) -> Labelled:
@@ -302,22 +316,19 @@ def _in_order(data: Labelled) -> Labelled:
     return replace(data.take(order), notes=(*data.notes, *note))
 
 
-def _of_today(data: Labelled) -> Labelled:
-    """Without the rows whose label is not known yet; times that are yet to come are told of.
+def _of_today(data: Labelled, told: NDArray[np.bool_]) -> Labelled:
+    """A label that is confirmed later than now is not known yet; times that are yet to come are told of.
 
     Raises:
         TrainingError: no label is known yet.
     """
     now = datetime.now(UTC).timestamp()
     assert data.seconds is not None  # noqa: S101 - only called with times; mypy cannot see it.
-    coming = int((data.seconds > now + DAY).sum())
-    notes = [f"Rows of a time that is yet to come: {coming:,}. Is a clock wrong, or a date read in a wrong form?"]
-    later = np.zeros(data.rows, dtype=np.bool_) if data.confirmed is None else data.confirmed > now
-    if later.all():
-        raise TrainingError(f"No label is known yet: {CONFIRMED} lies in the future in every row.")
-    if later.any():
-        notes.append(
-            f"Rows left out, for their label is not known yet ({CONFIRMED} is in the future): {later.sum():,}."
-        )
-        data = data.take(~later)
-    return replace(data, notes=(*data.notes, *(notes if coming else notes[1:])))
+    if coming := int((data.seconds > now + DAY).sum()):
+        note = f"Rows of a time that is yet to come: {coming:,}. Is a clock wrong, or a date read in a wrong form?"
+        data = replace(data, notes=(*data.notes, note))
+    if data.confirmed is not None:
+        told = told & ~(data.confirmed > now)
+        if not told.any():
+            raise TrainingError(f"No label is known yet: {CONFIRMED} lies in the future in every row that has one.")
+    return _told_apart(data, told)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.decision import Bands
-from contract.schema import Contract, Kind
+from training.amounts import Amount
 from training.errors import TrainingError
 from training.evaluation import Labels, Policy, Scores, choose_bands
 from training.ranking import Floats, Ranking
@@ -28,9 +28,6 @@ USUAL_SHARES = (0.001, 0.005, 0.01)
 """Of transactions: the budgets that every card tells, whatever was asked for."""
 ASSUMED_SHARE = 0.1
 """A false alarm costs this share of the mean amount, where nobody said what it costs."""
-AMOUNT_WORDS = ("amount", "amt", "value", "sum", "price", "total", "betrag", "montant", "importe")
-"""What a column of amounts is called, the surest word first."""
-WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 SHARE = re.compile(r"([0-9]*\.?[0-9]+)\s*%")
 
 
@@ -95,14 +92,6 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
-    """Which column is the amount, and why that one; without a column, why none."""
-
-    column: str | None
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Costs:
     """What mistakes cost.
 
@@ -159,26 +148,6 @@ class Decided:
     bands: Bands
     card: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-
-def amount_of(contract: Contract, wished: str | None = None) -> Amount:
-    """The number column that holds the amounts: the one that is wished for, else the one that is named like it.
-
-    Raises:
-        TrainingError: the one that is wished for is no number column of the contract.
-    """
-    numbers = [column.name for column in contract.columns if column.kind is Kind.NUMBER]
-    if wished:
-        if wished not in numbers:
-            raise TrainingError(f"The amount cannot be {wished}: the schema has no number column of that name.")
-        return Amount(wished, "it was named")
-    if wished is not None:
-        return Amount(None, "it was said that no column is the amount")
-    for word in AMOUNT_WORDS:
-        named = [name for name in numbers if word in _words(name)]
-        if named:
-            return _only(named)
-    return Amount(None, "no number column is named like one: name it with --amount")
 
 
 def decide(validation: Period, test: Period, policy: Policy, wishes: Wishes, amount: Amount) -> Decided:
@@ -329,14 +298,3 @@ def _days(seconds: Floats | None) -> float | None:
     """The time from the first row to the last, at least a day; None where no row has one."""
     known = None if seconds is None else seconds[np.isfinite(seconds)]
     return None if known is None or not len(known) else max(1.0, float(known.max() - known.min()) / DAY)
-
-
-def _words(name: str) -> set[str]:
-    """tx_amount and TxAmount both as tx and amount."""
-    return {word.lower() for word in WORDS.findall(name)}
-
-
-def _only(named: list[str]) -> Amount:
-    if len(named) > 1:
-        return Amount(None, f"{', '.join(named)} could all be: name one with --amount")
-    return Amount(named[0], "of its name")

@@ -20,6 +20,7 @@ from contract.cells import LONGEST_TEXT
 from contract.dates import PARTS
 from contract.schema import FLOAT32_MAX, Column, Kind, Missing, TimeFormat
 from training import source
+from training.amounts import Amount, guessed
 from training.data import CONFIRMED, FALSE, TRUE
 from training.errors import TrainingError
 from training.infer_dates import dates_of, is_clock, latecomer
@@ -89,8 +90,13 @@ def infer_schema(path: Path) -> str:
     guesses = _one_time(_one_id({name: _guess(name, frame[name], label, truth) for name in frame.columns if name}))
     tables = [_table(name, guess) for name, guess in guesses.items()]
     times = _times(frame, guesses, truth.to_numpy())
-    blocks = history(frame, _named(guesses, Kind.ENTITY), _named(guesses, Kind.NUMBER), times) if times else ""
+    blocks = history(frame, _named(guesses, Kind.ENTITY), _amount(guesses), times) if times else ""
     return "\n".join([*_heading(path, timed=times is not None), *tables, *([blocks] if blocks else [])])
+
+
+def _amount(guesses: Mapping[str, Guess]) -> Amount:
+    numbers = _named(guesses, Kind.NUMBER)
+    return guessed(numbers, [name for name in numbers if "log" in guesses[name].keys])
 
 
 def _named(guesses: Mapping[str, Guess], kind: Kind) -> list[str]:
@@ -129,16 +135,20 @@ def _columns(rows: list[list[str]], width: int) -> list[list[str]]:
 
 
 def _label(frame: pd.DataFrame) -> str:
-    """The label: a column of 0 and 1 with a usual name, else one whose name has "fraud" in it, else the rarest."""
+    """The label: a column of 0 and 1 with a usual name, else one whose name has "fraud" in it, else the rarest.
+
+    It may have empty cells, where nobody knows; among those without a telling name full ones go first.
+    """
     shares = {name: share for name in frame.columns if (share := _positive_share(frame[name])) is not None}
     if named := _named_labels(list(frame.columns)):
         return _label_by_name(frame, named, set(shares))
     both = {name: share for name, share in shares.items() if 0 < share < 1}
     if not both:
         raise TrainingError(
-            "No column can be the label: one must be 1 where a transaction was fraud and 0 otherwise in every row."
+            "No column can be the label: one must be 1 where a transaction was fraud and 0 otherwise, in every row "
+            "or empty where nobody knows."
         )
-    return min(both, key=lambda name: both[name])
+    return min(both, key=lambda name: ((frame[name] == "").any(), both[name]))
 
 
 def _label_by_name(frame: pd.DataFrame, named: list[str], flags: set[str]) -> str:
@@ -158,16 +168,18 @@ def _named_labels(names: list[str]) -> list[str]:
 
 
 def _no_flag(name: str, column: pd.Series) -> TrainingError:
-    others = int((~column.str.lower().isin(TRUE | FALSE)).sum())
+    others = int((~column.str.lower().isin(TRUE | FALSE | {""})).sum())
     return TrainingError(
         f"Column {name} looks like the label, but its cells are not 0 and 1 ({counted(others, 'row')} of "
-        f"{len(column):,}): write 1 for fraud and 0 otherwise in every row, or rename the column if it is no label."
+        f"{len(column):,}): write 1 for fraud and 0 otherwise, leave it empty where nobody knows, or rename the "
+        "column if it is no label."
     )
 
 
 def _positive_share(column: pd.Series) -> float | None:
-    """The share of ones in a column of zeros and ones; None for any other column."""
-    if not {cell.lower() for cell in column.unique()} <= TRUE | FALSE:
+    """The share of ones among the zeros and ones of a column; None for any other column."""
+    column = column[column != ""]
+    if column.empty or not {cell.lower() for cell in column.unique()} <= TRUE | FALSE:
         return None
     return float(column.str.lower().isin(TRUE).mean())
 

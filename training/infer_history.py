@@ -6,7 +6,6 @@ go on growing in service: the model would score what it never saw.
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contract.windows import DAY, HOUR, MINUTE, duration
+from training.amounts import Amount
 from training.schema_history import LABEL_DELAY, usual_bucket
 
-AMOUNT_NAME = re.compile(r"amount|amt|(^|[^a-z])(value|price|total|sum|paid|charge)s?([^a-z]|$)", re.IGNORECASE)
 MOST_ENTITIES = 3
 """Who gets a history: each costs bytes and time in serving."""
 FEWEST_ROWS = 2
@@ -66,14 +65,19 @@ class Times:
         return [length for length in RISKS if 2 * (length + self.delay) <= self.span]
 
 
-def history(frame: pd.DataFrame, entities: list[str], numbers: list[str], times: Times) -> str:
+def history(frame: pd.DataFrame, entities: list[str], amount: Amount, times: Times) -> str:
     """The blocks for these columns of a file with times, as TOML; nothing where no entity has a past."""
     chosen = [name for name in entities if _has_past(frame[name])][:MOST_ENTITIES]
     if not chosen or not times.windows:
         return ""
-    amount = next((name for name in numbers if AMOUNT_NAME.search(name)), None)
-    blocks = [block for entity in chosen for block in _blocks(entity, amount, times)]
-    return "\n".join([*_heading(times), *blocks])
+    blocks = [block for entity in chosen for block in _blocks(entity, amount.column, times)]
+    return "\n".join([*_heading(times), _of_what(amount), *blocks])
+
+
+def _of_what(amount: Amount) -> str:
+    if amount.column is None:
+        return f'# CHECK: no sums and means, for {amount.why}: add column = "..." and aggregates such as sum and mean.'
+    return f"# CHECK: sums, means and their like are of {_quoted(amount.column)}: {amount.why}."
 
 
 def _delay(late: NDArray[np.float64]) -> int:

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from contract.card import ModelCard
 from contract.features import to_matrix
-from contract.history import over
 from contract.schema import Contract, Kind
 from training.data import Labelled, moment, seconds_of
 from training.errors import TrainingError
+from training.past import past
 from training.ranking import Ranking
 
 Scores = NDArray[np.float32]
@@ -173,8 +173,7 @@ def _unseen(new: ModelCard, live: ModelCard, seconds: NDArray[np.float64] | None
 
 def _scored(rival: Rival, rows: Labelled, positions: NDArray[np.int64]) -> Scores:
     """Each row with its history by the version's own contract: its past is the whole data, as it was in training."""
-    table = over(rival.contract, rows.table, rows.labels, rows.confirmed)
-    return rival.score(to_matrix(rival.contract, table.take(positions)))
+    return rival.score(to_matrix(rival.contract, past(rival.contract, rows).take(positions)))
 
 
 def _ends(

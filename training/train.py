@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from contract.card import ModelCard
 from contract.features import to_matrix
 from contract.golden import Golden
-from contract.history import over
 from contract.schema import Contract, Kind
 from contract.windows import Aggregate
 from training import archive, data, decisions, evaluation, export, leaks, loop
+from training.amounts import amount_of
 from training.archive import Parts
 from training.checkpoint import Checkpoints
 from training.duplicates import duplicate_notes
@@ -31,6 +31,7 @@ from training.errors import TrainingError
 from training.fitting import Fitted, Settings, fit
 from training.infer import infer_schema
 from training.model import ModelConfig
+from training.past import past
 from training.progress import Reporter, silent
 from training.report.document import Document, document, short
 from training.report.subject import Part, Subject
@@ -208,12 +209,11 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     cut = split(labelled.rows, labelled.seconds, _label_delay(schema))
     contract = _learned(schema, labelled, cut)
     allowed = leaks.refuse(contract, labelled, cut.train, (*request.allow_leaks, *schema.allowed_leaks))
-    decisions.amount_of(contract, request.wishes.amount)  # Refused before the training, not after it.
+    amount_of(contract, request.wishes.amount)  # Refused before the training, not after it.
     known, late = known_rows(cut, labelled.seconds, labelled.confirmed)
     notes = (*labelled.notes, *duplicate_notes(contract, labelled, cut), *late, *allowed)
     # Over the whole data: history looks back alone, and a period's rows have those before it as their past.
-    table = over(contract, labelled.table, labelled.labels, labelled.confirmed)
-    labelled = replace(labelled, table=table, notes=notes)
+    labelled = replace(labelled, table=past(contract, labelled), notes=notes)
     rows = {name: _rows(contract, labelled, positions) for name, positions in known.items()}
     _trainable(rows["train"])
     return _Periods(contract, labelled, cut, known, **rows)
@@ -320,7 +320,7 @@ def _part(periods: _Periods, name: str) -> Part:
 
 
 def _decided(request: TrainRequest, periods: _Periods, scripted: export.Scripted) -> decisions.Decided:
-    amount = decisions.amount_of(periods.contract, request.wishes.amount)
+    amount = amount_of(periods.contract, request.wishes.amount)
     validation, test = (
         part.scored(scripted.probabilities(part.matrix), amount.column)
         for part in (_part(periods, "validation"), _part(periods, "test"))

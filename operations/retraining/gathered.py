@@ -32,7 +32,7 @@ class Wish:
     Attributes:
         data: a file, or a folder of CSV and parquet files, the newest last by name.
         schema: says what the columns are; None takes the live version's.
-        days: transactions older than this that have no label are genuine; None leaves them out.
+        days: transactions older than this that have no label are genuine, and younger ones have none.
     """
 
     data: Path
@@ -106,7 +106,7 @@ def _joined(layout: Layout, redis: Redis | None, wish: Wish, files: list[Path], 
 
 def _as_it_was(found: Exported) -> bool:
     """Whether nothing came in and nothing was left out: then the file's own bytes are what is trained on."""
-    return not (found.came_in or found.left_out or found.by_age)
+    return not (found.came_in or found.unlabelled or found.by_age)
 
 
 def _contract(layout: Layout, wish: Wish, file: Path) -> Contract | None:

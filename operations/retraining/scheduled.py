@@ -3,7 +3,7 @@
 TRAINING_DATA     transactions, a file or a folder of them, which something of yours renews; without it nothing is
                   trained. Labels are in the file, or came in by the API, or both
 TRAINING_SCHEMA   its schema file; without it, one is inferred
-RETRAIN_GENUINE_AFTER  days after which a transaction without a label is genuine; without it, it is left out
+RETRAIN_GENUINE_AFTER  days after which a transaction without a label is genuine; of younger ones nothing is learned
 RETRAIN_RELEASE   live, canary, shadow or none: what a version becomes that passes the rule; live by default
 RETRAIN_MARGIN    how much better it must be, in average precision; 0 by default
 RETRAIN_SHARE     of the cards that a canary answers for; 5% by default

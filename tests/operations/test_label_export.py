@@ -59,35 +59,44 @@ def exported(redis: Redis, file: Path, contract: Contract = tiny.CONTRACT, days:
 
 
 def test_rows_with_a_label_are_written_with_it(redis: Redis, tmp_path: Path) -> None:
-    """In their order, with the label's column and the moment; the others are left out and counted."""
+    """In their order, with the label's column and the moment; the label of others stays empty."""
     rows = [f"1,a,{JANUARY}", f"2,b,{FEBRUARY}", f"3,x,{FEBRUARY}", f'"4,5", c ,{JANUARY}']
     out = tmp_path / "labelled.csv"
     found = export(redis, tiny.CONTRACT, [written(tmp_path, *rows)], out)
-    assert found == Exported(rows=4, frauds=2, genuine=1, left_out=1, came_in=3)
-    assert str(found) == (
-        "3 labelled transactions, 2 of them fraud (3 by labels that came in); 1 of 4 have no label and are left out"
-    )
+    assert found == Exported(rows=4, frauds=2, genuine=1, unlabelled=1, came_in=3)
+    assert str(found) == ("3 labelled transactions, 2 of them fraud (3 by labels that came in); 1 of 4 have no label")
     assert out.read_text().splitlines() == [
         f"{HEADER},is_fraud,confirmed_at",
         f"1,a,{JANUARY},1,2026-02-02T02:40:00+00:00",
         f"2,b,{FEBRUARY},0,2026-02-02T02:40:01.500000+00:00",
+        f"3,x,{FEBRUARY},,",
         f'"4,5", c ,{JANUARY},1,',
     ]
 
 
 def test_an_id_in_another_month_has_no_label(redis: Redis, tmp_path: Path) -> None:
     """A label is of the transaction that was scored, not of whatever has its id."""
-    assert exported(redis, written(tmp_path, f"1,a,{FEBRUARY}")) == [f"{HEADER},is_fraud,confirmed_at"]
+    assert exported(redis, written(tmp_path, f"1,a,{FEBRUARY}"))[1:] == [f"1,a,{FEBRUARY},,"]
 
 
 def test_rows_without_a_label_can_count_as_genuine(redis: Redis, tmp_path: Path) -> None:
     """If they are old enough."""
     lines = exported(redis, written(tmp_path, f"1,x,{JANUARY}", "2,y,2300-01-01"), days=1)
-    assert lines[1:] == [f"1,x,{JANUARY},0,"]
+    assert lines[1:] == [f"1,x,{JANUARY},0,", "2,y,2300-01-01,,"]
+
+
+def test_where_others_count_as_genuine_later_a_young_fraud_has_no_label_yet(redis: Redis, tmp_path: Path) -> None:
+    """Else the newest period would be of frauds alone: 7% where the truth is 2%."""
+    file = written(tmp_path, f"1,x,{JANUARY},1", "2,y,2300-01-01,1", "3,z,2300-01-01,", header=f"{HEADER},is_fraud")
+    out = tmp_path / "labelled.csv"
+    found = export(redis, tiny.CONTRACT, [file], out, 1)
+    assert out.read_text().splitlines()[1:] == [f"1,x,{JANUARY},1,", "2,y,2300-01-01,,", "3,z,2300-01-01,,"]
+    assert found == Exported(rows=3, frauds=1, unlabelled=2, young=1)
+    assert str(found).endswith("2 of 3 have no label, 1 for they are too young")
 
 
 def test_a_label_that_came_in_takes_the_place_of_the_files_own(redis: Redis, tmp_path: Path) -> None:
-    """It is the newer one; where none came in the file's own stays, with its moment, and none at all is left out."""
+    """It is the newer one; where none came in the file's own stays, with its moment, and none at all stays none."""
     rows = [f"1,0,a,{JANUARY},", f"2,1,b,{FEBRUARY},2026-02-09", f"3,TRUE,x,{JANUARY},2026-03-01", f"4,,y,{JANUARY},"]
     file = written(tmp_path, *rows, header="amount,is_fraud,transaction_id,timestamp,confirmed_at")
     assert exported(redis, file) == [
@@ -95,6 +104,7 @@ def test_a_label_that_came_in_takes_the_place_of_the_files_own(redis: Redis, tmp
         f"1,a,{JANUARY},1,2026-02-02T02:40:00+00:00",
         f"2,b,{FEBRUARY},0,2026-02-02T02:40:01.500000+00:00",
         f"3,x,{JANUARY},TRUE,2026-03-01",
+        f"4,y,{JANUARY},,",
     ]
 
 
@@ -152,7 +162,8 @@ def test_a_large_file_is_joined_in_blocks(redis: Redis, tmp_path: Path, monkeypa
     """Each block with its own labels."""
     monkeypatch.setattr(label_export, "BLOCK_ROWS", 2)
     rows = [f"{place},{'a' if place == 4 else place},{JANUARY}" for place in range(7)]
-    assert [line[:3] for line in exported(redis, written(tmp_path, *rows))[1:]] == ["4,a"]
+    lines = exported(redis, written(tmp_path, *rows))[1:]
+    assert [(line[0], line.split(",")[3]) for line in lines] == [(str(n), "1" if n == 4 else "") for n in range(7)]
 
 
 def test_times_in_seconds_are_written_as_seconds(redis: Redis, tmp_path: Path) -> None:
@@ -219,7 +230,7 @@ def test_the_command_says_what_it_wrote(redis: Redis, tmp_path: Path, monkeypatc
     done = CliRunner().invoke(commands, arguments)
     assert done.output == (
         "Wrote labelled.csv: 2 labelled transactions, 1 of them fraud (1 by labels that came in, 1 genuine by their "
-        "age); 0 of 2 have no label and are left out.\n"
+        "age); 0 of 2 have no label.\n"
     )
 
 

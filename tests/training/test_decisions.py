@@ -5,15 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from training import decisions
+from training.amounts import Amount
 from training.decisions import (
-    Amount,
     Budget,
     Costs,
     Period,
     Wishes,
-    amount_of,
     budget_threshold,
     cost_threshold,
     decide,
@@ -43,12 +41,6 @@ def random_period(seed: int, count: int = 4000, known_amounts: bool = True) -> P
     scores = 1 / (1 + np.exp(3 - 3 * labels - draw.normal(size=count)))
     amounts = draw.lognormal(4, 1, count) if known_amounts else None
     return Period.of(scores.astype(np.float32), labels, amounts, np.linspace(0, 10 * DAY, count))
-
-
-def contract(*names: str) -> Contract:
-    """Number columns of these names."""
-    columns = tuple(Column(name, Kind.NUMBER) for name in names)
-    return Contract("small", (*columns, Column("fraud", Kind.LABEL)), (Feature("x", FeatureKind.NUMBER, names[0]),))
 
 
 @given(rows, shares)
@@ -130,33 +122,6 @@ def test_costs_below_zero_are_refused(false_alarm: float | None, missed: float) 
     """A false alarm that pays, or a missed fraud that costs nothing, is a slip."""
     with pytest.raises(TrainingError, match="costs"):
         Wishes(false_alarm=false_alarm, missed=missed)
-
-
-@pytest.mark.parametrize(
-    ("names", "column"),
-    [
-        (("V1", "Amount"), "Amount"),
-        (("TX_AMOUNT", "total_visits"), "TX_AMOUNT"),
-        (("txAmt",), "txAmt"),
-        (("kilograms", "value"), "value"),
-        (("amount_eur", "amount_usd"), None),
-        (("summary", "evaluated"), None),
-        (("age",), None),
-    ],
-)
-def test_the_amount_is_told_by_its_name(names: tuple[str, ...], column: str | None) -> None:
-    """A whole word tells it, the surest first; two that could be are none, and it says why."""
-    found = amount_of(contract(*names))
-    assert found.column == column
-    assert found.why
-
-
-def test_the_amount_may_be_named_or_denied() -> None:
-    """A named column is taken, an empty name is none, and one that is no number is refused."""
-    assert amount_of(contract("age", "amount"), "age").column == "age"
-    assert amount_of(contract("amount"), "").column is None
-    with pytest.raises(TrainingError, match="fraud"):
-        amount_of(contract("amount"), "fraud")
 
 
 def test_without_wishes_the_policy_decides() -> None:

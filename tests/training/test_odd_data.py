@@ -211,4 +211,4 @@ def test_labels_that_are_not_known_yet_are_left_out(bench: Bench) -> None:
     known = np.where(np.arange(ROWS) < 10, "2326-01-01", "")
     version = bench.train(_frame().assign(confirmed_at=known))
     assert version.card.data["rows"] == ROWS - 10
-    assert any("not known yet" in note for note in version.card.notes)
+    assert any("nothing is learned; history counts them: 10" in note for note in version.card.notes)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contract.decision import Bands
-from training.decisions import Costs, Period, amount_of, figures
+from training.amounts import amount_of
+from training.decisions import Costs, Period, figures
 from training.ranking import Interval, Ranking, intervals
 from training.report import metrics, segments
 from training.report.importance import importance

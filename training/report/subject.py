@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from contract.card import ModelCard
 from contract.features import to_matrix
-from contract.history import over
 from contract.schema import Contract
 from contract.table import Table
 from training.data import Labelled, seconds_of
 from training.decisions import Period
 from training.errors import TrainingError
 from training.evaluation import Labels, Scores
+from training.past import past
 from training.ranking import Floats
 from training.split import Split, known_rows
 
@@ -90,7 +90,7 @@ def subject(contract: Contract, card: ModelCard, score: Score, labelled: Labelle
     Raises:
         TrainingError: no row is left to measure the version on, or none of them is fraud or genuine.
     """
-    rows = replace(labelled, table=over(contract, labelled.table, labelled.labels, labelled.confirmed))
+    rows = replace(labelled, table=past(contract, labelled))
     places, notes = _cut(card, rows)
     parts = {name: _part(contract, rows, place) for name, place in places.items() if len(place)}
     if "test" not in parts:

@@ -11,8 +11,9 @@ from contract.features import to_matrix
 from contract.schema import Contract
 from contract.table import Table
 from tests.training.rows import AMOUNT, contract
+from training.amounts import amount_of
 from training.data import Labelled
-from training.decisions import Wishes, amount_of, decide
+from training.decisions import Wishes, decide
 from training.evaluation import Policy, Scores
 from training.report.subject import Part, Subject
 
