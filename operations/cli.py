@@ -188,7 +188,7 @@ def list_models(context: typer.Context) -> None:
 
 @model_commands.command("show")
 def show_model(
-    version: Annotated[int, typer.Argument(min=1)],
+    version: Annotated[int | None, typer.Argument(min=1, help="The newest, if not given.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Model card and contract as JSON.")] = False,
 ) -> None:
@@ -196,7 +196,7 @@ def show_model(
     from operations.store import archived, card_view
 
     registry = Registry(terminal.layout().store)
-    found = archived.read(registry, version)
+    found = archived.read(registry, registry.newest() if version is None else version)
     if as_json:
         typer.echo(card_view.as_json(found))
     else:

@@ -104,24 +104,39 @@ class Checkpoint:
         """The state that was written last; None where there is none, it is damaged, or it is not wanted."""
         if self.path is None or not self.resume or not self.path.exists():
             return None
-        state = _parse(self.path.read_bytes())
+        try:
+            state = _parse(self.path.read_bytes())
+        except OSError:
+            state = None
         if state is None:
             self.say(f"{self.path.name} is damaged and was ignored: training begins anew")
         return state
 
     def save(self, state: State) -> None:
-        """Writes a state in place of the last: who is killed meanwhile leaves that one."""
-        if self.path is None:
-            return
-        data = _pack(state)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        """Writes a state in place of the last: who is killed meanwhile leaves that one.
+
+        Where it cannot be written the training goes on: it is only the work since then that a kill would cost.
+        """
+        self.last = time.monotonic()
+        try:
+            if self.path is not None:
+                _write(self.path, _pack(state))
+        except OSError as error:
+            self.say(f"no checkpoint is written ({error.strerror}): who stops this training starts it anew")
+            self.path = None
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
         with unfinished.open("wb") as file:
             file.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(self.path)
-        self.last = time.monotonic()
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _pack(state: State) -> bytes:

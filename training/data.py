@@ -41,8 +41,8 @@ TRUE, FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 """How a label may be written, in capitals too."""
 ADVICE = {
     Code.MISSING: 'fill empty cells, or set missing = "allow" for their column',
-    Code.NOT_A_NUMBER: "write numbers as 1234.5, without separators and signs such as $ or %, empty the cells that are "
-    'none and set missing = "allow", or choose another kind',
+    Code.NOT_A_NUMBER: "write numbers as 1234.5, with a point, without separators and signs such as $ or %, empty the "
+    'cells that are none and set missing = "allow", or choose another kind',
     Code.NOT_FINITE: 'empty cells such as nan and set missing = "allow", and write no number above 3.4e38',
     Code.OUT_OF_BOUNDS: "mend the numbers, or widen minimum and maximum",
     Code.NOT_A_DATE: "write times as 2026-01-31T18:05:00, or choose another time_format or kind",

@@ -43,7 +43,7 @@ class Budget:
         if (self.share is None) == (self.a_day is None):
             raise TrainingError("An alert budget is either a share of transactions or a number a day.")
         if not (self.a_day is None or 0 < self.a_day < np.inf) or not (self.share is None or 0 < self.share < 1):
-            raise TrainingError("An alert budget must be a share like 0.5%, or a number a day like 100.")
+            raise TrainingError("An alert budget must be a share above 0% and below 100%, or a number a day above 0.")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -88,7 +88,7 @@ class Wishes:
     def __post_init__(self) -> None:
         """Refuses costs that are below zero, or no number."""
         if not (self.false_alarm is None or 0 <= self.false_alarm < np.inf) or not 0 < self.missed < np.inf:
-            raise TrainingError("What a false alarm or a missed fraud costs must be a number, and not below zero.")
+            raise TrainingError("A false alarm must cost a number from 0, a missed fraud one above 0.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,9 @@ def objection(terms: Terms, compared: Compared) -> str | None:
         if not difference >= -terms.margin:
             return f"its average precision is lower than the live version's by more than the margin of {terms.margin:g}"
     elif not compared.low > terms.margin:
-        return f"chance may explain that its average precision is {difference:+.3f} (margin {terms.margin:g})"
+        better = difference > terms.margin
+        why = "chance may explain that its average precision is" if better else "its average precision is no better:"
+        return f"{why} {difference:+.3f} (margin {terms.margin:g})"
     changed = gate.alert_shift(compared.live.sample, compared.new.sample)
     return f"it {changed}" if changed else None
 

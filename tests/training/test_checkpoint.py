@@ -68,6 +68,21 @@ def test_a_changed_byte_is_seen(tmp_path: Path) -> None:
     assert checkpoint.load() is None
 
 
+def test_a_training_goes_on_where_no_state_can_be_written(tmp_path: Path) -> None:
+    """It is told once, and nothing is left behind: a directory in the way, or a full disk."""
+    said = list[str]()
+    (tmp_path / "x.checkpoint").mkdir()
+    checkpoint = Checkpoints(tmp_path, seconds=0, say=said.append).of("x")
+    assert checkpoint.load() is None
+    for _ in range(2):
+        checkpoint.save(_state())
+    assert [path.name for path in tmp_path.iterdir()] == ["x.checkpoint"]
+    assert len(said) == 2
+    assert "is damaged and was ignored" in said[0]
+    assert "no checkpoint is written" in said[1]
+    assert not checkpoint.due
+
+
 def test_who_does_not_want_to_go_on_begins_anew(tmp_path: Path) -> None:
     """Without resume a state is not looked at."""
     Checkpoints(tmp_path).of("x").save(_state())

@@ -45,7 +45,13 @@ def test_a_shadow_may_be_worse_by_the_margin(new: float, live: float, margin: fl
 @pytest.mark.parametrize("goal", ANSWERING)
 def test_a_tie_is_not_better(goal: Goal) -> None:
     """An equal version is not released to answer."""
-    assert "chance" in str(objection(Terms(goal), compared(new=0.7, low=0.0)))
+    assert "no better: +0.000" in str(objection(Terms(goal), compared(new=0.7, live=0.7, low=0.0)))
+
+
+@pytest.mark.parametrize("goal", ANSWERING)
+def test_chance_is_named_where_it_may_explain_a_lead(goal: Goal) -> None:
+    """Not where there is none."""
+    assert "chance may explain" in str(objection(Terms(goal), compared(new=0.8, live=0.7, low=-0.01)))
 
 
 @pytest.mark.parametrize("goal", RELEASED)
