@@ -2,7 +2,8 @@
 
 A column has one form. The one that reads the most cells is taken, and what it does not read is counted: training names
 the rows. Where no day is above 12, day and month could be either way round: the rows of a file mostly follow each
-other in time, so the way that goes back less often is taken, and the comment asks to be checked.
+other in time, so the way that goes back less often is taken, and of two that go back as often, or all the time, the
+one in which the file spans the shorter time; the comment asks to be checked.
 """
 
 import re
@@ -23,6 +24,8 @@ FORMS = (TimeFormat.ISO, TimeFormat.DAY_FIRST, TimeFormat.MONTH_FIRST, TimeForma
 EITHER = (TimeFormat.DAY_FIRST, TimeFormat.MONTH_FIRST)
 HALF = 0.5
 """The share of cells that must be dates for a column to be one of dates."""
+SHUFFLED = 0.25
+"""The share of rows that go back in time, in both ways round, from which their order tells nothing."""
 LOOKED_AT = 2000
 LATER_NAME = re.compile(
     r"birth|dob|expir|valid|since|open|issue|signup|regist|join|update|modif|clos|settle|post", re.I
@@ -86,7 +89,7 @@ def _best(full: pd.Series, forms: list[TimeFormat]) -> Dates:
     best = min(forms, key=lambda form: int(misses[form].sum()))
     either = all(form in misses and not misses[form].any() for form in EITHER)
     if either:
-        best = min(EITHER, key=lambda form: _backwards(form, distinct.tolist(), codes))
+        best = _likelier(distinct.tolist(), codes)
     return Dates(best, misses[best] | ~_clocks_fit(best, full), either)
 
 
@@ -120,6 +123,9 @@ def _clocks_fit(form: TimeFormat, full: pd.Series) -> NDArray[np.bool_]:
     return fits
 
 
-def _backwards(form: TimeFormat, distinct: list[str], codes: NDArray[np.int64]) -> int:
-    """How often a row is of an earlier day than the one above it."""
-    return int((np.diff(_cells(form, distinct).values[codes]) < 0).sum())
+def _likelier(distinct: list[str], codes: NDArray[np.int64]) -> TimeFormat:
+    """Which of EITHER reads rows that follow each other, else a shorter time."""
+    moments = {form: _cells(form, distinct).values[codes] for form in EITHER}
+    back = {form: float(np.mean(np.diff(values) < 0)) for form, values in moments.items()}
+    ordered = min(back.values()) < SHUFFLED
+    return min(EITHER, key=lambda form: (back[form] if ordered else 0.0, np.ptp(moments[form])))

@@ -19,6 +19,8 @@ TRAIN_SHARE, TEST_SHARE = 0.7, 0.15
 """Shares of the rows: where the validation begins, and what the test takes from the end."""
 SMALLEST_FILE, SMALLEST_PERIOD = 100, 10
 """Rows: below these every figure would be luck."""
+GAP_SHARES = (0.5, 0.1)
+"""Of the validation period that a gap may take at most; the second where the first leaves too few rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,10 @@ def split(rows: int, seconds: NDArray[np.float64] | None, label_delay: float = L
             f"The data has {counted(rows, 'row')}; at least {SMALLEST_FILE} are needed to train and to judge."
         )
     if seconds is not None:
-        by_time = _by_time(np.where(np.isnan(seconds), -np.inf, seconds), label_delay)
-        if min(by_time.sizes().values()) >= SMALLEST_PERIOD:
-            return by_time
+        timed = np.where(np.isnan(seconds), -np.inf, seconds)
+        for by_time in (_by_time(timed, label_delay, share) for share in GAP_SHARES):
+            if min(by_time.sizes().values()) >= SMALLEST_PERIOD:
+                return by_time
     return _by_row(rows, timed=seconds is not None)
 
 
@@ -89,24 +92,21 @@ def _by_row(rows: int, *, timed: bool) -> Split:
     return Split(slice(0, begin), slice(begin, end), slice(end, rows), 0.0, (note,))
 
 
-def _by_time(seconds: NDArray[Any], label_delay: float) -> Split:
+def _by_time(seconds: NDArray[Any], label_delay: float, share: float) -> Split:
     rows = len(seconds)
     validation = float(seconds[round(rows * TRAIN_SHARE)])
     test = float(seconds[round(rows * (1 - TEST_SHARE))])
-    gap = _gap(float(seconds[np.isfinite(seconds)][0]), validation, test, label_delay)
+    first = float(seconds[np.isfinite(seconds)][0])
+    gap = max(0.0, min(label_delay, share * (test - validation), share / 2 * (validation - first)))
     cuts = np.searchsorted(seconds, [validation - gap, validation, test - gap, test]).tolist()
     return Split(slice(0, cuts[0]), slice(cuts[1], cuts[2]), slice(cuts[3], rows), gap, _gap_note(gap, label_delay))
-
-
-def _gap(first: float, validation: float, test: float, label_delay: float) -> float:
-    """The label delay; a tenth of the validation where it would take over half of that or a quarter of the training."""
-    if min((test - validation) / 2, (validation - first) / 4) >= label_delay:
-        return label_delay
-    return max(0.0, min((test - validation) / 10, (validation - first) / 10))
 
 
 def _gap_note(gap: float, label_delay: float) -> tuple[str, ...]:
     if gap == label_delay:
         return ()
     wanted = f"a label-delay gap of {label_delay / DAY:.3g} days"
-    return (f"The data spans too short a time for {wanted}: it is {gap / DAY:.3g} days.",)
+    return (
+        f"The data spans too short a time for {wanted}: it is {gap / DAY:.3g} days. Labels were learned from that "
+        "nobody has so early, so the figures are a little too good.",
+    )

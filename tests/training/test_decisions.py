@@ -120,7 +120,7 @@ def test_what_is_no_budget_is_refused(text: str) -> None:
 @pytest.mark.parametrize(("false_alarm", "missed"), [(-1.0, 1.0), (None, 0.0), (float("nan"), 1.0)])
 def test_costs_below_zero_are_refused(false_alarm: float | None, missed: float) -> None:
     """A false alarm that pays, or a missed fraud that costs nothing, is a slip."""
-    with pytest.raises(TrainingError, match="costs"):
+    with pytest.raises(TrainingError, match="must cost"):
         Wishes(false_alarm=false_alarm, missed=missed)
 
 

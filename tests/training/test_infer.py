@@ -209,6 +209,15 @@ def test_day_and_month_that_could_be_either_are_named(first: str, form: str, tmp
     assert "CHECK: day or month first?" in _comment(frame, tmp_path, "when")
 
 
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_few_days_are_no_year(shuffled: bool, tmp_path: Path) -> None:
+    """1 to 10 November, month first, could also be the eleventh of ten months: the shorter time counts."""
+    days = np.array([f"11/{1 + row // 4:02d}/2025 10:00" for row in range(40)])
+    frame = _small(when=np.random.default_rng(1).permutation(days) if shuffled else days)
+    column = next(column for column in _infer(frame, tmp_path).columns if column.name == "when")
+    assert column.time_format is TimeFormat.MONTH_FIRST
+
+
 def test_mixed_forms_in_one_column_are_counted(tmp_path: Path) -> None:
     """The form of most cells is taken, the comment counts the others, and training names their rows."""
     days = [f"{13 + day % 15}/01/2026 10:00" for day in range(40)]

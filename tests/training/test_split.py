@@ -36,6 +36,20 @@ def test_short_data_has_a_shorter_gap_and_says_so() -> None:
     assert "too short" in cut.notes[0]
 
 
+def test_two_months_spare_half_of_the_validation_for_the_gap() -> None:
+    """As much of the delay as leaves the other half: what is learned from was known nearly in time."""
+    cut = split(6_000, np.linspace(0, 60 * DAY, 6_000))
+    assert cut.gap == pytest.approx(4.5 * DAY, rel=0.01)
+    assert "a little too good" in cut.notes[0]
+
+
+def test_a_gap_leaves_enough_rows_to_judge() -> None:
+    """In a small file it takes a tenth of the validation period, not a half."""
+    cut = split(100, np.linspace(0, 60 * DAY, 100))
+    assert cut.gap == pytest.approx(0.9 * DAY, rel=0.05)
+    assert min(cut.sizes().values()) >= 10
+
+
 @pytest.mark.parametrize("seconds", [None, np.zeros(200)])
 def test_rows_without_usable_times_are_cut_in_their_order(seconds: NDArray[np.float64] | None) -> None:
     """No timestamp, or one single moment: the order of the rows stands for time, with a note."""
