@@ -25,6 +25,9 @@ SINGLES, FILES = 1500, 7
 FILE_ROWS = 20_000
 QUIET_SECONDS = 1.0
 """Before each file: what the gateway does after a reply (expiries, answers) is not the next file's."""
+TRIES = 3
+"""Of a file: Redis was silent for 50 ms once (a busy disk), and the answer said so."""
+NEUTRAL = "an answer without history: is Redis full? There is nothing to measure"
 CSV = {"content-type": "text/csv"}
 Row = dict[str, str]
 
@@ -80,27 +83,37 @@ def _one(rows: list[Row], turn: int) -> dict[str, object]:
 async def _single(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> float:
     started = time.perf_counter()
     async with session.post(f"{url}/v1/score", json=body) as answer:
-        await _whole(answer)
+        if not await _whole(answer):
+            sys.exit(NEUTRAL)
     return (time.perf_counter() - started) * 1e3
 
 
 async def _file(session: aiohttp.ClientSession, url: str, rows: list[Row]) -> float:
+    for _ in range(TRIES):
+        body = _csv(rows)
+        await asyncio.sleep(QUIET_SECONDS)
+        started = time.perf_counter()
+        async with session.post(f"{url}/upload", data=body, headers=CSV) as answer:
+            whole = await _whole(answer)
+        if whole:
+            return (time.perf_counter() - started) * 1e3
+        print("a file was answered without waiting for Redis: sent again, as other rows")
+        rows = [row | {"transaction_id": os.urandom(8).hex()} for row in rows]
+    sys.exit(NEUTRAL)
+
+
+def _csv(rows: list[Row]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    body = text.getvalue().encode()
-    await asyncio.sleep(QUIET_SECONDS)
-    started = time.perf_counter()
-    async with session.post(f"{url}/upload", data=body, headers=CSV) as answer:
-        await _whole(answer)
-    return (time.perf_counter() - started) * 1e3
+    return text.getvalue().encode()
 
 
-async def _whole(answer: aiohttp.ClientResponse) -> None:
+async def _whole(answer: aiohttp.ClientResponse) -> bool:
+    """Whether history was there."""
     answer.raise_for_status()
-    if b'"degraded"' in (await answer.read())[-200:]:
-        sys.exit("an answer without history: is Redis full? There is nothing to measure")
+    return b'"degraded"' not in (await answer.read())[-200:]
 
 
 if __name__ == "__main__":
