@@ -28,6 +28,8 @@ PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASC
 MICROSECONDS = 1_000_000
 EXACT_INTEGERS = 2**53
 NAN = math.nan
+MEASURED = frozenset({Kind.NUMBER, Kind.WEIGHT})
+"""The kinds whose cells are numbers, and no moments."""
 FAR = 250_000_000_000.0
 """Seconds: the years of four digits end before."""
 
@@ -68,12 +70,12 @@ def from_json(column: Column, values: Sequence[object]) -> Cells:
 
 
 def _is_number(column: Column) -> bool:
-    return column.kind is Kind.NUMBER or (column.kind is Kind.TIMESTAMP and column.time_format.is_number)
+    return column.kind in MEASURED or (column.kind is Kind.TIMESTAMP and column.time_format.is_number)
 
 
 def _in_seconds(column: Column, cells: Cells) -> Cells:
     """Milliseconds and microseconds as seconds; what no calendar holds is no time."""
-    if column.kind is Kind.NUMBER or column.time_format is TimeFormat.SECONDS:
+    if column.kind is not Kind.TIMESTAMP or column.time_format is TimeFormat.SECONDS:
         return cells
     values = cells.values / dates.PARTS[column.time_format]
     far = np.isfinite(values) & (np.abs(values) >= FAR)

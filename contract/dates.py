@@ -65,6 +65,18 @@ def read(form: TimeFormat, text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def joined(day: str, clock: str) -> str:
+    """One text of a day and of the time of the day that stands beside it; "" where either is missing."""
+    day, clock = day.strip(), clock.strip()
+    return f"{day} {clock}" if day and clock else ""
+
+
+def parted(text: str) -> tuple[str, str]:
+    """Day and time of the day of what :func:`written` wrote in a format of text."""
+    day, _, clock = text.replace("T", " ").partition(" ")
+    return day, clock
+
+
 def written(form: TimeFormat, seconds: float) -> str:
     """A moment in a format, to the microsecond; :func:`read` gives it back.
 

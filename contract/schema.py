@@ -16,6 +16,8 @@ from typing import Any, Self
 from contract.windows import OF_NUMBERS, Aggregate, Window
 
 FORMAT = 1
+CONFIRMED = "confirmed_at"
+"""The column of a file of transactions that says since when a label is known: in no contract, and never a feature."""
 FLOAT32_MAX = 3.4028234663852886e38
 """Largest magnitude that a cell may hold: the matrix is float32."""
 
@@ -33,6 +35,11 @@ class Kind(StrEnum):
     ID = "id"
     ENTITY = "entity"
     LABEL = "label"
+    WEIGHT = "weight"
+
+
+OF_TRAINING = frozenset({Kind.LABEL, Kind.WEIGHT})
+"""The kinds that training alone reads: a transaction to be scored need not have them, and nobody looks at them."""
 
 
 class Missing(StrEnum):
@@ -97,6 +104,7 @@ class Column:
         maximum: largest number accepted, likewise.
         values: a category's known values in the order of their codes; others are scored as unknown.
         time_format: how a timestamp is written; timestamps only.
+        clock: the column beside it that holds the time of the day, where this one holds the day alone; likewise.
     """
 
     name: str
@@ -106,6 +114,7 @@ class Column:
     maximum: float = FLOAT32_MAX
     values: tuple[str, ...] = ()
     time_format: TimeFormat = TimeFormat.ISO
+    clock: str = ""
 
     def __post_init__(self) -> None:
         """Refuses bounds that no number meets, values that no cell can hold, and what its kind does not use."""
@@ -117,6 +126,8 @@ class Column:
             raise ContractError(f"column {self.name}: a category value is listed twice")
         if any(not value or value != value.strip() for value in self.values):
             raise ContractError(f"column {self.name}: a category value is empty or has spaces around it")
+        if self.clock != self.clock.strip() or self.clock == self.name or (self.clock and self.time_format.is_number):
+            raise ContractError(f"column {self.name}: its clock is another column, beside a date that is text")
         self._refuse_unused()
 
     def _refuse_unused(self) -> None:
@@ -135,7 +146,7 @@ class Column:
         if self.kind is Kind.CATEGORY:
             column["values"] = list(self.values)
         if self.kind is Kind.TIMESTAMP:
-            column["time_format"] = self.time_format
+            column |= {"time_format": self.time_format} | ({"clock": self.clock} if self.clock else {})
         return column
 
     @classmethod
@@ -149,7 +160,13 @@ class Column:
             maximum=float(fields.get("maximum", FLOAT32_MAX)),
             values=tuple(map(str, fields.get("values", ()))),
             time_format=TimeFormat(fields.get("time_format", TimeFormat.ISO)),
+            clock=str(fields.get("clock", "")),
         )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of a file that it is read from: its own, and its clock's."""
+        return (self.name, self.clock) if self.clock else (self.name,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +194,9 @@ class Contract:
 
     def __post_init__(self) -> None:
         """Refuses a contract whose parts do not fit each other."""
-        _unique("column", [column.name for column in self.columns])
+        _unique("column", [name for column in self.columns for name in column.names])
         _unique("feature", [feature.name for feature in self.features])
-        for kind in (Kind.ID, Kind.LABEL):
+        for kind in (Kind.ID, Kind.LABEL, Kind.WEIGHT):
             if sum(column.kind is kind for column in self.columns) > 1:
                 raise ContractError(f"more than one column is the {kind}")
         if not self.features:
@@ -210,18 +227,28 @@ class Contract:
 
     @cached_property
     def inputs(self) -> tuple[Column, ...]:
-        """The columns that a transaction to be scored must have: all but the label."""
-        return tuple(column for column in self.columns if column.kind is not Kind.LABEL)
+        """The columns that a transaction to be scored must have: all but the label and the weight."""
+        return tuple(column for column in self.columns if column.kind not in OF_TRAINING)
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of all columns, the label's too."""
-        return frozenset(column.name for column in self.columns)
+        """The names of all columns of a file, those of training too."""
+        return frozenset(name for column in self.columns for name in column.names)
+
+    @cached_property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of the columns that a file to be scored must have, in their order."""
+        return tuple(name for column in self.inputs for name in column.names)
 
     @cached_property
     def time(self) -> Column | None:
         """The time of the transaction."""
         return self.first(Kind.TIMESTAMP)
+
+    @cached_property
+    def weight(self) -> Column | None:
+        """How many transactions a row of the training file stands for."""
+        return self.first(Kind.WEIGHT)
 
     def first(self, kind: Kind) -> Column | None:
         """The first column of a kind, if there is one."""

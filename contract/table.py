@@ -1,8 +1,8 @@
 """Transactions as columns, read from a CSV file or from JSON objects.
 
 The rules of reading, the same for training and for serving:
-rows are numbered from 1, without the header; blank lines are no rows; columns may come in any order; the label may
-be left out and is not looked at unless asked for; a fault names its row and column and never repeats the cell.
+rows are numbered from 1, without the header; blank lines are no rows; columns may come in any order; label and weight
+may be left out and are not looked at unless asked for; a fault names its row and column and never repeats the cell.
 """
 
 import csv
@@ -10,12 +10,13 @@ import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from types import NoneType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract import cells
+from contract import cells, dates
 from contract.faults import Code, Fault, NotText, Refused
 from contract.schema import Column, Contract, Kind
 
@@ -31,7 +32,7 @@ class Table:
     """Typed columns of equal length.
 
     Attributes:
-        columns: by name; float64 (NaN missing) for numbers and timestamps (seconds), text for the rest.
+        columns: by name; float64 (NaN missing) for numbers, weights and timestamps (seconds), text for the rest.
         row_numbers: int64, the number that each row had in its input.
     """
 
@@ -125,8 +126,8 @@ class _Block:
     row_faults: Sequence[Fault]
 
 
-def _places(known: frozenset[str], columns: tuple[Column, ...], header: list[str]) -> list[int]:
-    """Where each column stands in the header.
+def _places(known: frozenset[str], columns: tuple[Column, ...], header: list[str]) -> dict[str, int]:
+    """Where each column stands in the header, by its name.
 
     Raises:
         Refused: with a fault for each name that is missing, unknown or there twice. An unknown name is the caller's
@@ -142,7 +143,7 @@ def _places(known: frozenset[str], columns: tuple[Column, ...], header: list[str
             faults.append(Fault(None, name, Code.DUPLICATE_COLUMN))
     if faults:
         raise Refused("The header does not fit the contract of the live model.", faults)
-    return [header.index(name) for name in _names(columns)]
+    return {name: header.index(name) for name in _names(columns)}
 
 
 def _known_names(contract: Contract, others: Collection[str]) -> frozenset[str]:
@@ -156,11 +157,11 @@ def _most_columns(known: frozenset[str]) -> int:
 
 
 def _names(columns: Iterable[Column]) -> list[str]:
-    return [column.name for column in columns]
+    return [name for column in columns for name in column.names]
 
 
 def _csv_blocks(
-    records: Iterator[list[str]], columns: tuple[Column, ...], places: list[int], width: int
+    records: Iterator[list[str]], columns: tuple[Column, ...], places: Mapping[str, int], width: int
 ) -> Iterator[_Block]:
     first = 1
     while records_read := list(islice(records, BLOCK_ROWS)):
@@ -169,10 +170,13 @@ def _csv_blocks(
         whole = np.array([len(record) == width for record in records_read])
         faults = [Fault(number, None, Code.FIELD_COUNT) for number in numbers[~whole].tolist()]
         texts = _transposed([record for record in records_read if len(record) == width], width)
-        converted = {
-            column.name: cells.from_text(column, texts[place]) for column, place in zip(columns, places, strict=True)
-        }
+        converted = {column.name: cells.from_text(column, _cells_of(column, texts, places)) for column in columns}
         yield _Block(len(records_read), numbers[whole], converted, faults)
+
+
+def _cells_of(column: Column, texts: Sequence[Sequence[str]], places: Mapping[str, int]) -> Sequence[str]:
+    own = texts[places[column.name]]
+    return list(map(dates.joined, own, texts[places[column.clock]])) if column.clock else own
 
 
 def _transposed(records: list[list[str]], width: int) -> Sequence[Sequence[str]]:
@@ -189,10 +193,21 @@ def _json_block(contract: Contract, numbered: Sequence[tuple[int, object]], know
     bad = {fault.row for fault in faults}
     good = [(number, value) for number, value in numbered if number not in bad and isinstance(value, dict)]
     converted = {
-        column.name: cells.from_json(column, [value.get(column.name) for _, value in good])
+        column.name: cells.from_json(column, [_json_value(column, value) for _, value in good])
         for column in contract.inputs
     }
     return _Block(len(numbered), np.array([number for number, _ in good], dtype=np.int64), converted, faults)
+
+
+def _json_value(column: Column, value: Mapping[str, object]) -> object:
+    day = value.get(column.name)
+    if not column.clock:
+        return day
+    clock = value.get(column.clock)
+    if isinstance(day, str) and isinstance(clock, str):
+        return dates.joined(day, clock)
+    # What is no text is no time; what is not there is missing.
+    return None if {type(day), type(clock)} <= {str, NoneType} else False
 
 
 def _object_faults(known: frozenset[str], number: int, value: object) -> Iterator[Fault]:
@@ -232,7 +247,7 @@ def _cell_faults(block: _Block) -> Iterator[Fault]:
 
 
 def _no_rows(columns: tuple[Column, ...]) -> Table:
-    numeric = (Kind.NUMBER, Kind.TIMESTAMP)
+    numeric = {*cells.MEASURED, Kind.TIMESTAMP}
     empty = {c.name: np.empty(0, dtype=np.float64 if c.kind in numeric else object) for c in columns}
     return Table(empty, np.empty(0, dtype=np.int64))
 

@@ -117,7 +117,9 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     amount: Annotated[str | None, typer.Option(metavar="COLUMN", help="The amount; else told by its name.")] = None,
     beside: Annotated[bool, typer.Option("--beside", help="Compare with LightGBM in the packed report too.")] = False,
     threads: Annotated[int, typer.Option(min=0, help="Of torch; 0 takes half of the cores.")] = 0,
-    tune: Annotated[int, typer.Option(min=0, metavar="N", help="Try N settings first, judged by validation.")] = 0,
+    tune: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Try N settings first, judged by validation; needs optuna.")
+    ] = 0,
     resume: Annotated[bool, typer.Option(help="Go on where the same training was ended.")] = True,
     goal: Annotated[Goal, typer.Option("--release", help="What it becomes if better than the live one.")] = Goal.NONE,
     margin: Annotated[float, typer.Option(min=0, max=1, help="How much better, in average precision.")] = 0.0,

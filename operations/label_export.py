@@ -27,15 +27,15 @@ from redis.exceptions import RedisError
 from contract import cells, dates
 from contract.labels import kept_labels, kept_places
 from contract.remembered import FRAUD, GENUINE, TRANSACTIONS, UNLABELLED
-from contract.schema import Column, Contract, Kind, TimeFormat
+from contract.schema import CONFIRMED, Column, Contract, Kind, TimeFormat
 from operations.errors import OperationsError
-from operations.rollout import connection
+from operations.running import needed_redis
 from operations.settings import Layout
 from operations.store import archived
 from operations.store.record import recorded
 from operations.store.registry import Registry
 from training import source
-from training.data import CONFIRMED, TRUE
+from training.data import TRUE
 from training.errors import TrainingError
 
 BLOCK_ROWS = 5_000
@@ -98,10 +98,7 @@ def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days:
     Raises:
         OperationsError: the file cannot be read, there is no version or no Redis, or it does not answer.
     """
-    url = outside.get("REDIS_URL") or connection.find(layout, outside).redis_url
-    if not url:
-        raise OperationsError("no Redis is configured, so no labels are kept: set REDIS_URL")
-    with connected(url) as client:
+    with connected(needed_redis(layout, outside)) as client:
         return export(client, live_contract(layout.store), [file], out, days)
 
 
@@ -156,20 +153,20 @@ class _Places:
     """Where a file has what is read and written of it; the file's own label and its moment may be missing."""
 
     identity: int
-    time: int
+    time: tuple[int, ...]
     label: int | None
     confirmed: int | None
     columns: tuple[int, ...]
 
     @classmethod
-    def of(cls, header: list[str], columns: Sequence[str], names: tuple[str, str, str], file: Path) -> Self:
-        """Of a header; `columns` are those that are written, `names` the columns of id, time and label.
+    def of(cls, header: list[str], columns: Sequence[str], names: tuple[str, Sequence[str], str], file: Path) -> Self:
+        """Of a header; `columns` are those that are written, `names` the columns of id, time (perhaps two) and label.
 
         Raises:
             OperationsError: it has other columns.
         """
         identity, moment, label = names
-        if lost := [name for name in (identity, moment) if name not in header]:
+        if lost := [name for name in (identity, *moment) if name not in header]:
             raise OperationsError(f"the file {file.name} has no column {lost[0]}, by which labels are found")
         if other := sorted(set(columns) ^ (set(header) - {label, CONFIRMED})):
             raise OperationsError(
@@ -177,7 +174,12 @@ class _Places:
             )
         label_place, since = (header.index(name) if name in header else None for name in (label, CONFIRMED))
         places = tuple(header.index(name) for name in columns)
-        return cls(header.index(identity), header.index(moment), label_place, since, places)
+        return cls(header.index(identity), tuple(map(header.index, moment)), label_place, since, places)
+
+    def moment(self, row: Sequence[str]) -> str:
+        """The time of the transaction."""
+        day, *clock = (row[place] for place in self.time)
+        return dates.joined(day, clock[0]) if clock else day
 
     def own(self, row: Sequence[str]) -> tuple[str, str]:
         """The label and its moment that the file itself has; "" where it has none."""
@@ -213,7 +215,7 @@ class _Join:
                 if not columns:
                     columns = [name for name in header if name not in {self._label, CONFIRMED}]
                     to.writerow([*columns, self._label, CONFIRMED])
-                places = _Places.of(header, columns, (self._id.name, self._time.name, self._label), file)
+                places = _Places.of(header, columns, (self._id.name, self._time.names, self._label), file)
                 done = self._copied(_blocks(records, len(header)), places, to, done, remember=len(files) > 1)
                 self._seen |= self._fresh
         return done
@@ -235,11 +237,8 @@ class _Join:
     def _read(
         self, block: Sequence[Sequence[str]], places: _Places, before: int
     ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        ids, seconds = (
-            _values(column, [row[place] for row in block], before)
-            for column, place in ((self._id, places.identity), (self._time, places.time))
-        )
-        return ids, seconds
+        ids = _values(self._id, [row[places.identity] for row in block], before)
+        return ids, _values(self._time, [places.moment(row) for row in block], before)
 
     def _unseen(self, ids: Sequence[str], digests: NDArray[np.void]) -> NDArray[np.bool_]:
         """Which ids no newer file has; a file's own repeats are training's to count."""

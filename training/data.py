@@ -26,15 +26,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.faults import Code, Fault, Refused
-from contract.schema import Column, Contract, Kind, Missing
+from contract.schema import CONFIRMED, Column, Contract, Kind, Missing
 from contract.table import Reading, Table, read_csv
 from contract.windows import DAY
 from training import source
 from training.errors import TrainingError
 from training.words import counted
 
-CONFIRMED = "confirmed_at"
-"""The column that says since when a label is known: read if the file has it, in no schema, never a feature."""
 BLOCK_ROWS = source.BLOCK_ROWS
 SHOWN_FAULTS = 5
 TRUE, FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
@@ -50,6 +48,7 @@ ADVICE = {
     Code.FIELD_COUNT: "give each row as many fields as the header has (a field with a comma in it needs quotes)",
 }
 """What to do about the faults of each code."""
+WEIGHT_ADVICE = "write 1 as the weight of a row that stands for itself alone"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +63,8 @@ class Labelled:
         notes: what a reader of the model card should know of the data.
         confirmed: float64, shape (rows,): since when the label is known, NaN where the file does not say; None where
             it says so of no row.
+        weights: float64, shape (rows,): how many transactions each row stands for, above zero; None where no column
+            of the schema is the weight.
         unlabelled: the transactions whose label nobody knows yet, which count nowhere else; None without any.
     """
 
@@ -73,6 +74,7 @@ class Labelled:
     sha256: str
     notes: tuple[str, ...] = ()
     confirmed: NDArray[np.float64] | None = None
+    weights: NDArray[np.float64] | None = None
     unlabelled: Table | None = None
 
     @property
@@ -80,15 +82,22 @@ class Labelled:
         """How many transactions there are."""
         return len(self.labels)
 
+    @property
+    def counted(self) -> NDArray[np.float64]:
+        """How many transactions each row stands for, shape (rows,)."""
+        return np.ones(self.rows) if self.weights is None else self.weights
+
     def take(self, positions: NDArray[Any]) -> "Labelled":
         """The rows at these positions (or under this mask), in this order."""
-        seconds, confirmed = (None if each is None else each[positions] for each in (self.seconds, self.confirmed))
+        optional = (self.seconds, self.confirmed, self.weights)
+        seconds, confirmed, weights = (None if each is None else each[positions] for each in optional)
         return replace(
             self,
             table=self.table.take(positions),
             labels=self.labels[positions],
             seconds=seconds,
             confirmed=confirmed,
+            weights=weights,
         )
 
 
@@ -218,7 +227,7 @@ def _for_training(contract: Contract, header: Sequence[str]) -> Contract:
 
 def _known(contract: Contract, header: list[str]) -> list[str]:
     """The contract's columns that the header has; an empty header is left to the reader to refuse."""
-    known = [column.name for column in contract.columns if column.name in header]
+    known = [name for column in contract.columns for name in column.names if name in header]
     if header and not known:
         raise TrainingError("None of the schema's columns is in the header of the data file.")
     return known
@@ -249,7 +258,7 @@ def _refusal(error: Refused, body: bytes = b"") -> str:
 
 def _labelled(contract: Contract, reading: Reading, sha256: str, notes: tuple[str, ...]) -> Labelled:
     if reading.faults:
-        raise TrainingError(_bad_cells(reading))
+        raise TrainingError(_bad_cells(contract, reading))
     if not reading.rows:
         raise TrainingError("The data file has no rows.")
     columns = dict(reading.table.columns)
@@ -258,23 +267,32 @@ def _labelled(contract: Contract, reading: Reading, sha256: str, notes: tuple[st
     time = contract.first(Kind.TIMESTAMP)
     seconds = None if time is None else columns[time.name]
     rows = Table(columns, reading.table.row_numbers)
-    found = Labelled(rows, labels, seconds, sha256, notes, None if time is None else confirmed)
+    found = Labelled(
+        rows, labels, seconds, sha256, notes, None if time is None else confirmed, _weights(contract, rows)
+    )
     if time is None:
-        return _told_apart(found, told)
-    return _in_order(_of_today(found, told) if time.time_format.is_dated else _told_apart(found, told))
+        return _weighed(contract, _told_apart(found, told))
+    apart = _of_today(found, told) if time.time_format.is_dated else _told_apart(found, told)
+    return _weighed(contract, _in_order(apart))
 
 
-def _bad_cells(reading: Reading) -> str:
+def _bad_cells(contract: Contract, reading: Reading) -> str:
     counts = Counter(f"{fault.code} in {fault.column or 'the row'}" for fault in reading.faults)
     kinds = "; ".join(f"{count} x {what}" for what, count in counts.most_common(SHOWN_FAULTS))
     first = "; ".join(
         f"row {fault.row}, {fault.column or 'whole row'}: {fault.code}" for fault in reading.faults[:SHOWN_FAULTS]
     )
-    advice = "; ".join(dict.fromkeys(ADVICE.get(fault.code, "mend the rows") for fault in reading.faults))
+    advice = "; ".join(dict.fromkeys(_advice(contract, fault) for fault in reading.faults))
     return (
         f"The data has {counted(len(reading.faults), 'bad cell')} in {counted(reading.rows, 'row')}: {kinds}. "
         f"The first: {first}. What to do: {advice}."
     )
+
+
+def _advice(contract: Contract, fault: Fault) -> str:
+    if contract.weight is not None and fault.column == contract.weight.name and fault.code is Code.MISSING:
+        return WEIGHT_ADVICE
+    return ADVICE.get(fault.code, "mend the rows")
 
 
 def _labels(contract: Contract, table: Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -303,6 +321,30 @@ def _told_apart(data: Labelled, told: NDArray[np.bool_]) -> Labelled:
         raise TrainingError("No row has a label: write 1 where a transaction was fraud and 0 where it was not.")
     note = f"Rows without a label, from which nothing is learned; history counts them: {int((~told).sum()):,}."
     return replace(data.take(told), unlabelled=data.table.take(~told), notes=(*data.notes, note))
+
+
+def _weights(contract: Contract, table: Table) -> NDArray[np.float64] | None:
+    if contract.weight is None:
+        return None
+    name = contract.weight.name
+    weights: NDArray[np.float64] = table.columns[name]
+    bad = np.flatnonzero(weights <= 0)
+    if len(bad):
+        raise TrainingError(
+            f"The weight {name} is not above zero in {counted(len(bad), 'row')}, the first of them row "
+            f"{table.row_numbers[bad[0]]}: it says how many transactions a row stands for; leave out rows that stand "
+            "for none."
+        )
+    return weights
+
+
+def _weighed(contract: Contract, data: Labelled) -> Labelled:
+    """With a note of what the rows stand for."""
+    if contract.weight is None:
+        return data
+    stand_for = f"{counted(data.rows, 'row')} for {float(data.counted.sum()):,.0f} transactions"
+    note = f"Each row counts as often as its {contract.weight.name} says: {stand_for}."
+    return replace(data, notes=(*data.notes, note))
 
 
 def _in_order(data: Labelled) -> Labelled:

@@ -156,7 +156,7 @@ def decide(validation: Period, test: Period, policy: Policy, wishes: Wishes, amo
     Without wishes the bands are the policy's. A stated budget is kept by everything that is flagged; a stated cost
     alone sets the review threshold where it is cheapest; with both the higher one counts.
     """
-    bands, notes = choose_bands(validation.scores, validation.labels, policy)
+    bands, notes = choose_bands(validation.scores, validation.labels, policy, validation.weights)
     costs = _costs(validation, wishes)
     thresholds, missing = _thresholds(validation, wishes, costs)
     bands, wished = _wished(bands, thresholds)

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from contract.decision import Bands
+from training.ranking import Floats, Ranking
 
 Scores = NDArray[np.float32]
 Labels = NDArray[np.bool_]
 
 CALIBRATION_BINS = 15
-FALSE_POSITIVES = (0.1, 1.0)
-"""The false-positive rates, in percent, at which recall is measured."""
+FALSE_POSITIVES = {"0.1%": 0.001, "1%": 0.01}
+"""The false-positive rates at which recall is measured, by what they are called."""
 FEWEST_DECLINED = 10
 """Transactions that a decline threshold must have been tried on."""
 
@@ -84,42 +85,48 @@ def _platt(
     return slope, intercept
 
 
-def choose_bands(probabilities: Scores, labels: Labels, policy: Policy) -> tuple[Bands, tuple[str, ...]]:
-    """The thresholds for these validation rows, and notes on what could not be had."""
-    decline, notes = _decline(probabilities, labels, policy.decline_precision)
-    share = max(policy.alert_share, 2 * float(labels.mean()))
-    review = _highest_share(probabilities, share)
+def choose_bands(
+    probabilities: Scores, labels: Labels, policy: Policy, weights: Floats | None = None
+) -> tuple[Bands, tuple[str, ...]]:
+    """The thresholds for these validation rows, and notes on what could not be had.
+
+    `weights` is how many transactions each row stands for, shape (rows,); None for one each.
+    """
+    counted = np.ones(len(labels)) if weights is None else weights
+    ranking = Ranking.of(labels, probabilities)
+    decline, notes = _decline(ranking, probabilities, counted, policy.decline_precision)
+    share = max(policy.alert_share, 2 * float(np.average(labels, weights=counted)))
+    review = _highest_share(ranking, probabilities, counted, share)
     return Bands(review=min(review, decline), decline=decline), notes
 
 
-def _decline(probabilities: Scores, labels: Labels, precision: float) -> tuple[float, tuple[str, ...]]:
+def _decline(
+    ranking: Ranking, probabilities: Scores, weights: Floats, precision: float
+) -> tuple[float, tuple[str, ...]]:
     """The lowest threshold that reached the precision on enough rows; else the precision itself.
 
     A calibrated probability promises that precision where too little was seen to measure it.
     """
-    thresholds, declined, caught = _cumulated(probabilities, labels)
-    reached = (declined >= FEWEST_DECLINED) & (caught >= precision * declined)
+    declined, caught = ranking.cumulated(weights)
+    reached = (ranking.ends + 1 >= FEWEST_DECLINED) & (caught >= precision * declined)
     if reached.any():
-        return float(thresholds[np.flatnonzero(reached)[-1]]), ()
+        return _threshold(ranking, probabilities, reached), ()
     note = (
         f"No threshold declined with a precision of {precision:.0%} on validation: it is the probability {precision}."
     )
     return precision, (note,)
 
 
-def _cumulated(probabilities: Scores, labels: Labels) -> tuple[Scores, NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct probabilities from high to low, with the rows and the frauds at or above each."""
-    order = np.argsort(-probabilities, kind="stable")
-    ranked, caught = probabilities[order], np.cumsum(labels[order])
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    return ranked[last], last + 1, caught[last]
+def _highest_share(ranking: Ranking, probabilities: Scores, weights: Floats, share: float) -> float:
+    """The lowest threshold that at most this share of transactions reach; 1 where every one is reached by more."""
+    flagged, _ = ranking.cumulated(weights)
+    within = flagged <= share * float(weights.sum())
+    return _threshold(ranking, probabilities, within) if within.any() else 1.0
 
 
-def _highest_share(probabilities: Scores, share: float) -> float:
-    """The lowest threshold that at most this share of rows reach; 1 where every one is reached by more."""
-    thresholds, flagged, _ = _cumulated(probabilities, np.zeros(len(probabilities), dtype=np.bool_))
-    within = np.flatnonzero(flagged <= share * len(probabilities))
-    return float(thresholds[within[-1]]) if len(within) else 1.0
+def _threshold(ranking: Ranking, probabilities: Scores, good: Labels) -> float:
+    """The lowest of those distinct probabilities that are good."""
+    return float(probabilities[ranking.order[ranking.ends[np.flatnonzero(good)[-1]]]])
 
 
 def measure(
@@ -158,16 +165,25 @@ def calibration_error(values: NDArray[np.float64], labels: Labels, weights: NDAr
 def _ranking(values: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64]) -> dict[str, float]:
     if labels.all() or not labels.any():
         return {}
-    false_positives, recall, _ = roc_curve(labels, values, sample_weight=weights, drop_intermediate=False)
-    recalls = {
-        f"recall_at_{share:.3g}%_false_positives": float(recall[false_positives <= share / 100].max())
-        for share in FALSE_POSITIVES
-    }
+    found = recalls(Ranking.of(labels, values), weights)
     return {
         "average_precision": float(average_precision_score(labels, values, sample_weight=weights)),
         "roc_auc": float(roc_auc_score(labels, values, sample_weight=weights)),
-        **recalls,
+        **{f"recall_at_{name}_false_positives": recall for name, recall in found.items()},
     }
+
+
+def roc(ranking: Ranking, weights: Floats) -> tuple[Floats, Floats]:
+    """Share of genuine rows flagged, and of frauds found, at each distinct score, the highest first."""
+    flagged, caught = ranking.cumulated(weights)
+    alarms = flagged - caught
+    return alarms / alarms[-1], caught / caught[-1]
+
+
+def recalls(ranking: Ranking, weights: Floats) -> dict[str, float]:
+    """The share of frauds found while no more genuine rows are flagged than each of FALSE_POSITIVES, by its name."""
+    false_positives, recall = roc(ranking, weights)
+    return {name: float(recall[false_positives <= most].max(initial=0.0)) for name, most in FALSE_POSITIVES.items()}
 
 
 def _by_band(

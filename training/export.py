@@ -6,6 +6,7 @@ Everything is measured on the scripted module as it is read back from its bytes:
 import csv
 import io
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
@@ -139,9 +140,15 @@ def _scored(
 def _text(contract: Contract, rows: list[tuple[str, ...]]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([column.name for column in contract.inputs])
-    writer.writerows(rows)
+    writer.writerow(contract.input_names)
+    writer.writerows(_fields(contract, row) for row in rows)
     return stream.getvalue()
+
+
+def _fields(contract: Contract, row: tuple[str, ...]) -> Iterator[str]:
+    """A row's cells as a file has them: a time whose clock has a column of its own is parted."""
+    for column, cell in zip(contract.inputs, row, strict=True):
+        yield from dates.parted(cell) if column.clock else (cell,)
 
 
 def _cells(column: Column, newest: Table, draw: Generator) -> list[str]:

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from contract import cells
 from contract.cells import LONGEST_TEXT
-from contract.dates import PARTS
-from contract.schema import FLOAT32_MAX, Column, Kind, Missing, TimeFormat
+from contract.dates import PARTS, joined
+from contract.schema import CONFIRMED, FLOAT32_MAX, Column, Kind, Missing, TimeFormat
 from training import source
 from training.amounts import Amount, guessed
-from training.data import CONFIRMED, FALSE, TRUE
+from training.data import FALSE, TRUE
 from training.errors import TrainingError
 from training.infer_dates import dates_of, is_clock, latecomer
 from training.infer_history import Times, history
@@ -31,6 +31,7 @@ LABEL_NAMES = ("is_fraud", "isfraud", "fraud", "tx_fraud", "fraud_label", "label
 """The usual names of a label, the surest first."""
 ID_NAME = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|ref|reference)$|^(id|uuid|index)|[a-z]I[Dd]$", re.IGNORECASE)
 CODE_NAME = re.compile(r"(code|mcc|type|category|country|zip|postal|postcode)s?$", re.IGNORECASE)
+WEIGHT_NAME = re.compile(r"(^|[^a-z])weights?$", re.IGNORECASE)
 TIME_NAME = re.compile(r"time|date|seconds|(^|_)(ts|dt)$", re.IGNORECASE)
 SECONDS_NAME = re.compile(r"time|seconds|(^|_)(ts|dt)$", re.IGNORECASE)
 ENTITY_NAME = re.compile(
@@ -60,6 +61,10 @@ LATELY = (946_684_800, 2_524_608_000)
 NANOSECONDS = 1e9
 DATES = {"%Y%m%d": (19900101, 21001231), "%Y%m%d%H%M%S": (19900101000000, 21001231235959)}
 """Dates written as one whole number, and between which numbers they lie."""
+WEIGHT_NOTE = (
+    "CHECK: taken for how many transactions each row stands for, since its values go with the label; training alone "
+    "reads it, and uploads need not have it"
+)
 WRITE_ISO = "write them as 2026-01-31T18:05:00, or as seconds since 1970, to have them used"
 
 
@@ -78,6 +83,9 @@ class Guess:
     comment: str = ""
 
 
+CLOCK = Guess(None, {}, f"left out: a time of the day; join it to the date in one column, {WRITE_ISO}")
+
+
 def infer_schema(path: Path) -> str:
     """The text of a first schema file for a CSV or parquet file, with comments for the person who edits it.
 
@@ -88,6 +96,7 @@ def infer_schema(path: Path) -> str:
     label = _label(frame)
     truth = frame[label].str.lower().isin(TRUE)
     guesses = _one_time(_one_id({name: _guess(name, frame[name], label, truth) for name in frame.columns if name}))
+    guesses = _with_clock(frame, guesses)
     tables = [_table(name, guess) for name, guess in guesses.items()]
     times = _times(frame, guesses, truth.to_numpy())
     blocks = history(frame, _named(guesses, Kind.ENTITY), _amount(guesses), times) if times else ""
@@ -188,12 +197,8 @@ def _guess(name: str, column: pd.Series, label: str, truth: pd.Series) -> Guess:
     if name == label:
         rarest = "" if _named_labels([name]) else "taken for the label only because its ones are rare: check it; "
         return Guess(Kind.LABEL, {}, f"{rarest}1 for fraud, 0 otherwise")
-    if name == CONFIRMED:
-        return Guess(None, {}, "no column of a transaction: training reads it by itself, since when a label is known")
-    if "fraud" in name.lower() or "chargeback" in name.lower():
-        return Guess(None, {}, "left out: by its name it may tell the label, and a model would only repeat it")
-    if _tells(column, truth):
-        return Guess(None, {}, "left out: it alone tells the label in every row, so it was probably made from it")
+    if (apart := _apart(name, column, truth)) is not None:
+        return apart
     full = column[column != ""]
     allow = {"missing": '"allow"'} if len(full) < len(column) else {}
     if full.empty:
@@ -202,11 +207,30 @@ def _guess(name: str, column: pd.Series, label: str, truth: pd.Series) -> Guess:
     return Guess(guess.kind, {**allow, **guess.keys}, guess.comment)
 
 
+def _apart(name: str, column: pd.Series, truth: pd.Series) -> Guess | None:
+    """A column that is no feature, for it tells of the label; None for any other."""
+    if name == CONFIRMED:
+        return Guess(None, {}, "no column of a transaction: training reads it by itself, since when a label is known")
+    if "fraud" in name.lower() or "chargeback" in name.lower():
+        return Guess(None, {}, "left out: by its name it may tell the label, and a model would only repeat it")
+    if WEIGHT_NAME.search(name) and _is_weight(column, truth):
+        return Guess(Kind.WEIGHT, {}, WEIGHT_NOTE)
+    if _tells(column, truth):
+        return Guess(None, {}, "left out: it alone tells the label in every row, so it was probably made from it")
+    return None
+
+
 def _tells(column: pd.Series, truth: pd.Series) -> bool:
     """Whether a column of few values has no value that both frauds and others share: a sample weight, a case status."""
     if not 1 < column.nunique() <= FEW_NUMBERS or truth.nunique() == 1:
         return False
     return bool((truth.groupby(column).nunique() == 1).all())
+
+
+def _is_weight(column: pd.Series, truth: pd.Series) -> bool:
+    """Whether frauds and others were sampled by different shares, and the cells are what each row stands for."""
+    numbers, good = _numbers(column)
+    return bool(good.all() and (numbers > 0).all()) and _tells(column, truth)
 
 
 def _guess_filled(name: str, full: pd.Series) -> Guess:
@@ -354,7 +378,7 @@ def _text(name: str, full: pd.Series) -> Guess:
     if full.str.len().max() > LONGEST_TEXT:
         return Guess(None, {}, f"left out: some cells have more than {LONGEST_TEXT} characters")
     if is_clock(full):
-        return Guess(None, {}, f"left out: a time of the day; join it to the date in one column, {WRITE_ISO}")
+        return CLOCK
     if _named_for_one(name, different) or _is_long_number(full):
         return _id_or_entity(full)
     if different <= MOST_CATEGORIES and (different < len(full) / 2 or different <= FEW_NUMBERS):
@@ -405,6 +429,29 @@ def _one_time(guesses: dict[str, Guess]) -> dict[str, Guess]:
     return found
 
 
+def _with_clock(frame: pd.DataFrame, guesses: dict[str, Guess]) -> dict[str, Guess]:
+    """The time of the transaction with the time of the day, where that is the only one that has a column of its own."""
+    clocks, times = (
+        [name for name, guess in guesses.items() if guess.comment == CLOCK.comment],
+        _named(guesses, Kind.TIMESTAMP),
+    )
+    if len(clocks) != 1 or not times:
+        return guesses
+    main, clock = times[0], clocks[0]
+    both = frame[main].combine(frame[clock], joined)
+    full = both[both != ""]
+    found = dates_of(full)
+    if found is None:
+        return guesses
+    keys = {**guesses[main].keys, "time_format": f'"{found.form}"', "clock": json.dumps(clock, ensure_ascii=False)}
+    keys |= {"missing": '"allow"'} if len(full) < len(both) else {}
+    timed = _noted(
+        Guess(Kind.TIMESTAMP, keys, found.comment), f"with the time of the day that the column {clock} holds"
+    )
+    read_with = Guess(None, {}, f"the time of the day, read with {main}: uploads must have it too")
+    return guesses | {main: timed, clock: read_with}
+
+
 def _noted(guess: Guess, note: str) -> Guess:
     return replace(guess, comment="; ".join(filter(None, (guess.comment, note))))
 
@@ -414,19 +461,22 @@ def _times(frame: pd.DataFrame, guesses: Mapping[str, Guess], frauds: NDArray[np
     main = next(iter(_named(guesses, Kind.TIMESTAMP)), None)
     if main is None:
         return None
-    form = TimeFormat(guesses[main].keys["time_format"].strip('"'))
+    keys = guesses[main].keys
+    form = TimeFormat(keys["time_format"].strip('"'))
+    texts = frame[main].combine(frame[json.loads(keys["clock"])], joined) if "clock" in keys else frame[main]
     column = Column("time", Kind.TIMESTAMP, Missing.ALLOW, time_format=form)
     known = cells.from_text(column, frame[CONFIRMED].tolist()).values if CONFIRMED in frame else None
-    return Times.of(cells.from_text(column, frame[main].tolist()).values, frauds, known)
+    return Times.of(cells.from_text(column, texts.tolist()).values, frauds, known)
 
 
 def _heading(path: Path, *, timed: bool) -> list[str]:
     untimed = "# No column is a time that can be read: the rows are cut into periods in the order of the file."
     return [
         f"# Guessed from {json.dumps(path.name)}: check every kind, then train with it.",
-        "# kind: number, category, timestamp, id, entity (who takes part) or label. Uploads must have every column",
-        '# that is named here but the label. missing: "refuse" (the default) or "allow". A number outside minimum and',
-        "# maximum is refused. log = true adds the number's logarithm as a feature.",
+        "# kind: number, category, timestamp, id, entity (who takes part), label, or weight (how many transactions a",
+        '# row stands for). Uploads must have every column that is named here but the last two. missing: "refuse" (the',
+        '# default) or "allow". A number outside minimum and maximum is refused. log = true adds the logarithm',
+        "# as a feature.",
         *([] if timed else [untimed]),
         f"name = {json.dumps(path.stem)}",
         "",

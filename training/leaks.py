@@ -80,6 +80,7 @@ def told_alone(contract: Contract, data: Labelled, period: slice) -> Iterator[Al
     if labels.sum() < FEWEST_FRAUDS or labels.all():
         return
     rows, weights = _looked_at(labels)
+    weights = weights * data.counted[period][rows]
     for column in (column for column in contract.columns if column.kind in LOOKED_AT):
         values = data.table.columns[column.name][period][rows]
         yield _alone(column, values, labels[rows], weights)
@@ -90,7 +91,8 @@ def _refusal(found: list[Alone]) -> str:
     return (
         f"A leak: alone, {', '.join(map(str, found))} tells the label of the training rows, so it was probably made "
         "from it, or after it, and the model would only repeat it. Take it out of the schema; or, if it is really "
-        f'known when a transaction is scored, train with {names}, or write leak = "allow" below it in the schema.'
+        f'known when a transaction is scored, train with {names}, or write leak = "allow" below it in the schema. What '
+        'says how many transactions a row stands for has kind = "weight".'
     )
 
 

@@ -24,7 +24,7 @@ from contract.schema import Contract, Kind
 from training.data import Labelled, moment, seconds_of
 from training.errors import TrainingError
 from training.past import past
-from training.ranking import Ranking
+from training.ranking import Floats, Ranking
 
 Scores = NDArray[np.float32]
 Labels = NDArray[np.bool_]
@@ -62,6 +62,7 @@ class Bout:
     Attributes:
         first: time of the oldest row as the data writes it; None where there is no time.
         last: of the newest one, likewise.
+        weights: how many transactions each row stands for, by the new version's contract.
     """
 
     labels: Labels
@@ -69,6 +70,7 @@ class Bout:
     live: Scores
     first: str | float | None
     last: str | float | None
+    weights: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +113,32 @@ def meet(new: Rival, live: Rival, read: Callable[[Contract], Labelled]) -> Bout:
     if not len(tested):
         raise Incomparable("the live version has learned from the newest period: newer data is needed to compare")
     first, last = _ends(live.contract, theirs, same)
-    return Bout(ours.labels[tested], _scored(new, ours, tested), _scored(live, theirs, same), first, last)
+    scores = _scored(new, ours, tested), _scored(live, theirs, same)
+    return Bout(ours.labels[tested], *scores, first, last, ours.counted[tested])
 
 
-def measure(labels: Labels, new: Scores, live: Scores, seed: int = 0) -> Outcome:
+def measure(labels: Labels, new: Scores, live: Scores, weights: Floats | None = None, seed: int = 0) -> Outcome:
     """The outcome on rows with these labels and probabilities, shape (rows,) each; the same each time.
+
+    `weights` is how many transactions each row stands for, shape (rows,); None for one each.
 
     Raises:
         Incomparable: there is no fraud among the rows.
     """
     if not labels.any():
         raise Incomparable("the newest period has no fraud: nothing can be ranked")
-    once = np.ones(len(labels))
+    counted = np.ones(len(labels)) if weights is None else weights
     ours, theirs = Ranking.of(labels, new), Ranking.of(labels, live)
-    differences = _differences(ours, theirs, np.random.default_rng(seed))
+    differences = _differences(ours, theirs, counted, np.random.default_rng(seed))
     low, high = np.quantile(differences, TAIL, method="higher"), np.quantile(differences, 1 - TAIL, method="lower")
-    return Outcome(ours.average_precision(once), theirs.average_precision(once), float(low), float(high))
+    return Outcome(ours.average_precision(counted), theirs.average_precision(counted), float(low), float(high))
 
 
-def _differences(ours: Ranking, theirs: Ranking, draw: np.random.Generator) -> NDArray[np.float64]:
+def _differences(ours: Ranking, theirs: Ranking, weights: Floats, draw: np.random.Generator) -> Floats:
     """Shape (RESAMPLES,)."""
     rows, found = len(ours.order), np.empty(RESAMPLES)
     for place in range(RESAMPLES):
-        counts = np.bincount(draw.integers(rows, size=rows), minlength=rows).astype(np.float64)
+        counts = weights * np.bincount(draw.integers(rows, size=rows), minlength=rows)
         found[place] = ours.average_precision(counts) - theirs.average_precision(counts)
     return np.where(np.isnan(found), LOST, found)
 

@@ -33,10 +33,11 @@ DEFAULT = Path(__file__).with_name("default_schema.toml")
 KEYS = {
     Kind.NUMBER: {"minimum", "maximum", "log"},
     Kind.CATEGORY: {"max_categories", "min_count"},
-    Kind.TIMESTAMP: {"time_format", "cycles"},
+    Kind.TIMESTAMP: {"time_format", "cycles", "clock"},
     Kind.ID: set[str](),
     Kind.ENTITY: set[str](),
     Kind.LABEL: set[str](),
+    Kind.WEIGHT: set[str](),
 }
 """The keys that a column of each kind may have beside `kind`, `missing` and `leak`."""
 CYCLES = {
@@ -61,6 +62,7 @@ class SchemaColumn:
         log: whether the number's logarithm is a feature beside the number.
         max_categories: the most values of a category that get a code of their own.
         min_count: training rows that a category's value needs for that; rarer ones are "unknown".
+        clock: the column that holds the time of the day, where this one holds the day alone; likewise.
         cycles: which of "hour" and "weekday" become features; timestamps only.
         leak: whether the column may tell the label alone, as one that is known when a transaction is scored.
     """
@@ -74,12 +76,15 @@ class SchemaColumn:
     max_categories: int = 100
     min_count: int = 10
     time_format: TimeFormat = TimeFormat.ISO
+    clock: str = ""
     cycles: tuple[str, ...] = ()
     leak: Leak = Leak.REFUSE
 
     def column(self, known: tuple[str, ...]) -> Column:
         """The contract's column; `known` are a category's known values."""
-        return Column(self.name, self.kind, self.missing, self.minimum, self.maximum, known, self.time_format)
+        return Column(
+            self.name, self.kind, self.missing, self.minimum, self.maximum, known, self.time_format, self.clock
+        )
 
     def features(self) -> Iterator[Feature]:
         """The features made from this column."""
@@ -196,6 +201,7 @@ def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
         max_categories=values.count(where, "max_categories", fields.get("max_categories", 100)),
         min_count=values.count(where, "min_count", fields.get("min_count", 10)),
         time_format=time_format,
+        clock=values.text(where, "clock", fields.get("clock", "")),
         cycles=_cycles(where, fields.get("cycles", _usual_cycles(kind, time_format))),
         leak=values.choice(where, "leak", fields.get("leak", Leak.REFUSE), Leak),
     )
@@ -210,6 +216,8 @@ def _missing(where: str, kind: Kind, fields: Mapping[str, Any]) -> Missing:
     missing = values.choice(where, "missing", fields.get("missing", Missing.REFUSE), Missing)
     if kind is Kind.LABEL and missing is Missing.ALLOW:
         raise SchemaError(f"{where}: a label cannot be missing; leave the rows without one out of the file.")
+    if kind is Kind.WEIGHT and missing is Missing.ALLOW:
+        raise SchemaError(f"{where}: a weight cannot be missing; write 1 for a row that stands for itself alone.")
     return missing
 
 

@@ -48,6 +48,13 @@ def count(where: str, key: str, value: object) -> int:
     return value
 
 
+def text(where: str, key: str, value: object) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise SchemaError(f'{where}: {key} must be a text in quotes: {key} = "a column".')
+    return value
+
+
 def texts(where: str, key: str, value: object, example: str) -> tuple[str, ...]:
     """A list of different texts, one at least; `example` shows how it is written."""
     good = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)

@@ -220,8 +220,9 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
 
 
 def _rows(contract: Contract, labelled: data.Labelled, positions: NDArray[np.int64]) -> loop.Rows:
-    table = labelled.table.take(positions)
-    return loop.Rows(to_matrix(contract, table), labelled.labels[positions], neutral_matrix(contract, table))
+    rows = labelled.take(positions)
+    weights = None if rows.weights is None else rows.weights.astype(np.float32)
+    return loop.Rows(to_matrix(contract, rows.table), rows.labels, neutral_matrix(contract, rows.table), weights)
 
 
 def _label_delay(schema: Schema) -> float:
@@ -313,10 +314,12 @@ def _report(request: TrainRequest, periods: _Periods, scripted: export.Scripted,
 
 def _part(periods: _Periods, name: str) -> Part:
     rows: loop.Rows = getattr(periods, name)
-    labelled, place = periods.labelled, periods.places[name]
-    seconds = None if labelled.seconds is None else labelled.seconds[place]
-    weights = np.ones(len(rows.labels)) if rows.weights is None else rows.weights.astype(np.float64)
-    return Part(labelled.table.take(place), rows.matrix, rows.labels, weights, seconds)
+    labelled = periods.labelled.take(periods.places[name])
+    return Part(labelled.table, rows.matrix, rows.labels, labelled.counted, labelled.seconds)
+
+
+def _counted(periods: _Periods, name: str) -> NDArray[np.float64]:
+    return periods.labelled.counted[periods.places[name]]
 
 
 def _decided(request: TrainRequest, periods: _Periods, scripted: export.Scripted) -> decisions.Decided:
@@ -341,8 +344,8 @@ def _card(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         bands=bands,
         metrics={
-            "validation": evaluation.measure(scores, periods.validation.labels, bands),
-            "test": evaluation.measure(tested, periods.test.labels, bands),
+            "validation": evaluation.measure(scores, periods.validation.labels, bands, _counted(periods, "validation")),
+            "test": evaluation.measure(tested, periods.test.labels, bands, _counted(periods, "test")),
         },
         data=_data_facts(request, periods),
         settings=_settings(request, periods.contract, fitted) | {"half_precision": measured},
@@ -365,8 +368,9 @@ def _worth(
     test = periods.test
     if test.neutral is None:
         return {}
-    full, neutral = scripted.probabilities(test.matrix), scripted.probabilities(test.neutral)
-    return worth(test.labels, full, neutral, without, card.bands)
+    scores = {"with": scripted.probabilities(test.matrix), "neutral": scripted.probabilities(test.neutral)}
+    scores |= {} if without is None else {"without": without}
+    return worth(test.labels, scores, card.bands, _counted(periods, "test"))
 
 
 def _data_facts(request: TrainRequest, periods: _Periods) -> dict[str, Any]:

@@ -59,7 +59,8 @@ def _study(start: Settings, seed: int) -> "optuna.Study":
         import optuna  # noqa: PLC0415 - an optional extra.
     except ImportError:
         raise TrainingError(
-            "--tune needs optuna, which is not installed: pip install 'fraud-detection-api[tune]'"
+            "--tune needs optuna, which is not installed here, as in the images: search in a checkout, whose .venv "
+            "has it after `make .venv`, or install it: python -m pip install 'optuna>=5.0'."
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))

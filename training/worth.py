@@ -36,18 +36,19 @@ def without_history(contract: Contract) -> tuple[Contract, NDArray[np.int64]] | 
     return replace(contract, features=features, history=()), np.array(kept, dtype=np.int64)
 
 
-def worth(labels: Labels, full: Scores, neutral: Scores, without: Scores | None, bands: Bands) -> dict[str, Any]:
+def worth(
+    labels: Labels, scores: Mapping[str, Scores], bands: Bands, weights: NDArray[np.float64] | None = None
+) -> dict[str, Any]:
     """The model card's `history`, of the rows of one period.
 
     Args:
-        labels: shape (rows,) like all of the next.
-        full: probabilities of the version.
-        neutral: its probabilities with every history feature neutral.
-        without: probabilities of the same training without history; None where there is none.
+        labels: shape (rows,), as all of the next.
+        scores: probabilities of the version ("with"), its probabilities with every history feature neutral
+            ("neutral"), and where there is one those of the same training without history ("without").
         bands: the version's thresholds.
+        weights: how many transactions each row stands for; None for one each.
     """
-    told = {"with": full, "neutral": neutral} | ({} if without is None else {"without": without})
-    metrics = {name: measure(scores, labels, bands) for name, scores in told.items()}
+    metrics = {name: measure(found, labels, bands, weights) for name, found in scores.items()}
     precision = _each(metrics, "average_precision")
     found: dict[str, Any] = {"average_precision": precision} if precision else {}
     if {"with", "without"} <= precision.keys():

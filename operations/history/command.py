@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from operations.history import load, past_file
 from operations.history.past import Found, Told
 from operations.history.plans import Counted
-from operations.history.wanted import Wanted, redis_of, wanted
+from operations.history.wanted import Wanted, wanted
+from operations.running import needed_redis
 from operations.settings import Layout, known_seconds
 
 
@@ -37,7 +38,7 @@ def run(layout: Layout, outside: Mapping[str, str], wish: Wish, console: Console
     Raises:
         OperationsError: it cannot be, or was cut off.
     """
-    url, known = redis_of(layout, outside), known_seconds(outside)
+    url, known = needed_redis(layout, outside), known_seconds(outside)
     what = wanted(layout.store, wish.version)
     with _bar(console) as bar:
         found = _read(what, wish, _Told(bar, "reading", 0))

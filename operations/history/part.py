@@ -34,11 +34,20 @@ class Part:
         records = self.layout.records(
             self._past.columns((*self.layout.sums, *self.layout.sets), rows), buckets, self._past.seconds[rows]
         )
-        if self.layout.delay is not None:  # Labels of the past are taken to have come within it.
-            frauds = self._past.labels[rows] == FRAUD
-            records = np.concatenate([records, self.layout.frauds(buckets[frauds])], dtype=self.layout.dtype)
-            codes, buckets = np.append(codes, codes[frauds]), np.append(buckets, buckets[frauds])
+        if self.layout.delay is not None:
+            known, when = self._frauds(rows)
+            records = np.concatenate([records, self.layout.frauds(when)], dtype=self.layout.dtype)
+            codes, buckets = np.append(codes, self.codes[known]), np.append(buckets, when)
         return self.layout.merged(keys(codes, buckets), records)
+
+    def _frauds(self, rows: Rows) -> tuple[Rows, Rows]:
+        """The frauds among rows, and the buckets they count in; where nobody says when it was known, it was in time."""
+        rows = rows[self._past.labels[rows] == FRAUD]
+        confirmed = self._past.confirmed[rows]
+        seconds = np.where(np.isnan(confirmed), -np.inf, confirmed)
+        buckets = bucket_of(self.layout.fraud_seconds(self._past.seconds[rows], seconds), self.layout.bucket)
+        usable = np.abs(buckets) < FURTHEST
+        return rows[usable], buckets[usable]
 
     def reach(self, plan: Plan) -> int:
         """How far back the windows of a plan see in it, in seconds."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from contract.history import Plan
 from contract.remembered import FRAUD, GENUINE, TRANSACTIONS, UNLABELLED
-from contract.schema import Contract, Feature, FeatureKind, Kind, Missing
+from contract.schema import CONFIRMED, Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import Table
 
 Rows = NDArray[np.int64]
@@ -28,6 +28,7 @@ class Past:
         named: which have an id.
         seconds: their times.
         labels: UNLABELLED, GENUINE or FRAUD.
+        confirmed: when the label was known, in seconds as the times; NaN where the file does not say.
         numbers: number columns by name.
         codes: of the columns of text, the number of each row's text, from 0.
         texts: the distinct texts of each such column by their number, shape (texts,).
@@ -37,6 +38,7 @@ class Past:
     named: NDArray[np.bool_]
     seconds: NDArray[np.float64]
     labels: NDArray[np.uint8]
+    confirmed: NDArray[np.float64]
     numbers: Mapping[str, NDArray[np.float64]]
     codes: Mapping[str, Rows]
     texts: Mapping[str, NDArray[Any]]
@@ -45,6 +47,11 @@ class Past:
     def rows(self) -> int:
         """How many there are."""
         return len(self.seconds)
+
+    @property
+    def met(self) -> NDArray[np.float64]:
+        """When each is met by a window at the latest: a fraud, when it was known."""
+        return _met(self.seconds, self.labels, self.confirmed)
 
     @property
     def newest(self) -> float:
@@ -59,6 +66,7 @@ class Past:
             named=self.named[chosen],
             seconds=self.seconds[chosen],
             labels=self.labels[chosen],
+            confirmed=self.confirmed[chosen],
             numbers={name: values[chosen] for name, values in self.numbers.items()},
             codes={name: codes[chosen] for name, codes in self.codes.items()},
         )
@@ -97,7 +105,8 @@ class Found:
 def read_by(contract: Contract, plan: Plan, header: frozenset[str]) -> Contract:
     """The contract by which a file with this header is read: with what history needs, id and label alone.
 
-    The label may be left out, and be empty: not every transaction of the past has been confirmed.
+    The label may be left out, and be empty: not every transaction of the past has been confirmed. When it was known
+    may stand beside it, as in a file to train on.
     """
     needed = {plan.time, *(name for window in plan.windows for name in (window.entity, window.column) if name)}
     columns = []
@@ -106,6 +115,9 @@ def read_by(contract: Contract, plan: Plan, header: frozenset[str]) -> Contract:
             columns.append(replace(column, missing=Missing.ALLOW))
         elif column.kind is Kind.ID or column.name in needed:
             columns.append(column)
+    if CONFIRMED in header and CONFIRMED not in contract.names and contract.time:
+        form = contract.time.time_format
+        columns.append(Column(CONFIRMED, Kind.TIMESTAMP, Missing.ALLOW, time_format=form))
     # A contract has a feature, which nobody computes here.
     return Contract(contract.name, tuple(columns), (Feature("time", FeatureKind.HOUR_SIN, plan.time),))
 
@@ -133,7 +145,8 @@ class Gathered:
         timed = np.isfinite(seconds)
         self.untimed += int((~timed).sum())
         self._newest = max(self._newest, seconds[timed].max(initial=-np.inf))
-        usable = timed & self._seen(seconds)
+        confirmed = table.columns.get(CONFIRMED, np.full(table.rows, np.nan))
+        usable = timed & self._seen(_met(seconds, labels, confirmed))
         self.older += int((timed & ~usable).sum())
         if usable.any():
             self._blocks.append(self._compact(table.take(usable), labels[usable]))
@@ -143,16 +156,16 @@ class Gathered:
         if not self._blocks:
             return None
         past = self._joined()
-        seen = self._seen(past.seconds)
+        seen = self._seen(past.met)
         self.older += int((~seen).sum())
         past = past if seen.all() else past.take(seen)
         first = _firsts(past)
         self.repeated += int((~first).sum())
         return past if first.all() else past.take(first)
 
-    def _seen(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _seen(self, met: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which a window can still see, counted back from the newest."""
-        found: NDArray[np.bool_] = seconds >= self._newest - self._plan.seconds
+        found: NDArray[np.bool_] = met >= self._newest - self._plan.seconds
         return found
 
     def _compact(self, table: Table, labels: NDArray[np.uint8]) -> Past:
@@ -163,6 +176,7 @@ class Gathered:
             named=np.fromiter(map(bool, ids), np.bool_, len(ids)),
             seconds=columns[self._plan.time],
             labels=labels,
+            confirmed=columns.get(CONFIRMED, np.full(table.rows, np.nan)),
             numbers={name: columns[name] for name in self._numeric},
             codes={name: _numbered(numbers, columns[name]) for name, numbers in self._numbers.items()},
             texts={},
@@ -175,6 +189,7 @@ class Gathered:
             named=np.concatenate([block.named for block in blocks]),
             seconds=np.concatenate([block.seconds for block in blocks]),
             labels=np.concatenate([block.labels for block in blocks]),
+            confirmed=np.concatenate([block.confirmed for block in blocks]),
             numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in self._numeric},
             codes={name: np.concatenate([block.codes[name] for block in blocks]) for name in self._numbers},
             texts={name: _objects(numbers) for name, numbers in self._numbers.items()},
@@ -189,6 +204,13 @@ def labels_of(
         return np.full(rows, UNLABELLED, dtype=np.uint8)
     meaning = {"": UNLABELLED} | dict.fromkeys(frauds, FRAUD) | dict.fromkeys(genuine, GENUINE)
     return np.fromiter((meaning.get(text.lower(), NO_LABEL) for text in texts.tolist()), np.uint8, rows)
+
+
+def _met(
+    seconds: NDArray[np.float64], labels: NDArray[np.uint8], confirmed: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.where(labels == FRAUD, np.fmax(seconds, confirmed), seconds)
+    return found
 
 
 def _firsts(past: Past) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from contract.faults import Code, Fault, Refused
 from contract.history import Plan
-from contract.schema import Contract, Kind
+from contract.schema import CONFIRMED, Contract, Kind
 from contract.table import MOST_FAULTS, Reading, csv_records, read_csv
 from operations.errors import OperationsError, in_words
 from operations.history.past import NO_LABEL, Found, Gathered, Told, labels_of, read_by
@@ -135,7 +135,8 @@ class _Reader:
     @property
     def known(self) -> frozenset[str]:
         """The columns that may be read."""
-        return frozenset(column.name for column in read_by(self._contract, self._plan, self._contract.names).columns)
+        header = self._contract.names | {CONFIRMED}
+        return read_by(self._contract, self._plan, header).names
 
     def take(self, body: bytes) -> None:
         """Takes a block with its header.

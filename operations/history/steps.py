@@ -48,5 +48,4 @@ class Steps:
         """Those that a window of this part can still see."""
         shared = self._entering
         oldest = shared.past.newest - part.reach(shared.plan)
-        seconds = shared.past.seconds
-        return np.flatnonzero((seconds < shared.horizon) & (seconds >= oldest))
+        return np.flatnonzero((shared.past.seconds < shared.horizon) & (shared.past.met >= oldest))

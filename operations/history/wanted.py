@@ -1,7 +1,5 @@
 """Which version's history is loaded, from what, and into which Redis."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,6 @@ from contract.card import ModelCard
 from contract.history import Plan
 from contract.schema import Contract
 from operations.errors import OperationsError
-from operations.settings import Layout, redis_url
 from operations.store import archived
 from operations.store.record import recorded
 from operations.store.registry import Registry
@@ -62,24 +59,3 @@ def wanted(store: Path, version: int | None) -> Wanted:
     if plan is None:
         raise NoHistory(f"version {chosen} has no history features: there is nothing to load for it")
     return Wanted(registry, chosen, found.contract, found.card, plan)
-
-
-def redis_of(layout: Layout, outside: Mapping[str, str]) -> str:
-    """The address of Redis: REDIS_URL, or that of the stack that runs here; no message shows it.
-
-    Raises:
-        OperationsError: there is none.
-    """
-    found = redis_url(outside) or _of_the_stack(layout)
-    if not found:
-        raise OperationsError("no Redis is known here: start `fraud up`, or set REDIS_URL")
-    return found
-
-
-def _of_the_stack(layout: Layout) -> str | None:
-    try:
-        fields = json.loads(layout.stack.read_bytes())
-    except (OSError, ValueError):
-        return None
-    found = fields.get("redis_url") if isinstance(fields, dict) else None
-    return str(found) if found else None

@@ -48,7 +48,7 @@ class Entering:
         """The records that transactions are known by: without values, and without an answer."""
         records = transactions(self.plan, self.past.seconds[rows])
         records["label"] = self.past.labels[rows]
-        records["confirmed"] = np.where(records["label"] == UNLABELLED, 0.0, np.nan)
+        records["confirmed"] = np.where(records["label"] == UNLABELLED, 0.0, self.past.confirmed[rows])
         for place, part in enumerate(self.parts[each] for each in labelled(self.plan)):
             usable = part.usable[rows]
             records[str(place)][usable] = part.keys[part.codes[rows[usable]]]

@@ -13,6 +13,7 @@ from operations.jobs.crontab import Job
 from operations.jobs.finding import PATIENCE, Finding, State, fault
 from operations.rollout import connection
 from operations.rollout.connection import Running
+from operations.running import redis_of
 from operations.settings import Layout
 
 Look = Callable[[], Iterable[Finding]]
@@ -58,11 +59,10 @@ def look(layout: Layout, outside: Mapping[str, str], patience: float = PATIENCE)
 
 def _looks(layout: Layout, outside: Mapping[str, str], running: Running | None, patience: float) -> Sequence[Look]:
     store, now = running.store if running else layout.store, datetime.now(UTC)
-    redis_url = outside.get("REDIS_URL") or (running.redis_url if running else None)
     return (
         lambda: service.gateways(service.gateway_url(outside, running), store, patience),
         lambda: service.model_servers(running, store, patience),
-        lambda: [service.redis(redis_url)],
+        lambda: [service.redis(redis_of(layout, outside))],
         lambda: holdings.archive(store),
         lambda: holdings.disks([store, layout.root / "var"]),
         lambda: [holdings.backups(layout, store, outside, now)],

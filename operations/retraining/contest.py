@@ -50,7 +50,7 @@ def _without_rival(goal: Goal) -> str | None:
 
 def _compared(new: Opened, live: Opened, data: Path | None, thresholds: Thresholds) -> Compared:
     bout = meet(_rival(new), _rival(live), partial(read, request=TrainRequest(new.card.version, Path(), data)))
-    outcome = measure(bout.labels, bout.new, bout.live)
+    outcome = measure(bout.labels, bout.new, bout.live, bout.weights)
     return Compared(
         first=bout.first,
         last=bout.last,

@@ -16,7 +16,7 @@ from redis import Redis
 from contract.schema import Contract, Kind
 from operations.errors import OperationsError, in_words
 from operations.label_export import Exported, connected, export, live_contract
-from operations.rollout import connection
+from operations.running import redis_of
 from operations.settings import Layout
 from training import source
 from training.errors import TrainingError
@@ -55,7 +55,7 @@ def gathered(layout: Layout, outside: Mapping[str, str], wish: Wish) -> Iterator
     Raises:
         OperationsError: a file cannot be read or joined, no transaction has a label, or Redis does not answer.
     """
-    files, url = _files(wish.data), _redis_url(layout, outside)
+    files, url = _files(wish.data), redis_of(layout, outside)
     if len(files) == 1 and url is None and wish.days is None:
         yield Gathered(files[0])
         return
@@ -77,15 +77,6 @@ def _files(data: Path) -> list[Path]:
     if not found:
         raise OperationsError(f"there is no CSV or parquet file in {data}")
     return found
-
-
-def _redis_url(layout: Layout, outside: Mapping[str, str]) -> str | None:
-    """Where labels are kept; None where nothing is configured and nothing runs here."""
-    if url := outside.get("REDIS_URL"):
-        return url
-    with contextlib.suppress(OperationsError):
-        return connection.find(layout, outside).redis_url
-    return None
 
 
 def _joined(layout: Layout, redis: Redis | None, wish: Wish, files: list[Path], scratch: Path) -> Gathered:
@@ -119,7 +110,7 @@ def _contract(layout: Layout, wish: Wish, file: Path) -> Contract | None:
         raise OperationsError(str(error)) from None
     with contextlib.suppress(OperationsError):
         live = live_contract(layout.store)
-        needed = {column.name for column in (live.first(Kind.ID), live.time) if column is not None}
+        needed = {name for column in (live.first(Kind.ID), live.time) if column is not None for name in column.names}
         return live if len(needed) > 1 and needed <= header else None
     return None
 

@@ -4,7 +4,6 @@ The names in these URLs may stand for several addresses: a release then goes to 
 gateway.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from contract.decision import CARDS_OWN, Thresholds
 from operations.errors import OperationsError
 from operations.rollout.loading import Place
+from operations.running import addresses, redis_of
 from operations.settings import Layout, http_url, thresholds
 from operations.store.registry import Registry
 from operations.torchserve import fleet, workers
@@ -62,18 +62,17 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
         OperationsError: no stack runs here, and the environment names none, or what is no address; or MODEL_PATH is not
             the stack's.
     """
-    fields = {} if outside.get("MANAGEMENT_URL") else _written(layout)
+    fields = addresses(layout, outside)
     management, inference, gateway = (http_url(outside, name) or fields.get(name.lower()) for name in ADDRESSES)
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
-    redis = outside.get("REDIS_URL") or fields.get("redis_url")
     server, *others = (member.server() for member in fleet.members(str(management), str(inference)))
     return Running(
         server=server,
         workers=_workers(fields, outside),
         store=_store(layout, outside, fields.get("store")),
         gateway_url=str(gateway) if gateway else None,
-        redis_url=str(redis) if redis else None,
+        redis_url=redis_of(layout, outside),
         thresholds=_thresholds(fields, outside),
         others=tuple(others),
     )
@@ -99,11 +98,3 @@ def _store(layout: Layout, outside: Mapping[str, str], running: object) -> Path:
     if outside.get("MODEL_PATH") and layout.store.resolve() != store.resolve():
         raise OperationsError(f"the stack that runs here loads from {store}; MODEL_PATH names {layout.store}: unset it")
     return store
-
-
-def _written(layout: Layout) -> Mapping[str, object]:
-    try:
-        fields = json.loads(layout.stack.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return fields if isinstance(fields, dict) else {}

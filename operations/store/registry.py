@@ -241,7 +241,7 @@ def _entry(archive: Path, card: ModelCard, contract: Contract) -> Entry:
         data_sha256=str(card.data["sha256"]),
         libraries=card.libraries,
         created=card.created,
-        inputs=tuple(column.name for column in contract.inputs),
+        inputs=contract.input_names,
     )
 
 

@@ -63,7 +63,7 @@ def score(text: bytes, first: Scorer, second: Scorer) -> tuple[Scores, Scores]:
     A column that only one of them knows is no obstacle to the other. Without such a row, or where one of them cannot
     read the header, none.
     """
-    names = {column.name for each in (first, second) for column in each.contract.columns}
+    names = first.contract.names | second.contract.names
     none = np.empty(0, dtype=np.float32)
     try:
         ours, theirs = (read_csv(each.contract, text, others=names) for each in (first, second))

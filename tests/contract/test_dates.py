@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.cells import from_json, from_text
-from contract.dates import NoDate, read, written
+from contract.dates import NoDate, joined, parted, read, written
 from contract.faults import Code
 from contract.schema import Column, Kind, TimeFormat
 
@@ -98,3 +98,18 @@ def test_any_text_is_a_moment_or_a_fault(form: TimeFormat, text: str) -> None:
     one, other = from_text(column, [text]), from_json(column, [text])
     assert one.faults == other.faults
     assert one.values.tobytes() == other.values.tobytes()
+
+
+@given(st.sampled_from([form for form in TimeFormat if not form.is_number]), st.integers(0, 4_000_000_000))
+def test_a_time_in_two_columns_is_the_time(form: TimeFormat, seconds: int) -> None:
+    """What is written, parted and joined again is read as the same moment."""
+    day, clock = parted(written(form, float(seconds)))
+    assert ":" in clock
+    assert ":" not in day
+    assert read(form, joined(f" {day}", f"{clock} ")) == seconds
+
+
+@pytest.mark.parametrize(("day", "clock"), [("", "18:05"), ("2026-01-31", " "), ("", "")])
+def test_half_a_time_is_none(day: str, clock: str) -> None:
+    """A missing part makes a missing cell: nothing happens at midnight because nobody knows when."""
+    assert not joined(day, clock)

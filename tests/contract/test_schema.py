@@ -296,6 +296,11 @@ def test_json_that_python_stumbles_over_is_a_contract_error(text: bytes) -> None
         {"kind": Kind.CATEGORY, "maximum": 1.0},
         {"kind": Kind.NUMBER, "values": ("a",)},
         {"kind": Kind.NUMBER, "time_format": TimeFormat.SECONDS},
+        {"kind": Kind.NUMBER, "clock": "at"},
+        {"kind": Kind.TIMESTAMP, "clock": "a"},
+        {"kind": Kind.TIMESTAMP, "clock": " "},
+        {"kind": Kind.TIMESTAMP, "clock": " at"},
+        {"kind": Kind.TIMESTAMP, "clock": "at", "time_format": TimeFormat.SECONDS},
     ],
 )
 def test_a_column_that_cannot_be_obeyed_is_refused(fields: dict[str, Any]) -> None:
@@ -312,13 +317,15 @@ def test_a_column_that_cannot_be_obeyed_is_refused(fields: dict[str, Any]) -> No
         ((AMOUNT,), (PRICE, PRICE)),
         ((AMOUNT, Column("a", Kind.ID), Column("b", Kind.ID)), (PRICE,)),
         ((AMOUNT, Column("a", Kind.LABEL), Column("b", Kind.LABEL)), (PRICE,)),
+        ((AMOUNT, Column("a", Kind.WEIGHT), Column("b", Kind.WEIGHT)), (PRICE,)),
         ((AMOUNT,), (Feature("price", FeatureKind.NUMBER, "absent"),)),
         ((AMOUNT,), (Feature("price", FeatureKind.CATEGORY, "amount"),)),
         ((Column("a", Kind.LABEL),), (Feature("leak", FeatureKind.NUMBER, "a"),)),
+        ((Column("a", Kind.WEIGHT),), (Feature("leak", FeatureKind.NUMBER, "a"),)),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(columns_: tuple[Column, ...], features: tuple[Feature, ...]) -> None:
-    """A contract refuses names given twice, a second id or label, and features that do not fit their columns."""
+    """A contract refuses names given twice, a second id, label or weight, and features that do not fit."""
     with pytest.raises(ContractError):
         Contract("c", columns_, features)
 
@@ -383,6 +390,26 @@ def test_a_history_feature_is_no_column() -> None:
 def test_the_label_is_no_input() -> None:
     """The inputs are all columns but the label, in their order."""
     assert CONTRACT.inputs == COLUMNS[:-1]
+
+
+def test_the_weight_is_no_input() -> None:
+    """Training alone reads it, but an upload may have it."""
+    weighted = replace(CONTRACT, columns=(*COLUMNS, Column("stands for", Kind.WEIGHT)))
+    assert weighted.inputs == CONTRACT.inputs
+    assert weighted.names == CONTRACT.names | {"stands for"}
+    assert weighted.weight == Column("stands for", Kind.WEIGHT)
+    assert CONTRACT.weight is None
+
+
+def test_a_clock_is_part_of_the_contract() -> None:
+    """Its name is an input and cannot be another column's; a contract without one has the text it always had."""
+    timed = replace(CONTRACT, columns=(*COLUMNS, Column("day", Kind.TIMESTAMP, clock="at")))
+    assert Contract.from_bytes(timed.to_bytes()) == timed
+    assert timed.input_names[-2:] == ("day", "at")
+    assert {"day", "at"} <= timed.names
+    assert b"clock" not in CONTRACT.to_bytes()
+    with pytest.raises(ContractError, match="named twice"):
+        replace(timed, columns=(*timed.columns, Column("at", Kind.CATEGORY)))
 
 
 def test_the_width_is_the_number_of_features() -> None:

@@ -5,6 +5,7 @@ import math
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -14,12 +15,13 @@ from hypothesis import strategies as st
 
 from contract import table
 from contract.faults import Code, Fault, NotText, Refused
-from contract.schema import Column, Contract, Feature, FeatureKind, Kind
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
 from contract.table import Reading, Table, csv_records, read_csv, read_json
 from tests.contract.examples import AS_JSON, CONTRACT, GOOD, INPUTS, JSON_VALUES, assert_same, csv_bytes, lines
 
 MARKER = "4111-SECRET"
 HEADER = ",".join(INPUTS)
+WEIGHTED = replace(CONTRACT, columns=(*CONTRACT.columns, Column("w", Kind.WEIGHT)))
 DIALECTS = [(csv.QUOTE_MINIMAL, "\r\n"), (csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\r"), (csv.QUOTE_ALL, "\r\n")]
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 ROWS = st.lists(
@@ -155,6 +157,24 @@ def test_the_label_is_not_looked_at(cell: str) -> None:
     with_label = read_csv(CONTRACT, f"{HEADER},fraud\n{good_line()},{cell}\n".encode())
     assert with_label.faults == ()
     assert_same(with_label.table, read_csv(CONTRACT, lines(good_line())).table)
+
+
+@pytest.mark.parametrize("cell", ["", "-1", "whatever"])
+def test_the_weight_is_not_looked_at(cell: str) -> None:
+    """Nobody who uploads needs a weight, and what one holds changes nothing."""
+    plain = read_csv(CONTRACT, lines(good_line()))
+    assert_same(read_csv(WEIGHTED, f"{HEADER},w\n{good_line()},{cell}\n".encode()).table, plain.table)
+    assert_same(read_csv(WEIGHTED, lines(good_line())).table, plain.table)
+
+
+def test_the_weight_is_read_with_the_label() -> None:
+    """Training gets it as a number; what is no number is a fault."""
+    body = f"{HEADER},fraud,w\n{good_line()},1,10.5\n{good_line()},1,inf\n".encode()
+    reading = read_csv(WEIGHTED, body, with_label=True)
+    assert reading.table.columns["w"].tolist() == [10.5]
+    assert reading.faults == (Fault(2, "w", Code.NOT_FINITE),)
+    nothing = read_csv(WEIGHTED, f"{HEADER},fraud,w\n".encode(), with_label=True)
+    assert nothing.table.columns["w"].dtype == np.float64
 
 
 def test_the_label_is_read_where_it_is_asked_for() -> None:
@@ -467,3 +487,35 @@ def test_an_extended_table_is_taken_from_with_all_its_columns() -> None:
     """Rows that are taken keep their own values of the new columns."""
     table = read_csv(CONTRACT, csv_bytes([GOOD] * 3)).table.extended({"history": np.array([1.0, 2.0, 3.0])})
     assert table.take(np.array([2, 0])).columns["history"].tolist() == [3.0, 1.0]
+
+
+TIMED = Contract(
+    "timed",
+    (
+        Column("day", Kind.TIMESTAMP, Missing.ALLOW, time_format=TimeFormat.DAY_FIRST, clock="at"),
+        Column("amount", Kind.NUMBER),
+    ),
+    (Feature("amount", FeatureKind.NUMBER, "amount"),),
+)
+
+
+def test_a_day_and_its_clock_are_one_time() -> None:
+    """In CSV in any order of columns, and in JSON; half of it is a missing time, and what is none is at fault."""
+    csv_rows = read_csv(TIMED, b"at,amount,day\n18:05,1,31/01/2026\n,1,31/01/2026\n18:05,1,\n99:05,1,31/01/2026\n")
+    objects = [
+        {"day": "31/01/2026", "at": "18:05", "amount": 1},
+        {"day": "31/01/2026", "amount": 1},
+        {"at": "18:05", "day": None, "amount": 1},
+        {"day": "31/01/2026", "at": 1805, "amount": 1},
+    ]
+    for reading in (csv_rows, read_json(TIMED, objects)):
+        assert reading.table.columns["day"].tolist() == pytest.approx([1769882700.0, math.nan, math.nan], nan_ok=True)
+        assert reading.table.columns.keys() == {"day", "amount"}
+        assert reading.faults == (Fault(4, "day", Code.NOT_A_DATE),)
+
+
+def test_a_clock_is_a_column_of_its_own() -> None:
+    """A file without it lacks a column, and nobody calls it unknown."""
+    with pytest.raises(Refused) as caught:
+        read_csv(TIMED, b"day,amount\n31/01/2026,1\n")
+    assert caught.value.faults == [Fault(None, "at", Code.MISSING_COLUMN)]

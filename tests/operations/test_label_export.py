@@ -238,3 +238,21 @@ def valkey_url(redis: Redis) -> str:
     """Where a client's server is."""
     options = redis.connection_pool.connection_kwargs
     return f"redis://:{options['password']}@{options['host']}:{options['port']}/0"
+
+
+def test_a_time_in_two_columns_finds_its_labels(redis: Redis, tmp_path: Path) -> None:
+    """Both are read, and both are written as they are; a file that lacks one is refused."""
+    column = replace(tiny.CONTRACT.columns[1], clock="at")
+    assert column.kind == "timestamp"
+    contract = replace(
+        tiny.CONTRACT, columns=tuple(column if each.name == column.name else each for each in tiny.COLUMNS)
+    )
+    file = written(tmp_path, "1,a,2026-01-31,23:59:59", "2,b,2026-02-01,00:00:00", header=f"{HEADER},at")
+    lines = exported(redis, file, contract)
+    assert [line.rsplit(",", 2)[:2] for line in lines[1:]] == [
+        ["1,a,2026-01-31,23:59:59", "1"],
+        ["2,b,2026-02-01,00:00:00", "0"],
+    ]
+    (tmp_path / "labelled.csv").unlink()
+    with pytest.raises(OperationsError, match="no column at"):
+        exported(redis, written(tmp_path, f"1,a,{JANUARY}"), contract)

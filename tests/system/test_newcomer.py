@@ -96,7 +96,15 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
         wait_for(lambda: not any(command_of(pid) for pid in processes), 30)
 
 
-PAGES = ["README.md", "docs/releases.md", "docs/train-your-own.md", "docs/backup.md", "docs/runbook.md"]
+PAGES = [
+    "README.md",
+    "docs/releases.md",
+    "docs/report.md",
+    "docs/train-your-own.md",
+    "docs/backup.md",
+    "docs/runbook.md",
+]
+"""A report is one of the newest version: it comes before there are versions of another file."""
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -15,6 +15,7 @@ from training.schema import DEFAULT, load_schema, parse_schema
 from training.simulator import simulate
 
 HEADER = "ref,when,amount,age,channel,fraud\n"
+WEIGHTED = parse_schema(SCHEMA + '[columns.w]\nkind = "weight"\n').contract({})
 GOOD = HEADER + "a,2026-01-02,5,30,chip,0\nb,2026-01-01,900,,online,1\n"
 
 
@@ -112,6 +113,35 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rows.parquet").write_text(GOOD)
     with pytest.raises(TrainingError, match="not a parquet file"):
         data.load(contract(), tmp_path / "rows.parquet")
+
+
+def test_weights_go_with_their_rows() -> None:
+    """Sorted and taken as the rows are; a note says what they come to, and without such a column each is one."""
+    body = HEADER.replace("fraud", "fraud,w") + "a,2026-01-02,5,30,chip,0,10.5\nb,2026-01-01,900,,online,1,1\n"
+    labelled = data.from_csv(WEIGHTED, body.encode())
+    assert labelled.counted.tolist() == [1.0, 10.5]
+    assert labelled.take(np.array([1])).counted.tolist() == [10.5]
+    assert "as its w says: 2 rows for 12 transactions" in labelled.notes[0]
+    assert data.from_csv(contract(), GOOD.encode()).counted.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("-7.25", "weight w is not above zero in 1 row, the first of them row 2"),
+        ("0", "weight w is not above zero in 1 row, the first of them row 2"),
+        ("nan", "row 2, w: not_finite"),
+        ("heavy", "row 2, w: not_a_number"),
+        ("", "row 2, w: missing.*write 1"),
+    ],
+)
+def test_a_weight_that_is_none_is_refused(cell: str, reason: str) -> None:
+    """By its row and column; what the cell holds is not repeated."""
+    body = HEADER.replace("fraud", "fraud,w") + f"a,2026-01-02,5,30,chip,0,1\nb,2026-01-01,9,,online,1,{cell}\n"
+    with pytest.raises(TrainingError, match=reason) as caught:
+        data.from_csv(WEIGHTED, body.encode())
+    assert "7.25" not in str(caught.value)
+    assert "heavy" not in str(caught.value)
 
 
 def test_labels_may_be_written_in_capitals() -> None:

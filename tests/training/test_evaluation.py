@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_curve
 
+from contract.decision import Bands
 from training import evaluation
-from training.evaluation import Policy, calibrate, choose_bands, measure
+from training.evaluation import FALSE_POSITIVES, Policy, calibrate, choose_bands, measure, recalls
+from training.ranking import Ranking
 
 scores_and_labels = st.lists(
     st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=60
@@ -60,6 +63,27 @@ def test_no_more_is_flagged_than_the_budget(pairs: list[tuple[float, bool]]) -> 
     assert flagged["flagged_share"] <= budget or bands.review == bands.decline or (scores == 1).any()
 
 
+@given(scores_and_labels, st.sampled_from([0.125, 1.0, 64.0]))
+def test_only_the_ratio_of_weights_counts(pairs: list[tuple[float, bool]], each: float) -> None:
+    """Thresholds and figures are those of rows that stand for one each, whatever all of them stand for."""
+    scores, labels = _arrays(pairs)
+    weights = np.full(len(labels), each)
+    bands, notes = choose_bands(scores, labels, Policy())
+    assert choose_bands(scores, labels, Policy(), weights) == (bands, notes)
+    assert measure(scores, labels, bands, weights) == pytest.approx(measure(scores, labels, bands))
+
+
+def test_the_budget_is_one_of_transactions() -> None:
+    """Where each genuine row stands for ten, ten more are flagged with it, and fraud is rarer than its rows."""
+    scores = np.linspace(0, 1, 1000, dtype=np.float32)
+    labels = scores > 0.9
+    weights = np.where(labels, 1.0, 10.0)
+    bands, _ = choose_bands(scores, labels, Policy(alert_share=0.05), weights)
+    flagged = measure(scores, labels, bands, weights)["flagged_share"]
+    assert 0.04 < flagged <= 0.05
+    assert flagged == pytest.approx(float(weights[scores >= bands.review].sum() / weights.sum()))
+
+
 def test_decline_reaches_its_precision() -> None:
     """The decline threshold is the lowest at which nine in ten of the declined were fraud."""
     scores = np.linspace(0, 1, 1000, dtype=np.float32)
@@ -76,6 +100,19 @@ def test_unreachable_precision_declines_by_probability() -> None:
     bands, notes = choose_bands(scores, np.arange(1000) % 5 == 0, Policy())
     assert bands.decline == 0.9
     assert "90%" in notes[0]
+
+
+@given(scores_and_labels)
+def test_recalls_are_those_of_the_roc_curve(pairs: list[tuple[float, bool]]) -> None:
+    """As scikit-learn draws it, by the same names in the card and in the report."""
+    scores, labels = _arrays(pairs)
+    assume(labels.any() and not labels.all())
+    weights = np.where(labels, 1.0, 10.0)
+    false_positives, recall, _ = roc_curve(labels, scores, sample_weight=weights, drop_intermediate=False)
+    found = recalls(Ranking.of(labels, scores), weights)
+    assert found == {name: recall[false_positives <= most].max() for name, most in FALSE_POSITIVES.items()}
+    told = measure(scores, labels, Bands(0.5, 0.9), weights)
+    assert {told[f"recall_at_{name}_false_positives"] for name in found} == set(found.values())
 
 
 def test_one_class_has_no_ranking() -> None:

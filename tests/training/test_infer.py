@@ -66,10 +66,20 @@ def test_empty_cells_are_allowed(tmp_path: Path) -> None:
 
 
 def test_what_tells_the_label_is_left_out(tmp_path: Path) -> None:
-    """A sample weight, and a column that names the fraud, would make a model that only repeats them."""
+    """A case status, and a column that names the fraud, would make a model that only repeats them."""
     fraud = np.arange(40) % 10 == 0
-    schema = _infer(_small(weight=np.where(fraud, 1.0, 10.0), fraud_scenario=np.arange(40) % 4), tmp_path)
+    schema = _infer(_small(status=np.where(fraud, 1.0, 10.0), fraud_scenario=np.arange(40) % 4), tmp_path)
     assert set(_kinds(schema)) == {"amount", "fraud"}
+
+
+def test_a_weight_by_name_and_by_what_it_tells_is_the_weight(tmp_path: Path) -> None:
+    """Genuine rows that stand for ten each are counted so; kilograms, and weights of zero, are something else."""
+    fraud = np.arange(40) % 10 == 0
+    frame = _small(sample_weight=np.where(fraud, 1.0, 10.0), weight=np.random.default_rng(1).uniform(2, 9, 40))
+    assert _kinds(_infer(frame, tmp_path)) == {
+        "amount": Kind.NUMBER, "sample_weight": Kind.WEIGHT, "weight": Kind.NUMBER, "fraud": Kind.LABEL,
+    }  # fmt: skip
+    assert "weight" not in _kinds(_infer(_small(weight=np.where(fraud, 0.0, 10.0)), tmp_path))
 
 
 def test_rarest_flag_is_the_label_without_a_usual_name(tmp_path: Path) -> None:
@@ -227,11 +237,40 @@ def test_mixed_forms_in_one_column_are_counted(tmp_path: Path) -> None:
         data.from_csv(_infer(frame, tmp_path).contract({}), frame.to_csv(index=False).encode())
 
 
-def test_a_time_of_the_day_alone_is_left_out(tmp_path: Path) -> None:
-    """A date and its time in two columns: the date counts, and the comment says to join them."""
-    frame = _small(day=["2026-01-02"] * 40, clock=[f"{hour % 24}:05:00" for hour in range(40)])
-    assert _kinds(_infer(frame, tmp_path)).keys() == {"amount", "day", "fraud"}
-    assert "join it to the date in one column" in _comment(frame, tmp_path, "clock")
+@pytest.mark.parametrize(
+    ("day", "clock", "form"),
+    [
+        ("2026-01-02", "19:05:00", TimeFormat.ISO),
+        ("2026-01-02", "9:05", TimeFormat.YEAR_FIRST),
+        ("20260102", "19:05:00", TimeFormat.ISO),
+        ("31/01/2026", "6:05 PM", TimeFormat.DAY_FIRST),
+    ],
+)
+def test_a_date_and_its_time_of_the_day_are_one_time(day: str, clock: str, form: TimeFormat, tmp_path: Path) -> None:
+    """Two columns are read as one, in the form that reads both together; the comment says so."""
+    frame = _small(day=day, at=clock)
+    (column,) = [each for each in _infer(frame, tmp_path).columns if each.kind is Kind.TIMESTAMP]
+    assert (column.name, column.clock, column.time_format) == ("day", "at", form)
+    assert "with the time of the day that the column at holds" in _comment(frame, tmp_path, "day")
+    assert "uploads must have it too" in _comment(frame, tmp_path, "at")
+    read = data.from_csv(_infer(frame, tmp_path).contract({}), frame.to_csv(index=False).encode())
+    assert read.seconds is not None
+    assert set(read.seconds % 86_400) == {(19 if clock.startswith("19") else 9 if clock == "9:05" else 18) * 3600 + 300}
+
+
+def test_a_time_of_the_day_that_belongs_to_no_date_is_left_out(tmp_path: Path) -> None:
+    """Where the time has its own already, or two columns could be it, the comment says to join them."""
+    clocks = [f"{hour % 24:02}:05:00" for hour in range(40)]
+    for frame in (_small(day="2026-01-02T10:00:00", clock=clocks), _small(day="2026-01-02", clock=clocks, end=clocks)):
+        assert _kinds(_infer(frame, tmp_path)).keys() == {"amount", "day", "fraud"}
+        assert "join it to the date in one column" in _comment(frame, tmp_path, "clock")
+
+
+def test_a_missing_part_is_a_missing_time(tmp_path: Path) -> None:
+    """The inferred schema allows what the file has."""
+    frame = _small(day="2026-01-02", at=["", *["19:05:00"] * 39])
+    (column,) = [each for each in _infer(frame, tmp_path).columns if each.kind is Kind.TIMESTAMP]
+    assert column.missing is Missing.ALLOW
 
 
 def test_the_time_of_the_transaction_comes_first(tmp_path: Path) -> None:

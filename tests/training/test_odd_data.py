@@ -212,3 +212,26 @@ def test_labels_that_are_not_known_yet_are_left_out(bench: Bench) -> None:
     version = bench.train(_frame().assign(confirmed_at=known))
     assert version.card.data["rows"] == ROWS - 10
     assert any("nothing is learned; history counts them: 10" in note for note in version.card.notes)
+
+
+def test_rows_count_as_often_as_their_weight_says(bench: Bench) -> None:
+    """Of a file that kept a tenth of the genuine rows, shares and thresholds are those of all of them."""
+    frame = _frame().assign(weight=lambda rows: np.where(rows["fraud"] == 1, 1.0, 10.0))
+    version = bench.train(frame)
+    told = version.card.metrics["test"]
+    assert "weight" not in {column.name for column in version.contract.inputs}
+    assert told["base_rate"] == pytest.approx(0.011, abs=0.001)
+    assert told["flagged_share"] < 0.06
+    assert version.card.decisions["points"]["review"]["test"]["alert_share"] == pytest.approx(told["flagged_share"])
+    assert any("as its weight says: 1,000 rows for 9,100 transactions" in note for note in version.card.notes)
+
+
+def test_a_day_and_its_clock_are_trained_on_and_scored(bench: Bench) -> None:
+    """As the same file with both in one column: what the version is proven by has two columns, as uploads have."""
+    frame = _frame()
+    parted = frame.assign(when=frame["when"].str[:10], clock=frame["when"].str[11:])
+    one, two = bench.train(frame), bench.train(parted)
+    assert two.contract.input_names == ("payment_id", "when", "clock", "amount", "channel")
+    assert two.golden.csv.startswith("payment_id,when,clock,amount,channel\n")
+    assert two.golden.probabilities == pytest.approx(one.golden.probabilities, abs=1e-6)
+    assert two.card.metrics == one.card.metrics

@@ -46,6 +46,20 @@ def test_average_precision_is_the_usual_one(
     assert outcome.live == pytest.approx(average_precision_score(labels, live))
 
 
+@given(rankings(), st.data())
+@settings(max_examples=50, deadline=None)
+def test_rows_count_as_often_as_they_stand_for(
+    ranked: tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]], drawn: st.DataObject
+) -> None:
+    """Average precision is that of rows written out as often as their weights say."""
+    labels, new, live = ranked
+    times = np.array(drawn.draw(st.lists(st.integers(1, 5), min_size=len(labels), max_size=len(labels))))
+    outcome = measure(labels, new, live, times.astype(np.float64))
+    again = [np.repeat(each, times) for each in (labels, new, live)]
+    assert outcome.new == pytest.approx(average_precision_score(again[0], again[1]))
+    assert outcome.live == pytest.approx(average_precision_score(again[0], again[2]))
+
+
 @given(rankings())
 @settings(max_examples=50, deadline=None)
 def test_nobody_beats_a_perfect_ranking(

@@ -28,6 +28,14 @@ def test_seconds_have_no_cycles_unless_asked() -> None:
     assert len([f for f in parse_schema(asked).contract({}).features if f.column == "when"]) == 2
 
 
+def test_a_day_may_have_its_clock_beside_it() -> None:
+    """The schema names the column, and it is one of the contract's inputs."""
+    beside = SCHEMA.replace('kind = "timestamp"', 'kind = "timestamp"\nclock = "at"')
+    assert parse_schema(beside).contract({}).input_names[:3] == ("ref", "when", "at")
+    with pytest.raises(SchemaError, match="clock must be a text"):
+        parse_schema(beside.replace('"at"', "7"))
+
+
 def test_label_is_named() -> None:
     """The schema knows which column is the label."""
     assert parse_schema(SCHEMA).label == "fraud"
@@ -51,6 +59,8 @@ def test_label_is_named() -> None:
         (SCHEMA.replace('"id"', '"label"'), "exactly one label and has 2"),
         (SCHEMA.replace('"label"', '"label"\nmissing = "allow"'), "label cannot be missing"),
         (SCHEMA.replace("minimum = 0.0", "minimum = 1.0\nmaximum = 0.0"), "not an interval"),
+        (SCHEMA + '[columns.w]\nkind = "weight"\nmissing = "allow"', "weight cannot be missing"),
+        (SCHEMA + '[columns.w]\nkind = "weight"\n[columns.v]\nkind = "weight"', "more than one column is the weight"),
         ('name = "x"\n[columns.a]\nkind = "label"', "nothing to score by"),
     ],
 )

@@ -1,4 +1,6 @@
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -55,7 +57,11 @@ def _other() -> LoopConfig:
 
 
 def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search is an optional extra."""
+    """By the requirement of the extra; no package of this project's name, which anyone could publish."""
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(TrainingError, match="fraud-detection-api\\[tune\\]"):
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    with pytest.raises(TrainingError, match=r"in a checkout.*make \.venv") as caught:
         tune(Settings(), 1, 0, _score, silent())
+    (requirement,) = extras["optional-dependencies"]["tune"]
+    assert f"pip install '{requirement}'" in str(caught.value)
+    assert extras["name"] not in str(caught.value)

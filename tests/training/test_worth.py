@@ -26,6 +26,7 @@ log = true
 CONTRACT = parse_schema(rows.SCHEMA + HISTORY).contract({})
 BANDS = Bands(0.5, 0.9)
 FULL, NEUTRAL = np.array([0.9, 0.2, 0.6, 0.1], np.float32), np.array([0.2, 0.6, 0.1, 0.1], np.float32)
+BOTH = {"with": FULL, "neutral": NEUTRAL}
 LABELS = np.array([True, False, False, False])
 
 
@@ -88,22 +89,29 @@ def test_without_history_no_row_is_neutral() -> None:
 
 def test_the_card_says_what_is_gained() -> None:
     """Average precision in the three ways, the gain, and the alerts with and without a past."""
-    assert worth(LABELS, FULL, NEUTRAL, FULL[::-1].copy(), BANDS) == {
+    scores = {"with": FULL, "neutral": NEUTRAL, "without": FULL[::-1].copy()}
+    assert worth(LABELS, scores, BANDS) == {
         "average_precision": {"with": 1.0, "without": pytest.approx(0.25), "neutral": pytest.approx(0.5)},
         "gain": pytest.approx(0.75),
         "flagged_share": {"with": 0.5, "neutral": 0.25},
     }
 
 
+def test_rows_count_as_often_as_they_stand_for() -> None:
+    """A flagged row of three transactions is three flagged transactions."""
+    found = worth(LABELS, BOTH, BANDS, np.array([1.0, 3.0, 1.0, 1.0]))
+    assert found["flagged_share"] == pytest.approx({"with": 2 / 6, "neutral": 3 / 6})
+
+
 def test_one_class_has_alerts_alone() -> None:
     """Where nothing can be ranked no gain is claimed."""
-    found = worth(np.zeros(4, dtype=np.bool_), FULL, NEUTRAL, FULL, BANDS)
+    found = worth(np.zeros(4, dtype=np.bool_), BOTH | {"without": FULL}, BANDS)
     assert found == {"flagged_share": {"with": 0.5, "neutral": 0.25}}
 
 
 def test_without_a_second_training_no_gain_is_claimed() -> None:
     """What history alone can score has nothing to be compared with."""
-    found = worth(LABELS, FULL, NEUTRAL, None, BANDS)
+    found = worth(LABELS, BOTH, BANDS)
     assert found["average_precision"].keys() == {"with", "neutral"}
     assert "gain" not in found
 
@@ -113,6 +121,6 @@ def test_the_gain_is_the_difference(drawn: list[tuple[bool, int, int]]) -> None:
     """With less without, whatever the scores; no figure of it otherwise."""
     labels = np.array([fraud for fraud, _, _ in drawn])
     full, without = (np.array([row[place] / 8 for row in drawn], np.float32) for place in (1, 2))
-    found = worth(labels, full, full, without, BANDS)
+    found = worth(labels, {"with": full, "neutral": full, "without": without}, BANDS)
     precision = found.get("average_precision", {})
     assert found.get("gain") == (precision["with"] - precision["without"] if precision else None)

@@ -6,13 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from training import evaluation
 from training.decisions import Costs, Period, savings
-from training.evaluation import calibration_error
 from training.ranking import Floats, Ranking
 
 POINTS = 160
 """Of a curve, at most: more cannot be seen."""
-FALSE_POSITIVES = {"0.1%": 0.001, "1%": 0.01}
 WIDEST_ALERTS = 0.1
 """Share of transactions: nobody looks at more alerts."""
 ALERTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
@@ -34,9 +33,9 @@ def numbers(period: Period) -> dict[str, Any]:
         "base_rate": float(np.average(period.labels, weights=weights)),
         "average_precision": ranking.average_precision(weights),
         "roc_auc": float(roc_auc_score(period.labels, scores, sample_weight=weights)),
-        "recall_at_false_positives": _recalls(period, ranking),
+        "recall_at_false_positives": evaluation.recalls(ranking, weights),
         "brier": float(np.average((scores - period.labels) ** 2, weights=weights)),
-        "expected_calibration_error": calibration_error(scores, period.labels, weights),
+        "expected_calibration_error": evaluation.calibration_error(scores, period.labels, weights),
         "mean_probability": float(np.average(scores, weights=weights)),
     }
     return found | {"days": period.days}
@@ -59,7 +58,7 @@ def precision_recall(period: Period) -> dict[str, list[float]]:
 
 def roc(period: Period) -> dict[str, list[float]]:
     """Share of frauds found at each share of genuine rows flagged, which is told from 0.01% on."""
-    false_positives, recall = _roc(period, Ranking.of(period.labels, period.scores))
+    false_positives, recall = evaluation.roc(Ranking.of(period.labels, period.scores), period.weights)
     places = _places(false_positives, np.geomspace(1e-4, 1, POINTS))
     return {"false_positives": _rounded(false_positives[places]), "recall": _rounded(recall[places])}
 
@@ -135,17 +134,6 @@ def _wilson(share: float, count: float) -> tuple[float, float]:
     centre = (share + square / (2 * count)) / (1 + square / count)
     spread = CONFIDENT / (1 + square / count) * np.sqrt(share * (1 - share) / count + square / (4 * count**2))
     return float(max(0.0, centre - spread)), float(min(1.0, centre + spread))
-
-
-def _roc(period: Period, ranking: Ranking) -> tuple[Floats, Floats]:
-    flagged, caught = ranking.cumulated(period.weights)
-    alarms = flagged - caught
-    return alarms / alarms[-1], caught / caught[-1]
-
-
-def _recalls(period: Period, ranking: Ranking) -> dict[str, float]:
-    false_positives, recall = _roc(period, ranking)
-    return {name: float(recall[false_positives <= most].max(initial=0.0)) for name, most in FALSE_POSITIVES.items()}
 
 
 def _money(period: Period, ranking: Ranking, costs: Costs | None) -> dict[str, Floats]:

@@ -118,9 +118,8 @@ def _measurable(test: Part) -> None:
 
 
 def _part(contract: Contract, rows: Labelled, place: NDArray[np.int64]) -> Part:
-    table = rows.table.take(place)
-    seconds = None if rows.seconds is None else rows.seconds[place]
-    return Part(table, to_matrix(contract, table), rows.labels[place], np.ones(len(place)), seconds)
+    some = rows.take(place)
+    return Part(some.table, to_matrix(contract, some.table), some.labels, some.counted, some.seconds)
 
 
 def _cut(card: ModelCard, rows: Labelled) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:

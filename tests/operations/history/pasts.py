@@ -173,12 +173,15 @@ def dump(client: Redis) -> dict[bytes, bytes]:
     return {key: client.get(key) or b"" for key in client.scan_iter(b"fraud:*", count=1000)}  # type: ignore[misc]
 
 
-def trained(plan_contract: Contract, before: Sequence[str], probe: Sequence[str]) -> dict[str, Any]:
-    """The values that training gives the probe, after what came before."""
+def trained(
+    plan_contract: Contract, before: Sequence[str], probe: Sequence[str], confirmed: Sequence[float] | None = None
+) -> dict[str, Any]:
+    """The values that training gives the probe, after what came before; `confirmed` is when the labels of that came."""
     table = read_csv(plan_contract, text([*before, *probe]), with_label=True).table
     frauds = table.columns["is_fraud"] == "1"
     frauds[len(before) :] = False
-    whole = over(plan_contract, table, frauds)
+    known = None if confirmed is None else np.append(confirmed, np.full(len(probe), np.nan))
+    whole = over(plan_contract, table, frauds, known)
     return {window.name: whole.columns[window.name][len(before) :] for window in plan_contract.history}
 
 

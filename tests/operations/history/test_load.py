@@ -99,6 +99,24 @@ def test_what_follows_gets_them_also_from_any_order(client: Redis, valkey: Valke
     assert_same(live(client, PLAN, without_labels(PROBE), record=False), trained(CARDS, lines, PROBE))
 
 
+def test_a_fraud_counts_from_its_confirmation_on(client: Redis, valkey: Valkey) -> None:
+    """As in training: what became known late is met late by a risk, whether old or young, and a correction finds it."""
+    lines, draw = rows(3000, days=45), np.random.default_rng(0)
+    times = [np.datetime64(line.split(",")[1]) for line in lines]
+    later = [
+        when + np.timedelta64(int(days), "D") for when, days in zip(times, draw.integers(1, 30, 3000), strict=True)
+    ]
+    cells = [str(when) if number % 3 else "" for number, when in enumerate(later)]
+    late = [f"{line},{cell}" for line, cell in zip(lines, cells, strict=True)]
+    confirmed = [float(when.astype(float)) if cell else np.nan for when, cell in zip(later, cells, strict=True)]
+    loaded(valkey.url, text(late).replace(b"is_fraud\n", b"is_fraud,confirmed_at\n"), PLAN)
+    expected = trained(CARDS, lines, PROBE, confirmed)
+    assert_same(live(client, PLAN, without_labels(PROBE), record=False), expected)
+    risk = next(name for name in expected if "risk" in name)
+    assert expected[risk].tolist() != trained(CARDS, lines, PROBE)[risk].tolist()
+    assert record(client, "t2999")["confirmed"] == confirmed[2999]
+
+
 def test_young_ones_are_known_and_old_ones_only_count(client: Redis, valkey: Valkey) -> None:
     """An id is known as long as it would be, a tenth longer at most; older ones are not known any more."""
     lines = rows(2000, days=37)

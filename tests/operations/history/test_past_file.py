@@ -1,6 +1,7 @@
 """A file of past transactions: read in blocks as if at once, refused by place, never by value."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,12 +111,31 @@ def test_labels_may_be_missing() -> None:
     assert past(read(without_labels(lines), PLAN)).labels.tolist() == [UNLABELLED] * 3
 
 
+def test_when_a_label_was_known_is_read(tmp_path: Path) -> None:
+    """Of CSV and parquet, where the file has it; a cell that is no time is at fault."""
+    lines = ["t1,2026-01-01,c1,s1,5,chip,1,2026-01-20", "t2,2026-01-01,c1,s1,5,chip,1,"]
+    body = text(lines).replace(b"is_fraud\n", b"is_fraud,confirmed_at\n")
+    pd.read_csv(io.BytesIO(body)).to_parquet(tmp_path / "past.parquet")
+    for found in (read(body, PLAN), past_file.read(CARDS, PLAN, tmp_path / "past.parquet", quiet)):
+        assert past(found).confirmed.tolist() == pytest.approx([1768867200.0, np.nan], nan_ok=True)
+    assert np.isnan(past(read(text([line.rpartition(",")[0] for line in lines]), PLAN)).confirmed).all()
+    assert "row 1, confirmed_at: not_a_date" in refused(body.replace(b"2026-01-20", b"secret"))
+
+
 def test_what_no_window_sees_any_more_is_left_out() -> None:
     """It is counted back from the newest row, wherever in the file that stands."""
     lines = ["t1,2026-03-01T00:00:00,c1,s1,5,chip,0", "t2,2026-01-29T23:00:00,c1,s1,5,chip,0"]
     lines += ["t3,2026-01-29T22:59:59,c1,s1,5,chip,0"]
     found = read(text(lines), PLAN)
     assert (past(found).rows, found.older) == (2, 1)
+
+
+def test_a_fraud_that_was_known_late_is_still_seen() -> None:
+    """Its transaction is older than any window, but not what a risk meets of it; of a genuine one nothing is."""
+    lines = ["t1,2026-03-01,c1,s1,5,chip,0,", "t2,2026-01-10,c1,s1,5,chip,1,2026-02-25"]
+    lines += ["t3,2026-01-10,c1,s1,5,chip,0,2026-02-25", "t4,2026-01-10,c1,s1,5,chip,1,"]
+    found = read(text(lines).replace(b"is_fraud\n", b"is_fraud,confirmed_at\n"), PLAN)
+    assert (past(found).rows, found.older) == (2, 2)
 
 
 @pytest.mark.parametrize("body", [b"", b"\n", HEADER.encode(), b"\xff\xfe", b"a;b\n1;2\n"])
@@ -127,3 +147,13 @@ def test_no_file_of_transactions_is_refused_in_words(body: bytes) -> None:
 def test_a_quote_out_of_place_is_told_by_row() -> None:
     """Where the CSV breaks off, the rows before it are counted."""
     assert "not well-formed CSV" in refused(text([*rows(3), 't1,"2026-01-01"x,c1,s1,5,chip,0']))
+
+
+def test_a_day_and_its_clock_are_one_time(tmp_path: Path) -> None:
+    """Both columns are read, of CSV and of parquet."""
+    columns = tuple(replace(each, clock="at") if each.name == "timestamp" else each for each in CARDS.columns)
+    timed = replace(CARDS, columns=columns)
+    body = b"transaction_id,at,timestamp,card,shop,amount\nt1,18:05,2026-01-31,c1,s1,5\n"
+    pd.read_csv(io.BytesIO(body)).to_parquet(tmp_path / "past.parquet")
+    for found in (read(body, PLAN, timed), past_file.read(timed, PLAN, tmp_path / "past.parquet", quiet)):
+        assert past(found).seconds.tolist() == [1769882700.0]

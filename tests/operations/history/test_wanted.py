@@ -1,6 +1,5 @@
 """Which version's history is loaded, and into which Redis."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ from operations.errors import OperationsError
 from operations.history.load import Interrupted
 from operations.history.progress import Progress, key_of
 from operations.history.simulators_past import lacking
-from operations.history.wanted import NoHistory, redis_of, wanted
-from operations.settings import Layout
+from operations.history.wanted import NoHistory, wanted
 from operations.store.registry import Registry
 from tests import tiny
 from tests.operations.history.pasts import CARDS, LATER, add, make_live, plan_of, redis
@@ -52,17 +50,6 @@ def test_a_version_without_history_needs_none(registry: Registry) -> None:
     """That is said."""
     with pytest.raises(NoHistory, match="version 3 has no history features"):
         wanted(registry.root, 3)
-
-
-def test_redis_is_that_of_the_environment_or_of_the_stack(tmp_path: Path) -> None:
-    """The environment comes first; where neither names one, it is said what to do."""
-    layout = Layout(tmp_path, tmp_path / "model_store")
-    with pytest.raises(OperationsError, match="set REDIS_URL"):
-        redis_of(layout, {})
-    layout.prepare()
-    layout.stack.write_text(json.dumps({"redis_url": "redis://stack/0"}))
-    assert redis_of(layout, {}) == "redis://stack/0"
-    assert redis_of(layout, {"REDIS_URL": "redis://named/0"}) == "redis://named/0"
 
 
 def test_the_default_model_lacks_its_past_until_it_is_loaded(tmp_path: Path) -> None:

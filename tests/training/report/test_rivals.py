@@ -25,11 +25,6 @@ def test_they_are_the_same_each_time() -> None:
         assert np.array_equal(one.scores, other.scores)
 
 
-def test_the_bins_are_fine() -> None:
-    """Trees of 255 bins would be a straw man."""
-    assert rivals.BINS >= 4095
-
-
 def test_a_validation_of_one_class_still_gives_rivals() -> None:
     """Without both classes there is no early stopping, no calibration, and still a comparison."""
     about = subject()

@@ -46,6 +46,13 @@ def test_another_file_is_measured_after_the_validation_period() -> None:
     assert found.data["same"] is False
 
 
+def test_rows_count_as_the_file_says() -> None:
+    """Each period's rows keep what they stand for."""
+    rows = replace(labelled(), weights=np.arange(1.0, 601.0, dtype=np.float64))
+    found = subject(contract(), TRAINED, score, rows, "pay.csv")
+    assert found.test.weights.tolist() == list(range(451, 601))
+
+
 def test_a_newer_file_has_no_rows_to_train_rivals_on() -> None:
     """What lies wholly after the training is all test."""
     found = about(sha256="1" * 64, first=START + 90 * DAY)
