@@ -20,6 +20,8 @@ Labels = NDArray[np.bool_]
 CALIBRATION_BINS = 15
 FALSE_POSITIVES = {"0.1%": 0.001, "1%": 0.01}
 """The false-positive rates at which recall is measured, by what they are called."""
+NEARLY_CERTAIN = 1e-7
+"""Probabilities nearer to 0 or 1 count as this near: their log-odds are infinite, or were rounded."""
 FEWEST_DECLINED = 10
 """Transactions that a decline threshold must have been tried on."""
 
@@ -143,6 +145,8 @@ def measure(
     metrics["base_rate"] = float(np.average(labels, weights=counted))
     metrics["brier"] = float(np.average((values - labels) ** 2, weights=counted))
     metrics["expected_calibration_error"] = calibration_error(values, labels, weights)
+    slope = calibration_slope(values, labels, weights)
+    metrics |= {} if slope is None else {"calibration_slope": slope}
     return metrics | _ranking(values, labels, counted) | _by_band(values, labels, bands, counted)
 
 
@@ -160,6 +164,21 @@ def calibration_error(values: NDArray[np.float64], labels: Labels, weights: NDAr
         bins = np.split(order, np.searchsorted(reached, reached[-1] * np.arange(1, len(bins)) / len(bins)))
     distances = [abs(float(np.sum(counted[rows] * (values[rows] - labels[rows])))) for rows in bins]
     return sum(distances) / float(counted.sum())
+
+
+def calibration_slope(values: NDArray[np.float64], labels: Labels, weights: Floats | None = None) -> float | None:
+    """By what the log-odds would have to be multiplied to fit what happened (Cox): 1 is right, 0.5 twice too sure.
+
+    It sees what the calibration error hides where fraud is rare: all alerts lie in its last bin, and log-odds that are
+    trebled change it by a fiftieth. None where one class is all there is, or the scores part the classes.
+    """
+    counted = np.ones(len(labels)) if weights is None else weights
+    frauds, others = values[labels], values[~labels]
+    if not len(frauds) or not len(others) or frauds.min() >= others.max() or frauds.max() <= others.min():
+        return None
+    inside = np.clip(values, NEARLY_CERTAIN, 1 - NEARLY_CERTAIN)
+    slope, _ = _platt(np.log(inside / (1 - inside)), labels.astype(np.float64), counted)
+    return slope
 
 
 def _ranking(values: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64]) -> dict[str, float]:

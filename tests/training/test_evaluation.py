@@ -1,12 +1,20 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
 from contract.decision import Bands
 from training import evaluation
-from training.evaluation import FALSE_POSITIVES, Policy, calibrate, choose_bands, measure, recalls
+from training.evaluation import (
+    FALSE_POSITIVES,
+    Policy,
+    calibrate,
+    calibration_slope,
+    choose_bands,
+    measure,
+    recalls,
+)
 from training.ranking import Ranking
 
 scores_and_labels = st.lists(
@@ -131,6 +139,28 @@ def test_perfect_scores_measure_perfectly() -> None:
     found = measure(scores, labels, choose_bands(scores, labels, Policy())[0])
     assert found["average_precision"] == found["roc_auc"] == found["recall_at_0.1%_false_positives"] == 1.0
     assert found["expected_calibration_error"] == found["brier"] == 0.0
+
+
+@given(st.floats(0.4, 2.5), st.integers(0, 100))
+@settings(max_examples=30, deadline=None)
+def test_the_calibration_slope_tells_who_is_too_sure(factor: float, seed: int) -> None:
+    """Log-odds that are multiplied need to be divided again; those of true probabilities are right as they are."""
+    draw = np.random.default_rng(seed)
+    logits = draw.normal(-3, 1.5, 20_000)
+    labels = draw.uniform(size=len(logits)) < 1 / (1 + np.exp(-logits))
+    slope = calibration_slope(1 / (1 + np.exp(-factor * logits)), labels)
+    assert slope == pytest.approx(1 / factor, rel=0.15)
+
+
+def test_where_nothing_is_mixed_there_is_no_calibration_slope() -> None:
+    """One class, one score, or scores that part the classes: any slope would do."""
+    labels = np.arange(10) < 5
+    for values, truth in (
+        (np.linspace(0, 1, 10), labels),
+        (np.full(10, 0.2), labels),
+        (np.arange(10) / 10, labels > 2),
+    ):
+        assert calibration_slope(values, truth) is None
 
 
 def test_no_rows_measure_nothing() -> None:

@@ -137,8 +137,14 @@ def calibration(report: Report) -> str:
         "Whether 10% means one in ten: dots on the dashed line are right, above it fraud was more frequent than "
         "predicted. "
         f"Over all transactions {share(test['mean_probability'])} fraud was predicted and {share(test['base_rate'])} "
-        f"happened. The expected calibration error is {number(test['expected_calibration_error'], 2)}.",
+        f"happened. The expected calibration error is {number(test['expected_calibration_error'], 2)}.{_slope(test)}",
     )
+
+
+def _slope(test: Mapping[str, Any]) -> str:
+    if test["calibration_slope"] is None:
+        return ""
+    return f" The calibration slope is {number(test['calibration_slope'], 2)}: 1 is right, less is too sure of itself."
 
 
 def distribution(report: Report) -> str:

@@ -36,6 +36,7 @@ def numbers(period: Period) -> dict[str, Any]:
         "recall_at_false_positives": evaluation.recalls(ranking, weights),
         "brier": float(np.average((scores - period.labels) ** 2, weights=weights)),
         "expected_calibration_error": evaluation.calibration_error(scores, period.labels, weights),
+        "calibration_slope": evaluation.calibration_slope(scores, period.labels, weights),
         "mean_probability": float(np.average(scores, weights=weights)),
     }
     return found | {"days": period.days}

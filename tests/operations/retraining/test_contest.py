@@ -77,7 +77,7 @@ def test_both_are_judged_by_the_thresholds_in_force(trainings: Trainings, thresh
 
 def test_an_equal_version_may_be_a_shadow_alone(trainings: Trainings) -> None:
     """A tie is no gain, so the live version stays; to be scored beside it costs nothing."""
-    assert "chance" in str(judged(trainings, GOOD, live=GOOD).objection)
+    assert "no better" in str(judged(trainings, GOOD, live=GOOD).objection)
     assert judged(trainings, GOOD, live=GOOD, goal=Goal.SHADOW).passed
 
 
