@@ -144,7 +144,7 @@ def _failures(what: str) -> Iterator[None]:
     try:
         from obstore import exceptions
     except ImportError:
-        raise StorageFailed("s3:// needs an optional package: pip install 'fraud-detection-api[s3]'") from None
+        raise StorageFailed("s3:// needs an optional package: python -m pip install 'obstore>=0.12.1'") from None
     try:
         yield
     except FileNotFoundError:

@@ -114,7 +114,7 @@ def _usable(setting: str, key: Path, kind: str) -> Iterator[None]:
         yield
     except ImportError:
         raise OperationsError(
-            f"{setting} needs an optional package: pip install 'fraud-detection-api[signing]'"
+            f"{setting} needs optional packages: python -m pip install 'model-signing>=1.1.1,<2' 'pyopenssl>=26.4'"
         ) from None
     except OSError as error:
         raise OperationsError(f"{setting}={key} cannot be read: {error.strerror}") from None

@@ -1,6 +1,7 @@
 """Places for backups: a directory, and S3 over HTTP to a server that checks the signatures."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from operations.backups import storage
 from operations.backups.storage import StorageFailed
+from tests.extras import to_install
 from tests.operations import fake_s3
 from tests.operations.fake_s3 import FakeS3
 
@@ -103,7 +105,7 @@ def test_storage_that_does_not_answer_is_one_line(s3: FakeS3) -> None:
 
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """S3 is optional: who asks for it without its package is told its name."""
+    """S3 is optional: who asks for it without its package is told its name, not a name that anyone could publish."""
     monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(StorageFailed, match=r"pip install 'fraud-detection-api\[s3\]'"):
+    with pytest.raises(StorageFailed, match=re.escape(f"pip install {to_install('s3')}")):
         storage.at(PLACE).sizes()
