@@ -40,7 +40,8 @@ class LoopConfig:
 
     Attributes:
         epochs: at most so many.
-        patience: epochs without a better validation after which training stops.
+        patience: epochs without a better validation after which training stops. No fewer than an ordinary training
+            has: where the rate is still high the score stands still, and stopped there it never falls (LOG.md).
         batch: rows of a step; 0 chooses it from the number of rows.
         learning_rate: at the top of the cycle.
         forgotten_share: of the rows of a step that are shown with a neutral history, so that the model knows what to
@@ -48,7 +49,7 @@ class LoopConfig:
     """
 
     epochs: int = 10
-    patience: int = 4
+    patience: int = 10
     batch: int = 0
     learning_rate: float = 6e-3
     weight_decay: float = 0.1

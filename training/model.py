@@ -24,6 +24,7 @@ from training.bins import MOST_PIECES, edges
 
 LARGEST_DEVIATION = 20.0
 """Standard deviations from the mean that a number counts at most."""
+_OF_CATEGORIES = ("categories", "offsets", "sizes", "rows_of_codes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,8 @@ def _measure(values: NDArray[np.float64]) -> tuple[float, float, float, float, f
     spread = float(seen.std())
     # The spread that rounding leaves in a constant column would be blown up to noise.
     scale = spread if spread > 1e-6 * float(np.abs(seen).max()) else 1.0
+    # Above 0 and finite in float32 too: nothing divided by it is not a number.
+    scale = float(np.clip(scale, np.finfo(np.float32).tiny, np.finfo(np.float32).max))
     return float(seen.min()), float(seen.max()), float(seen.mean()), scale, float(np.median(seen)), flag
 
 
@@ -163,38 +166,34 @@ class FraudModel(nn.Module):
     """float32 matrix, shape (rows, width) -> float32 probabilities of fraud, shape (rows,), within 0 and 1."""
 
     numbers: Tensor
-    categories: Tensor
-    low: Tensor
-    high: Tensor
-    mean: Tensor
-    scale: Tensor
     median: Tensor
+    input_of: Tensor
+    input_begin: Tensor
+    input_width: Tensor
+    input_least: Tensor
+    input_most: Tensor
     flagged: Tensor
+    categories: Tensor
     offsets: Tensor
     sizes: Tensor
     rows_of_codes: Tensor
-    piece_of: Tensor
-    piece_begin: Tensor
-    piece_width: Tensor
     slope: Tensor
     intercept: Tensor
 
     def __init__(self, config: ModelConfig, fitted: Fitted, base_rate: float = 0.01) -> None:
         """Starts from the base rate: the share of fraud, strictly between 0 and 1."""
         super().__init__()
-        for name in Fitted.__dataclass_fields__:
-            values = torch.from_numpy(np.ascontiguousarray(getattr(fitted, name)))
-            self.register_buffer(name, values if values.dtype == torch.int64 else values.float())
+        for name, values in _buffers(fitted).items():
+            self.register_buffer(name, values)
         self.register_buffer("slope", torch.ones(()))
         self.register_buffer("intercept", torch.zeros(()))
         self.unknown_share = config.unknown_share
         self.members = config.members
-        self.largest_deviation = LARGEST_DEVIATION  # TorchScript cannot see a module's constants.
+        self.flags = len(self.flagged)  # TorchScript has no len() of what it may skip.
         self.width_of_vectors = len(fitted.categories) * config.embedding
         self.embedding = nn.Embedding(max(1, len(fitted.rows_of_codes)), config.embedding)
-        plain, pieces = 2 * len(fitted.numbers) + self.width_of_vectors, len(fitted.piece_of)
-        self.layers = _layers(config, plain + pieces)
-        _start_without(self.layers, range(plain, plain + pieces))
+        self.layers = _layers(config, len(self.input_of) + self.flags + self.width_of_vectors)
+        _start_without(self.layers, range(len(fitted.numbers), len(self.input_of)))
         self.head = nn.Parameter(torch.randn(config.members, 1, config.hidden) / config.hidden**0.5)
         self.bias = nn.Parameter(torch.logit(torch.tensor(base_rate)).repeat(config.members, 1))
 
@@ -208,28 +207,26 @@ class FraudModel(nn.Module):
 
     def member_logits(self, matrix: Tensor) -> Tensor:
         """The log-odds by each member, what the loss is computed on; shape (members, rows)."""
-        numbers, missing = self._numbers(matrix)
-        parts = [self._scaled(numbers), missing * self.flagged, self._vectors(matrix), self._through_pieces(numbers)]
-        hidden: Tensor = self.layers(torch.cat(parts, dim=1).unsqueeze(0).expand(self.members, -1, -1))
+        hidden: Tensor = self.layers(self._inputs(matrix).unsqueeze(0).expand(self.members, -1, -1))
         # Not a linear layer: autocast would compute one in 16 bits.
         return (hidden.float() * self.head).sum(dim=2) + self.bias
 
-    def _numbers(self, matrix: Tensor) -> tuple[Tensor, Tensor]:
-        """The numbers imputed and within the training range, and which of them were missing."""
-        values = matrix.index_select(1, self.numbers)
-        missing = ~torch.isfinite(values)
-        values = torch.where(missing, self.median, values)
-        return torch.minimum(torch.maximum(values, self.low), self.high), missing
+    def _inputs(self, matrix: Tensor) -> Tensor:
+        """What the first layer sees: the numbers standardised, their pieces, the flags and vectors there are."""
+        numbers = matrix.index_select(1, self.numbers)
+        known = torch.isfinite(numbers)
+        inputs = self._of_numbers(torch.where(known, numbers, self.median))
+        if self.flags > 0:
+            inputs = torch.cat([inputs, (~known).index_select(1, self.flagged).float()], dim=1)
+        if self.width_of_vectors > 0:
+            inputs = torch.cat([inputs, self._vectors(matrix)], dim=1)
+        return inputs
 
-    def _scaled(self, numbers: Tensor) -> Tensor:
-        """The numbers standardised."""
-        scaled = torch.nan_to_num((numbers - self.mean) / self.scale)
-        return torch.clamp(scaled, -self.largest_deviation, self.largest_deviation)
-
-    def _through_pieces(self, numbers: Tensor) -> Tensor:
-        """How far each number is through each of its pieces: 0 before, 1 after, and straight between."""
-        own = numbers.index_select(1, self.piece_of)
-        return torch.clamp((own - self.piece_begin) / self.piece_width, 0.0, 1.0)
+    def _of_numbers(self, numbers: Tensor) -> Tensor:
+        """The numbers standardised, then how far each is through each of its pieces; none beyond what training saw."""
+        inputs = numbers.index_select(1, self.input_of)
+        # In place: memory of this size is not asked for three times more.
+        return inputs.sub_(self.input_begin).div_(self.input_width).clamp_(self.input_least, self.input_most)
 
     def _vectors(self, matrix: Tensor) -> Tensor:
         """The vectors of the category codes, side by side."""
@@ -241,6 +238,28 @@ class FraudModel(nn.Module):
         rows = self.rows_of_codes[whole + self.offsets]
         vectors: Tensor = self.embedding(rows)
         return vectors.reshape(matrix.shape[0], self.width_of_vectors)
+
+
+def _buffers(fitted: Fitted) -> dict[str, Tensor]:
+    """What the module keeps of the columns: to standardise a number, or pass a piece, is one subtraction and division.
+
+    A standardised number ends where the training range or LARGEST_DEVIATION does, a piece at 0 and 1.
+    """
+    begin, width = (
+        torch.from_numpy(np.concatenate(each)).float()
+        for each in ((fitted.mean, fitted.piece_begin), (fitted.scale, fitted.piece_width))
+    )
+    least, most = torch.zeros(len(begin)), torch.ones(len(begin))
+    count, ends = len(fitted.numbers), (torch.from_numpy(each).float() for each in (fitted.low, fitted.high))
+    for bound, end in zip((least, most), ends, strict=True):
+        bound[:count] = ((end - begin[:count]) / width[:count]).clamp(-LARGEST_DEVIATION, LARGEST_DEVIATION)
+    kept = {name: torch.from_numpy(getattr(fitted, name)) for name in ("numbers", *_OF_CATEGORIES)}
+    return kept | {
+        "median": torch.from_numpy(fitted.median).float(),
+        "input_of": torch.from_numpy(np.concatenate([np.arange(count), fitted.piece_of])),
+        "input_begin": begin, "input_width": width, "input_least": least, "input_most": most,
+        "flagged": torch.from_numpy(np.flatnonzero(fitted.flagged)),
+    }  # fmt: skip
 
 
 def _layers(config: ModelConfig, width: int) -> nn.Sequential:

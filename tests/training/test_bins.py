@@ -62,6 +62,17 @@ def test_a_rare_class_is_not_lost_in_a_large_file() -> None:
     assert np.abs(found - 999.9).min() < 0.05
 
 
+def test_rows_that_are_not_measured_are_evidence_too() -> None:
+    """Twice as many rows of one weak rule give it an edge, also where no more of them are measured."""
+    values = np.random.default_rng(3).uniform(0, 1000, 2 * MEASURED_ROWS)
+    place = np.arange(len(values))
+    labels = np.where(values > 900, place % 80 == 0, place % 100 == 0)
+    half = slice(0, MEASURED_ROWS)
+    found = [edges(values[rows], labels[rows], np.ones(len(values[rows]))) for rows in (half, slice(None))]
+    assert not len(found[0])
+    assert len(found[1])
+
+
 @given(arrays(np.float64, 120, elements=st.floats(width=32)), st.integers(0, 119))
 def test_edges_ascend_within_the_values(values: np.ndarray, frauds: int) -> None:
     """Whatever the values: no more pieces than wanted, each of them wider than nothing, none beyond what was seen."""

@@ -105,6 +105,14 @@ def test_it_stops_when_validation_gets_no_better() -> None:
     assert run.epochs == run.best_epoch + 2
 
 
+def test_an_ordinary_training_ends_its_cycle() -> None:
+    """Patience never cuts the epochs in which the rate falls, however the validation goes."""
+    matrix = rows.matrix(500, 3)
+    noise = loop.Rows(matrix, np.random.default_rng(0).random(500) < 0.3)
+    _, run = _trained(loop.LoopConfig(), noise)
+    assert run.epochs == loop.LoopConfig().epochs
+
+
 @pytest.mark.parametrize("fraud", [True, False])
 def test_a_validation_of_one_class_still_chooses_an_epoch(fraud: bool) -> None:
     """Where nothing can be ranked the log loss decides."""

@@ -69,7 +69,9 @@ def test_a_number_goes_through_its_pieces() -> None:
     amounts = rows.matrix()[:, rows.AMOUNT]
     ends = torch.from_numpy(rows.matrix(2))
     ends[:, rows.AMOUNT] = torch.tensor([amounts.min(), amounts.max()])
-    through = MODEL._through_pieces(MODEL._numbers(ends)[0])[:, MODEL.piece_of == rows.AMOUNT]
+    pieces = MODEL.input_of == rows.AMOUNT
+    pieces[: len(MODEL.numbers)] = False
+    through = MODEL._inputs(ends)[:, : len(pieces)][:, pieces]
     assert through.shape[1] > 1
     assert (through[0] == 0).all()
     assert (through[1] == 1).all()

@@ -51,7 +51,7 @@ def rivals(subject: Subject, threads: int = 1, seed: int = 0) -> list[Rival]:
     train, validation, test = subject.train, subject.validation, subject.test
     assert train is not None and validation is not None  # noqa: S101, PT018 - as left_out says; mypy cannot see it.
     codes = [place for place, feature in enumerate(subject.contract.features) if feature.kind is FeatureKind.CATEGORY]
-    grown = [grow(train, validation, codes, threads, seed + each) for each in range(SEEDS)]
+    grown = [grow(train, validation, codes, num_threads=threads, seed=seed + each) for each in range(SEEDS)]
     regression = _regression(subject.contract, train)
     made = f"LightGBM, the mean of {SEEDS} seeds ({', '.join(map(str, grown))}, chosen on the validation period)"
     return [

@@ -19,12 +19,13 @@ from training.errors import TrainingError
 SETTINGS = {
     "objective": "binary", "metric": "binary_logloss", "learning_rate": 0.05, "num_leaves": 15,
     "min_data_in_leaf": 20, "lambda_l2": 1.0, "feature_fraction": 0.8,
-    "bagging_fraction": 0.8, "bagging_freq": 1, "deterministic": True, "force_col_wise": True, "verbosity": -1,
+    "bagging_fraction": 0.8, "bagging_freq": 1, "num_threads": 1, "seed": 0,
+    "deterministic": True, "force_col_wise": True, "verbosity": -1,
 }  # fmt: skip
 BINS = (255, 8191)
 LEAST = 1e-15
 """A probability that is lower counts as this."""
-ROUNDS, PATIENCE = 1000, 50
+ROUNDS, PATIENCE = 2000, 50
 UNJUDGED_ROUNDS = 200
 """Rounds where the validation rows cannot tell when to stop; the bins are the finest then."""
 
@@ -74,13 +75,19 @@ def averaged(grown: Sequence[Trees], matrix: NDArray[np.float32]) -> NDArray[np.
     return found
 
 
-def grow(train: Rows, validation: Rows, codes: Sequence[int] = (), threads: int = 1, seed: int = 0) -> Trees:
-    """The trees of one seed that validate best; `codes` are the columns of the matrix that hold a category's codes.
+def grow(train: Rows, validation: Rows, codes: Sequence[int] = (), **others: float) -> Trees:
+    """The trees of one seed that validate best.
+
+    Args:
+        train: what they learn from.
+        validation: what they stop on.
+        codes: the columns of the matrix that hold a category's codes.
+        others: settings of LightGBM that take the place of SETTINGS, `seed` and `num_threads` among them.
 
     Raises:
         TrainingError: lightgbm is not installed.
     """
-    settings = SETTINGS | {"num_threads": threads, "seed": seed}
+    settings = SETTINGS | others
     grown = [_grown(train, validation, list(codes), settings | {"max_bin": bins}) for bins in BINS]
     return min(reversed(grown), key=lambda trees: trees.loss)
 
