@@ -40,6 +40,7 @@ COLUMNS = {
     "average_precision_of_scenario_2": "sc. 2",
     "average_precision_of_scenario_3": "sc. 3",
     "expected_calibration_error": "ECE",
+    "calibration_slope": "slope",
 }
 """Metrics and how the table calls them."""
 SEEDS = {"book": 3, "own": 3, "long": 3, "cards": 5}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from training.evaluation import calibration_error
+from training.evaluation import calibration_error, calibration_slope
 from training.ranking import Ranking
 
 Floats = NDArray[np.float64]
@@ -50,6 +50,8 @@ def measured(tested: Judged, scores: Floats) -> dict[str, float]:
         "roc_auc": float(roc_auc_score(tested.frauds, scores, sample_weight=tested.weights)),
         "expected_calibration_error": calibration_error(scores, tested.frauds, tested.weights),
     }
+    if (slope := calibration_slope(scores, tested.frauds, tested.weights)) is not None:
+        found["calibration_slope"] = slope
     if tested.days is not None:
         found["card_precision_at_100"] = card_precision(tested.days, tested.cards, tested.frauds, scores)
     return found | _of_kinds(tested, scores)

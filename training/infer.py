@@ -95,7 +95,8 @@ def infer_schema(path: Path) -> str:
     frame = _frame(path)
     label = _label(frame)
     truth = frame[label].str.lower().isin(TRUE)
-    guesses = _one_time(_one_id({name: _guess(name, frame[name], label, truth) for name in frame.columns if name}))
+    told = truth[frame[label] != ""]
+    guesses = _one_time(_one_id({name: _guess(name, frame[name], label, told) for name in frame.columns if name}))
     guesses = _with_clock(frame, guesses)
     tables = [_table(name, guess) for name, guess in guesses.items()]
     times = _times(frame, guesses, truth.to_numpy())
@@ -221,7 +222,11 @@ def _apart(name: str, column: pd.Series, truth: pd.Series) -> Guess | None:
 
 
 def _tells(column: pd.Series, truth: pd.Series) -> bool:
-    """Whether a column of few values has no value that both frauds and others share: a sample weight, a case status."""
+    """Whether a column of few values has no value that both frauds and others share: a sample weight, a case status.
+
+    `truth` is of the rows whose label is known.
+    """
+    column = column[truth.index]
     if not 1 < column.nunique() <= FEW_NUMBERS or truth.nunique() == 1:
         return False
     return bool((truth.groupby(column).nunique() == 1).all())

@@ -72,6 +72,14 @@ def test_what_tells_the_label_is_left_out(tmp_path: Path) -> None:
     assert set(_kinds(schema)) == {"amount", "fraud"}
 
 
+def test_rows_without_a_label_do_not_hide_what_tells_it(tmp_path: Path) -> None:
+    """Of a row that nobody has judged nobody knows what its status or its weight goes with."""
+    fraud = np.arange(40) % 10 == 0
+    columns = {"weight": np.where(fraud, 1.0, 10.0), "status": np.where(fraud, 3.0, 4.0)}
+    frame = _small(**columns).assign(fraud=lambda rows: rows["fraud"].astype(str).where(np.arange(40) % 3 > 0, ""))
+    assert _kinds(_infer(frame, tmp_path)) == {"amount": Kind.NUMBER, "weight": Kind.WEIGHT, "fraud": Kind.LABEL}
+
+
 def test_a_weight_by_name_and_by_what_it_tells_is_the_weight(tmp_path: Path) -> None:
     """Genuine rows that stand for ten each are counted so; kilograms, and weights of zero, are something else."""
     fraud = np.arange(40) % 10 == 0
