@@ -60,6 +60,7 @@ class Layout:
         sets: columns whose distinct values are kept.
         last: whether the time of the last transaction is kept.
         delay: of labels, seconds; None where frauds are not kept.
+        clock: the column beside `time` that holds the time of the day, if one does: without it buckets are others.
     """
 
     entity: str
@@ -71,6 +72,7 @@ class Layout:
     sets: tuple[str, ...] = ()
     last: bool = False
     delay: int | None = None
+    clock: str = ""
 
     @cached_property
     def dtype(self) -> np.dtype[np.void]:
@@ -88,7 +90,8 @@ class Layout:
     @cached_property
     def digest(self) -> bytes:
         """Tells layouts apart: equal digests hold the same things, whichever version they were written for."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        told = {name: value for name, value in asdict(self).items() if name != "clock" or value}
+        text = json.dumps(told, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
 
     @property
@@ -163,11 +166,13 @@ class Plan:
         windows: each once.
         histories: the windows of each contract that they come from, where there are several. What a contract's state
             holds is the contract's own matter: it must be the same whichever others are there beside it.
+        clock: the column beside `time` that holds the time of the day, if one does.
     """
 
     windows: tuple[Window, ...]
     time: str
     histories: tuple[tuple[Window, ...], ...] = ()
+    clock: str = ""
 
     @classmethod
     def of(cls, contracts: Sequence[Contract]) -> "Plan | None":
@@ -176,10 +181,11 @@ class Plan:
         if first.time is None:
             return None
         readable = {(column.name, column.kind) for column in first.inputs}
-        alike = [each for each in others if each.time is not None and each.time.name == first.time.name]
+        alike = [each for each in others if each.time is not None and each.time.names == first.time.names]
         histories = tuple(filter(None, (first.history, *(_readable(each, readable) for each in alike))))
         windows = tuple(dict.fromkeys(window for history in histories for window in history))
-        return cls(windows, first.time.name, histories if len(histories) > 1 else ()) if windows else None
+        several = histories if len(histories) > 1 else ()
+        return cls(windows, first.time.name, several, first.time.clock) if windows else None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -218,7 +224,7 @@ class Plan:
             groups: dict[tuple[str, int], list[Window]] = {}
             for window in history:
                 groups.setdefault((window.entity, window.bucket), []).append(window)
-            yield from ((_layout(self.time, windows), windows) for windows in groups.values())
+            yield from ((_layout((self.time, self.clock), windows), windows) for windows in groups.values())
 
     @cached_property
     def layouts(self) -> tuple[Layout, ...]:
@@ -360,7 +366,7 @@ def _readable(contract: Contract, columns: Container[tuple[str, Kind]]) -> tuple
     )
 
 
-def _layout(time: str, windows: Iterable[Window]) -> Layout:
+def _layout(time: tuple[str, str], windows: Iterable[Window]) -> Layout:
     """What these windows, of one entity and bucket size, need."""
     needs: dict[Aggregate, set[str]] = {aggregate: set() for aggregate in Aggregate}
     for window in windows:
@@ -370,7 +376,8 @@ def _layout(time: str, windows: Iterable[Window]) -> Layout:
     means = needs[Aggregate.SUM] | needs[Aggregate.MEAN] | needs[Aggregate.RATIO]
     return Layout(
         entity=entity,
-        time=time,
+        time=time[0],
+        clock=time[1],
         bucket=bucket,
         sums=tuple(sorted(means | needs[Aggregate.STD] | needs[Aggregate.MAX])),
         squares=tuple(sorted(needs[Aggregate.STD])),

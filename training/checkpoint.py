@@ -72,7 +72,8 @@ class Checkpoints:
         if self.directory is None:
             return
         for path in (*self._written, *_forgotten(self.directory)):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # What could not be written cannot be removed either.
+                path.unlink()
         with contextlib.suppress(OSError):  # Another training's state may lie there.
             self.directory.rmdir()
 
@@ -102,10 +103,12 @@ class Checkpoint:
 
     def load(self) -> State | None:
         """The state that was written last; None where there is none, it is damaged, or it is not wanted."""
-        if self.path is None or not self.resume or not self.path.exists():
+        if self.path is None or not self.resume:
             return None
         try:
             state = _parse(self.path.read_bytes())
+        except FileNotFoundError:
+            return None
         except OSError:
             state = None
         if state is None:

@@ -48,6 +48,8 @@ ADVICE = {
     Code.FIELD_COUNT: "give each row as many fields as the header has (a field with a comma in it needs quotes)",
 }
 """What to do about the faults of each code."""
+NEXT_TO_NOTHING = 1e-12
+"""Of the largest weight: what is smaller counts for nothing, and is no number of transactions."""
 WEIGHT_ADVICE = "write 1 as the weight of a row that stands for itself alone"
 
 
@@ -328,12 +330,12 @@ def _weights(contract: Contract, table: Table) -> NDArray[np.float64] | None:
         return None
     name = contract.weight.name
     weights: NDArray[np.float64] = table.columns[name]
-    bad = np.flatnonzero(weights <= 0)
+    bad = np.flatnonzero((weights <= 0) | (weights < NEXT_TO_NOTHING * weights.max(initial=0.0)))
     if len(bad):
         raise TrainingError(
-            f"The weight {name} is not above zero in {counted(len(bad), 'row')}, the first of them row "
-            f"{table.row_numbers[bad[0]]}: it says how many transactions a row stands for; leave out rows that stand "
-            "for none."
+            f"The weight {name} is not above zero in {counted(len(bad), 'row')}, or nothing beside the largest, the "
+            f"first of them row {table.row_numbers[bad[0]]}: it says how many transactions a row stands for; leave out "
+            "rows that stand for none."
         )
     return weights
 
@@ -369,7 +371,7 @@ def _of_today(data: Labelled, told: NDArray[np.bool_]) -> Labelled:
     if coming := int((data.seconds > now + DAY).sum()):
         note = f"Rows of a time that is yet to come: {coming:,}. Is a clock wrong, or a date read in a wrong form?"
         data = replace(data, notes=(*data.notes, note))
-    if data.confirmed is not None:
+    if data.confirmed is not None and told.any():
         told = told & ~(data.confirmed > now)
         if not told.any():
             raise TrainingError(f"No label is known yet: {CONFIRMED} lies in the future in every row that has one.")

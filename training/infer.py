@@ -97,7 +97,7 @@ def infer_schema(path: Path) -> str:
     truth = frame[label].str.lower().isin(TRUE)
     told = truth[frame[label] != ""]
     guesses = _one_time(_one_id({name: _guess(name, frame[name], label, told) for name in frame.columns if name}))
-    guesses = _with_clock(frame, guesses)
+    guesses = _with_clock(frame, _one_weight(guesses))
     tables = [_table(name, guess) for name, guess in guesses.items()]
     times = _times(frame, guesses, truth.to_numpy())
     blocks = history(frame, _named(guesses, Kind.ENTITY), _amount(guesses), times) if times else ""
@@ -178,7 +178,8 @@ def _named_labels(names: list[str]) -> list[str]:
 
 
 def _no_flag(name: str, column: pd.Series) -> TrainingError:
-    others = int((~column.str.lower().isin(TRUE | FALSE | {""})).sum())
+    if not (others := int((~column.str.lower().isin(TRUE | FALSE | {""})).sum())):
+        return TrainingError(f"Column {name} looks like the label, but it is empty in every row: nobody knows a fraud.")
     return TrainingError(
         f"Column {name} looks like the label, but its cells are not 0 and 1 ({counted(others, 'row')} of "
         f"{len(column):,}): write 1 for fraud and 0 otherwise, leave it empty where nobody knows, or rename the "
@@ -415,6 +416,11 @@ def _one_id(guesses: dict[str, Guess]) -> dict[str, Guess]:
     }
 
 
+def _one_weight(guesses: dict[str, Guess]) -> dict[str, Guess]:
+    others = _named(guesses, Kind.WEIGHT)[1:]
+    return guesses | {name: Guess(None, {}, "left out: a second weight") for name in others}
+
+
 def _one_time(guesses: dict[str, Guess]) -> dict[str, Guess]:
     """The time of the transaction first, for that is what the first timestamp is; of others only who reads on knows.
 
@@ -446,7 +452,8 @@ def _with_clock(frame: pd.DataFrame, guesses: dict[str, Guess]) -> dict[str, Gue
     both = frame[main].combine(frame[clock], joined)
     full = both[both != ""]
     found = dates_of(full)
-    if found is None:
+    dated = int((frame[main] != "").sum())
+    if found is None or found.misfits.any() or latecomer(clock) or len(full) < 0.9 * dated:
         return guesses
     keys = {**guesses[main].keys, "time_format": f'"{found.form}"', "clock": json.dumps(clock, ensure_ascii=False)}
     keys |= {"missing": '"allow"'} if len(full) < len(both) else {}
@@ -493,5 +500,6 @@ def _table(name: str, guess: Guess) -> str:
     if guess.kind is not None:
         lines.append(f'kind = "{guess.kind}"')
     lines += [f"{key} = {value}" for key, value in guess.keys.items()]
-    lines = [f"# {guess.comment}", *lines] if guess.comment else lines
+    comment = " ".join(guess.comment.split())  # A name may hold a line break.
+    lines = [f"# {comment}", *lines] if comment else lines
     return "\n".join(lines if guess.kind is not None else [f"# {line.removeprefix('# ')}" for line in lines]) + "\n"

@@ -85,12 +85,12 @@ def dates_of(full: pd.Series) -> Dates | None:
 def _best(full: pd.Series, forms: list[TimeFormat]) -> Dates:
     """By the dates without their times of the day: a column has few different ones."""
     codes, distinct = pd.factorize(full.str.replace(CLOCK, "", regex=True))
-    misses = {form: ~_fits(form, distinct.tolist())[codes] for form in forms}
+    misses = {form: ~(_fits(form, distinct.tolist())[codes] & _clocks_fit(form, full)) for form in forms}
     best = min(forms, key=lambda form: int(misses[form].sum()))
     either = all(form in misses and not misses[form].any() for form in EITHER)
     if either:
         best = _likelier(distinct.tolist(), codes)
-    return Dates(best, misses[best] | ~_clocks_fit(best, full), either)
+    return Dates(best, misses[best], either)
 
 
 def is_clock(full: pd.Series) -> bool:

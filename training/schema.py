@@ -215,7 +215,7 @@ def _usual_cycles(kind: Kind, time_format: TimeFormat) -> list[str]:
 def _missing(where: str, kind: Kind, fields: Mapping[str, Any]) -> Missing:
     missing = values.choice(where, "missing", fields.get("missing", Missing.REFUSE), Missing)
     if kind is Kind.LABEL and missing is Missing.ALLOW:
-        raise SchemaError(f"{where}: a label cannot be missing; leave the rows without one out of the file.")
+        raise SchemaError(f"{where}: a label needs no missing; leave its cell empty where nobody knows.")
     if kind is Kind.WEIGHT and missing is Missing.ALLOW:
         raise SchemaError(f"{where}: a weight cannot be missing; write 1 for a row that stands for itself alone.")
     return missing

@@ -221,7 +221,7 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
 
 def _rows(contract: Contract, labelled: data.Labelled, positions: NDArray[np.int64]) -> loop.Rows:
     rows = labelled.take(positions)
-    weights = None if rows.weights is None else rows.weights.astype(np.float32)
+    weights = None if rows.weights is None else (rows.weights / rows.weights.mean()).astype(np.float32)
     return loop.Rows(to_matrix(contract, rows.table), rows.labels, neutral_matrix(contract, rows.table), weights)
 
 

@@ -72,7 +72,8 @@ def test_a_training_goes_on_where_no_state_can_be_written(tmp_path: Path) -> Non
     """It is told once, and nothing is left behind: a directory in the way, or a full disk."""
     said = list[str]()
     (tmp_path / "x.checkpoint").mkdir()
-    checkpoint = Checkpoints(tmp_path, seconds=0, say=said.append).of("x")
+    checkpoints = Checkpoints(tmp_path, seconds=0, say=said.append)
+    checkpoint = checkpoints.of("x")
     assert checkpoint.load() is None
     for _ in range(2):
         checkpoint.save(_state())
@@ -81,6 +82,7 @@ def test_a_training_goes_on_where_no_state_can_be_written(tmp_path: Path) -> Non
     assert "is damaged and was ignored" in said[0]
     assert "no checkpoint is written" in said[1]
     assert not checkpoint.due
+    checkpoints.clear()
 
 
 def test_who_does_not_want_to_go_on_begins_anew(tmp_path: Path) -> None:

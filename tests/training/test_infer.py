@@ -236,6 +236,29 @@ def test_a_few_days_are_no_year(shuffled: bool, tmp_path: Path) -> None:
     assert column.time_format is TimeFormat.MONTH_FIRST
 
 
+def test_days_with_hours_of_one_digit_are_read(tmp_path: Path) -> None:
+    """ISO has no such hours: the form is the one that reads day and clock, not the day alone."""
+    frame = _small(time=[f"2026-01-{1 + row // 20:02d} {row % 20}:05" for row in range(40)])
+    schema = _infer(frame, tmp_path)
+    assert data.from_csv(schema.contract({}), frame.to_csv(index=False).encode()).rows == 40
+
+
+def test_a_clock_that_is_mostly_empty_is_not_the_dates(tmp_path: Path) -> None:
+    """Half a time is none: opening hours of some shops must not take the date from the others."""
+    frame = _small(day=[f"2026-01-{1 + row // 2:02d}" for row in range(40)], opens_at=["09:00", ""] * 20)
+    frame = frame.assign(opens_at=["" if row % 3 else f"{row % 24:02d}:30" for row in range(40)])
+    column = next(column for column in _infer(frame, tmp_path).columns if column.name == "day")
+    assert column.clock == ""
+
+
+def test_a_second_weight_and_a_name_with_a_line_break_leave_a_schema_that_loads(tmp_path: Path) -> None:
+    """The first weight stays; comments are one line."""
+    weight = np.where(np.arange(40) % 10 == 0, 1.0, 10.0)
+    clocks = {"day\n(local)": ["2026-01-05"] * 40, "at\n(local)": [f"{row % 24:02d}:30" for row in range(40)]}
+    schema = _infer(_small(weight=weight, sample_weight=weight, **clocks), tmp_path)
+    assert [column.name for column in schema.columns if column.kind is Kind.WEIGHT] == ["weight"]
+
+
 def test_mixed_forms_in_one_column_are_counted(tmp_path: Path) -> None:
     """The form of most cells is taken, the comment counts the others, and training names their rows."""
     days = [f"{13 + day % 15}/01/2026 10:00" for day in range(40)]

@@ -105,6 +105,16 @@ def test_it_stops_when_validation_gets_no_better() -> None:
     assert run.epochs == run.best_epoch + 2
 
 
+def test_of_epochs_that_are_about_as_good_the_latest_is_kept() -> None:
+    """A later one may lack a fiftieth of the best score; one that lacks more is not taken, nor one without a score."""
+    keeper, model = loop._Keeper(patience=9), rows.model(rows.matrix(50, 1))
+    taken = []
+    for score in (0.5, 0.8, 0.785, float("nan"), 0.78, 0.9, 0.883, -1.0):
+        keeper.offer(model, score)
+        taken.append(keeper.best_epoch)
+    assert taken == [1, 2, 3, 3, 3, 6, 7, 7]
+
+
 def test_an_ordinary_training_ends_its_cycle() -> None:
     """Patience never cuts the epochs in which the rate falls, however the validation goes."""
     matrix = rows.matrix(500, 3)

@@ -57,7 +57,7 @@ def test_label_is_named() -> None:
         (SCHEMA.replace('kind = "timestamp"', 'kind = "timestamp"\ncycles = ["month"]'), "cycles must be a list"),
         (SCHEMA.replace('"label"', '"entity"'), "exactly one label and has 0"),
         (SCHEMA.replace('"id"', '"label"'), "exactly one label and has 2"),
-        (SCHEMA.replace('"label"', '"label"\nmissing = "allow"'), "label cannot be missing"),
+        (SCHEMA.replace('"label"', '"label"\nmissing = "allow"'), "a label needs no missing"),
         (SCHEMA.replace("minimum = 0.0", "minimum = 1.0\nmaximum = 0.0"), "not an interval"),
         (SCHEMA + '[columns.w]\nkind = "weight"\nmissing = "allow"', "weight cannot be missing"),
         (SCHEMA + '[columns.w]\nkind = "weight"\n[columns.v]\nkind = "weight"', "more than one column is the weight"),
