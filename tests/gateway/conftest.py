@@ -94,3 +94,11 @@ def tried(
     """Version 2 on trial beside version 1, once it is started; counts are written often."""
     monkeypatch.setattr(tallies, "EVERY_SECONDS", 0.02)
     return Tried(serve, model_server, tmp_path, valkey)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A Valkey of a test module's own."""
+    valkey = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield valkey
+    valkey.kill()

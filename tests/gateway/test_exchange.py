@@ -18,14 +18,6 @@ from tests.gateway.trials import Valkey
 ECHO = "return ARGV[1]"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    """A Valkey for this module."""
-    valkey = Valkey(tmp_path_factory.mktemp("exchange"))
-    yield valkey
-    valkey.kill()
-
-
 @pytest.fixture
 def redis(server: Valkey) -> Iterator[Redis]:
     """A client of its own."""

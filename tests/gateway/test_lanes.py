@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.exceptions import RedisError, ResponseError
@@ -23,14 +23,6 @@ SECONDS = 5.0
 def anyio_backend() -> str:
     """The gateway's."""
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    """A Valkey for this module."""
-    valkey = Valkey(tmp_path_factory.mktemp("lanes"))
-    yield valkey
-    valkey.kill()
 
 
 @pytest.fixture
