@@ -1,7 +1,6 @@
 """The one module that knows every other: it composes, and does nothing else."""
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TypedDict
@@ -17,6 +16,7 @@ from starlette.responses import Response
 from contract.faults import Code, Fault
 from gateway.arrival import Roads
 from gateway.auth import ApiKeyMiddleware
+from gateway.background import running
 from gateway.body_limit import BodyLimitMiddleware
 from gateway.drain import Drain
 from gateway.metrics import Metrics
@@ -30,7 +30,6 @@ from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, co
 from gateway.settings import Settings
 
 BATCH_PATH = "/predict/batch"
-END_AGAIN_SECONDS = 0.1
 
 
 class State(TypedDict):
@@ -91,7 +90,7 @@ async def running_services(
         stack.push_async_callback(services.shadow.close)
         background = (services.live.follow(), services.tallies.keep_writing(), services.answers.keep_writing())
         for work in (*background, services.label_counts.keep_reading(), services.settling.keep_settling()):
-            await stack.enter_async_context(_running(work))
+            await stack.enter_async_context(running(work))
         stack.push_async_callback(services.history.close)
         yield services
 
@@ -112,22 +111,6 @@ async def _redis(settings: Settings, seconds: float) -> AsyncIterator[Redis | No
     finally:
         if client:
             await client.aclose()
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Work that goes on in the background until the end, and is over then.
-
-    It is told to end until it does: redis-py, just as it lost its connection, took 10 of 650 cancellations for an
-    error of the connection, and the work went on.
-    """
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        while not task.done():
-            task.cancel()
-            await asyncio.wait([task], timeout=END_AGAIN_SECONDS)
 
 
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from contract.recall import Recall, Reply
 from contract.remembered import ENTER, KEEP, MERGE, Argument
+from gateway.circuit_breaker import CircuitBreaker
 from gateway.exchange import Exchange
 from gateway.lanes import Lanes
 from gateway.patience import done_within
@@ -30,12 +31,14 @@ Arguments = tuple[Argument, ...]
 class Roads:
     """The ways to one Redis: lanes of the event loop for small batches; for large ones a blocking client and threads.
 
-    The threads are no others' than these: while Redis hangs they hang, for LAST_PATIENCE at most.
+    The threads are no others' than these: while Redis hangs they hang, for LAST_PATIENCE at most. The breaker says
+    whether there is a Redis to go to.
     """
 
     lanes: Lanes
     blocking: blocking.Redis
     threads: Executor
+    breaker: CircuitBreaker
 
 
 class Arrival:

@@ -1,8 +1,8 @@
 """What came before each transaction, from Redis, and how it gets there. Nothing waits long for it or fails without.
 
 A request enters its rows, sees what was there before, and goes on to the model; a large one enters while the model
-scores. The values are written for repeats meanwhile, and all is there before the reply leaves. After Redis was silent
-it is left alone for a moment: requests then have a neutral past and say so.
+scores. The values are written for repeats meanwhile, and all is there before the reply leaves. While Redis is not
+there, requests do not ask it (`gateway.circuit_breaker`): they have a neutral past and say so.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from contract.history import Plan
 from contract.recall import Recall, Terms
@@ -29,14 +29,10 @@ PATIENCE_SECONDS = 0.05
 """A request waits no longer for a Redis that is silent; its client's default would be minutes."""
 TURNS = 3
 """Of the event loop, in which the request to the model goes out before anything is written."""
-REST_SECONDS = 1.0
-"""After a failure, before Redis is asked again: of the requests meanwhile none waits."""
 
 NOTHING: Values = {}
 NOT_THERE = (RedisError, OSError, ValueError)
 """How it shows that Redis cannot be used."""
-ONE_REQUEST = (ResponseError, ValueError)
-"""What only this request's rows meet: a key that holds what it should not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +115,12 @@ class History:
         self._remembering = remembering
         self._answers = answers
         self._metrics = metrics
-        self._rests_until = 0.0
         self._tasks = set[asyncio.Task[Any]]()
 
     @property
     def degraded(self) -> bool:
         """Whether a request that comes now would have a neutral past."""
-        return self._roads is None or time.monotonic() < self._rests_until
+        return self._roads is None or self._roads.breaker.open
 
     async def past(self, serving: Serving, table: Table, work: Work, *, record: bool) -> Past:
         """The history of the rows of a table that the live contract has read; they enter where `record` says so.
@@ -153,7 +148,7 @@ class History:
 
     async def _asked(self, asked: Asked) -> Past | None:
         """None where Redis does not answer."""
-        if self._roads is None or self.degraded:
+        if self._roads is None or self._roads.breaker.open:
             return None
         try:
             return await self._entered(self._roads, asked)
@@ -243,7 +238,7 @@ class History:
         return Terms(record, self._remembering.known_seconds, self._remembering.values_seconds, time.time())
 
     def _failed(self, error: Exception) -> None:
-        if not self.degraded:
-            log.warning("history not available", reason=type(error).__name__)
-        if not isinstance(error, ONE_REQUEST) or isinstance(error, OutOfMemoryError):
-            self._rests_until = time.monotonic() + REST_SECONDS
+        if self._roads is None or self._roads.breaker.open:
+            return
+        log.warning("history not available", reason=type(error).__name__)
+        self._roads.breaker.failed(error)

@@ -40,6 +40,15 @@ class Lanes:
             except NoScriptError:
                 return await self._reply("EVAL", script, 0, *arguments)
 
+    async def ping(self, patience: float) -> None:
+        """Returns where Redis answers within so many seconds.
+
+        Raises:
+            RedisError, OSError: it does not.
+        """
+        async with within(patience):
+            await self._reply("PING")
+
     async def aclose(self) -> None:
         """Closes what is idle."""
         while self._idle:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from redis.asyncio import Redis
 
 from gateway.answers import Answers
 from gateway.arrival import LAST_PATIENCE, Roads
+from gateway.background import running
 from gateway.canary_calls import CanaryCalls
+from gateway.circuit_breaker import CircuitBreaker
 from gateway.drain import Drain
 from gateway.health import Health
 from gateway.history import History, Remembering
@@ -147,7 +150,9 @@ async def roads_to(url: str, threads: int) -> AsyncIterator[Roads]:
     )
     with ThreadPoolExecutor(threads, "redis") as executor, closing(client):
         async with aclosing(Lanes(connect_redis(url, None))) as lanes:
-            yield Roads(lanes, client, executor)
+            breaker = CircuitBreaker(partial(lanes.ping, LAST_PATIENCE))
+            async with running(breaker.keep_probing()):
+                yield Roads(lanes, client, executor, breaker)
 
 
 def connect_redis(url: str, seconds: float | None) -> Redis:

@@ -123,9 +123,8 @@ def test_a_file_that_comes_back_as_csv_says_so_in_a_header(serve: Serve) -> None
     assert answer.headers["x-degraded"] == "history"
 
 
-def test_a_redis_that_dies_and_comes_back(gateway: Serve, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redis_that_dies_and_comes_back(gateway: Serve, valkey: Valkey) -> None:
     """Degraded while it is away, and whole again by itself; what its disk kept is there."""
-    monkeypatch.setattr(history, "REST_SECONDS", 0.01)
     client = gateway()
     assert "degraded" not in upload(client, [line("1")])
     valkey.kill()
@@ -134,13 +133,10 @@ def test_a_redis_that_dies_and_comes_back(gateway: Serve, valkey: Valkey, monkey
     until(lambda: "degraded" not in upload(client, [line("3")], "?record=false"), PATIENCE)
 
 
-def test_a_frozen_redis_costs_one_request_50_ms_and_others_nothing(
-    serve: Serve, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first one gives up after PATIENCE_SECONDS; until it has rested nobody asks it."""
+def test_a_frozen_redis_costs_one_request_50_ms_and_others_nothing(serve: Serve, valkey: Valkey) -> None:
+    """The first one gives up after PATIENCE_SECONDS; until a probe is answered no request asks it."""
     client = serve(redis_url=valkey.url)
     until(lambda: "degraded" not in upload(client, [line("0")]), PATIENCE)
-    monkeypatch.setattr(history, "REST_SECONDS", 60.0)
     os.kill(valkey.pid, signal.SIGSTOP)
     try:
         started = time.perf_counter()

@@ -7,8 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from contract.journal import DUE
-from gateway import settling
-from gateway.app import _running
+from gateway import background, settling
 from gateway.settling import Settling
 from tests import valkey
 from tests.valkey import Valkey
@@ -33,7 +32,7 @@ async def test_everything_that_is_due_is_settled(running: Valkey, monkeypatch: p
     monkeypatch.setattr(settling, "EVERY_SECONDS", 0.001)
     async with Redis.from_url(running.url) as redis:
         await redis.zadd(DUE, {"a": 0, "b": 1, "c": 1e12})
-        async with _running(Settling(redis).keep_settling()):
+        async with background.running(Settling(redis).keep_settling()):
             while await redis.zcard(DUE) > 1:
                 pass
         assert await redis.zrange(DUE, 0, -1) == [b"c"]
@@ -45,7 +44,7 @@ async def test_it_goes_on_when_redis_comes_back(running: Valkey, monkeypatch: py
     async with Redis.from_url(running.url, socket_timeout=1.0, retry=None) as redis:
         settle = Settling(redis)
         running.kill()
-        async with _running(settle.keep_settling()):
+        async with background.running(settle.keep_settling()):
             running.start()
             async with Redis.from_url(running.url) as other:
                 await other.zadd(DUE, {"a": 0})

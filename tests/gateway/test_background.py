@@ -1,10 +1,10 @@
-"""What the app does at its beginning and end."""
+"""Work beside the requests, at its end."""
 
 import asyncio
 
 import pytest
 
-from gateway.app import _running
+from gateway.background import running
 
 
 @pytest.mark.anyio
@@ -20,6 +20,6 @@ async def test_work_that_overhears_its_end_is_told_again() -> None:
             except asyncio.CancelledError:
                 heard += 1
 
-    async with asyncio.timeout(30), _running(work()):
+    async with asyncio.timeout(30), running(work()):
         await asyncio.sleep(0)
     assert heard == 2
