@@ -125,10 +125,13 @@ class History:
     async def past(self, serving: Serving, table: Table, work: Work, *, record: bool) -> Past:
         """The history of the rows of a table that the live contract has read; they enter where `record` says so.
 
+        Every feature has a column, of a table without rows too: the model's matrix is made of them all.
         `work` calls a function that takes the longer the more rows there are.
         """
-        if serving.plan is None or not table.rows:
+        if serving.plan is None:
             return Past(NOTHING)
+        if not table.rows:  # Nothing to ask Redis for.
+            return Past(serving.plan.neutral(table.columns, 0))
         asked = Asked(serving.plan, serving.model.contract, table, work, record and self._remembering.record)
         with self._metrics.stage("history"):
             past = await self._asked(asked)

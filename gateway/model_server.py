@@ -66,6 +66,8 @@ class ModelServer:
             ModelServerDown: it cannot be reached or has no worker for the version.
             ModelServerWrong: its answer is not one probability of that version for each row.
         """
+        if not len(matrix):
+            return np.empty(0, dtype=np.float32)
         rows = min(self._block_rows, max(1, BLOCK_BYTES // matrix[:1].nbytes))
         blocks = [Frame(version, fingerprint, matrix[at : at + rows]) for at in range(0, len(matrix), rows)]
         if len(blocks) == 1:

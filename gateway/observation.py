@@ -1,6 +1,5 @@
 """The outermost middleware: gives each request an id, one log line, one count, and an answer whatever happens."""
 
-import errno
 import re
 import time
 import uuid
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.answered import Answered, collected
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.problems import DiskFull, OutOfMemory, Problem, Unexpected, problem_response
+from gateway.problems import problem_of, problem_response
 
 CLIENT_GONE = 499
 """What nginx logs for a caller who left before the answer; nobody receives it."""
@@ -56,7 +55,7 @@ class ObservationMiddleware:
         except Exception as error:  # noqa: BLE001 - the last place where a defect can become an honest answer
             log.error("request failed", exc_info=error)
             if not answer.status:
-                await problem_response(_ours(error))(scope, receive, answer)
+                await problem_response(problem_of(error))(scope, receive, answer)
 
     def _record(self, scope: Scope, status: int, seconds: float, answered: Answered) -> None:
         route = scope["path"] if scope["path"] in self.routes else "unmatched"
@@ -105,11 +104,3 @@ def _request_id(scope: Scope) -> str:
     if len(given) == 1 and HARMLESS_ID.fullmatch(given[0]):
         return str(given[0], "ascii")
     return uuid.uuid4().hex
-
-
-def _ours(error: Exception) -> Problem:
-    if isinstance(error, MemoryError):
-        return OutOfMemory()
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull()
-    return Unexpected()

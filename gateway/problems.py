@@ -3,6 +3,7 @@
 A problem names rows and columns and never repeats what was sent. Its `code` is its class's name in snake case.
 """
 
+import errno
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -174,6 +175,17 @@ class DiskFull(Problem):
 
 class Unexpected(Problem):
     """A defect of ours."""
+
+
+def problem_of(error: Exception) -> Problem:
+    """What an answer says of a failure, expected or not."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, MemoryError):
+        return OutOfMemory()
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull()
+    return Unexpected()
 
 
 def problem_response(problem: Problem) -> Response:

@@ -28,6 +28,11 @@ def as_json(scored: Scored) -> bytes:
     return to_json(json_fields(scored))
 
 
+def json_fragment(scored: Scored) -> orjson.Fragment:
+    """The same as a part of a larger answer: written by itself, what cannot be written spoils no other part."""
+    return orjson.Fragment(as_json(scored))
+
+
 def to_json(value: object) -> bytes:
     """JSON in which a float32 has its own shortest digits, not those of a float64."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Depends, Request
 from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -11,9 +12,10 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import documents as doc
 from gateway.label_reading import json_labels
+from gateway.logs import log
 from gateway.preparing import INLINE_BYTES, Input, OnError, csv_input
-from gateway.problems import Problem, problem_response
-from gateway.replies import as_csv, as_json, json_fields, labels_json, prefers_csv, to_json
+from gateway.problems import problem_of, problem_response
+from gateway.replies import as_csv, as_json, json_fragment, labels_json, prefers_csv, to_json
 from gateway.scored import Scored
 from gateway.scoring import Wish
 from gateway.services import Services
@@ -177,10 +179,18 @@ async def _scored_json(parts: Services, body: bytes, wish: Wish) -> Response:
 
 
 async def _file_answer(parts: Services, file: Upload, wish: Wish) -> dict[str, Any]:
+    """The answer or the problem of one file, whatever becomes of the others: a defect that it meets is its own."""
     try:
-        if file.problem:
-            raise file.problem
-        scored = await parts.scorer.score_csv(file.body, wish)
-    except Problem as problem:
+        return {"file": file.name, "status": 200, "result": await _file_result(parts, file, wish)}
+    except Exception as error:  # noqa: BLE001 - the last place where a defect can become this file's answer alone
+        problem = problem_of(error)
+        if problem is not error:
+            log.error("file failed", exc_info=error)
         return {"file": file.name, "status": int(problem.status), "problem": problem.to_json()}
-    return {"file": file.name, "status": 200, "result": await asyncio.to_thread(json_fields, scored)}
+
+
+async def _file_result(parts: Services, file: Upload, wish: Wish) -> orjson.Fragment:
+    if file.problem:
+        raise file.problem
+    scored = await parts.scorer.score_csv(file.body, wish)
+    return await asyncio.to_thread(json_fragment, scored)

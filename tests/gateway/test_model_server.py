@@ -39,7 +39,7 @@ async def score(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("rows", "blocks"), [(1, 1), (10, 1), (11, 2), (100, 10)])
+@pytest.mark.parametrize(("rows", "blocks"), [(0, 0), (1, 1), (10, 1), (11, 2), (100, 10)])
 async def test_blocks_do_not_change_the_scores(model_server: TinyServer, rows: int, blocks: int) -> None:
     """A matrix in blocks gives, row for row, what it gives whole; torch's vector units may differ in the last bit."""
     counting = Counting(model_server)
