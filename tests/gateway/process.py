@@ -1,0 +1,73 @@
+"""A gateway as a process of its own, as production runs it, over a model server that can hold its answers."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+
+from tests.gateway.serving_http import free_port, over_http, record
+from tests.tiny import TinyServer
+
+PATIENCE = 60.0
+COMMAND = [sys.executable, "-m", "gateway"]
+KEY = "k-1"
+ROW = {"transaction_id": "t", "timestamp": "2026-01-01T10:00:00", "amount": 10, "age": 30, "channel": "chip"}
+
+
+class Gateway:
+    """A gateway as a process of its own, over a model server that can be told to hold its answers."""
+
+    def __init__(self, directory: Path, model_server: TinyServer, **outside: str) -> None:
+        self.model_server = model_server
+        self.answering = threading.Event()
+        self.answering.set()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        (directory / "key").write_text(f"{KEY}\n")
+        (directory / "release.json").write_bytes(record(1))
+        self._stack = ExitStack()
+        files = {"API_KEY_FILE": f"{directory}/key", "RELEASE_RECORD": f"{directory}/release.json"}
+        servers = {
+            "PORT": str(port),
+            "MODEL_SERVER_URL": self._stack.enter_context(over_http(model_server, self.answering)),
+        }
+        log = self._stack.enter_context((directory / "gateway.log").open("wb"))
+        environment = {"PATH": os.environ["PATH"], **files, **servers, **outside}
+        self.process = subprocess.Popen(COMMAND, env=environment, stdout=log, stderr=log)
+        self._stack.callback(self.process.wait)
+        self._stack.callback(self.process.kill)
+        self.close = self._stack.close
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Waits for it."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, self.readiness()
+            time.sleep(0.01)
+
+    def until_it_is(self, readiness: str) -> None:
+        """Waits until /readyz says so."""
+        self.until(lambda: self.readiness() == readiness)
+
+    def readiness(self) -> str:
+        """Says "ready", or the last part of the problem's type; "closed" where nobody listens."""
+        try:
+            answer = httpx.get(f"{self.url}/readyz", trust_env=False, timeout=PATIENCE)
+        except httpx.TransportError:
+            return "closed"
+        return "ready" if answer.is_success else str(answer.json()["type"]).rpartition(":")[2]
+
+    def score(self) -> httpx.Response:
+        """Scores one transaction."""
+        headers = {"X-API-Key": KEY}
+        return httpx.post(f"{self.url}/v1/score", json=ROW, headers=headers, trust_env=False, timeout=PATIENCE)
+
+    def exit_status(self) -> int:
+        """The exit status, once it has ended."""
+        return self.process.wait(15)
