@@ -25,6 +25,7 @@ from gateway.observation import ObservationMiddleware
 from gateway.problems import BadParameter, Problem, Refused, problem_response
 from gateway.proving import PROOFS
 from gateway.record import connect_record
+from gateway.refusal import RefusalMiddleware
 from gateway.routes import router
 from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, connect_redis, make_services, roads_to
 from gateway.settings import Settings
@@ -114,7 +115,7 @@ async def _redis(settings: Settings, seconds: float) -> AsyncIterator[Redis | No
 
 
 def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
-    """From the outside in: observed, then authorised, then bounded."""
+    """From the outside in: observed, then refused where it is no HTTP, then authorised, then bounded."""
 
     def limit(path: str) -> int:
         return settings.max_batch_bytes if path == BATCH_PATH else settings.max_upload_bytes
@@ -122,6 +123,7 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
     paths = frozenset({"/docs", "/openapi.json", *(route.path for route in router.routes if hasattr(route, "path"))})
     return [
         Middleware(ObservationMiddleware, metrics=metrics, routes=paths),
+        Middleware(RefusalMiddleware),
         Middleware(ApiKeyMiddleware, keys=settings.api_keys),
         Middleware(BodyLimitMiddleware, limit=limit),
     ]

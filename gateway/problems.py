@@ -49,6 +49,27 @@ class Problem(Exception):
         return body
 
 
+class NotHttp(Problem):
+    """Bytes that are no HTTP/1.1 request, or one that may not be acted upon."""
+
+    status = HTTPStatus.BAD_REQUEST
+    title = "Not an HTTP request that can be read here"
+
+
+class TargetTooLong(Problem):
+    """A longer path and query than any that exists here."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+    title = "The path and its query are too long"
+
+
+class HeadTooLarge(Problem):
+    """More header bytes than anybody needs, or more around a body than it is worth."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    title = "The headers are too large"
+
+
 class NotAuthorised(Problem):
     """No key, or not one of ours."""
 
