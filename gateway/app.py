@@ -100,7 +100,9 @@ async def _roads(stack: AsyncExitStack, settings: Settings) -> Roads | None:
     """Each file may read and write at once."""
     if settings.redis_url is None:
         return None
-    return await stack.enter_async_context(roads_to(settings.redis_url, 2 * settings.upload_slots))
+    return await stack.enter_async_context(
+        roads_to(settings.redis_url, 2 * settings.upload_slots, settings.history_timeout_seconds)
+    )
 
 
 @asynccontextmanager

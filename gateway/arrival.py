@@ -15,10 +15,7 @@ from contract.remembered import ENTER, KEEP, MERGE, Argument
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.exchange import Exchange
 from gateway.lanes import Lanes
-from gateway.patience import done_within
 
-LAST_PATIENCE = 1.0
-"""Seconds, where nobody waits: the reply is given up long before."""
 LOOKS, LOOK_SECONDS = 5, 0.004
 """How often, and how far apart, a row is looked for whose values another request is just about to write."""
 
@@ -31,7 +28,7 @@ Arguments = tuple[Argument, ...]
 class Roads:
     """The ways to one Redis: lanes of the event loop for small batches; for large ones a blocking client and threads.
 
-    The threads are no others' than these: while Redis hangs they hang, for LAST_PATIENCE at most. The breaker says
+    The threads are no others' than these: while Redis hangs they hang, until the client's timeout. The breaker says
     whether there is a Redis to go to.
     """
 
@@ -51,37 +48,26 @@ class Arrival:
         self._exchange = Exchange(roads.blocking)
         self._work = work
 
-    def silent(self, patience: float) -> bool:
-        """Whether Redis has been asked about a large batch, and has said nothing for so many seconds."""
-        return self._exchange.silent(patience)
-
-    async def enter(self, patience: float) -> None:
-        """Enters a small batch, and finds out what was there before; each call has so many seconds.
+    async def enter(self) -> None:
+        """Enters a small batch, and finds out what was there before.
 
         Raises:
-            RedisError, OSError: they did not suffice, or Redis cannot be used.
+            RedisError, OSError: as all others here: Redis cannot be used.
         """
         while calls := await self._work(self.recall.entries):
-            await self._work(self.recall.take, [await self._soon(call, patience) for call in calls])
-        await self._look_for_values(patience)
+            await self._work(self.recall.take, [await self._reply(call) for call in calls])
+        await self._look_for_values()
 
-    async def read(self, patience: float) -> None:
-        """Reads all states of a large batch.
-
-        Raises:
-            RedisError, OSError: Redis was silent for so many seconds, or cannot be used.
-        """
+    async def read(self) -> None:
+        """Reads all states of a large batch."""
         reading = self._begun(self._exchange.read, self.recall)
         await self._work(self.recall.prepare)
-        while not await done_within(patience, reading):
-            if self.silent(patience):
-                raise TimeoutError
-        await self._work(self.recall.take_states, reading.result())
+        await self._work(self.recall.take_states, await reading)
 
-    async def enter_large(self, patience: float) -> None:
+    async def enter_large(self) -> None:
         """Enters a large batch, whose values are computed meanwhile."""
         await self._begun(self._exchange.enter, self.recall)
-        await self._look_for_values(patience)
+        await self._look_for_values()
 
     async def keep(self, values: Values) -> None:
         """Writes the values, for repeats."""
@@ -89,15 +75,15 @@ class Arrival:
             if self.recall.large:
                 await self._begun(self._exchange.scripts, KEEP, [arguments])
             else:
-                await self._roads.lanes.run(KEEP, arguments, LAST_PATIENCE)
+                await self._roads.lanes.run(KEEP, arguments)
 
     async def tidy(self) -> None:
         """What nobody waits for: long states, merged."""
         if arguments := await self._work(self.recall.merges):
-            await self._roads.lanes.run(MERGE, arguments, LAST_PATIENCE)
+            await self._roads.lanes.run(MERGE, arguments)
 
-    async def _soon(self, call: Arguments, patience: float) -> Reply:
-        reply: Reply = await self._roads.lanes.run(ENTER, call, patience)
+    async def _reply(self, call: Arguments) -> Reply:
+        reply: Reply = await self._roads.lanes.run(ENTER, call)
         return reply
 
     def _begun(self, function: Callable[..., Any], *arguments: object) -> asyncio.Future[Any]:
@@ -106,7 +92,7 @@ class Arrival:
         begun.add_done_callback(seen)
         return begun
 
-    async def _look_for_values(self, patience: float) -> None:
+    async def _look_for_values(self) -> None:
         """Of rows that another request has just entered."""
         for _ in range(LOOKS):
             if not len(self.recall.pending):
@@ -114,7 +100,7 @@ class Arrival:
             await asyncio.sleep(LOOK_SECONDS)
             self.recall.look_again()
             calls = await self._work(self.recall.entries)
-            await self._work(self.recall.take, [await self._soon(call, patience) for call in calls])
+            await self._work(self.recall.take, [await self._reply(call) for call in calls])
 
 
 def seen(done: asyncio.Future[Any]) -> None:

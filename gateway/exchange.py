@@ -6,7 +6,6 @@ the kernel meanwhile.
 """
 
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +21,8 @@ from gateway.scripts import sha
 
 MOST_READS = 3
 """Blocks of states that are asked for before the first has been read: what Redis holds ready counts as its memory."""
+SENT_BYTES = 262_144
+"""At once: Python counts the time of a whole `sendall`, however fast the other side takes it."""
 
 Arguments = tuple[Argument, ...]
 States = Sequence[bytes | None]
@@ -31,14 +32,11 @@ class Exchange:
     """What one large batch says to Redis, one call after the other."""
 
     def __init__(self, redis: Redis) -> None:
-        """Takes a client that blocks."""
-        self._redis = redis
-        self._since: float | None = None
+        """Takes a client that blocks, for so many seconds of silence at each read: the kernel measures them.
 
-    def silent(self, patience: float) -> bool:
-        """Whether Redis has been asked, and has said nothing for so many seconds."""
-        since = self._since
-        return since is not None and time.monotonic() - since > patience
+        So what this process computes in between, and how long its threads wait for each other, is not Redis' silence.
+        """
+        self._redis = redis
 
     def read(self, recall: Recall) -> Sequence[States]:
         """The states of a large batch.
@@ -81,8 +79,7 @@ class Exchange:
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        with self._asking():
-            connection: Connection = self._redis.connection_pool.get_connection()
+        connection: Connection = self._redis.connection_pool.get_connection()
         try:
             yield connection
         except BaseException:
@@ -91,36 +88,31 @@ class Exchange:
         finally:
             self._redis.connection_pool.release(connection)
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """While Redis is waited for: what this process computes in between is not its silence."""
-        self._since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._since = None
-
     def _replies(self, connection: Connection, commands: Iterable[bytes], ahead: int = sys.maxsize) -> list[Any]:
         """Sends each command as soon as it is made, at most so many ahead of the replies; Redis works meanwhile."""
         replies, sent = list[Any](), 0
         for command in commands:
             if sent - len(replies) == ahead:
                 replies.append(self._reply(connection))
-            with self._asking():
-                connection.send_packed_command([command])  # type: ignore[no-untyped-call]
+            connection.send_packed_command(_pieces(command))  # type: ignore[no-untyped-call]
             sent += 1
         return [*replies, *(self._reply(connection) for _ in range(sent - len(replies)))]
 
     def _reply(self, connection: Connection) -> Any:  # noqa: ANN401 - whatever Redis says
         try:
-            with self._asking():
-                return connection.read_response()  # type: ignore[no-untyped-call]
+            return connection.read_response()  # type: ignore[no-untyped-call]
         except ResponseError as error:
             return error
 
 
 def _packed(connection: Connection, *parts: Argument) -> bytes:
     return b"".join(connection.pack_command(*parts))  # type: ignore[no-untyped-call]
+
+
+def _pieces(command: bytes) -> list[memoryview]:
+    """Each is sent with a timeout of its own."""
+    whole = memoryview(command)
+    return [whole[at : at + SENT_BYTES] for at in range(0, len(whole), SENT_BYTES)]
 
 
 def _good(replies: list[Any]) -> list[Any]:

@@ -21,12 +21,9 @@ from gateway.answers import Answers
 from gateway.arrival import Arrival, Roads, Values, Work, seen
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.patience import done_within
 from gateway.scored import Scored
 from gateway.serving import Serving
 
-PATIENCE_SECONDS = 0.05
-"""A request waits no longer for a Redis that is silent; its client's default would be minutes."""
 TURNS = 3
 """Of the event loop, in which the request to the model goes out before anything is written."""
 
@@ -91,18 +88,17 @@ class Past:
         """Takes what enters the rows of a large batch and writes the values; it says whether these stand."""
         self.arrival, self._writing = arrival, writing
 
-    async def settled(self) -> bool:
-        """Waits until all is written, unless Redis falls silent; what is late then is written all the same.
+    async def settled(self, seconds: float | None = None) -> bool:
+        """Waits until all is written, or Redis cannot be used; what takes longer is written all the same.
 
         False where the values have changed: another gateway had some of the rows first.
         """
-        if self._writing is None or self.arrival is None:
+        if self._writing is None:
             return True
         writing, self._writing = self._writing, None
-        while not await done_within(PATIENCE_SECONDS, writing):
-            if self.arrival.silent(PATIENCE_SECONDS):
-                self.degraded = True
-                return True
+        if not (await asyncio.wait({writing}, timeout=seconds))[0]:
+            self.degraded = True
+            return True
         return writing.result()
 
 
@@ -122,11 +118,14 @@ class History:
         """Whether a request that comes now would have a neutral past."""
         return self._roads is None or self._roads.breaker.open
 
-    async def past(self, serving: Serving, table: Table, work: Work, *, record: bool) -> Past:
+    async def past(
+        self, serving: Serving, table: Table, work: Work, *, record: bool, seconds: float | None = None
+    ) -> Past:
         """The history of the rows of a table that the live contract has read; they enter where `record` says so.
 
         Every feature has a column, of a table without rows too: the model's matrix is made of them all.
-        `work` calls a function that takes the longer the more rows there are.
+        `work` calls a function that takes the longer the more rows there are. What takes more than so many seconds,
+        however much Redis says meanwhile, is given up: the model needs time too.
         """
         if serving.plan is None:
             return Past(NOTHING)
@@ -134,7 +133,7 @@ class History:
             return Past(serving.plan.neutral(table.columns, 0))
         asked = Asked(serving.plan, serving.model.contract, table, work, record and self._remembering.record)
         with self._metrics.stage("history"):
-            past = await self._asked(asked)
+            past = await self._in_time(asked, seconds)
         if past is None:
             return Past(serving.plan.neutral(table.columns, table.rows), degraded=True)
         return past
@@ -148,6 +147,15 @@ class History:
         """Waits for what is still to be written, and what that begins."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _in_time(self, asked: Asked, seconds: float | None) -> Past | None:
+        """None where Redis does not answer, or not in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._asked(asked)
+        except TimeoutError:
+            log.warning("history too slow")
+            return None
 
     async def _asked(self, asked: Asked) -> Past | None:
         """None where Redis does not answer."""
@@ -167,14 +175,14 @@ class History:
         arrival = Arrival(roads, recall, asked.work)
         if recall.large:
             return await self._read_first(arrival, asked.work)
-        await arrival.enter(PATIENCE_SECONDS)
+        await arrival.enter()
         past = Past(await asked.work(recall.values), degraded=len(recall.pending) > 0)
         past.write(arrival, self._begun(self._kept(arrival, past)))
         return past
 
     async def _read_first(self, arrival: Arrival, work: Work) -> Past:
         """A large batch: its values are known before it has entered."""
-        await arrival.read(PATIENCE_SECONDS)
+        await arrival.read()
         past = Past(NOTHING)
 
         async def compute() -> None:
@@ -183,7 +191,7 @@ class History:
         computing = self._begun(compute())
 
         async def enter() -> None:
-            await arrival.enter_large(PATIENCE_SECONDS)
+            await arrival.enter_large()
             await computing
             if arrival.recall.repeats:
                 past.values = await work(arrival.recall.values)

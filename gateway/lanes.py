@@ -13,8 +13,8 @@ from redis.asyncio import Connection, Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from contract.remembered import Argument
-from gateway.patience import within
 from gateway.scripts import sha
+from gateway.timeouts import io_timeout
 
 FRESH_SECONDS = 0.05
 """A connection that was used so lately is not looked at, which takes a turn of the loop: no Redis restarts faster."""
@@ -23,30 +23,31 @@ FRESH_SECONDS = 0.05
 class Lanes:
     """As many connections as there are calls at once; each serves one call after the other."""
 
-    def __init__(self, redis: Redis) -> None:
-        """Takes a client for how it connects; one without a timeout of its own, since each call brings its own."""
+    def __init__(self, redis: Redis, timeout: float) -> None:
+        """Takes a client for how it connects, one without a timeout of its own; and the seconds that a call has."""
         self._pool = redis.connection_pool
+        self._timeout = timeout
         self._idle: list[tuple[Connection, float]] = []
 
-    async def run(self, script: str, arguments: Sequence[Argument], patience: float) -> Any:  # noqa: ANN401 - a script's own
-        """What a script returns within so many seconds.
+    async def run(self, script: str, arguments: Sequence[Argument]) -> Any:  # noqa: ANN401 - a script's own
+        """What a script returns.
 
         Raises:
             RedisError, OSError: Redis does not answer in time, or refuses.
         """
-        async with within(patience):
+        async with io_timeout(self._timeout):
             try:
                 return await self._reply("EVALSHA", sha(script), 0, *arguments)
             except NoScriptError:
                 return await self._reply("EVAL", script, 0, *arguments)
 
-    async def ping(self, patience: float) -> None:
-        """Returns where Redis answers within so many seconds.
+    async def ping(self) -> None:
+        """Returns where Redis answers in time.
 
         Raises:
             RedisError, OSError: it does not.
         """
-        async with within(patience):
+        async with io_timeout(self._timeout):
             await self._reply("PING")
 
     async def aclose(self) -> None:

@@ -24,6 +24,9 @@ from gateway.shadow import Comparison, Shadow
 from gateway.split import Split
 from gateway.tallies import Tallies
 
+HISTORY_SHARE = 0.5
+"""Of the time that is left, what history may take: the model needs the rest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trying:
@@ -109,11 +112,12 @@ class Scorer:
         try:
             async with asyncio.timeout(self._deadline_seconds) as deadline:
                 reading = await given.work(read, given, serving, wish.on_error, self._metrics)
-                past = await self._history.past(serving, reading.table, given.work, record=wish.record)
+                wait = _share(deadline)
+                past = await self._history.past(serving, reading.table, given.work, record=wish.record, seconds=wait)
                 while True:
                     prepared = await given.work(prepare, given, serving, reading, past.values, self._metrics)
                     answers = self._answers(prepared, deadline.when() or 0.0, counts)
-                    parts, stands = await asyncio.gather(answers, past.settled())
+                    parts, stands = await asyncio.gather(answers, past.settled(_share(deadline)))
                     if stands:
                         return prepared, parts, past
         except TimeoutError:
@@ -136,3 +140,8 @@ class Scorer:
             if prepared.serving.trial_of(TrialKind.CANARY):
                 counts.scored(side, part.answer.probabilities, part.decisions, part.answer.seconds)
         return scored(prepared.serving.model, prepared.reading, parts)
+
+
+def _share(deadline: asyncio.Timeout) -> float:
+    """Seconds that history may take from now on."""
+    return HISTORY_SHARE * ((deadline.when() or 0.0) - asyncio.get_running_loop().time())

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import redis as blocking
 from redis.asyncio import Redis
 
 from gateway.answers import Answers
-from gateway.arrival import LAST_PATIENCE, Roads
+from gateway.arrival import Roads
 from gateway.background import running
 from gateway.canary_calls import CanaryCalls
 from gateway.circuit_breaker import CircuitBreaker
@@ -143,14 +142,12 @@ def _remembering(settings: Settings) -> Remembering:
 
 
 @asynccontextmanager
-async def roads_to(url: str, threads: int) -> AsyncIterator[Roads]:
-    """The ways for transactions to the Redis of this address."""
-    client = blocking.Redis.from_url(
-        url, socket_timeout=LAST_PATIENCE, socket_connect_timeout=LAST_PATIENCE, retry=None
-    )
+async def roads_to(url: str, threads: int, silence: float) -> AsyncIterator[Roads]:
+    """The ways for transactions to the Redis of this address, which may be silent for so many seconds."""
+    client = blocking.Redis.from_url(url, socket_timeout=silence, socket_connect_timeout=silence, retry=None)
     with ThreadPoolExecutor(threads, "redis") as executor, closing(client):
-        async with aclosing(Lanes(connect_redis(url, None))) as lanes:
-            breaker = CircuitBreaker(partial(lanes.ping, LAST_PATIENCE))
+        async with aclosing(Lanes(connect_redis(url, None), silence)) as lanes:
+            breaker = CircuitBreaker(lanes.ping)
             async with running(breaker.keep_probing()):
                 yield Roads(lanes, client, executor, breaker)
 

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
         history: whether transactions are remembered in Redis, for the history of those that follow.
         known_days: how long one is known by its id: not counted again, and found by its label.
         values_hours: how long a repeat gets the history values that it got the first time.
+        history_timeout_seconds: a Redis that says nothing for so long is not there: then history is neutral.
         review_threshold: overrides the model's own, as does decline_threshold.
     """
 
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     history: bool = True
     known_days: float = Field(30.0, ge=1, le=400)
     values_hours: float = Field(24.0, gt=0, le=9600)
+    history_timeout_seconds: float = Field(1.0, gt=0)
     review_threshold: float | None = Field(None, ge=0, le=1)
     decline_threshold: float | None = Field(None, ge=0, le=1)
 

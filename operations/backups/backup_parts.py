@@ -29,6 +29,7 @@ SETTINGS = (
     *("RETRAIN_MARGIN", "RETRAIN_SHARE", "CLEAN_DAYS", "SCHEDULE", "KEEPER_URL", "KEEPER_HOST", "KEEPER_PORT"),
     "RETRAIN_GENUINE_AFTER",
     *("GATEWAY_URL", "MANAGEMENT_URL", "INFERENCE_URL", "KNOWN_DAYS", "VALUES_HOURS", "HISTORY"),
+    "HISTORY_TIMEOUT_SECONDS",
     *(SIGNING_KEY, VERIFY_KEY),
 )
 """The settings whose values may lie in a backup; a new one that is no secret is added here. Keys are named by file."""

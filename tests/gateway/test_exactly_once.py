@@ -16,7 +16,7 @@ from contract.description import Description
 from contract.golden import Golden
 from contract.history import Plan
 from contract.table import Table, read_csv
-from gateway import arrival, history
+from gateway import arrival
 from gateway.answers import Answers
 from gateway.history import History, Remembering
 from gateway.metrics import Metrics
@@ -71,7 +71,6 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch, closing_after: AsyncExitStack
 ) -> None:
     """10,000 transactions, each sent twice at random, sixteen requests at a time: every counter is exact."""
-    monkeypatch.setattr(history, "PATIENCE_SECONDS", 10.0)
     monkeypatch.setattr(arrival, "LOOKS", 2_500)  # Likewise 10 s: on a busy machine another's values are late.
     draw = random.Random(1)  # noqa: S311 - an order, no secret
     cards = [f"c{draw.randrange(200)}" for _ in range(TRANSACTIONS)]
@@ -80,7 +79,7 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
     ).table
     sent = pieces(draw.sample([*range(TRANSACTIONS)] * 2, 2 * TRANSACTIONS), draw)
     clients = [valkey.connected(10.0) for _ in range(2)]
-    roads = [await closing_after.enter_async_context(roads_to(valkey.url, 8)) for _ in clients]
+    roads = [await closing_after.enter_async_context(roads_to(valkey.url, 8, 10.0)) for _ in clients]
     gateways = [
         History(road, Remembering(True, 30 * DAY, DAY), Answers(client, DAY), Metrics())
         for road, client in zip(roads, clients, strict=True)

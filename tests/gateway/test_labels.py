@@ -19,7 +19,7 @@ from contract.history import Plan
 from contract.labels import COUNTS
 from contract.remembered import ANSWERS, HEAD, STATE, TRANSACTION
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
-from gateway import history, label_counts
+from gateway import label_counts
 from tests.gateway.conftest import AUTHORISED
 from tests.gateway.remembering import COLUMNS, GOLDEN_CSV, GOLDEN_HISTORY, HEADER, HISTORY, RISK, SLOPE, counts, upload
 from tests.gateway.trials import Valkey
@@ -55,9 +55,8 @@ def model_server(tmp_path: Path) -> TinyServer:
 @pytest.fixture
 def gateway(serve: Serve, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Starts a gateway on the test's own Valkey, which a busy machine may delay."""
-    monkeypatch.setattr(history, "PATIENCE_SECONDS", 1.0)
     monkeypatch.setattr(label_counts, "EVERY_SECONDS", 0.02)
-    return lambda **changes: serve(redis_url=valkey.url, **changes)
+    return lambda **changes: serve(redis_url=valkey.url, history_timeout_seconds=10.0, **changes)
 
 
 def paid(identity: str, day: int = 1, shop: str = "s", amount: int = 10) -> str:
