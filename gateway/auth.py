@@ -10,6 +10,9 @@ from gateway.problems import NotAuthorised, problem_response
 OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"})
 """What probes, Prometheus and a browser read without a key: none of it shows a transaction."""
 
+AUTHORISED = "gateway.authorised"
+"""In the scope of a request that came with a key."""
+
 
 class ApiKeyMiddleware:
     """Lets a request through whose X-API-Key is one of the keys."""
@@ -21,7 +24,10 @@ class ApiKeyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 401 at once, or calls the app."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._has_key(scope):
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self.app(scope, receive, send)
+        elif self._has_key(scope):
+            scope[AUTHORISED] = True
             await self.app(scope, receive, send)
         else:
             await problem_response(NotAuthorised())(scope, receive, send)

@@ -110,7 +110,7 @@ class LabelsReply(BaseModel):
 class FileReply(BaseModel):
     """One file of a batch: its answer, or its problem."""
 
-    file: str
+    file: str = Field(description="The file's name; #2, the second, where it is long or holds a long number.")
     status: int
     result: ScoreReply | None = None
     problem: ProblemEntry | None = None

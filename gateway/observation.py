@@ -1,6 +1,5 @@
 """The outermost middleware: gives each request an id, one log line, one count, and an answer whatever happens."""
 
-import re
 import time
 import uuid
 from collections.abc import Collection
@@ -11,15 +10,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.answered import Answered, collected
+from gateway.auth import AUTHORISED
+from gateway.harmless import is_harmless_id
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.problems import problem_of, problem_response
+from gateway.sampling import Sampling
 
 CLIENT_GONE = 499
 """What nginx logs for a caller who left before the answer; nobody receives it."""
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked several times a second by balancers: what is well is counted, and not logged."""
-HARMLESS_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class ObservationMiddleware:
@@ -30,6 +31,7 @@ class ObservationMiddleware:
         self.app = app
         self.metrics = metrics
         self.routes = routes
+        self._sampling = Sampling()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the app under a request id."""
@@ -62,8 +64,11 @@ class ObservationMiddleware:
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
         self.metrics.request(method, route, status)
         milliseconds = round(seconds * 1e3, 3)
-        write = log.debug if route in PROBES and status == httpx.codes.OK else log.info
-        write("request", method=method, route=route, status=status, milliseconds=milliseconds, **answered.fields())
+        quiet = route in PROBES and status == httpx.codes.OK
+        if not quiet and (scope.get(AUTHORISED) or self._sampling.is_first(status)):
+            log.info(
+                "request", method=method, route=route, status=status, milliseconds=milliseconds, **answered.fields()
+            )
 
 
 class _Body:
@@ -100,7 +105,7 @@ class _Answer:
 
 def _request_id(scope: Scope) -> str:
     """The caller's own id where it is harmless to log and to echo, or a new one."""
-    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
-    if len(given) == 1 and HARMLESS_ID.fullmatch(given[0]):
-        return str(given[0], "ascii")
+    given: list[str] = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
+    if len(given) == 1 and is_harmless_id(given[0]):
+        return given[0]
     return uuid.uuid4().hex

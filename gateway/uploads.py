@@ -16,6 +16,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from gateway.body_limit import too_large
+from gateway.harmless import file_name
 from gateway.metrics import Metrics
 from gateway.problems import Busy, NotScorable, NotSupported, Problem, TooSlow
 from gateway.settings import Settings
@@ -34,7 +35,12 @@ class NoBoundaryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One file; `problem` instead of a body where the file itself is refused."""
+    """One file.
+
+    Attributes:
+        name: its own where it is plainly one; else its position among the files, as in #2.
+        problem: instead of a body, where the file itself is refused.
+    """
 
     name: str
     body: bytes
@@ -119,7 +125,7 @@ class Uploads:
         files = await self._form_files(request, field, most)
         if not files:
             raise NotScorable(f"The form has no file under the name {field}.")
-        return [self._upload(name, body) for name, body in files]
+        return [self._upload(name, body, position) for position, (name, body) in enumerate(files, 1)]
 
     async def _form_files(self, request: Request, field: str, most: int) -> list[tuple[str, bytes]]:
         with self._metrics.stage("read"):
@@ -131,8 +137,9 @@ class Uploads:
             except (MultiPartException, NoBoundaryError):
                 raise NotScorable(f"Not a whole form of at most {most} files, all named {field}.") from None
 
-    def _upload(self, name: str, body: bytes) -> Upload:
-        if not name.lower().endswith(".csv"):
+    def _upload(self, given: str, body: bytes, position: int) -> Upload:
+        name = file_name(given, position)
+        if not given.lower().endswith(".csv"):
             return Upload(name, b"", NotSupported("The file's name does not end in .csv."))
         if len(body) > self._settings.max_upload_bytes:
             return Upload(name, b"", too_large(self._settings.max_upload_bytes))

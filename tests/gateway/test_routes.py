@@ -217,6 +217,14 @@ def test_a_batch_answers_each_file(client: TestClient) -> None:
     assert answers[1]["problem"]["status"] == 422
 
 
+def test_a_batch_repeats_no_card_number(client: TestClient) -> None:
+    """A file whose name is a card number comes back by its position, good or not; a plain name comes back."""
+    names = ["a.csv", "4556 7375 8689 9855.csv", "4556-7375-8689-9855.xls", "März 2026.csv"]
+    answers = client.post("/predict/batch", files=[("files", (name, GOLDEN_CSV)) for name in names]).json()["files"]
+    assert [answer["file"] for answer in answers] == ["a.csv", "#2", "#3", "März 2026.csv"]
+    assert [answer["status"] for answer in answers] == [200, 200, 415, 200]
+
+
 @pytest.mark.parametrize(
     ("path", "arguments", "status"),
     [
@@ -331,9 +339,10 @@ def test_metrics_have_the_guides_names(client: TestClient) -> None:
 
 
 def test_a_harmless_request_id_is_kept(client: TestClient) -> None:
-    """A caller's own request id comes back; one that could forge a log line does not."""
+    """A caller's own request id comes back; one that could forge a log line or hold a card number does not."""
     assert client.get("/livez", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
-    assert client.get("/livez", headers={"x-request-id": "a b"}).headers["x-request-id"] != "a b"
+    for given in ("a b", "a-4556-7375-8689-9855", "4556737586899855"):
+        assert client.get("/livez", headers={"x-request-id": given}).headers["x-request-id"] != given
 
 
 def test_documentation_shows_the_key_and_examples(client: TestClient) -> None:
