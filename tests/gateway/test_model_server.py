@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -153,3 +154,13 @@ async def test_a_proof_that_hangs_leaves_connections_for_the_others() -> None:
             asked = [ModelServer(client, "fraud", 10, PROOFS).describe(1) for _ in range(PROOFS)]
             answers = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(answer) for answer in answers} == {ModelServerDown}
+
+
+@pytest.mark.anyio
+async def test_new_connections_read_no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are renewed on the event loop, which that would hold up: what TLS needs was read at the start."""
+    reads = list[str]()
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: reads.append("default"))
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: reads.append("some"))
+    await module._network(1).aclose()
+    assert not reads
