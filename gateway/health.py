@@ -15,6 +15,7 @@ from gateway.drain import Drain
 from gateway.live import Live
 from gateway.problems import DeadlineExceeded, Draining, NoModel, Problem
 from gateway.serving import TrialState
+from gateway.warm_up import WarmUp
 
 PROBE_SECONDS = 1.0
 """A probe's outcome stands this long: readiness is asked without a key, and must not become a load."""
@@ -24,13 +25,15 @@ PROBE_DEADLINE_SECONDS = 2.0
 class Health:
     """Asks the parts, seldom."""
 
-    def __init__(self, live: Live, redis: Redis | None, storage: Path, drain: Drain) -> None:
-        """Takes the parts; `storage` is where this deployment writes."""
+    def __init__(self, live: Live, redis: Redis | None, storage: Path, drain: Drain, warm_up: WarmUp) -> None:
+        """Takes the parts; `storage` is where this deployment writes, and no gateway is ready that is not warm."""
         self._live = live
         self._redis = redis
         self._storage = storage
         self._drain = drain
         self._ready = _Remembered(self._probe)
+        self._warm_up = warm_up
+        self._is_warm = False
 
     async def unready(self) -> Problem | None:
         """Why no more requests should come here; None when the golden rows of the live version come back right."""
@@ -62,6 +65,9 @@ class Health:
         try:
             async with asyncio.timeout(PROBE_DEADLINE_SECONDS):
                 await self._live.probe()
+                if not self._is_warm:
+                    await self._warm_up()
+                    self._is_warm = True
         except TimeoutError:
             return DeadlineExceeded()
         except Problem as problem:

@@ -36,6 +36,7 @@ from gateway.shadow import Shadow
 from gateway.split import Split
 from gateway.tallies import Tallies
 from gateway.uploads import Uploads
+from gateway.warm_up import WarmUp
 
 REDIS_SECONDS = 0.05
 """Patience of /health; the client's default waited 58 s for a frozen server."""
@@ -132,7 +133,13 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
         shadow=shadow,
         scorer=Scorer(live, history, calls, trying, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),
-        health=Health(live, clients.redis, settings.log_file.parent if settings.log_file else Path.cwd(), drain),
+        health=Health(
+            live,
+            clients.redis,
+            settings.log_file.parent if settings.log_file else Path.cwd(),
+            drain,
+            WarmUp(live, history, server, metrics),
+        ),
     )
 
 

@@ -1,0 +1,31 @@
+"""What the first request would otherwise wait for: connections, scripts, and what libraries make when first used."""
+
+from gateway.history import History
+from gateway.live import Live
+from gateway.metrics import Metrics
+from gateway.model_server import ModelServer
+from gateway.preparing import OnError, csv_input, prepare, read
+
+
+class WarmUp:
+    """The golden rows, the way that a caller's go; they are remembered nowhere, and not counted as predictions."""
+
+    def __init__(self, live: Live, history: History, server: ModelServer, metrics: Metrics) -> None:
+        """Takes the collaborators of a request; the server by the connections on which requests go to it."""
+        self._live = live
+        self._history = history
+        self._server = server
+        self._metrics = metrics
+
+    async def __call__(self) -> None:
+        """Scores them.
+
+        Raises:
+            Problem: they cannot be scored now; without history they can.
+        """
+        serving, model = self._live.serving, self._live.model
+        given = csv_input(model.description.golden.csv.encode())
+        reading = await given.work(read, given, serving, OnError.SKIP, self._metrics)
+        past = await self._history.past(serving, reading.table, given.work, record=False)
+        prepared = await given.work(prepare, given, serving, reading, past.values, self._metrics)
+        await self._server.score(model.version, model.contract.fingerprint, prepared.matrix)
