@@ -22,6 +22,7 @@ from pyarrow import compute, csv, parquet
 from redis import Redis
 
 from contract.history import Plan
+from contract.history_key import HistoryKey
 from contract.schema import Contract
 from operations.history import load, past_file
 from operations.history.load import Target
@@ -34,6 +35,7 @@ TRANSACTIONS = Path("../shared/data/handbook/transactions.parquet")
 SCHEMA = Path("benchmarks/handbook.toml")
 KNOWN = 30 * 86_400
 LOOKED_AT = 500
+KEY = HistoryKey([bytes(32)])
 
 
 def main(days: int) -> None:
@@ -48,7 +50,7 @@ def main(days: int) -> None:
             began, cpu = time.perf_counter(), time.process_time()
             found = past_file.read(contract, plan, file, quiet)
             read = time.perf_counter()
-            target = Target(valkey.url, plan, Counted(Registry(Path(scratch)), plan, contract), KNOWN)
+            target = Target(valkey.url, plan, Counted(Registry(Path(scratch)), plan, contract), KNOWN, KEY)
             loaded = load.load(target, found, quiet)
             ended, cpu = time.perf_counter(), time.process_time() - cpu
             print(f"{found.rows:,} rows read in {read - began:.2f} s, {loaded.rows:,} loaded in {ended - read:.2f} s")

@@ -24,9 +24,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from contract.history import Plan, over
+from contract.history_key import HistoryKey
 from contract.labels import BLOCK_LABELS, LABELLED, Labelling
 from contract.recall import Recall, Terms
-from contract.remembered import KEEP, MERGE, TRANSACTIONS
+from contract.remembered import KEEP, MERGE
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.exchange import Exchange
@@ -39,6 +40,7 @@ SIZES = (1, 1, 10, 500, 3_000)
 SCHEMA = Path(__file__).with_name("handbook.toml")
 BOUND = 1e-6
 FOREVER = 10**8
+KEY = HistoryKey([bytes(32)])
 
 
 def main(file: Path) -> None:
@@ -82,7 +84,7 @@ def _served(
 
 
 def _entered(plan: Plan, table: Table, ids: list[str], redis: Redis) -> dict[str, NDArray[np.float64]]:
-    recall = Recall(plan, table, ids, Terms(True, FOREVER, FOREVER, time.time()))
+    recall = Recall(plan, table, ids, Terms(True, FOREVER, FOREVER, time.time(), KEY))
     exchange = Exchange(redis)
     if recall.large:
         recall.take_states(exchange.read(recall))
@@ -100,7 +102,7 @@ def _label(plan: Plan, ids: list[str], redis: Redis) -> None:
     for begin in range(0, len(ids), BLOCK_LABELS):
         some = ids[begin : begin + BLOCK_LABELS]
         certain = np.ones(len(some), dtype=np.bool_)
-        labelling = Labelling(plan, TRANSACTIONS.digests(some), certain, np.zeros(len(some)), 0.0)
+        labelling = Labelling(plan, KEY.transactions.digests(some), certain, np.zeros(len(some)), 0.0)
         while keys := labelling.keys():
             labelling.take_records(cast("list[bytes | None]", redis.mget(keys)))
             labelling.take_kept([None] * len(labelling.kept_reads()))

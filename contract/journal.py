@@ -17,13 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.history import Records
-from contract.remembered import APPENDING, BLOCK_BYTES, ID_BYTES, STATE_KEY_BYTES, TRANSACTION
+from contract.history_key import ID_BYTES
+from contract.remembered import APPENDING, BLOCK_BYTES, STATE_KEY_BYTES, TRANSACTION, Argument
 
 JOURNAL, DUE = b"fraud:j:", b"fraud:due"
 NAME_BYTES = BLOCK_BYTES + 4
 ABANDONED_SECONDS = 5
 """After which a journal that was not applied is anybody's: its gateway would have done it in a fraction of one."""
 END = b"\r\n"
+
+BOOK = """
+-- ARGV: names of journals; the second from which they are due.
+for i = 1, #ARGV[1], 16 do redis.call('ZADD', 'fraud:due', ARGV[2], string.sub(ARGV[1], i, i + 15)) end
+"""
+"""Before they are claimed. What is not booked cannot be claimed: of a large batch, this alone is guarded by the key."""
 
 APPLY = (
     APPENDING
@@ -99,10 +106,9 @@ def journal(keep: int, expire: int, ids: NDArray[np.void], added: Iterable[tuple
     return b"".join(parts)
 
 
-def booked(names: Sequence[bytes], now: float) -> bytes:
-    """The command that enters journals into the list of what is due, should nobody apply them."""
-    due = b"%d" % (now + ABANDONED_SECONDS)
-    return _command([b"ZADD", DUE, *(each for name in names for each in (due, name))])
+def booked(names: Sequence[bytes], now: float) -> tuple[Argument, ...]:
+    """The arguments of BOOK, which enters journals into the list of what is due, should nobody apply them."""
+    return b"".join(names), int(now + ABANDONED_SECONDS)
 
 
 def claim(name: bytes, written: bytes, ids: NDArray[np.void], records: NDArray[np.void]) -> bytes:

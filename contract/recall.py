@@ -12,7 +12,7 @@ its rows in blocks (`contract.journal`), so that Redis is never busy with it for
 
     recall.take_states(what Redis replies to MGET of each of recall.reads)
     while recall.waiting:
-        what Redis replies to recall.booking
+        what the script BOOK replies to recall.booking
         recall.take_claims(what it replies to each of recall.claims)
         while calls := recall.additions():
             recall.take_additions(what the script APPLY replies to each)
@@ -29,12 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.history import Batch, Layout, Plan, Stored, batch, evaluate, numbered
+from contract.history_key import UNKEYED, HistoryKey
 from contract.journal import booked, claim, journal
 from contract.remembered import (
     BLOCK_BYTES,
     NEVER,
     STATE,
-    TRANSACTIONS,
     Argument,
     added,
     labelled,
@@ -77,12 +77,14 @@ class Terms:
         known_seconds: how long one is known: not counted again, and found by its label.
         values_seconds: how long its values are kept for a repeat.
         now: seconds since 1970; what is older than any window by it may be forgotten.
+        key: what ids and entities are hashed with.
     """
 
     record: bool
     known_seconds: int
     values_seconds: int
     now: float
+    key: HistoryKey = UNKEYED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,8 +221,8 @@ class Recall:
         """Whether rows of a large batch have yet to enter."""
         return self._claiming and (self._waiting is None or len(self._waiting) > 0)
 
-    def booking(self) -> bytes:
-        """The command that must have succeeded before what waits of a large batch is claimed."""
+    def booking(self) -> tuple[Argument, ...]:
+        """The arguments of BOOK, which must have succeeded before what waits of a large batch is claimed."""
         self._claimed = [self._claim(rows) for rows in self._taken()]
         return booked([each.name for each in self._claimed], self._terms.now)
 
@@ -343,7 +345,7 @@ class Recall:
         rows = batch(layout, self._table.columns)
         where = np.full(self._table.rows, -1, dtype=np.int64)
         where[rows.places] = np.arange(len(rows.places))
-        return _Part(layout, rows, where, state_keys(layout, rows.entities), [], [])
+        return _Part(layout, rows, where, state_keys(layout, rows.entities, self._terms.key), [], [])
 
     def _taken(self) -> list[Rows]:
         """What waits, which then waits no more."""
@@ -402,7 +404,7 @@ class Recall:
     @cached_property
     def _ids(self) -> NDArray[np.void]:
         """Made, like the next ones, when first needed: the states of a large batch are read meanwhile."""
-        return TRANSACTIONS.digests(self._texts)
+        return self._terms.key.transactions.digests(self._texts)
 
     @cached_property
     def _named(self) -> NDArray[np.bool_]:

@@ -1,7 +1,8 @@
 """What Redis remembers of transactions: keys, bytes and scripts, shared by the gateway and `fraud history`. No I/O.
 
-Four kinds of keys, all of hashes or chance: no card, customer or transaction is named in Redis. Labels have two more
-(`contract.labels`), large batches two (`contract.journal`), loads one.
+Four kinds of keys, all of keyed hashes (`contract.history_key`) or chance: no card, customer or transaction is named in
+Redis, or can be looked for by who does not know the key. Labels have two more (`contract.labels`), large batches two
+(`contract.journal`), loads one.
 
 fraud:h:<layout><entity>   the records of one entity (`contract.history.Layout`), appended to; merged now and then
 fraud:t:<transaction>      one transaction: when and where it counts, its label, where its values and its answer are
@@ -12,16 +13,16 @@ A transaction of a small batch enters by one script: it is noted and counted at 
 at all. Those of a large batch enter by a journal.
 """
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.history import CODE_BITS, DIGEST_BYTES, ENTITY_BYTES, Layout, Plan, Records, Stored, keys
+from contract.history_key import HistoryKey
 
-ID_BYTES, BLOCK_BYTES = 16, 12
+BLOCK_BYTES = 12
 STATE_KEY_BYTES = DIGEST_BYTES + ENTITY_BYTES
 STATE_KEY = np.dtype([("layout", f"V{DIGEST_BYTES}"), ("entity", f"V{ENTITY_BYTES}")])
 STATE, TRANSACTION, VALUES, ANSWERS = b"fraud:h:", b"fraud:t:", b"fraud:v:", b"fraud:a:"
@@ -135,30 +136,9 @@ end
 """After the reply: states that had grown long, where nobody has appended meanwhile."""
 
 
-class Hasher:
-    """Texts to digests."""
-
-    def __init__(self, person: bytes) -> None:
-        """Of one kind: an id and a card of the same text have different digests."""
-        self._blank = hashlib.blake2b(digest_size=ID_BYTES, person=person)
-
-    def digest(self, text: str) -> bytes:
-        """The digest of a text, ID_BYTES long."""
-        state = self._blank.copy()  # Half the time of a new one.
-        state.update(text.encode(errors="surrogatepass"))
-        return state.digest()
-
-    def digests(self, texts: Iterable[str]) -> NDArray[np.void]:
-        """The digests of several texts, shape (texts,)."""
-        return np.frombuffer(b"".join(map(self.digest, texts)), f"V{ID_BYTES}")
-
-
-TRANSACTIONS, ENTITIES = Hasher(b"transaction"), Hasher(b"entity")
-
-
-def state_keys(layout: Layout, entities: Sequence[str]) -> NDArray[np.void]:
+def state_keys(layout: Layout, entities: Sequence[str], key: HistoryKey) -> NDArray[np.void]:
     """The key of each entity's state, without its prefix: shape (entities,)."""
-    digests = ENTITIES.digests(entities)
+    digests = key.entities.digests(entities)
     both = np.empty(len(digests), STATE_KEY)
     both["layout"], both["entity"] = np.void(layout.digest), digests
     return both.view(f"V{STATE_KEY_BYTES}")

@@ -124,6 +124,8 @@ spec:
                 items:
                   - key: redis-url
                     path: redis-url
+                  - key: history-key
+                    path: history-key
                   - key: alert-url
                     path: alert-url
             - name: model-keys

@@ -89,8 +89,10 @@ async def running_services(
         clients = Clients(scoring, probing, trying, redis, counting, roads, record)
         services = make_services(settings, metrics, clients, drain)
         stack.push_async_callback(services.shadow.close)
+        await services.agreement.ask()  # Before the first request: an empty Redis has no key yet.
         background = (services.live.follow(), services.tallies.keep_writing(), services.answers.keep_writing())
-        for work in (*background, services.label_counts.keep_reading(), services.settling.keep_settling()):
+        asking = (services.label_counts.keep_reading(), services.agreement.keep_asking())
+        for work in (*background, *asking, services.settling.keep_settling()):
             await stack.enter_async_context(running(work))
         stack.push_async_callback(services.history.close)
         yield services
@@ -100,8 +102,9 @@ async def _roads(stack: AsyncExitStack, settings: Settings) -> Roads | None:
     """Each file may read and write at once."""
     if settings.redis_url is None:
         return None
+    silence = settings.history_timeout_seconds
     return await stack.enter_async_context(
-        roads_to(settings.redis_url, 2 * settings.upload_slots, settings.history_timeout_seconds)
+        roads_to(settings.redis_url, 2 * settings.upload_slots, silence, settings.key)
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import redis as blocking
 from numpy.typing import NDArray
 
+from contract.history_key import HistoryKey
 from contract.recall import Recall, Reply
 from contract.remembered import ENTER, KEEP, MERGE, Argument
 from gateway.circuit_breaker import CircuitBreaker
@@ -30,12 +31,16 @@ class Roads:
 
     The threads are no others' than these: while Redis hangs they hang, until the client's timeout. The breaker says
     whether there is a Redis to go to.
+
+    Attributes:
+        key: what the digests in this Redis must be made with; else every call is refused.
     """
 
     lanes: Lanes
     blocking: blocking.Redis
     threads: Executor
     breaker: CircuitBreaker
+    key: HistoryKey
 
 
 class Arrival:
@@ -45,7 +50,7 @@ class Arrival:
         """Takes how to call a function that takes the longer the larger the batch is."""
         self.recall = recall
         self._roads = roads
-        self._exchange = Exchange(roads.blocking)
+        self._exchange = Exchange(roads.blocking, roads.key)
         self._work = work
 
     async def enter(self) -> None:
@@ -83,7 +88,7 @@ class Arrival:
             await self._roads.lanes.run(MERGE, arguments)
 
     async def _reply(self, call: Arguments) -> Reply:
-        reply: Reply = await self._roads.lanes.run(ENTER, call)
+        reply: Reply = await self._roads.lanes.run(self._roads.key.guarded(ENTER), call)
         return reply
 
     def _begun(self, function: Callable[..., Any], *arguments: object) -> asyncio.Future[Any]:

@@ -14,7 +14,8 @@ from redis import Redis
 from redis.connection import Connection
 from redis.exceptions import NoScriptError, ResponseError
 
-from contract.journal import APPLY
+from contract.history_key import UNKEYED, HistoryKey
+from contract.journal import APPLY, BOOK
 from contract.recall import Recall
 from contract.remembered import ENTER, Argument
 from gateway.scripts import sha
@@ -31,12 +32,14 @@ States = Sequence[bytes | None]
 class Exchange:
     """What one large batch says to Redis, one call after the other."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, key: HistoryKey = UNKEYED) -> None:
         """Takes a client that blocks, for so many seconds of silence at each read: the kernel measures them.
 
         So what this process computes in between, and how long its threads wait for each other, is not Redis' silence.
+        `key` is what the digests in Redis must be made with.
         """
         self._redis = redis
+        self._key = key
 
     def read(self, recall: Recall) -> Sequence[States]:
         """The states of a large batch.
@@ -66,13 +69,13 @@ class Exchange:
         return _good(replies)
 
     def _claim(self, recall: Recall) -> None:
+        self.scripts(self._key.guarded(BOOK), [recall.booking()])
         with self._connected() as connection:
-            _good(self._replies(connection, [recall.booking()]))
             recall.take_claims(_good(self._replies(connection, recall.claims())))
 
     def _take_entries(self, recall: Recall) -> None:
         while calls := recall.entries():
-            recall.take(self.scripts(ENTER, calls))
+            recall.take(self.scripts(self._key.guarded(ENTER), calls))
 
     def _scripts(self, connection: Connection, command: str, script: str, calls: Sequence[Arguments]) -> list[Any]:
         return self._replies(connection, (_packed(connection, command, script, 0, *call) for call in calls))

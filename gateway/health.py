@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.drain import Drain
+from gateway.key_agreement import KeyAgreement
 from gateway.live import Live
 from gateway.problems import DeadlineExceeded, Draining, NoModel, Problem
 from gateway.serving import TrialState
@@ -25,10 +26,19 @@ PROBE_DEADLINE_SECONDS = 2.0
 class Health:
     """Asks the parts, seldom."""
 
-    def __init__(self, live: Live, redis: Redis | None, storage: Path, drain: Drain, warm_up: WarmUp) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - each is one part that it asks
+        self,
+        live: Live,
+        redis: Redis | None,
+        agreement: KeyAgreement,
+        storage: Path,
+        drain: Drain,
+        warm_up: WarmUp,
+    ) -> None:
         """Takes the parts; `storage` is where this deployment writes, and no gateway is ready that is not warm."""
         self._live = live
         self._redis = redis
+        self._agreement = agreement
         self._storage = storage
         self._drain = drain
         self._ready = _Remembered(self._probe)
@@ -46,7 +56,8 @@ class Health:
         disk = shutil.disk_usage(self._storage)
         model, trial = self._model_state(), self._live.trial_state
         lost = model["version"] is not None and model["recorded_version"] is None
-        degraded = lost or redis == "unavailable" or model["instead_of"] is not None or (trial and trial.paused)
+        no_history = redis == "unavailable" or self._agreement.refused
+        degraded = lost or no_history or model["instead_of"] is not None or (trial and trial.paused)
         return problem is None, {
             "status": "unhealthy" if problem else "degraded" if degraded else "healthy",
             "model_status": problem.code if problem else "ready",
@@ -57,7 +68,7 @@ class Health:
                 "model_server": {"status": _model_server_state(problem)},
                 "model": model,
                 "trial": _trial_fields(trial) if trial else None,
-                "redis": {"status": redis},
+                "redis": {"status": redis, "history_key": self._agreement.state},
             },
         }
 

@@ -14,11 +14,13 @@ from typing import Any
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from contract.history import Plan
+from contract.history_key import HistoryKey
 from contract.recall import Recall, Terms
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.answers import Answers
 from gateway.arrival import Arrival, Roads, Values, Work, seen
+from gateway.key_agreement import KeyAgreement
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.scored import Scored
@@ -40,11 +42,13 @@ class Remembering:
         record: whether they are at all, whatever a request says.
         known_seconds: how long one is not counted again.
         values_seconds: how long a repeat gets the same history values.
+        key: what ids and entities are hashed with.
     """
 
     record: bool
     known_seconds: int
     values_seconds: int
+    key: HistoryKey
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,9 +109,17 @@ class Past:
 class History:
     """The past of transactions."""
 
-    def __init__(self, roads: Roads | None, remembering: Remembering, answers: Answers, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        roads: Roads | None,
+        remembering: Remembering,
+        answers: Answers,
+        metrics: Metrics,
+        agreement: KeyAgreement,
+    ) -> None:
         """Takes the ways to Redis; None where none is configured."""
         self._roads = roads
+        self._agreement = agreement
         self._remembering = remembering
         self._answers = answers
         self._metrics = metrics
@@ -116,7 +128,7 @@ class History:
     @property
     def degraded(self) -> bool:
         """Whether a request that comes now would have a neutral past."""
-        return self._roads is None or self._roads.breaker.open
+        return self._roads is None or self._agreement.refused or self._roads.breaker.open
 
     async def past(
         self, serving: Serving, table: Table, work: Work, *, record: bool, seconds: float | None = None
@@ -159,7 +171,7 @@ class History:
 
     async def _asked(self, asked: Asked) -> Past | None:
         """None where Redis does not answer."""
-        if self._roads is None or self._roads.breaker.open:
+        if self._roads is None or self.degraded:
             return None
         try:
             return await self._entered(self._roads, asked)
@@ -246,7 +258,8 @@ class History:
         return task
 
     def _terms(self, *, record: bool) -> Terms:
-        return Terms(record, self._remembering.known_seconds, self._remembering.values_seconds, time.time())
+        chosen = self._remembering
+        return Terms(record, chosen.known_seconds, chosen.values_seconds, time.time(), chosen.key)
 
     def _failed(self, error: Exception) -> None:
         if self._roads is None or self._roads.breaker.open:

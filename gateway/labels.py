@@ -16,8 +16,8 @@ from redis.exceptions import RedisError
 
 from contract.faults import Fault
 from contract.history import Plan
+from contract.history_key import NAME, HistoryKey
 from contract.labels import BLOCK_LABELS, LABELLED, Labelling
-from contract.remembered import TRANSACTIONS
 from contract.schema import Column, Kind
 from gateway.label_reading import Labels, read_labels
 from gateway.live import Live
@@ -29,6 +29,7 @@ from gateway.scripts import evaluated
 TRIES = 20
 """How often a block is looked at that others change at the same time."""
 SEND_AGAIN = "Some may have been taken. Send the same again, in smaller parts if it is a large file."
+OTHER_KEY = "What Redis remembers is of another HISTORY_KEY than this gateway has, or moves to it just now."
 NONE = np.empty(0, dtype=np.bool_)
 
 
@@ -56,10 +57,11 @@ class Taken:
 class LabelDesk:
     """Takes labels."""
 
-    def __init__(self, live: Live, redis: Redis | None, deadline_seconds: float) -> None:
-        """Takes a client whose patience is its own; None where no Redis is configured."""
+    def __init__(self, live: Live, redis: Redis | None, key: HistoryKey, deadline_seconds: float) -> None:
+        """Takes a client whose patience is its own, None where no Redis is configured, and what ids are hashed with."""
         self._live = live
         self._redis = redis
+        self._key = key
         self._deadline_seconds = deadline_seconds
 
     async def take(self, given: Input, on_error: OnError) -> Taken:
@@ -101,23 +103,30 @@ class LabelDesk:
             LabelsNotTaken: others change the same transactions again and again.
         """
         assert self._redis  # noqa: S101 - `_remembered` has refused; mypy cannot see it.
-        digests = TRANSACTIONS.digests(labels.ids[rows])
+        digests = self._key.transactions.digests(labels.ids[rows])
         labelling = Labelling(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
         for _ in range(TRIES):
-            if await _done(self._redis, given, labelling):
+            if await _done(self._redis, self._key, given, labelling):
                 return labelling
         raise LabelsNotTaken(SEND_AGAIN)
 
 
-async def _done(redis: Redis, given: Input, labelling: Labelling) -> bool:
-    """One round: whether nothing is left to do."""
-    await given.work(labelling.take_records, await redis.mget(labelling.keys()))
+async def _done(redis: Redis, key: HistoryKey, given: Input, labelling: Labelling) -> bool:
+    """One round: whether nothing is left to do.
+
+    Raises:
+        LabelsNotTaken: Redis knows transactions by digests of another key, so that none would be found.
+    """
+    check, *records = await redis.mget([NAME, *labelling.keys()])
+    if check != key.check:
+        raise LabelsNotTaken(OTHER_KEY)
+    await given.work(labelling.take_records, records)
     async with redis.pipeline(transaction=False) as pipeline:
         for month, transaction in labelling.kept_reads():
             pipeline.hget(month, transaction)  # type: ignore[arg-type]
         labelling.take_kept(await pipeline.execute())
     if arguments := await given.work(labelling.changes):
-        labelling.take_moved(await evaluated(redis, LABELLED, arguments))
+        labelling.take_moved(await evaluated(redis, key.guarded(LABELLED), arguments))
     return not labelling.keys()
 
 

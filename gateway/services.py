@@ -12,6 +12,7 @@ import httpx
 import redis as blocking
 from redis.asyncio import Redis
 
+from contract.history_key import HistoryKey
 from gateway.answers import Answers
 from gateway.arrival import Roads
 from gateway.background import running
@@ -20,6 +21,7 @@ from gateway.circuit_breaker import CircuitBreaker
 from gateway.drain import Drain
 from gateway.health import Health
 from gateway.history import History, Remembering
+from gateway.key_agreement import KeyAgreement
 from gateway.label_counts import LabelCounts
 from gateway.labels import LabelDesk
 from gateway.lanes import Lanes
@@ -75,6 +77,7 @@ class Services:
     live: Live
     tallies: Tallies
     answers: Answers
+    agreement: KeyAgreement
     history: History
     settling: Settling
     labels: LabelDesk
@@ -119,44 +122,49 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
     trying = Trying(Split(calls, canary_calls), shadow, tallies)
     remembering = _remembering(settings)
     answers = Answers(clients.counting, remembering.known_seconds)
-    history = History(clients.roads, remembering, answers, metrics)
+    agreement = KeyAgreement(clients.counting, remembering.key)
+    history = History(clients.roads, remembering, answers, metrics, agreement)
     return Services(
         settings=settings,
         metrics=metrics,
         live=live,
         tallies=tallies,
         answers=answers,
+        agreement=agreement,
         history=history,
         settling=Settling(clients.counting),
-        labels=LabelDesk(live, clients.counting, settings.deadline_seconds),
+        labels=LabelDesk(live, clients.counting, remembering.key, settings.deadline_seconds),
         label_counts=LabelCounts(clients.counting, metrics),
         shadow=shadow,
         scorer=Scorer(live, history, calls, trying, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),
         health=Health(
-            live,
-            clients.redis,
-            settings.log_file.parent if settings.log_file else Path.cwd(),
-            drain,
-            WarmUp(live, history, server, metrics),
+            live, clients.redis, agreement, _storage(settings), drain, WarmUp(live, history, server, metrics)
         ),
     )
 
 
+def _storage(settings: Settings) -> Path:
+    return settings.log_file.parent if settings.log_file else Path.cwd()
+
+
 def _remembering(settings: Settings) -> Remembering:
     known, values = settings.known_days * 86_400, settings.values_hours * 3_600
-    return Remembering(settings.history, round(known), max(1, round(min(known, values))))
+    return Remembering(settings.history, round(known), max(1, round(min(known, values))), settings.key)
 
 
 @asynccontextmanager
-async def roads_to(url: str, threads: int, silence: float) -> AsyncIterator[Roads]:
-    """The ways for transactions to the Redis of this address, which may be silent for so many seconds."""
+async def roads_to(url: str, threads: int, silence: float, key: HistoryKey) -> AsyncIterator[Roads]:
+    """The ways for transactions to the Redis of this address, which may be silent for so many seconds.
+
+    The digests in it must be made with the key.
+    """
     client = blocking.Redis.from_url(url, socket_timeout=silence, socket_connect_timeout=silence, retry=None)
     with ThreadPoolExecutor(threads, "redis") as executor, closing(client):
         async with aclosing(Lanes(connect_redis(url, None), silence)) as lanes:
             breaker = CircuitBreaker(lanes.ping)
             async with running(breaker.keep_probing()):
-                yield Roads(lanes, client, executor, breaker)
+                yield Roads(lanes, client, executor, breaker, key)
 
 
 def connect_redis(url: str, seconds: float | None) -> Redis:

@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
 from contract.decision import Bands
+from contract.history_key import UNKEYED, HistoryKey
 from contract.secret_files import NAMES, environment
 
 MEGABYTE = 1_000_000
@@ -22,6 +23,8 @@ class Settings(BaseSettings):
         model_name: the model's name in TorchServe.
         release_record: what names the live version: a file, or an http:// or https:// address that serves one.
         redis_url: where Redis is; None runs without it.
+        history_key: the secret that ids and entities are hashed with in Redis; with a Redis there must be one. Several
+            with commas between, the newest last, once it was changed.
         log_stream: JSON lines go to the standard output.
         log_file: and here; rotated at 50 MB, five kept.
         max_upload_bytes: largest file, and largest body of all routes but the batch.
@@ -57,6 +60,7 @@ class Settings(BaseSettings):
     model_name: str = "fraud"
     release_record: Path | HttpUrl = Path("model_store/release.json")
     redis_url: str | None = Field(None, pattern=r"^(redis|rediss|unix)://")
+    history_key: SecretStr | None = Field(None, validate_default=True)
     log_stream: bool = True
     log_file: Path | None = None
     max_upload_bytes: int = Field(10 * MEGABYTE, gt=0)
@@ -114,6 +118,15 @@ class Settings(BaseSettings):
             raise ValueError("it is no address of Redis; a / in a password is written %2F") from None
         return value
 
+    @field_validator("history_key")
+    @classmethod
+    def _is_there_with_redis(cls, value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        if value is not None:
+            HistoryKey.of(value.get_secret_value())
+        elif others.data.get("redis_url"):
+            raise ValueError("REDIS_URL is set, and this is not: ids would lie in Redis as hashes that can be guessed")
+        return value
+
     @field_validator("release_record", mode="before")
     @classmethod
     def _is_a_path_or_an_address(cls, value: object) -> object:
@@ -131,6 +144,11 @@ class Settings(BaseSettings):
     def api_keys(self) -> tuple[bytes, ...]:
         """The accepted keys as they stand in a header."""
         return _keys(self.api_key)
+
+    @property
+    def key(self) -> HistoryKey:
+        """What ids and entities are hashed with in Redis."""
+        return HistoryKey.of(self.history_key.get_secret_value()) if self.history_key else UNKEYED
 
     def bands(self, chosen: Bands) -> Bands:
         """The model's own thresholds, or this deployment's where it overrides them; always in order."""

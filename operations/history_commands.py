@@ -21,6 +21,27 @@ def history() -> None:
     """The past that history features look back on."""
 
 
+@history_commands.command("rekey")
+def rekey_history() -> None:
+    """Bring what Redis remembers to the HISTORY_KEY of this deployment: from none, or from the secrets before its last.
+
+    Gateways score without history meanwhile, and say so. A run that was cut off goes on when the command runs again.
+    """
+    from operations.history import rekey
+    from operations.running import history_key, needed_redis
+
+    layout, outside = terminal.layout(), terminal.outside()
+    with terminal.console().status("rekeying") as status:
+        done = rekey.rekey(
+            needed_redis(layout, outside),
+            history_key(layout, outside),
+            lambda moved: status.update(f"rekeying: {moved:,} digests"),
+        )
+    again = " (this run went on where another had ended)" if done.resumed else ""
+    moved = f"{done.moved:,} digests got the key in {done.seconds:.1f} s{again}."
+    terminal.say(moved if done.moved or done.resumed else "All that Redis remembers is of this key: nothing was to do.")
+
+
 @history_commands.command("load")
 def load_history(
     file: Annotated[Path | None, typer.Argument(help="CSV or parquet, labelled or not.", show_default=False)] = None,

@@ -25,11 +25,13 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from contract import cells, dates
+from contract.history_key import UNKEYED, HistoryKey
 from contract.labels import kept_labels, kept_places
-from contract.remembered import FRAUD, GENUINE, TRANSACTIONS, UNLABELLED
+from contract.remembered import FRAUD, GENUINE, UNLABELLED
 from contract.schema import CONFIRMED, Column, Contract, Kind, TimeFormat
 from operations.errors import OperationsError
-from operations.running import needed_redis
+from operations.history.agreed import agree
+from operations.running import history_key, needed_redis
 from operations.settings import Layout
 from operations.store import archived
 from operations.store.record import recorded
@@ -98,16 +100,34 @@ def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days:
     Raises:
         OperationsError: the file cannot be read, there is no version or no Redis, or it does not answer.
     """
-    with connected(needed_redis(layout, outside)) as client:
-        return export(client, live_contract(layout.store), [file], out, days)
+    with connected(needed_redis(layout, outside), history_key(layout, outside)) as came_in:
+        return export(came_in, live_contract(layout.store), [file], out, days)
+
+
+@dataclass(frozen=True, slots=True)
+class CameIn:
+    """The labels that came in: a connection to Redis, and what ids are hashed with there."""
+
+    redis: Redis
+    key: HistoryKey
+
+    def of(
+        self, digests: NDArray[np.void], seconds: NDArray[np.float64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """Those of transactions, by digests without a key and times, and when each was confirmed."""
+        labels, confirmed = np.full(len(digests), UNLABELLED, dtype=np.uint8), np.full(len(digests), np.nan)
+        for month, (rows, fields) in kept_places(self.key.keyed_all(digests), seconds).items():
+            values = cast("list[bytes | None]", self.redis.hmget(month, fields))  # type: ignore[arg-type]
+            labels[rows], confirmed[rows] = kept_labels(values)
+        return labels, confirmed
 
 
 @contextlib.contextmanager
-def connected(url: str) -> Iterator[Redis]:
-    """A connection to Redis; what it refuses meanwhile is an error for people.
+def connected(url: str, key: HistoryKey) -> Iterator[CameIn]:
+    """What came in, while Redis is connected; what it refuses meanwhile is an error for people.
 
     Raises:
-        OperationsError: it does not answer as it should.
+        OperationsError: it does not answer as it should, or has digests of another key.
     """
     try:
         redis = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None)
@@ -115,18 +135,19 @@ def connected(url: str) -> Iterator[Redis]:
         raise OperationsError("REDIS_URL is no address of a Redis") from None
     try:
         with contextlib.closing(redis) as client:
-            yield client
+            agree(client, key)
+            yield CameIn(client, key)
     except RedisError as error:
         raise OperationsError(f"Redis does not answer as it should ({type(error).__name__})") from None
 
 
 def export(
-    redis: Redis | None, contract: Contract, files: Sequence[Path], out: Path, days: float | None = None
+    came_in: CameIn | None, contract: Contract, files: Sequence[Path], out: Path, days: float | None = None
 ) -> Exported:
     """The same of several files, with all that it needs; the file appears when it is whole.
 
     Args:
-        redis: None where no labels came in: the files' own are taken.
+        came_in: None where no labels came in: the files' own are taken.
         contract: says which columns are id, time and label.
         files: in the order of their age, the newest last.
         out: as for :func:`run`.
@@ -137,7 +158,7 @@ def export(
     """
     if out.exists():
         raise OperationsError(f"{out} exists; choose another name")
-    join = _Join(redis, contract, days)
+    join = _Join(came_in, contract, days)
     part = out.with_name(f".{out.name}.part")
     try:
         with part.open("w", encoding="utf-8", newline="") as to:
@@ -194,13 +215,13 @@ class _Places:
 class _Join:
     """The columns by which a label is found, and what is written of it."""
 
-    def __init__(self, redis: Redis | None, contract: Contract, days: float | None) -> None:
+    def __init__(self, came_in: CameIn | None, contract: Contract, days: float | None) -> None:
         column, moment, label = contract.first(Kind.ID), contract.time, contract.first(Kind.LABEL)
         if column is None or moment is None:
             raise OperationsError("the model's transactions have no id or no time, so no labels are kept of them")
         if days is not None and not moment.time_format.is_dated:
             raise OperationsError("the model's times are seconds of some clock: nobody knows how old they are")
-        self._redis = redis
+        self._came_in = came_in
         self._id, self._time = column, moment
         self._label = label.name if label else "fraud"
         self._old = None if days is None else time.time() - days * 86_400
@@ -227,7 +248,7 @@ class _Join:
         for block in blocks:
             ids, seconds = self._read(block, places, before)
             before += len(block)
-            digests = TRANSACTIONS.digests(ids.tolist())
+            digests = UNKEYED.transactions.digests(ids.tolist())
             new = self._unseen(ids.tolist(), digests) if remember else np.ones(len(block), dtype=np.bool_)
             fresh = [row for row, here in zip(block, new.tolist(), strict=True) if here]
             written = self._written(fresh, places, to, (digests[new], seconds[new]))
@@ -251,13 +272,9 @@ class _Join:
         self, digests: NDArray[np.void], seconds: NDArray[np.float64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """Those that came in."""
-        labels, confirmed = np.full(len(digests), UNLABELLED, dtype=np.uint8), np.full(len(digests), np.nan)
-        if self._redis is None:
-            return labels, confirmed
-        for month, (rows, fields) in kept_places(digests, seconds).items():
-            values = cast("list[bytes | None]", self._redis.hmget(month, fields))  # type: ignore[arg-type]
-            labels[rows], confirmed[rows] = kept_labels(values)
-        return labels, confirmed
+        if self._came_in is None:
+            return np.full(len(digests), UNLABELLED, dtype=np.uint8), np.full(len(digests), np.nan)
+        return self._came_in.of(digests, seconds)
 
     def _written(
         self,

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 
+from contract.history_key import HistoryKey
 from operations.errors import OperationsError
-from operations.settings import Layout, redis_url
+from operations.settings import Layout, history_key_of, redis_url
 
 
 def addresses(layout: Layout, outside: Mapping[str, str]) -> Mapping[str, object]:
@@ -40,3 +41,17 @@ def needed_redis(layout: Layout, outside: Mapping[str, str]) -> str:
     if found is None:
         raise OperationsError("no Redis is known here: start `fraud up`, or set REDIS_URL")
     return found
+
+
+def history_key(layout: Layout, outside: Mapping[str, str]) -> HistoryKey:
+    """What ids and entities are hashed with in that Redis: HISTORY_KEY, or what `fraud up` made here.
+
+    Raises:
+        OperationsError: there is neither, or it is no such key.
+    """
+    found = outside.get("HISTORY_KEY")
+    if not found and not outside.get("MANAGEMENT_URL") and layout.history_key.exists():
+        found = layout.history_key.read_text(encoding="utf-8")
+    if not found:
+        raise OperationsError("HISTORY_KEY is not set: without it nothing is found in Redis' history")
+    return history_key_of(found)

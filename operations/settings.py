@@ -13,6 +13,8 @@ import httpx
 
 from contract import secret_files
 from contract.decision import Thresholds
+from contract.history_key import HistoryKey
+from operations import private
 from operations.errors import OperationsError
 from operations.store.registry import Registry
 from operations.torchserve import workers
@@ -52,6 +54,11 @@ class Layout:
         return self.root / "var" / "valkey"
 
     @property
+    def history_key(self) -> Path:
+        """The secret that ids and entities are hashed with in Redis, where HISTORY_KEY does not say it."""
+        return self.root / "var" / "history.key"
+
+    @property
     def stack(self) -> Path:
         """The running stack's addresses, for the commands that talk to it."""
         return self.run / "stack.json"
@@ -60,6 +67,11 @@ class Layout:
     def verdicts(self) -> Path:
         """What retraining found, one file for each version that it trained."""
         return self.root / "var" / "verdicts"
+
+    @property
+    def jobs(self) -> Path:
+        """How the last run of each job ended; others may read it."""
+        return self.root / "var" / "jobs"
 
     @property
     def sample(self) -> Path:
@@ -72,6 +84,13 @@ class Layout:
             directory.mkdir(parents=True, exist_ok=True)
         self.run.chmod(0o700)
 
+    def mend(self) -> None:
+        """Closes to others what an older release left open."""
+        for directory in (*(self.root / "var").iterdir(), self.store):
+            if directory != self.jobs:
+                private.mend(directory)
+        (self.root / "var").chmod(private.PASSED_THROUGH)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
@@ -79,6 +98,7 @@ class Upkeep:
 
     Attributes:
         redis_url: where gateways count what a trial does; None where no Redis is given.
+        history_key: HISTORY_KEY, what ids and entities are hashed with there; None where it is not given. A secret.
         version: the version that MODEL_PATH asks for, if it names one archive.
         workers: of each model version; None leaves it to the model server.
         base_model: whether a model trained on simulated transactions may serve where no version can be loaded.
@@ -90,6 +110,7 @@ class Upkeep:
 
     layout: Layout
     redis_url: str | None
+    history_key: str | None
     version: int | None
     workers: int | None
     base_model: bool
@@ -97,6 +118,13 @@ class Upkeep:
     drain: float
     thresholds: Thresholds
     outside: Mapping[str, str]
+
+    @property
+    def redis(self) -> Mapping[str, str] | None:
+        """What a command's environment needs to use that Redis; None where there is none."""
+        if self.redis_url is None:
+            return None
+        return {"REDIS_URL": self.redis_url} | ({"HISTORY_KEY": self.history_key} if self.history_key else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +193,7 @@ def _upkeep(outside: Mapping[str, str], root: Path, count: int | None) -> dict[s
     return {
         "layout": Layout(root, store),
         "redis_url": redis_url(outside),
+        "history_key": _history_key(outside),
         "version": version,
         "workers": count,
         "base_model": _base_model(outside),
@@ -244,6 +273,25 @@ def redis_url(outside: Mapping[str, str]) -> str | None:
     if url and not url.startswith(("redis://", "rediss://", "unix://")):
         raise OperationsError("REDIS_URL is no redis://, rediss:// or unix:// address")
     return url
+
+
+def history_key_of(text: str) -> HistoryKey:
+    """What HISTORY_KEY holds.
+
+    Raises:
+        OperationsError: it names no secret; the text repeats nothing of it.
+    """
+    try:
+        return HistoryKey.of(text)
+    except ValueError as error:
+        raise OperationsError(f"HISTORY_KEY: {error}") from None
+
+
+def _history_key(outside: Mapping[str, str]) -> str | None:
+    text = outside.get("HISTORY_KEY") or None
+    if text:
+        history_key_of(text)
+    return text
 
 
 def known_seconds(outside: Mapping[str, str]) -> float:

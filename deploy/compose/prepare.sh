@@ -1,5 +1,7 @@
 #!/bin/sh
-# Runs before everything else: makes Redis' password once, which nobody needs to know, and its access list.
+# Runs before everything else: makes Redis' password once, which nobody needs to know, and its access list; and, once,
+# the secret that ids and entities are hashed with in Redis. Without that one what Redis remembers is unreachable: keep a
+# copy of it (docs/backup.md).
 # It mounts every volume first, so that each belongs to the user of the images.
 set -eu
 umask 077
@@ -14,3 +16,8 @@ digest=$(printf %s "$password" | sha256sum | cut -c1-64)
 printf 'user default off\nuser health on nopass nocommands +ping\nuser fraud on #%s ~fraud:* resetchannels -@all +@connection +@read +@write +@transaction +eval +evalsha +script|load +script|exists -function -@admin -@dangerous\n' \
   "$digest" > users.acl.new
 mv users.acl.new users.acl
+cd /srv/history-key
+if [ ! -s key ]; then
+  head -c 32 /dev/urandom | sha256sum | cut -c1-64 > key.new
+  mv key.new key
+fi

@@ -33,7 +33,7 @@ SETTINGS = (
     *(SIGNING_KEY, VERIFY_KEY),
 )
 """The settings whose values may lie in a backup; a new one that is no secret is added here. Keys are named by file."""
-SECRETS = ("API_KEY", "REDIS_URL", "ALERT_URL", "JOBS_KEY")
+SECRETS = ("API_KEY", "REDIS_URL", "HISTORY_KEY", "ALERT_URL", "JOBS_KEY")
 """The settings of which a backup says only whether they were set."""
 SETTINGS_FILE = "settings.json"
 

@@ -13,7 +13,7 @@ from operations.history import load, past_file
 from operations.history.past import Found, Told
 from operations.history.plans import Counted
 from operations.history.wanted import Wanted, wanted
-from operations.running import needed_redis
+from operations.running import history_key, needed_redis
 from operations.settings import Layout, known_seconds
 
 
@@ -38,11 +38,11 @@ def run(layout: Layout, outside: Mapping[str, str], wish: Wish, console: Console
     Raises:
         OperationsError: it cannot be, or was cut off.
     """
-    url, known = needed_redis(layout, outside), known_seconds(outside)
+    url, known, key = needed_redis(layout, outside), known_seconds(outside), history_key(layout, outside)
     what = wanted(layout.store, wish.version)
     with _bar(console) as bar:
         found = _read(what, wish, _Told(bar, "reading", 0))
-        target = load.Target(url, what.plan, Counted(what.registry, what.plan, what.contract), known)
+        target = load.Target(url, what.plan, Counted(what.registry, what.plan, what.contract), known, key)
         rows = found.past.rows if found.past else 0
         loaded = load.load(target, found, _Told(bar, "loading", rows))
     for line in _said(what, found, loaded):

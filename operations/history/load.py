@@ -14,8 +14,10 @@ from redis import Redis
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from contract.history import Plan
+from contract.history_key import HistoryKey
 from contract.remembered import ENTER
 from operations.errors import OperationsError
+from operations.history.agreed import agree
 from operations.history.past import Found, Told
 from operations.history.plans import Counted
 from operations.history.progress import Progress, key_of
@@ -62,12 +64,14 @@ class Target:
         plan: what is kept there.
         counted: in which states known transactions count.
         known_seconds: how long a transaction is known by its id.
+        key: what ids and entities are hashed with there.
     """
 
     url: str
     plan: Plan
     counted: Counted
     known_seconds: float
+    key: HistoryKey
 
 
 def load(target: Target, found: Found, told: Told) -> Loaded:
@@ -75,36 +79,39 @@ def load(target: Target, found: Found, told: Told) -> Loaded:
 
     Raises:
         Interrupted: Redis does not answer, or is full.
-        OperationsError: another load of this file runs.
+        OperationsError: another load of this file runs, or what Redis holds is of another key.
     """
     began = time.monotonic()
-    key = key_of(found.sha256, target.plan)
+    key = key_of(found.sha256, target.plan, target.key)
     with _connected(target.url) as redis:
+        agree(redis, target.key)
         before = _progress(redis, key)
         past = found.past
         if past is None or (before and before.done):
             redis.expire(key, DONE_SECONDS)
             return Loaded(0, 0, 0, resumed=False, seconds=time.monotonic() - began)
         horizon = before.horizon if before else past.newest - target.known_seconds
-        steps = Steps(target.plan, past, horizon, target.counted.missing)
+        steps = Steps(target.plan, past, horizon, target.counted.missing, target.key)
         progress = before or Progress(key, horizon, 0, len(steps))
-        run = _Run(redis, told)
+        run = _Run(redis, target.key.guarded(ENTER), told)
         run.through(steps, progress, before.to_bytes() if before else b"")
         redis.expire(key, DONE_SECONDS)
     return Loaded(past.rows, run.known, run.doubted, before is not None, time.monotonic() - began)
 
 
-def is_loaded(url: str, plan: Plan, sha256: str) -> bool:
+def is_loaded(url: str, plan: Plan, sha256: str, key: HistoryKey) -> bool:
     """Whether all of a file is loaded; what tells of it is kept for longer then.
 
     Raises:
         Interrupted: Redis does not answer.
+        OperationsError: what Redis holds is of another key.
     """
-    key = key_of(sha256, plan)
+    name = key_of(sha256, plan, key)
     with _connected(url) as redis:
-        progress = _progress(redis, key)
+        agree(redis, key)
+        progress = _progress(redis, name)
         if progress and progress.done:
-            redis.expire(key, DONE_SECONDS)
+            redis.expire(name, DONE_SECONDS)
         return progress is not None and progress.done
 
 
@@ -116,9 +123,10 @@ def _progress(redis: Redis, key: bytes) -> Progress | None:
 class _Run:
     """One run through steps."""
 
-    def __init__(self, redis: Redis, told: Told) -> None:
+    def __init__(self, redis: Redis, enter: str, told: Told) -> None:
         self._told = told
-        self._sha = redis.script_load(ENTER)
+        self._enter = enter
+        self._sha = redis.script_load(enter)
         self._connection = redis.connection_pool.get_connection()
         self.known, self.doubted = 0, 0
 
@@ -173,7 +181,7 @@ class _Run:
         try:
             reply: Any = self._connection.read_response()  # type: ignore[no-untyped-call]
         except NoScriptError:  # Somebody has had its scripts forgotten.
-            self._connection.send_command("EVAL", ENTER, 0, *arguments)  # type: ignore[no-untyped-call]
+            self._connection.send_command("EVAL", self._enter, 0, *arguments)  # type: ignore[no-untyped-call]
             reply = self._connection.read_response()  # type: ignore[no-untyped-call]
         found: Sequence[bytes] = reply
         return found

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.history import FURTHEST, Layout, Plan, Records, bucket_of, keys
+from contract.history_key import HistoryKey
 from contract.remembered import FRAUD, state_keys
 from operations.history.past import Past, Rows
 
@@ -18,12 +19,12 @@ class Part:
         usable: which transactions have an entity, and a time of this world.
     """
 
-    def __init__(self, layout: Layout, past: Past) -> None:
+    def __init__(self, layout: Layout, past: Past, key: HistoryKey) -> None:
         texts = past.texts[layout.entity]
         self._past = past
         self._buckets = bucket_of(past.seconds, layout.bucket)
         self.layout = layout
-        self.keys: NDArray[np.void] = state_keys(layout, texts.tolist())
+        self.keys: NDArray[np.void] = state_keys(layout, texts.tolist(), key)
         self.codes = past.codes[layout.entity]
         self.usable: NDArray[np.bool_] = (np.abs(self._buckets) < FURTHEST) & (texts != "")[self.codes]
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.history import Plan
-from contract.remembered import FRAUD, GENUINE, TRANSACTIONS, UNLABELLED
+from contract.history_key import UNKEYED
+from contract.remembered import FRAUD, GENUINE, UNLABELLED
 from contract.schema import CONFIRMED, Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import Table
 
@@ -24,7 +25,7 @@ class Past:
     """Transactions that have a time, in the order of their file; arrays have the shape (rows,).
 
     Attributes:
-        ids: digests of their ids.
+        ids: digests of their ids, which are keyed on their way to Redis.
         named: which have an id.
         seconds: their times.
         labels: UNLABELLED, GENUINE or FRAUD.
@@ -172,7 +173,7 @@ class Gathered:
         columns = table.columns
         ids = columns[self._id.name].tolist() if self._id else [""] * table.rows
         return Past(
-            ids=TRANSACTIONS.digests(ids),
+            ids=UNKEYED.transactions.digests(ids),
             named=np.fromiter(map(bool, ids), np.bool_, len(ids)),
             seconds=columns[self._plan.time],
             labels=labels,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from contract.history import Plan
+from contract.history_key import HistoryKey
 
 PREFIX = b"fraud:load:"
 CUT = b"1"
@@ -51,7 +52,10 @@ class Progress:
         return cls(key, float(horizon), int(step), int(steps))
 
 
-def key_of(sha256: str, plan: Plan) -> bytes:
-    """The key of a file, by its SHA-256 in hexadecimal, that is loaded into the states of a plan."""
+def key_of(sha256: str, plan: Plan, key: HistoryKey) -> bytes:
+    """The key of a file, by its SHA-256 in hexadecimal, that is loaded into the states of a plan.
+
+    Keyed as ids are: of a file of one row, a hash without a key would tell the row to who can guess it.
+    """
     states = b"".join(layout.digest for layout in plan.layouts)
-    return PREFIX + hashlib.sha256(CUT + bytes.fromhex(sha256) + states).hexdigest().encode()
+    return PREFIX + key.keyed(hashlib.sha256(CUT + bytes.fromhex(sha256) + states).digest()).hex().encode()

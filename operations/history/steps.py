@@ -14,6 +14,7 @@ ENTER, which notes in the same moment that it is done.
 import numpy as np
 
 from contract.history import Plan
+from contract.history_key import HistoryKey
 from contract.recall import EXPIRY_MARGIN
 from operations.history.old_step import Old, OldStep
 from operations.history.part import Part
@@ -25,11 +26,11 @@ from operations.history.young_step import Entering, Missing, YoungStep, blocks
 class Steps:
     """All steps of a load, the old transactions' first."""
 
-    def __init__(self, plan: Plan, past: Past, horizon: float, missing: Missing) -> None:
-        """Takes the time from which on transactions enter by their ids."""
+    def __init__(self, plan: Plan, past: Past, horizon: float, missing: Missing, key: HistoryKey) -> None:
+        """Takes the time from which on transactions enter by their ids, and what these are keyed with."""
         expire = plan.seconds + EXPIRY_MARGIN
-        parts = [Part(layout, past) for layout in plan.layouts]
-        self._entering = Entering(plan, past, parts, horizon, expire, missing)
+        parts = [Part(layout, past, key) for layout in plan.layouts]
+        self._entering = Entering(plan, past, parts, horizon, expire, missing, key)
         old = [Old.of(part, self._old_rows(part), horizon) for part in parts]
         self._cuts = [(each, codes) for each in old for codes in each.cuts()]
         self._young = blocks(past, horizon, parts)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.history import CODE_BITS, DIGEST_BYTES, Plan
+from contract.history_key import ID_BYTES, HistoryKey
 from contract.recall import Reply
-from contract.remembered import ID_BYTES, UNLABELLED, labelled, transactions
+from contract.remembered import UNLABELLED, labelled, transactions
 from operations.history.part import Part
 from operations.history.past import Past, Rows
 from operations.history.step import Arguments
@@ -35,6 +36,7 @@ class Entering:
         parts: one for each layout of the plan, in its order.
         horizon: the time from which on transactions are young; a step's are known for as long as the newest is younger.
         expire: seconds after which states expire that nobody reads or writes.
+        key: what the digests are keyed with when they are sent.
     """
 
     plan: Plan
@@ -43,6 +45,7 @@ class Entering:
     horizon: float
     expire: int
     missing: Missing
+    key: HistoryKey
 
     def records(self, rows: Rows) -> NDArray[np.void]:
         """The records that transactions are known by: without values, and without an answer."""
@@ -57,7 +60,7 @@ class Entering:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Claims:
-    """That transactions count: everywhere, by their ids; or in one state, by a digest of id and layout.
+    """That transactions count: everywhere, by their ids; or in one state, by a digest of id and layout. None is keyed.
 
     Attributes:
         at: which transaction, by its place in the step; shape (claims,) like the others.
@@ -143,8 +146,9 @@ class YoungStep:
         shared = self._entering
         writes = [self._written(place) for place in range(len(shared.parts))]
         kept = math.ceil(float(shared.past.seconds[self._rows].max()) - shared.horizon) + 1
+        ids = shared.key.keyed_all(self._claims.digests)
         return (
-            "enter", self._claims.digests.tobytes(), self._records[self._claims.at].tobytes(), kept, "",
+            "enter", ids.tobytes(), self._records[self._claims.at].tobytes(), kept, "",
             b"".join(keys for keys, _, _ in writes), b"".join(sizes for _, sizes, _ in writes),
             b"".join(data for _, _, data in writes), shared.expire,
         )  # fmt: skip

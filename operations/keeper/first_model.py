@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from contract.release import FILE_NAME
 from operations import journal
@@ -21,10 +22,12 @@ from operations.processes.aside import aside
 from operations.processes.supervisor import end, meaning
 from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial, release
+from operations.running import history_key
 from operations.settings import Upkeep
 from operations.store.record import recorded
 from operations.store.registry import Registry
 
+T = TypeVar("T")
 RELEASED = ("released", "promoted", "rolled_back", "took_over")
 """The events of the journal by which some version was live."""
 ASK_EVERY = 0.1
@@ -116,24 +119,39 @@ async def _first(settings: Upkeep, registry: Registry, mark: Mapping[str, str], 
     return await train(settings, registry, mark)
 
 
-async def past(settings: Upkeep, redis_url: str | None, mark: Mapping[str, str], say: Callable[[str], None]) -> None:
-    """Loads the past of the default model, where it is live and its history does not know it; a failure is told."""
-    if redis_url is None:
+async def past(
+    settings: Upkeep, redis: Mapping[str, str] | None, mark: Mapping[str, str], say: Callable[[str], None]
+) -> None:
+    """Loads the past of the default model, where it is live and its history does not know it; a failure is told.
+
+    `redis` is REDIS_URL and HISTORY_KEY as the command's environment needs them; None where there is no Redis.
+    """
+    if redis is None:
         return
     try:
-        if await _is_lacking(settings, redis_url):
+        if await _is_lacking(settings, redis):
             began = time.monotonic()
-            await fraud(settings, {**mark, "REDIS_URL": redis_url}, "history", "load", "--simulator")
+            await fraud(settings, {**mark, **redis}, "history", "load", "--simulator")
             say(f"the default model has its simulated past ({time.monotonic() - began:.1f} s)")
     except OperationsError as error:
         say(f"the past of the default model was not loaded, scores are of a short memory: {error}")
 
 
-async def _is_lacking(settings: Upkeep, redis_url: str) -> bool:
+async def _is_lacking(settings: Upkeep, redis: Mapping[str, str]) -> bool:
+    key = history_key(settings.layout, redis)
+    return await once_redis_answers(partial(lacking, settings.layout.store, redis["REDIS_URL"], key))
+
+
+async def once_redis_answers(act: Callable[[], T]) -> T:
+    """What an act at Redis gives, which is begun again while Redis, started beside this, does not answer.
+
+    Raises:
+        Interrupted: it does not for REDIS_PATIENCE.
+    """
     until = time.monotonic() + REDIS_PATIENCE
     while True:
         try:
-            return await aside(partial(lacking, settings.layout.store, redis_url))
+            return await aside(act)
         except Interrupted:
             if time.monotonic() > until:
                 raise

@@ -179,7 +179,7 @@ class _Keeper:
                 answering = await aside(partial(first_model.answering, place))
                 is_live = answering and await first_model.make_live(place, version, self._say)
             await asyncio.sleep(first_model.ASK_EVERY)
-        await first_model.past(settings, settings.redis_url, {}, self._say)
+        await first_model.past(settings, settings.redis, {}, self._say)
 
     def _was_released(self, version: int) -> bool:
         """Whether what was to be released is, or a person has meanwhile released something else."""

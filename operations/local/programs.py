@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from contract.release import FILE_NAME
 from operations import durable
 from operations.errors import OperationsError
-from operations.local import valkey
+from operations.local import history_key, valkey
 from operations.processes.supervisor import Program
 from operations.settings import Settings
 from operations.torchserve import java, launch
@@ -25,6 +26,7 @@ class Stack:
 
     Attributes:
         valkey: None where REDIS_URL names one that runs elsewhere.
+        history_key: what ids and entities are hashed with in Redis; a secret.
     """
 
     gateway: Program
@@ -34,6 +36,12 @@ class Stack:
     inference_url: str
     management_url: str
     redis_url: str
+    history_key: str
+
+    @property
+    def redis(self) -> Mapping[str, str]:
+        """What a command's environment needs to use that Redis."""
+        return {"REDIS_URL": self.redis_url, "HISTORY_KEY": self.history_key}
 
 
 def plan(settings: Settings, scratch: Path) -> Stack:
@@ -41,23 +49,25 @@ def plan(settings: Settings, scratch: Path) -> Stack:
     *five, redis_port = free_ports(6)
     ports = Ports(*five)
     database, redis_url = None, settings.redis_url
+    key = settings.history_key or history_key.kept(settings.layout.history_key)
     if redis_url is None:
         file = settings.layout.run / "valkey.conf"
         redis_url = valkey.configure(file, settings.layout.valkey, redis_port)
         database = _valkey(settings, file)
     inference_url = f"http://{LOOPBACK}:{ports.inference}"
     return Stack(
-        gateway=_gateway(settings, inference_url, redis_url),
+        gateway=_gateway(settings, inference_url, redis_url, key),
         model_server=_model_server(settings, ports, scratch),
         valkey=database,
         gateway_url=f"http://{reachable(settings.host)}:{settings.port}",
         inference_url=inference_url,
         management_url=f"http://{LOOPBACK}:{ports.management}",
         redis_url=redis_url,
+        history_key=key,
     )
 
 
-def _gateway(settings: Settings, inference_url: str, redis_url: str) -> Program:
+def _gateway(settings: Settings, inference_url: str, redis_url: str, key: str) -> Program:
     layout = settings.layout
     chosen = {
         "API_KEY": settings.api_key,
@@ -67,6 +77,7 @@ def _gateway(settings: Settings, inference_url: str, redis_url: str) -> Program:
         "MODEL_NAME": launch.MODEL,
         "RELEASE_RECORD": str(layout.store / FILE_NAME),
         "REDIS_URL": redis_url,
+        "HISTORY_KEY": key,
         "LOG_FILE": str(layout.logs / "gateway.jsonl"),
         "DRAIN_DELAY_SECONDS": "0",  # No balancer stands in front of it.
         "LOG_STREAM": "false",  # The file is rotated; what is left for the output is a failure to start.

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,7 @@ from rich.console import Console
 from operations import durable
 from operations.alerts import Alerts
 from operations.errors import OperationsError
+from operations.history.rekey import rekey
 from operations.keeper import first_model, rounds
 from operations.local import greeting
 from operations.local.ledger import Ledger
@@ -30,7 +32,7 @@ from operations.processes.supervisor import Kept, stop_all
 from operations.rollout.loading import Place
 from operations.rollout.reconcile import Reconciler
 from operations.rollout.watch import Watch
-from operations.settings import Settings
+from operations.settings import Settings, history_key_of
 from operations.store.record import recorded
 from operations.store.registry import Registry
 from operations.torchserve.client import ModelServer
@@ -50,6 +52,7 @@ def up(settings: Settings, console: Console) -> None:
     """
     layout = settings.layout
     layout.prepare()
+    layout.mend()
     refusal = f"a stack runs in {layout.root} already ({layout.stack} says where); stop it first"
     with durable.held(layout.run / "lock", refusal):
         ledger = Ledger(layout.run / "processes.json")
@@ -153,13 +156,30 @@ class _Run:
     async def _bring_up(self) -> None:
         began = time.monotonic()
         version = await self._version()
-        past = asyncio.create_task(first_model.past(self._settings, self._stack.redis_url, self._mark, self._say))
+        past = asyncio.create_task(self._past())
         try:
             await self._greet(version, began, past)
             await past
         finally:
             past.cancel()
             await asyncio.gather(past, return_exceptions=True)
+
+    async def _past(self) -> None:
+        """What Redis remembers, by this deployment's key, and then what the default model looks back on."""
+        if self._valkey:
+            await self._rekeyed()
+        await first_model.past(self._settings, self._stack.redis, self._mark, self._say)
+
+    async def _rekeyed(self) -> None:
+        """Its own Valkey may hold what a release without a key wrote: nobody else uses it."""
+        try:
+            key = history_key_of(self._stack.history_key)
+            done = await first_model.once_redis_answers(partial(rekey, self._stack.redis_url, key, lambda _: None))
+        except OperationsError as error:
+            self._say(f"scores are without history: {error}")
+            return
+        if done.moved:
+            self._say(f"what Redis remembers got its key: {done.moved:,} digests ({done.seconds:.1f} s)")
 
     async def _greet(self, version: int, began: float, past: asyncio.Task[None]) -> None:
         """Says that all is there, once it is."""

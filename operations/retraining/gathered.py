@@ -11,12 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from redis import Redis
-
 from contract.schema import Contract, Kind
 from operations.errors import OperationsError, in_words
-from operations.label_export import Exported, connected, export, live_contract
-from operations.running import redis_of
+from operations.label_export import CameIn, Exported, connected, export, live_contract
+from operations.running import history_key, redis_of
 from operations.settings import Layout
 from training import source
 from training.errors import TrainingError
@@ -61,8 +59,8 @@ def gathered(layout: Layout, outside: Mapping[str, str], wish: Wish) -> Iterator
         return
     layout.store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".training-", dir=layout.store) as scratch:
-        with connected(url) if url else contextlib.nullcontext() as redis:
-            found = _joined(layout, redis, wish, files, Path(scratch))
+        with connected(url, history_key(layout, outside)) if url else contextlib.nullcontext() as came_in:
+            found = _joined(layout, came_in, wish, files, Path(scratch))
         yield found
 
 
@@ -79,7 +77,7 @@ def _files(data: Path) -> list[Path]:
     return found
 
 
-def _joined(layout: Layout, redis: Redis | None, wish: Wish, files: list[Path], scratch: Path) -> Gathered:
+def _joined(layout: Layout, came_in: CameIn | None, wish: Wish, files: list[Path], scratch: Path) -> Gathered:
     contract = _contract(layout, wish, files[-1])
     if contract is None and len(files) == 1 and wish.days is None:
         return Gathered(files[0], "No label that came in is used: no schema says which columns are id, time and label.")
@@ -89,7 +87,7 @@ def _joined(layout: Layout, redis: Redis | None, wish: Wish, files: list[Path], 
             "TRAINING_SCHEMA, or release a version with these columns first"
         )
     out = scratch / f"{wish.data.stem}.csv"
-    found = export(redis, contract, files, out, wish.days)
+    found = export(came_in, contract, files, out, wish.days)
     if not found.frauds + found.genuine:
         raise OperationsError(f"none of the {found.rows:,} transactions in {wish.data} has a label")
     return Gathered(files[0]) if len(files) == 1 and _as_it_was(found) else Gathered(out, f"Gathered {found}.")

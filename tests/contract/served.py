@@ -7,12 +7,14 @@ import numpy as np
 from redis import Redis
 
 from contract.history import Plan
+from contract.history_key import NAME
 from contract.labels import LABELLED, Labelling
 from contract.recall import Recall, Terms
-from contract.remembered import KEEP, MERGE, TRANSACTIONS
+from contract.remembered import KEEP, MERGE
 from contract.table import Table
 from gateway.exchange import Exchange
 from tests.contract.oracle import Label, Transaction, columns_of
+from tests.keys import KEY
 
 KNOWN_SECONDS, VALUES_SECONDS = 1_000_000, 1_000
 NEVER = -1e12
@@ -28,17 +30,18 @@ class Served:
         self.plan = plan
         self.redis = redis
         self.now = now
+        redis.setnx(NAME, KEY.check)
 
     def recall(self, transactions: Sequence[Transaction], *, record: bool = True) -> Recall:
         """A batch before it has asked anything."""
         table = Table(columns_of(transactions), np.arange(1, len(transactions) + 1))
-        terms = Terms(record, KNOWN_SECONDS, VALUES_SECONDS, self.now)
+        terms = Terms(record, KNOWN_SECONDS, VALUES_SECONDS, self.now, KEY)
         return Recall(self.plan, table, [each.id for each in transactions], terms)
 
     def enter(self, transactions: Sequence[Transaction], *, record: bool = True) -> Values:
         """The values of a batch."""
         recall = self.recall(transactions, record=record)
-        exchange = Exchange(self.redis)
+        exchange = Exchange(self.redis, KEY)
         if recall.large:
             recall.take_states(exchange.read(recall))
         exchange.enter(recall)
@@ -51,7 +54,7 @@ class Served:
 
     def label(self, label: Label) -> bool:
         """Whether its transaction is known."""
-        digests, fraud = TRANSACTIONS.digests([label.id]), np.array([label.fraud])
+        digests, fraud = KEY.transactions.digests([label.id]), np.array([label.fraud])
         labelling = Labelling(self.plan, digests, fraud, np.array([label.confirmed]), self.now)
         while keys := labelling.keys():
             labelling.take_records(cast("list[bytes | None]", self.redis.mget(keys)))

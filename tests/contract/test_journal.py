@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.connection import Connection
 
-from contract.journal import APPLY, DUE, JOURNAL, NAME_BYTES, SETTLE, booked, claim, journal
+from contract.journal import APPLY, BOOK, DUE, JOURNAL, NAME_BYTES, SETTLE, booked, claim, journal
 from contract.remembered import STATE, TRANSACTION
 
 NAME, KEY = b"n" * NAME_BYTES, b"k" * 24
@@ -51,7 +51,7 @@ def written(ids: list[bytes], records: list[bytes], keep: int = 100) -> bytes:
 def noted(redis: Redis, ids: list[bytes], name: bytes = NAME) -> object:
     """Claims transactions; 1 where they were not known."""
     records = [bytes([place]) * 7 for place in range(len(ids))]
-    sent(redis, booked([name], 0.0))
+    run(redis, BOOK, *booked([name], 0.0))
     return sent(redis, claim(name, written(ids, records), voids(ids), voids(records)))
 
 
@@ -104,13 +104,13 @@ def test_an_abandoned_journal_is_settled(redis: Redis) -> None:
 
 def test_a_journal_is_left_to_its_gateway_for_a_while(redis: Redis) -> None:
     """Whoever settles does not take what has just been claimed."""
-    sent(redis, booked([NAME], float(NOW)))
+    run(redis, BOOK, *booked([NAME], float(NOW)))
     assert [run(redis, SETTLE, NOW + later) for later in (0, 4, 5)] == [0, 0, 1]
 
 
 def test_a_claim_that_comes_after_its_journal_was_looked_for_is_refused(redis: Redis) -> None:
     """By a gateway whose clock is ahead: nobody would look for it again. Under another name it is taken."""
-    sent(redis, booked([NAME], float(NOW)))
+    run(redis, BOOK, *booked([NAME], float(NOW)))
     assert run(redis, SETTLE, NOW + 3_600) == 1
     assert noted(redis, [b"a" * 16]) == 0
     assert not redis.exists(TRANSACTION + b"a" * 16)

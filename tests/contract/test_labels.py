@@ -40,7 +40,6 @@ from contract.remembered import (
     STATE,
     STATE_KEY_BYTES,
     TRANSACTION,
-    TRANSACTIONS,
     UNLABELLED,
 )
 from contract.table import Table
@@ -48,6 +47,7 @@ from contract.windows import DAY, HOUR, Aggregate, Window
 from tests import valkey
 from tests.contract import oracle
 from tests.contract.oracle import Label, Transaction
+from tests.keys import KEY
 
 NOW = 1.7e9 - 1.7e9 % DAY
 SHOP_RISK = Window(Aggregate.RISK, "shop", None, 7 * DAY, HOUR, 7 * DAY)
@@ -79,7 +79,8 @@ class Store:
         """Transactions arrive together; gives their history."""
         columns = oracle.columns_of(rows)
         table = Table(columns, np.arange(len(rows)))
-        recall = Recall(plan, table, [row.id for row in rows], Terms(True, KNOWN_SECONDS, KNOWN_SECONDS, time.time()))
+        terms = Terms(True, KNOWN_SECONDS, KNOWN_SECONDS, time.time(), KEY)
+        recall = Recall(plan, table, [row.id for row in rows], terms)
         while calls := recall.entries():
             recall.take([self.run(ENTER, each) for each in calls])
         values = recall.values()
@@ -89,7 +90,7 @@ class Store:
 
     def answer(self, identity: str, answer: int, version: int) -> None:
         """What was answered to a transaction."""
-        record = cast("bytes", self.redis.get(TRANSACTION + TRANSACTIONS.digest(identity)))
+        record = cast("bytes", self.redis.get(TRANSACTION + KEY.transactions.digest(identity)))
         (head,) = np.frombuffer(record, HEAD, 1)
         noted = np.zeros(int(head["index"]) + 1, ANSWER)
         noted[-1] = answer, version
@@ -133,7 +134,7 @@ class Store:
 
     def kept(self, rows: Sequence[Transaction]) -> dict[str, tuple[int, float]]:
         """What is kept of these transactions, where anything is."""
-        digests = TRANSACTIONS.digests(row.id for row in rows)
+        digests = KEY.transactions.digests(row.id for row in rows)
         found = {}
         for month, (places, fields) in kept_places(digests, np.array([row.time for row in rows])).items():
             labels, confirmed = kept_labels(cast("list[bytes | None]", self.redis.hmget(month, fields)))  # type: ignore[arg-type]
@@ -158,7 +159,7 @@ def store(redis: Redis) -> Store:
 
 def labelling_of(plan: Plan, *labels: Label, now: float = NOW) -> Labelling:
     """Labels of distinct transactions; a confirmation of NaN is none."""
-    digests = TRANSACTIONS.digests(label.id for label in labels)
+    digests = KEY.transactions.digests(label.id for label in labels)
     frauds = np.array([label.fraud for label in labels])
     return Labelling(plan, digests, frauds, np.array([label.confirmed for label in labels]), now)
 
@@ -175,7 +176,7 @@ def expected_frauds(plan: Plan, rows: Sequence[Transaction], last: Mapping[str, 
         for row in (each for each in rows if each.id in last and last[each.id].fraud and each.texts[layout.entity]):
             counts = max(row.time, last[row.id].confirmed - (layout.delay or 0))
             entity = row.texts[layout.entity].encode()
-            digest = hashlib.blake2b(entity, digest_size=ENTITY_BYTES, person=b"entity").digest()
+            digest = KEY.keyed(hashlib.blake2b(entity, digest_size=ENTITY_BYTES, person=b"entity").digest())
             found[layout.digest + digest, int(counts // layout.bucket)] += 1
     return dict(found)
 
@@ -321,7 +322,7 @@ def test_what_is_not_known_is_said_and_leaves_no_trace(store: Store) -> None:
     store.enter(PLAN, [paid("1")])
     labelling = labelling_of(PLAN, Label("1", True, NOW), Label("2", True, NOW))
     store.look(labelling)
-    store.redis.delete(TRANSACTION + TRANSACTIONS.digest("1"))
+    store.redis.delete(TRANSACTION + KEY.transactions.digest("1"))
     keys = set(store.redis.scan_iter())
     store.change(labelling)
     store.look(labelling)
@@ -362,7 +363,7 @@ def test_what_a_label_touches_lives_as_long_as_it_can_matter(store: Store) -> No
     assert [round(life, -2) for life in lives] == [round(PLAN.seconds + EXPIRY_MARGIN, -2)] * 2
     (month,) = month_keys(np.array([NOW]))
     assert KEPT_SECONDS - 10 < cast("int", store.redis.ttl(month)) <= KEPT_SECONDS
-    assert 0 < cast("int", store.redis.ttl(TRANSACTION + TRANSACTIONS.digest("1"))) <= KNOWN_SECONDS
+    assert 0 < cast("int", store.redis.ttl(TRANSACTION + KEY.transactions.digest("1"))) <= KNOWN_SECONDS
 
 
 def test_keys_of_labels_name_nobody(store: Store) -> None:

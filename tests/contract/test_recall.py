@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from contract import history, recall
-from contract.journal import APPLY, SETTLE
+from contract.journal import APPLY, BOOK, SETTLE
 from contract.remembered import ENTER, KEEP
 from contract.windows import DAY, HOUR, Aggregate, Window
 from tests.contract import oracle
@@ -155,7 +155,8 @@ def test_a_batch_whose_gateway_died_is_counted_all_the_same(redis: Redis, monkey
     monkeypatch.setattr(recall, "CLAIMED_ROWS", 2)
     serving = Served(plan_of((COUNT, SUM)), redis)
     dying = serving.recall([row(float(second), amount=1.0, name=str(second)) for second in range(5)])
-    for command in [dying.booking(), *dying.claims()]:
+    serving.script(BOOK, *dying.booking())
+    for command in dying.claims():
         assert redis.execute_command(*parts(command))  # type: ignore[no-untyped-call]
     assert [serving.script(SETTLE, 0) for _ in range(4)] == [1, 1, 1, 0]
     assert serving.enter([row(6.0, name="6")]) == {COUNT.name: [5.0], SUM.name: [5.0]}
@@ -167,7 +168,8 @@ def test_a_batch_of_which_others_settled_a_part_is_counted_once(redis: Redis, mo
     monkeypatch.setattr(recall, "CLAIMED_ROWS", 2)
     serving = Served(plan_of((COUNT,)), redis)
     slow = serving.recall([row(float(second), name=str(second)) for second in range(7)])
-    slow.take_claims([redis.execute_command(*parts(each)) for each in [slow.booking(), *slow.claims()]][1:])  # type: ignore[no-untyped-call]
+    serving.script(BOOK, *slow.booking())
+    slow.take_claims([redis.execute_command(*parts(each)) for each in slow.claims()])  # type: ignore[no-untyped-call]
     assert serving.script(SETTLE, 0) == 1
     tries = []
     while calls := slow.additions():

@@ -21,6 +21,7 @@ from tests import valkey
 from tests.deploy.monitoring_exposed import RECORDINGS, keeper
 from tests.deploy.monitoring_panels import MONITORING
 from tests.gateway.serving_http import Quiet, free_port, over_http
+from tests.keys import HISTORY_KEY
 from tests.tiny import HEADER, TinyServer, write_version
 
 KEY = "test-key"
@@ -66,7 +67,7 @@ def gateways(directory: Path, count: int) -> Iterator[list[str]]:
         url = stack.enter_context(over_http(server, answering))
         redis_url = stack.enter_context(labelled(directory))
         settings = {"API_KEY": KEY, "RELEASE_RECORD": str(record), "MODEL_SERVER_URL": url, "LOG_STREAM": "false"}
-        settings["REDIS_URL"] = redis_url
+        settings |= {"REDIS_URL": redis_url, "HISTORY_KEY": HISTORY_KEY}
         for address in addresses:
             environment = os.environ | settings | {"PORT": address.split(":")[1]}
             stack.enter_context(running([sys.executable, "-m", "gateway"], environment))

@@ -648,6 +648,9 @@ def test_new_secrets_differ_each_time(secrets: Mapping[str, Mapping[str, str]]) 
     password = secrets["fraud-secrets"]["redis-url"].split(":")[2].split("@")[0]
     assert f">{password} " in secrets["redis-acl"]["users.acl"]
     assert password not in again
+    history_key = secrets["fraud-secrets"]["history-key"]
+    assert len(history_key) == 48
+    assert history_key not in again
 
 
 @pytest.fixture
@@ -659,7 +662,7 @@ def of_kubernetes(secrets: dict[str, dict[str, str]]) -> tuple[str, str]:
 @pytest.fixture
 def of_compose(tmp_path: Path) -> tuple[str, str]:
     """The same as the first service of docker-compose.yml makes them."""
-    script = PREPARE.read_text().replace("/srv/redis-secrets", str(tmp_path))
+    script = PREPARE.read_text().replace("/srv/redis-secrets", str(tmp_path)).replace("/srv/history-key", str(tmp_path))
     subprocess.run(["sh", "-c", script], check=True)
     return (tmp_path / "users.acl").read_text(), (tmp_path / "url").read_text().strip()
 

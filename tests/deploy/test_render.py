@@ -204,7 +204,7 @@ def test_no_secret_stands_in_it() -> None:
     assert [key for key in held if SECRET.search(key)] == []
     assert re.search(r"://[^/\s]*@", BLUEPRINT.read_text()) is None
     made = {variable["key"] for _, variable in variables() if variable.get("generateValue")}
-    assert made == {"API_KEY", "JOBS_KEY"}
+    assert made == {"API_KEY", "HISTORY_KEY", "JOBS_KEY"}
 
 
 def test_a_disk_is_used_as_render_has_it() -> None:

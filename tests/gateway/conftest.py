@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 import structlog
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from contract.release import Release
@@ -16,6 +17,7 @@ from gateway.logs import configure
 from gateway.settings import Settings
 from tests.gateway.trials import Tried, Valkey
 from tests.gateway.waiting import until
+from tests.keys import HISTORY_KEY
 from tests.tiny import TinyServer, write_version
 
 KEY = "test-key"
@@ -35,7 +37,13 @@ def settings(tmp_path: Path) -> Settings:
     """Version 1 is live."""
     record = tmp_path / "release.json"
     record.write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
-    return Settings(api_key=KEY, release_record=record, follow_seconds=0.01, deadline_seconds=5)
+    return Settings(
+        api_key=KEY,
+        history_key=SecretStr(HISTORY_KEY),
+        release_record=record,
+        follow_seconds=0.01,
+        deadline_seconds=5,
+    )
 
 
 Serve = Callable[..., TestClient]

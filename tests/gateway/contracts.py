@@ -18,6 +18,7 @@ from gateway.app import create_app
 from gateway.settings import Settings
 from tests.gateway.remembering import CARDS
 from tests.gateway.waiting import until
+from tests.keys import HISTORY_KEY
 from tests.tiny import CONTRACT, TinyServer, write_version
 
 Row = dict[str, object]
@@ -125,7 +126,8 @@ def served(directory: Path, contract: Contract, **settings: object) -> Iterator[
     """A gateway whose live version has this contract."""
     record = directory / "release.json"
     record.write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
-    given = {"api_key": "test-key", "release_record": record, "follow_seconds": 0.01, "deadline_seconds": 5, **settings}
+    given = {"api_key": "test-key", "history_key": HISTORY_KEY, "release_record": record, "follow_seconds": 0.01}
+    given |= {"deadline_seconds": 5, **settings}
     app = create_app(Settings.model_validate(given), transport=write_live(directory, contract))
     with TestClient(app, headers={"X-API-Key": "test-key"}, raise_server_exceptions=False) as client:
         until(lambda: client.get("/v1/contract").is_success)

@@ -19,11 +19,13 @@ from contract.table import Table, read_csv
 from gateway import arrival
 from gateway.answers import Answers
 from gateway.history import History, Remembering
+from gateway.key_agreement import KeyAgreement
 from gateway.metrics import Metrics
 from gateway.services import roads_to
 from gateway.serving import LiveModel, Serving
 from tests.gateway.remembering import CARDS, COUNT, HEADER, line
 from tests.gateway.trials import Valkey
+from tests.keys import KEY
 
 TRANSACTIONS = 10_000
 DAY = 86_400
@@ -79,10 +81,13 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
     ).table
     sent = pieces(draw.sample([*range(TRANSACTIONS)] * 2, 2 * TRANSACTIONS), draw)
     clients = [valkey.connected(10.0) for _ in range(2)]
-    roads = [await closing_after.enter_async_context(roads_to(valkey.url, 8, 10.0)) for _ in clients]
+    roads = [await closing_after.enter_async_context(roads_to(valkey.url, 8, 10.0, KEY)) for _ in clients]
+    agreements = [KeyAgreement(client, KEY) for client in clients]
+    for agreement in agreements:
+        await agreement.ask()
     gateways = [
-        History(road, Remembering(True, 30 * DAY, DAY), Answers(client, DAY), Metrics())
-        for road, client in zip(roads, clients, strict=True)
+        History(road, Remembering(True, 30 * DAY, DAY, KEY), Answers(client, DAY), Metrics(), agreement)
+        for road, client, agreement in zip(roads, clients, agreements, strict=True)
     ]
     found: dict[int, set[float]] = {}
 

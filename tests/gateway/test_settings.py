@@ -9,6 +9,7 @@ from pydantic import HttpUrl, ValidationError
 
 from contract.decision import Bands
 from gateway.settings import Settings
+from tests.keys import HISTORY_KEY, KEY
 
 PROBABILITY = st.floats(0, 1)
 
@@ -75,13 +76,28 @@ def test_an_address_that_cannot_work_is_refused(text: str, monkeypatch: pytest.M
 
 def test_a_secret_may_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """API_KEY_FILE and REDIS_URL_FILE stand for the variables; an argument is above both."""
-    for name, text in {"API_KEY": "k-1,k-2\n", "REDIS_URL": "redis://r/0\n", "ALERT_URL": "http://x/"}.items():
+    texts = {"API_KEY": "k-1,k-2\n", "REDIS_URL": "redis://r/0\n", "HISTORY_KEY": f"{HISTORY_KEY}\n", "ALERT_URL": "x"}
+    for name, text in texts.items():
         (tmp_path / name).write_text(text)
         monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
     settings = Settings()
     assert (settings.api_keys, settings.redis_url) == ((b"k-1", b"k-2"), "redis://r/0")
+    assert settings.key.check == KEY.check
     assert Settings(api_key="k-3").api_keys == (b"k-3",)
+
+
+@pytest.mark.parametrize("given", [{}, {"HISTORY_KEY": ""}, {"HISTORY_KEY": "s3cr3t"}, {"HISTORY_KEY": f"{'x' * 40},"}])
+def test_redis_needs_a_key_that_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
+    """Without one ids would lie there as hashes that anybody can make; none of it is repeated."""
+    monkeypatch.setenv("REDIS_URL", "redis://r/0")
+    for name, text in given.items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(ValidationError) as refused:
+        Settings(api_key="k")
+    (fault,) = refused.value.errors(include_input=False, include_context=False)
+    assert fault["loc"] == ("history_key",)
+    assert not [text for text in ("s3cr3t", "x" * 40) if text in str(refused.value)]
 
 
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

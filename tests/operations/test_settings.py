@@ -13,6 +13,7 @@ from operations.errors import OperationsError
 from operations.local.programs import free_ports, reachable, refuse_taken
 from operations.settings import Settings
 from operations.store.registry import Registry
+from tests.keys import HISTORY_KEY
 
 
 def read(root: Path, **outside: str) -> Settings:
@@ -117,11 +118,12 @@ def test_a_base_model_is_allowed_in_one_way(tmp_path: Path, text: str) -> None:
 
 
 def test_secrets_are_handed_on_to_nobody(tmp_path: Path) -> None:
-    """What starts inherits none: the gateway is given the two that it needs, and a training needs none."""
+    """What starts inherits none: the gateway is given the three that it needs, and a training needs none."""
     secrets = {"API_KEY": "a-key", "REDIS_URL": "redis://:secret@there", "ALERT_URL": "https://chat.example/secret"}
-    assert set(secret_files.NAMES) == {*secrets, "JOBS_KEY"}
-    found = read(tmp_path, **secrets, JOBS_KEY="k", OTHER="x")
+    assert set(secret_files.NAMES) == {*secrets, "HISTORY_KEY", "JOBS_KEY"}
+    found = read(tmp_path, **secrets, HISTORY_KEY=HISTORY_KEY, JOBS_KEY="k", OTHER="x")
     assert (found.api_key, found.redis_url, found.alert_url) == tuple(secrets.values())
+    assert found.redis == {"REDIS_URL": secrets["REDIS_URL"], "HISTORY_KEY": HISTORY_KEY}
     assert found.outside == {"OTHER": "x"}
     assert read(tmp_path, ALERT_URL="").alert_url is None
 
@@ -169,9 +171,18 @@ def test_a_keepers_port_is_a_port(tmp_path: Path, port: str) -> None:
 def test_a_keepers_secrets_are_handed_on_to_nobody(tmp_path: Path) -> None:
     """Neither the address of alerts nor that of Redis nor the key to the jobs reaches a program that it starts."""
     secrets = {"JOBS_KEY": "k", "ALERT_URL": "http://chat", "REDIS_URL": "redis://:secret@there"}
+    secrets["HISTORY_KEY"] = HISTORY_KEY
     found = settings.keeper(ELSEWHERE | secrets, tmp_path)
     assert (found.jobs_key, found.alert_url) == ("k", "http://chat")
     assert found.outside == ELSEWHERE
+
+
+@pytest.mark.parametrize("text", ["s3cr3t", "s3cr3t," + "x" * 40])
+def test_a_history_key_that_could_be_guessed_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
+    """At the start, before anything is hashed with it."""
+    with pytest.raises(OperationsError, match="HISTORY_KEY: each secret in it needs at least 32") as refused:
+        read(tmp_path, HISTORY_KEY=text)
+    assert "s3cr3t" not in str(refused.value)
 
 
 def test_free_ports_differ() -> None:

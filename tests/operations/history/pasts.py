@@ -14,6 +14,7 @@ from redis import Redis
 
 from contract.golden import Golden
 from contract.history import Plan, over
+from contract.history_key import NAME, HistoryKey
 from contract.recall import Recall, Terms
 from contract.release import Release
 from contract.remembered import KEEP
@@ -26,6 +27,7 @@ from operations.history.load import Loaded, Target
 from operations.history.past import Found
 from operations.history.plans import Counted
 from operations.store.registry import Registry
+from tests.keys import KEY
 from tests.operations.conftest import pack
 from tests.tiny import card
 from tests.valkey import Valkey, running
@@ -123,9 +125,11 @@ def read(body: bytes, plan: Plan, of: Contract = CARDS) -> Found:
     return past_file.read_bytes(of, plan, body, quiet)
 
 
-def loaded(url: str, body: bytes, plan: Plan, store: Path = Path("/nowhere"), of: Contract = CARDS) -> Loaded:
+def loaded(  # noqa: PLR0913, PLR0917 - a load has as many sides
+    url: str, body: bytes, plan: Plan, store: Path = Path("/nowhere"), of: Contract = CARDS, key: HistoryKey = KEY
+) -> Loaded:
     """Loads a file."""
-    target = Target(url, plan, Counted(Registry(store), plan, of), KNOWN)
+    target = Target(url, plan, Counted(Registry(store), plan, of), KNOWN, key)
     return load.load(target, read(body, plan, of), quiet)
 
 
@@ -133,20 +137,24 @@ def quiet(done: int, whole: int) -> None:
     """Hears nothing."""
 
 
-def live(client: Redis, plan: Plan, body: bytes, *, record: bool = True, size: int = 700) -> dict[str, Any]:
+def live(  # noqa: PLR0913 - likewise
+    client: Redis, plan: Plan, body: bytes, *, record: bool = True, size: int = 700, key: HistoryKey = KEY
+) -> dict[str, Any]:
     """What the gateway does with a file, a few rows after the other; the values of the last ones."""
     table = read_csv(CARDS, body).table
     values: dict[str, Any] = {}
     for at in range(0, table.rows, size):
         part = table.take(np.arange(at, min(at + size, table.rows)))
-        values = _entered(client, plan, part, record=record)
+        values = _entered(client, plan, part, key, record=record)
     return values
 
 
-def _entered(client: Redis, plan: Plan, part: Table, *, record: bool) -> dict[str, Any]:
-    terms = Terms(record, KNOWN, DAY, float(part.columns["timestamp"].max()))
+def _entered(client: Redis, plan: Plan, part: Table, key: HistoryKey, *, record: bool) -> dict[str, Any]:
+    terms = Terms(record, KNOWN, DAY, float(part.columns["timestamp"].max()), key)
     recall = Recall(plan, part, part.columns["transaction_id"].tolist(), terms)
-    exchange = Exchange(client)
+    if key.check:
+        client.setnx(NAME, key.check)
+    exchange = Exchange(client, key)
     if recall.large:
         recall.take_states(exchange.read(recall))
     exchange.enter(recall)

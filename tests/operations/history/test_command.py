@@ -11,6 +11,7 @@ from contract.schema import Contract
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.store.registry import Registry
+from tests.keys import HISTORY_KEY
 from tests.operations.history.pasts import CARDS, add, make_live, redis, rows, text
 from training.data import csv_bytes
 from training.schema import DEFAULT, load_schema
@@ -28,6 +29,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         monkeypatch.delenv(name, raising=False)
     with redis(tmp_path / "valkey") as (valkey, _):
         monkeypatch.setenv("REDIS_URL", valkey.url)
+        monkeypatch.setenv("HISTORY_KEY", HISTORY_KEY)
         yield tmp_path
 
 

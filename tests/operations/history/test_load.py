@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from contract.remembered import FRAUD, HEAD, TRANSACTION, TRANSACTIONS
+from contract.remembered import FRAUD, HEAD, TRANSACTION
 from contract.windows import DAY
 from operations.errors import OperationsError
 from operations.history import load, young_step
@@ -22,6 +22,7 @@ from operations.history.load import Interrupted, is_loaded
 from operations.history.plans import Counted
 from operations.history.progress import PREFIX, Progress, key_of
 from operations.store.registry import Registry
+from tests.keys import HISTORY_KEY, KEY
 from tests.operations.history.pasts import (
     CARDS,
     KNOWN,
@@ -70,7 +71,7 @@ def seconds_left(client: Redis, key: bytes) -> int:
 
 def record(client: Redis, identity: str) -> np.void:
     """What is known of a transaction."""
-    found = client.get(TRANSACTION + TRANSACTIONS.digest(identity))
+    found = client.get(TRANSACTION + KEY.transactions.digest(identity))
     assert isinstance(found, bytes)
     return cast("np.void", np.frombuffer(found[: HEAD.itemsize], HEAD)[0])
 
@@ -180,25 +181,25 @@ def test_a_second_run_does_nothing(client: Redis, valkey: Valkey) -> None:
     """A file that is loaded is loaded, and that is known for a year."""
     body = text(rows(1000))
     found = read(body, PLAN)
-    assert not is_loaded(valkey.url, PLAN, found.sha256)
+    assert not is_loaded(valkey.url, PLAN, found.sha256, KEY)
     loaded(valkey.url, body, PLAN)
     before = dump(client)
     assert loaded(valkey.url, body, PLAN).rows == 0
     assert dump(client) == before
-    assert is_loaded(valkey.url, PLAN, found.sha256)
-    assert seconds_left(client, key_of(found.sha256, PLAN)) > 365 * DAY
+    assert is_loaded(valkey.url, PLAN, found.sha256, KEY)
+    assert seconds_left(client, key_of(found.sha256, PLAN, KEY)) > 365 * DAY
 
 
 def test_two_loads_of_a_file_do_not_mix(client: Redis, valkey: Valkey) -> None:
     """One that finds that another has gone on ends."""
     body = text(rows(5000))
-    key = key_of(read(body, PLAN).sha256, PLAN)
+    key = key_of(read(body, PLAN).sha256, PLAN, KEY)
     client.set(key, Progress(key, 0.0, 0, 2).to_bytes())
 
     def elsewhere(done: int, whole: int) -> None:
         client.set(key, Progress(key, 0.0, 1, whole).to_bytes())
 
-    target = load.Target(valkey.url, PLAN, Counted(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN)
+    target = load.Target(valkey.url, PLAN, Counted(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
     with pytest.raises(OperationsError, match="another load"):
         load.load(target, read(body, PLAN), elsewhere)
 
@@ -247,7 +248,7 @@ def test_what_entered_by_an_unknown_plan_stays_as_it_is(client: Redis, valkey: V
 def test_redis_gone_in_the_middle_is_one_line_and_the_next_run_goes_on(valkey: Valkey, tmp_path: Path) -> None:
     """What was loaded survives the kill -9 of Redis, and the end is that of an undisturbed load."""
     body = text(rows(20_000, days=37))
-    target = load.Target(valkey.url, PLAN, Counted(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN)
+    target = load.Target(valkey.url, PLAN, Counted(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
 
     def kill(done: int, whole: int) -> None:
         if done == whole // 2:
@@ -290,7 +291,7 @@ def test_a_killed_load_goes_on_where_it_ended(client: Redis, valkey: Valkey, tmp
     make_live(registry, 1)
     body = text(rows(40_000, days=14))
     (tmp_path / "past.csv").write_bytes(body)
-    key = key_of(read(body, PLAN).sha256, PLAN)
+    key = key_of(read(body, PLAN).sha256, PLAN, KEY)
     for step in sorted(random.Random(os.getpid()).sample(range(1, 14), 2)):  # noqa: S311 - no secret
         process = subprocess.Popen(command(), cwd=tmp_path, env=environment(valkey), stdout=subprocess.PIPE)
         wait_for(lambda: process.poll() is not None or at(client, key) >= step)  # noqa: B023 - called at once
@@ -311,7 +312,8 @@ def command() -> list[str]:
 def environment(valkey: Valkey) -> dict[str, str]:
     """What it runs with."""
     root = str(Path(__file__).parents[3])
-    return {**os.environ, "REDIS_URL": valkey.url, "PYTHONPATH": root, "KNOWN_DAYS": str(KNOWN / DAY), "MODEL_PATH": ""}
+    here = {**os.environ, "REDIS_URL": valkey.url, "HISTORY_KEY": HISTORY_KEY}
+    return {**here, "PYTHONPATH": root, "KNOWN_DAYS": str(KNOWN / DAY), "MODEL_PATH": ""}
 
 
 def at(client: Redis, key: bytes) -> int:

@@ -12,6 +12,7 @@ from operations.history.simulators_past import lacking
 from operations.history.wanted import NoHistory, wanted
 from operations.store.registry import Registry
 from tests import tiny
+from tests.keys import KEY
 from tests.operations.history.pasts import CARDS, LATER, add, make_live, plan_of, redis
 
 SIMULATED: dict[str, Any] = {"source": {"simulator": {"seed": 1}}, "sha256": "a" * 64}
@@ -58,12 +59,12 @@ def test_the_default_model_lacks_its_past_until_it_is_loaded(tmp_path: Path) -> 
     add(registry, 1, CARDS, data=SIMULATED)
     make_live(registry, 1)
     with redis(tmp_path / "valkey") as (valkey, client):
-        assert lacking(registry.root, valkey.url)
-        key = key_of(SIMULATED["sha256"], plan_of(CARDS))
+        assert lacking(registry.root, valkey.url, KEY)
+        key = key_of(SIMULATED["sha256"], plan_of(CARDS), KEY)
         client.set(key, Progress(key, 0.0, 1, 2).to_bytes())
-        assert lacking(registry.root, valkey.url)
+        assert lacking(registry.root, valkey.url, KEY)
         client.set(key, Progress(key, 0.0, 2, 2).to_bytes())
-        assert not lacking(registry.root, valkey.url)
+        assert not lacking(registry.root, valkey.url, KEY)
 
 
 @pytest.mark.parametrize(("version", "data"), [(1, {"source": "payments.csv", "sha256": "a" * 64}), (3, SIMULATED)])
@@ -72,7 +73,7 @@ def test_other_models_lack_nothing(tmp_path: Path, version: int, data: dict[str,
     registry = Registry(tmp_path / "model_store")
     add(registry, version, CARDS if version == 1 else tiny.CONTRACT, data=data)
     make_live(registry, version)
-    assert not lacking(registry.root, NOWHERE)
+    assert not lacking(registry.root, NOWHERE, KEY)
 
 
 def test_a_redis_that_is_away_is_told_of(tmp_path: Path) -> None:
@@ -81,4 +82,4 @@ def test_a_redis_that_is_away_is_told_of(tmp_path: Path) -> None:
     add(registry, 1, CARDS, data=SIMULATED)
     make_live(registry, 1)
     with pytest.raises(Interrupted, match="Redis does not answer"):
-        lacking(registry.root, NOWHERE)
+        lacking(registry.root, NOWHERE, KEY)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.history_key import HistoryKey
 from contract.release import TrialKind
 from contract.secret_files import NAMES
 from operations import durable, settings
@@ -21,6 +22,7 @@ from operations.rollout.loading import Place
 from operations.rollout.release import release, start_trial
 from operations.settings import Settings
 from operations.store.record import recorded
+from tests.keys import HISTORY_KEY
 from tests.operations.conftest import add
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
@@ -81,23 +83,25 @@ def test_another_first_version_waits_for_the_reconciler(
 def heard(child: Settings, url: str | None) -> list[str]:
     """What is said where the default model is to get its past."""
     said: list[str] = []
-    asyncio.run(first_model.past(child, url, MARKED, said.append))
+    redis = {"REDIS_URL": url, "HISTORY_KEY": HISTORY_KEY} if url else None
+    asyncio.run(first_model.past(child, redis, MARKED, said.append))
     return said
 
 
 def test_the_default_model_gets_its_past(child: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process of its own loads it, with the mark of the stack and the address of its Redis."""
-    monkeypatch.setattr(first_model, "lacking", lambda _store, _url: True)
+    monkeypatch.setattr(first_model, "lacking", lambda _store, _url, _key: True)
     (said,) = heard(child, "redis://:x@stack")
     assert "has its simulated past" in said
     arguments, environment = json.loads((tmp_path / "seen.json").read_text())
     assert arguments == ["history", "load", "--simulator"]
     assert (environment["REDIS_URL"], environment[MARK]) == ("redis://:x@stack", MARKED[MARK])
+    assert environment["HISTORY_KEY"] == HISTORY_KEY
 
 
 def test_a_past_that_is_there_is_left_alone(child: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is started, and nothing said; nor where there is no Redis."""
-    monkeypatch.setattr(first_model, "lacking", lambda _store, _url: False)
+    monkeypatch.setattr(first_model, "lacking", lambda _store, _url, _key: False)
     assert heard(child, "redis://stack") == heard(child, None) == []
     assert not (tmp_path / "seen.json").exists()
 
@@ -105,7 +109,7 @@ def test_a_past_that_is_there_is_left_alone(child: Settings, tmp_path: Path, mon
 def test_a_past_that_cannot_be_loaded_ends_nothing(child: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis that stays away is a line, without its address."""
 
-    def away(_store: Path, _url: str) -> bool:
+    def away(_store: Path, _url: str, _key: HistoryKey) -> bool:
         raise Interrupted("Redis does not answer")
 
     monkeypatch.setattr(first_model, "lacking", away)

@@ -21,7 +21,7 @@ def found(root: Path, url: str = "http://127.0.0.1:1", **outside: str) -> greeti
     (root / "examples").mkdir(exist_ok=True)
     (root / "examples" / "transactions.csv").write_text("a,b\n1,2\n")
     program = Program("toy", (), {}, root, root / "log")
-    stack = Stack(program, program, None, url, "http://i", "http://m", "redis://r")
+    stack = Stack(program, program, None, url, "http://i", "http://m", "redis://r", "a-key")
     return greeting.look(settings.read("127.0.0.1", 8000, outside, root), stack, 1)
 
 

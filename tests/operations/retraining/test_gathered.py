@@ -10,8 +10,9 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
+from contract.history_key import NAME
 from contract.labels import KEPT, kept_places
-from contract.remembered import FRAUD, GENUINE, TRANSACTIONS
+from contract.remembered import FRAUD, GENUINE
 from operations.errors import OperationsError
 from operations.retraining.gathered import Gathered, Wish, gathered
 from operations.retraining.scheduled import retrain
@@ -19,6 +20,7 @@ from operations.settings import Layout
 from operations.store.archived import read
 from operations.store.registry import Registry
 from tests import valkey
+from tests.keys import HISTORY_KEY, KEY
 from tests.operations.claims import claims, trained
 
 
@@ -34,7 +36,8 @@ def keep(url: str, frame: pd.DataFrame, days: float = 3) -> None:
     seconds = pd.to_datetime(frame["filed"]).astype("datetime64[s]").astype("int64").to_numpy().astype(np.float64)
     labels = np.where(frame["fake"] == 1, FRAUD, GENUINE)
     with Redis.from_url(url) as client:
-        for month, (rows, fields) in kept_places(TRANSACTIONS.digests(frame["claim"].tolist()), seconds).items():
+        client.set(NAME, KEY.check)
+        for month, (rows, fields) in kept_places(KEY.transactions.digests(frame["claim"].tolist()), seconds).items():
             kept = [(labels[row], seconds[row] + days * 86_400, seconds[row], 0) for row in rows.tolist()]
             values = [np.array([each], KEPT).tobytes() for each in kept]
             client.hset(month.decode(), mapping=dict(zip(fields, values, strict=True)))
@@ -61,7 +64,7 @@ def test_one_labelled_file_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_a_file_to_which_no_label_came_is_taken_as_it_is(tmp_path: Path, url: str) -> None:
     """Its bytes stay the same, and a version that was trained on them is known by them."""
     trained(Registry(layout(tmp_path).store), tmp_path / "claims.csv", claims().head(1600), 1)
-    found, _ = gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL=url)
+    found, _ = gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
     assert found == Gathered(tmp_path / "claims.csv")
 
 
@@ -70,7 +73,7 @@ def test_transactions_get_the_labels_that_came_in(tmp_path: Path, url: str) -> N
     trained(Registry(layout(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     claims().drop(columns="fake").to_csv(tmp_path / "claims.csv", index=False)
     keep(url, claims().head(2000))
-    found, frame = gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL=url)
+    found, frame = gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
     assert found.said is not None
     assert "2,000 by labels that came in); 400 of 2,400 have no label" in found.said
     assert frame["fake"].head(2000).tolist() == claims().head(2000)["fake"].tolist()
@@ -133,14 +136,14 @@ def test_transactions_of_which_nothing_is_known_are_refused(tmp_path: Path, url:
     trained(Registry(layout(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     claims().drop(columns="fake").to_csv(tmp_path / "claims.csv", index=False)
     with pytest.raises(OperationsError, match=r"none of the 2,400 transactions in .* has a label"):
-        gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL=url)
+        gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
 
 
 def test_a_redis_that_does_not_answer_fails_the_job(tmp_path: Path) -> None:
     """Training without the labels that came in would be another thing than what was asked for."""
     trained(Registry(layout(tmp_path).store), tmp_path / "claims.csv", claims().head(1600), 1)
     with pytest.raises(OperationsError, match="Redis does not answer"):
-        gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL="redis://127.0.0.1:1/0")
+        gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL="redis://127.0.0.1:1/0", HISTORY_KEY=HISTORY_KEY)
 
 
 def test_retraining_learns_from_labels_that_came_in(tmp_path: Path, url: str) -> None:
@@ -149,7 +152,8 @@ def test_retraining_learns_from_labels_that_came_in(tmp_path: Path, url: str) ->
     trained(store, tmp_path / "old.csv", claims().head(1600), 1)
     claims().drop(columns="fake").to_csv(tmp_path / "claims.csv", index=False)
     keep(url, claims().head(2000))
-    settings = {"TRAINING_DATA": str(tmp_path / "claims.csv"), "RETRAIN_RELEASE": "none", "REDIS_URL": url}
+    settings = {"TRAINING_DATA": str(tmp_path / "claims.csv"), "RETRAIN_RELEASE": "none"}
+    settings |= {"REDIS_URL": url, "HISTORY_KEY": HISTORY_KEY}
     said = io.StringIO()
     for _ in range(2):
         retrain(layout(tmp_path), settings, Console(file=said, width=400))

@@ -1,0 +1,222 @@
+"""What a release without a key remembered, or one with another key, brought to the key of today: nothing is lost."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from redis import Redis
+
+from contract.history import Plan
+from contract.history_key import AGREE, NAME, UNKEYED, HistoryKey
+from contract.journal import SETTLE
+from contract.labels import LABELLED, MONTHS, Labelling
+from contract.remembered import STATE, TRANSACTION
+from operations.errors import OperationsError
+from operations.history import rekey as module
+from operations.history.load import Interrupted, is_loaded
+from operations.history.progress import PREFIX
+from operations.history.rekey import Rekeyed, rekey
+from operations.store.registry import Registry
+from tests.keys import KEY
+from tests.operations.history.pasts import (
+    CARDS,
+    FIRST,
+    LATER,
+    add,
+    assert_same,
+    live,
+    loaded,
+    plan_of,
+    read,
+    redis,
+    rows,
+    text,
+    without_labels,
+)
+from tests.valkey import Valkey
+
+NEWER = HistoryKey([*KEY._secrets, b"n" * 32])
+OTHER = HistoryKey([b"o" * 32])
+PLAN = plan_of(CARDS)
+LINES = rows(1_500, days=20)
+PROBE = rows(50, seed=2, days=20, first="p")
+KINDS = (STATE, TRANSACTION, MONTHS, PREFIX)
+
+
+@pytest.fixture
+def valkeys(tmp_path: Path) -> Iterator[list[tuple[Valkey, Redis]]]:
+    """Two of them."""
+    with redis(tmp_path / "1") as first, redis(tmp_path / "2") as second:
+        yield [first, second]
+
+
+def remember(valkey: Valkey, client: Redis, store: Path, key: HistoryKey) -> None:
+    """All that leaves a digest: small and large batches, loads, claims of single layouts, and labels."""
+    registry = Registry(store)
+    for version, of in ((1, CARDS), (2, LATER)):
+        add(registry, version, of)
+    live(client, PLAN, without_labels(LINES[:600]), key=key)
+    live(client, PLAN, without_labels(LINES[600:650]), size=50, key=key)
+    loaded(valkey.url, text(LINES), PLAN, registry.root, CARDS, key)
+    loaded(valkey.url, text(LINES[:400]), plan_of(LATER, CARDS), registry.root, LATER, key)
+    label(client, PLAN, [line.split(",")[0] for line in LINES[:50]], key)
+    while client.eval(SETTLE, 0, str(1 << 53)):
+        pass
+    if not key.check:
+        client.delete(NAME)  # As a release without a key has it.
+
+
+def label(client: Redis, plan: Plan, ids: list[str], key: HistoryKey) -> int:
+    """These were frauds; gives how many of them are known."""
+    now = float(FIRST.astype("int64"))
+    frauds, when = np.ones(len(ids), dtype=np.bool_), np.full(len(ids), now)
+    labelling = Labelling(plan, key.transactions.digests(ids), frauds, when, now)
+    while keys := labelling.keys():
+        labelling.take_records(cast("list[bytes | None]", client.mget(keys)))
+        labelling.take_kept([cast("bytes | None", client.hget(*each)) for each in labelling.kept_reads()])  # type: ignore[arg-type]
+        if arguments := labelling.changes():
+            labelling.take_moved(cast("bytes", client.eval(LABELLED, 0, *arguments)))
+    return len(ids) - int(labelling.unknown.sum())
+
+
+def remembered(client: Redis) -> dict[bytes, Any]:
+    """All that holds digests, but for the random names of blocks; and what does not expire."""
+    found: dict[bytes, Any] = {}
+    for name in client.scan_iter(count=1_000):
+        assert not name.startswith(module.ASIDE)
+        if name.startswith(MONTHS):
+            found[name] = client.hgetall(name)
+        elif name.startswith(TRANSACTION):
+            record = cast("bytes", client.get(name))
+            found[name] = record[:26] + record[38:]
+        elif name.startswith((STATE, PREFIX)):
+            found[name] = client.get(name)
+        assert name == NAME or cast("int", client.ttl(name)) > 0, name
+    return found
+
+
+def run(valkey: Valkey, key: HistoryKey) -> Rekeyed:
+    """Rekeys, and says nothing."""
+    return rekey(valkey.url, key, lambda _: None)
+
+
+@pytest.mark.parametrize(("before", "after"), [(UNKEYED, KEY), (KEY, NEWER), (UNKEYED, NEWER)])
+def test_all_is_as_if_it_had_been_of_the_key_from_the_start(
+    valkeys: list[tuple[Valkey, Redis]], tmp_path: Path, before: HistoryKey, after: HistoryKey
+) -> None:
+    """Byte for byte; and a second run has nothing to do."""
+    (valkey, client), (direct, other) = valkeys
+    remember(valkey, client, tmp_path / "a" / "store", before)
+    remember(direct, other, tmp_path / "b" / "store", after)
+    assert run(valkey, after).moved > 2_000
+    found, expected = remembered(client), remembered(other)
+    assert {kind: sum(name.startswith(kind) for name in found) > 0 for kind in KINDS} == dict.fromkeys(KINDS, True)
+    assert found == expected
+    assert client.get(NAME) == after.check
+    assert run(valkey, after).moved == 0
+
+
+def test_what_an_older_release_wrote_is_found_again(valkeys: list[tuple[Valkey, Redis]], tmp_path: Path) -> None:
+    """Histories, labels and loads; and its digests, which anybody can make, are gone."""
+    (valkey, client), _ = valkeys
+    remember(valkey, client, tmp_path / "store", UNKEYED)
+    identity = hashlib.blake2b(b"t0", digest_size=16, person=b"transaction").digest()
+    assert client.exists(TRANSACTION + identity)
+    before = live(client, PLAN, without_labels(PROBE), record=False, key=UNKEYED)
+    run(valkey, KEY)
+    assert_same(live(client, PLAN, without_labels(PROBE), record=False), before)
+    assert label(client, PLAN, ["t0", "t1", "nobody's"], KEY) == 2
+    assert is_loaded(valkey.url, PLAN, read(text(LINES), PLAN).sha256, KEY)
+    assert not client.exists(TRANSACTION + identity)
+
+
+class Killed(BaseException):
+    """The end of a run in its middle."""
+
+
+def test_a_run_that_is_cut_off_goes_on(
+    valkeys: list[tuple[Valkey, Redis]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever: after each call to Redis that moves something, in each of the steps."""
+    (valkey, client), (direct, other) = valkeys
+    monkeypatch.setattr(module, "PAGE", 400)
+    remember(valkey, client, tmp_path / "a" / "store", UNKEYED)
+    remember(direct, other, tmp_path / "b" / "store", KEY)
+    whole, seen = module._Run._run, set[bytes]()
+
+    def cut(self: module._Run, script: str, *arguments: bytes) -> int:
+        moved = whole(self, script, *arguments)
+        if moved:
+            seen.add(self._stands[:1])
+            raise Killed
+        return moved
+
+    cuts = 0
+    while True:
+        monkeypatch.setattr(module._Run, "_run", cut)
+        try:
+            done = run(valkey, KEY)
+        except Killed:
+            cuts += 1
+            with pytest.raises(OperationsError, match="moves to another"):
+                is_loaded(valkey.url, PLAN, "0" * 64, KEY)
+        else:
+            break
+    assert done.resumed
+    assert (seen, cuts > 15) == ({b"1", b"2"}, True)
+    assert remembered(client) == remembered(other)
+
+
+def test_what_a_gateway_had_begun_is_settled_first(valkeys: list[tuple[Valkey, Redis]], tmp_path: Path) -> None:
+    """A large file whose gateway was killed before it was applied counts, and what has not been claimed never will."""
+    (valkey, client), _ = valkeys
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr("gateway.exchange.APPLY", "return redis.error_reply('killed')")
+    with pytest.raises(Exception, match="killed"):
+        live(client, PLAN, without_labels(LINES[:600]), key=UNKEYED)
+    monkey.undo()
+    assert client.exists("fraud:due")
+    run(valkey, KEY)
+    assert not client.exists("fraud:due")
+    assert not list(client.scan_iter("fraud:j:*"))
+    seen = live(client, PLAN, without_labels(PROBE), record=False)
+    assert max(np.nanmax(values) for name, values in seen.items() if "count" in name) > 5
+
+
+def test_a_key_that_does_not_go_on_from_the_old_one_is_refused(valkeys: list[tuple[Valkey, Redis]]) -> None:
+    """Nothing moves, and a load refuses too; the message says what to set."""
+    (valkey, client), _ = valkeys
+    live(client, PLAN, without_labels(LINES[:50]))
+    before = remembered(client)
+    with pytest.raises(OperationsError, match="the new one behind it"):
+        run(valkey, OTHER)
+    with pytest.raises(OperationsError, match="is of another HISTORY_KEY"):
+        loaded(valkey.url, text(LINES), PLAN, key=OTHER)
+    assert remembered(client) == before
+
+
+def test_an_older_release_is_told_of(valkeys: list[tuple[Valkey, Redis]]) -> None:
+    """A load into what has no key says what to do, and loads nothing."""
+    (valkey, client), _ = valkeys
+    live(client, PLAN, without_labels(LINES[:50]), key=UNKEYED)
+    before = remembered(client)
+    with pytest.raises(OperationsError, match="run `fraud history rekey`"):
+        loaded(valkey.url, text(LINES), PLAN)
+    assert remembered(client) == before
+
+
+def test_an_empty_redis_takes_the_key_that_comes_first(valkeys: list[tuple[Valkey, Redis]]) -> None:
+    """What is not ours, and what names nobody, does not count."""
+    (_, client), _ = valkeys
+    client.mset({"session:1": "x", "fraud:labelled": "x", "fraud:trial:1": "x"})
+    found: list[Any] = [client.eval(AGREE, 0, each.check.decode()) for each in (KEY, OTHER)]
+    assert found == [KEY.check] * 2
+
+
+def test_a_redis_that_is_away_is_told_of() -> None:
+    """Whoever asks may ask again."""
+    with pytest.raises(Interrupted, match="Redis does not answer"):
+        rekey("redis://127.0.0.1:1", KEY, lambda _: None)
