@@ -16,6 +16,7 @@ from gateway.settings import Settings
 
 def main() -> None:
     """Runs until SIGTERM or SIGINT, and then drains."""
+    os.umask(0o077)  # What it writes, its log files, is its owner's alone.
     settings = _settings()
     configure(settings.log_file, stream=settings.log_stream)
     drain = Drain(settings.drain_delay_seconds)

@@ -15,7 +15,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from operations import figures, history_commands, job_commands, label_commands, report_commands, settings, terminal
+from operations import (
+    figures,
+    history_commands,
+    job_commands,
+    label_commands,
+    private,
+    report_commands,
+    settings,
+    terminal,
+)
 from operations.errors import OperationsError, in_words
 from operations.retraining.verdict import Goal, Terms
 from operations.rollout import connection
@@ -44,6 +53,7 @@ report_commands.add_to(commands)
 
 def app() -> None:
     """The `fraud` command. SIGTERM ends it as an exit would, so that temporary files go."""
+    private.begin()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         commands()

@@ -24,13 +24,13 @@ class Busy(OperationsError):
     """Another process holds a lock."""
 
 
-def write(path: Path, data: bytes, mode: int = 0o644) -> None:
+def write(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Puts these bytes in the file's place at once."""
     with _replacing(path, mode) as descriptor, open(descriptor, "wb", closefd=False) as file:
         file.write(data)
 
 
-def copy(source: Path, path: Path, mode: int = 0o644) -> None:
+def copy(source: Path, path: Path, mode: int = 0o600) -> None:
     """Puts a copy of a file in the place of another at once."""
     with (
         source.open("rb") as original,

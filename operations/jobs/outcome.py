@@ -19,7 +19,7 @@ from pathlib import Path
 
 from contract import secret_files
 from contract.secret_files import SecretFileError
-from operations import durable
+from operations import durable, private
 from operations.alerts import Alerts
 from operations.durable import Busy
 from operations.errors import OperationsError
@@ -62,7 +62,15 @@ class Outcome:
 
 def directory(layout: Layout) -> Path:
     """Where outcomes and locks of jobs are."""
-    return layout.root / "var" / "jobs"
+    return layout.jobs
+
+
+def prepare(layout: Layout) -> None:
+    """Makes that directory, which others may read, in one that they may pass through."""
+    layout.jobs.mkdir(parents=True, exist_ok=True)
+    for place, mode in ((layout.jobs.parent, private.PASSED_THROUGH), (layout.jobs, private.READ_BY_ALL)):
+        with contextlib.suppress(PermissionError):  # A volume's own directory may belong to others.
+            place.chmod(mode)
 
 
 def lock(layout: Layout, job: str) -> Path:
@@ -81,8 +89,8 @@ def note(layout: Layout, job: str, exit_code: int, duration: float) -> None:
     before = last(layout, job)
     succeeded = now if exit_code == 0 else before.succeeded if before else None
     with contextlib.suppress(OSError):
-        directory(layout).mkdir(parents=True, exist_ok=True)
-        durable.write(_file(layout, job), _text({job: Outcome(now, exit_code, duration, succeeded)}))
+        prepare(layout)
+        durable.write(_file(layout, job), _text({job: Outcome(now, exit_code, duration, succeeded)}), 0o644)
 
 
 def exposition(layout: Layout) -> bytes:
@@ -132,7 +140,7 @@ def _alone(layout: Layout, job: str) -> Iterator[None]:
     """Holds the job's lock; where no lock can be had, on a full disk say, the job runs all the same."""
     with contextlib.ExitStack() as held:
         try:
-            directory(layout).mkdir(parents=True, exist_ok=True)
+            prepare(layout)
             held.enter_context(durable.held(lock(layout, job), f"fraud {job} runs already"))
         except Busy as busy:
             _complain(f"error: {busy}")

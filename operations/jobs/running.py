@@ -50,7 +50,7 @@ def refuse_running(job: Job, layout: Layout) -> None:
     if lock in _started:
         raise Busy(refusal)
     try:
-        outcome.directory(layout).mkdir(parents=True, exist_ok=True)
+        outcome.prepare(layout)
         with durable.held(lock, refusal):
             pass
     except Busy:

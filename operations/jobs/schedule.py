@@ -96,7 +96,7 @@ def run(jobs: Sequence[Job], layout: Layout, say: Write) -> None:
     Raises:
         OperationsError: one runs in this directory already.
     """
-    outcome.directory(layout).mkdir(parents=True, exist_ok=True)
+    outcome.prepare(layout)
     refusal = f"a schedule runs in {layout.root} already; stop it first"
     with durable.held(outcome.lock(layout, "schedule"), refusal):
         asyncio.run(_until_told(Schedule(jobs, layout, say)))
@@ -160,7 +160,7 @@ class Schedule:
         self._began = now
         memory = _renewed(remembered(self._layout), self._jobs, now)
         with contextlib.suppress(OSError):
-            outcome.directory(self._layout).mkdir(parents=True, exist_ok=True)
+            outcome.prepare(self._layout)
             durable.write(_memory(self._layout), json.dumps(asdict(memory)).encode())
         for job in self._jobs:
             last, seen = outcome.last(self._layout, job.name), self._since.get(job.name)

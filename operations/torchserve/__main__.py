@@ -3,12 +3,14 @@
 import os
 import sys
 
+from operations import private
 from operations.errors import OperationsError
 from operations.torchserve import container
 
 
 def main() -> None:
     """Becomes the JVM, or says in one line why it cannot."""
+    private.begin()
     try:
         container.become(os.environ)
     except (OperationsError, OSError) as error:

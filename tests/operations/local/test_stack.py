@@ -120,6 +120,9 @@ def fill(root: Path) -> None:
         registry.add(pack(root, version), card, tiny.CONTRACT)
     (root / "examples").mkdir()
     (root / "examples" / "transactions.csv").write_text(ROWS)
+    for directory in ("log", "valkey", "backups"):  # As an older release left them.
+        (root / "var" / directory).mkdir(parents=True, mode=0o755)
+        (root / "var" / directory / "older").write_text("")
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -146,6 +149,22 @@ def test_a_second_stack_in_the_directory_is_refused(stack: Stack) -> None:
 def test_the_addresses_are_their_owners_alone(stack: Stack) -> None:
     """The file that names the management port is readable by its owner only."""
     assert (stack.root / "var" / "run" / "stack.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_it_writes_is_its_owners_alone(stack: Stack) -> None:
+    """Everything below var and in the store, whoever of its programs wrote it, from before too: nobody else reads it.
+
+    But for the outcomes of jobs, which are for another user's node_exporter; var itself shows nothing, for that one.
+    """
+    assert fraud(stack, "check").returncode in (0, 1)
+    (scratch,) = {json.loads((stack.root / "var" / "run" / "processes.json").read_text())["scratch"]}
+    directories = (stack.root / "var", stack.root / "model_store", Path(scratch))
+    found = {path for each in directories for path in (each, *each.rglob("*")) if path.lstat().st_mode & 0o077}
+    jobs = stack.root / "var" / "jobs"
+    assert {path for path in found if not path.is_symlink()} == {stack.root / "var", jobs, jobs / "check.prom"}
+    assert (stack.root / "var").stat().st_mode & 0o777 == 0o711
+    written = {path.name for each in directories for path in each.rglob("*")}
+    assert {"gateway.jsonl", "torchserve.log", "appendonlydir", "history.key", "release.json", "older"} <= written
 
 
 def test_no_secret_reaches_the_workers(stack: Stack) -> None:
