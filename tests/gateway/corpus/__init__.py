@@ -1,0 +1,1 @@
+"""Bad requests, as bytes: what each is, and what may be answered."""
