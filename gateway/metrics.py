@@ -56,6 +56,9 @@ class Metrics:
             ["model_version", "outcome"],
             registry=self.registry,
         )
+        self.model_retries = Counter(
+            "model_retries", "Blocks of rows that were sent to the model server a second time", registry=self.registry
+        )
         self._model_seconds = Histogram(
             "model_request_seconds",
             "Time of scoring requests to the model server",

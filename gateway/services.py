@@ -31,6 +31,7 @@ from gateway.model_calls import ModelCalls
 from gateway.model_server import ModelServer
 from gateway.proving import PROOFS, Prover
 from gateway.record import RecordSource
+from gateway.retry_budget import RetryBudget
 from gateway.scoring import Scorer, Trying
 from gateway.settings import Settings
 from gateway.settling import Settling
@@ -110,9 +111,14 @@ class Services:
 def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain: Drain) -> Services:
     """Wires the collaborators."""
     connections = settings.model_server_connections
+    # A proof must not look better than the server is, and a trial fails towards the live version: neither asks twice.
     server, prober, trial_server = (
-        ModelServer(client, settings.model_name, settings.block_rows, most)
-        for client, most in ((clients.scoring, connections), (clients.probing, PROOFS), (clients.trying, connections))
+        ModelServer(client, settings.model_name, settings.block_rows, most, retries)
+        for client, most, retries in (
+            (clients.scoring, connections, RetryBudget(metrics.model_retries.inc)),
+            (clients.probing, PROOFS, None),
+            (clients.trying, connections, None),
+        )
     )
     tallies = Tallies(clients.counting)
     live = Live(clients.record, settings.follow_seconds, Prover(settings, prober), tallies, metrics)

@@ -12,8 +12,9 @@ import pytest
 from contract.frame import Frame
 from gateway import model_server as module
 from gateway.model_server import ModelServer, connect
-from gateway.problems import DeadlineExceeded, ModelServerDown
+from gateway.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong
 from gateway.proving import PROOFS
+from gateway.retry_budget import RetryBudget
 from gateway.settings import Settings
 from tests.tiny import CONTRACT, TinyServer, matrix
 
@@ -63,7 +64,9 @@ async def test_a_wide_matrix_goes_in_small_blocks(model_server: TinyServer, monk
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-async def over_a_socket(answer: Answer) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+async def over_a_socket(
+    answer: Answer, retries: RetryBudget | None = None, deadline_seconds: float = 0.2
+) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Scores one row over the real transport, with a server that answers as told."""
     writers: list[asyncio.StreamWriter] = []
 
@@ -74,10 +77,10 @@ async def over_a_socket(answer: Answer) -> np.ndarray[tuple[int], np.dtype[np.fl
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    settings = Settings(api_key="k", model_server_url=f"http://127.0.0.1:{port}", deadline_seconds=0.2)
+    settings = Settings(api_key="k", model_server_url=f"http://127.0.0.1:{port}", deadline_seconds=deadline_seconds)
     try:
         async with connect(settings) as client:
-            return await ModelServer(client, "fraud", 10, connections=2).score(1, CONTRACT.fingerprint, matrix(1))
+            return await ModelServer(client, "fraud", 10, 2, retries).score(1, CONTRACT.fingerprint, matrix(1))
     finally:
         for writer in writers:
             writer.close()
@@ -164,3 +167,60 @@ async def test_new_connections_read_no_certificates(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: reads.append("some"))
     await module._network(1).aclose()
     assert not reads
+
+
+FRAME = Frame(1, CONTRACT.fingerprint, np.array([[0.25]], dtype=np.float32)).to_bytes()
+SCORED = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(FRAME) + FRAME
+NO_WORKER = b"HTTP/1.1 503 none\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+async def scored_with_retries(answers: list[bytes | None], budget: RetryBudget) -> list[float]:
+    """Scores one row with retries; the server gives these answers one after the other, None is silence."""
+    left = iter(answers)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(head.split(b"content-length: ")[1].split()[0]))
+        said = next(left)
+        if said is None:
+            await reader.read(-1)
+            return
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    scores = await over_a_socket(answer, budget, deadline_seconds=2.0)
+    values: list[float] = scores.tolist()
+    return values
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("first", [b"", NO_WORKER, None], ids=["killed", "no worker", "frozen"])
+async def test_a_block_whose_worker_ends_or_hangs_is_scored_by_another(first: bytes | None) -> None:
+    """A worker that is killed, absent or frozen costs a moment and no request."""
+    assert await scored_with_retries([first, SCORED], RetryBudget()) == [0.25]
+
+
+@pytest.mark.anyio
+async def test_nothing_is_sent_a_third_time() -> None:
+    """Two failures are the server's, whatever the budget holds."""
+    with pytest.raises(ModelServerDown):
+        await scored_with_retries([NO_WORKER, NO_WORKER, SCORED], RetryBudget())
+
+
+@pytest.mark.anyio
+async def test_without_budget_the_first_failure_counts() -> None:
+    """In an outage, when the budget is used up, requests fail at once."""
+    budget = RetryBudget(clock=lambda: 0.0)
+    while budget.take():
+        pass
+    with pytest.raises(ModelServerDown):
+        await scored_with_retries([NO_WORKER, SCORED], budget)
+
+
+@pytest.mark.anyio
+async def test_a_wrong_answer_is_not_asked_for_again() -> None:
+    """A version that answers with another contract's scores must be proven, not asked until it says something else."""
+    wrong = b"HTTP/1.1 409 Conflict\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    with pytest.raises(ModelServerWrong):
+        await scored_with_retries([wrong, SCORED], RetryBudget())
