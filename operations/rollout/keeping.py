@@ -118,6 +118,7 @@ class Keeper:
     def look(self, there: Registered | None) -> Found:
         """How it is: WHOLE, STARTING, MISSING where it must be loaded now, or FAILED where that must wait."""
         if there and there.ready:
+            self._complete(there)
             self._settle()
             return Found.WHOLE
         if there and self._may_recover(there):
@@ -142,6 +143,11 @@ class Keeper:
             raise
         except OperationsError as error:
             return self._failed(error)
+
+    def _complete(self, there: Registered) -> None:
+        """Who started its workers one by one may have ended before the last."""
+        if self._place.workers and there.wanted < self._place.workers:
+            self._place.server.scale(self.version, self._place.workers)
 
     def _may_recover(self, there: Registered) -> bool:
         """Whether TorchServe itself may still bring a worker back."""

@@ -103,18 +103,30 @@ class ModelServer:
 
         TorchServe is not let wait: until all workers run, a synchronous registration holds the network thread on which
         the other versions are asked, too (measured: 1.3 s without any answer, and above 3 s on a busy machine).
-        Without a number of workers the server gives as many as its own configuration says.
+        Without a number of workers the server gives as many as its own configuration says. A number is reached one
+        worker at a time: each start is two to three seconds of a processor, and those who are served need theirs.
 
         Raises:
-            ModelServerRefused: it failed, and is registered without a worker that can score.
+            ModelServerRefused: it failed, and may be registered without a worker that can score.
         """
         wishes = {"url": archive.name, "model_name": MODEL, "synchronous": "false"}
-        wishes |= {"batch_size": "1", "max_batch_delay": "1"} | ({"initial_workers": str(workers)} if workers else {})
+        wishes |= {"batch_size": "1", "max_batch_delay": "1"} | ({"initial_workers": "1"} if workers else {})
         known = self.registered().keys()
         answer = self._send("POST", "/models", params=wishes, timeout=patience)
         _checked(f"register {archive.name}", answer)
-        if not self._started(known, workers, patience):
-            raise ModelServerRefused(f"start the workers of {archive.name}", answer.status_code, "see its log")
+        version = self._started(known, workers and 1, patience)
+        for count in range(2, (workers or 1) + 1):
+            self.scale(version, count)
+            self._started(known, count, patience)
+
+    def scale(self, version: int, workers: int) -> None:
+        """Tells TorchServe how many workers a version is to have; it starts them in the background.
+
+        Raises:
+            ModelServerRefused: it does not have the version.
+        """
+        wishes = {"min_worker": str(workers), "max_worker": str(workers), "synchronous": "false"}
+        _checked(f"scale version {version}", self._send("PUT", f"/models/{MODEL}/{version}", params=wishes))
 
     def delete(self, version: int) -> None:
         """Forgets a version and kills its workers; one that is not registered is no error."""
@@ -163,18 +175,24 @@ class ModelServer:
         blocks = [matrix[start : start + rows] for start in range(0, len(matrix), rows)]
         return np.concatenate([self._score_block(described, block) for block in blocks])
 
-    def _started(self, known: Collection[int], workers: int | None, patience: float) -> bool:
-        """Waits for the workers of the version that was not known; False once one of them has ended, or is too late."""
+    def _started(self, known: Collection[int], workers: int | None, patience: float) -> int:
+        """The number of the version that was not known, once so many of its workers are ready.
+
+        Raises:
+            ModelServerRefused: one of them has ended, or they are too late.
+        """
         until, processes = time.monotonic() + patience, set[int]()
         while time.monotonic() < until:
             new = next((there for version, there in self.registered().items() if version not in known), None)
-            if new is None or new.has(workers):
-                return new is not None
+            if new is None:
+                break
+            if new.has(workers):
+                return new.version
             processes |= new.processes
             if len(processes) > max(new.wanted, workers or 0):
-                return False
+                break
             time.sleep(0.1)
-        return False
+        raise ModelServerRefused("start the workers", httpx.codes.SERVICE_UNAVAILABLE, "see its log")
 
     def close(self) -> None:
         """Closes the connections."""

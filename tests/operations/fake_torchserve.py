@@ -26,7 +26,7 @@ GOLDEN = Golden("payment,amount\na,1\nb,2\n", (0.25, 0.5))
 
 @dataclass
 class FakeTorchServe:
-    """What is registered, by version: the states of its workers."""
+    """What is registered, by version: the states of its workers; `asked`: each version, and how many it is to have."""
 
     registered: dict[int, list[str]] = field(default_factory=dict)
     default: int | None = None
@@ -37,6 +37,7 @@ class FakeTorchServe:
     descriptions: dict[int, Description] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
+    asked: list[tuple[int, int | None]] = field(default_factory=list)
     odd: bytes | None = None
     refuses_to_score: bool = False
     meeting: threading.Barrier | None = None
@@ -59,8 +60,7 @@ class FakeTorchServe:
         if request.method == "POST":
             return self._register(request.url.params)
         if request.method == "PUT":
-            self.default = int(path[1])
-            return httpx.Response(200)
+            return self._change(int(path[1]), path[2:], request.url.params)
         return self._delete(int(path[1])) if request.method == "DELETE" else self._list()
 
     def _list(self) -> httpx.Response:
@@ -80,10 +80,19 @@ class FakeTorchServe:
         if version in self.registered:
             return httpx.Response(409, json={"message": "already registered"})
         self.default = self.default or version
-        if version in self.broken:
-            self.registered[version] = ["UNLOADING"] * int(params["initial_workers"])  # They start again and again.
-        else:
-            self.registered[version] = ["READY"] * int(params["initial_workers"])
+        workers = int(params["initial_workers"]) if "initial_workers" in params else None
+        self.asked.append((version, workers))
+        # A broken one's workers start again and again.
+        self.registered[version] = ["UNLOADING" if version in self.broken else "READY"] * (workers or 2)
+        return httpx.Response(202)
+
+    def _change(self, version: int, action: list[str], params: httpx.QueryParams) -> httpx.Response:
+        if action == ["set-default"]:
+            self.default = version
+            return httpx.Response(200)
+        self.asked.append((version, int(params["min_worker"])))
+        states = self.registered[version]
+        states += states[:1] * (int(params["min_worker"]) - len(states))
         return httpx.Response(202)
 
     def _delete(self, version: int) -> httpx.Response:

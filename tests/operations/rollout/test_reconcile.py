@@ -59,6 +59,13 @@ def test_a_server_that_started_again_gets_the_recorded_version(stage: Stage, tor
     assert torchserve.registered == {1: ["READY", "READY"]}
 
 
+def test_a_version_gets_the_workers_that_its_loading_did_not_come_to(stage: Stage, torchserve: FakeTorchServe) -> None:
+    """A release that was killed between two workers leaves one: the next look asks for all of them."""
+    torchserve.registered[1] = ["READY"]
+    assert stage.look() is Found.WHOLE
+    assert torchserve.registered == {1: ["READY", "READY"]}
+
+
 def test_a_first_load_is_no_repair(stage: Stage) -> None:
     """Loading the recorded version at a start is not spoken of; loading it again after it was whole is."""
     stage.restart_server()
