@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv run train quality sample test docker-test lint format lock audit licences sbom clean
+.PHONY: help .venv run train quality sample test fuzz docker-test lint format lock audit licences sbom clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z.][^:]*:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ sample: $(INSTALLED) ## Write examples/transactions.csv, transactions that train
 test: $(INSTALLED) ## Run every test
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
+fuzz: $(INSTALLED) ## Ask a gateway for all that its OpenAPI document promises: two minutes (FUZZ_SECONDS=60)
+	@$(PYTHON) -m venv .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r locks/fuzz.txt
+	@FUZZ=$(CURDIR)/.venv-fuzz/bin/schemathesis $(BIN)/pytest -n 0 -s tests/fuzz
+
 docker-test: $(INSTALLED) ## Build the images and run every test of the compose stack (needs Docker and compose)
 	@DOCKER_TEST=1 $(BIN)/pytest -n 0 --timeout 3600 -s tests/docker
 
@@ -71,5 +76,5 @@ sbom: $(INSTALLED) ## Write build/sbom/, what each image is made of (SBOM_FLAGS=
 	@$(BIN)/python -m locks.sbom $(SBOM_FLAGS)
 
 clean: ## Remove the virtual environments, caches and build output
-	rm -rf .venv .venv-lock build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-fuzz .venv-lock build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

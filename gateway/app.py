@@ -58,7 +58,7 @@ def create_app(
         description="A calibrated probability of fraud and a decision for every transaction.",
         version=version("fraud-detection-api"),
         lifespan=lifespan,
-        redoc_url=None,
+        openapi_url=None,  # The routes have their own: it tells the columns of the live version.
         redirect_slashes=False,  # A redirect would repeat the caller's host and query.
         middleware=_middleware(settings, metrics),
         exception_handlers={
@@ -125,7 +125,7 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
     def limit(path: str) -> int:
         return settings.max_batch_bytes if path == BATCH_PATH else settings.max_upload_bytes
 
-    paths = frozenset({"/docs", "/openapi.json", *(route.path for route in router.routes if hasattr(route, "path"))})
+    paths = frozenset(route.path for route in router.routes if hasattr(route, "path"))
     return [
         Middleware(ObservationMiddleware, metrics=metrics, routes=paths),
         Middleware(RefusalMiddleware),

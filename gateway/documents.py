@@ -1,25 +1,43 @@
-"""What /docs shows: the shapes of requests and answers, with examples that work on the default model.
+"""What /docs shows: the shapes of requests and answers.
 
-Nothing is validated by these: a request is read by `contract`, whose columns are the live version's, not this file's.
+Nothing is validated by these: a request is read by `contract`. What a transaction is, the live version says: its
+columns are put in their places when the document is asked for (`gateway.openapi`).
 """
 
-from http import HTTPStatus
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-TRANSACTION = {
-    "transaction_id": "tx-1001",
-    "timestamp": "2026-03-14T22:41:07",
-    "customer_id": "c-17",
-    "terminal_id": "t-402",
-    "amount": 212.9,
-    "merchant_category": "electronics",
-    "channel": "online",
-    "country": "NL",
-}
-CSV = ",".join(TRANSACTION) + "\n" + ",".join(str(value) for value in TRANSACTION.values()) + "\n"
-FILE = {"type": "string", "format": "binary"}
+from gateway.problems import (
+    BadParameter,
+    Busy,
+    DeadlineExceeded,
+    DiskFull,
+    Draining,
+    LabelsNotTaken,
+    ModelServerDown,
+    ModelServerWrong,
+    NoModel,
+    NotAuthorised,
+    NotLabels,
+    NotRemembered,
+    NotScorable,
+    NotSupported,
+    OutOfMemory,
+    Problem,
+    TooLarge,
+    TooSlow,
+    Unexpected,
+)
+
+FILE = {"type": "string", "format": "binary", "contentMediaType": "text/csv"}
+TRANSACTION, TRANSACTIONS, LABEL, LABELS = (
+    {"$ref": f"#/components/schemas/{name}"} for name in ("Transaction", "Transactions", "Label", "Labels")
+)
+"""By the live version's columns."""
+TRANSACTIONS_CSV, LABELS_CSV = {"schema": TRANSACTIONS}, {"schema": LABELS}
+"""A header and a row for each; how that looks, the document says."""
 
 
 class FaultEntry(BaseModel):
@@ -138,6 +156,12 @@ class ContractReply(BaseModel):
     decision_thresholds: Bands
 
 
+class StatusReply(BaseModel):
+    """That it is well."""
+
+    status: str
+
+
 class HealthReply(BaseModel):
     """The state of each part."""
 
@@ -148,76 +172,96 @@ class HealthReply(BaseModel):
     components: dict[str, Any]
 
 
+def _form(field: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A form with files under this name."""
+    disposition = f'form-data; name="{field}"; filename="transactions.csv"'
+    named = {"Content-Disposition": {"schema": {"type": "string", "example": disposition}}}
+    return {
+        "schema": {"type": "object", "required": [field], "properties": {field: schema}},
+        "encoding": {field: {"contentType": "text/csv", "headers": named}},
+    }
+
+
 UPLOAD_BODY = {
     "requestBody": {
         "required": True,
-        "content": {
-            "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": {"file": FILE}}},
-            "text/csv": {"schema": {"type": "string"}, "example": CSV},
-        },
+        "content": {"multipart/form-data": _form("file", FILE), "text/csv": TRANSACTIONS_CSV},
     }
 }
 BATCH_BODY = {
     "requestBody": {
         "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {"files": {"type": "array", "items": FILE}},
-                }
-            }
-        },
+        "content": {"multipart/form-data": _form("files", {"type": "array", "items": FILE, "minItems": 1})},
     }
 }
 SCORE_BODY = {
     "requestBody": {
         "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "oneOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}],
-                    "description": "One transaction or a list; the fields are the columns of /v1/contract.",
-                },
-                "examples": {"one": {"value": TRANSACTION}, "list": {"value": [TRANSACTION]}},
-            }
-        },
+        "content": {"application/json": {"schema": {"oneOf": [TRANSACTION, TRANSACTIONS]}}},
     }
 }
-LABEL = {"transaction_id": "tx-1001", "fraud": True, "confirmed_at": "2026-03-19T09:30:00"}
-LABELS_CSV = ",".join(LABEL) + "\ntx-1001,true,2026-03-19T09:30:00\n"
 LABELS_BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {
-                "schema": {
-                    "oneOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}],
-                    "description": "One label or a list.",
-                },
-                "examples": {"one": {"value": LABEL}, "list": {"value": [LABEL]}},
-            },
-            "text/csv": {"schema": {"type": "string"}, "example": LABELS_CSV},
-            "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": {"file": FILE}}},
+            "application/json": {"schema": {"oneOf": [LABEL, LABELS]}},
+            "text/csv": LABELS_CSV,
+            "multipart/form-data": _form("file", FILE),
         },
     }
 }
-PROBLEM = {"model": ProblemEntry, "content": {"application/problem+json": {}}}
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {**PROBLEM, "description": description}
-    for status, description in {
-        401: "No key, or not a valid one",
-        413: "More bytes than the limit",
-        415: "A body of another kind",
-        422: "Faults in the transactions, by row and column",
-        503: "Nothing can be scored now; Retry-After says when to try again",
-        504: "The model server did not answer in time",
-    }.items()
+
+Responses = dict[int | str, dict[str, Any]]
+PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemEntry"}}}
+TEXT = {"schema": {"type": "string"}}
+HEADERS = {
+    "X-Request-ID": {"description": "What the request is logged under.", "required": True, **TEXT},
+    "Retry-After": {"description": "Seconds after which to try again.", **TEXT},
+    "WWW-Authenticate": {"description": "What is asked for.", **TEXT},
+    "X-Degraded": {"description": "Of a CSV answer: `history`, where it could not be had or kept.", **TEXT},
 }
-LABEL_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    **{status: entry for status, entry in PROBLEMS.items() if status != HTTPStatus.GATEWAY_TIMEOUT},
-    409: {**PROBLEM, "description": "Transactions are not remembered here"},
-    422: {**PROBLEM, "description": "Faults in the labels, by row and column"},
-    503: {**PROBLEM, "description": "Redis does not take all of them now; send the same again after Retry-After"},
+NOT_HTTP = {
+    "description": "- `not_http`: What was sent is no HTTP request, or not a whole one.",
+    "content": PROBLEM_CONTENT,
 }
+EVERYWHERE = (TooLarge, Unexpected, OutOfMemory, DiskFull)
+"""Whatever is asked for may meet these: a body may be announced with any request."""
+SCORING = (
+    NotAuthorised, TooSlow, NotSupported, NotScorable, BadParameter, Busy, NoModel, ModelServerDown, ModelServerWrong,
+    DeadlineExceeded,
+)  # fmt: skip
+LABELLING = (
+    NotAuthorised, TooSlow, NotSupported, NotScorable, NotLabels, BadParameter, NotRemembered, Busy, NoModel,
+    LabelsNotTaken,
+)  # fmt: skip
+DESCRIBING = (NotAuthorised, NoModel)
+READINESS = (NoModel, ModelServerDown, ModelServerWrong, DeadlineExceeded, Draining)
+
+
+def answers(success: Mapping[str, Any], *problems: type[Problem], headers: Sequence[str] = ()) -> Responses:
+    """What an operation answers, by status: success, its problems, and those of every operation."""
+    found: dict[int, list[Problem]] = {}
+    for problem in [kind() for kind in (*problems, *EVERYWHERE)]:
+        found.setdefault(int(problem.status), []).append(problem)
+    told: Responses = {200: {**success, "headers": _headers(headers)}, 400: NOT_HTTP}
+    return told | {status: _problems(found[status]) for status in sorted(found)}
+
+
+def _problems(problems: Sequence[Problem]) -> dict[str, Any]:
+    return {
+        "description": "\n".join(f"- `{problem.code}`: {problem.__doc__}" for problem in problems),
+        "headers": _headers({name for problem in problems for name in problem.headers}),
+        "content": PROBLEM_CONTENT,
+    }
+
+
+def _headers(names: Collection[str]) -> dict[str, Any]:
+    return {name: header for name, header in HEADERS.items() if name in {"X-Request-ID", *names}}
+
+
+HEALTH = answers({"model": HealthReply})
+HEALTH[503]["description"] += "\n- Nothing can be scored: the report says why."
+HEALTH[503]["content"] = PROBLEM_CONTENT | {
+    "application/json": {"schema": {"$ref": "#/components/schemas/HealthReply"}},
+}
+METRICS = answers({"content": {"text/plain": {"schema": {"type": "string"}}}})

@@ -73,20 +73,28 @@ def read_labels(given: Input, time: TimeFormat, on_error: OnError) -> Labels:
     return labels
 
 
-def _read(given: Input, time: TimeFormat) -> Reading:
-    """A clock that may begin anywhere has no now: each label must then name its moment in it."""
+def label_columns(time: TimeFormat) -> tuple[Column, ...]:
+    """The columns of labels of transactions whose time is written like this.
+
+    A clock that may begin anywhere has no now: each label must then name its moment in it.
+    """
     missing = Missing.ALLOW if time.is_dated else Missing.REFUSE
     confirmed = Column(CONFIRMED, Kind.TIMESTAMP, missing, time_format=time)
+    return Column(ID, Kind.ID), Column(FRAUD, Kind.CATEGORY), confirmed
+
+
+def _read(given: Input, time: TimeFormat) -> Reading:
+    """A file may be without the column of moments, where a label may be without one."""
+    *columns, confirmed = label_columns(time)
     try:
-        return given.read(_contract(confirmed), ())
+        return given.read(_contract(*columns, confirmed), ())
     except Refused as error:
-        if missing is Missing.REFUSE or error.faults != [Fault(None, CONFIRMED, Code.MISSING_COLUMN)]:
+        if confirmed.missing is Missing.REFUSE or error.faults != [Fault(None, CONFIRMED, Code.MISSING_COLUMN)]:
             raise
-    return given.read(_contract(), ())
+    return given.read(_contract(*columns), ())
 
 
-def _contract(*more: Column) -> Contract:
-    columns = (Column(ID, Kind.ID), Column(FRAUD, Kind.CATEGORY), *more)
+def _contract(*columns: Column) -> Contract:
     return Contract("labels", columns, (Feature(FRAUD, FeatureKind.CATEGORY, FRAUD),))
 
 

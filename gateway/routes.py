@@ -1,11 +1,11 @@
 """The paths: each reads, calls one collaborator, and replies."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Request
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import RedirectResponse, Response
@@ -41,13 +41,15 @@ async def wish(on_error: OnError = OnError.REFUSE, record: bool = True) -> Wish:
 
 Parts = Annotated[Services, Depends(services)]
 Wished = Annotated[Wish, Depends(wish)]
-SCORED: Mapping[int | str, dict[str, Any]] = {
-    200: {"model": doc.ScoreReply, "content": {"text/csv": {"schema": {"type": "string"}}}},
-    **doc.PROBLEMS,
-}
+SCORED = doc.answers({"model": doc.ScoreReply}, *doc.SCORING)
+UPLOADED = doc.answers(
+    {"model": doc.ScoreReply, "content": {"text/csv": {"schema": {"type": "string"}}}},
+    *doc.SCORING,
+    headers=["X-Degraded"],
+)
 
 
-@router.post("/upload", responses=dict(SCORED), openapi_extra=doc.UPLOAD_BODY, dependencies=KEY, tags=["score"])
+@router.post("/upload", responses=UPLOADED, openapi_extra=doc.UPLOAD_BODY, dependencies=KEY, tags=["score"])
 async def upload(request: Request, parts: Parts, wish: Wished) -> Response:
     """Scores a CSV file; `Accept: text/csv` answers the file itself with columns added."""
     async with parts.timed(), parts.uploads.place():
@@ -59,7 +61,7 @@ async def upload(request: Request, parts: Parts, wish: Wished) -> Response:
 
 @router.post(
     "/predict/batch",
-    responses={200: {"model": doc.BatchReply}, **doc.PROBLEMS},
+    responses=doc.answers({"model": doc.BatchReply}, *doc.SCORING),
     openapi_extra=doc.BATCH_BODY,
     dependencies=KEY,
     tags=["score"],
@@ -73,7 +75,7 @@ async def predict_batch(request: Request, parts: Parts, wish: Wished) -> Respons
             return Response(await asyncio.to_thread(to_json, {"files": answers}), media_type=JSON)
 
 
-@router.post("/v1/score", responses=dict(SCORED), openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
+@router.post("/v1/score", responses=SCORED, openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
 async def score(request: Request, parts: Parts, wish: Wished) -> Response:
     """Scores one transaction or a list."""
     require_json(media_type(request))
@@ -88,7 +90,7 @@ async def score(request: Request, parts: Parts, wish: Wished) -> Response:
 
 @router.post(
     "/v1/labels",
-    responses={200: {"model": doc.LabelsReply}, **doc.LABEL_PROBLEMS},
+    responses=doc.answers({"model": doc.LabelsReply}, *doc.LABELLING),
     openapi_extra=doc.LABELS_BODY,
     dependencies=KEY,
     tags=["labels"],
@@ -103,11 +105,26 @@ async def labels(request: Request, parts: Parts, on_error: OnError = OnError.REF
 
 
 @router.get(
-    "/v1/contract", responses={200: {"model": doc.ContractReply}, **doc.PROBLEMS}, dependencies=KEY, tags=["model"]
+    "/v1/contract",
+    responses=doc.answers({"model": doc.ContractReply}, *doc.DESCRIBING),
+    dependencies=KEY,
+    tags=["model"],
 )
 async def contract(parts: Parts) -> Response:
     """The live version, and the columns and bounds that it expects."""
     return Response(to_json(parts.contract_fields()), media_type=JSON)
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request, parts: Parts) -> Response:
+    """What can be asked, and the columns of the live version."""
+    return Response(parts.openapi.document(request.app.openapi()), media_type=JSON)
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> Response:
+    """The same for a person, as a page that a public network draws."""
+    return get_swagger_ui_html(openapi_url="/openapi.json", title=request.app.title)
 
 
 @router.get("/", include_in_schema=False)
@@ -117,28 +134,28 @@ async def root() -> Response:
 
 
 @router.head("/livez", include_in_schema=False)
-@router.get("/livez", tags=["operate"])
+@router.get("/livez", responses=doc.answers({"model": doc.StatusReply}), tags=["operate"])
 async def livez() -> dict[str, str]:
     """Whether this process answers; by HEAD too, with which some load balancers probe."""
     return {"status": "alive"}
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", responses={503: doc.PROBLEM}, tags=["operate"])
+@router.get("/readyz", responses=doc.answers({"model": doc.StatusReply}, *doc.READINESS), tags=["operate"])
 async def readyz(parts: Parts) -> Response:
     """Whether the live version scores its golden rows as training did, and this gateway stays."""
     problem = await parts.health.unready()
     return problem_response(problem) if problem else Response(to_json({"status": "ready"}), media_type=JSON)
 
 
-@router.get("/health", responses={200: {"model": doc.HealthReply}, 503: {"model": doc.HealthReply}}, tags=["operate"])
+@router.get("/health", responses=doc.HEALTH, tags=["operate"])
 async def health(parts: Parts) -> Response:
     """The state of every part; 503 when nothing can be scored."""
     healthy, report = await parts.health.report()
     return Response(to_json(report), 200 if healthy else 503, media_type=JSON)
 
 
-@router.get("/metrics", response_class=Response, tags=["operate"])
+@router.get("/metrics", responses=doc.METRICS, response_class=Response, tags=["operate"])
 async def metrics(parts: Parts) -> Response:
     """Prometheus metrics."""
     return Response(parts.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -29,6 +29,7 @@ from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.model_calls import ModelCalls
 from gateway.model_server import ModelServer
+from gateway.openapi import OpenApi
 from gateway.proving import PROOFS, Prover
 from gateway.record import RecordSource
 from gateway.retry_budget import RetryBudget
@@ -87,6 +88,7 @@ class Services:
     scorer: Scorer
     uploads: Uploads
     health: Health
+    openapi: OpenApi
 
     @asynccontextmanager
     async def timed(self) -> AsyncIterator[None]:
@@ -144,6 +146,7 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
         shadow=shadow,
         scorer=Scorer(live, history, calls, trying, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),
+        openapi=OpenApi(live, settings.max_transactions, settings.max_batch_files),
         health=Health(
             live, clients.redis, agreement, _storage(settings), drain, WarmUp(live, history, server, metrics)
         ),

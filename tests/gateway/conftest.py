@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +16,8 @@ from contract.release import Release
 from gateway import tallies
 from gateway.app import create_app
 from gateway.logs import configure
+from gateway.metrics import Metrics
+from gateway.observation import CLIENT_GONE
 from gateway.settings import Settings
 from tests.gateway.trials import Tried, Valkey
 from tests.gateway.waiting import until
@@ -85,6 +89,29 @@ def log_lines(tmp_path: Path) -> Iterator[Path]:
         handler.close()
     root.handlers, root.level = before, level
     structlog.reset_defaults()
+
+
+@cache
+def documented() -> dict[str, Any]:
+    """The operations of the OpenAPI document, by path and method."""
+    paths: dict[str, Any] = create_app(Settings(api_key=KEY)).openapi()["paths"]
+    return paths
+
+
+@pytest.fixture(autouse=True)
+def documented_statuses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test here makes a route answer, the document must know of it."""
+    given, count = set[tuple[str, str, int]](), Metrics.request
+
+    def noted(self: Metrics, method: str, route: str, status: int) -> None:
+        given.add((route, method.lower(), status))
+        count(self, method, route, status)
+
+    monkeypatch.setattr(Metrics, "request", noted)
+    yield
+    for path, method, status in given:
+        operation = documented().get(path, {}).get(method)
+        assert not operation or status == CLIENT_GONE or str(status) in operation["responses"], (path, method, status)
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_a_package_for_another_system_is_not_in_an_image() -> None:
 
 def test_no_lock_is_without_a_use() -> None:
     """Each lock belongs to an image, to its build, to the machine of a developer, or to what is measured there."""
-    used = {lock for locks in IMAGES.values() for lock in locks} | {"build", "local", "benchmarks"}
+    used = {lock for locks in IMAGES.values() for lock in locks} | {"build", "local", "benchmarks", "fuzz"}
     assert {lock.stem for lock in pins.every_lock()} == used
 
 
