@@ -15,17 +15,20 @@ from gateway.problems import (
     DeadlineExceeded,
     DiskFull,
     Draining,
+    HeadTooLarge,
     LabelsNotTaken,
     ModelServerDown,
     ModelServerWrong,
     NoModel,
     NotAuthorised,
+    NotHttp,
     NotLabels,
     NotRemembered,
     NotScorable,
     NotSupported,
     OutOfMemory,
     Problem,
+    TargetTooLong,
     TooLarge,
     TooSlow,
     Unexpected,
@@ -215,16 +218,12 @@ Responses = dict[int | str, dict[str, Any]]
 PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemEntry"}}}
 TEXT = {"schema": {"type": "string"}}
 HEADERS = {
-    "X-Request-ID": {"description": "What the request is logged under.", "required": True, **TEXT},
+    "X-Request-ID": {"description": "What the request is logged under.", **TEXT},
     "Retry-After": {"description": "Seconds after which to try again.", **TEXT},
     "WWW-Authenticate": {"description": "What is asked for.", **TEXT},
     "X-Degraded": {"description": "Of a CSV answer: `history`, where it could not be had or kept.", **TEXT},
 }
-NOT_HTTP = {
-    "description": "- `not_http`: What was sent is no HTTP request, or not a whole one.",
-    "content": PROBLEM_CONTENT,
-}
-EVERYWHERE = (TooLarge, Unexpected, OutOfMemory, DiskFull)
+EVERYWHERE = (NotHttp, TargetTooLong, HeadTooLarge, TooLarge, Unexpected, OutOfMemory, DiskFull)
 """Whatever is asked for may meet these: a body may be announced with any request."""
 SCORING = (
     NotAuthorised, TooSlow, NotSupported, NotScorable, BadParameter, Busy, NoModel, ModelServerDown, ModelServerWrong,
@@ -243,7 +242,7 @@ def answers(success: Mapping[str, Any], *problems: type[Problem], headers: Seque
     found: dict[int, list[Problem]] = {}
     for problem in [kind() for kind in (*problems, *EVERYWHERE)]:
         found.setdefault(int(problem.status), []).append(problem)
-    told: Responses = {200: {**success, "headers": _headers(headers)}, 400: NOT_HTTP}
+    told: Responses = {200: {**success, "headers": _headers(headers)}}
     return told | {status: _problems(found[status]) for status in sorted(found)}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from contract.schema import Contract
 from tests.gateway.contracts import EVERYTHING, write_live
-from tests.gateway.test_main import Gateway
+from tests.gateway.process import Gateway
 from tests.tiny import CONTRACT
 from tests.valkey import running
 
