@@ -21,6 +21,20 @@ def history() -> None:
     """The past that history features look back on."""
 
 
+@history_commands.command("key")
+def keep_key(
+    out: Annotated[Path, typer.Option("-o", "--out", help="A new file, of its owner alone.", show_default=False)],
+) -> None:
+    """Write a copy of the secret that ids and entities are hashed with in Redis, which no backup holds."""
+    from operations import durable
+    from operations.running import history_secret
+
+    if out.exists():
+        raise OperationsError(f"{out} exists; choose another name")
+    durable.write(out, f"{history_secret(terminal.layout(), terminal.outside())}\n".encode())
+    terminal.say(f"Wrote {out}. Keep it apart from backups and from Redis: HISTORY_KEY_FILE takes it as it is.")
+
+
 @history_commands.command("rekey")
 def rekey_history() -> None:
     """Bring what Redis remembers to the HISTORY_KEY of this deployment: from none, or from the secrets before its last.

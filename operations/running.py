@@ -44,14 +44,23 @@ def needed_redis(layout: Layout, outside: Mapping[str, str]) -> str:
 
 
 def history_key(layout: Layout, outside: Mapping[str, str]) -> HistoryKey:
-    """What ids and entities are hashed with in that Redis: HISTORY_KEY, or what `fraud up` made here.
+    """What ids and entities are hashed with in that Redis.
 
     Raises:
-        OperationsError: there is neither, or it is no such key.
+        OperationsError: as :func:`history_secret`, or it is no such key.
+    """
+    return history_key_of(history_secret(layout, outside))
+
+
+def history_secret(layout: Layout, outside: Mapping[str, str]) -> str:
+    """The secret that makes that key: HISTORY_KEY, or what `fraud up` made here.
+
+    Raises:
+        OperationsError: there is neither.
     """
     found = outside.get("HISTORY_KEY")
     if not found and not outside.get("MANAGEMENT_URL") and layout.history_key.exists():
         found = layout.history_key.read_text(encoding="utf-8")
     if not found:
         raise OperationsError("HISTORY_KEY is not set: without it nothing is found in Redis' history")
-    return history_key_of(found)
+    return found.strip()

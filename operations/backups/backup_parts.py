@@ -91,6 +91,7 @@ class EnvironmentSettings:
         """One file: the values, and the names of what must be set anew."""
         kept = {name: value for name in SETTINGS if (value := state.outside.get(name)) and "@" not in value}
         given = {name for name, value in state.outside.items() if value}
+        given |= {"HISTORY_KEY"} if state.layout.history_key.exists() else set()
         secret = [name for name in SECRETS if given & {name, f"{name}_FILE"}]
         left_out = [*secret, *(name for name in SETTINGS if name in given and name not in kept)]
         text = json.dumps({"settings": kept, "left_out": left_out}, indent=1) + "\n"

@@ -62,7 +62,7 @@ def test_the_service_says_that_it_is_healthy(stack: Compose) -> None:
     """Every part is well: the model server, the model, and Redis, which is reached with its password."""
     report = stack.client.get("/health").json()
     assert report["status"] == "healthy", report
-    assert report["components"]["redis"] == {"status": "healthy"}
+    assert report["components"]["redis"] == {"status": "healthy", "history_key": "agreed"}
 
 
 @pytest.mark.parametrize("job", ["check", "backup", "clean", "retrain"])

@@ -17,14 +17,17 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from redis import Redis
 
+from contract.history_key import NAME, HistoryKey
 from contract.release import Release
+from contract.remembered import TRANSACTION
 from operations.errors import OperationsError
 from operations.local.programs import free_ports
 from operations.processes.supervisor import MARK
 from operations.store.registry import Registry
 from operations.torchserve.client import ModelServer
-from tests import tiny
+from tests import tiny, valkey
 from tests.operations import conftest
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("stack"), pytest.mark.timeout(240)]
@@ -97,9 +100,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """`fraud up` where version 1 of the tiny model is live and version 2 is in the store."""
     root = tmp_path_factory.mktemp("clone")
     fill(root)
+    remember(root / "var" / "valkey")
     port = free_ports(1)[0]
     command = [sys.executable, "-m", "operations", "up", "--port", str(port)]
-    outside = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+    outside = {name: value for name, value in os.environ.items() if name not in ("REDIS_URL", "HISTORY_KEY")}
     with (root / "up.log").open("wb") as log:
         environment = outside | SECRETS | {"MODEL_PATH": "model_store/fraud-1.mar"}
         process = subprocess.Popen(command, cwd=root, stdout=log, stderr=log, env=environment)
@@ -123,6 +127,12 @@ def fill(root: Path) -> None:
     for directory in ("log", "valkey", "backups"):  # As an older release left them.
         (root / "var" / directory).mkdir(parents=True, mode=0o755)
         (root / "var" / directory / "older").write_text("")
+
+
+def remember(directory: Path) -> None:
+    """A transaction, as a release without a key had it."""
+    with valkey.running(directory) as older, older.client() as redis:
+        redis.set("fraud:t:0123456789abcdef", "a record", ex=86_400)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -165,6 +175,16 @@ def test_what_it_writes_is_its_owners_alone(stack: Stack) -> None:
     assert (stack.root / "var").stat().st_mode & 0o777 == 0o711
     written = {path.name for each in directories for path in each.rglob("*")}
     assert {"gateway.jsonl", "torchserve.log", "appendonlydir", "history.key", "release.json", "older"} <= written
+
+
+def test_what_an_older_release_remembered_gets_its_key(stack: Stack) -> None:
+    """Of the secret that the first start has made."""
+    address = json.loads((stack.root / "var" / "run" / "stack.json").read_text())["redis_url"]
+    key = HistoryKey.of((stack.root / "var" / "history.key").read_text())
+    with Redis.from_url(address) as redis:
+        until(lambda: redis.get(NAME) == key.check)
+        assert redis.get(TRANSACTION + key.keyed(b"0123456789abcdef")) == b"a record"
+        assert not redis.exists("fraud:t:0123456789abcdef")
 
 
 def test_no_secret_reaches_the_workers(stack: Stack) -> None:
