@@ -2,18 +2,18 @@
 
 import re
 
-LONG_NUMBER = re.compile(r"\d(?:[\W_]*\d){11}")
-"""Twelve digits, whatever stands between them that is no letter: the shortest card number has as many."""
+from contract.long_numbers import holds_long_number
+
 REQUEST_ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{1,64}")
 LONGEST_NAME = 100
 
 
 def is_harmless_id(text: str) -> bool:
     """Whether it names a request, and neither forges a log line nor holds a card number."""
-    return bool(REQUEST_ID.fullmatch(text)) and not LONG_NUMBER.search(text)
+    return bool(REQUEST_ID.fullmatch(text)) and not holds_long_number(text)
 
 
 def file_name(name: str, position: int) -> str:
     """A file's name where it is plainly one; else its position in the form, from #1."""
-    plain = 0 < len(name) <= LONGEST_NAME and name.isprintable() and not LONG_NUMBER.search(name)
+    plain = 0 < len(name) <= LONGEST_NAME and name.isprintable() and not holds_long_number(name)
     return name if plain else f"#{position}"

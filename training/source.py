@@ -16,6 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from contract.faults import NotText
+from contract.long_numbers import DIGITS, holds_long_number
 from contract.table import csv_records
 from training.errors import TrainingError
 
@@ -64,8 +65,12 @@ def records(body: bytes) -> Iterator[list[str]]:
 
 
 def parquet_names(file: pa.parquet.ParquetFile) -> list[str]:
-    """The names of a parquet file's columns."""
-    return [name for name in file.schema_arrow.names if not PANDAS_INDEX.fullmatch(name)]
+    """The names of a parquet file's columns.
+
+    Raises:
+        TrainingError: as :func:`checked_names`.
+    """
+    return checked_names([name for name in file.schema_arrow.names if not PANDAS_INDEX.fullmatch(name)])
 
 
 def open_parquet(path: Path) -> pa.parquet.ParquetFile:
@@ -134,7 +139,22 @@ def _header(record: list[str]) -> list[str]:
     for separator, name in SEPARATORS.items():
         if len(record) == 1 and separator in record[0]:
             raise TrainingError(f"The data file's fields are separated by {name}: save the file with commas.")
-    return [name.strip() for name in record]
+    return checked_names([name.strip() for name in record])
+
+
+def checked_names(names: list[str]) -> list[str]:
+    """The names of columns, which will stand in schema, model card and report, and so may hold no card number.
+
+    Raises:
+        TrainingError: one could: it is data, and no name.
+    """
+    for place, name in enumerate(names, 1):
+        if holds_long_number(name):
+            raise TrainingError(
+                f"The name of column #{place} of the data file has {DIGITS} digits or more, as a card number has: "
+                "write a line of names above the data, or rename the column."
+            )
+    return names
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -365,6 +365,17 @@ def test_other_separators_are_named(separator: str, name: str, tmp_path: Path) -
         infer_schema(tmp_path / "rows.csv")
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_file_without_a_header_names_no_column_by_a_card(kind: str, tmp_path: Path) -> None:
+    """Where the first line is data, a card number would be a name in schema, model card and report: it is refused."""
+    rows = tmp_path / f"rows.{kind}"
+    frame = _small(**{"4556 7375 8689 9855": "a"})
+    frame.to_csv(rows, index=False) if kind == "csv" else frame.to_parquet(rows)
+    with pytest.raises(TrainingError, match="column #2 of the data file has 12 digits or more") as refused:
+        infer_schema(rows)
+    assert "4556" not in str(refused.value)
+
+
 def test_an_index_in_parquet_is_treated_as_training_treats_it(tmp_path: Path) -> None:
     """An index with a name is a column, one that pandas made up is none."""
     _small().sample(frac=1, random_state=0).to_parquet(tmp_path / "unnamed.parquet")
