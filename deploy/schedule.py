@@ -97,6 +97,8 @@ spec:
               volumeMounts:
                 - name: model-store
                   mountPath: /srv/model_store
+                - name: verified
+                  mountPath: /srv/verified
                 - name: var
                   mountPath: /srv/var
                 - name: tmp
@@ -111,6 +113,9 @@ spec:
             - name: model-store
               persistentVolumeClaim:
                 claimName: model-store
+            - name: verified
+              persistentVolumeClaim:
+                claimName: verified
             - name: var
               persistentVolumeClaim:
                 claimName: var

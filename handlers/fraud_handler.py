@@ -1,12 +1,13 @@
 """The TorchServe handler that travels in every archive: float32 frames in, probability frames out.
 
-It loads only what it verified (each file against checksums.json, then the golden rows), and it answers only for its
-own version and contract. A refused request gets its own status; it fails no other.
+It loads only the bytes that it verified (each file against checksums.json, then the golden rows), and it answers only
+for its own version and contract. A refused request gets its own status; it fails no other.
 """
 
 from __future__ import annotations  # TorchServe counts the classes here: Context must not be one
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -37,12 +38,12 @@ class FraudHandler:
     def initialize(self, context: Context) -> None:
         """Verifies, loads and proves the model; an exception here fails the registration."""
         directory = Path(context.system_properties["model_dir"])
-        verify(directory)
+        files = verified(directory)
         self.device = _device(context.system_properties.get("gpu_id"))
         self.half = os.environ.get("HALF_PRECISION", "") in {"1", "true"}
         torch.set_num_threads(1)
-        self.model = _load(directory / "model.pt", self.device)
-        self.description = _description(directory, str(self.device), half=self.half)
+        self.model = _load(files["model.pt"], self.device)
+        self.description = _description(files, str(self.device), half=self.half)
         if self.description.version != int(context.manifest["model"]["modelVersion"]):
             raise RuntimeError("the model card is of another version than the archive")
         self._prove()
@@ -93,8 +94,10 @@ class FraudHandler:
             raise RuntimeError("the golden rows do not score as they did in training")
 
 
-def verify(directory: Path) -> None:
-    """Checks each file of an unpacked archive against its checksums.json.
+def verified(directory: Path) -> dict[str, bytes]:
+    """The files of an unpacked archive that are loaded, after all files were checked against its checksums.json.
+
+    Each is read once: what is loaded is what was checked, whatever becomes of the file.
 
     Raises:
         RuntimeError: a file differs, or is missing.
@@ -102,25 +105,33 @@ def verify(directory: Path) -> None:
     expected: dict[str, str] = json.loads((directory / "checksums.json").read_bytes())
     if unproven := LOADED - expected.keys():
         raise RuntimeError(f"checksums.json does not vouch for {', '.join(sorted(unproven))}")
-    for name, digest in expected.items():
-        file = directory / name
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-            raise RuntimeError(f"{name} is not the file that training packed")
+    contents = {name: _content(directory, name, digest) for name, digest in expected.items()}
+    return {name: contents[name] for name in LOADED}
 
 
-def _load(file: Path, device: torch.device) -> torch.nn.Module:
+def _content(directory: Path, name: str, digest: str) -> bytes:
+    try:
+        content = (directory / name).read_bytes()
+    except OSError:
+        raise RuntimeError(f"{name} cannot be read") from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise RuntimeError(f"{name} is not the file that training packed")
+    return content
+
+
+def _load(model: bytes, device: torch.device) -> torch.nn.Module:
     with warnings.catch_warnings():
         # torch 2.13 deprecates TorchScript, which is what TorchServe's archives hold.
         warnings.simplefilter("ignore", DeprecationWarning)
-        model: torch.nn.Module = torch.jit.load(file, map_location=device)  # type: ignore[no-untyped-call]
-    return model.eval()
+        loaded: torch.nn.Module = torch.jit.load(io.BytesIO(model), map_location=device)  # type: ignore[no-untyped-call]
+    return loaded.eval()
 
 
-def _description(directory: Path, device: str, *, half: bool) -> Description:
+def _description(files: dict[str, bytes], device: str, *, half: bool) -> Description:
     return Description(
-        contract=Contract.from_bytes((directory / "contract.json").read_bytes()),
-        card=ModelCard.from_json(json.loads((directory / "card.json").read_bytes())),
-        golden=Golden.from_json(json.loads((directory / "golden.json").read_bytes())),
+        contract=Contract.from_bytes(files["contract.json"]),
+        card=ModelCard.from_json(json.loads(files["card.json"])),
+        golden=Golden.from_json(json.loads(files["golden.json"])),
         device=device,
         half_precision=half,
     )

@@ -15,9 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from operations import plain_file
 from operations.errors import OperationsError
 
 RETRY_EVERY = 0.05
+LOCK_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Its holder shortens the file: it must not be another one that a link leads to."""
+LONGEST_PID = 20
 
 
 class Busy(OperationsError):
@@ -73,28 +77,48 @@ def held(lock: Path, refusal: str, patience: float = 0.0) -> Iterator[None]:
         OperationsError: the file cannot be opened.
     """
     until = time.monotonic() + patience
-    with _opened(lock) as file:
-        while not _taken(file):
-            if time.monotonic() >= until:
-                raise Busy(f"{refusal}{_holder(lock)}")
-            time.sleep(RETRY_EVERY)
+    while (file := _locked(lock)) is None:
+        if time.monotonic() >= until:
+            raise Busy(f"{refusal}{_holder(lock)}")
+        time.sleep(RETRY_EVERY)
+    with file:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
 
 
+def _locked(lock: Path) -> IO[str] | None:
+    """The lock's file, held; None where another process holds it, or has put another file in its place.
+
+    Who was waiting for a file that was replaced would hold a lock that nobody else meets.
+    """
+    with contextlib.ExitStack() as closing:
+        file = closing.enter_context(_opened(lock))
+        if not _taken(file) or not _is_in_place(file, lock):
+            return None
+        closing.pop_all()
+        return file
+
+
+def _is_in_place(file: IO[str], lock: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), lock.lstat())
+    except OSError:
+        return False
+
+
 def _holder(lock: Path) -> str:
     """Who holds it, as far as it says."""
     with contextlib.suppress(OSError, ValueError):
-        if (pid := lock.read_text()).isdecimal():
+        if (pid := plain_file.read(lock, LONGEST_PID).decode()).isdecimal():
             return f" (process {pid})"
     return ""
 
 
 def _opened(lock: Path) -> IO[str]:
     try:
-        return lock.open("a")
+        return os.fdopen(os.open(lock, LOCK_FLAGS, 0o644), "a")
     except OSError as error:
         raise OperationsError(f"{lock} cannot be locked: {error.strerror}") from None
 

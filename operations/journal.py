@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from operations import durable
+from operations import durable, plain_file
 from operations.errors import OperationsError
 
 FILE_NAME = "journal.jsonl"
@@ -22,6 +22,8 @@ FILE_NAME = "journal.jsonl"
 KEPT = 1000
 """Events that stay when the file is shortened."""
 MOST = 1200
+MOST_BYTES = 16 << 20
+"""Largest file that is read."""
 LONGEST_TEXT = 1000
 """Characters of a fact; what a model server says of a failure may be long."""
 PATIENCE = 1.0
@@ -32,7 +34,7 @@ def note(store: Path, event: str, **facts: object) -> None:
     """Appends an event; never raises for trouble with the disk, and waits for nobody for long."""
     with contextlib.suppress(OSError, OperationsError), durable.held(store / ".journal.lock", "", PATIENCE):
         path = store / FILE_NAME
-        written = path.read_bytes() if path.exists() else b""
+        written = _written(path)
         line = ("\n" if written and not written.endswith(b"\n") else "") + _line(event, facts)
         if not written or written.count(b"\n") >= MOST:
             newest = written.splitlines(keepends=True)[1 - KEPT :]
@@ -44,10 +46,17 @@ def note(store: Path, event: str, **facts: object) -> None:
 def events(store: Path) -> list[Mapping[str, Any]]:
     """All events that can be read, oldest first; each has `at` and `event`, as texts."""
     try:
-        lines = (store / FILE_NAME).read_bytes().splitlines()
+        lines = plain_file.read(store / FILE_NAME, MOST_BYTES).splitlines()
     except OSError:
         return []
     return [event for line in lines if (event := _read(line))]
+
+
+def _written(path: Path) -> bytes:
+    try:
+        return plain_file.read(path, MOST_BYTES)
+    except FileNotFoundError:
+        return b""
 
 
 def _line(event: str, facts: Mapping[str, object]) -> str:
@@ -56,7 +65,7 @@ def _line(event: str, facts: Mapping[str, object]) -> str:
 
 
 def _append(path: Path, line: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
     try:
         os.write(descriptor, line)
         os.fsync(descriptor)

@@ -33,10 +33,15 @@ read from its file would else stand in the environment of a process, where other
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where one checkout keeps what it runs with."""
+    """Where one checkout keeps what it runs with.
+
+    Attributes:
+        elsewhere: where verified copies go, if not into var/.
+    """
 
     root: Path
     store: Path
+    elsewhere: Path | None = None
 
     @property
     def run(self) -> Path:
@@ -64,6 +69,11 @@ class Layout:
         return self.run / "stack.json"
 
     @property
+    def verified(self) -> Path:
+        """What TorchServe loads from: the copy of an archive lies there from its verification until it is loaded."""
+        return self.elsewhere or self.run / "verified"
+
+    @property
     def verdicts(self) -> Path:
         """What retraining found, one file for each version that it trained."""
         return self.root / "var" / "verdicts"
@@ -83,6 +93,7 @@ class Layout:
         for directory in (self.run, self.logs, self.valkey, self.store):
             directory.mkdir(parents=True, exist_ok=True)
         self.run.chmod(0o700)
+        self.verified.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def mend(self) -> None:
         """Closes to others what an older release left open."""
@@ -191,7 +202,7 @@ def keeper(outside: Mapping[str, str], root: Path, *, with_torchserve: bool = Fa
 def _upkeep(outside: Mapping[str, str], root: Path, count: int | None) -> dict[str, Any]:
     store, version = model_path(outside, root)
     return {
-        "layout": Layout(root, store),
+        "layout": Layout(root, store, verified_path(outside, root, store)),
         "redis_url": redis_url(outside),
         "history_key": _history_key(outside),
         "version": version,
@@ -215,6 +226,22 @@ def model_path(outside: Mapping[str, str], root: Path) -> tuple[Path, int | None
         if entry.file == path.name:
             return path.parent, entry.version
     raise OperationsError(_loose(path))
+
+
+def verified_path(outside: Mapping[str, str], root: Path, store: Path) -> Path | None:
+    """VERIFIED_PATH: where verified copies go for a TorchServe in another container; None where it is not set.
+
+    Raises:
+        OperationsError: it lies in the model store, where others may write.
+    """
+    if not (text := outside.get("VERIFIED_PATH")):
+        return None
+    path = (root / text).absolute()
+    if path.resolve().is_relative_to(store.resolve()):
+        raise OperationsError(
+            f"VERIFIED_PATH={path} lies in the model store, where others may write: name another place"
+        )
+    return path
 
 
 def _loose(path: Path) -> str:

@@ -27,7 +27,8 @@ def outside() -> dict[str, str]:
 def layout() -> Layout:
     """Where this directory keeps what it runs with."""
     root = Path.cwd()
-    return Layout(root, settings.model_path(os.environ, root)[0])
+    store, _ = settings.model_path(os.environ, root)
+    return Layout(root, store, settings.verified_path(os.environ, root, store))
 
 
 def backups() -> str:

@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from operations import durable
+from operations import durable, plain_file
 from operations.backups import backup_file
 from operations.backups.backup_file import Item, Manifest
 from operations.backups.backup_parts import PARTS, Held, Part, State
@@ -138,7 +138,7 @@ def _item(name: str, held: Held) -> Item:
 
 
 def _opened(held: Held) -> BinaryIO:
-    return held.content.open("rb") if isinstance(held.content, Path) else BytesIO(held.content)
+    return plain_file.opened(held.content) if isinstance(held.content, Path) else BytesIO(held.content)
 
 
 def _retire(storage: Storage, keep: int, newest: str) -> list[str]:

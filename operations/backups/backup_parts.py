@@ -5,6 +5,7 @@ must be sound. An archive without its entry is no version, and a version without
 """
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from contract.release import FILE_NAME
-from operations import journal
+from operations import journal, plain_file
 from operations.errors import OperationsError
 from operations.settings import Layout
 from operations.store.record import recorded
@@ -29,13 +30,15 @@ SETTINGS = (
     *("RETRAIN_MARGIN", "RETRAIN_SHARE", "CLEAN_DAYS", "SCHEDULE", "KEEPER_URL", "KEEPER_HOST", "KEEPER_PORT"),
     "RETRAIN_GENUINE_AFTER",
     *("GATEWAY_URL", "MANAGEMENT_URL", "INFERENCE_URL", "KNOWN_DAYS", "VALUES_HOURS", "HISTORY"),
-    "HISTORY_TIMEOUT_SECONDS",
+    *("HISTORY_TIMEOUT_SECONDS", "VERIFIED_PATH"),
     *(SIGNING_KEY, VERIFY_KEY),
 )
 """The settings whose values may lie in a backup; a new one that is no secret is added here. Keys are named by file."""
 SECRETS = ("API_KEY", "REDIS_URL", "HISTORY_KEY", "ALERT_URL", "JOBS_KEY")
 """The settings of which a backup says only whether they were set."""
 SETTINGS_FILE = "settings.json"
+MOST_BYTES = 16 << 20
+"""Largest file that a backup reads at once; all but archives are smaller by far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class ModelStore:
             raise OperationsError(f"version {damaged[0]} is damaged: a backup without it might replace a whole one")
         entries, record = registry.entries(), recorded(registry.root)
         archives = [Held(entry.file, registry.root / entry.file, entry.sha256) for entry in entries]
-        signed = [path for entry in entries if (path := registry.signature(entry.version)).exists()]
+        signed = [path for entry in entries if os.path.lexists(path := registry.signature(entry.version))]
         written = [registry.root / f"fraud-{entry.version}.json" for entry in entries]
         versions = [*archives, *map(_read, signed), *map(_read, written)]
         if record is None:
@@ -141,7 +144,8 @@ class ModelStore:
 
 
 def _read(path: Path) -> Held:
-    return Held(path.name, path.read_bytes())
+    """What a link leads to is not ours to copy: a key may lie there."""
+    return Held(path.name, plain_file.read(path, MOST_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,10 @@ class Journal:
 
     def files(self, state: State) -> list[Held]:
         """One file, or none where nothing has happened yet."""
-        path = state.layout.store / journal.FILE_NAME
-        return [Held(journal.FILE_NAME, path.read_bytes())] if path.exists() else []
+        try:
+            return [_read(state.layout.store / journal.FILE_NAME)]
+        except FileNotFoundError:
+            return []
 
     def expects(self, file: str) -> bool:
         """That one file."""

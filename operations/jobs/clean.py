@@ -34,7 +34,7 @@ TRAINING_DAYS = 7
 RANDOM = "(?![0-9]{8})[a-z0-9_]{8}"
 """What `tempfile` puts at the end of a name; eight digits are a date that a person has put there."""
 ROTATED = re.compile(r"[a-z]+\.(log|jsonl)\.[1-9][0-9]?")
-SCRATCH = re.compile(f"fraud-(backup|restore|verify|fetched|signing)-{RANDOM}")
+SCRATCH = re.compile(f"fraud-(backup|restore|verify|verified|fetched|signing)-{RANDOM}")
 STACK = re.compile(f"fraud-{RANDOM}")
 TRAINING = re.compile(rf"\.training-{RANDOM}")
 VERDICT = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
@@ -49,8 +49,9 @@ WRITTEN = {
 """What `operations.durable` writes into each directory of var/; a write that was killed leaves such a name behind."""
 FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
 """What `tempfile` gives; what a person made under such a name has another mode, as a rule."""
-IN_SCRATCH = frozenset({"backup.tar", "signature", "var", *(part.name for part in PARTS)})
-IN_STACK, IN_TRAINING = frozenset({"ts"}), None
+PART = "|".join(part.name for part in PARTS)
+IN_SCRATCH = re.compile(rf"backup\.tar|signature|var|{PART}|fraud-[1-9][0-9]{{0,8}}\.mar")
+IN_STACK, IN_TRAINING = re.compile("ts"), None
 """What may lie in a scratch directory; None: anything, for it lies in the model store."""
 
 
@@ -178,13 +179,13 @@ def _scratch(directory: Path, now: float) -> Iterator[Found]:
 
 
 def _directories(
-    directory: Path, names: re.Pattern[str], contents: frozenset[str] | None, before: float, what: str
+    directory: Path, names: re.Pattern[str], contents: re.Pattern[str] | None, before: float, what: str
 ) -> Iterator[Found]:
     for seen in _listed(directory):
         if seen.is_directory and seen.mode == DIRECTORY_MODE and names.fullmatch(seen.path.name):
             newest, size = _tree(seen)
-            inside = {each.path.name for each in _listed(seen.path)}
-            if newest < before and (contents is None or inside <= contents):
+            inside = [each.path.name for each in _listed(seen.path)]
+            if newest < before and (contents is None or all(map(contents.fullmatch, inside))):
                 yield Found(seen.path, what, size)
 
 

@@ -43,9 +43,10 @@ def planned(settings: KeeperSettings) -> Iterator[tuple[Program, Member]]:
 
 def _program(settings: KeeperSettings, scratch: Path) -> Program:
     outside = {name: value for name, value in settings.outside.items() if name != "MANAGEMENT_HOST"}
+    paths = {"MODEL_PATH": str(settings.layout.store), "VERIFIED_PATH": str(settings.layout.verified)}
     return Program(
         name="model server",
-        command=container.prepare({**outside, "MODEL_PATH": str(settings.layout.store)}, scratch),
+        command=container.prepare(outside | paths, scratch),
         environment=launch.environment(outside, scratch) | {MARK: secrets.token_hex(16)},  # `fraud clean` looks for it.
         directory=scratch.parent,
         log=settings.layout.logs / "torchserve.log",
@@ -66,5 +67,6 @@ def _addresses(settings: KeeperSettings, member: Member) -> bytes:
         "thresholds": asdict(settings.thresholds),
         "workers": settings.workers,
         "store": str(settings.layout.store.resolve()),
+        "verified": str(settings.layout.verified.resolve()),
     }
     return (json.dumps(fields, indent=1) + "\n").encode()

@@ -125,6 +125,7 @@ class Servers:
         settings = self._settings
         return Place(
             registry=Registry(settings.layout.store),
+            verified=settings.layout.verified,
             server=server,
             workers=settings.workers,
             redis_url=settings.redis_url,

@@ -95,10 +95,10 @@ def _gateway(settings: Settings, inference_url: str, redis_url: str, key: str) -
 def _model_server(settings: Settings, ports: Ports, scratch: Path) -> Program:
     layout = settings.layout
     config = layout.run / "torchserve.properties"
-    durable.write(config, launch.configuration(ports, layout.store).encode(), 0o600)
+    durable.write(config, launch.configuration(ports, layout.verified).encode(), 0o600)
     return Program(
         name="model server",
-        command=launch.command(java.find(settings.outside), config, layout.store, scratch),
+        command=launch.command(java.find(settings.outside), config, layout.verified, scratch),
         environment=launch.environment(settings.outside, scratch),
         directory=scratch.parent,
         log=layout.logs / "torchserve.log",

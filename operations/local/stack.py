@@ -87,8 +87,9 @@ class _Run:
         self._model_server = Kept(stack.model_server, mark, self._say)
         self._valkey = [Kept(stack.valkey, mark, self._say)] if stack.valkey else []
         server = ModelServer(stack.management_url, stack.inference_url)
+        layout = settings.layout
         self._place = Place(
-            Registry(settings.layout.store), server, settings.workers, stack.redis_url, drain=settings.drain
+            Registry(layout.store), layout.verified, server, settings.workers, stack.redis_url, drain=settings.drain
         )
 
     async def until_stopped(self) -> None:
@@ -129,6 +130,7 @@ class _Run:
             "thresholds": asdict(self._settings.thresholds),
             "workers": self._settings.workers,
             "store": str(self._settings.layout.store.resolve()),
+            "verified": str(self._settings.layout.verified.resolve()),
         }
         return (json.dumps(fields, indent=1) + "\n").encode()
 

@@ -27,7 +27,8 @@ class Running:
     Attributes:
         server: the model server; of several, the first.
         workers: how many each of its versions gets; None leaves it to the model server.
-        store: the model store that it loads from: it is told the bare names of archives, so no other may be verified.
+        store: the model store that holds what it is to load.
+        verified: the directory that it loads from: it is told the bare names of copies in there.
         gateway_url: of the gateways; None where nothing says.
         redis_url: where gateways count what a trial does; None where there is none.
         thresholds: what overrides the models' own decision thresholds in its gateway.
@@ -37,6 +38,7 @@ class Running:
     server: ModelServer
     workers: int | None
     store: Path
+    verified: Path
     gateway_url: str | None
     redis_url: str | None
     thresholds: Thresholds = CARDS_OWN
@@ -47,6 +49,7 @@ class Running:
         """Where to release to."""
         return Place(
             registry=Registry(self.store),
+            verified=self.verified,
             server=self.server,
             workers=self.workers,
             redis_url=self.redis_url,
@@ -71,6 +74,7 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
         server=server,
         workers=_workers(fields, outside),
         store=_store(layout, outside, fields.get("store")),
+        verified=Path(str(fields.get("verified") or layout.verified)),
         gateway_url=str(gateway) if gateway else None,
         redis_url=redis_of(layout, outside),
         thresholds=_thresholds(fields, outside),

@@ -1,8 +1,9 @@
 """Where releases happen, the lock that they take, and how one TorchServe loads a version and proves it."""
 
 import contextlib
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,13 +11,17 @@ from contract.decision import CARDS_OWN, Thresholds
 from contract.description import Description
 from contract.release import FILE_NAME
 from operations import durable
-from operations.errors import OperationsError
+from operations.errors import OperationsError, in_words
 from operations.settings import LEAST_DRAIN
+from operations.store import copies
+from operations.store.copies import NoRoom
 from operations.store.registry import Entry, Registry
 from operations.torchserve.client import ModelServer, ModelServerOdd, Registered
 
 READY_WITHIN = 60.0
 """Seconds that a registered version's workers may take to be ready."""
+COPIES = ("fraud-*.verified.mar", f"{copies.PREFIX}*")
+"""Names in the directory that TorchServe loads from."""
 
 
 class NotProven(OperationsError):
@@ -28,6 +33,7 @@ class Place:
     """Where a release happens.
 
     Attributes:
+        verified: the directory that the model servers load from; who may write the store must not be able to write it.
         server: the model server; of several, the first.
         workers: how many each version gets; None leaves it to the model server.
         redis_url: where gateways count what a trial does; None where there is no Redis.
@@ -37,6 +43,7 @@ class Place:
     """
 
     registry: Registry
+    verified: Path
     server: ModelServer
     workers: int | None
     redis_url: str | None = None
@@ -62,7 +69,10 @@ def alone(place: Place, patience: float = 0.0) -> contextlib.AbstractContextMana
 
 
 def load(place: Place, version: int, say: Callable[[str], None]) -> None:
-    """Registers a version, its archive verified just before, and waits for its workers.
+    """Registers a version by the copy of its archive that was verified, and waits for its workers.
+
+    TorchServe opens a file by its name some time after it is told to. So it is told the name of a copy that nobody can
+    have changed since; it has unpacked it when the registration is done, and the copy is deleted.
 
     One that scores already is never deleted: the workers that TorchServe restarts are waited for, but not relied on.
     """
@@ -70,12 +80,44 @@ def load(place: Place, version: int, say: Callable[[str], None]) -> None:
     if there and there.ready and _is_entry(place, version):
         _wait_for_the_rest(place, version, say)
         return
-    archive = place.registry.verify(version)
-    if there:
-        place.server.delete(version)
-    say(f"version {version}: starting {place.workers or 'its'} workers")
-    place.server.register(archive, place.workers)
+    with _copied(place, version) as archive:
+        if there:
+            place.server.delete(version)
+        say(f"version {version}: starting {place.workers or 'its'} workers")
+        place.server.register(archive, place.workers)
     _wait_until_ready(place, version)
+
+
+@contextlib.contextmanager
+def _copied(place: Place, version: int) -> Iterator[Path]:
+    """A verified copy of a version's archive where TorchServe finds it by its bare name, as long as the block lasts.
+
+    It gets that name after it was verified. What a load left that was killed goes first, so there is one copy at most.
+    """
+    try:
+        place.verified.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _forget_copies(place.verified)
+    except OSError as error:
+        raise NoRoom(in_words(error)) from None
+    with place.registry.verified(version, place.verified) as found:
+        copy = place.verified / f"{found.archive.stem}.verified.mar"
+        try:
+            found.archive.replace(copy)
+        except OSError as error:
+            raise NoRoom(in_words(error)) from None
+        try:
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
+
+def _forget_copies(directory: Path) -> None:
+    """Deletes all copies; the release lock is held, so nobody else needs one."""
+    for path in [path for names in COPIES for path in directory.glob(names)]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def prove(place: Place, entry: Entry) -> None:

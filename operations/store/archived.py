@@ -38,16 +38,15 @@ class Archived:
 
 
 def read(registry: Registry, version: int) -> Archived:
-    """Reads a version whose archive has just been verified.
+    """Reads a version from the copy of its archive that was verified.
 
     Raises:
         OperationsError: there is no such version, its archive is damaged or another's, or cannot be read.
     """
-    entry, archive = registry.entry(version), registry.verify(version)
-    with loadable(entry.file):
-        found = _read(entry, archive)
-    if (found.card.version, found.contract.fingerprint) != (version, entry.contract_fingerprint):
-        raise OperationsError(f"{entry.file} is of another version or contract than its registry entry")
+    with registry.verified(version) as verified, loadable(verified.entry.file):
+        found = _read(verified.entry, verified.archive)
+    if (found.card.version, found.contract.fingerprint) != (version, found.entry.contract_fingerprint):
+        raise OperationsError(f"{found.entry.file} is of another version or contract than its registry entry")
     return found
 
 

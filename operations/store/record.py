@@ -3,7 +3,11 @@
 from pathlib import Path
 
 from contract.release import FILE_NAME, Release, ReleaseError
+from operations import plain_file
 from operations.errors import OperationsError
+
+MOST_BYTES = 65_536
+"""Largest record that is read; one has some hundred bytes."""
 
 
 def recorded(store: Path) -> Release | None:
@@ -14,7 +18,7 @@ def recorded(store: Path) -> Release | None:
     """
     path = store / FILE_NAME
     try:
-        return Release.from_bytes(path.read_bytes())
+        return Release.from_bytes(plain_file.read(path, MOST_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:

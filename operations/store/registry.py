@@ -5,15 +5,18 @@
     model_store/fraud-<version>.json   its entry: hash, size, contract, metrics, origin
 
 The entry is written after the others and makes the version exist; an archive without one is the remains of a crash
-and is not looked at. A version is a whole number from 1. Nothing may load an archive that `verify` has not just seen.
+and is not looked at. A version is a whole number from 1.
+
+Others may write into the store: who trains on foreign data does. So an archive is never checked in its place and then
+opened by its name once more. Its bytes are copied once, the copy is verified where only this process writes, and the
+copy is what is loaded, read or signed.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -21,15 +24,20 @@ from typing import Any, Self
 from contract.card import ModelCard
 from contract.release import FILE_NAME, Release, ReleaseError
 from contract.schema import Contract
-from operations import durable
+from operations import durable, plain_file
 from operations.errors import OperationsError
-from operations.store.listing import check_listing
+from operations.store import copies
+from operations.store.listing import MOST_BYTES, check_listing
 from operations.store.signing import Keys
 
 ENTRY = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
 NUMBERED = re.compile(r"fraud-([1-9][0-9]{0,8})\.(?:json|mar|sig)")
 PATIENCE = 10.0
 """Seconds that an archive waits to be taken in: a refusal would lose a training."""
+ENTRY_BYTES = 1 << 20
+"""Largest entry that is read; one has some kilobytes."""
+ARCHIVE_BYTES = MOST_BYTES + (16 << 20)
+"""Largest archive that is copied: what it may unpack to, and room for its headers."""
 
 
 class UnknownVersion(OperationsError):
@@ -87,7 +95,21 @@ class Entry:
         tables = (entry.metrics, entry.libraries, *entry.metrics.values())
         if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
             raise TypeError("a field has another type than an entry's")
+        if type(entry.size) is not int or entry.size < 0:
+            raise TypeError("a size is no number of bytes")
         return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A version whose archive was verified.
+
+    Attributes:
+        archive: the copy that was verified; it lies where nobody writes but this user, and goes with its block.
+    """
+
+    entry: Entry
+    archive: Path
 
 
 class Registry:
@@ -131,7 +153,7 @@ class Registry:
 
     def _released(self) -> list[int]:
         with contextlib.suppress(OSError, ReleaseError):
-            record = Release.from_bytes((self.root / FILE_NAME).read_bytes())
+            record = Release.from_bytes(plain_file.read(self.root / FILE_NAME, ENTRY_BYTES))
             return [*record.wanted, record.instead_of or 0]
         return []
 
@@ -144,7 +166,7 @@ class Registry:
         """
         path = self.root / f"fraud-{version}.json"
         try:
-            entry = Entry.from_bytes(path.read_bytes())
+            entry = Entry.from_bytes(plain_file.read(path, ENTRY_BYTES))
         except FileNotFoundError:
             raise UnknownVersion(f"no version {version} in {self.root}; see `fraud models`") from None
         except OSError as error:
@@ -163,19 +185,28 @@ class Registry:
             VersionTaken: the version exists.
             OperationsError: it cannot be signed, or another process adds one and does not end.
         """
-        check_listing(archive)
-        signature = self.keys.sign(archive) if self.keys.private else None
-        self.root.mkdir(parents=True, exist_ok=True)
-        with self._alone():
-            place = self.root / f"fraud-{card.version}.json"
-            if place.exists():
-                raise VersionTaken(f"version {card.version} exists in {self.root} already; train again")
-            entry = _entry(archive, card, contract)
-            durable.copy(archive, self.root / entry.file)
-            if signature:
-                durable.write(self.signature(card.version), signature)
-            durable.write(place, entry.to_bytes())
+        with copies.private() as scratch:
+            copy = scratch / archive.name
+            sha256 = copies.copy(archive, copy, ARCHIVE_BYTES)
+            check_listing(copy)
+            signature = self.keys.sign(copy) if self.keys.private else None
+            self.root.mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                self._refuse_taken(card.version)
+                entry = _entry(copy, sha256, card, contract)
+                self._put(copy, entry, signature)
         return entry
+
+    def _refuse_taken(self, version: int) -> None:
+        if (self.root / f"fraud-{version}.json").exists():
+            raise VersionTaken(f"version {version} exists in {self.root} already; train again")
+
+    def _put(self, archive: Path, entry: Entry, signature: bytes | None) -> None:
+        """Writes a version's files, its entry the last."""
+        durable.copy(archive, self.root / entry.file)
+        if signature:
+            durable.write(self.signature(entry.version), signature)
+        durable.write(self.root / f"fraud-{entry.version}.json", entry.to_bytes())
 
     def signature(self, version: int) -> Path:
         """The file that a signature of this version has, or would have."""
@@ -185,56 +216,71 @@ class Registry:
         """Signs a version that has no signature yet; says where it is.
 
         Raises:
-            UnknownVersion, DamagedArchive, RefusedArchive: as `verify`.
+            UnknownVersion, DamagedArchive, RefusedArchive: as :meth:`verified`.
             OperationsError: it has one, or there is no key to sign with.
         """
-        archive, place = self._sound(version), self.signature(version)
-        signature = self.keys.sign(archive)
+        with copies.private() as scratch:
+            signature, place = self.keys.sign(self._sound(version, scratch).archive), self.signature(version)
         with self._alone():
             if place.exists():
                 raise OperationsError(f"{place} exists and is never replaced; delete it to sign with another key")
             durable.write(place, signature)
         return place
 
-    def verify(self, version: int) -> Path:
-        """The archive of a version, after its hash was found to be the entry's, and its files fit to be unpacked.
+    def verify(self, version: int) -> None:
+        """Finds out whether an archive is sound now; what is to be loaded or read is what :meth:`verified` gives.
+
+        Raises:
+            OperationsError: as :meth:`verified`.
+        """
+        with self.verified(version):
+            pass
+
+    @contextlib.contextmanager
+    def verified(self, version: int, directory: Path | None = None) -> Iterator[Verified]:
+        """A version whose archive has its entry's hash, files that are fit to be unpacked, and a valid signature.
+
+        All of this is true of the copy, whatever becomes of the files in the store. It lies in a new directory in the
+        one that is given, or among the temporary files.
 
         Raises:
             UnknownVersion: there is no such version.
             DamagedArchive: the file is missing or is another one.
             RefusedArchive: it is the one that was registered, but not as training builds them.
             UnsignedArchive: it lacks a valid signature, and a key is set that demands one.
+            OperationsError: there is no room for a copy.
         """
-        path = self._sound(version)
-        self.keys.verify(path, self.signature(version))
-        return path
+        with copies.private(directory) as scratch:
+            found = self._sound(version, scratch)
+            self.keys.verify(found.archive, self.signature(version))
+            yield found
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         refusal = f"another process adds a model to {self.root}; try again"
         return durable.held(self.root / ".lock", refusal, PATIENCE)
 
-    def _sound(self, version: int) -> Path:
-        """The archive of a version, signed or not."""
+    def _sound(self, version: int, scratch: Path) -> Verified:
+        """A version and a copy of its archive, signed or not."""
         entry = self.entry(version)
-        path = self.root / entry.file
+        path, copy = self.root / entry.file, scratch / entry.file
         try:
-            same = path.stat().st_size == entry.size and _sha256(path) == entry.sha256
-        except OSError:
+            sha256 = copies.copy(path, copy, min(entry.size, ARCHIVE_BYTES) + 1)
+        except copies.Unreadable:
             raise DamagedArchive(f"{path} cannot be read; put it back from a backup or release another") from None
-        if not same:
+        if sha256 != entry.sha256:
             raise DamagedArchive(
                 f"{path} is not the archive that was registered (its SHA-256 differs); "
                 "put it back from a backup or release another version"
             )
-        check_listing(path)
-        return path
+        check_listing(copy)
+        return Verified(entry, copy)
 
 
-def _entry(archive: Path, card: ModelCard, contract: Contract) -> Entry:
+def _entry(archive: Path, sha256: str, card: ModelCard, contract: Contract) -> Entry:
     return Entry(
         version=card.version,
         file=f"fraud-{card.version}.mar",
-        sha256=_sha256(archive),
+        sha256=sha256,
         size=archive.stat().st_size,
         contract_fingerprint=contract.fingerprint,
         metrics=card.metrics,
@@ -243,8 +289,3 @@ def _entry(archive: Path, card: ModelCard, contract: Contract) -> Entry:
         created=card.created,
         inputs=contract.input_names,
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from operations import plain_file
 from operations.errors import OperationsError
 
 if TYPE_CHECKING:
     from model_signing import signing, verifying
 
 SIGNING_KEY, VERIFY_KEY = "MODEL_SIGNING_KEY", "MODEL_VERIFY_KEY"
+SIGNATURE_BYTES = 1 << 20
+"""Largest signature that is read; one has some kilobytes."""
 WRONG = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What model-signing was seen to raise for a key, or for a bundle, that is none."""
 
@@ -70,6 +73,8 @@ class Keys:
     def verify(self, archive: Path, signature: Path) -> None:
         """Passes an archive that is signed by the public key, and any where no such key is set.
 
+        The archive is read here by its path, so it must lie where nobody else writes; the signature may lie anywhere.
+
         Raises:
             UnsignedArchive: the signature is missing, damaged, by another key, or of another archive.
             OperationsError: the public key cannot be used.
@@ -77,19 +82,28 @@ class Keys:
         if self.public is None:
             return
         verifier = _verifier(self.public)
-        if not signature.exists():
-            raise UnsignedArchive(f"{archive.name} has no signature {signature.name}, which {VERIFY_KEY} demands")
-        if not _is_signed(verifier, archive, signature):
+        try:
+            found = plain_file.read(signature, SIGNATURE_BYTES)
+        except FileNotFoundError:
+            raise UnsignedArchive(
+                f"{archive.name} has no signature {signature.name}, which {VERIFY_KEY} demands"
+            ) from None
+        except OSError as error:
+            raise UnsignedArchive(f"{signature.name} cannot be read: {error.strerror}") from None
+        if not _is_signed(verifier, archive, found):
             raise UnsignedArchive(f"{signature.name} is no signature of {archive.name} by the key of {VERIFY_KEY}")
 
 
-def _is_signed(verifier: "verifying.Config", archive: Path, signature: Path) -> bool:
+def _is_signed(verifier: "verifying.Config", archive: Path, signature: bytes) -> bool:
     from cryptography.exceptions import InvalidSignature
 
-    try:
-        verifier.verify(archive, signature)
-    except (InvalidSignature, OSError, *WRONG):
-        return False
+    with tempfile.TemporaryDirectory(prefix="fraud-signing-") as scratch:
+        file = Path(scratch) / "signature"
+        file.write_bytes(signature)
+        try:
+            verifier.verify(archive, file)
+        except (InvalidSignature, OSError, *WRONG):
+            return False
     return True
 
 

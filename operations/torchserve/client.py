@@ -99,7 +99,9 @@ class ModelServer:
         return True
 
     def register(self, archive: Path, workers: int | None, patience: float = 150.0) -> None:
-        """Loads an archive of the model store and waits until its workers run; the name of the file is all it takes.
+        """Loads an archive of the directory that TorchServe loads from, and waits until its workers run.
+
+        The name of the file is all that TorchServe takes; it has unpacked it when this returns or raises.
 
         TorchServe is not let wait: until all workers run, a synchronous registration holds the network thread on which
         the other versions are asked, too (measured: 1.3 s without any answer, and above 3 s on a busy machine).
@@ -113,7 +115,8 @@ class ModelServer:
         wishes |= {"batch_size": "1", "max_batch_delay": "1"} | ({"initial_workers": "1"} if workers else {})
         known = self.registered().keys()
         answer = self._send("POST", "/models", params=wishes, timeout=patience)
-        _checked(f"register {archive.name}", answer)
+        there = f"; does it load from {archive.parent}?" if answer.status_code == httpx.codes.NOT_FOUND else ""
+        _checked(f"register {archive.name}", answer, there)
         version = self._started(known, workers and 1, patience)
         for count in range(2, (workers or 1) + 1):
             self.scale(version, count)
@@ -235,10 +238,10 @@ def _registered(fields: Mapping[str, Any]) -> Registered:
     return Registered(int(fields["modelVersion"]), len(states), states.count(READY), wanted, processes)
 
 
-def _checked(what: str, answer: httpx.Response) -> httpx.Response:
+def _checked(what: str, answer: httpx.Response, hint: str = "") -> httpx.Response:
     if answer.is_success:
         return answer
     message = ""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         message = str(answer.json()["message"])
-    raise ModelServerRefused(what, answer.status_code, message)
+    raise ModelServerRefused(what, answer.status_code, message + hint)

@@ -2,7 +2,8 @@
 
 | variable | is | default |
 |---|---|---|
-| `MODEL_PATH` | the model store; it is only read | `model_store` |
+| `MODEL_PATH` | the model store, whose release record the health check reads | `model_store` |
+| `VERIFIED_PATH` | where releases put verified copies of archives; it is only read | `var/run/verified` |
 | `INFERENCE_HOST`, `MANAGEMENT_HOST`, `METRICS_HOST` | names or addresses of this container to listen on | loopback |
 | `MODEL_WORKERS` | of each version whose registration does not say | as many as fit (workers.py) |
 
@@ -30,7 +31,8 @@ def become(outside: Mapping[str, str]) -> None:
     Raises:
         OperationsError: it cannot be started so; says what to set.
     """
-    scratch = Path(tempfile.gettempdir()) / "ts"
+    launch.own(home := Path(tempfile.gettempdir()) / ready.HOME)
+    scratch = home / "ts"
     command = prepare(outside, scratch)
     scratch.with_name(ready.PROCESS).write_text(str(os.getpid()))
     os.chdir(scratch)
@@ -46,13 +48,18 @@ def prepare(outside: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
     store = Path(outside.get("MODEL_PATH") or "model_store").absolute()
     if not store.is_dir():
         raise OperationsError(f"MODEL_PATH={store} is no directory: mount the model store there")
+    verified = Path(outside.get("VERIFIED_PATH") or "var/run/verified").absolute()
+    if not verified.is_dir():
+        raise OperationsError(
+            f"VERIFIED_PATH={verified} is no directory: mount there what `fraud` writes verified copies to"
+        )
     launch.clean(scratch)
     count = workers.wished(outside) or workers.fitting(outside, DEVICES, CGROUP)
     config, hosts = scratch.with_name(f"{scratch.name}.properties"), _hosts(outside)
-    config.write_text(launch.configuration(PORTS, store, hosts, count))
+    config.write_text(launch.configuration(PORTS, verified, hosts, count))
     scratch.with_name(ready.SILENT).unlink(missing_ok=True)
     scratch.with_name(ready.ADDRESS).write_text(f"http://{hosts.inference}:{PORTS.inference}")
-    return launch.command(java.find(outside), config, store, scratch)
+    return launch.command(java.find(outside), config, verified, scratch)
 
 
 def _hosts(outside: Mapping[str, str]) -> Hosts:

@@ -1,8 +1,10 @@
 """How TorchServe is started: its configuration, command line and environment. It needs the standard library alone."""
 
+import contextlib
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,9 +50,10 @@ class Hosts:
     metrics: str = LOOPBACK
 
 
-def configuration(ports: Ports, store: Path, hosts: Hosts = Hosts(), workers: int | None = None) -> str:
+def configuration(ports: Ports, verified: Path, hosts: Hosts = Hosts(), workers: int | None = None) -> str:
     """The whole config.properties: the fixed part, and this instance's addresses.
 
+    `verified` is the directory that it loads from: copies of archives that were verified, and no other files.
     `workers` is what a version gets whose registration does not say.
     """
     fixed = (HANDLERS / "torchserve.properties").read_text()
@@ -65,14 +68,14 @@ def configuration(ports: Ports, store: Path, hosts: Hosts = Hosts(), workers: in
             f"grpc_inference_port={ports.grpc_inference}",
             f"grpc_management_port={ports.grpc_management}",
             "initial_worker_port=9000",  # Names of socket files in the scratch directory, on Linux no ports.
-            f"model_store={store}",
+            f"model_store={verified}",
             *([f"default_workers_per_model={workers}"] if workers else []),
             "",
         ]
     )
 
 
-def command(java: Path, config: Path, store: Path, scratch: Path) -> tuple[str, ...]:
+def command(java: Path, config: Path, verified: Path, scratch: Path) -> tuple[str, ...]:
     """Starts the JVM itself, as `torchserve --foreground` would, without the Python process that waits for it."""
     home = _wheel()
     return (
@@ -80,7 +83,7 @@ def command(java: Path, config: Path, store: Path, scratch: Path) -> tuple[str, 
         f"-Dlog4j.configurationFile=file://{HANDLERS / 'log4j2.xml'}",
         *JVM,
         *("-cp", str(home / "ts" / "frontend" / "*"), "org.pytorch.serve.ModelServer"),
-        *("--python", sys.executable, "-f", str(config), "-s", str(store), "-ncs"),
+        *("--python", sys.executable, "-f", str(config), "-s", str(verified), "-ncs"),
     )
 
 
@@ -101,9 +104,25 @@ def environment(outside: Mapping[str, str], scratch: Path) -> dict[str, str]:
     return passed | threads | {"TMPDIR": str(scratch), "TEMP": str(scratch)}
 
 
+def own(directory: Path) -> None:
+    """Makes a directory that is this user's alone, or takes one that is.
+
+    Raises:
+        OperationsError: somebody else has made it, and could replace what is put there.
+    """
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise OperationsError(
+            f"{directory} is no directory of user {os.geteuid()}: delete it, or set TMPDIR to another"
+        )
+    directory.chmod(0o700)
+
+
 def clean(scratch: Path) -> None:
     """Empties the scratch directory: unpacked archives and sockets of an earlier run stay behind in it."""
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(mode=0o700, exist_ok=True)
+    own(scratch)
     if len(os.fsencode(scratch)) > LONGEST_SOCKET_PATH - len("/.ts.sock.90000"):
         raise OperationsError(f"the path {scratch} is too long for sockets; set TMPDIR to a short one")

@@ -29,6 +29,8 @@ DESCRIBE = b"DESCRIBE"
 """As in contract/frame.py; a test compares them."""
 RECORD = "release.json"
 """As in contract/release.py; a test compares them."""
+HOME = "fraud-torchserve"
+"""The directory among the temporary files that everything of a container's TorchServe lies in."""
 FROZEN = 60.0
 """Seconds; a JVM that starts answers in 3 to 5, and TorchServe answers a ping while it loads a version."""
 PROCESS, ADDRESS, SILENT = "torchserve.pid", "torchserve.address", "torchserve.silent"
@@ -107,4 +109,4 @@ def _status(url: str, patience: float, body: bytes | None = None) -> int | None:
 
 if __name__ == "__main__":
     models = Path(os.environ.get("MODEL_PATH") or "model_store")
-    sys.exit(0 if check(models, Path(tempfile.gettempdir()), time.time()) else 1)
+    sys.exit(0 if check(models, Path(tempfile.gettempdir()) / HOME, time.time()) else 1)

@@ -81,6 +81,22 @@ def test_who_serves_cannot_write_models(service: str) -> None:
     assert mounts == ["model-store:/srv/model_store:ro"]
 
 
+@pytest.mark.parametrize("service", ["torchserve", "torchserve-gpu"])
+def test_torchserve_loads_what_releases_have_verified(service: str) -> None:
+    """TorchServe and those who release see one directory of verified copies; TorchServe only reads it."""
+    assert "verified:/srv/verified:ro" in SERVICES[service]["volumes"]
+    assert "VERIFIED_PATH=/srv/verified" in (ROOT / "Dockerfile.torchserve").read_text()
+    for name in MAY_RELEASE:
+        assert "verified:/srv/verified" in [mount.split("  #")[0] for mount in SERVICES[name]["volumes"]]
+
+
+def test_training_cannot_write_what_was_verified() -> None:
+    """Who trains on foreign data writes into the model store, and cannot change an archive after it was verified."""
+    train = SERVICES["train"]
+    assert "model-store:/srv/model_store" in train["volumes"]
+    assert not [mount for mount in train["volumes"] if "verified" in mount]
+
+
 def test_training_sees_no_network_and_no_secret() -> None:
     """Whoever's file is read by training cannot send anything anywhere."""
     train = SERVICES["train"]
@@ -125,7 +141,17 @@ def test_who_trains_can_sign_what_it_must_show_signed() -> None:
 
 def test_every_setting_reaches_the_program_that_reads_it() -> None:
     """What a deployment may set reaches a container, or the stack itself decides it."""
-    decided = {"MODEL_PATH", "HOST", "PORT", "MODEL_NAME", "LOG_STREAM", "LOG_FILE", "KEEPER_PORT", "KEEPER_URL"}
+    decided = {
+        "MODEL_PATH",
+        "VERIFIED_PATH",
+        "HOST",
+        "PORT",
+        "MODEL_NAME",
+        "LOG_STREAM",
+        "LOG_FILE",
+        "KEEPER_PORT",
+        "KEEPER_URL",
+    }
     of_the_gateway = {name.upper() for name in Settings.model_fields}
     assert "GATEWAY_SETTINGS" in SERVICES["gateway"]["env_file"][0]
     passed = {name for service in SERVICES.values() for name in service.get("environment", ())}

@@ -309,14 +309,28 @@ def test_no_secret_reaches_torchserve(resources: list[Resource]) -> None:
 
 
 def test_only_releases_write_into_the_model_store(resources: list[Resource]) -> None:
-    """TorchServe reads the model store; gateways have no volume at all; the keeper and the jobs write."""
+    """TorchServe reads its record and the verified copies; gateways have no volume; the keeper and the jobs write."""
     for each in pods(resources):
         claims = {volume["name"] for volume in each.spec["volumes"] if "persistentVolumeClaim" in volume}
         mounts = [mount for mount in each.containers[0]["volumeMounts"] if mount["name"] in claims]
         if each.labels.get("role") == "release":
-            assert {mount["mountPath"] for mount in mounts} == {"/srv/model_store", "/srv/var"}
+            assert {mount["mountPath"] for mount in mounts} == {"/srv/model_store", "/srv/verified", "/srv/var"}
         else:
             assert all(mount["readOnly"] for mount in mounts), each.owner
+
+
+def test_torchserve_loads_what_releases_have_verified(resources: list[Resource]) -> None:
+    """TorchServe loads from the claim into which who releases puts verified copies, and from no other."""
+    paths = dict[str, str]()
+    for each in pods(resources):
+        if path := environment(each, resources).get("VERIFIED_PATH"):
+            (mount,) = (mount for mount in each.containers[0]["volumeMounts"] if mount["name"] == "verified")
+            assert mount["mountPath"] == path
+            claim = next(volume for volume in each.spec["volumes"] if volume["name"] == "verified")
+            paths[each.owner] = claim["persistentVolumeClaim"]["claimName"]
+    releasing = {each.owner for each in pods(resources) if each.labels.get("role") == "release"}
+    (served,) = (each for each in pods(resources) if each.labels["app.kubernetes.io/name"] == "torchserve")
+    assert paths == dict.fromkeys({*releasing, served.owner}, "verified")
 
 
 def test_the_old_keeper_ends_before_a_new_one_starts(resources: list[Resource], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The handler as TorchServe calls it, over real files."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from contract.description import Description
 from contract.frame import DESCRIBE, Frame
 from handlers import fraud_handler
 from handlers.fraud_handler import FraudHandler
+from tests.swapping import at_every_step
 from tests.tiny import CONTRACT, Context, load, matrix, seal, write_version
 
 
@@ -79,6 +81,18 @@ def test_loads_nothing_that_was_changed(directory: Path, name: str) -> None:
     (directory / name).unlink()
     with pytest.raises(RuntimeError, match=name):
         load(directory)
+
+
+def test_loads_what_was_checked(directory: Path, tmp_path: Path) -> None:
+    """A file that is replaced between its check and its use, at any step, is not loaded."""
+    other = write_version(tmp_path / "other", slope=-0.01)
+    before, loaded = load(directory).score(matrix()), 0
+    changed = {directory / name: (other / name).read_bytes() for name in fraud_handler.LOADED}
+    for _ in at_every_step(changed):
+        with contextlib.suppress(RuntimeError):
+            assert (load(directory).score(matrix()) == before).all()
+            loaded += 1
+    assert loaded
 
 
 def test_loads_nothing_that_no_checksum_covers(directory: Path) -> None:

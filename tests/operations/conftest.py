@@ -25,15 +25,15 @@ def registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def torchserve() -> FakeTorchServe:
+def torchserve(tmp_path: Path) -> FakeTorchServe:
     """A TorchServe that has just started: nothing is registered."""
-    return FakeTorchServe()
+    return FakeTorchServe(tmp_path / "verified")
 
 
 @pytest.fixture
-def place(registry: Registry, torchserve: FakeTorchServe) -> Place:
+def place(registry: Registry, torchserve: FakeTorchServe, tmp_path: Path) -> Place:
     """Where releases happen: two workers a version."""
-    return Place(registry, torchserve.server(), 2)
+    return Place(registry, tmp_path / "verified", torchserve.server(), 2)
 
 
 def add(registry: Registry, directory: Path, version: int) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -26,8 +27,16 @@ GOLDEN = Golden("payment,amount\na,1\nb,2\n", (0.25, 0.5))
 
 @dataclass
 class FakeTorchServe:
-    """What is registered, by version: the states of its workers; `asked`: each version, and how many it is to have."""
+    """What is registered, by version: the states of its workers.
 
+    Attributes:
+        directory: that it loads from; None where a test needs no files.
+        loaded: the bytes of each archive that it has unpacked.
+        asked: each version, and how many workers it is to have.
+    """
+
+    directory: Path | None = None
+    loaded: list[bytes] = field(default_factory=list)
     registered: dict[int, list[str]] = field(default_factory=dict)
     default: int | None = None
     down: bool = False
@@ -73,7 +82,11 @@ class FakeTorchServe:
 
     def _register(self, params: httpx.QueryParams) -> httpx.Response:
         self.files.append(params["url"])
-        version = int(params["url"].removeprefix("fraud-").removesuffix(".mar"))
+        version = int(params["url"].removeprefix("fraud-").removesuffix(".verified.mar"))
+        if self.directory:
+            if not (archive := self.directory / params["url"]).exists():
+                return httpx.Response(404, json={"message": "Model not found in model store"})
+            self.loaded.append(archive.read_bytes())
         if version in self.deadly:
             self.registered, self.down = {}, True
             raise httpx.ReadError("the server has ended")

@@ -59,8 +59,10 @@ def torchserve(root: Path, ports: Ports) -> Iterator[subprocess.Popen[bytes]]:
     scratch = root / "ts"
     launch.clean(scratch)
     config = root / "torchserve.properties"
-    config.write_text(launch.configuration(ports, root / "model_store", workers=2))
-    command = launch.command(java.find(os.environ), config, root / "model_store", scratch)
+    verified = Layout(root, root / "model_store").verified
+    verified.mkdir(parents=True, exist_ok=True)
+    config.write_text(launch.configuration(ports, verified, workers=2))
+    command = launch.command(java.find(os.environ), config, verified, scratch)
     with running([*command], root, launch.environment({}, scratch)) as process:
         yield process
 

@@ -98,7 +98,8 @@ def test_a_restore_gives_everything_back(made: Made, layout: Layout, empty: Layo
     backup.restore(Path(made.where), empty)
     assert _state_of(empty) == _state_of(layout)
     assert recorded(empty.store) == recorded(layout.store)
-    assert [Registry(empty.store).verify(version).name for version in (1, 2)] == ["fraud-1.mar", "fraud-2.mar"]
+    for version in (1, 2):
+        Registry(empty.store).verify(version)
 
 
 def test_a_place_that_does_not_exist_is_empty(made: Made, layout: Layout, tmp_path: Path) -> None:
@@ -216,8 +217,9 @@ def test_backups_beside_releases_and_trainings_are_whole(place: Place, layout: L
         count += 1
         there = Layout(tmp_path / f"r{count}", tmp_path / f"r{count}" / "model_store")
         backup.restore(Path(_create(layout).where), there)
-        assert (live := recorded(there.store)) is not None
-        assert Registry(there.store).verify(live.version).exists()
+        live = recorded(there.store)
+        assert live is not None
+        Registry(there.store).verify(live.version)
     thread.join()
 
 
@@ -331,7 +333,8 @@ def test_a_restore_that_was_cut_short_is_finished_by_another(made: Made, layout:
         backup.restore(Path(made.where), there)
         for item in items[done:]:
             (there.root / item.name.replace("settings/", "var/restored/").replace("journal/", "model_store/")).unlink()
-        assert all(Registry(there.store).verify(entry.version).exists() for entry in Registry(there.store).entries())
+        for entry in Registry(there.store).entries():
+            Registry(there.store).verify(entry.version)
         assert recorded(there.store) is None
         backup.restore(Path(made.where), there)
         assert _state_of(there) == _state_of(layout)

@@ -38,8 +38,8 @@ SECRETS = {"API_KEY": "a-key, another", "HUB_TOKEN": "a-token"}
 ROWS = "transaction_id,timestamp,amount,age,channel\na,2026-01-01T10:00:00,10,30,chip\n"
 
 
-def pack(directory: Path, version: int) -> Path:
-    """A real archive of the tiny model."""
+def pack(directory: Path, version: int, more: bytes = b"") -> Path:
+    """A real archive of the tiny model, and of a handler that runs this, too."""
     files = tiny.write_version(directory / f"version-{version}", version, slope=0.01 / version)
     manifest = {
         "runtime": "python",
@@ -52,7 +52,7 @@ def pack(directory: Path, version: int) -> Path:
     }
     contents = {path.name: path.read_bytes() for path in files.iterdir()}
     contents["MAR-INF/MANIFEST.json"] = json.dumps(manifest).encode()
-    contents["fraud_handler.py"] = (SOURCE / "handlers" / "fraud_handler.py").read_bytes()
+    contents["fraud_handler.py"] = (SOURCE / "handlers" / "fraud_handler.py").read_bytes() + more
     contents |= {f"contract/{path.name}": path.read_bytes() for path in (SOURCE / "contract").glob("*.py")}
     return conftest.pack(directory / f"built-{version}.mar", contents)
 

@@ -31,7 +31,7 @@ class Serving(FakeTorchServe):
     store: Path = Path()
 
     def _register(self, params: httpx.QueryParams) -> httpx.Response:
-        version = int(params["url"].removeprefix("fraud-").removesuffix(".mar"))
+        version = int(params["url"].removeprefix("fraud-").removesuffix(".verified.mar"))
         held = opened(Registry(self.store), version)
         self.models[version] = lambda matrix: held.score(matrix.copy()).reshape(-1, 1)
         self.descriptions[version] = Description(held.contract, held.card, held.golden, "cpu", half_precision=False)
@@ -46,7 +46,9 @@ class Timer:
         self.data = root / "claims.csv"
         self.store = Registry(self.layout.store)
         self.torchserve = Serving(store=self.layout.store)
-        self.running: Running | None = Running(self.torchserve.server(), 2, self.layout.store, None, "redis://unused")
+        self.running: Running | None = Running(
+            self.torchserve.server(), 2, self.layout.store, self.layout.verified, None, "redis://unused"
+        )
         self.find: Find = self._look
         self.said = io.StringIO()
 
@@ -147,7 +149,7 @@ def test_a_rival_that_was_not_beaten_stays(timer: Timer) -> None:
 
 def test_another_store_is_not_released_to(timer: Timer, tmp_path: Path) -> None:
     """A stack that was started meanwhile and loads from elsewhere has other versions under the same numbers."""
-    elsewhere = Running(timer.torchserve.server(), 2, tmp_path / "elsewhere", None, None)
+    elsewhere = Running(timer.torchserve.server(), 2, tmp_path / "elsewhere", tmp_path / "verified", None, None)
     looks = iter([timer.find(), elsewhere])
     timer.find = lambda: next(looks)
     with pytest.raises(OperationsError, match="the stack that runs here loads from"):

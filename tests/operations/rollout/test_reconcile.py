@@ -49,7 +49,7 @@ def test_a_whole_server_is_left_alone(stage: Stage, torchserve: FakeTorchServe) 
     """A version with a ready worker is not touched."""
     torchserve.registered[1] = ["READY", "LOADING"]
     assert stage.look() is Found.WHOLE
-    assert torchserve.files == ["fraud-1.mar"]
+    assert torchserve.files == ["fraud-1.verified.mar"]
 
 
 def test_a_server_that_started_again_gets_the_recorded_version(stage: Stage, torchserve: FakeTorchServe) -> None:
@@ -101,7 +101,7 @@ def test_a_worker_gets_time_to_start_again(stage: Stage, torchserve: FakeTorchSe
 def test_a_mended_archive_is_loaded(stage: Stage) -> None:
     """Once the archive is put back, the version is loaded at the next try."""
     (stage.place.registry.root / "fraud-2.json").unlink()
-    whole = stage.place.registry.verify(1).read_bytes()
+    whole = (stage.place.registry.root / "fraud-1.mar").read_bytes()
     stage.damage(1)
     stage.restart_server()
     assert stage.look() is Found.FAILED
@@ -203,7 +203,7 @@ def test_files_that_cannot_be_read_end_nothing(stage: Stage, name: str) -> None:
 def test_every_wanted_version_is_loaded_the_live_one_first(trio: Stage, torchserve: FakeTorchServe) -> None:
     """After a restart the live version is loaded, then the one on trial, then the one before, each with all workers."""
     assert [trio.look() for _ in range(4)] == [Found.LOADED, Found.WHOLE, Found.WHOLE, Found.WHOLE]
-    assert torchserve.files[1:] == ["fraud-2.mar", "fraud-3.mar", "fraud-1.mar"]
+    assert torchserve.files[1:] == ["fraud-2.verified.mar", "fraud-3.verified.mar", "fraud-1.verified.mar"]
     assert torchserve.registered == {version: ["READY", "READY"] for version in (1, 2, 3)}
     assert trio.said == []
 
@@ -241,8 +241,8 @@ def test_each_version_has_its_own_pause(trio: Stage, torchserve: FakeTorchServe)
     trio.until_quiet()
     trio.restart_server()
     assert trio.look() is Found.LOADED
-    tries = torchserve.files.count("fraud-1.mar")
-    assert [trio.look(after=1), torchserve.files.count("fraud-1.mar")] == [Found.WHOLE, tries]
+    tries = torchserve.files.count("fraud-1.verified.mar")
+    assert [trio.look(after=1), torchserve.files.count("fraud-1.verified.mar")] == [Found.WHOLE, tries]
 
 
 def test_a_trial_that_cannot_be_loaded_is_aborted(trio: Stage) -> None:

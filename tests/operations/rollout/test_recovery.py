@@ -35,10 +35,11 @@ def quiet(_: str) -> None:
 def store(versions: int = 4) -> Iterator[Stage]:
     """A store with so many versions beside a TorchServe that has just started; nothing is live."""
     with tempfile.TemporaryDirectory() as directory:
-        registry, torchserve = Registry(Path(directory) / "model_store"), FakeTorchServe()
+        verified = Path(directory) / "verified"
+        registry, torchserve = Registry(Path(directory) / "model_store"), FakeTorchServe(verified)
         for version in range(1, versions + 1):
             add(registry, Path(directory), version)
-        yield Stage(Place(registry, torchserve.server(), 2), torchserve)
+        yield Stage(Place(registry, verified, torchserve.server(), 2), torchserve)
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_nothing_takes_over_from_a_version_that_scores(stage: Stage) -> None:
 
 def test_a_taken_over_version_stays_until_a_person_releases(stage: Stage) -> None:
     """When the former archive is put back it is loaded, to go back to, and not made live by itself."""
-    whole = stage.place.registry.verify(3).read_bytes()
+    whole = (stage.place.registry.root / "fraud-3.mar").read_bytes()
     stage.damage(3)
     stage.look()
     (stage.place.registry.root / "fraud-3.mar").write_bytes(whole)
@@ -193,7 +194,7 @@ def test_a_failed_version_is_skipped_for_a_while(stage: Stage) -> None:
     stage.refuse(1, 2, 4)
     for _ in range(7):
         stage.look(after=1)
-    assert stage.torchserve.files.count("fraud-2.mar") == 3  # At 0, 1 and 4 seconds.
+    assert stage.torchserve.files.count("fraud-2.verified.mar") == 3  # At 0, 1 and 4 seconds.
     assert len([text for text in stage.said if text.startswith("version 2 cannot take over")]) == 1
 
 

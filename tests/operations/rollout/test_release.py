@@ -90,7 +90,7 @@ def test_a_version_that_runs_is_released_without_loading_it(place: Place, torchs
     release(place, 1, quiet)
     release(place, 2, quiet)
     assert release(place, 1, quiet).previous == 2
-    assert torchserve.files == ["fraud-1.mar", "fraud-2.mar"]
+    assert torchserve.files == ["fraud-1.verified.mar", "fraud-2.verified.mar"]
 
 
 def test_releasing_the_live_version_keeps_the_one_before(place: Place) -> None:
@@ -157,7 +157,7 @@ def test_a_rollback_goes_to_the_version_before(place: Place, torchserve: FakeTor
     release(place, 1, quiet)
     release(place, 2, quiet)
     assert (rollback(place, quiet).version, rollback(place, quiet).version) == (1, 2)
-    assert torchserve.files == ["fraud-1.mar", "fraud-2.mar"]
+    assert torchserve.files == ["fraud-1.verified.mar", "fraud-2.verified.mar"]
 
 
 def test_there_must_be_a_version_before(place: Place) -> None:
@@ -177,7 +177,7 @@ def test_a_number_that_is_used_anew_is_loaded_anew(place: Place, torchserve: Fak
     entry.write_text(entry.read_text().replace("2026-01-01", "2026-01-02"))
     with pytest.raises(NotProven, match="another model"):
         release(place, 1, quiet)
-    assert torchserve.files == ["fraud-1.mar"]
+    assert torchserve.files == ["fraud-1.verified.mar"]
 
 
 def test_a_release_waits_for_the_reconciler(place: Place) -> None:
@@ -209,7 +209,7 @@ def test_a_live_version_whose_worker_restarts_is_not_deleted(
     before = release(place, 1, quiet)
     torchserve.registered[1] = ["READY", "UNLOADED"]
     assert release(place, 1, said.append) == before
-    assert (torchserve.files, torchserve.deleted) == (["fraud-1.mar"], [])
+    assert (torchserve.files, torchserve.deleted) == (["fraud-1.verified.mar"], [])
     assert "only 1 of its 2 workers" in said[1]
 
 
@@ -393,7 +393,7 @@ def test_a_promotion_ends_the_trial(place: Place, torchserve: FakeTorchServe) ->
     on_trial(place)
     after = promote(place, quiet)
     assert (after.version, after.previous, after.trial) == (2, 1, None)
-    assert torchserve.files == ["fraud-1.mar", "fraud-2.mar"]
+    assert torchserve.files == ["fraud-1.verified.mar", "fraud-2.verified.mar"]
 
 
 def test_an_aborted_trial_leaves_the_live_version(place: Place) -> None:

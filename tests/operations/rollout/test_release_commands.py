@@ -29,7 +29,7 @@ def wish(**options: object) -> Wish:
 @pytest.fixture
 def running(place: Place) -> Running:
     """A model server that runs, and a Redis that nobody needs to ask."""
-    return Running(place.server, place.workers, place.registry.root, None, "redis://127.0.0.1:1")
+    return Running(place.server, place.workers, place.registry.root, place.verified, None, "redis://127.0.0.1:1")
 
 
 def did(running: Running, **options: object) -> str:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from operations.errors import OperationsError
 from operations.rollout import everywhere
 from operations.rollout.gate import ShiftTooLarge
 from operations.rollout.keeping import Found
-from operations.rollout.loading import Place
+from operations.rollout.loading import Place, load
 from operations.rollout.release import release, rollback, start_trial
 from operations.rollout.watch import Watch
 from operations.store.record import recorded
@@ -31,19 +32,19 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture
-def second() -> FakeTorchServe:
+def second(tmp_path: Path) -> FakeTorchServe:
     """Another TorchServe that has just started."""
-    return FakeTorchServe()
+    return FakeTorchServe(tmp_path / "verified")
 
 
 @pytest.fixture
-def both(registry: Registry, torchserve: FakeTorchServe, second: FakeTorchServe) -> Iterator[Place]:
+def both(registry: Registry, torchserve: FakeTorchServe, second: FakeTorchServe, tmp_path: Path) -> Iterator[Place]:
     """Where releases go to both."""
     servers = [
         ModelServer(address, "http://inference", httpx.MockTransport(fake.answer))
         for address, fake in ((FIRST, torchserve), (SECOND, second))
     ]
-    yield Place(registry, servers[0], 2, others=(servers[1],))
+    yield Place(registry, tmp_path / "verified", servers[0], 2, others=(servers[1],))
     for server in servers:
         server.close()
 
@@ -192,7 +193,7 @@ def test_a_version_that_ends_the_first_never_reaches_the_second(
     with pytest.raises(OperationsError, match=FIRST):
         release(both, 2, quiet)
     assert second.registered == {1: READY}
-    assert second.files == ["fraud-1.mar"]
+    assert second.files == ["fraud-1.verified.mar"]
     assert recorded(both.registry.root) == before
 
 
@@ -214,7 +215,7 @@ def test_a_failure_deletes_it_only_where_it_was_not(
     """A server that scored the version before a release that failed scores it afterwards."""
     release(both, 1, quiet)
     second.broken.add(2)
-    both.server.register(both.registry.root / "fraud-2.mar", 2)
+    load(replace(both, others=()), 2, quiet)
     with pytest.raises(OperationsError, match=SECOND):
         release(both, 2, quiet)
     assert (torchserve.registered, second.registered) == ({1: READY, 2: READY}, {1: READY})

@@ -27,7 +27,6 @@ from operations.store.registry import Registry
 from operations.store.signing import SIGNING_KEY, VERIFY_KEY, Keys, UnsignedArchive
 from tests.extras import to_install
 from tests.operations.conftest import add
-from tests.operations.fake_torchserve import FakeTorchServe
 
 
 def write_keys(directory: Path, curve: ec.EllipticCurve | None = None, password: bytes | None = None) -> Keys:
@@ -59,7 +58,7 @@ def signed(tmp_path: Path, keys: Keys) -> Registry:
 
 def test_a_signed_archive_verifies(signed: Registry) -> None:
     """What the private key signed, the public key passes."""
-    assert signed.verify(1).name == "fraud-1.mar"
+    signed.verify(1)
     assert signed.signature(1).name == "fraud-1.sig"
 
 
@@ -68,12 +67,12 @@ def test_other_curves_of_the_standard_sign_too(tmp_path: Path, curve: ec.Ellipti
     """P-384 and P-521 are as good as P-256."""
     registry = Registry(tmp_path / "model_store", write_keys(tmp_path / "other", curve))
     add(registry, tmp_path, 1)
-    assert registry.verify(1).exists()
+    registry.verify(1)
 
 
 def test_without_keys_nothing_is_signed_or_demanded(registry: Registry) -> None:
     """A store without keys has no signatures, and its versions verify."""
-    assert registry.verify(1).exists()
+    registry.verify(1)
     assert not registry.signature(1).exists()
 
 
@@ -117,7 +116,7 @@ def test_an_archive_that_was_changed_with_its_entry_is_refused(signed: Registry,
         (signed.root / f"fraud-1.{name}").write_bytes((forged.root / f"fraud-2.{name}").read_bytes())
     entry = replace(forged.entry(2), version=1, file="fraud-1.mar")
     (signed.root / "fraud-1.json").write_bytes(entry.to_bytes())
-    assert Registry(signed.root, Keys()).verify(1).exists()
+    Registry(signed.root, Keys()).verify(1)
     with pytest.raises(UnsignedArchive):
         signed.verify(1)
 
@@ -171,7 +170,7 @@ def test_an_existing_version_is_signed_once(registry: Registry, keys: Keys) -> N
     with pytest.raises(UnsignedArchive):
         signing.verify(1)
     assert signing.sign(1) == signing.signature(1)
-    assert signing.verify(1).exists()
+    signing.verify(1)
     with pytest.raises(OperationsError, match="never replaced"):
         signing.sign(1)
 
@@ -201,9 +200,9 @@ def test_the_command_signs(registry: Registry, keys: Keys, monkeypatch: pytest.M
         CliRunner().invoke(commands, ["models", "show", "1"], catch_exceptions=False)
 
 
-def test_an_unsigned_version_is_not_released(registry: Registry, keys: Keys, torchserve: FakeTorchServe) -> None:
+def test_an_unsigned_version_is_not_released(place: Place, keys: Keys) -> None:
     """TorchServe never sees it."""
-    place = Place(Registry(registry.root, keys), torchserve.server(), 2)
+    place = replace(place, registry=Registry(place.registry.root, keys))
     with pytest.raises(UnsignedArchive):
         release(place, 1, lambda _: None)
     assert not place.server.registered()
@@ -261,6 +260,5 @@ def test_a_backup_carries_the_signatures(signed: Registry, tmp_path: Path) -> No
     made = backup.create(State(Layout(tmp_path, signed.root), {}), storage.at(str(tmp_path / "backups")), keep=1)
     there = Layout(tmp_path / "clone", tmp_path / "clone" / "model_store")
     backup.restore(Path(made.where), there)
-    assert [Registry(there.store, signed.keys).verify(version).name for version in (1, 2)] == [
-        "fraud-1.mar", "fraud-2.mar"
-    ]  # fmt: skip
+    for version in (1, 2):
+        Registry(there.store, signed.keys).verify(version)

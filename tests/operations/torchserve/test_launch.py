@@ -36,6 +36,25 @@ def test_a_scratch_path_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
         launch.clean(tmp_path / ("x" * (launch.LONGEST_SOCKET_PATH - len(os.fsencode(tmp_path)))))
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_directory_that_somebody_else_put_there_is_not_taken(tmp_path: Path, kind: str) -> None:
+    """Names among the temporary files can be known before: what is no directory of this user's is refused."""
+    place = tmp_path / "fraud-torchserve"
+    if kind == "link":
+        place.symlink_to(tmp_path)
+    else:
+        place.touch()
+    with pytest.raises(OperationsError, match="is no directory of user"):
+        launch.own(place)
+
+
+def test_a_scratch_directory_is_its_users_alone(tmp_path: Path) -> None:
+    """Unpacked archives lie in it: whoever could write there could change what a worker imports."""
+    (tmp_path / "ts").mkdir(mode=0o777)
+    launch.clean(tmp_path / "ts")
+    assert (tmp_path / "ts").stat().st_mode & 0o777 == 0o700
+
+
 def test_the_workers_are_left_out_where_nobody_chose(tmp_path: Path) -> None:
     """Only a container decides how many workers a version gets by default."""
     ports = launch.Ports(1, 2, 3, 4, 5)

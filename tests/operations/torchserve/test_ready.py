@@ -123,11 +123,13 @@ def test_a_check_of_a_frozen_server_ends_before_docker_ends_it(tmp_path: Path, f
     """Docker kills a check at its timeout: what it was to note must be noted by then."""
     dockerfile = (Path(__file__).parents[3] / "Dockerfile.torchserve").read_text()
     (timeout,) = re.findall(r"HEALTHCHECK .*--timeout=(\d+)s", dockerfile)
-    placed(tmp_path, frozen, 7)
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "MODEL_PATH": str(tmp_path)}
+    home = tmp_path / module.HOME
+    home.mkdir()
+    placed(home, frozen, 7)
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "MODEL_PATH": str(home)}
     command = [sys.executable, "-m", "operations.torchserve.ready"]
     assert subprocess.run(command, env=environment, check=False, timeout=int(timeout)).returncode == 1
-    assert (tmp_path / module.SILENT).exists()
+    assert (home / module.SILENT).exists()
 
 
 def test_a_server_that_answers_between_is_not_ended(

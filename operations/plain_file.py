@@ -1,0 +1,45 @@
+"""Plain files, opened once: what was opened stays the same file, whoever renames another one to its place.
+
+A directory that others write into can hold a link, a pipe that never ends, or a device under a name of ours. None of
+these is followed, waited for or read.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+
+def opened(path: Path) -> BinaryIO:
+    """Opens a file to read its bytes.
+
+    Raises:
+        OSError: it cannot be read, or is a link, a directory, a pipe or a device.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe that nobody writes would wait for ever; a plain file is read the same.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, which is not followed", str(path)) from None
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "it is no plain file"
+        raise OSError(errno.EINVAL, kind, str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read(path: Path, most: int) -> bytes:
+    """All bytes of a file that has so many at most.
+
+    Raises:
+        OSError: as :func:`opened`, or it is larger.
+    """
+    with opened(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return data

@@ -1,0 +1,65 @@
+"""Private copies of archives: what is verified is what is used, whoever writes into the store meanwhile."""
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from operations import plain_file
+from operations.errors import OperationsError, in_words
+
+PREFIX = "fraud-verified-"
+"""How the names of the directories begin that copies lie in."""
+CHUNK = 1 << 20
+
+
+class Unreadable(OperationsError):
+    """A file cannot be read."""
+
+
+class NoRoom(OperationsError):
+    """A copy cannot be written; that says nothing of what was to be copied."""
+
+
+@contextlib.contextmanager
+def private(directory: Path | None = None) -> Iterator[Path]:
+    """A new directory that is this user's alone and goes with the block, in this one or among the temporary files.
+
+    Raises:
+        NoRoom: it cannot be made.
+    """
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix=PREFIX, dir=directory, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise NoRoom(f"no directory for a copy of the archive can be made: {in_words(error)}") from None
+    with scratch as name:
+        yield Path(name)
+
+
+def copy(source: Path, target: Path, most: int) -> str:
+    """Copies so many bytes of a plain file at most into a new one, each read once, and gives their SHA-256.
+
+    Raises:
+        Unreadable: the source cannot be read.
+        NoRoom: the copy cannot be written.
+    """
+    digest = hashlib.sha256()
+    try:
+        with target.open("xb") as written:
+            for chunk in _read(source, most):
+                digest.update(chunk)
+                written.write(chunk)
+    except OSError as error:
+        raise NoRoom(f"no copy of the archive can be written: {in_words(error)}") from None
+    return digest.hexdigest()
+
+
+def _read(source: Path, most: int) -> Iterator[bytes]:
+    try:
+        with plain_file.opened(source) as file:
+            while most > 0 and (chunk := file.read(min(CHUNK, most))):
+                most -= len(chunk)
+                yield chunk
+    except OSError as error:
+        raise Unreadable(in_words(error)) from None
