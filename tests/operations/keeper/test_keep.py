@@ -213,7 +213,7 @@ def test_it_ends_at_once(site: Site, number: signal.Signals) -> None:
     (site.root / "model_store" / "release.json").write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
     site.fake.let.clear()
     keeper = site.keep()
-    until(lambda: "fraud-1.mar" in site.fake.files)
+    until(lambda: "fraud-1.verified.mar" in site.fake.files)
     began = time.monotonic()
     keeper.process.send_signal(number)
     assert keeper.process.wait(10) == 0
