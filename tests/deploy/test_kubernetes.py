@@ -30,6 +30,7 @@ from contract.release import Trial, TrialKind
 from contract.tally import trial_key
 from gateway.drain import DRAIN_SECONDS
 from operations import settings
+from operations.history.rekey import rekey
 from operations.keeper.observed import Observed
 from operations.local import valkey
 from tests.contract.oracle import Label
@@ -40,6 +41,7 @@ from tests.deploy import documented
 from tests.deploy.kubernetes_build import NotUnderstood, Resource, build
 from tests.deploy.kubernetes_network import Party, reach, selects
 from tests.deploy.kubernetes_pods import Pod, pods, violations
+from tests.keys import KEY
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "deploy" / "kubernetes"
@@ -739,6 +741,15 @@ def test_redis_lets_gateways_remember(redis: Redis) -> None:
             assert serving.enter(some)[COUNT.name] == [float(place) for place in range(len(some))]
         assert serving.script(SETTLE, int(time.time()) + 2) == 1
         assert serving.label(Label("1", fraud=True, confirmed=START))
+
+
+def test_redis_lets_its_digests_be_brought_to_another_key(redis: Redis) -> None:
+    """Those of a release without one: it is seen that there are some, and all are moved."""
+    redis.set("fraud:t:0123456789abcdef", "a record", ex=60)
+    where = redis.connection_pool.connection_kwargs
+    url = f"redis://{where['username']}:{where['password']}@{where['host']}:{where['port']}/0"
+    assert rekey(url, KEY, lambda _: None).moved == 1
+    assert redis.get("fraud:key") == KEY.check.decode()
 
 
 def test_both_platforms_give_the_same_rights(of_kubernetes: tuple[str, str], of_compose: tuple[str, str]) -> None:

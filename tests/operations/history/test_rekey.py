@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from contract.history import Plan
 from contract.history_key import AGREE, NAME, UNKEYED, HistoryKey
@@ -133,6 +134,37 @@ def test_what_an_older_release_wrote_is_found_again(valkeys: list[tuple[Valkey, 
     assert not client.exists(TRANSACTION + identity)
 
 
+@pytest.mark.parametrize(("key", "given_away"), [(KEY, False), (UNKEYED, True)])
+def test_no_hash_that_anybody_can_make_is_in_redis(
+    valkeys: list[tuple[Valkey, Redis]], tmp_path: Path, key: HistoryKey, given_away: bool
+) -> None:
+    """After loads, labels, and a gateway that was killed with journals not applied; without a key all are there."""
+    (valkey, client), _ = valkeys
+    remember(valkey, client, tmp_path / "store", key)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("gateway.exchange.APPLY", "return redis.error_reply('killed')")
+        with pytest.raises(ResponseError, match="killed"):
+            live(client, PLAN, without_labels(rows(600, seed=3, first="k")), key=key)
+    held, ids = b"\n".join(dump(client)), [f"t{n}" for n in range(650, 700)] + [f"k{n}" for n in range(600)]
+    assert b"fraud:j:" in held
+    found = [UNKEYED.transactions.digest(text) in held for text in ids]
+    found += [UNKEYED.entities.digest(text) in held for text in ("c0", "c39", "s0", "s24")]
+    assert set(found) == {given_away}
+
+
+def dump(client: Redis) -> Iterator[bytes]:
+    """Every key, and all that it holds."""
+    for name in client.scan_iter(count=1_000):
+        yield name
+        kind: Any = client.type(name)
+        if kind == b"hash":
+            fields: Any = client.hgetall(name)
+            yield from (part for pair in fields.items() for part in pair)
+        else:
+            found: Any = client.get(name) if kind == b"string" else client.zrange(name, 0, -1)
+            yield from [found] if isinstance(found, bytes) else found
+
+
 class Killed(BaseException):
     """The end of a run in its middle."""
 
@@ -173,11 +205,10 @@ def test_a_run_that_is_cut_off_goes_on(
 def test_what_a_gateway_had_begun_is_settled_first(valkeys: list[tuple[Valkey, Redis]], tmp_path: Path) -> None:
     """A large file whose gateway was killed before it was applied counts, and what has not been claimed never will."""
     (valkey, client), _ = valkeys
-    monkey = pytest.MonkeyPatch()
-    monkey.setattr("gateway.exchange.APPLY", "return redis.error_reply('killed')")
-    with pytest.raises(Exception, match="killed"):
-        live(client, PLAN, without_labels(LINES[:600]), key=UNKEYED)
-    monkey.undo()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("gateway.exchange.APPLY", "return redis.error_reply('killed')")
+        with pytest.raises(ResponseError, match="killed"):
+            live(client, PLAN, without_labels(LINES[:600]), key=UNKEYED)
     assert client.exists("fraud:due")
     run(valkey, KEY)
     assert not client.exists("fraud:due")
