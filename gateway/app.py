@@ -25,9 +25,10 @@ from gateway.observation import ObservationMiddleware
 from gateway.problems import BadParameter, Problem, Refused, problem_response
 from gateway.proving import PROOFS
 from gateway.record import connect_record
+from gateway.redis_connection import connect_redis
 from gateway.refusal import RefusalMiddleware
 from gateway.routes import router
-from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, connect_redis, make_services, roads_to
+from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, make_services, roads_to
 from gateway.settings import Settings
 
 BATCH_PATH = "/predict/batch"

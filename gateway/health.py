@@ -16,6 +16,7 @@ from gateway.key_agreement import KeyAgreement
 from gateway.live import Live
 from gateway.problems import DeadlineExceeded, Draining, NoModel, Problem
 from gateway.serving import TrialState
+from gateway.timeouts import io_timeout
 from gateway.warm_up import WarmUp
 
 PROBE_SECONDS = 1.0
@@ -74,7 +75,7 @@ class Health:
 
     async def _probe(self) -> Problem | None:
         try:
-            async with asyncio.timeout(PROBE_DEADLINE_SECONDS):
+            async with io_timeout(PROBE_DEADLINE_SECONDS):
                 await self._live.probe()
                 if not self._is_warm:
                     await self._warm_up()

@@ -25,6 +25,7 @@ from gateway.proving import Prover
 from gateway.record import RecordSource
 from gateway.serving import LiveModel, LiveTrial, Serving, TrialState
 from gateway.tallies import Tallies
+from gateway.timeouts import io_timeout
 
 LOOK_SECONDS = 2.0
 """Patience with one version: a record that changes meanwhile is seen at the next look."""
@@ -228,7 +229,7 @@ class Live:
 
     async def _try(self, version: int) -> bool:
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with io_timeout(LOOK_SECONDS):
                 self._adopt(await self._prover.proven(version))
         except (Problem, TimeoutError) as error:
             self._tell(version, error.code if isinstance(error, Problem) else "too_slow")

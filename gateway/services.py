@@ -32,6 +32,7 @@ from gateway.model_server import ModelServer
 from gateway.openapi import OpenApi
 from gateway.proving import PROOFS, Prover
 from gateway.record import RecordSource
+from gateway.redis_connection import connect_redis
 from gateway.retry_budget import RetryBudget
 from gateway.scoring import Scorer, Trying
 from gateway.settings import Settings
@@ -42,10 +43,10 @@ from gateway.tallies import Tallies
 from gateway.uploads import Uploads
 from gateway.warm_up import WarmUp
 
-REDIS_SECONDS = 0.05
-"""Patience of /health; the client's default waited 58 s for a frozen server."""
+REDIS_SECONDS = 1.0
+"""Timeout of /health; the client's default waited 58 s for a frozen server."""
 TALLY_SECONDS = 1.0
-"""The last patience of what nobody waits for: a busy Redis must not pause a trial. Requests bring their own."""
+"""Timeout of what nobody waits for: a busy Redis must not pause a trial. Requests bring their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +175,3 @@ async def roads_to(url: str, threads: int, silence: float, key: HistoryKey) -> A
             breaker = CircuitBreaker(lanes.ping)
             async with running(breaker.keep_probing()):
                 yield Roads(lanes, client, executor, breaker, key)
-
-
-def connect_redis(url: str, seconds: float | None) -> Redis:
-    """A client that gives up after so many seconds; None where whoever calls says how long."""
-    client: Redis = Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=None)
-    return client

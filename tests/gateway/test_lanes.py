@@ -10,7 +10,7 @@ import pytest
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.lanes import Lanes
-from gateway.services import connect_redis
+from gateway.redis_connection import connect_redis
 from tests.gateway.trials import Valkey
 
 pytestmark = pytest.mark.anyio

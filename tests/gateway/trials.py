@@ -21,7 +21,7 @@ from contract.release import Release, Trial, TrialKind
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from contract.tally import Tally, trial_key
 from gateway.canary import chosen
-from gateway.services import connect_redis
+from gateway.redis_connection import connect_redis
 from tests.gateway.waiting import until
 from tests.tiny import COLUMNS, CONTRACT, FEATURES, GOLDEN_CSV, HEADER, TinyServer, write_version
 
