@@ -5,6 +5,7 @@ rows are numbered from 1, without the header; blank lines are no rows; columns m
 may be left out and are not looked at unless asked for; a fault names its row and column and never repeats the cell.
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,9 @@ from contract.schema import Column, Contract, Kind
 
 BLOCK_ROWS = 512
 """Rows converted at a time: few enough that their cells stay in the processor's cache, however large the file."""
+
+DECODED_BYTES = 65_536
+"""Bytes that are looked at together for whether they are text."""
 
 MOST_FAULTS = 10_000
 """Faults after which an input is refused as a whole: each costs ten times the memory of the comma that can cause it."""
@@ -106,14 +110,28 @@ def csv_records(body: bytes) -> Iterator[list[str]]:
         NotText: the bytes are not UTF-8, or hold a NUL.
         csv.Error: raised by the iterator at a record that is not well-formed.
     """
+    _require_text(body)
+    # Decoded as it is read: a StringIO of the whole holds four bytes for each character.
+    text = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
+    # A generator, not filter(): megabytes of blank lines must not hold the interpreter's lock in one call.
+    return (record for record in csv.reader(text, strict=True) if record)
+
+
+def _require_text(body: bytes) -> None:
+    """Decodes the bytes piece by piece, and keeps nothing.
+
+    Raises:
+        NotText: they are not UTF-8, or hold a NUL.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        text = body.decode("utf-8-sig")
+        for begin in range(0, len(body), DECODED_BYTES):
+            decoder.decode(body[begin : begin + DECODED_BYTES])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         raise NotText("The file is not UTF-8 text.") from None
-    if "\0" in text:
+    if b"\0" in body:
         raise NotText("The file is binary, not text.")
-    # A generator, not filter(): megabytes of blank lines must not hold the interpreter's lock in one call.
-    return (record for record in csv.reader(io.StringIO(text, newline=""), strict=True) if record)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from contract.secret_files import SecretFileError
+from gateway import allocator
 from gateway.app import create_app
 from gateway.drain import DRAIN_SECONDS, Drain, Server
 from gateway.logs import configure
@@ -17,6 +18,7 @@ from gateway.settings import Settings
 def main() -> None:
     """Runs until SIGTERM or SIGINT, and then drains."""
     os.umask(0o077)  # What it writes, its log files, is its owner's alone.
+    allocator.set_up()
     settings = _settings()
     configure(settings.log_file, stream=settings.log_stream)
     drain = Drain(settings.drain_delay_seconds)

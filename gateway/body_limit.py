@@ -1,6 +1,7 @@
 """How much a caller may send: counted while it streams, whatever the Content-Length says."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -8,7 +9,7 @@ from gateway.problems import TooLarge, problem_response
 
 
 class BodyLimitMiddleware:
-    """Ends a request whose body grows over the limit of its path."""
+    """Ends a request whose body grows over the limit of its path; `until_sent` in its state lasts as long as it."""
 
     def __init__(self, app: ASGIApp, limit: Callable[[str], int]) -> None:
         """Takes the limit in bytes as a function of the path."""
@@ -22,7 +23,8 @@ class BodyLimitMiddleware:
         limit = self.limit(scope["path"])
         if _announced(scope) > limit:
             return await problem_response(too_large(limit))(scope, receive, send)
-        return await self.app(scope, _counted(receive, limit), send)
+        with ExitStack() as scope.setdefault("state", {})["until_sent"]:
+            return await self.app(scope, _counted(receive, limit), send)
 
 
 def too_large(limit: int) -> TooLarge:

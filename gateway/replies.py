@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ FORMULA = re.compile("(^|[;\t\r\n])[\\s\u200b-\u200f\u2060\ufeff\x00-\x1f]*[=+@\
 """What a spreadsheet runs (OWASP, CSV injection): a sign at a cell's start, behind blanks or invisible characters, in
 its full-width form too, or behind a separator at which some spreadsheets begin another cell."""
 QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+BLOCK_ROWS = 1_000
 ADDED_COLUMNS = ("fraud_probability", "decision", "model_version")
 SKIPPED = ("", "error", "")
 
@@ -44,7 +46,7 @@ def json_fields(scored: Scored) -> dict[str, Any]:
         "model_version": scored.model.version,
         "rows": scored.rows,
         "flagged": scored.flagged,
-        "predictions": list(_predictions(scored)),
+        "predictions": orjson.Fragment(_predictions_json(scored)),
     }
     if scored.degraded:
         fields["degraded"] = scored.degraded
@@ -77,7 +79,8 @@ def as_csv(scored: Scored, body: bytes) -> bytes:
     """The uploaded rows in their order with ADDED_COLUMNS; a skipped row has the decision "error" and no score."""
     records = csv_records(body)
     header = next(records)
-    text = io.StringIO(newline="")
+    encoded = io.BytesIO()
+    text = io.TextIOWrapper(encoded, "utf-8", newline="")
     writer = csv.writer(text)
     writer.writerow([*map(harmless, header), *ADDED_COLUMNS])
     numbers = _number_places(scored, header)
@@ -87,7 +90,8 @@ def as_csv(scored: Scored, body: bytes) -> bytes:
         padding = [""] * (len(header) - len(cells))
         # The added cells stand under their headings whatever the row's own length: surplus cells come after them.
         writer.writerow([*cells[: len(header)], *padding, *(added or SKIPPED), *cells[len(header) :]])
-    return text.getvalue().encode()
+    text.flush()
+    return encoded.getvalue()
 
 
 def prefers_csv(accept: str) -> bool:
@@ -123,6 +127,14 @@ def _added_cells(scored: Scored) -> Iterator[tuple[str, ...]]:
             yield np.format_float_positional(probability, trim="0"), decision, str(version)
         else:
             yield ()
+
+
+def _predictions_json(scored: Scored) -> bytes:
+    """The rows as a JSON array; a block of them at a time is more than its text."""
+    rows, blocks = _predictions(scored), []
+    while block := list(islice(rows, BLOCK_ROWS)):
+        blocks.append(to_json(block)[1:-1])
+    return b"[%s]" % b",".join(blocks)
 
 
 def _predictions(scored: Scored) -> Iterator[dict[str, Any]]:

@@ -20,12 +20,14 @@ from gateway.scored import Scored
 from gateway.scoring import Wish
 from gateway.services import Services
 from gateway.transactions import JSON_TYPES, parse_transactions, require_json
-from gateway.uploads import Upload, media_type
+from gateway.uploads import Upload, media_type, require_csv, require_form
 
 router = APIRouter()
 # The middleware checks the key before the body is read; this only tells OpenAPI that there is one.
 KEY = [Depends(APIKeyHeader(name="X-API-Key", auto_error=False))]
 JSON = "application/json"
+FILES_AT_A_TIME = 4
+"""Of one batch: small ones gain from it what one of them waits for the model server."""
 
 
 async def services(request: Request) -> Services:  # async: FastAPI would run a plain function in a thread
@@ -52,11 +54,11 @@ UPLOADED = doc.answers(
 @router.post("/upload", responses=UPLOADED, openapi_extra=doc.UPLOAD_BODY, dependencies=KEY, tags=["score"])
 async def upload(request: Request, parts: Parts, wish: Wished) -> Response:
     """Scores a CSV file; `Accept: text/csv` answers the file itself with columns added."""
-    async with parts.timed(), parts.uploads.place():
-        file = await parts.uploads.one(request)
-        async with parts.uploads.slot():
-            scored = await parts.scorer.score_csv(file.body, wish)
-            return await _reply(parts, request, scored, file)
+    require_csv(media_type(request))
+    async with parts.timed(), parts.uploads.received(request) as body, parts.uploads.slot(body):
+        file = await parts.uploads.one(request, body)
+        scored = await parts.scorer.score_csv(file.body, wish)
+        return await parts.sending.counted(request, await _reply(parts, request, scored, file))
 
 
 @router.post(
@@ -68,24 +70,20 @@ async def upload(request: Request, parts: Parts, wish: Wished) -> Response:
 )
 async def predict_batch(request: Request, parts: Parts, wish: Wished) -> Response:
     """Scores several CSV files at once; one that is at fault does not spoil the others."""
-    async with parts.timed(), parts.uploads.place():
-        files = await parts.uploads.many(request)
-        async with parts.uploads.slot():
-            answers = await asyncio.gather(*(_file_answer(parts, file, wish) for file in files))
-            return Response(await asyncio.to_thread(to_json, {"files": answers}), media_type=JSON)
+    require_form(media_type(request))
+    async with parts.timed(), parts.uploads.received(request) as body, parts.uploads.slot(body):
+        some, files = asyncio.Semaphore(FILES_AT_A_TIME), await parts.uploads.many(request, body)
+        answers = await asyncio.gather(*(_file_answer(parts, file, wish, some) for file in files))
+        answer = Response(await asyncio.to_thread(to_json, {"files": answers}), media_type=JSON)
+        return await parts.sending.counted(request, answer)
 
 
 @router.post("/v1/score", responses=SCORED, openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
 async def score(request: Request, parts: Parts, wish: Wished) -> Response:
     """Scores one transaction or a list."""
     require_json(media_type(request))
-    async with parts.timed():
-        if _is_small(request):
-            return await _scored_json(parts, await parts.uploads.body(request), wish)
-        async with parts.uploads.place():
-            body = await parts.uploads.body(request)
-            async with parts.uploads.slot():
-                return await _scored_json(parts, body, wish)
+    async with parts.timed(), parts.uploads.received(request) as body, parts.uploads.slot(body):
+        return await parts.sending.counted(request, await _scored_json(parts, body, wish))
 
 
 @router.post(
@@ -97,11 +95,14 @@ async def score(request: Request, parts: Parts, wish: Wished) -> Response:
 )
 async def labels(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
     """Takes what has become known of transactions: fraud or not, as CSV or JSON."""
-    async with parts.uploads.place():
-        given = await _labels_input(parts, request)
-        async with parts.uploads.slot():
-            taken = await parts.labels.take(given, on_error)
-            return Response(await given.work(labels_json, taken), media_type=JSON)
+    kind = media_type(request)
+    if kind not in JSON_TYPES:
+        require_csv(kind)
+    async with parts.uploads.received(request) as body, parts.uploads.slot(body):
+        given = await _labels_input(parts, request, body)
+        taken = await parts.labels.take(given, on_error)
+        answer = Response(await given.work(labels_json, taken), media_type=JSON)
+        return await parts.sending.counted(request, answer)
 
 
 @router.get(
@@ -170,22 +171,15 @@ async def _reply(parts: Services, request: Request, scored: Scored, file: Upload
         return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
 
 
-async def _labels_input(parts: Services, request: Request) -> Input:
+async def _labels_input(parts: Services, request: Request, body: bytearray) -> Input:
     if media_type(request) not in JSON_TYPES:
-        return csv_input((await parts.uploads.one(request)).body)
-    body = await parts.uploads.body(request)
+        return csv_input((await parts.uploads.one(request, body)).body)
     if len(body) <= INLINE_BYTES:
         return json_labels(parse_transactions(body, parts.settings.max_transactions))
     return json_labels(await asyncio.to_thread(parse_transactions, body, parts.settings.max_transactions))
 
 
-def _is_small(request: Request) -> bool:
-    """Whether a body says that it is too small to count; the server holds it to what it says."""
-    announced = request.headers.get("content-length", "")
-    return announced.isdecimal() and int(announced) <= INLINE_BYTES
-
-
-async def _scored_json(parts: Services, body: bytes, wish: Wish) -> Response:
+async def _scored_json(parts: Services, body: bytearray, wish: Wish) -> Response:
     most = parts.settings.max_transactions
     if len(body) <= INLINE_BYTES:
         scored = await parts.scorer.score_json(parse_transactions(body, most), wish)
@@ -195,10 +189,11 @@ async def _scored_json(parts: Services, body: bytes, wish: Wish) -> Response:
     return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
 
 
-async def _file_answer(parts: Services, file: Upload, wish: Wish) -> dict[str, Any]:
+async def _file_answer(parts: Services, file: Upload, wish: Wish, some: asyncio.Semaphore) -> dict[str, Any]:
     """The answer or the problem of one file, whatever becomes of the others: a defect that it meets is its own."""
     try:
-        return {"file": file.name, "status": 200, "result": await _file_result(parts, file, wish)}
+        async with some:
+            return {"file": file.name, "status": 200, "result": await _file_result(parts, file, wish)}
     except Exception as error:  # noqa: BLE001 - the last place where a defect can become this file's answer alone
         problem = problem_of(error)
         if problem is not error:

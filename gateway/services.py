@@ -35,6 +35,7 @@ from gateway.record import RecordSource
 from gateway.redis_connection import connect_redis
 from gateway.retry_budget import RetryBudget
 from gateway.scoring import Scorer, Trying
+from gateway.sending import Sending
 from gateway.settings import Settings
 from gateway.settling import Settling
 from gateway.shadow import Shadow
@@ -88,6 +89,7 @@ class Services:
     shadow: Shadow
     scorer: Scorer
     uploads: Uploads
+    sending: Sending
     health: Health
     openapi: OpenApi
 
@@ -147,6 +149,7 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
         shadow=shadow,
         scorer=Scorer(live, history, calls, trying, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),
+        sending=Sending(settings.answer_bytes),
         openapi=OpenApi(live, settings.max_transactions, settings.max_batch_files),
         health=Health(
             live, clients.redis, agreement, _storage(settings), drain, WarmUp(live, history, server, metrics)

@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
@@ -12,6 +13,8 @@ from contract.history_key import UNKEYED, HistoryKey
 from contract.secret_files import NAMES, environment
 
 MEGABYTE = 1_000_000
+SCORING_FACTOR = 20
+"""Bytes of memory for each byte that is scored: 17 to 21 for the shortest rows (`python -m tests.gateway.memory`)."""
 
 
 class Settings(BaseSettings):
@@ -28,13 +31,15 @@ class Settings(BaseSettings):
         log_stream: JSON lines go to the standard output.
         log_file: and here; rotated at 50 MB, five kept.
         max_upload_bytes: largest file, and largest body of all routes but the batch.
-        max_batch_bytes: largest body of a batch; scoring one takes about twenty times its size.
+        max_batch_bytes: largest body of a batch.
         max_batch_files: most files in a batch.
         max_transactions: most transactions in one JSON body.
-        read_slots: bodies held in memory at a time, those still arriving included.
-        upload_slots: of them, those that are scored at a time.
+        memory_bytes: what bodies, their scoring and their answers may take together, beyond what an idle gateway takes.
+        upload_slots: bodies that are scored at a time, small ones aside.
         slot_seconds: patience for a slot, before a caller is told to come back.
         read_seconds: a body that takes longer to arrive is given up.
+        stall_seconds: one of which nothing arrives for so long is, too.
+        least_rate: one that arrives at fewer bytes a second is, too, after stall_seconds.
         deadline_seconds: from the moment that a body is read to the answer.
         block_rows: rows in one request to the model server.
         model_server_connections: requests to the model server at a time.
@@ -67,10 +72,12 @@ class Settings(BaseSettings):
     max_batch_bytes: int = Field(20 * MEGABYTE, gt=0)
     max_batch_files: int = Field(20, gt=0)
     max_transactions: int = Field(10_000, gt=0)
-    read_slots: int = Field(16, gt=0)
+    memory_bytes: int = Field(750 * MEGABYTE, gt=0)
     upload_slots: int = Field(4, gt=0)
-    slot_seconds: float = Field(3.0, gt=0)
+    slot_seconds: float = Field(10.0, gt=0)
     read_seconds: float = Field(30.0, gt=0)
+    stall_seconds: float = Field(10.0, gt=0)
+    least_rate: float = Field(1000.0, gt=0)
     deadline_seconds: float = Field(10.0, gt=0)
     block_rows: int = Field(8192, gt=0)
     model_server_connections: int = Field(4, gt=0)
@@ -82,6 +89,14 @@ class Settings(BaseSettings):
     history_timeout_seconds: float = Field(1.0, gt=0)
     review_threshold: float | None = Field(None, ge=0, le=1)
     decline_threshold: float | None = Field(None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _holds_the_largest_body(self) -> Self:
+        largest = max(self.max_upload_bytes, self.max_batch_bytes)
+        if self.scoring_bytes < largest:
+            needed = largest * 3 * SCORING_FACTOR // 2
+            raise ValueError(f"MEMORY_BYTES is under {needed}, which the largest body needs; or lower MAX_BATCH_BYTES")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -139,6 +154,21 @@ class Settings(BaseSettings):
         if address.username or address.password:
             raise ValueError("a user name or a password in it is not used; leave it out")
         return address
+
+    @property
+    def body_bytes(self) -> int:
+        """All bodies that arrive, wait or are scored, together."""
+        return self.memory_bytes // 5
+
+    @property
+    def scoring_bytes(self) -> int:
+        """All bodies that are scored at a time, together: two thirds of the memory."""
+        return self.memory_bytes * 2 // (3 * SCORING_FACTOR)
+
+    @property
+    def answer_bytes(self) -> int:
+        """All large answers that their callers have not read, together."""
+        return self.memory_bytes // 8
 
     @property
     def api_keys(self) -> tuple[bytes, ...]:

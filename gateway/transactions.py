@@ -17,7 +17,7 @@ class NotStrictError(ValueError):
     """JSON that the standard does not allow, or that says a thing twice."""
 
 
-def parse_transactions(body: bytes, most: int) -> Sequence[object]:
+def parse_transactions(body: bytes | bytearray, most: int) -> Sequence[object]:
     """One object or a list of them as a list; what is in them is the contract's to check.
 
     Raises:

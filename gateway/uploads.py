@@ -1,13 +1,13 @@
-"""Files out of a request's body: multipart or the bare text. In memory only, each and all together bounded.
+"""Files out of a request's body: multipart or the bare text. In memory only, and all together bounded.
 
-A body may be read while it holds one of the reading slots, and scored while it holds one of the fewer scoring slots
-too: so callers who send slowly keep nobody from being scored.
+A body is read before it takes a place: while it arrives it counts by the bytes that have come. Only so many bytes of
+whole bodies are scored at a time. Small bodies have bytes of their own and need no slot: they wait for no large one.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
@@ -15,16 +15,24 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from gateway.allocator import give_back
 from gateway.body_limit import too_large
+from gateway.byte_budget import ByteBudget, Pace, Share
 from gateway.harmless import file_name
 from gateway.metrics import Metrics
-from gateway.problems import Busy, NotScorable, NotSupported, Problem, TooSlow
+from gateway.preparing import INLINE_BYTES
+from gateway.problems import NotScorable, NotSupported, Problem, TooSlow
 from gateway.settings import Settings
 
 FORM_FIELDS = 16
 """Parts that are no files: more than a client adds by itself is refused."""
 
-
+CSV = "text/csv"
+PIECE_BYTES = 262_144
+TRIMMED_BYTES = 1_000_000
+"""After a body of more, free memory is given back."""
+SMALL_BYTES = 4_000_000
+"""All bodies together that announce INLINE_BYTES or less."""
 BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 """RFC 2046."""
 
@@ -48,94 +56,90 @@ class Upload:
 
 
 class Uploads:
-    """Reads uploads, a few at a time."""
+    """Reads bodies while others are scored, and has a few scored at a time."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Takes the limits."""
         self._settings = settings
         self._metrics = metrics
-        self._reading = asyncio.Semaphore(settings.read_slots)
-        self._scoring = asyncio.Semaphore(settings.upload_slots)
-
-    def place(self) -> AbstractAsyncContextManager[None]:
-        """Room for one body in memory.
-
-        Raises:
-            Busy: none came free in time.
-        """
-        return self._held(self._reading)
-
-    def slot(self) -> AbstractAsyncContextManager[None]:
-        """A turn at being scored, for a body that has been read.
-
-        Raises:
-            Busy: none came free in time.
-        """
-        return self._held(self._scoring)
+        self._pace = Pace(settings.read_seconds, settings.stall_seconds, settings.least_rate)
+        self._large, self._small = (
+            ByteBudget(total, settings.slot_seconds) for total in (settings.body_bytes, SMALL_BYTES)
+        )
+        self._scoring = ByteBudget(settings.scoring_bytes, settings.slot_seconds, settings.upload_slots)
 
     @asynccontextmanager
-    async def _held(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
-        try:
-            await asyncio.wait_for(slots.acquire(), self._settings.slot_seconds)
-        except TimeoutError:
-            raise Busy from None
-        try:
-            yield
-        finally:
-            slots.release()
-
-    async def one(self, request: Request) -> Upload:
-        """The file of an upload: the part `file`, or a text/csv body.
+    async def received(self, request: Request) -> AsyncIterator[bytearray]:
+        """The whole body, which counts as memory until the end of the context.
 
         Raises:
-            Problem: it is not there, or of another kind.
+            TooLarge: it grew over the limit.
+            TooSlow: it did not arrive in time, or more slowly than others while there was no room for all.
+            Busy: there was no room for it.
         """
-        if media_type(request) == "text/csv":
-            return Upload("", await self.body(request))
-        files = await self._parts(request, "file", 1)
+        budget = self._small if is_small(request) else self._large
+        with budget.share() as share:
+            yield await self._arrived(request, share)
+
+    @asynccontextmanager
+    async def slot(self, body: bytearray) -> AsyncIterator[None]:
+        """A turn at being scored, for a body that is whole; a small one needs none.
+
+        Raises:
+            Busy: none came free in time.
+        """
+        if len(body) <= INLINE_BYTES:
+            yield
+            return
+        size = len(body)
+        with self._scoring.share() as share:
+            await share.take(size)
+            yield
+        if size > TRIMMED_BYTES:
+            await asyncio.to_thread(give_back)
+
+    async def one(self, request: Request, body: bytearray) -> Upload:
+        """The file of an upload: the part `file`, or a text/csv body. The body itself is empty afterwards.
+
+        Raises:
+            Problem: it is not there.
+        """
+        if media_type(request) == CSV:
+            return Upload("", _taken(body))
+        files = await self._parts(request, body, "file", 1)
         if files[0].problem:
             raise files[0].problem
         return files[0]
 
-    async def many(self, request: Request) -> Sequence[Upload]:
-        """The files of a batch: the parts `files`, in their order.
+    async def many(self, request: Request, body: bytearray) -> Sequence[Upload]:
+        """The files of a batch: the parts `files`, in their order. The body itself is empty afterwards.
 
         Raises:
-            Problem: there is none, or the body is of another kind.
+            Problem: there is none.
         """
-        return await self._parts(request, "files", self._settings.max_batch_files)
+        return await self._parts(request, body, "files", self._settings.max_batch_files)
 
-    async def body(self, request: Request) -> bytes:
-        """The whole body.
-
-        Raises:
-            TooLarge: it grew over the limit.
-            TooSlow: it did not arrive in time.
-        """
+    async def _arrived(self, request: Request, share: Share) -> bytearray:
+        body = bytearray()
         with self._metrics.stage("read"):
             try:
-                async with asyncio.timeout(self._settings.read_seconds):
-                    return await request.body()
+                async with share.moving(self._pace):
+                    async for piece in request.stream():
+                        await share.take(len(piece))
+                        body += piece
+                        share.moved(len(piece))
             except TimeoutError:
                 raise TooSlow from None
+        return body
 
-    async def _parts(self, request: Request, field: str, most: int) -> list[Upload]:
-        if media_type(request) != "multipart/form-data":
-            raise NotSupported("Send multipart/form-data; a single file may also come as text/csv.")
-        files = await self._form_files(request, field, most)
+    async def _parts(self, request: Request, body: bytearray, field: str, most: int) -> list[Upload]:
+        try:
+            files = await _read_form(request, body, field, most)
+        except (MultiPartException, NoBoundaryError):
+            raise NotScorable(f"Not a whole form of at most {most} files, all named {field}.") from None
         if not files:
             raise NotScorable(f"The form has no file under the name {field}.")
-        return [self._upload(name, body, position) for position, (name, body) in enumerate(files, 1)]
-
-    async def _form_files(self, request: Request, field: str, most: int) -> list[tuple[str, bytes]]:
-        with self._metrics.stage("read"):
-            try:
-                async with asyncio.timeout(self._settings.read_seconds):
-                    return await _read_form(request, field, most)
-            except TimeoutError:
-                raise TooSlow from None
-            except (MultiPartException, NoBoundaryError):
-                raise NotScorable(f"Not a whole form of at most {most} files, all named {field}.") from None
+        return [self._upload(name, file, position) for position, (name, file) in enumerate(files, 1)]
 
     def _upload(self, given: str, body: bytes, position: int) -> Upload:
         name = file_name(given, position)
@@ -162,16 +166,38 @@ class _InMemoryParser(MultiPartParser):
             file.close()
 
 
-async def _read_form(request: Request, field: str, most: int) -> list[tuple[str, bytes]]:
-    parser = _InMemoryParser(_boundary_alone(request), request.stream(), max_files=most, max_fields=FORM_FIELDS)
+async def _read_form(request: Request, body: bytearray, field: str, most: int) -> list[tuple[str, bytes]]:
+    parser = _InMemoryParser(_boundary_alone(request), _pieces(body), max_files=most, max_fields=FORM_FIELDS)
     try:
         form = await parser.parse()
         files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
         if not parser.whole or any(name != field for name, _ in files):
             raise MultiPartException("cut short, or with a file that nobody asked for")
-        return [(file.filename or "", await file.read()) for _, file in files]
+        return [(file.filename or "", await _whole(file)) for _, file in files]
     finally:
         parser.close()
+
+
+async def _pieces(body: bytearray) -> AsyncGenerator[bytes]:
+    """The body in pieces, each gone from it when the next is asked for; other requests have a turn in between."""
+    while body:
+        piece = bytes(body[:PIECE_BYTES])
+        del body[:PIECE_BYTES]
+        yield piece
+        await asyncio.sleep(0)
+
+
+async def _whole(file: UploadFile) -> bytes:
+    """What is in a file, which is closed: nothing is held twice."""
+    body = await file.read()
+    await file.close()
+    return body
+
+
+def _taken(body: bytearray) -> bytes:
+    whole = bytes(body)
+    body.clear()
+    return whole
 
 
 def _boundary_alone(request: Request) -> Headers:
@@ -181,6 +207,32 @@ def _boundary_alone(request: Request) -> Headers:
     if not BOUNDARY.fullmatch(boundary):
         raise NoBoundaryError
     return Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})
+
+
+def require_csv(media_type: str) -> None:
+    """Refuses a body that is neither a form nor CSV.
+
+    Raises:
+        NotSupported: it is not.
+    """
+    if media_type != CSV:
+        require_form(media_type)
+
+
+def require_form(media_type: str) -> None:
+    """Refuses a body that is no form.
+
+    Raises:
+        NotSupported: it is not.
+    """
+    if media_type != "multipart/form-data":
+        raise NotSupported("Send multipart/form-data; a single file may also come as text/csv.")
+
+
+def is_small(request: Request) -> bool:
+    """Whether a body says that it is too small to count; the server holds it to what it says."""
+    announced = request.headers.get("content-length", "")
+    return announced.isdecimal() and int(announced) <= INLINE_BYTES
 
 
 def media_type(request: Request) -> str:
