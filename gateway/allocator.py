@@ -2,7 +2,7 @@
 
 By itself it keeps an arena for each thread, and holds buffers of up to 32 MB for the next: after a few batches of
 20 MB an idle gateway kept 425 MB, set like this 222, and with the rest given back by hand after each large body less
-(`python -m tests.gateway.memory`). Other allocators are left as they are.
+(`python -m tests.gateway.crowd`). Other allocators are left as they are.
 """
 
 import ctypes

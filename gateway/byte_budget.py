@@ -16,8 +16,8 @@ SLOW_SECONDS = 1.0
 """Who is so far behind the least rate is slow: is ended where the bytes are needed for others."""
 LOOK_SECONDS = 0.1
 """How often who waits looks whether somebody has become slow."""
-MOST_WAITING = 64
-"""Each that waits holds bytes that nobody counts: what the server had read already, up to 320 kB."""
+MOST_WAITING = 256
+"""Each that waits holds bytes that nobody counts: what the server had read already, some 100 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Share:
         """
         now = asyncio.get_running_loop().time()
         self._pace, self._end, self._due = pace, now + pace.seconds, now + pace.stall_seconds
-        async with asyncio.timeout_at(self._due) as self._deadline:
+        async with asyncio.timeout_at(min(self._due, self._end)) as self._deadline:
             self._budget.moving.add(self)
             try:
                 yield

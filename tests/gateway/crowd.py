@@ -6,6 +6,7 @@ A thousand callers with a valid key drip bodies into /upload, four send batches 
 
 import asyncio
 import contextlib
+import resource
 import sys
 import tempfile
 import threading
@@ -62,6 +63,8 @@ class Drippers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(3):  # Turns of the loop in which connections close.
+            await asyncio.sleep(0)
 
     async def _again_and_again(self) -> None:
         while True:
@@ -81,7 +84,7 @@ class Drippers:
                 await writer.drain()
         finally:
             self.open -= 1
-            writer.close()
+            writer.transport.abort()
 
 
 class Others:
@@ -115,7 +118,6 @@ def gateway(**outside: str) -> Iterator[Gateway]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         valkey = Valkey(directory)
         stack.callback(valkey.kill)
-        valkey.start()
         server = TinyServer()
         server.serve(write_version(directory / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
         process = Gateway(directory, server, REDIS_URL=valkey.url, **outside)
@@ -164,6 +166,7 @@ def _post(url: str, **more: object) -> int:
 
 def main(say: Callable[[str], None]) -> None:
     """The whole crowd, against the default settings."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4_096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     with gateway(DEADLINE_SECONDS="60", SLOT_SECONDS="60") as running:
         others = Others(running.url)
         say(f"an idle gateway: {resident(running) / MEGABYTE:.0f} MB")
