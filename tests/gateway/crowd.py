@@ -92,20 +92,21 @@ class Others:
 
     def __init__(self, url: str) -> None:
         """Takes the gateway's address."""
-        self._client = httpx.Client(base_url=url, headers=KEY, timeout=60, trust_env=False)
+        self._url = url
         self.statuses: Counter[int | str] = Counter()
 
     def ask(self, number: int) -> None:
         """So many uploads of 100 rows, and a label after each."""
-        for place in range(number):
-            rows = "\n".join([HEADER, *(line(f"{place}-{row}") for row in range(100)), ""])
-            label = [{"transaction_id": f"{place}-0", "fraud": True}]
-            self._count("/upload", content=rows, headers=CSV)
-            self._count("/v1/labels", json=label)
+        with httpx.Client(base_url=self._url, headers=KEY, timeout=60, trust_env=False) as client:
+            for place in range(number):
+                rows = "\n".join([HEADER, *(line(f"{place}-{row}") for row in range(100)), ""])
+                label = [{"transaction_id": f"{place}-0", "fraud": True}]
+                self._count(client, "/upload", content=rows, headers=CSV)
+                self._count(client, "/v1/labels", json=label)
 
-    def _count(self, path: str, **more: object) -> None:
+    def _count(self, client: httpx.Client, path: str, **more: object) -> None:
         try:
-            status: int | str = self._client.post(path, **more).status_code  # type: ignore[arg-type] # as httpx has it
+            status: int | str = client.post(path, **more).status_code  # type: ignore[arg-type] # as httpx has it
         except httpx.HTTPError as error:
             status = type(error).__name__
         self.statuses[status] += 1
@@ -166,7 +167,8 @@ def _post(url: str, **more: object) -> int:
 
 def main(say: Callable[[str], None]) -> None:
     """The whole crowd, against the default settings."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (4_096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(few, min(4_096, most)), most))
     with gateway(DEADLINE_SECONDS="60", SLOT_SECONDS="60") as running:
         others = Others(running.url)
         say(f"an idle gateway: {resident(running) / MEGABYTE:.0f} MB")
