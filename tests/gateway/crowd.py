@@ -24,6 +24,7 @@ import psutil
 from tests.gateway.process import Gateway
 from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, HEADER, SLOPE, line
 from tests.gateway.trials import Valkey
+from tests.keys import HISTORY_KEY
 from tests.tiny import TinyServer, write_version
 
 KEY = {"X-API-Key": "k-1"}
@@ -122,7 +123,7 @@ def gateway(**outside: str) -> Iterator[Gateway]:
         stack.callback(valkey.kill)
         server = TinyServer()
         server.serve(write_version(directory / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
-        process = Gateway(directory, server, REDIS_URL=valkey.url, **outside)
+        process = Gateway(directory, server, REDIS_URL=valkey.url, HISTORY_KEY=HISTORY_KEY, **outside)
         stack.callback(process.close)
         process.until_it_is("ready")
         yield process
