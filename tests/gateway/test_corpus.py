@@ -19,6 +19,7 @@ from tests.gateway.corpus import csv_files, forms, http, json_bodies, keys
 from tests.gateway.corpus.case import JSON, MARK, Case, one, posted
 from tests.gateway.process import PATIENCE, Gateway
 from tests.gateway.serving_http import free_port
+from tests.gateway.test_lingering import uploaded
 from tests.tiny import TinyServer, write_version
 
 KINDS = {"http": http, "keys": keys, "json": json_bodies, "forms": forms, "csv": csv_files}
@@ -171,6 +172,16 @@ def test_every_case_is_answered_as_it_should_be(doors: Doors, port: int, kind: s
         told = [complaint for each in found for complaint in each]
     assert not told, "\n".join(told)
     assert statuses(exchanged(port, GOOD)) == [200]
+
+
+@pytest.mark.parametrize(
+    ("key", "size", "at_once", "status"), [("k-1", 11_000_000, 2, 413), ("wrong", 1_000_000, 40, 401)]
+)
+def test_python_s_own_client_reads_an_early_answer(port: int, key: str, size: int, at_once: int, status: int) -> None:
+    """It sends its whole body before it reads: what was answered meanwhile is there, and no reset."""
+    with ThreadPoolExecutor(at_once) as pool:
+        answers = pool.map(lambda _: uploaded(f"http://127.0.0.1:{port}/upload", size, key), range(2 * at_once))
+        assert set(answers) == {status}
 
 
 def test_nothing_that_was_sent_is_kept(doors: Doors, port: int) -> None:

@@ -24,9 +24,10 @@ async def early(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
-def uploaded(port: int, size: int) -> int:
+def uploaded(url: str, size: int, key: str = "") -> int:
     """The status that Python's own client reads."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/", data=b"x" * size)
+    headers = {"X-API-Key": key, "Content-Type": "text/csv"}
+    request = urllib.request.Request(url, data=b"x" * size, headers=headers)  # noqa: S310 - a server of the test
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
             return int(answer.status)
@@ -60,8 +61,9 @@ async def drip(writer: asyncio.StreamWriter, interval: float) -> None:
 async def test_a_caller_who_sends_all_first_reads_the_answer() -> None:
     """Python's own client sends its 11 MB before it reads: it finds the answer and no reset, 30 of them at once too."""
     async with serving(app=early) as port:
-        assert await asyncio.to_thread(uploaded, port, 11 * MEGABYTE) == 413
-        answers = [asyncio.to_thread(uploaded, port, MEGABYTE) for _ in range(30)]
+        url = f"http://127.0.0.1:{port}/"
+        assert await asyncio.to_thread(uploaded, url, 11 * MEGABYTE) == 413
+        answers = [asyncio.to_thread(uploaded, url, MEGABYTE) for _ in range(30)]
         assert set(await asyncio.gather(*answers)) == {413}
 
 
