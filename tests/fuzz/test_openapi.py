@@ -9,6 +9,7 @@ import pytest
 from contract.schema import Contract
 from tests.gateway.contracts import EVERYTHING, write_live
 from tests.gateway.process import Gateway
+from tests.keys import HISTORY_KEY
 from tests.tiny import CONTRACT
 from tests.valkey import running
 
@@ -23,7 +24,7 @@ def test_it_is_as_its_document_says(tmp_path: Path, contract: Contract) -> None:
     """No status, header, content or body that is not in it; what fits it is accepted, and what does not is refused."""
     (tmp_path / "valkey").mkdir()
     with running(tmp_path / "valkey") as valkey:
-        gateway = Gateway(tmp_path, write_live(tmp_path, contract), REDIS_URL=valkey.url)
+        gateway = Gateway(tmp_path, write_live(tmp_path, contract), REDIS_URL=valkey.url, HISTORY_KEY=HISTORY_KEY)
         try:
             gateway.until_it_is("ready")
             status = schemathesis(f"{gateway.url}/openapi.json", tmp_path)

@@ -121,13 +121,18 @@ def write_live(directory: Path, contract: Contract) -> TinyServer:
     return server
 
 
-@contextmanager
-def served(directory: Path, contract: Contract, **settings: object) -> Iterator[TestClient]:
-    """A gateway whose live version has this contract."""
+def settings_of(directory: Path, **settings: object) -> dict[str, object]:
+    """Version 1 is live."""
     record = directory / "release.json"
     record.write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
     given = {"api_key": "test-key", "history_key": HISTORY_KEY, "release_record": record, "follow_seconds": 0.01}
-    given |= {"deadline_seconds": 5, **settings}
+    return given | {"deadline_seconds": 5, **settings}
+
+
+@contextmanager
+def served(directory: Path, contract: Contract, **settings: object) -> Iterator[TestClient]:
+    """A gateway whose live version has this contract."""
+    given = settings_of(directory, **settings)
     app = create_app(Settings.model_validate(given), transport=write_live(directory, contract))
     with TestClient(app, headers={"X-API-Key": "test-key"}, raise_server_exceptions=False) as client:
         until(lambda: client.get("/v1/contract").is_success)
