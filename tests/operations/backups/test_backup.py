@@ -130,6 +130,16 @@ def test_secrets_that_are_files_are_named_too(layout: Layout) -> None:
     assert found == {"settings": {"LOG_FILE": "gateway.jsonl"}, "left_out": ["API_KEY", "REDIS_URL"]}
 
 
+def test_the_secret_of_history_is_named_and_not_held(layout: Layout, tmp_path: Path) -> None:
+    """The one that `fraud up` has made: whoever restores needs to know that there is one, and its readers not it."""
+    layout.history_key.parent.mkdir(parents=True, exist_ok=True)
+    layout.history_key.write_text("s3cr3t" * 8)
+    made = backup.create(State(layout, {}), storage.at(str(tmp_path / "elsewhere")), 1)
+    held = Path(made.where).read_bytes()
+    assert b"HISTORY_KEY" in held
+    assert b"s3cr3t" not in held
+
+
 def test_every_setting_is_either_kept_or_secret() -> None:
     """A new setting of the gateway must be put into one of the two lists."""
     names = {name.upper() for name in Settings.model_fields}
