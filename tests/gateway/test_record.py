@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -209,8 +210,14 @@ async def test_no_proxy_is_asked_for_the_record(server: RecordServer, monkeypatc
         assert await served.read() == Release.from_bytes(record(1))
 
 
+def become_a_pipe(path: Path) -> None:
+    """Nobody ever writes to it."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize("spoil", [Path.unlink, Path.mkdir, lambda path: path.write_bytes(b"{")])
+@pytest.mark.parametrize("spoil", [Path.unlink, Path.mkdir, lambda path: path.write_bytes(b"{"), become_a_pipe])
 async def test_a_file_that_is_none_is_no_record(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
     """A record that is absent, torn or no file is None, at once."""
     file = tmp_path / "release.json"

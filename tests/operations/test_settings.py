@@ -35,6 +35,23 @@ def test_empty_variables_are_unset(tmp_path: Path) -> None:
     assert (found.api_key, found.layout, found.redis_url) == (bare.api_key, bare.layout, bare.redis_url)
 
 
+@pytest.mark.parametrize("path", ["model_store", "model_store/verified", "link"])
+def test_verified_copies_do_not_lie_in_the_store(tmp_path: Path, path: str) -> None:
+    """Whoever may write there could change them after they were verified."""
+    (tmp_path / "link").symlink_to(tmp_path / "model_store")
+    with pytest.raises(OperationsError, match=r"VERIFIED_PATH=.* lies in the model store"):
+        read(tmp_path, VERIFIED_PATH=path)
+
+
+def test_verified_copies_lie_where_nobody_else_writes(tmp_path: Path) -> None:
+    """Unless it is said where, in a directory that is this user's alone."""
+    found = read(tmp_path).layout
+    found.prepare()
+    assert found.verified.is_relative_to(tmp_path / "var" / "run")
+    assert found.verified.stat().st_mode & 0o777 == 0o700
+    assert read(tmp_path, VERIFIED_PATH="elsewhere").layout.verified == tmp_path / "elsewhere"
+
+
 @pytest.mark.parametrize("url", ["localhost:6379", "http://user:secret@there", "6379"])
 def test_an_address_of_redis_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     """It is told at the start, and not repeated: it may hold a password."""

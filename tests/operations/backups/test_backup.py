@@ -1,5 +1,6 @@
 """Backups of a real model store: what they hold, where they go back, and when they are refused."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from operations.store.registry import Registry
 from tests import tiny
 from tests.operations import fake_s3
 from tests.operations.conftest import add, pack
+from tests.swapping import at_every_step
 
 OUTSIDE = {
     "API_KEY": "very-secret",
@@ -455,3 +457,39 @@ def test_a_damaged_entry_stops_the_backup(made: Made, layout: Layout) -> None:
     (layout.store / "fraud-1.json").write_text("{")
     with pytest.raises(OperationsError, match="version 1 is damaged"):
         _create(layout, keep=1)
+
+
+@pytest.mark.parametrize("name", ["fraud-1.sig", "journal.jsonl", "fraud-1.json"])
+def test_what_a_link_leads_to_is_in_no_backup(layout: Layout, tmp_path: Path, name: str) -> None:
+    """Whoever writes into the store cannot have a file of the deployment's, such as a key, carried off by a backup."""
+    secret = tmp_path / "signing.pem"
+    secret.write_bytes((layout.store / name).read_bytes() if name.endswith(".json") else b"a private key")
+    (layout.store / name).unlink(missing_ok=True)
+    (layout.store / name).symlink_to(secret)
+    with pytest.raises(OperationsError):
+        _create(layout)
+
+
+def test_an_archive_that_is_replaced_is_never_backed_up(layout: Layout) -> None:
+    """At whatever step another comes to its place: what is backed up is what was registered, or the backup fails."""
+    archive = layout.store / "fraud-1.mar"
+    whole, made = archive.read_bytes(), 0
+    for swap in at_every_step({archive: b"another"}):
+        with contextlib.suppress(OperationsError):
+            there = Layout(layout.root / f"at-{swap.before}", layout.root / f"at-{swap.before}" / "model_store")
+            backup.restore(Path(_create(layout).where), there)
+            assert (there.store / archive.name).read_bytes() == whole
+            made += 1
+    assert made
+
+
+def test_a_backup_that_is_replaced_is_restored_whole_or_not(made: Made, layout: Layout) -> None:
+    """What is put back was verified to its end: another file that comes to its place changes nothing."""
+    file, restored = Path(made.where), 0
+    for swap in at_every_step({file: b"another"}):
+        there = Layout(layout.root / f"back-{swap.before}", layout.root / f"back-{swap.before}" / "model_store")
+        with contextlib.suppress(OperationsError):
+            backup.restore(file, there)
+            Registry(there.store).verify(2)
+            restored += 1
+    assert restored

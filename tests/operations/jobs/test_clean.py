@@ -205,6 +205,7 @@ def test_links_inside_scratch_go_and_what_they_name_stays(layout: Layout, tmp_pa
         ("fraud-verify-0a1b2c3d", "var"),
         ("fraud-fetched-0a1b2c3d", "backup.tar"),
         ("fraud-signing-0a1b2c3d", "signature"),
+        ("fraud-verified-0a1b2c3d", "fraud-3.mar"),
         ("fraud-0a1b2c3d", "ts"),
         ("fraud-backup-abcdefgh", None),
     ],

@@ -11,8 +11,10 @@ import pytest
 
 from contract.card import ModelCard
 from operations.errors import OperationsError
+from operations.rollout.keeping import UNSOUND
 from operations.rollout.loading import Place, load
 from operations.store import archived
+from operations.store.copies import NoRoom
 from operations.store.registry import DamagedArchive, Registry
 from operations.store.signing import Keys, UnsignedArchive
 from tests.operations.archives import add
@@ -154,6 +156,44 @@ def test_an_archive_that_is_written_while_it_is_read_is_refused_or_whole(
             torchserve.default = None
     load(place, 1, lambda _: None)
     assert set(torchserve.loaded) == {whole}
+
+
+def test_there_is_one_copy_at_most(tmp_path: Path, good: Registry) -> None:
+    """What a load left that was killed goes at the next one; files that are nobody's copies stay."""
+    place, torchserve = placed(tmp_path, good)
+    left = place.verified / "fraud-verified-0a1b2c3d"
+    left.mkdir(parents=True)
+    for name in ("fraud-7.verified.mar", "fraud-verified-0a1b2c3d/fraud-7.mar", "fraud-1.mar"):
+        (place.verified / name).write_bytes(b"left")
+    load(place, 1, lambda _: None)
+    assert [path.name for path in place.verified.iterdir()] == ["fraud-1.mar"]
+    assert len(torchserve.loaded) == 1
+
+
+def test_a_copy_goes_when_torchserve_refuses_it(tmp_path: Path, good: Registry) -> None:
+    """A registration that fails leaves no copy."""
+    place, torchserve = placed(tmp_path, good)
+    torchserve.deadly = {1}
+    with pytest.raises(OperationsError):
+        load(place, 1, lambda _: None)
+    assert not list(place.verified.iterdir())
+
+
+def test_a_server_that_loads_from_elsewhere_is_told_of(tmp_path: Path, good: Registry) -> None:
+    """Where the two do not share a directory, the error says which one TorchServe should load from."""
+    place, torchserve = placed(tmp_path, good)
+    torchserve.directory = tmp_path / "elsewhere"
+    with pytest.raises(OperationsError, match=f"404 .*does it load from {place.verified}"):
+        load(place, 1, lambda _: None)
+
+
+def test_a_directory_that_cannot_be_written_condemns_no_version(tmp_path: Path, good: Registry) -> None:
+    """Without room for a copy nothing is known of the archive: no other version must take over for that."""
+    place, _ = placed(tmp_path, good)
+    place.verified.write_bytes(b"in its way")
+    with pytest.raises(NoRoom) as refused:
+        load(place, 1, lambda _: None)
+    assert not isinstance(refused.value, UNSOUND)
 
 
 @pytest.mark.parametrize("name", ["fraud-1.mar", "fraud-1.json", "fraud-1.sig"])

@@ -1,0 +1,50 @@
+"""Locks in a directory that others write into."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from operations.durable import Busy, held
+from operations.errors import OperationsError
+
+
+def test_a_lock_that_is_a_link_shortens_nothing(tmp_path: Path) -> None:
+    """Its holder writes into it: where a link stands in its place, what the link leads to stays as it is."""
+    kept = tmp_path / "kept"
+    kept.write_text("of value")
+    (tmp_path / "lock").symlink_to(kept)
+    with pytest.raises(OperationsError, match="cannot be locked"), held(tmp_path / "lock", "busy"):
+        pass
+    assert kept.read_text() == "of value"
+
+
+def test_a_lock_that_was_replaced_is_not_held_by_who_waited(tmp_path: Path) -> None:
+    """Two that wait, one at the old file and one at the new, do not both go on."""
+    lock, inside = tmp_path / "lock", threading.Semaphore(0)
+    told, leave = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        told.set()
+        with held(lock, "busy", 30):
+            inside.release()
+            leave.wait(30)
+
+    with held(lock, "busy"):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        told.wait(30)
+        lock.unlink()
+        lock.touch()
+    assert inside.acquire(timeout=30)
+    with pytest.raises(Busy), held(lock, "busy"):
+        pass
+    leave.set()
+    thread.join()
+
+
+def test_a_holder_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A directory in its place is told at once."""
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(OperationsError, match="cannot be locked"), held(tmp_path / "lock", "busy", 30):
+        pass
