@@ -21,8 +21,8 @@ SCORE_EDGES = np.array([0.001, 0.003, 0.01, 0.03, 0.1, 0.3])
 """Fraud is rare and scores are calibrated: most lie near zero, so the edges are even in the logarithm."""
 SECONDS_EDGES = 0.001 * 2 ** (np.arange(60) / 4)
 """From 1 ms to 28 s, each 19% above the one before: a quantile is that exact."""
-LEAST_SHARE = 1e-3
-"""What stands for an empty bin in the stability index, whose logarithm knows no zero."""
+UNSEEN_ROWS = 0.5
+"""Added to each bin in the stability index, whose logarithm knows no zero: of few rows an empty bin says little."""
 
 
 class Side(StrEnum):
@@ -165,6 +165,15 @@ def stability_index(expected: Sequence[int], found: Sequence[int]) -> float:
     """Population stability index of two score distributions: below 0.1 alike, above 0.25 another; 0 without rows."""
     if not sum(expected) or not sum(found):
         return 0.0
-    before = np.maximum(np.array(expected) / sum(expected), LEAST_SHARE)
-    after = np.maximum(np.array(found) / sum(found), LEAST_SHARE)
-    return float(np.sum((after - before) * np.log(after / before)))
+    return float(stability_indices(np.array(expected), np.array(found)))
+
+
+def stability_indices(expected: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The index for each pair of distributions: counts of shape (..., bins) to shape (...)."""
+    before, after = (_shares(counts + UNSEEN_ROWS) for counts in (expected, found))
+    return np.asarray(np.sum((after - before) * np.log(after / before), axis=-1))
+
+
+def _shares(counts: NDArray[Any]) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = counts / counts.sum(axis=-1, keepdims=True)
+    return shares

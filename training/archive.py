@@ -1,8 +1,8 @@
 """The .mar archive of one version, built with torch-model-archiver.
 
-Inside: model.pt, fraud_handler.py, contract.json, card.json, golden.json, report.json and report.html (where there is a
-report), the contract package's sources (a worker needs nothing installed but torch and numpy) and checksums.json: the
-SHA-256 of every other file but MAR-INF/.
+Inside: model.pt, fraud_handler.py, contract.json, card.json, golden.json, reference.json, report.json and report.html
+(where there is a report), the contract package's sources (a worker needs nothing installed but torch and numpy) and
+checksums.json: the SHA-256 of every other file but MAR-INF/.
 The archiver stages in $TMPDIR/<model name>, so each build gets a temporary directory of its own; the finished file
 appears under its name whole or not at all.
 """
@@ -38,6 +38,7 @@ class Parts:
     Attributes:
         handler: the source of fraud_handler.py.
         report: the long form of the model card (`training.report.document`); None where nothing could be measured.
+        reference: rows that look like traffic (`training.golden.reference`), for the release gate.
     """
 
     model: bytes
@@ -46,6 +47,7 @@ class Parts:
     golden: Golden
     handler: bytes
     report: Document | None = None
+    reference: Golden | None = None
 
     def contents(self) -> dict[str, bytes]:
         """The files by their names inside the archive, the checksums last."""
@@ -56,11 +58,17 @@ class Parts:
             "contract.json": self.contract.to_bytes(),
             "card.json": self.card.to_bytes(),
             "golden.json": golden.encode(),
+            **self._reference(),
             **self._report(),
             **_contract_sources(),
         }
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())}
         return contents | {CHECKSUMS: (json.dumps(sums, indent=1) + "\n").encode()}
+
+    def _reference(self) -> dict[str, bytes]:
+        if self.reference is None:
+            return {}
+        return {"reference.json": json.dumps(self.reference.to_json(), ensure_ascii=False, allow_nan=False).encode()}
 
     def _report(self) -> dict[str, bytes]:
         """Under the card's own version, which may have changed since the report was made."""

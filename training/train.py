@@ -29,6 +29,8 @@ from training.checkpoint import Checkpoints
 from training.duplicates import duplicate_notes
 from training.errors import TrainingError
 from training.fitting import Fitted, Settings, fit
+from training.golden import golden as golden_rows
+from training.golden import reference
 from training.infer import infer_schema
 from training.model import ModelConfig
 from training.past import past
@@ -44,7 +46,7 @@ from training.words import counted
 from training.worth import neutral_matrix, without_history, worth
 
 NEWEST_ROWS = 5000
-"""The rows at the end of the data that golden rows are drawn from."""
+"""The rows at the end of the data that golden rows and the reference sample are drawn from."""
 FEW_FRAUDS = 30
 FEWEST_A_DAY = 2000
 """Transactions; the simulator's customers make about 2,500 a day."""
@@ -293,12 +295,13 @@ def _parts(
 ) -> Parts:
     scripted = export.script(fitted.model, periods.validation.matrix)
     newest = periods.labelled.table.take(np.arange(max(0, periods.labelled.rows - NEWEST_ROWS), periods.labelled.rows))
-    golden = export.golden(periods.contract, newest, scripted, request.seed)
+    golden = golden_rows(periods.contract, newest, scripted, request.seed)
     card = _card(request, periods, fitted, scripted, golden)
     card = replace(card, history=_worth(periods, scripted, without, card))
     report = _report(request, periods, scripted, card)
     card = replace(card, evaluation=short(report) if report else {})
-    return Parts(scripted.data, periods.contract, card, golden, handler, report)
+    sample = reference(periods.contract, newest, scripted, request.seed)
+    return Parts(scripted.data, periods.contract, card, golden, handler, report, sample)
 
 
 def _report(request: TrainRequest, periods: _Periods, scripted: export.Scripted, card: ModelCard) -> Document | None:

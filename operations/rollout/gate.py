@@ -1,9 +1,10 @@
 """The gate before a release: would the new version flag about as many transactions as the live one does?
 
 It compares on what there is, the best first: a file of recent transactions, what gateways counted while the version was
-on trial, or the golden rows of both versions; always by the thresholds in force at the gateways. A model that is
-right about other transactions may well pass the bounds below; one that was trained on the wrong column or has
-thresholds on another scale does not.
+on trial, or the reference samples of both versions (`training.golden`; the golden rows of one whose archive has none).
+It goes by the thresholds in force at the gateways, and a bound counts as passed where chance does not explain it
+(`chance`). A model that is right about other transactions may well pass; one that was trained on the wrong column, or
+has thresholds on another scale, does not.
 """
 
 from collections.abc import Callable
@@ -11,20 +12,19 @@ from functools import partial
 
 import numpy as np
 
-from contract.decision import CARDS_OWN, Thresholds
 from contract.description import Description
-from contract.tally import SCORE_EDGES, Side, Tally, stability_index
+from contract.tally import Side, Tally, stability_index
 from operations.errors import OperationsError
-from operations.store import side_by_side
-from operations.store.side_by_side import Sample, Scorer
-from operations.torchserve.client import ModelServer
+from operations.rollout.chance import least_instability, surely_more
+from operations.rollout.loading import Place
+from operations.store import archived, side_by_side
+from operations.store.archived import loadable
+from operations.store.side_by_side import Both, Rows, Sample, Scorer
 
 MOST_ALERT_RATIO = 2.0
 """How many times as many, or as few, transactions may be flagged."""
 LEAST_DIFFERENCE = 0.005
-"""A difference of the flagged shares below this is no matter, whatever the ratio."""
-LEAST_ROWS = 3
-"""Nor is one of so few rows."""
+"""A difference of the flagged shares below this is no matter, whatever the ratio, unless one of them flags nothing."""
 MOST_INSTABILITY = 0.25
 """The usual bound of the population stability index above which scores are another population's."""
 ENOUGH_COUNTED = 1000
@@ -35,82 +35,85 @@ class ShiftTooLarge(OperationsError):
     """A release would change what is flagged, or nobody can know whether it would."""
 
 
-def check(live: int, version: int, samples: tuple[Sample, Sample], say: Callable[[str], None]) -> None:
+def check(live: int, version: int, both: Both, say: Callable[[str], None]) -> None:
     """Lets a release pass that makes of some rows what the live version does, or about that.
 
     Raises:
         ShiftTooLarge: it would flag other transactions.
     """
-    before, after = samples
+    before, after = both.before, both.after
     rates = f"{before.alert_rate:.1%} of {before.rows} rows flagged, now {after.alert_rate:.1%}"
     say(f"version {version}: comparing with version {live}: {rates}")
-    if reason := shift(before, after):
+    if reason := shift(both):
         raise ShiftTooLarge(f"version {version} {reason}; --accept-shift releases it all the same")
 
 
-def shift(before: Sample, after: Sample) -> str | None:
+def shift(both: Both) -> str | None:
     """In words, what changes beyond a bound; None where all is within."""
-    if changed := alert_shift(before, after):
+    if changed := alert_shift(both.before, both.after):
         return changed
-    index, most = stability_index(before.scores, after.scores), _most_instability(before, after)
-    if index > most:
-        return f"scores otherwise than the live version (population stability index {index:.2f}, bound {most:.2f})"
-    return None
+    if not both.before.rows or not both.after.rows or (least := least_instability(both)) <= MOST_INSTABILITY:
+        return None
+    index = stability_index(both.before.scores, both.after.scores)
+    return (
+        f"scores otherwise than the live version (population stability index {index:.2f}, "
+        f"at least {least:.2f} whatever chance did, bound {MOST_INSTABILITY})"
+    )
 
 
 def alert_shift(before: Sample, after: Sample) -> str | None:
     """In words, how the share of flagged rows changes beyond its bound; None where it is within."""
-    difference = abs(after.alert_rate - before.alert_rate)
-    least = max(LEAST_DIFFERENCE, LEAST_ROWS / max(1, min(before.rows, after.rows)))
-    low, high = sorted((before.alert_rate, after.alert_rate))
-    if difference > least and high > MOST_ALERT_RATIO * low:
+    few, many = sorted((before, after), key=lambda side: side.alert_rate)
+    if few.flagged and many.alert_rate - few.alert_rate <= LEAST_DIFFERENCE:
+        return None
+    if surely_more(few, many, MOST_ALERT_RATIO):
         return f"would flag {after.alert_rate:.1%} of transactions, the live version {before.alert_rate:.1%}"
     return None
 
 
-def _most_instability(before: Sample, after: Sample) -> float:
-    """The bound, and what chance alone adds to the index of so few rows: its mean is (bins - 1) (1/n + 1/m)."""
-    chance = len(SCORE_EDGES) * (1 / max(1, before.rows) + 1 / max(1, after.rows))
-    return MOST_INSTABILITY + chance
-
-
-def counted(tally: Tally) -> tuple[Sample, Sample] | None:
+def counted(tally: Tally) -> Both | None:
     """What both sides made of live traffic during a trial; None where that was too little."""
     sides = [tally.side(side) for side in Side]
     if min(side.rows for side in sides) < ENOUGH_COUNTED:
         return None
     before, after = (Sample(side.rows, side.flagged, side.scores) for side in sides)
-    return before, after
+    return Both(before, after)
 
 
-def scored(
-    server: ModelServer, live: int, version: int, on: bytes | None, thresholds: Thresholds = CARDS_OWN
-) -> tuple[Sample, Sample]:
-    """What both versions make of the same rows: those of a CSV file, or their golden rows.
+def scored(place: Place, live: int, version: int, on: bytes | None) -> Both:
+    """What both versions make of the same rows: those of a CSV file, or their reference samples.
 
     Args:
-        server: where both are loaded.
+        place: whose first server has both loaded.
         live: the version to compare with.
         version: the one to be released.
-        on: the file; None takes the golden rows of both.
-        thresholds: those in force at the gateways.
+        on: the file; None takes what both versions brought from their training.
 
     Raises:
         ShiftTooLarge: there is no row that both can read.
         OperationsError: one of them does not answer.
     """
-    described = [server.describe(each) for each in (live, version)]
-    texts = [on] if on is not None else [each.golden.csv.encode() for each in described]
-    ours, theirs = (_scorer(server, each, thresholds) for each in described)
-    pairs = [side_by_side.score(text, ours, theirs) for text in texts]
+    described = [place.server.describe(each) for each in (live, version)]
+    rows = [Rows(on)] if on is not None else [_brought(place, each) for each in described]
+    rows = list({each.text: each for each in rows}.values())  # Two trainings on the same data may bring the same rows.
+    ours, theirs = (_scorer(place, each) for each in described)
+    pairs = [side_by_side.score(each, ours, theirs) for each in rows]
     before, after = (np.concatenate(each) for each in zip(*pairs, strict=True))
     if not len(before):
         raise ShiftTooLarge(
             f"no row can be scored by version {version} and version {live}, so what would change cannot be known; "
             "try it with --shadow, give --on a file with the columns of both, or --accept-shift"
         )
-    return Sample.of(ours.bands, before), Sample.of(theirs.bands, after)
+    return Both.of((ours.bands, before), (theirs.bands, after))
 
 
-def _scorer(server: ModelServer, described: Description, thresholds: Thresholds) -> Scorer:
-    return Scorer(described.contract, thresholds.over(described.card.bands), partial(server.score, described))
+def _brought(place: Place, described: Description) -> Rows:
+    """The rows that a version brought from its training; its golden ones where the store has no others to give."""
+    with loadable(f"what version {described.version} brought from its training"):
+        sample = archived.reference(place.registry, described.version) or described.golden
+        return Rows.of(sample, described.contract)
+
+
+def _scorer(place: Place, described: Description) -> Scorer:
+    bands = place.thresholds.over(described.card.bands)
+    return Scorer(described.contract, bands, partial(place.server.score, described))

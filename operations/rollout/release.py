@@ -21,8 +21,7 @@ from operations.rollout.everywhere import loaded
 from operations.rollout.loading import Place, alone
 from operations.rollout.tallies import RedisDown
 from operations.store.record import recorded
-from operations.store.side_by_side import Sample
-from operations.torchserve.client import ModelServer
+from operations.store.side_by_side import Both
 
 Say = Callable[[str], None]
 Compare = Callable[[Place, Release, int, Say], None]
@@ -38,7 +37,7 @@ def release(place: Place, version: int, say: Say, *, accept_shift: bool = False,
     """Makes a version live, or changes nothing.
 
     With `accept_shift` even if it flags other transactions than the live version. `on` is a CSV file of recent
-    transactions to compare the two on, instead of what a trial has counted or the golden rows.
+    transactions to compare the two on, instead of what a trial has counted or the reference samples.
 
     Raises:
         Busy: another release runs, or the reconciler loads a version.
@@ -168,25 +167,24 @@ def _refuse_other_trial(record: Release | None, version: int) -> None:
 
 def _compare(on: bytes | None, place: Place, before: Release, version: int, say: Say) -> None:
     """Stops a release that would change what is flagged."""
-    server = _where_scores(place, before.version)
-    if server is None:
+    there = _where_scores(place, before.version)
+    if there is None:
         say(f"version {before.version} scores nothing now, so there is nothing to compare version {version} with")
         return
-    samples = None if on is not None else _counted(place, before.trial)
-    samples = samples or gate.scored(server, before.version, version, on, place.thresholds)
-    gate.check(before.version, version, samples, say)
+    both = None if on is not None else _counted(place, before.trial)
+    gate.check(before.version, version, both or gate.scored(there, before.version, version, on), say)
 
 
-def _where_scores(place: Place, version: int) -> ModelServer | None:
+def _where_scores(place: Place, version: int) -> Place | None:
     """The first server on which a version scores: each has been proven by itself, so one can speak for all."""
     for one in place.each:
         there = one.server.registered().get(version)
         if there and there.ready:
-            return one.server
+            return one
     return None
 
 
-def _counted(place: Place, trial: Trial | None) -> tuple[Sample, Sample] | None:
+def _counted(place: Place, trial: Trial | None) -> Both | None:
     """What was counted on live traffic while the version was on trial, if it was."""
     if trial is None or not place.redis_url:
         return None

@@ -14,7 +14,7 @@ from contract.schema import Contract
 from operations.errors import OperationsError
 from operations.store.registry import Entry, Registry
 
-MODEL, CONTRACT, CARD, GOLDEN = "model.pt", "contract.json", "card.json", "golden.json"
+MODEL, CONTRACT, CARD, GOLDEN, REFERENCE = "model.pt", "contract.json", "card.json", "golden.json", "reference.json"
 WRONG = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
     *(ValueError, KeyError, TypeError, AttributeError),
@@ -60,6 +60,16 @@ def _read(entry: Entry, archive: Path) -> Archived:
         golden=Golden.from_json(json.loads(held[GOLDEN])),
         model=held[MODEL],
     )
+
+
+def reference(registry: Registry, version: int) -> Golden | None:
+    """The reference sample of a version; None where its archive has none, as an older one, or is damaged."""
+    try:
+        entry, archive = registry.entry(version), registry.verify(version)
+        with loadable(entry.file), zipfile.ZipFile(archive) as packed:
+            return Golden.from_json(json.loads(packed.read(REFERENCE)))
+    except OperationsError:
+        return None
 
 
 @contextmanager

@@ -9,11 +9,11 @@ import numpy as np
 from contract.schema import Column, Contract, Kind
 from contract.tally import stability_index
 from operations.store import archived, side_by_side
-from operations.store.archived import Archived
+from operations.store.archived import Archived, loadable
 from operations.store.card_view import bounds
 from operations.store.opened import Opened, loaded
 from operations.store.registry import Registry
-from operations.store.side_by_side import Sample, Scorer, Scores
+from operations.store.side_by_side import Rows, Sample, Scorer, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,9 @@ def compare(first: Opened, second: Opened) -> tuple[tuple[Golden, ...], Scored |
     for each in (first, second):
         owners.setdefault(each.golden.csv, []).append(each)
     scorers = [Scorer(each.contract, each.card.bands, each.score) for each in (first, second)]
-    pairs = [side_by_side.score(csv.encode(), *scorers) for csv in owners]
+    with loadable("golden.json"):
+        rows = [Rows.of(of[0].golden, of[0].contract) for of in owners.values()]
+    pairs = [side_by_side.score(each, *scorers) for each in rows]
     golden = tuple(_golden(of, len(pair[0])) for of, pair in zip(owners.values(), pairs, strict=True))
     ours, theirs = (np.concatenate(each) for each in zip(*pairs, strict=True))
     return golden, Scored.of((first, ours), (second, theirs)) if len(ours) else None

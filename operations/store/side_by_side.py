@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from contract.decision import Bands, Decision
 from contract.faults import NotText, Refused
 from contract.features import to_matrix
-from contract.history import over
+from contract.golden import Golden
+from contract.history import Columns, Plan, over
 from contract.schema import Contract
-from contract.table import Reading, read_csv
-from contract.tally import score_counts
+from contract.table import Reading, Table, read_csv
+from contract.tally import SCORE_EDGES, score_counts
 
 Scores = NDArray[np.float32]
 
@@ -57,8 +58,53 @@ class Sample:
         return self.flagged / self.rows if self.rows else 0.0
 
 
-def score(text: bytes, first: Scorer, second: Scorer) -> tuple[Scores, Scores]:
-    """The probabilities of both for the rows of a CSV file that both can read.
+@dataclass(frozen=True, slots=True, eq=False)
+class Both:
+    """What two versions made of rows: both of the same ones, or each of its own.
+
+    Attributes:
+        joint: of the same rows, how many are in which bin of the one and of the other, shape (bins, bins); else None.
+    """
+
+    before: Sample
+    after: Sample
+    joint: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, first: tuple[Bands, Scores], second: tuple[Bands, Scores]) -> Self:
+        """Counts the probabilities of the same rows, shape (rows,) each, as each side's bands decide them."""
+        bins = len(SCORE_EDGES) + 1
+        places = (np.searchsorted(SCORE_EDGES, scores, side="right") for _, scores in (first, second))
+        joint = np.zeros((bins, bins), dtype=np.int64)
+        np.add.at(joint, tuple(places), 1)
+        return cls(Sample.of(*first), Sample.of(*second), joint)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows of a CSV file to be scored by two versions.
+
+    Attributes:
+        history: values of history features by the feature's name, shape (rows of the file,) each; None where nothing
+            is known of the past but what the rows tell of each other.
+    """
+
+    text: bytes
+    history: Columns | None = None
+
+    @classmethod
+    def of(cls, golden: Golden, contract: Contract) -> Self:
+        """Rows that come with their past.
+
+        Raises:
+            ValueError, Refused, NotText: they are not of this contract.
+        """
+        table = golden.table(contract)
+        return cls(golden.csv.encode(), {window.name: table.columns[window.name] for window in contract.history})
+
+
+def score(rows: Rows, first: Scorer, second: Scorer) -> tuple[Scores, Scores]:
+    """The probabilities of both for the rows that both can read.
 
     A column that only one of them knows is no obstacle to the other. Without such a row, or where one of them cannot
     read the header, none.
@@ -66,16 +112,24 @@ def score(text: bytes, first: Scorer, second: Scorer) -> tuple[Scores, Scores]:
     names = first.contract.names | second.contract.names
     none = np.empty(0, dtype=np.float32)
     try:
-        ours, theirs = (read_csv(each.contract, text, others=names) for each in (first, second))
+        ours, theirs = (read_csv(each.contract, rows.text, others=names) for each in (first, second))
     except (NotText, Refused):
         return none, none
     shared = np.intersect1d(ours.table.row_numbers, theirs.table.row_numbers)
     if not len(shared):
         return none, none
-    return _scores(first, ours, shared), _scores(second, theirs, shared)
+    return _scores(first, ours, shared, rows.history), _scores(second, theirs, shared, rows.history)
 
 
-def _scores(scorer: Scorer, reading: Reading, numbers: NDArray[np.int64]) -> Scores:
-    # The rows are all that is known: their history is what they tell of each other.
-    table = over(scorer.contract, reading.table.take(np.isin(reading.table.row_numbers, numbers)), None)
-    return scorer.score(to_matrix(scorer.contract, table))
+def _scores(scorer: Scorer, reading: Reading, numbers: NDArray[np.int64], history: Columns | None) -> Scores:
+    table = reading.table.take(np.isin(reading.table.row_numbers, numbers))
+    return scorer.score(to_matrix(scorer.contract, _with_past(scorer.contract, table, history)))
+
+
+def _with_past(contract: Contract, table: Table, history: Columns | None) -> Table:
+    """The rows with each history feature; one that nothing is known of has its neutral value."""
+    plan = Plan.of([contract])
+    if history is None or plan is None:
+        return over(contract, table, None)
+    known = {name: history[name][table.row_numbers - 1] for name in plan.names if name in history}
+    return table.extended({**plan.neutral(table.columns, table.rows), **known})

@@ -1,5 +1,6 @@
 """One small version, trained once and looked at by many tests."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ def handler(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, handler: Path) -> Trained:
-    """Version 3, trained for two epochs on the simulator."""
-    out = tmp_path_factory.mktemp("store")
-    return train(TrainRequest(version=3, out=out, simulation=TINY, epochs=2, handler=handler))
+    """Version 3, trained for two epochs on the simulator; `TRAIN_SEED` and `TRAIN_THREADS` train another one."""
+    return train(tiny_request(tmp_path_factory.mktemp("store"), handler))
+
+
+def tiny_request(out: Path, handler: Path) -> TrainRequest:
+    """What it is trained by."""
+    seed, threads = (int(os.environ.get(name, "0")) for name in ("TRAIN_SEED", "TRAIN_THREADS"))
+    return TrainRequest(version=3, out=out, simulation=TINY, epochs=2, handler=handler, seed=seed, threads=threads)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from tests.training.conftest import TINY
+from tests.training.conftest import TINY, tiny_request
 from training import train as train_module
 from training.archive import installed_handler
 from training.errors import TrainingError
@@ -119,7 +119,7 @@ def test_card_writes_times_as_the_data_does(trained: Trained) -> None:
 
 def test_same_request_same_scores(trained: Trained, tmp_path: Path, handler: Path) -> None:
     """Training twice with one seed gives the same golden probabilities."""
-    again = train(TrainRequest(version=3, out=tmp_path, simulation=TINY, epochs=2, handler=handler))
+    again = train(tiny_request(tmp_path, handler))
     assert again.golden == trained.golden
     assert again.contract.fingerprint == trained.contract.fingerprint
 

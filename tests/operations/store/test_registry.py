@@ -152,7 +152,7 @@ def test_a_lock_that_is_not_let_go_is_told(registry: Registry, tmp_path: Path, m
     began = time.monotonic()
     with durable.held(registry.root / ".lock", ""), pytest.raises(durable.Busy, match="another process adds"):
         add(registry, tmp_path, 3)
-    assert 0.1 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 0.1
 
 
 def test_an_interruption_after_the_move_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
