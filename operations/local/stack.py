@@ -8,6 +8,7 @@ directory; what a killed one left behind is ended first. Stopping goes against t
 import asyncio
 import contextlib
 import json
+import math
 import shutil
 import tempfile
 import time
@@ -39,9 +40,6 @@ from operations.torchserve.client import ModelServer
 
 PATIENCE = 60.0
 """Seconds that the gateway may take to be ready after a version is released, before it is said that it is late."""
-
-PAST_PATIENCE = 10.0
-"""Seconds that the greeting waits for the past to be loaded; it takes about five, and goes on behind it."""
 
 
 def up(settings: Settings, console: Console) -> None:
@@ -161,7 +159,6 @@ class _Run:
         past = asyncio.create_task(self._past())
         try:
             await self._greet(version, began, past)
-            await past
         finally:
             past.cancel()
             await asyncio.gather(past, return_exceptions=True)
@@ -184,13 +181,11 @@ class _Run:
             self._say(f"what Redis remembers got its key: {done.moved:,} digests ({done.seconds:.1f} s)")
 
     async def _greet(self, version: int, began: float, past: asyncio.Task[None]) -> None:
-        """Says that all is there, once it is."""
-        if not await self._ready():
-            self._say(f"the gateway is not ready after {PATIENCE:.0f} s; see {self._settings.layout.logs}")
-            return
+        """Says that all is there, once it is, however slow the machine; the past too, or that it was not loaded."""
+        await self._until_ready()
         seconds = time.monotonic() - began
         await self._sample()
-        await asyncio.wait({past}, timeout=PAST_PATIENCE)
+        await past
         found = await asyncio.to_thread(greeting.look, self._settings, self._stack, self._live() or version)
         with contextlib.suppress(OSError, ValueError, SystemExit):
             greeting.show(self._console, found, seconds)
@@ -219,14 +214,19 @@ class _Run:
             except OperationsError as error:
                 self._say(str(error))
 
-    async def _ready(self) -> bool:
-        until = time.monotonic() + PATIENCE
+    async def _until_ready(self) -> None:
+        """Waits for the gateway; says once that it is late."""
+        late = time.monotonic() + PATIENCE
         async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
-            while time.monotonic() < until:
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await client.get(f"{self._stack.gateway_url}/readyz")).is_success:
-                        return True
+            while not await self._is_ready(client):
+                if time.monotonic() > late:
+                    self._say(f"the gateway is not ready after {PATIENCE:.0f} s; see {self._settings.layout.logs}")
+                    late = math.inf
                 await asyncio.sleep(0.1)
+
+    async def _is_ready(self, client: httpx.AsyncClient) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return (await client.get(f"{self._stack.gateway_url}/readyz")).is_success
         return False
 
     def _reconciler(self) -> Reconciler:
