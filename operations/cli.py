@@ -111,7 +111,7 @@ def keep(
 def train(  # noqa: PLR0913 - each is one option of the command line
     data: Annotated[Path | None, typer.Option(help="Labelled CSV or parquet; without it, simulated payments.")] = None,
     schema: Annotated[Path | None, typer.Option(help="Its schema file; without it, one is inferred.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, envvar="TRAIN_SEED")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most; without it, as many as training chose.")] = None,
     allow_leak: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="It may tell the label alone: it is known in time.")
@@ -126,7 +126,9 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     missed: Annotated[float, typer.Option(min=0, help="What a missed fraud costs, times its amount.")] = 1.0,
     amount: Annotated[str | None, typer.Option(metavar="COLUMN", help="The amount; else told by its name.")] = None,
     beside: Annotated[bool, typer.Option("--beside", help="Compare with LightGBM in the packed report too.")] = False,
-    threads: Annotated[int, typer.Option(min=0, help="Of torch; 0 takes half of the cores.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, envvar="TRAIN_THREADS", help="Of torch; 0 takes half of the cores.")
+    ] = 0,
     tune: Annotated[
         int, typer.Option(min=0, metavar="N", help="Try N settings first, judged by validation; needs optuna.")
     ] = 0,

@@ -12,8 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from operations.local import valkey
-
-PATIENCE = 20.0
+from tests.patience import PATIENCE
 
 
 class Valkey:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from benchmarks.load import NO_ANSWER, OK, Load, achieved, failed, in_words
+from tests.patience import PATIENCE
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"model_version":7}'
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
@@ -30,7 +31,7 @@ class Server:
         """Runs in a thread of its own."""
         thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(PATIENCE)
         yield self
         self._loop.call_soon_threadsafe(self._ending.set)
         thread.join()
@@ -59,7 +60,7 @@ class Server:
 def load_for(url: str, requests: int) -> Load:
     """A load of 100 a second that ended after so many answers."""
     with Load(url, BODY, 100) as load:
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while len(load.answers) < requests and time.monotonic() < until:
             time.sleep(0.01)
     return load

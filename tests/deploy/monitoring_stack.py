@@ -22,10 +22,10 @@ from tests.deploy.monitoring_exposed import RECORDINGS, keeper
 from tests.deploy.monitoring_panels import MONITORING
 from tests.gateway.serving_http import Quiet, free_port, over_http
 from tests.keys import HISTORY_KEY
+from tests.patience import PATIENCE
 from tests.tiny import HEADER, TinyServer, write_version
 
 KEY = "test-key"
-PATIENCE = 60.0
 ROW = "t-{0},2026-01-01T10:00:00,{0}000,30,chip"
 
 

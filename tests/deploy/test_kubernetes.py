@@ -42,6 +42,7 @@ from tests.deploy.kubernetes_build import NotUnderstood, Resource, build
 from tests.deploy.kubernetes_network import Party, reach, selects
 from tests.deploy.kubernetes_pods import Pod, pods, violations
 from tests.keys import KEY
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "deploy" / "kubernetes"
@@ -54,7 +55,6 @@ OLDEST, NEWEST = "1.32", "1.37"
 OURS = {"fraud-gateway", "fraud-torchserve", "fraud-operations"}
 VERSION = "1.0.0"
 SECRET_FILES = "/run/secrets/fraud"
-PATIENCE = 20.0
 
 
 @pytest.fixture(scope="module")

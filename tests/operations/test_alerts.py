@@ -12,9 +12,9 @@ import pytest
 
 from operations.alerts import Alerts
 from operations.local.programs import free_ports
+from tests.patience import PATIENCE
 
 SECRET = "s3cret-path"
-PATIENCE = 30.0
 
 
 @dataclass

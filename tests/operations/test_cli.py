@@ -17,6 +17,7 @@ from operations.rollout import release as module
 from operations.rollout.loading import Place
 from operations.rollout.release import release
 from operations.store.registry import Registry
+from tests.patience import PATIENCE
 from training.train import TrainRequest
 
 
@@ -100,5 +101,5 @@ def test_what_starts_the_stack_imports_nothing_slow() -> None:
     """`fraud up` loads neither torch nor pandas: the second start must be quick."""
     slow = "{'torch', 'pandas', 'training'}"
     code = f"import sys, operations.cli, operations.local.stack; print({slow} & sys.modules.keys())"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert shown.stdout.strip() == "set()"

@@ -17,9 +17,13 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
+
 FRAUD = Path(sys.executable).parent / "fraud"
 KEY = "test-key"
-FIRST_START_SECONDS = 240
+GREETED = "\ncurl "
+"""What `fraud up` prints last, when the past is loaded."""
+FIRST_START_SECONDS = 600
 """The first start trains the default model; the other tests' load is on the same two cores."""
 
 
@@ -50,11 +54,13 @@ class Stack:
                 start_new_session=True,
             )
 
-    def wait_until_ready(self, seconds: float) -> float:
-        """Waits for /readyz; returns how long it took."""
-        started = time.monotonic()
+    def wait_until_ready(self, seconds: float = PATIENCE) -> None:
+        """Waits until the stack is whole: the gateway is ready, and the default model has its past.
+
+        A file that is scored before that has other scores than after it, and is remembered with them.
+        """
         wait_for(self.ready, seconds, lambda: self.output.read_text()[-2000:])
-        return time.monotonic() - started
+        wait_for(lambda: GREETED in self.output.read_text(), seconds, lambda: self.output.read_text()[-2000:])
 
     def ready(self) -> bool:
         """Whether the gateway says that it can score."""
@@ -95,7 +101,7 @@ class Stack:
         self.client.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(60)
+            self.process.wait(PATIENCE)
 
 
 class Traffic:
@@ -130,7 +136,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE, explain: Callable[[], str] = str) -> None:
     """Waits for a condition, and says what stood in its way if it does not come."""
     until = time.monotonic() + seconds
     while not condition():
@@ -206,7 +212,7 @@ def first_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("stack"))
     try:
         stack.wait_until_ready(FIRST_START_SECONDS)
-        wait_for((stack.directory / "examples" / "transactions.csv").exists, 60)
+        wait_for((stack.directory / "examples" / "transactions.csv").exists)
         yield stack
     finally:
         stack.stop()
@@ -218,8 +224,8 @@ def stack(first_start: Stack) -> Stack:
     record = json.loads((first_start.directory / "model_store" / "release.json").read_text())
     if (record["version"], record["trial"], record["instead_of"]) != (1, None, None):
         release(first_start, 1)
-    wait_for(lambda: live_version(first_start) == 1, 60)
-    first_start.wait_until_ready(60)
+    wait_for(lambda: live_version(first_start) == 1)
+    first_start.wait_until_ready()
     return first_start
 
 

@@ -11,8 +11,6 @@ from tests.system.conftest import Stack, Twin, release
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
 ROWS = 1000
-START_SECONDS = 45
-"""A quiet machine takes under 15; here another stack and other tests share the two cores."""
 
 
 def test_a_backup_restored_on_an_empty_clone_scores_the_same(stack: Stack, twin: Twin, tmp_path: Path) -> None:
@@ -35,7 +33,7 @@ def test_a_backup_restored_on_an_empty_clone_scores_the_same(stack: Stack, twin:
 def _scored_by_clone(directory: Path, csv: bytes) -> dict[str, Any]:
     clone = Stack(directory)
     try:
-        clone.wait_until_ready(START_SECONDS)
+        clone.wait_until_ready()
         body: dict[str, Any] = clone.upload(csv).json()
         return body
     finally:

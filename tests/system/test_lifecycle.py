@@ -9,16 +9,13 @@ from tests.system.conftest import Stack, command_of
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
-SECOND_START_SECONDS = 45
-"""A quiet machine takes under 15 (README); here another stack and other tests share the two cores."""
-
 
 def test_a_second_clone_runs_beside_and_stops_whole(stack: Stack, sample: bytes, tmp_path: Path) -> None:
     """A second stack starts on other ports from a filled store, scores the same, and its Ctrl-C leaves no process."""
     shutil.copytree(stack.directory / "model_store", tmp_path / "model_store")
     beside = Stack(tmp_path)
     try:
-        beside.wait_until_ready(SECOND_START_SECONDS)
+        beside.wait_until_ready()
         assert beside.upload(sample).json() == stack.upload(sample).json()
         processes = beside.processes()
         assert len(processes) > 5

@@ -11,12 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.system.conftest import command_of, descendants, free_port, wait_for
+from tests.patience import PATIENCE
+from tests.system.conftest import GREETED, command_of, descendants, free_port, wait_for
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("newcomer"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("newcomer"), pytest.mark.timeout(2400)]
 
 ROOT = Path(__file__).parents[2]
-FIRST_RUN_SECONDS = 240
+FIRST_RUN_SECONDS = 900
 """From `make run` in a clean checkout to /readyz: environment, first model and all, with a warm pip cache."""
 BACKGROUND = "make run\n"
 
@@ -73,7 +74,7 @@ class Newcomer:
         """Ctrl-C reaches make and all below it, as on a terminal."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGINT)
-            self.process.wait(60)
+            self.process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +89,12 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     started = Newcomer(directory)
     try:
         wait_for(started.ready, FIRST_RUN_SECONDS, lambda: started.log.read_text()[-3000:])
-        wait_for(lambda: "curl " in started.log.read_text(), 60)
+        wait_for(lambda: GREETED in started.log.read_text())
         yield started
     finally:
         processes = descendants(started.process.pid)
         started.stop()
-        wait_for(lambda: not any(command_of(pid) for pid in processes), 30)
+        wait_for(lambda: not any(command_of(pid) for pid in processes))
 
 
 PAGES = [

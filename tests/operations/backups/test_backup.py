@@ -30,6 +30,7 @@ from operations.store.registry import Registry
 from tests import tiny
 from tests.operations import fake_s3
 from tests.operations.conftest import add, pack
+from tests.patience import PATIENCE
 from tests.swapping import at_every_step
 
 OUTSIDE = {
@@ -448,7 +449,7 @@ def test_backing_up_needs_no_torch() -> None:
     """Only verifying loads torch: backups and restores are quick."""
     slow = "{'torch', 'pandas', 'obstore'}"
     code = f"import sys, operations.cli, operations.backups.backup; print({slow} & sys.modules.keys())"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert shown.stdout.strip() == "set()"
 
 

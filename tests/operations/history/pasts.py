@@ -29,6 +29,7 @@ from operations.history.plans import Counted
 from operations.store.registry import Registry
 from tests.keys import KEY
 from tests.operations.conftest import pack
+from tests.patience import PATIENCE
 from tests.tiny import card
 from tests.valkey import Valkey, running
 
@@ -219,7 +220,7 @@ def make_live(registry: Registry, version: int) -> None:
 
 def wait_for(what: Any) -> None:  # noqa: ANN401 - any condition
     """Until it holds."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < until
         time.sleep(0.001)

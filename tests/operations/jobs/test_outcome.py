@@ -17,6 +17,7 @@ from operations.jobs import outcome
 from operations.jobs.outcome import Outcome, reported
 from operations.settings import Layout
 from tests.operations.jobs.receiver import Receiver
+from tests.patience import PATIENCE
 
 
 def samples(layout: Layout) -> dict[tuple[str, str], float]:
@@ -247,7 +248,7 @@ with reported(Layout(root, root / "model_store"), "clean"):
 def test_a_full_disk_does_not_change_the_exit_code(layout: Layout, code: int) -> None:
     """The job runs and ends as it would; no part of a file is left."""
     command = [sys.executable, "-c", FULL, str(layout.root), str(code)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (ended.returncode, ended.stdout) == (code, "did its work\n"), ended.stderr
     assert not list(outcome.directory(layout).glob("*.prom*"))
     assert not [path for path in outcome.directory(layout).iterdir() if path.name.startswith(".")]

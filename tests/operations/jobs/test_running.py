@@ -18,11 +18,11 @@ from operations.jobs.outcome import Outcome
 from operations.jobs.running import LONGEST_LINE, _pass_on, refuse_running, run
 from operations.settings import Layout
 from tests.operations.jobs.receiver import Receiver
+from tests.patience import PATIENCE
 
 MODELS = Job("models", "* * * * *", ("models",))
 ENDLESS = Job("backup", "* * * * *", ("backup", "create"))
 """In these tests it waits for a lock that the test holds."""
-PATIENCE = 60.0
 
 
 async def until(condition: Callable[[], bool]) -> None:

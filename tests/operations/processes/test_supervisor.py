@@ -17,8 +17,8 @@ import pytest
 from operations.errors import OperationsError
 from operations.processes import tether
 from operations.processes.supervisor import Kept, Program, rotate
+from tests.patience import PATIENCE
 
-PATIENCE = 20.0
 WITH_CHILD = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
 
