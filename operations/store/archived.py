@@ -65,11 +65,15 @@ def _read(entry: Entry, archive: Path) -> Archived:
 def reference(registry: Registry, version: int) -> Golden | None:
     """The reference sample of a version; None where its archive has none, as an older one, or is damaged."""
     try:
-        entry, archive = registry.entry(version), registry.verify(version)
-        with loadable(entry.file), zipfile.ZipFile(archive) as packed:
-            return Golden.from_json(json.loads(packed.read(REFERENCE)))
+        with registry.verified(version) as verified, loadable(verified.entry.file):
+            return _reference(verified.archive)
     except OperationsError:
         return None
+
+
+def _reference(archive: Path) -> Golden:
+    with zipfile.ZipFile(archive) as packed:
+        return Golden.from_json(json.loads(packed.read(REFERENCE)))
 
 
 @contextmanager

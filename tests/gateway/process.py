@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 
 from tests.gateway.serving_http import free_port, over_http, record
+from tests.patience import PATIENCE
 from tests.tiny import TinyServer
 
-PATIENCE = 60.0
 COMMAND = [sys.executable, "-m", "gateway"]
 KEY = "k-1"
 ROW = {"transaction_id": "t", "timestamp": "2026-01-01T10:00:00", "amount": 10, "age": 30, "channel": "chip"}

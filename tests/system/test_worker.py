@@ -25,7 +25,7 @@ def management_url(stack: Stack) -> str:
 
 def test_a_killed_worker_costs_no_request(stack: Stack, twin: Twin, management_url: str) -> None:
     """Three times in a row a worker is killed under load; each request is answered, by the live version."""
-    wait_for(lambda: len(ready_workers(management_url, 1)) > 1, 60)
+    wait_for(lambda: len(ready_workers(management_url, 1)) > 1)
     with Load(stack.url, twin.csv, RATE) as load:
         for _ in range(3):
             kill_one(management_url, 1)
@@ -35,12 +35,12 @@ def test_a_killed_worker_costs_no_request(stack: Stack, twin: Twin, management_u
 
 def test_a_frozen_worker_costs_no_request(stack: Stack, twin: Twin, management_url: str) -> None:
     """A worker that hangs is given up well before the deadline, and another one scores the rows."""
-    wait_for(lambda: len(ready_workers(management_url, 1)) > 1, 60)
+    wait_for(lambda: len(ready_workers(management_url, 1)) > 1)
     frozen = ready_workers(management_url, 1)[0]
     os.kill(frozen, signal.SIGSTOP)
     try:
         with Load(stack.url, twin.csv, RATE) as load:
-            wait_for(lambda: len(load.answers) > 5 * RATE, 60)
+            wait_for(lambda: len(load.answers) > 5 * RATE)
     finally:
         os.kill(frozen, signal.SIGCONT)
     assert failed(load.answers) == []

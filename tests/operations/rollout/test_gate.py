@@ -84,9 +84,9 @@ def test_a_trial_must_have_counted_enough(rows: int, enough: bool) -> None:
     assert (samples is not None) is enough
 
 
-def test_the_reference_samples_of_both_are_compared(tmp_path: Path, torchserve: FakeTorchServe) -> None:
+def test_the_reference_samples_of_both_are_compared(place: Place, tmp_path: Path, torchserve: FakeTorchServe) -> None:
     """Rows that an archive holds are taken, each once; of a version whose archive has none, its golden ones."""
-    registry = Registry(tmp_path / "model_store")
+    registry = Registry(tmp_path / "samples")
     sample = Golden("payment,amount\na,0\nb,1\nc,1.5\n", (0.0, 0.25, 0.375))
     for version, held in ((1, {"reference.json": sample}), (2, {"reference.json": sample}), (3, {})):
         files = contents(version) | {name: json.dumps(rows.to_json()).encode() for name, rows in held.items()}
@@ -94,7 +94,7 @@ def test_the_reference_samples_of_both_are_compared(tmp_path: Path, torchserve: 
             pack(tmp_path / f"{version}.mar", files), replace(card(version), data={"sha256": "0" * 64}), CONTRACT
         )
     torchserve.registered = {1: ["READY"], 2: ["READY"], 3: ["READY"]}
-    place = Place(registry, torchserve.server(), 2)
+    place = replace(place, registry=registry)
     assert scored(place, 1, 2, None).before.rows == 3
     assert scored(place, 1, 3, None).before.rows == 3 + len(GOLDEN.probabilities)
 
