@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from contract.description import Description, DescriptionError
 from contract.frame import DESCRIBE, Frame, FrameError
+from gateway.bounded import BoundedTransport
 from gateway.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong
 from gateway.renewed import RenewedTransport
 from gateway.retry_budget import RetryBudget
@@ -32,6 +33,8 @@ HANG_SHARE = 0.25
 """Of the timeout: a worker that has said nothing for so long hangs, and another one is asked."""
 RETRY_SECONDS = 0.05
 """Before a second attempt: TorchServe needs a moment to see that a worker has ended (measured: 5 to 20 ms)."""
+MOST_ANSWER_BYTES = 8_000_000
+"""Largest answer that is read: a description with its golden rows is some 100 kB, a block's probabilities less."""
 BLOCK_BYTES = 4_000_000
 """However wide the matrix is, a block stays under TorchServe's default limit of 6.5 MB for a request."""
 NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -163,7 +166,9 @@ async def connect(
         base_url=settings.model_server_url,
         timeout=settings.deadline_seconds,
         trust_env=False,  # A proxy that the environment names must not see transactions.
-        transport=transport or RenewedTransport(partial(_network, limit), 2 * settings.deadline_seconds),
+        transport=BoundedTransport(
+            transport or RenewedTransport(partial(_network, limit), 2 * settings.deadline_seconds), MOST_ANSWER_BYTES
+        ),
     ) as client:
         yield client
 

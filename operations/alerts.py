@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import httpx
 
+from operations.bounded import BoundedTransport
+
 PATIENCE = 5.0
 """Seconds that the receiver may take for each step: to be reached, to take the text, to answer."""
 LAST_PATIENCE = 2 * PATIENCE
@@ -45,7 +47,11 @@ class Alerts:
 
     def _post(self, url: str, text: str) -> None:
         try:
-            status = httpx.post(url, json={"text": text}, timeout=PATIENCE, trust_env=False).status_code
+            with (
+                httpx.Client(transport=BoundedTransport(), timeout=PATIENCE, trust_env=False) as client,
+                client.stream("POST", url, json={"text": text}) as answer,  # What it says is not read.
+            ):
+                status = answer.status_code
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # A host may be no name: a UnicodeError.
             self._say(f"ALERT_URL did not take the alert ({type(error).__name__})")
         else:

@@ -34,6 +34,8 @@ HEADER = "X-Jobs-Key"
 CONNECT_PATIENCE, PATIENCE = 10.0, 300.0
 """Seconds: to connect, and between two lines, where a heartbeat comes about every 20 s."""
 PIECE = 65_536
+LONGEST_LINE = 1 << 20
+"""Bytes; a job says less, and a false keeper may not fill the memory."""
 PATH = re.compile(r"[!-~]*")
 JOB = re.compile(r"[a-z]+(?:-[a-z]+)*")
 LAST = re.compile(r"exit ([0-9]{1,3})")
@@ -163,6 +165,8 @@ def _lines(job: str, answer: HTTPResponse) -> Iterator[str]:
     with _failures(job):
         for piece in _pieces(answer):
             *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > LONGEST_LINE:
+                raise RemoteFailed(_lost(job))
             yield from (line.decode(errors="replace").removesuffix("\r") for line in lines)
 
 

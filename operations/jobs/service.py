@@ -10,6 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from operations import addresses
+from operations.bounded import BoundedTransport
 from operations.errors import OperationsError
 from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
 from operations.rollout.connection import Running
@@ -78,7 +79,7 @@ def gateway_url(outside: Mapping[str, str], running: Running | None) -> str | No
 def _gateway(url: str, store: Path) -> Finding:
     record, name = recorded(store), f"gateway {httpx.URL(url).netloc.decode()}"
     try:
-        with httpx.Client(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
+        with httpx.Client(base_url=url, transport=BoundedTransport(), timeout=TIMEOUT, trust_env=False) as client:
             ready = client.get("/readyz").status_code
             version = client.get("/health").json()["components"]["model"]["version"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:

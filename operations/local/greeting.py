@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from operations.bounded import BoundedTransport
 from operations.local.programs import Stack
 from operations.settings import DEFAULT_KEY, Settings
 
@@ -79,7 +80,7 @@ def _columns(settings: Settings, stack: Stack) -> set[str]:
     """The columns that the live version takes; none where the gateway does not say."""
     headers = {b"X-API-Key": _keys(settings)[0].encode()}
     try:
-        with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
+        with httpx.Client(transport=BoundedTransport(), trust_env=False, timeout=PATIENCE) as client:
             fields = client.get(f"{stack.gateway_url}/v1/contract", headers=headers).json()
         return {str(column["name"]) for column in fields["columns"]}
     except (httpx.HTTPError, ValueError, KeyError, TypeError):

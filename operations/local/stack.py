@@ -226,7 +226,8 @@ class _Run:
 
     async def _is_ready(self, client: httpx.AsyncClient) -> bool:
         with contextlib.suppress(httpx.HTTPError):
-            return (await client.get(f"{self._stack.gateway_url}/readyz")).is_success
+            async with client.stream("GET", f"{self._stack.gateway_url}/readyz") as answer:
+                return answer.is_success
         return False
 
     def _reconciler(self) -> Reconciler:

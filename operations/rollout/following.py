@@ -14,6 +14,7 @@ import httpx
 from contract.release import Trial
 from operations import addresses
 from operations.addresses import Resolve, Unresolved, resolved
+from operations.bounded import BoundedTransport
 
 T = TypeVar("T")
 PATIENCE = 10.0
@@ -75,7 +76,7 @@ def _addresses(url: str, resolve: Resolve) -> list[str]:
 
 
 def _connected() -> httpx.Client:
-    return httpx.Client(trust_env=False, timeout=2.0)
+    return httpx.Client(transport=BoundedTransport(), trust_env=False, timeout=2.0)
 
 
 def _asked(client: httpx.Client, gateway: str, question: Callable[[Any], T]) -> T | None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from contract.description import Description, DescriptionError
 from contract.frame import DESCRIBE, Frame, FrameError
+from operations.bounded import BoundedTransport
 from operations.errors import OperationsError
 from operations.torchserve.launch import MODEL
 
@@ -75,7 +76,9 @@ class ModelServer:
         """Takes both addresses; a proxy that the environment names is not used."""
         self.address = management
         self._inference = inference
-        self._client = httpx.Client(base_url=management, transport=transport, trust_env=False, timeout=10.0)
+        self._client = httpx.Client(
+            base_url=management, transport=BoundedTransport(transport), trust_env=False, timeout=10.0
+        )
 
     def registered(self) -> dict[int, Registered]:
         """All versions, by number.

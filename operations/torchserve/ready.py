@@ -36,6 +36,8 @@ FROZEN = 60.0
 PROCESS, ADDRESS, SILENT = "torchserve.pid", "torchserve.address", "torchserve.silent"
 """The names of three files: whoever starts TorchServe writes the first two, this check the third."""
 OK = 200
+MOST_BYTES = 1 << 20
+"""Of an answer, which may be a false server's."""
 
 
 def check(store: Path, scratch: Path, now: float) -> bool:
@@ -97,11 +99,11 @@ def _status(url: str, patience: float, body: bytes | None = None) -> int | None:
     request = urllib.request.Request(url, body, {"Content-Type": "application/octet-stream"})  # noqa: S310 - http
     try:
         with direct.open(request, timeout=patience) as answer:
-            answer.read()  # What is closed unread is reset, and TorchServe logs a page for each.
+            answer.read(MOST_BYTES)  # What is closed unread is reset, and TorchServe logs a page for each.
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
-            error.read()
+            error.read(MOST_BYTES)
         return error.code
     except (OSError, http.client.HTTPException):
         return None
