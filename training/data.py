@@ -156,15 +156,13 @@ def vocabulary(values: NDArray[Any], min_count: int, max_categories: int) -> tup
 
 
 def _load_parquet(contract: Contract, path: Path) -> Labelled:
-    file = source.open_parquet(path)
-    present = source.parquet_names(file)
-    contract = _for_training(contract, present)
-    names = _known(contract, present)
-    extra = [name for name in present if name not in names]
-    with file, source.intact():
-        reading = _joined([_read_block(contract, block) for block in file.iter_batches(BLOCK_ROWS, columns=names)])
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    with source.hashed_parquet(path) as (file, sha256):
+        present = source.parquet_names(file)
+        contract = _for_training(contract, present)
+        names = _known(contract, present)
+        extra = [name for name in present if name not in names]
+        with source.intact():
+            reading = _joined([_read_block(contract, block) for block in file.iter_batches(BLOCK_ROWS, columns=names)])
     return _labelled(contract, reading, sha256, _extra_note(extra))
 
 

@@ -4,11 +4,13 @@ Every refusal says what is wrong with the file and what to do, in words.
 """
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -73,10 +75,25 @@ def parquet_names(file: pa.parquet.ParquetFile) -> list[str]:
     return checked_names([name for name in file.schema_arrow.names if not PANDAS_INDEX.fullmatch(name)])
 
 
-def open_parquet(path: Path) -> pa.parquet.ParquetFile:
-    """A parquet file whose columns are not yet read; as :func:`read_bytes`."""
+@contextmanager
+def hashed_parquet(path: Path) -> Iterator[tuple[pa.parquet.ParquetFile, str]]:
+    """A parquet file and its SHA-256, both of the one file that was opened; as :func:`open_parquet`."""
     try:
-        return pa.parquet.ParquetFile(path)
+        stream = path.open("rb")
+    except OSError:
+        read_bytes(path)
+        raise
+    with stream:
+        with intact():
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        with open_parquet(path, stream) as file:
+            yield file, sha256
+
+
+def open_parquet(path: Path, stream: BinaryIO | None = None) -> pa.parquet.ParquetFile:
+    """A parquet file, opened already or by its path, whose columns are not yet read; as :func:`read_bytes`."""
+    try:
+        return pa.parquet.ParquetFile(stream or path)
     except (OSError, pa.ArrowInvalid):
         read_bytes(path)
         raise TrainingError(f"The data file {path} is not a parquet file, or is a damaged one.") from None

@@ -107,15 +107,13 @@ def _read_csv(reader: "_Reader", stream: BinaryIO, size: int, told: Told) -> Fou
 
 
 def _read_parquet(reader: "_Reader", path: Path, told: Told) -> Found:
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    file = source.open_parquet(path)
-    names, done = [name for name in source.parquet_names(file) if name in reader.known], 0
-    with file, source.intact():
-        for batch in file.iter_batches(BLOCK_ROWS, columns=names):
-            reader.take(source.arrow_csv(pa.Table.from_batches([batch])))
-            done += batch.num_rows
-            told(done, file.metadata.num_rows)
+    with source.hashed_parquet(path) as (file, sha256):
+        names, done = [name for name in source.parquet_names(file) if name in reader.known], 0
+        with source.intact():
+            for batch in file.iter_batches(BLOCK_ROWS, columns=names):
+                reader.take(source.arrow_csv(pa.Table.from_batches([batch])))
+                done += batch.num_rows
+                told(done, file.metadata.num_rows)
     return reader.found(sha256)
 
 

@@ -1,3 +1,5 @@
+import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.table import MOST_FAULTS
+from tests.swapping import at_every_step
 from tests.training.conftest import TINY
 from tests.training.rows import SCHEMA, contract
 from training import data
@@ -106,6 +109,18 @@ def test_parquet_nan_and_flags_are_read_as_csv_would_write_them(tmp_path: Path) 
     labelled = data.load(contract(), tmp_path / "rows.parquet")
     assert labelled.labels.tolist() == [True, False]
     assert np.isnan(labelled.table.columns["age"][0])
+
+
+def test_a_parquet_file_has_the_hash_of_the_rows_that_were_read(tmp_path: Path) -> None:
+    """Another file that comes to its place at any step, a folder's nightly export say, gets no card with this hash."""
+    path, other = tmp_path / "rows.parquet", tmp_path / "other.parquet"
+    frame = pd.read_csv(io.StringIO(GOOD))
+    frame.to_parquet(path)
+    frame.iloc[:-1].to_parquet(other)
+    rows = {hashlib.sha256(file.read_bytes()).hexdigest(): count for file, count in ((path, 0), (other, 1))}
+    for _ in at_every_step({path: other.read_bytes()}):
+        labelled = data.load(contract(), path)
+        assert len(labelled.labels) == len(frame) - rows[labelled.sha256]
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
