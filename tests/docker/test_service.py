@@ -9,7 +9,7 @@ import pytest
 from tests.docker.compose import ROOT, Compose, docker, wait_for
 from tests.docker.conftest import Measured
 
-RECOVERY_SECONDS = 90
+RECOVERY_SECONDS = 240
 KILL_JAVA = """
 import os, pathlib, signal
 (java,) = [int(each.parent.name) for each in pathlib.Path("/proc").glob("[0-9]*/comm") if each.read_text() == "java\\n"]

@@ -64,12 +64,11 @@ def waiting(tried: Tried, threads: ThreadPoolExecutor, requests: int) -> list[Fu
 
 
 def test_a_hanging_canary_refuses_nobody(tried: Tried, threads: ThreadPoolExecutor) -> None:
-    """Of many callers at once each is answered by the live version, none after a second of its own."""
+    """Of many callers at once each is answered by the live version, most without asking the canary."""
     tried.start(CANARY)
     tried.model_server.hanging.add(2)
-    started = time.monotonic()
     answers = list(threads.map(tried.upload, [rows()] * 90))
-    assert time.monotonic() - started < canary_calls.CANARY_SECONDS * 45
+    assert tried.model_server.asked[2] < 45
     assert [versions(answer) for answer in answers] == [expected(set())] * 90
 
 
