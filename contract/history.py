@@ -87,6 +87,16 @@ class Layout:
         fields += [(f"set:{column}", "<u8") for column in self.sets]
         return np.dtype(fields)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What a record tells of its bucket."""
+        return tuple(name for name in self.dtype.names or () if name != "bucket")
+
+    @property
+    def adding(self) -> tuple[str, ...]:
+        """The fields that add up when records are merged; of the others one counts, or all together."""
+        return tuple(name for name in self.fields if self._operation(name) is np.add)
+
     @cached_property
     def digest(self) -> bytes:
         """Tells layouts apart: equal digests hold the same things, whichever version they were written for."""
@@ -134,9 +144,8 @@ class Layout:
         keys, records = keys[order], records[order]
         begins = _begins(keys)
         found = records[begins]
-        for name in self.dtype.names or ():
-            if name != "bucket":
-                found[name] = self._operation(name).reduceat(records[name], begins) if len(begins) else found[name]
+        for name in self.fields if len(begins) else ():
+            found[name] = self._operation(name).reduceat(records[name], begins)
         return keys[begins], found
 
     @property

@@ -36,7 +36,7 @@ APPLY = (
     APPENDING
     + """
 -- ARGV: names of journals; keys to append to; how many bytes to each; the bytes; seconds until states expire; now.
--- Returns 1, or 0 where a journal was applied before: then nothing is.
+-- Returns 0 where a journal was applied before: then nothing is. Else one more than the keys that hold no state.
 local names, count = ARGV[1], #ARGV[1] / 16
 for i = 1, count do
   local key = 'fraud:j:' .. string.sub(names, i * 16 - 15, i * 16)
@@ -44,12 +44,11 @@ for i = 1, count do
 end
 for i = 1, count do redis.call('ZADD', 'fraud:due', ARGV[6] + 1, string.sub(names, i * 16 - 15, i * 16)) end
 for i = 1, count do redis.call('SETRANGE', 'fraud:j:' .. string.sub(names, i * 16 - 15, i * 16), 0, '\\1') end
-append_all(redis.pcall, ARGV[2], ARGV[3], ARGV[4], ARGV[5])
-return 1
+return 1 + append_all(redis.pcall, ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]))
 """
 )
 """What journals say, merged: each state is appended to once. Their transactions expire a second later. A key that holds
-no state is passed over, here and by SETTLE: there is nobody any more whom it could tell."""
+no state is passed over, and counted; SETTLE, where there is nobody any more whom it could tell, only passes over it."""
 
 SETTLE = (
     APPENDING

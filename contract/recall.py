@@ -28,6 +28,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.epoch import EPOCH, LOADING, Epoch
 from contract.history import Batch, Layout, Plan, Stored, batch, evaluate, numbered
 from contract.history_key import UNKEYED, HistoryKey
 from contract.journal import booked, claim, journal
@@ -42,6 +43,7 @@ from contract.remembered import (
     stored,
     transactions,
 )
+from contract.removal import Removal
 from contract.table import Table
 
 BLOCK_ROWS = 500
@@ -100,6 +102,11 @@ class _Part:
     keys: NDArray[np.void]
     sizes: list[int]
     states: list[bytes]
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether a state is not a number of whole records."""
+        return bool((np.array(self.sizes, dtype=np.int64) % self.layout.dtype.itemsize).any())
 
     def before(self) -> Stored:
         """The states as records."""
@@ -165,7 +172,14 @@ class _Group:
 
 
 class Recall:
-    """One batch."""
+    """One batch.
+
+    Attributes:
+        epoch: of what Redis said, as it was at that moment; None where it had none.
+        loading: whether the past of the first model was just being loaded.
+        unusable: how many states were met that are none, or are damaged: they count as empty.
+        muddled: whether a known row could not be told apart from others that it sees, now that its values are gone.
+    """
 
     def __init__(self, plan: Plan, table: Table, ids: Sequence[str], terms: Terms) -> None:
         """Takes the rows, and their ids in the order of the table; an empty text is no id."""
@@ -178,6 +192,7 @@ class Recall:
         self._block = os.urandom(BLOCK_BYTES)
         self._known: dict[int, NDArray[np.float64] | None] = {}
         self._awaited = set[int]()
+        self._of_other_plans = set[int]()
         self._entered = np.full(table.rows, -1, dtype=np.int64)
         self._blocks_entered = 0
         self._expire = plan.seconds + EXPIRY_MARGIN if terms.record else 0
@@ -192,18 +207,39 @@ class Recall:
         self._waiting: list[Rows] | None = None
         self._next: list[_Call] = []
         self._asked: Sequence[_Call] = ()
+        self._missing: list[bytes] = []
+        self.epoch: Epoch | None = None
+        self.loading = False
+        self.unusable = 0
+        self.muddled = False
 
     def reads(self) -> list[list[bytes]]:
-        """The keys of the states of a large batch, so many together as are read at once."""
-        keys = [STATE + key for part in self._parts for key in part.keys.tolist()]
-        return [keys[at : at + BLOCK_KEYS] for at in range(0, len(keys), BLOCK_KEYS)]
+        """The keys of the states of a large batch, so many together as are read at once; the epoch comes last."""
+        keys = self._state_keys
+        return [*(keys[at : at + BLOCK_KEYS] for at in range(0, len(keys), BLOCK_KEYS)), [EPOCH, LOADING]]
 
     def take_states(self, replies: Iterable[Sequence[bytes | None]]) -> None:
         """Takes the states; one that is not there is None."""
-        states = [state or b"" for reply in replies for state in reply]
+        *replies, about = replies
+        self._take_about(*about)
+        found = [state for reply in replies for state in reply]
+        self._missing = [key for key, state in zip(self._state_keys, found, strict=True) if state is None]
+        states = [state or b"" for state in found]
         for part in self._parts:
             mine, states = states[: len(part.keys)], states[len(part.keys) :]
             part.sizes[:], part.states[:] = map(len, mine), [b"".join(mine)]
+            self.unusable += part.is_damaged
+
+    def doubts(self) -> list[tuple[Argument, ...]]:
+        """The arguments of the calls of STRANGE about states that were not there; where rows enter, APPLY tells."""
+        if self._terms.record:
+            return []
+        keys = [key.removeprefix(STATE) for key in self._missing]
+        return [(b"".join(keys[at : at + BLOCK_KEYS]),) for at in range(0, len(keys), BLOCK_KEYS)]
+
+    def take_doubts(self, replies: Sequence[int]) -> None:
+        """Takes the replies."""
+        self.unusable += sum(replies)
 
     def prepare(self) -> None:
         """Does what can be done while the states of a large batch are read."""
@@ -253,6 +289,7 @@ class Recall:
     def take_additions(self, replies: Sequence[int]) -> None:
         """Takes the replies; of a group of which others have applied some, each is tried by itself."""
         for group, applied in zip(self._applying, replies, strict=True):
+            self.unusable += max(applied - 1, 0)
             if applied or len(group.claims) == 1:
                 self._take_entered(np.concatenate([each.rows for each in group.claims]))
             else:
@@ -261,6 +298,7 @@ class Recall:
     def take(self, replies: Iterable[Reply]) -> None:
         """Takes the replies; where a call met known rows, nothing entered: its other rows try again."""
         for call, reply in zip(self._asked, replies, strict=True):
+            self._take_about(reply[6], reply[7])
             if reply[0]:
                 self._take_known(call.named[np.frombuffer(reply[0], "<u4")], reply)
             if call.enters and not reply[0]:
@@ -301,15 +339,20 @@ class Recall:
         for part, (_, windows) in zip(self._parts, self._plan.parts, strict=True):
             if not windows:
                 continue
-            arriving = self._counting(part)
-            for name, values in evaluate(windows, part.before(), arriving, columns).items():
+            before, arriving = self._before(part), self._counting(part)
+            for name, values in evaluate(windows, before, arriving, columns).items():
                 found.setdefault(name, np.empty(rows))[arriving.places] = values
         return self._as_the_first_time(found) if self._silent.any() else found
 
-    def kept(self, values: Mapping[str, NDArray[np.float64]]) -> tuple[Argument, ...]:
-        """The arguments of the script KEEP, once all has entered; none where there is nothing to keep."""
+    def kept(self, values: Mapping[str, NDArray[np.float64]] | None) -> tuple[Argument, ...]:
+        """The arguments of the script KEEP, once all has entered; none where there is nothing to keep.
+
+        Without values repeats are told that there are none: they have their own when they come.
+        """
         if not self._new.any():
             return ()
+        if values is None:
+            return (self._block, b"", self._terms.values_seconds)
         matrix = np.array([values[name] for name in self._plan.names], dtype="<f8").T
         return (self._block, matrix.tobytes(), self._terms.values_seconds)
 
@@ -450,10 +493,18 @@ class Recall:
             self._known[row] = np.frombuffer(reply[3], "<f8", size // 8, end - size) if usable else None
         self._awaited -= set(rows[good].tolist())
         self._awaited |= set(rows[ours & ~good].tolist())
+        self._of_other_plans |= set(rows[plans != np.void(self._plan.digest)].tolist())
         self._silent[rows] = True
 
     def _has_values(self, row: int) -> bool:
         return self._known[row] is not None
+
+    @cached_property
+    def _state_keys(self) -> list[bytes]:
+        return [STATE + key for part in self._parts for key in part.keys.tolist()]
+
+    def _take_about(self, epoch: bytes | None, loading: bytes | None) -> None:
+        self.epoch, self.loading = Epoch.from_bytes(epoch), bool(loading)
 
     def _take_states(self, counts: Sequence[int], sizes: bytes, states: bytes) -> None:
         lengths, at = np.frombuffer(sizes, "<u4").tolist(), 0
@@ -461,10 +512,30 @@ class Recall:
             mine, lengths = lengths[:count], lengths[count:]
             part.sizes[:], part.states[:] = mine, [states[at : at + sum(mine)]]
             at += sum(mine)
+            self.unusable += part.is_damaged
+
+    def _before(self, part: _Part) -> Stored:
+        """What a part's rows find; known ones whose values are gone are taken out: no row sees itself."""
+        before, rows = part.before(), self._anew[part.where[self._anew] >= 0]
+        if not len(rows):
+            return before
+        found = Removal(part.layout, before)
+        for row, place in zip(rows.tolist(), part.where[rows].tolist(), strict=True):
+            merged = row not in self._of_other_plans
+            found.take_out(int(part.batch.codes[place]), part.batch.records[place], merged=merged)
+        self.muddled |= found.muddled
+        return found.left()
+
+    @property
+    def _anew(self) -> Rows:
+        """Known rows without values: they arrive once more."""
+        return np.array([row for row, values in list(self._known.items()) if values is None], dtype=np.int64)
 
     def _counting(self, part: _Part) -> Batch:
         """The rows of a part; those that are known, or a row once more, add nothing: they are in what was before."""
-        silent = self._silent[part.batch.places]
+        silent = self._silent.copy()
+        silent[self._anew] = False
+        silent = silent[part.batch.places]
         if not silent.any():
             return part.batch
         records = part.batch.records.copy()

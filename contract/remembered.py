@@ -45,20 +45,25 @@ ANSWER, LABEL = np.dtype([("answer", "u1"), ("version", "<u4")]), np.dtype([("la
 APPENDING = """
 local function append(run, name, bytes, expire)
   local key = 'fraud:h:' .. name
-  run('APPEND', key, bytes)
+  if type(run('APPEND', key, bytes)) ~= 'number' then return 1 end
   -- Renewed once a day: to ask takes a third of the time.
   if redis.call('TTL', key) < expire - 86400 then redis.call('EXPIRE', key, expire) end
+  return 0
 end
 local function append_all(run, names, lengths, bytes, expire)
-  local place = 1
+  local place, failed = 1, 0
   for i = 1, #names / 24 do
     local length = struct.unpack('<I4', lengths, i * 4 - 3)
-    append(run, string.sub(names, i * 24 - 23, i * 24), string.sub(bytes, place, place + length - 1), expire)
+    local key, more = string.sub(names, i * 24 - 23, i * 24), string.sub(bytes, place, place + length - 1)
+    failed = failed + append(run, key, more, expire)
     place = place + length
   end
+  return failed
 end
 """
-"""Lua: what a script appends to states, given how it calls, their keys, how many bytes to each, and the bytes."""
+"""Lua: what a script appends to states, given how it calls, their keys, how many bytes to each, and the bytes.
+
+Returns how many keys hold no state and were passed over; `redis.call` fails there instead."""
 
 ENTER = (
     APPENDING
@@ -67,12 +72,15 @@ ENTER = (
 -- to read; keys to append to; how many bytes to each; the bytes; seconds until states expire; and, of a
 -- load, a key of progress, what it must be and what it becomes.
 -- Returns the places of known transactions, their plans, the sizes of their values (NEVER: it had none from the
--- start), the values; then the sizes of the states that were read, and the states. Where a transaction is known, none
--- of the call enters.
+-- start), the values; then the sizes of the states that were read, and the states; then the epoch of all that, and
+-- whether its past is just being loaded (`contract.epoch`). Where a transaction is known, none of the call enters.
+-- A block that is there and empty stands for values that were not worth keeping: its transactions never had any.
 local mode, ids, records, keep, reads, writes, lengths, bytes = unpack(ARGV, 1, 8)
 local expire = tonumber(ARGV[9])
 if ARGV[10] and (redis.call('GET', ARGV[10]) or '') ~= ARGV[11] then return {'moved'} end
 local places, plans, widths, values, sizes, states = {}, {}, {}, {}, {}, {}
+local about = redis.call('MGET', 'fraud:epoch', 'fraud:loading')
+for i = 1, 2 do about[i] = about[i] or '' end
 for i = 1, #reads / 24 do
   local key = 'fraud:h:' .. string.sub(reads, i * 24 - 23, i * 24)
   local state = redis.call('GET', key) or ''
@@ -99,6 +107,7 @@ if mode == 'look' or not entered then
       local index, width = struct.unpack('<I4I2', before, 39)
       local block = 'fraud:v:' .. string.sub(before, 27, 38)
       local found = redis.call('GETRANGE', block, index * width * 8, (index + 1) * width * 8 - 1)
+      if found == '' and width > 0 and redis.call('EXISTS', block) == 1 then width = 0 end
       local n = #places + 1
       places[n], plans[n], values[n] = struct.pack('<I4', i - 1), string.sub(before, 19, 26), found
       widths[n] = struct.pack('<I4', width > 0 and #found or 4294967295)
@@ -112,7 +121,7 @@ if entered then
 end
 return {
   table.concat(places), table.concat(plans), table.concat(widths), table.concat(values), table.concat(sizes),
-  table.concat(states),
+  table.concat(states), unpack(about),
 }
 """
 )
@@ -121,10 +130,21 @@ takes a third of the time that one for each takes, with the question whether it 
 one cannot be, nothing has been written."""
 
 KEEP = """
--- ARGV: a block, its values, seconds that it is kept.
+-- ARGV: a block, its values, seconds that it is kept. No values: those of its transactions were not worth keeping.
 redis.call('SET', 'fraud:v:' .. ARGV[1], ARGV[2], 'EX', ARGV[3])
 """
 """The values of a request, for repeats: while the model scores."""
+
+STRANGE = """
+-- ARGV: keys of states that were not there. Returns how many of them are there, and are no states.
+local found = 0
+for i = 1, #ARGV[1] / 24 do
+  local kind = redis.call('TYPE', 'fraud:h:' .. string.sub(ARGV[1], i * 24 - 23, i * 24)).ok
+  if kind ~= 'none' and kind ~= 'string' then found = found + 1 end
+end
+return found
+"""
+"""Of states that MGET passed over."""
 
 MERGE = """
 -- ARGV: for each state its key, what it is, what it becomes.

@@ -93,7 +93,8 @@ async def running_services(
         await services.agreement.ask()  # Before the first request: an empty Redis has no key yet.
         background = (services.live.follow(), services.tallies.keep_writing(), services.answers.keep_writing())
         asking = (services.label_counts.keep_reading(), services.agreement.keep_asking())
-        for work in (*background, *asking, services.settling.keep_settling()):
+        looking = (services.history_watch.keep_looking(), services.settling.keep_settling())
+        for work in (*background, *asking, *looking):
             await stack.enter_async_context(running(work))
         stack.push_async_callback(services.history.close)
         yield services

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contract.history_key import HistoryKey
 from contract.recall import Recall, Reply
-from contract.remembered import ENTER, KEEP, MERGE, Argument
+from contract.remembered import ENTER, KEEP, MERGE, STRANGE, Argument
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.exchange import Exchange
 from gateway.lanes import Lanes
@@ -68,14 +68,16 @@ class Arrival:
         reading = self._begun(self._exchange.read, self.recall)
         await self._work(self.recall.prepare)
         await self._work(self.recall.take_states, await reading)
+        if doubts := self.recall.doubts():
+            self.recall.take_doubts(await self._begun(self._exchange.scripts, STRANGE, doubts))
 
     async def enter_large(self) -> None:
         """Enters a large batch, whose values are computed meanwhile."""
         await self._begun(self._exchange.enter, self.recall)
         await self._look_for_values()
 
-    async def keep(self, values: Values) -> None:
-        """Writes the values, for repeats."""
+    async def keep(self, values: Values | None) -> None:
+        """Writes the values, for repeats; or that there are none."""
         if arguments := await self._work(self.recall.kept, values):
             if self.recall.large:
                 await self._begun(self._exchange.scripts, KEEP, [arguments])

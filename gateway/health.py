@@ -13,8 +13,9 @@ from redis.exceptions import RedisError
 
 from gateway.drain import Drain
 from gateway.key_agreement import KeyAgreement
+from gateway.history_watch import HistoryWatch
 from gateway.live import Live
-from gateway.problems import DeadlineExceeded, Draining, NoModel, Problem
+from gateway.problems import DeadlineExceeded, Draining, HistoryLoading, NoModel, Problem
 from gateway.serving import TrialState
 from gateway.timeouts import io_timeout
 from gateway.warm_up import WarmUp
@@ -32,6 +33,7 @@ class Health:
         live: Live,
         redis: Redis | None,
         agreement: KeyAgreement,
+        history: HistoryWatch,
         storage: Path,
         drain: Drain,
         warm_up: WarmUp,
@@ -40,6 +42,8 @@ class Health:
         self._live = live
         self._redis = redis
         self._agreement = agreement
+        self._history = history
+        self._has_been_ready = False
         self._storage = storage
         self._drain = drain
         self._ready = _Remembered(self._probe)
@@ -47,17 +51,27 @@ class Health:
         self._is_warm = False
 
     async def unready(self) -> Problem | None:
-        """Why no more requests should come here; None when the golden rows of the live version come back right."""
-        return Draining() if self._drain.begun else await self._ready()
+        """Why no more requests should come here; None when the golden rows of the live version come back right.
+
+        A gateway that starts also waits for the past that is being loaded; one that was ready goes on.
+        """
+        if self._drain.begun:
+            return Draining()
+        problem = await self._ready()
+        if problem is None and not self._has_been_ready:
+            if await self._history.is_loading():
+                return HistoryLoading()
+            self._has_been_ready = True
+        return problem
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether the service can score, and the state of each part in words and shares (0 to 100)."""
         problem = await self._ready()
         redis = await self._redis_state()
         disk = shutil.disk_usage(self._storage)
-        model, trial = self._model_state(), self._live.trial_state
+        model, trial, history = self._model_state(), self._live.trial_state, self._history.fields()
         lost = model["version"] is not None and model["recorded_version"] is None
-        no_history = redis == "unavailable" or self._agreement.refused
+        no_history = redis == "unavailable" or self._agreement.refused or history["status"] == "degraded"
         degraded = lost or no_history or model["instead_of"] is not None or (trial and trial.paused)
         return problem is None, {
             "status": "unhealthy" if problem else "degraded" if degraded else "healthy",
@@ -70,6 +84,7 @@ class Health:
                 "model": model,
                 "trial": _trial_fields(trial) if trial else None,
                 "redis": {"status": redis, "history_key": self._agreement.state},
+                "history": history,
             },
         }
 

@@ -21,6 +21,7 @@ from contract.table import Table
 from gateway.answers import Answers
 from gateway.arrival import Arrival, Roads, Values, Work, seen
 from gateway.key_agreement import KeyAgreement
+from gateway.history_watch import HistoryWatch
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.scored import Scored
@@ -78,15 +79,23 @@ class Past:
     Attributes:
         values: each history feature of each row, by name; shape (rows,) each.
         arrival: their way into Redis; None where they have none.
-        degraded: whether Redis could not be used as it should, so that values are neutral or nothing was written.
+        degraded: whether Redis could not be used as it should, so that values are neutral or nothing was written; or
+            whether it has not the history that it should have.
+        falls_short: whether the values are of less history than there should be: no repeat is to get them.
     """
 
     def __init__(self, values: Values, *, degraded: bool = False) -> None:
         """Stands as it is, unless :meth:`write` gives it something to wait for."""
         self.values = values
         self.degraded = degraded
+        self.falls_short = False
         self.arrival: Arrival | None = None
         self._writing: asyncio.Task[bool] | None = None
+
+    def judge(self, recall: Recall, *, short: bool) -> None:
+        """Takes what was met on the way, and whether the history falls short: once it is known, it stays so."""
+        self.falls_short |= short or recall.unusable > 0
+        self.degraded |= self.falls_short or recall.muddled or len(recall.pending) > 0
 
     def write(self, arrival: Arrival, writing: asyncio.Task[bool]) -> None:
         """Takes what enters the rows of a large batch and writes the values; it says whether these stand."""
@@ -112,6 +121,7 @@ class History:
     def __init__(
         self,
         roads: Roads | None,
+        watch: HistoryWatch,
         remembering: Remembering,
         answers: Answers,
         metrics: Metrics,
@@ -119,6 +129,7 @@ class History:
     ) -> None:
         """Takes the ways to Redis; None where none is configured."""
         self._roads = roads
+        self._watch = watch
         self._agreement = agreement
         self._remembering = remembering
         self._answers = answers
@@ -143,7 +154,9 @@ class History:
             return Past(NOTHING)
         if not table.rows:  # Nothing to ask Redis for.
             return Past(serving.plan.neutral(table.columns, 0))
-        asked = Asked(serving.plan, serving.model.contract, table, work, record and self._remembering.record)
+        await self._watch.first_look()
+        record &= self._remembering.record and self._watch.is_settled
+        asked = Asked(serving.plan, serving.model.contract, table, work, record)
         with self._metrics.stage("history"):
             past = await self._in_time(asked, seconds)
         if past is None:
@@ -186,19 +199,21 @@ class History:
         recall = await asked.work(Recall, asked.plan, asked.table, asked.ids, self._terms(record=asked.record))
         arrival = Arrival(roads, recall, asked.work)
         if recall.large:
-            return await self._read_first(arrival, asked.work)
+            return await self._read_first(arrival, asked)
         await arrival.enter()
-        past = Past(await asked.work(recall.values), degraded=len(recall.pending) > 0)
+        past = Past(await asked.work(recall.values))
+        self._judge(past, recall, asked)
         past.write(arrival, self._begun(self._kept(arrival, past)))
         return past
 
-    async def _read_first(self, arrival: Arrival, work: Work) -> Past:
+    async def _read_first(self, arrival: Arrival, asked: Asked) -> Past:
         """A large batch: its values are known before it has entered."""
         await arrival.read()
         past = Past(NOTHING)
+        self._judge(past, arrival.recall, asked)
 
         async def compute() -> None:
-            past.values = await work(arrival.recall.values)
+            past.values = await asked.work(arrival.recall.values)
 
         computing = self._begun(compute())
 
@@ -206,12 +221,16 @@ class History:
             await arrival.enter_large()
             await computing
             if arrival.recall.repeats:
-                past.values = await work(arrival.recall.values)
-                past.degraded |= len(arrival.recall.pending) > 0
+                past.values = await asked.work(arrival.recall.values)
+            self._judge(past, arrival.recall, asked)
 
         past.write(arrival, self._begun(self._kept(arrival, past, enter)))
         await asyncio.shield(computing)
         return past
+
+    def _judge(self, past: Past, recall: Recall, asked: Asked) -> None:
+        short = self._watch.falls_short(recall.epoch, asked.contract, loading=recall.loading)
+        past.judge(recall, short=short)
 
     async def _only_seen(self, roads: Roads, asked: Asked) -> Past | None:
         """The past as it is, while Redis has no room for more."""
@@ -232,7 +251,7 @@ class History:
         try:
             if enter is not None:
                 await enter()
-            await arrival.keep(past.values)
+            await arrival.keep(None if past.falls_short else past.values)
         except NOT_THERE as error:
             self._failed(error)
             past.degraded = True
@@ -262,6 +281,8 @@ class History:
         return Terms(record, chosen.known_seconds, chosen.values_seconds, time.time(), chosen.key)
 
     def _failed(self, error: Exception) -> None:
+        if isinstance(error, OutOfMemoryError):
+            self._watch.refused()
         if self._roads is None or self._roads.breaker.open:
             return
         log.warning("history not available", reason=type(error).__name__)

@@ -70,6 +70,22 @@ class Metrics:
         self.history_degraded = Counter(
             "history_degraded", "Answers that said they were degraded for want of history", registry=self.registry
         )
+        self._incomplete = Gauge(
+            "history_incomplete",
+            "Whether answers have less history than they should, by the reason",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._reach = Gauge(
+            "history_reaches_back_timestamp_seconds",
+            "From when on all transactions are in the history; 0 where nobody knows",
+            registry=self.registry,
+        )
+        self._memory = Gauge(
+            "redis_memory_used_ratio",
+            "Share of its memory that Redis has used; 0 without a limit",
+            registry=self.registry,
+        )
         self._remembered = Counter(
             "history_rows",
             "Rows that were remembered (new) or known already (repeat)",
@@ -100,6 +116,13 @@ class Metrics:
         """Counts rows that entered the history, and rows that were known."""
         self._remembered.labels("new").inc(new)
         self._remembered.labels("repeat").inc(repeats)
+
+    def history(self, reasons: Mapping[str, bool], reach: float | None, memory: float | None) -> None:
+        """Shows which reasons there are why history falls short, how far back it reaches, and Redis' memory."""
+        for reason, holds in reasons.items():
+            self._incomplete.labels(reason).set(holds)
+        self._reach.set(reach or 0.0)
+        self._memory.set(memory or 0.0)
 
     def labelled(self, versions: Mapping[int, Judged]) -> None:
         """Shows what labels say of these versions, and of no other; a share of nothing is not shown."""

@@ -164,6 +164,12 @@ class Draining(Unavailable):
     title = "This gateway is about to end"
 
 
+class HistoryLoading(Unavailable):
+    """The past that a new deployment begins with is not loaded yet; only readiness says so, like the next one."""
+
+    title = "The history is being loaded"
+
+
 class Busy(Unavailable):
     """Every slot was taken until the deadline."""
 

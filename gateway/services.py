@@ -22,6 +22,7 @@ from gateway.drain import Drain
 from gateway.health import Health
 from gateway.history import History, Remembering
 from gateway.key_agreement import KeyAgreement
+from gateway.history_watch import HistoryWatch
 from gateway.label_counts import LabelCounts
 from gateway.labels import LabelDesk
 from gateway.lanes import Lanes
@@ -83,6 +84,7 @@ class Services:
     answers: Answers
     agreement: KeyAgreement
     history: History
+    history_watch: HistoryWatch
     settling: Settling
     labels: LabelDesk
     label_counts: LabelCounts
@@ -134,7 +136,8 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
     remembering = _remembering(settings)
     answers = Answers(clients.counting, remembering.known_seconds)
     agreement = KeyAgreement(clients.counting, remembering.key)
-    history = History(clients.roads, remembering, answers, metrics, agreement)
+    watch = HistoryWatch(clients.counting, live, metrics, remembers=remembering.record)
+    history = History(clients.roads, watch, remembering, answers, metrics, agreement)
     return Services(
         settings=settings,
         metrics=metrics,
@@ -143,6 +146,7 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
         answers=answers,
         agreement=agreement,
         history=history,
+        history_watch=watch,
         settling=Settling(clients.counting),
         labels=LabelDesk(live, clients.counting, remembering.key, settings.deadline_seconds),
         label_counts=LabelCounts(clients.counting, metrics),
@@ -152,7 +156,7 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
         sending=Sending(settings.answer_bytes),
         openapi=OpenApi(live, settings.max_transactions, settings.max_batch_files),
         health=Health(
-            live, clients.redis, agreement, _storage(settings), drain, WarmUp(live, history, server, metrics)
+            live, clients.redis, agreement, watch, _storage(settings), drain, WarmUp(live, history, server, metrics)
         ),
     )
 

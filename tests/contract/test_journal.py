@@ -127,11 +127,11 @@ def test_a_damaged_journal_is_passed_over(redis: Redis) -> None:
 
 
 def test_a_key_that_holds_no_state_is_passed_over(redis: Redis) -> None:
-    """The other states are appended to."""
+    """The other states are appended to; how many were passed over is told."""
     redis.rpush(STATE + KEY, "x")
     other = b"o" * 24
     noted(redis, [b"a" * 16])
-    assert run(redis, APPLY, NAME, KEY + other, struct.pack("<II", 1, 1), b"ab", EXPIRE, NOW) == 1
+    assert run(redis, APPLY, NAME, KEY + other, struct.pack("<II", 1, 1), b"ab", EXPIRE, NOW) == 2
     assert redis.get(STATE + other) == b"b"
 
 

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.testclient import TestClient
@@ -124,7 +125,7 @@ def write_live(directory: Path, contract: Contract) -> TinyServer:
 def settings_of(directory: Path, **settings: object) -> dict[str, object]:
     """Version 1 is live."""
     record = directory / "release.json"
-    record.write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
+    record.write_bytes(Release(1, None, datetime.now(UTC).isoformat()).to_bytes())
     given = {"api_key": "test-key", "history_key": HISTORY_KEY, "release_record": record, "follow_seconds": 0.01}
     return given | {"deadline_seconds": 5, **settings}
 

@@ -5,21 +5,27 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pytest
+from redis.asyncio import Redis
 
 from contract.card import ModelCard
 from contract.decision import Bands
 from contract.description import Description
 from contract.golden import Golden
 from contract.history import Plan
+from contract.release import Release
 from contract.table import Table, read_csv
 from gateway import arrival
 from gateway.answers import Answers
 from gateway.history import History, Remembering
 from gateway.key_agreement import KeyAgreement
+from gateway.history_watch import HistoryWatch
+from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.services import roads_to
 from gateway.serving import LiveModel, Serving
@@ -49,6 +55,15 @@ def serving() -> Serving:
     card = ModelCard(1, "2026-01-01T00:00:00+00:00", bands, {}, {}, {}, {}, 0.01)
     description = Description(CARDS, card, Golden("", ()), "cpu", half_precision=False)
     return Serving(LiveModel(description, bands), None, Plan.of([CARDS]))
+
+
+async def watch(redis: Redis) -> HistoryWatch:
+    """Of a new deployment; it has looked once."""
+    released = Release(1, None, datetime.now(UTC).isoformat())
+    live = cast("Live", SimpleNamespace(recorded=released, model=serving().model))
+    watch = HistoryWatch(redis, live, Metrics(), remembers=True)
+    await watch.look()
+    return watch
 
 
 def pieces(rows: Sequence[int], draw: random.Random) -> list[list[int]]:
@@ -86,7 +101,7 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
     for agreement in agreements:
         await agreement.ask()
     gateways = [
-        History(road, Remembering(True, 30 * DAY, DAY, KEY), Answers(client, DAY), Metrics(), agreement)
+        History(road, await watch(client), Remembering(True, 30 * DAY, DAY, KEY), Answers(client, DAY), Metrics(), agreement)
         for road, client, agreement in zip(roads, clients, agreements, strict=True)
     ]
     found: dict[int, set[float]] = {}

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -123,7 +124,7 @@ class Tried:
     def record(self, trial: Trial | None, version: int = 1, previous: int | None = None) -> None:
         """Writes the release record."""
         partial = self.directory / "release.json.new"
-        partial.write_bytes(Release(version, previous, "2026-01-01T00:00:00+00:00", trial).to_bytes())
+        partial.write_bytes(Release(version, previous, datetime.now(UTC).isoformat(), trial).to_bytes())
         partial.replace(self.directory / "release.json")
 
     def state(self) -> dict[str, Any]:
