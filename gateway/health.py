@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.drain import Drain
-from gateway.key_agreement import KeyAgreement
 from gateway.history_watch import HistoryWatch
+from gateway.key_agreement import KeyAgreement
 from gateway.live import Live
 from gateway.problems import DeadlineExceeded, Draining, HistoryLoading, NoModel, Problem
 from gateway.serving import TrialState

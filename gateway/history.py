@@ -20,8 +20,8 @@ from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.answers import Answers
 from gateway.arrival import Arrival, Roads, Values, Work, seen
-from gateway.key_agreement import KeyAgreement
 from gateway.history_watch import HistoryWatch
+from gateway.key_agreement import KeyAgreement
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.scored import Scored
@@ -118,7 +118,7 @@ class Past:
 class History:
     """The past of transactions."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a past needs of each side
         self,
         roads: Roads | None,
         watch: HistoryWatch,

@@ -21,8 +21,8 @@ from gateway.circuit_breaker import CircuitBreaker
 from gateway.drain import Drain
 from gateway.health import Health
 from gateway.history import History, Remembering
-from gateway.key_agreement import KeyAgreement
 from gateway.history_watch import HistoryWatch
+from gateway.key_agreement import KeyAgreement
 from gateway.label_counts import LabelCounts
 from gateway.labels import LabelDesk
 from gateway.lanes import Lanes

@@ -1,5 +1,6 @@
 """What `fraud history load` does and says."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from operations.history import load, past_file
+from contract.epoch import Epoch
+from operations.history import epochs, load, past_file
 from operations.history.past import Found, Told
 from operations.history.plans import Counted
 from operations.history.wanted import Wanted, wanted
@@ -44,8 +46,10 @@ def run(layout: Layout, outside: Mapping[str, str], wish: Wish, console: Console
         found = _read(what, wish, _Told(bar, "reading", 0))
         target = load.Target(url, what.plan, Counted(what.registry, what.plan, what.contract), known, key)
         rows = found.past.rows if found.past else 0
+        epoch = epochs.begun(url, layout.store)
         loaded = load.load(target, found, _Told(bar, "loading", rows))
-    for line in _said(what, found, loaded):
+        epoch = epochs.reached(url, epoch, what.plan, found)
+    for line in (*_said(what, found, loaded), *_short(epoch, what.plan.seconds)):
         console.print(line, markup=False)
 
 
@@ -82,6 +86,12 @@ def _entered(what: Wanted, found: Found, loaded: load.Loaded) -> Iterator[str]:
         yield f"{loaded.known:,} were known already and count once: a label of theirs comes by POST /v1/labels."
     if loaded.doubted:
         yield f"{loaded.doubted:,} of these entered for versions that are in the store no more: they stay as they are."
+
+
+def _short(epoch: Epoch, window: float) -> Iterator[str]:
+    if epoch.is_short(window, time.time()):
+        reach = _moment(epoch.reaches_back_to or 0.0)
+        yield f"Redis had been emptied; history reaches back to {reach}: answers stay degraded until that is enough."
 
 
 def _period(found: Found) -> str:

@@ -83,7 +83,7 @@ def load(target: Target, found: Found, told: Told) -> Loaded:
     """
     began = time.monotonic()
     key = key_of(found.sha256, target.plan, target.key)
-    with _connected(target.url) as redis:
+    with connected(target.url) as redis:
         agree(redis, target.key)
         before = _progress(redis, key)
         past = found.past
@@ -107,7 +107,7 @@ def is_loaded(url: str, plan: Plan, sha256: str, key: HistoryKey) -> bool:
         OperationsError: what Redis holds is of another key.
     """
     name = key_of(sha256, plan, key)
-    with _connected(url) as redis:
+    with connected(url) as redis:
         agree(redis, key)
         progress = _progress(redis, name)
         if progress and progress.done:
@@ -197,7 +197,12 @@ class _Begun:
 
 
 @contextlib.contextmanager
-def _connected(url: str) -> Iterator[Redis]:
+def connected(url: str) -> Iterator[Redis]:
+    """A client that waits for answers.
+
+    Raises:
+        Interrupted: Redis does not answer, or is full.
+    """
     try:
         client = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None)
         with contextlib.closing(client):

@@ -7,7 +7,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from contract.release import FILE_NAME
 from operations import journal
 from operations.durable import Busy
 from operations.errors import OperationsError
+from operations.history import lease
 from operations.history.load import Interrupted
 from operations.history.simulators_past import lacking
 from operations.processes import tether
@@ -32,22 +34,31 @@ RELEASED = ("released", "promoted", "rolled_back", "took_over")
 """The events of the journal by which some version was live."""
 ASK_EVERY = 0.1
 """Seconds."""
+LEASE_PATIENCE = 3.0
+"""Seconds that a release waits until gateways can know of the past; without Redis there is none to wait for."""
 REDIS_PATIENCE = 20.0
 """Seconds that Redis, which starts beside this, may take to answer before the past is given up."""
 
 
-async def ensure(settings: Upkeep, place: Place, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
-    """Sees to it that a version is released, and says which; the reconciler loads one that was released before.
+async def ensure(
+    settings: Upkeep,
+    place: Place,
+    mark: Mapping[str, str],
+    say: Callable[[str], None],
+    redis: Mapping[str, str] | None = None,
+) -> int:
+    """Sees to it that a version is released, with its past, and says which; one that was before is the reconciler's.
 
     Raises:
         OperationsError: none can be released.
     """
     version, is_live = await wanted(settings, place.registry, mark, say)
-    if not is_live:
-        while not await aside(partial(answering, place)):  # noqa: ASYNC110 - no event tells of another process
-            await asyncio.sleep(ASK_EVERY)
-        while not await make_live(place, version, say):  # noqa: ASYNC110 - likewise
-            await asyncio.sleep(ASK_EVERY)
+    async with past(settings, redis, version, mark, say):
+        if not is_live:
+            while not await aside(partial(answering, place)):  # noqa: ASYNC110 - no event tells of another process
+                await asyncio.sleep(ASK_EVERY)
+            while not await make_live(place, version, say):  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(ASK_EVERY)
     return version
 
 
@@ -119,27 +130,56 @@ async def _first(settings: Upkeep, registry: Registry, mark: Mapping[str, str], 
     return await train(settings, registry, mark)
 
 
+@asynccontextmanager
 async def past(
-    settings: Upkeep, redis: Mapping[str, str] | None, mark: Mapping[str, str], say: Callable[[str], None]
-) -> None:
-    """Loads the past of the default model, where it is live and its history does not know it; a failure is told.
+    settings: Upkeep,
+    redis: Mapping[str, str] | None,
+    version: int,
+    mark: Mapping[str, str],
+    say: Callable[[str], None],
+) -> AsyncIterator[None]:
+    """Loads the past of the default model beside what happens inside, where its history does not know it.
 
+    Before that begins, gateways can know that they have to wait for it; a failure is told, and ends nothing.
     `redis` is REDIS_URL and HISTORY_KEY as the command's environment needs them; None where there is no Redis.
     """
-    if redis is None:
-        return
+    known = asyncio.Event()
+    loading = asyncio.create_task(_loaded(settings, redis, version, mark, say, known))
     try:
-        if await _is_lacking(settings, redis):
-            began = time.monotonic()
-            await fraud(settings, {**mark, **redis}, "history", "load", "--simulator")
-            say(f"the default model has its simulated past ({time.monotonic() - began:.1f} s)")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(known.wait(), LEASE_PATIENCE)
+        yield
+        await loading
+    finally:
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+
+
+async def _loaded(  # noqa: PLR0913, PLR0917 - what `past` was given, and one more
+    settings: Upkeep,
+    redis: Mapping[str, str] | None,
+    version: int,
+    mark: Mapping[str, str],
+    say: Callable[[str], None],
+    known: asyncio.Event,
+) -> None:
+    try:
+        if redis is None or not await _is_lacking(settings, redis, version):
+            return
+        began = time.monotonic()
+        async with lease.held(redis["REDIS_URL"]):
+            known.set()
+            await fraud(settings, {**mark, **redis}, "history", "load", "--simulator", "--version", str(version))
+        say(f"the default model has its simulated past ({time.monotonic() - began:.1f} s)")
     except OperationsError as error:
         say(f"the past of the default model was not loaded, scores are of a short memory: {error}")
+    finally:
+        known.set()
 
 
-async def _is_lacking(settings: Upkeep, redis: Mapping[str, str]) -> bool:
+async def _is_lacking(settings: Upkeep, redis: Mapping[str, str], version: int) -> bool:
     key = history_key(settings.layout, redis)
-    return await once_redis_answers(partial(lacking, settings.layout.store, redis["REDIS_URL"], key))
+    return await once_redis_answers(partial(lacking, settings.layout.store, redis["REDIS_URL"], key, version))
 
 
 async def once_redis_answers(act: Callable[[], T]) -> T:

@@ -173,13 +173,13 @@ class _Keeper:
         """
         settings = self._settings
         version, is_live = await first_model.wanted(settings, Registry(settings.layout.store), {}, self._say)
-        while not is_live and not self._was_released(version):
-            place = self._servers.place
-            if place is not None:
-                answering = await aside(partial(first_model.answering, place))
-                is_live = answering and await first_model.make_live(place, version, self._say)
-            await asyncio.sleep(first_model.ASK_EVERY)
-        await first_model.past(settings, settings.redis, {}, self._say)
+        async with first_model.past(settings, settings.redis, version, {}, self._say):
+            while not is_live and not self._was_released(version):
+                place = self._servers.place
+                if place is not None:
+                    answering = await aside(partial(first_model.answering, place))
+                    is_live = answering and await first_model.make_live(place, version, self._say)
+                await asyncio.sleep(first_model.ASK_EVERY)
 
     def _was_released(self, version: int) -> bool:
         """Whether what was to be released is, or a person has meanwhile released something else."""

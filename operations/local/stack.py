@@ -155,19 +155,9 @@ class _Run:
 
     async def _bring_up(self) -> None:
         began = time.monotonic()
-        version = await self._version()
-        past = asyncio.create_task(self._past())
-        try:
-            await self._greet(version, began, past)
-        finally:
-            past.cancel()
-            await asyncio.gather(past, return_exceptions=True)
-
-    async def _past(self) -> None:
-        """What Redis remembers, by this deployment's key, and then what the default model looks back on."""
         if self._valkey:
             await self._rekeyed()
-        await first_model.past(self._settings, self._stack.redis, self._mark, self._say)
+        await self._greet(await self._version(), began)
 
     async def _rekeyed(self) -> None:
         """Its own Valkey may hold what a release without a key wrote: nobody else uses it."""
@@ -180,12 +170,11 @@ class _Run:
         if done.moved:
             self._say(f"what Redis remembers got its key: {done.moved:,} digests ({done.seconds:.1f} s)")
 
-    async def _greet(self, version: int, began: float, past: asyncio.Task[None]) -> None:
+    async def _greet(self, version: int, began: float) -> None:
         """Says that all is there, once it is, however slow the machine; the past too, or that it was not loaded."""
         await self._until_ready()
         seconds = time.monotonic() - began
         await self._sample()
-        await past
         found = await asyncio.to_thread(greeting.look, self._settings, self._stack, self._live() or version)
         with contextlib.suppress(OSError, ValueError, SystemExit):
             greeting.show(self._console, found, seconds)
@@ -199,7 +188,7 @@ class _Run:
 
     async def _version(self) -> int:
         try:
-            return await first_model.ensure(self._settings, self._place, self._mark, self._say)
+            return await first_model.ensure(self._settings, self._place, self._mark, self._say, self._stack.redis)
         except asyncio.CancelledError:
             if not self._place.registry.entries():
                 self._say("no model was kept: the training was not done; the next `fraud up` begins it anew")

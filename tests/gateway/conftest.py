@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from functools import cache
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 

@@ -23,8 +23,8 @@ from contract.table import Table, read_csv
 from gateway import arrival
 from gateway.answers import Answers
 from gateway.history import History, Remembering
-from gateway.key_agreement import KeyAgreement
 from gateway.history_watch import HistoryWatch
+from gateway.key_agreement import KeyAgreement
 from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.services import roads_to
@@ -101,7 +101,9 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
     for agreement in agreements:
         await agreement.ask()
     gateways = [
-        History(road, await watch(client), Remembering(True, 30 * DAY, DAY, KEY), Answers(client, DAY), Metrics(), agreement)
+        History(
+            road, await watch(client), Remembering(True, 30 * DAY, DAY, KEY), Answers(client, DAY), Metrics(), agreement
+        )
         for road, client, agreement in zip(roads, clients, agreements, strict=True)
     ]
     found: dict[int, set[float]] = {}

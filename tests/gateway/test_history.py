@@ -10,8 +10,8 @@ import pytest
 from redis import Redis
 from starlette.testclient import TestClient
 
-from contract.history_key import NAME
 from contract.epoch import EPOCH
+from contract.history_key import NAME
 from tests.gateway import remembering
 from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, SLOPE, counts, line, upload
 from tests.gateway.trials import Valkey

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from contract.history_key import HistoryKey
+from contract.epoch import LOADING
 from contract.release import TrialKind
 from contract.secret_files import NAMES
 from operations import durable, settings
@@ -26,10 +27,13 @@ from tests.keys import HISTORY_KEY
 from tests.operations.conftest import add
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
+from tests.valkey import running
 
 MARKED: Mapping[str, str] = {MARK: "a-token"}
 CHILD = """
-import json, os, pathlib, sys
+import json, os, pathlib, sys, time
+while "load" in sys.argv and not pathlib.Path("go").exists():
+    time.sleep(0.01)
 pathlib.Path("seen.json").write_text(json.dumps([sys.argv[1:], dict(os.environ)]))
 sys.exit(7 if "fail" in sys.argv else 0)
 """
@@ -80,28 +84,42 @@ def test_another_first_version_waits_for_the_reconciler(
     assert (record.version, record.previous) == (2, 1)
 
 
-def heard(child: Settings, url: str | None) -> list[str]:
-    """What is said where the default model is to get its past."""
+def heard(child: Settings, url: str | None, meanwhile: Callable[[], None] = lambda: None) -> list[str]:
+    """What is said where the default model is to get its past; `meanwhile` it is being loaded."""
     said: list[str] = []
     redis = {"REDIS_URL": url, "HISTORY_KEY": HISTORY_KEY} if url else None
-    asyncio.run(first_model.past(child, redis, MARKED, said.append))
+
+    async def load() -> None:
+        async with first_model.past(child, redis, 1, MARKED, said.append):
+            meanwhile()
+
+    asyncio.run(load())
     return said
 
 
 def test_the_default_model_gets_its_past(child: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process of its own loads it, with the mark of the stack and the address of its Redis."""
-    monkeypatch.setattr(first_model, "lacking", lambda _store, _url, _key: True)
-    (said,) = heard(child, "redis://:x@stack")
-    assert "has its simulated past" in said
-    arguments, environment = json.loads((tmp_path / "seen.json").read_text())
-    assert arguments == ["history", "load", "--simulator"]
-    assert (environment["REDIS_URL"], environment[MARK]) == ("redis://:x@stack", MARKED[MARK])
-    assert environment["HISTORY_KEY"] == HISTORY_KEY
+    """A process of its own loads it, with the mark of the stack and its Redis; gateways know of it until it ends."""
+    monkeypatch.setattr(first_model, "lacking", lambda *_: True)
+    (tmp_path / "valkey").mkdir()
+    with running(tmp_path / "valkey") as valkey, closing(valkey.client()) as redis:
+        leases = list[object]()
+
+        def look() -> None:
+            leases.append(redis.exists(LOADING))
+            (tmp_path / "go").touch()
+
+        (said,) = heard(child, valkey.url, look)
+        assert [*leases, redis.exists(LOADING)] == [1, 0]
+        assert "has its simulated past" in said
+        arguments, environment = json.loads((tmp_path / "seen.json").read_text())
+        assert arguments == ["history", "load", "--simulator", "--version", "1"]
+        assert (environment["REDIS_URL"], environment[MARK]) == (valkey.url, MARKED[MARK])
+        assert environment["HISTORY_KEY"] == HISTORY_KEY
 
 
 def test_a_past_that_is_there_is_left_alone(child: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is started, and nothing said; nor where there is no Redis."""
-    monkeypatch.setattr(first_model, "lacking", lambda _store, _url, _key: False)
+    monkeypatch.setattr(first_model, "lacking", lambda *_: False)
     assert heard(child, "redis://stack") == heard(child, None) == []
     assert not (tmp_path / "seen.json").exists()
 
@@ -109,7 +127,7 @@ def test_a_past_that_is_there_is_left_alone(child: Settings, tmp_path: Path, mon
 def test_a_past_that_cannot_be_loaded_ends_nothing(child: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis that stays away is a line, without its address."""
 
-    def away(_store: Path, _url: str, _key: HistoryKey) -> bool:
+    def away(*_: object) -> bool:
         raise Interrupted("Redis does not answer")
 
     monkeypatch.setattr(first_model, "lacking", away)
