@@ -16,6 +16,7 @@ from gateway.problems import (
     DiskFull,
     Draining,
     HeadTooLarge,
+    HistoryLoading,
     LabelsNotTaken,
     ModelServerDown,
     ModelServerWrong,
@@ -234,7 +235,7 @@ LABELLING = (
     LabelsNotTaken,
 )  # fmt: skip
 DESCRIBING = (NotAuthorised, NoModel)
-READINESS = (NoModel, ModelServerDown, ModelServerWrong, DeadlineExceeded, Draining)
+READINESS = (NoModel, ModelServerDown, ModelServerWrong, DeadlineExceeded, Draining, HistoryLoading)
 
 
 def answers(success: Mapping[str, Any], *problems: type[Problem], headers: Sequence[str] = ()) -> Responses:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Generator
 from contextlib import suppress
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 from redis.asyncio import Redis
@@ -22,6 +21,7 @@ from gateway.live import Live
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.problems import NoModel
+from gateway.shortfall import Shortfall
 
 EVERY_SECONDS, SOON_SECONDS = 1.0, 0.05
 """Between two looks; sooner until the epoch is known."""
@@ -30,15 +30,6 @@ FIRST_LOOK_SECONDS = 1.0
 REFUSED_SECONDS = 10.0
 """For so long after Redis has refused to write it counts as full: a probe between two deletions may find room."""
 NOT_THERE = (RedisError, OSError, ValueError)
-
-
-class Shortfall(StrEnum):
-    """Why history is not what it should be."""
-
-    UNAVAILABLE = "unavailable"
-    LOADING = "loading"
-    LOST = "lost"
-    FULL = "full"
 
 
 class HistoryWatch:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from contract.decision import Decision
 from contract.labels import Judged
 from gateway.serving import TrialState
+from gateway.shortfall import Shortfall
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -76,6 +77,8 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        for reason in Shortfall:
+            self._incomplete.labels(reason).set(0)
         self._reach = Gauge(
             "history_reaches_back_timestamp_seconds",
             "From when on all transactions are in the history; 0 where nobody knows",

@@ -16,9 +16,9 @@ from contract.release import FILE_NAME
 from operations import journal
 from operations.durable import Busy
 from operations.errors import OperationsError
-from operations.history import lease
 from operations.history.load import Interrupted
 from operations.history.simulators_past import lacking
+from operations.keeper import lease
 from operations.processes import tether
 from operations.processes.aside import aside
 from operations.processes.supervisor import end, meaning
