@@ -58,7 +58,7 @@ def test_history_has_a_value_of_each_feature_for_none_of_it(contract: Contract, 
         return
     recall = Recall(plan, nothing, [], Terms(record, 10, 10, 0.0))
     while calls := recall.entries():
-        recall.take([(b"",) * 6] * len(calls))
+        recall.take([(b"",) * 8] * len(calls))
     values = recall.values()
     assert {name: len(found) for name, found in values.items()} == dict.fromkeys(plan.names, 0)
     assert (recall.new, recall.kept(values), recall.merges()) == (0, (), ())

@@ -125,7 +125,7 @@ def test_young_ones_are_known_and_old_ones_only_count(client: Redis, valkey: Val
     past = read(text(lines), PLAN).past
     assert past is not None
     ages = past.newest - past.seconds
-    left = np.array([seconds_left(client, TRANSACTION + digest.tobytes()) for digest in past.ids])
+    left = np.array([seconds_left(client, TRANSACTION + KEY.keyed(digest.tobytes())) for digest in past.ids])
     young = ages <= KNOWN
     assert (left[~young] == -2).all()
     assert (left[young] >= KNOWN - ages[young] - 60).all()
