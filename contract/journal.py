@@ -1,10 +1,10 @@
 """How the rows of a large batch enter: claimed in blocks, each with a journal of what it adds, which is then applied.
 
-A claim is one native command for a block: it notes all its transactions and the journal, or nothing where one of them
-is known. What all blocks add is then appended to each state once, by a script that holds the journals against it: a
-journal is applied once, by its own gateway or, where that has died, by any (`SETTLE`), which also lets the
-transactions expire. Measured, microseconds of Valkey's time a row with its append-only file on: 1.1 to claim, 0.7 to
-apply; 6 with one script for each block that notes, expires and appends. No I/O.
+A claim notes all transactions of a block and the journal, or nothing where one of them is known. What all blocks add
+is then appended to each state once, by a script that holds the journals against it: a journal is applied once, by its
+own gateway or, where that has died, by any (`SETTLE`), which also lets the transactions expire. Measured, microseconds
+of Valkey's time a row with its append-only file on: 2.7 to claim (1.2 without a script, which no key would guard), 0.7
+to apply; 6 with one script for each block that notes, expires and appends. No I/O.
 
 fraud:j:<block><number>   a journal: a byte, 1 where it has been applied; then what SETTLE needs
 fraud:due                 the journals by the second, of their gateway's clock, from which SETTLE takes care of them
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.history import Records
-from contract.history_key import ID_BYTES
+from contract.history_key import ID_BYTES, HistoryKey
 from contract.remembered import APPENDING, BLOCK_BYTES, STATE_KEY_BYTES, TRANSACTION, Argument
 
 JOURNAL, DUE = b"fraud:j:", b"fraud:due"
@@ -30,7 +30,14 @@ BOOK = """
 -- ARGV: names of journals; the second from which they are due.
 for i = 1, #ARGV[1], 16 do redis.call('ZADD', 'fraud:due', ARGV[2], string.sub(ARGV[1], i, i + 15)) end
 """
-"""Before they are claimed. What is not booked cannot be claimed: of a large batch, this alone is guarded by the key."""
+"""Before they are claimed: what is not booked cannot be claimed."""
+
+CLAIM = """
+-- ARGV: a journal and what it holds, then likewise each transaction. Returns 1 where none of them was there, else 0.
+return redis.call('MSETNX', unpack(ARGV))
+"""
+"""A script, so that it is guarded by the key: in a Redis that is emptied after a batch was booked, what is claimed
+without a key would look like what a release without one remembered, and no gateway would use that Redis again."""
 
 APPLY = (
     APPENDING
@@ -110,20 +117,21 @@ def booked(names: Sequence[bytes], now: float) -> tuple[Argument, ...]:
     return b"".join(names), int(now + ABANDONED_SECONDS)
 
 
-def claim(name: bytes, written: bytes, ids: NDArray[np.void], records: NDArray[np.void]) -> bytes:
+def claim(key: HistoryKey, name: bytes, written: bytes, ids: NDArray[np.void], records: NDArray[np.void]) -> bytes:
     """The command that sets a journal and the records of transactions: all of them, or none where one is there.
 
     In Redis' own protocol, since all keys and all records have one length each: numpy writes those of a file in 2 ms,
     a client would take ten times as long for so many arguments.
     """
-    key = b"$%d\r\n" % (len(TRANSACTION) + ID_BYTES) + TRANSACTION
+    begins = b"$%d\r\n" % (len(TRANSACTION) + ID_BYTES) + TRANSACTION
     middle, size = b"\r\n$%d\r\n" % records.dtype.itemsize, records.dtype.itemsize
-    parts = [("key", key), ("id", ids), ("middle", middle), ("record", records.view(f"V{size}")), ("end", END)]
-    widths = (len(key), ID_BYTES, len(middle), size, len(END))
+    parts = [("key", begins), ("id", ids), ("middle", middle), ("record", records.view(f"V{size}")), ("end", END)]
+    widths = (len(begins), ID_BYTES, len(middle), size, len(END))
     rows = np.empty(len(ids), [(part, f"V{width}") for (part, _), width in zip(parts, widths, strict=True)])
     for part, values in parts:
         rows[part] = np.void(values) if isinstance(values, bytes) else values
-    return _command([b"MSETNX", JOURNAL + name, written], 2 * len(ids)) + rows.tobytes()
+    begin = [b"EVAL", key.guarded(CLAIM).encode(), b"0", JOURNAL + name, written]
+    return _command(begin, 2 * len(ids)) + rows.tobytes()
 
 
 def _command(parts: Sequence[bytes], more: int = 0) -> bytes:

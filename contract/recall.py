@@ -49,7 +49,7 @@ from contract.table import Table
 BLOCK_ROWS = 500
 """Rows that one script enters: 2 to 4 ms of Redis' time. More make a large batch."""
 CLAIMED_ROWS = 500
-"""Rows of a large batch that are claimed at once: half a millisecond of Redis' time, and 2 to 5 to settle them."""
+"""Rows of a large batch that are claimed at once: one to two milliseconds of Redis' time, and 2 to 5 to settle them."""
 BLOCK_KEYS = 1_000
 """States that are read at once: of busy entities several megabytes."""
 MOST_STATES = 2_000
@@ -406,7 +406,7 @@ class Recall:
         named = each.rows[self._named[each.rows]]
         added, ids = (part.rows(each.rows) for part in self._parts), self._ids[named]
         written = journal(self._terms.known_seconds, self._expire, ids, added)
-        return claim(each.name, written, ids, self._records[named])
+        return claim(self._terms.key, each.name, written, ids, self._records[named])
 
     def _groups(self, claims: Sequence[_Claim]) -> Iterator[_Group]:
         """Neighbours, as many together as are allowed: the fewer groups, the fewer states are appended to twice."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.connection import Connection
 
+from contract.history_key import UNKEYED
 from contract.journal import APPLY, BOOK, DUE, JOURNAL, NAME_BYTES, SETTLE, booked, claim, journal
 from contract.remembered import STATE, TRANSACTION
 
@@ -52,7 +53,7 @@ def noted(redis: Redis, ids: list[bytes], name: bytes = NAME) -> object:
     """Claims transactions; 1 where they were not known."""
     records = [bytes([place]) * 7 for place in range(len(ids))]
     run(redis, BOOK, *booked([name], 0.0))
-    return sent(redis, claim(name, written(ids, records), voids(ids), voids(records)))
+    return sent(redis, claim(UNKEYED, name, written(ids, records), voids(ids), voids(records)))
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,11 +8,13 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from contract.history_key import NAME, REFUSED, UNKEYED, HistoryKey
 from contract.recall import Recall, Terms
 from gateway.exchange import Exchange
 from tests.contract.test_history import plan_of, row, table_of
 from tests.contract.test_recall import COUNT
 from tests.gateway.trials import Valkey
+from tests.keys import KEY
 
 ECHO = "return ARGV[1]"
 
@@ -84,10 +86,26 @@ def test_a_failure_between_commands_leaves_no_replies_to_others(redis: Redis) ->
     assert Exchange(redis).scripts(ECHO, [("a",)]) == [b"a"]
 
 
-def batch(rows: int) -> Recall:
+def test_a_redis_that_is_emptied_after_a_batch_was_booked_is_left_empty(redis: Redis) -> None:
+    """What enters without a key would pass for what a release without one wrote: no gateway would use it any more."""
+    redis.set(NAME, KEY.check)
+    recall = batch(1_200, KEY)
+    claims = recall.claims
+
+    def emptied() -> Iterator[bytes]:
+        redis.flushall()
+        yield from claims()
+
+    recall.claims = emptied  # type: ignore[method-assign]
+    with pytest.raises(ResponseError, match=REFUSED):
+        Exchange(redis, KEY).enter(recall)
+    assert redis.keys() == []
+
+
+def batch(rows: int, key: HistoryKey = UNKEYED) -> Recall:
     """Transactions of one card."""
     some = [row(float(second), name=str(second)) for second in range(rows)]
-    return Recall(plan_of((COUNT,)), table_of(some), [each.id for each in some], Terms(True, 100, 100, 0.0))
+    return Recall(plan_of((COUNT,)), table_of(some), [each.id for each in some], Terms(True, 100, 100, 0.0, key))
 
 
 def test_a_large_batch_enters_and_its_repeat_does_not(redis: Redis) -> None:
