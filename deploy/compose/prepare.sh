@@ -13,7 +13,7 @@ fi
 password=$(sed 's|redis://fraud:\([^@]*\)@.*|\1|' url)
 digest=$(printf %s "$password" | sha256sum | cut -c1-64)
 # `fraud` may read and write what is ours, in scripts too, and do nothing with the server; `health` may say PING.
-printf 'user default off\nuser health on nopass nocommands +ping\nuser fraud on #%s ~fraud:* resetchannels -@all +@connection +@read +@write +@transaction +eval +evalsha +script|load +script|exists -function -@admin -@dangerous\n' \
+printf 'user default off\nuser health on nopass nocommands +ping\nuser fraud on #%s ~fraud:* resetchannels -@all +@connection +@read +@write +@transaction +eval +evalsha +script|load +script|exists -function -@admin -@dangerous +info\n' \
   "$digest" > users.acl.new
 mv users.acl.new users.acl
 cd /srv/history-key

@@ -1,5 +1,6 @@
 """deploy/kubernetes, as kustomize builds it: valid, safe, and of a piece. No cluster is needed, and none was asked."""
 
+import asyncio
 import json
 import os
 import re
@@ -8,12 +9,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from copy import deepcopy
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import httpx
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
@@ -24,6 +27,7 @@ from referencing import Registry
 from referencing import Resource as Document
 
 from contract import secret_files
+from contract.epoch import EPOCH, LEASE_SECONDS, LOADING, Epoch
 from contract.journal import SETTLE
 from contract.recall import BLOCK_ROWS
 from contract.release import Trial, TrialKind
@@ -31,6 +35,7 @@ from contract.tally import trial_key
 from gateway.drain import DRAIN_SECONDS
 from operations import settings
 from operations.history.rekey import rekey
+from operations.keeper import lease
 from operations.keeper.observed import Observed
 from operations.local import valkey
 from tests.contract.oracle import Label
@@ -41,8 +46,11 @@ from tests.deploy import documented
 from tests.deploy.kubernetes_build import NotUnderstood, Resource, build
 from tests.deploy.kubernetes_network import Party, reach, selects
 from tests.deploy.kubernetes_pods import Pod, pods, violations
-from tests.keys import KEY
+from tests.gateway.process import Gateway
+from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, HEADER, SLOPE, line
+from tests.keys import HISTORY_KEY, KEY
 from tests.patience import PATIENCE
+from tests.tiny import TinyServer, write_version
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "deploy" / "kubernetes"
@@ -54,6 +62,7 @@ OLDEST, NEWEST = "1.32", "1.37"
 """Releases of Kubernetes; what the files use must be in both."""
 OURS = {"fraud-gateway", "fraud-torchserve", "fraud-operations"}
 VERSION = "1.0.0"
+API_KEY = {"X-API-Key": "k-1"}
 SECRET_FILES = "/run/secrets/fraud"
 
 
@@ -712,6 +721,12 @@ def _answers(client: Redis) -> bool:
         return False
 
 
+def address_of(redis: Redis) -> str:
+    """Where it is, with its user and password."""
+    where = redis.connection_pool.connection_kwargs
+    return f"redis://{where['username']}:{where['password']}@{where['host']}:{where['port']}/0"
+
+
 def test_redis_lets_gateways_count_and_nothing_else(redis: Redis) -> None:
     """The user of the address may do anything with keys of our names, and nothing with others or with the server."""
     key = trial_key(Trial(TrialKind.CANARY, 2, 0.05, "now"))
@@ -743,12 +758,32 @@ def test_redis_lets_gateways_remember(redis: Redis) -> None:
         assert serving.label(Label("1", fraud=True, confirmed=START))
 
 
+def test_redis_lets_a_gateway_serve_with_history(redis: Redis, tmp_path: Path) -> None:
+    """A whole gateway with no more rights than these: it waits for a past that is loaded, then lacks nothing."""
+    server = TinyServer()
+    server.serve(write_version(tmp_path / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
+    url, text = address_of(redis), "\n".join([HEADER, line("1"), ""])
+
+    async def load_before(gateway: Gateway) -> None:
+        async with lease.held(url):
+            await asyncio.to_thread(gateway.until_it_is, "history_loading")
+
+    redis.set(LOADING, "1", ex=LEASE_SECONDS)
+    redis.set(EPOCH, Epoch.new(0.0, lost=False).to_bytes())
+    with closing(Gateway(tmp_path, server, REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)) as gateway:
+        asyncio.run(load_before(gateway))
+        gateway.until_it_is("ready")
+        with httpx.Client(base_url=gateway.url, headers=API_KEY, trust_env=False, timeout=PATIENCE) as client:
+            assert client.get("/health").json()["components"]["history"]["reason"] is None
+            answer = client.post("/upload", content=text, headers={"content-type": "text/csv"}).json()
+            assert "degraded" not in answer
+            assert client.post("/v1/labels", json=[{"transaction_id": "1", "fraud": True}]).json()["accepted"] == 1
+
+
 def test_redis_lets_its_digests_be_brought_to_another_key(redis: Redis) -> None:
     """Those of a release without one: it is seen that there are some, and all are moved."""
     redis.set("fraud:t:0123456789abcdef", "a record", ex=60)
-    where = redis.connection_pool.connection_kwargs
-    url = f"redis://{where['username']}:{where['password']}@{where['host']}:{where['port']}/0"
-    assert rekey(url, KEY, lambda _: None).moved == 1
+    assert rekey(address_of(redis), KEY, lambda _: None).moved == 1
     assert redis.get("fraud:key") == KEY.check.decode()
 
 
