@@ -1,0 +1,93 @@
+"""Whether each answer of a run with faults is what it says it is: read from the callers' notes and the gateway's log.
+
+The load sends the same transactions all the time, with `record=false`, so that they change nothing: with the whole
+history each version gives them the same probabilities at any time. What may be answered is then:
+
+1. 200 without `degraded`: the version that the release record named, and exactly its probabilities with the history;
+2. 200 with `degraded`: that version, and for each transaction a probability and the decision that its thresholds make;
+3. 503, 504 or 507 as problem+json, or a connection that ended (a gateway that was killed).
+
+The log must tell the same of each request that it has: status and version.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.load import NO_ANSWER, OK, Answer
+from benchmarks.switches import Request
+
+HONEST = frozenset({NO_ANSWER, 503, 504, 507})
+"""Refusals that blame nobody but the service."""
+LEAST_DIFFERENCE = 1e-6
+"""Below this, probabilities are the same: vector units differ in the last bits from one batch to another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What one version makes of the load's transactions.
+
+    Attributes:
+        probabilities: of each transaction, with its whole history.
+        review: the probability from which the decision is "review".
+        decline: that from which it is "decline".
+    """
+
+    version: int
+    probabilities: Sequence[float]
+    review: float
+    decline: float
+
+    def decision(self, probability: float) -> str:
+        """The decision that this version's thresholds make of a probability."""
+        if probability >= self.decline:
+            return "decline"
+        return "review" if probability >= self.review else "approve"
+
+
+def faults(answers: Iterable[Answer], truth: Truth) -> list[str]:
+    """In words, each answer that is not what it says it is; empty where all are."""
+    return [f"{answer.identity}: {fault}" for answer in answers if (fault := _fault(answer, truth))]
+
+
+def contradictions(answers: Iterable[Answer], logged: Iterable[tuple[str, int, Request | None]]) -> list[str]:
+    """In words, each log line that tells otherwise of a request than its caller; who was hung up on knows nothing.
+
+    Args:
+        answers: as the callers had them.
+        logged: id, status and, where a version is named, the request: see `benchmarks.switches.logged`.
+    """
+    found, by_identity = list[str](), {answer.identity: answer for answer in answers if answer.status != NO_ANSWER}
+    for identity, status, request in logged:
+        if answer := by_identity.get(identity):
+            told = (status, request.version if request else None)
+            if told != (answer.status, answer.version):
+                found.append(f"{identity}: the log has {told}, the caller {(answer.status, answer.version)}")
+    return found
+
+
+def _fault(answer: Answer, truth: Truth) -> str:
+    if answer.status != OK:
+        return "" if answer.status in HONEST else f"status {answer.status}"
+    if answer.version != truth.version:
+        return f"version {answer.version} answered, version {truth.version} was live"
+    return _wrong(answer.body, truth)
+
+
+def _wrong(body: Mapping[str, Any], truth: Truth) -> str:
+    predictions = body.get("predictions", [])
+    if len(predictions) != len(truth.probabilities):
+        return f"{len(predictions)} predictions for {len(truth.probabilities)} transactions"
+    for prediction, right in zip(predictions, truth.probabilities, strict=True):
+        probability = prediction["fraud_probability"]
+        if not degraded(body) and not math.isclose(probability, right, rel_tol=0, abs_tol=LEAST_DIFFERENCE):
+            return f"row {prediction['row']} is not degraded, and has {probability} instead of {right}"
+        if prediction["decision"] != truth.decision(probability):
+            return f"row {prediction['row']} has the decision of another probability"
+    return ""
+
+
+def degraded(body: Mapping[str, Any]) -> bool:
+    """Whether an answer says that it was made without the whole history."""
+    return "history" in body.get("degraded", ())
