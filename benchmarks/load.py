@@ -60,9 +60,9 @@ class Load:
         prefix: of the identities of all requests of this load.
     """
 
-    def __init__(self, url: str, csv: bytes, rate: float, key: str = "test-key") -> None:
-        """Takes the gateway's address, the file, and requests a second."""
-        self._url = f"{url}/upload"
+    def __init__(self, url: str, csv: bytes, rate: float, key: str = "test-key", query: str = "") -> None:
+        """Takes the gateway's address, the file, requests a second, and options of the upload ("?record=false")."""
+        self._url = f"{url}/upload{query}"
         self._csv = csv
         self._rate = rate
         self._headers = {"X-API-Key": key, "content-type": "text/csv"}
