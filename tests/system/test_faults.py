@@ -24,7 +24,6 @@ RATE = 20
 UNDER_FAULT = 3 * RATE
 """Requests that leave while a fault lasts: three seconds of them."""
 STEADY = 10
-WHOLE_AGAIN_SECONDS = 120
 QUERY = "?record=false"
 Fault = Callable[[Stack], AbstractContextManager[None]]
 
@@ -113,7 +112,7 @@ FAULTS = {
 @pytest.fixture
 def truth(stack: Stack, twin: Twin) -> Truth:
     """What version 1 makes of the load's transactions with their whole history."""
-    wait_for(lambda: "degraded" not in stack.upload(twin.csv, QUERY).json(), WHOLE_AGAIN_SECONDS)
+    wait_for(lambda: "degraded" not in stack.upload(twin.csv, QUERY).json())
     thresholds = stack.client.get("/v1/contract").json()["decision_thresholds"]
     probabilities = [row["fraud_probability"] for row in stack.upload(twin.csv, QUERY).json()["predictions"]]
     return Truth(1, probabilities, **thresholds)
@@ -123,11 +122,11 @@ def truth(stack: Stack, twin: Twin) -> Truth:
 def test_each_answer_is_what_it_says_it_is(stack: Stack, twin: Twin, truth: Truth, fault: Fault) -> None:
     """Before, under and after a fault: right, degraded and saying so, or refused for our own sake; never in silence."""
     with Load(stack.url, twin.csv, RATE, query=QUERY) as load:
-        wait_for(lambda: len(load.answers) >= STEADY, 60)
+        wait_for(lambda: len(load.answers) >= STEADY)
         with fault(stack):
             seen = len(load.answers)
-            wait_for(lambda: len(load.answers) >= seen + UNDER_FAULT, 60)
-        wait_for(lambda: whole(load.answers[-STEADY:]), WHOLE_AGAIN_SECONDS, lambda: str(load.answers[-1:]))
+            wait_for(lambda: len(load.answers) >= seen + UNDER_FAULT)
+        wait_for(lambda: whole(load.answers[-STEADY:]), explain=lambda: str(load.answers[-1:]))
     assert faults(load.answers, truth) == []
     assert contradictions(load.answers, logged(log_lines(stack), load.prefix)) == []
 
@@ -135,7 +134,7 @@ def test_each_answer_is_what_it_says_it_is(stack: Stack, twin: Twin, truth: Trut
 def test_an_emptied_redis_shows_in_these_answers(stack: Stack, twin: Twin, truth: Truth) -> None:
     """The load's transactions have a history that matters: an answer that lacks it in silence would be found."""
     with emptied_redis(stack):
-        wait_for(lambda: "degraded" in stack.upload(twin.csv, QUERY).json(), 60)
+        wait_for(lambda: "degraded" in stack.upload(twin.csv, QUERY).json())
         rows = stack.upload(twin.csv, QUERY).json()["predictions"]
     assert [row["fraud_probability"] for row in rows] != pytest.approx(truth.probabilities, abs=1e-6)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from benchmarks.load import NO_ANSWER, OK, Load, failed
-from tests.system.conftest import Stack, Traffic, Twin, find, gateway, jvm, release, valkey, wait_for, worker
+from tests.system.conftest import Stack, Twin, find, gateway, jvm, release, valkey, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -27,41 +27,6 @@ STEADY = 20
 
 def _names(order: Sequence[Part]) -> str:
     return "-".join(part.__name__ for part in order)
-
-
-@pytest.mark.parametrize("part", [worker, jvm, valkey])
-def test_a_killed_part_gives_no_wrong_answer_and_comes_back(
-    stack: Stack, sample: bytes, part: Callable[[str], bool]
-) -> None:
-    """Every answer meanwhile is right, or honest: a 503, or degraded; then all is whole, by itself."""
-    right = stack.upload(sample).json()
-    victims = find(stack, part)
-    assert victims
-    with Traffic(stack, sample) as traffic:
-        wait_for(lambda: len(traffic.answers) > 3)
-        os.kill(victims[0], signal.SIGKILL)
-        wait_for(lambda: victims[0] not in find(stack, part))
-        seen = len(traffic.answers)
-        wait_for(
-            lambda: (
-                len(find(stack, part)) >= len(victims)
-                and len(traffic.answers) >= seen + STEADY
-                and all(status == httpx.codes.OK for status, _ in traffic.answers[-STEADY:])
-                and _whole(stack)
-            )
-        )
-    for status, body in traffic.answers:
-        honest = status in HONEST or (part is valkey and body.get("degraded") == ["history"])
-        assert honest or (status == 200 and body == right), (status, body)
-
-
-def test_a_killed_gateway_comes_back(stack: Stack, sample: bytes) -> None:
-    """The gateway too is started again by itself."""
-    victims = find(stack, gateway)
-    os.kill(victims[0], signal.SIGKILL)
-    wait_for(lambda: victims[0] not in find(stack, gateway))
-    wait_for(stack.ready)
-    assert stack.upload(sample).status_code == 200
 
 
 @pytest.mark.parametrize("part", [jvm, valkey])
