@@ -274,8 +274,7 @@ class Recall:
                 self._noted.append(each)
             else:
                 named = each.rows[self._named[each.rows]]
-                look = _look(self._ids[named].tobytes(), b"")
-                self._next.append(_Call(each.rows, named, (), look))
+                self._next.append(_Call(each.rows, named, (), self._look(named)))
 
     def additions(self) -> list[tuple[Argument, ...]]:
         """The arguments of the calls of APPLY for what has been claimed since the last time; none where nothing has."""
@@ -320,16 +319,16 @@ class Recall:
 
     @property
     def pending(self) -> Rows:
-        """Known rows whose values are not there: another request with them is on its way, was cut off, or is long ago.
+        """Known rows whose values are not there yet: another request with them is on its way, or was just cut off.
 
-        Rows that have values of another plan, or never had any, are not among them.
+        Rows that have values of another plan, never had any, or entered long ago are not among them.
         """
         return np.array(sorted(self._awaited), dtype=np.int64)
 
     def look_again(self) -> None:
         """Asks once more for the pending rows."""
         rows = self.pending
-        self._next = [_Call(rows, rows, (), _look(self._ids[rows].tobytes(), b""))]
+        self._next = [_Call(rows, rows, (), self._look(rows))]
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Each history feature of each row of the table, shape (rows,), by name."""
@@ -432,11 +431,15 @@ class Recall:
         reads = [len(part.keys) for part in self._parts] if self._small else []
         keys = b"".join(part.keys.tobytes() for part in self._parts) if self._small else b""
         if not self._terms.record:
-            return _Call(rows, named, reads, _look(self._ids[named].tobytes(), keys))
+            return _Call(rows, named, reads, self._look(named, keys))
         return _Call(rows, named, reads, (
             "enter", self._ids[named].tobytes(), self._records[named].tobytes(), self._terms.known_seconds, keys,
             *self._written(rows), self._expire,
         ))  # fmt: skip
+
+    def _look(self, rows: Rows, keys: bytes = b"") -> tuple[Argument, ...]:
+        """The arguments of a call that enters nothing."""
+        return ("look", self._ids[rows].tobytes(), "", self._terms.known_seconds, keys, "", "", "", 0)
 
     def _try_again(self, call: _Call) -> None:
         """Without the known rows; the states are of no use where every row has its values."""
@@ -573,11 +576,6 @@ class Recall:
 
 def _blocks(rows: Rows, size: int) -> list[Rows]:
     return [rows[at : at + size] for at in range(0, len(rows), size)]
-
-
-def _look(ids: bytes, keys: bytes) -> tuple[Argument, ...]:
-    """The arguments of a call that enters nothing."""
-    return ("look", ids, "", 0, keys, "", "", "", 0)
 
 
 def _longest(part: _Part, entered: NDArray[np.bool_]) -> list[int]:

@@ -31,6 +31,8 @@ Argument = bytes | str | int
 FORMAT = 2
 NEVER = 0xFFFFFFFF
 """The size of the values of a transaction that was loaded: it never had any."""
+ON_ITS_WAY = 60
+"""Seconds, more than any request takes: what entered before and has no values gets none any more."""
 UNLABELLED, GENUINE, FRAUD = 0, 1, 2
 PASSED, FLAGGED = 0, 1
 HEAD = np.dtype([
@@ -74,8 +76,10 @@ ENTER = (
 -- Returns the places of known transactions, their plans, the sizes of their values (NEVER: it had none from the
 -- start), the values; then the sizes of the states that were read, and the states; then the epoch of all that, and
 -- whether its past is just being loaded (`contract.epoch`). Where a transaction is known, none of the call enters.
--- A block that is there and empty stands for values that were not worth keeping: its transactions never had any.
+-- A block that is there and empty stands for values that were not worth keeping: its transactions never had any. So
+-- it is with one whose block is not there, where it entered too long ago for anybody to be about to write it.
 local mode, ids, records, keep, reads, writes, lengths, bytes = unpack(ARGV, 1, 8)
+keep = tonumber(keep)
 local expire = tonumber(ARGV[9])
 if ARGV[10] and (redis.call('GET', ARGV[10]) or '') ~= ARGV[11] then return {'moved'} end
 local places, plans, widths, values, sizes, states = {}, {}, {}, {}, {}, {}
@@ -107,7 +111,10 @@ if mode == 'look' or not entered then
       local index, width = struct.unpack('<I4I2', before, 39)
       local block = 'fraud:v:' .. string.sub(before, 27, 38)
       local found = redis.call('GETRANGE', block, index * width * 8, (index + 1) * width * 8 - 1)
-      if found == '' and width > 0 and redis.call('EXISTS', block) == 1 then width = 0 end
+      if found == '' and width > 0 then
+        local left = redis.call('TTL', keys[i])
+        if redis.call('EXISTS', block) == 1 or (left >= 0 and left < keep - ON_ITS_WAY) then width = 0 end
+      end
       local n = #places + 1
       places[n], plans[n], values[n] = struct.pack('<I4', i - 1), string.sub(before, 19, 26), found
       widths[n] = struct.pack('<I4', width > 0 and #found or 4294967295)
@@ -123,7 +130,7 @@ return {
   table.concat(places), table.concat(plans), table.concat(widths), table.concat(values), table.concat(sizes),
   table.concat(states), unpack(about),
 }
-"""
+""".replace("ON_ITS_WAY", str(ON_ITS_WAY))
 )
 """One step: what is known, what the states are, and then what enters. One command sets all transactions or none: it
 takes a third of the time that one for each takes, with the question whether it is there. States are read first: where

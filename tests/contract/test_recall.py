@@ -12,12 +12,14 @@ from redis import Redis
 
 from contract import history, recall
 from contract.journal import APPLY, BOOK, SETTLE
-from contract.remembered import ENTER, KEEP
+from contract.remembered import ENTER, KEEP, ON_ITS_WAY
 from contract.windows import DAY, HOUR, Aggregate, Window
+from gateway.exchange import Exchange
 from tests.contract import oracle
 from tests.contract.oracle import Event, Label, Transaction
-from tests.contract.served import Served
+from tests.contract.served import KNOWN_SECONDS, Served
 from tests.contract.test_history import START, Values, assert_close, expected, of_kind, plan_of, row, table_of
+from tests.keys import KEY
 
 STREAMS = settings(max_examples=1_000)
 COUNT = Window(Aggregate.COUNT, "card", None, 30 * DAY, HOUR)
@@ -121,6 +123,23 @@ def test_values_that_are_gone_are_computed_anew_and_nothing_is_counted(redis: Re
     redis.delete(*redis.keys("fraud:v:*"))  # type: ignore[misc]
     assert serving.enter([row(1.0, name="1")]) == {COUNT.name: [0.0]}
     assert serving.enter([row(2.0, name="2")]) == {COUNT.name: [1.0]}
+
+
+@pytest.mark.parametrize("record", [True, False])
+@pytest.mark.parametrize(("age", "awaited"), [(0, [0]), (ON_ITS_WAY - 10, [0]), (ON_ITS_WAY + 1, [])])
+def test_values_are_waited_for_only_while_somebody_may_write_them(
+    redis: Redis, record: bool, age: int, awaited: list[int]
+) -> None:
+    """A request that was given up after its rows had entered, or a day ago, holds up no repeat."""
+    serving = Served(plan_of((COUNT,)), redis)
+    serving.enter([row(1.0, name="1")])
+    redis.delete(*redis.keys("fraud:v:*"))  # type: ignore[misc]
+    (known,) = redis.keys("fraud:t:*")  # type: ignore[misc]
+    redis.expire(known, KNOWN_SECONDS - age)
+    repeat = serving.recall([row(1.0, name="1")], record=record)
+    Exchange(redis, KEY).enter(repeat)
+    assert repeat.pending.tolist() == awaited
+    assert repeat.values()[COUNT.name].tolist() == [0.0]
 
 
 def test_another_plan_counts_nothing_twice(redis: Redis) -> None:
