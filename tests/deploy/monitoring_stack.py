@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from itertools import chain, repeat
 from pathlib import Path
@@ -59,7 +60,7 @@ def gateways(directory: Path, count: int) -> Iterator[list[str]]:
     server = TinyServer()
     server.serve(write_version(directory / "v1"))
     record = directory / "release.json"
-    record.write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
+    record.write_bytes(Release(1, None, datetime.now(UTC).isoformat()).to_bytes())
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(count)]
     answering = threading.Event()
     answering.set()

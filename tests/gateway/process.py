@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
-from tests.gateway.serving_http import free_port, over_http, record
+from contract.release import Release
+from tests.gateway.serving_http import free_port, over_http
 from tests.patience import PATIENCE
 from tests.tiny import TinyServer
 
@@ -21,7 +23,10 @@ ROW = {"transaction_id": "t", "timestamp": "2026-01-01T10:00:00", "amount": 10, 
 
 
 class Gateway:
-    """A gateway as a process of its own, over a model server that can be told to hold its answers."""
+    """A gateway as a process of its own, over a model server that can be told to hold its answers.
+
+    Version 1 is live, since just now: nobody has been answered before.
+    """
 
     def __init__(self, directory: Path, model_server: TinyServer, **outside: str) -> None:
         self.model_server = model_server
@@ -30,7 +35,7 @@ class Gateway:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         (directory / "key").write_text(f"{KEY}\n")
-        (directory / "release.json").write_bytes(record(1))
+        (directory / "release.json").write_bytes(Release(1, None, datetime.now(UTC).isoformat()).to_bytes())
         self._stack = ExitStack()
         files = {"API_KEY_FILE": f"{directory}/key", "RELEASE_RECORD": f"{directory}/release.json"}
         servers = {

@@ -1,0 +1,135 @@
+"""A transaction that comes again, its values gone, gets what it would get if it came only now."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from contract import history
+from contract.history import Stored
+from contract.removal import Removal
+from contract.windows import DAY, HOUR, Aggregate, Window
+from tests.contract import oracle
+from tests.contract.oracle import AMOUNT, CARD, FEE, Event, Label, Transaction
+from tests.contract.test_history import Memory, Values, assert_close, of_kind, one, plan_of, row
+
+STREAMS = settings(max_examples=40)
+
+
+class Forgetful(Memory):
+    """One that has lost the values of what it remembers."""
+
+    def again(self, transaction: Transaction, *, merged: bool = True) -> tuple[Values, bool]:
+        """What a known transaction sees, itself taken out, and whether that cannot be told in full."""
+        columns = oracle.columns_of([transaction])
+        found, muddled = self.plan.neutral(columns, 1), False
+        for layout, windows in self.plan.parts:
+            arriving = history.batch(layout, columns)
+            if not len(arriving.places):
+                continue
+            removal = Removal(layout, self._before(layout, arriving.entities))
+            removal.take_out(0, arriving.records[0], merged=merged)
+            found |= history.evaluate(windows, removal.left(), arriving, columns)
+            muddled |= removal.muddled
+        return {name: values.tolist() for name, values in found.items()}, muddled
+
+
+def through(memory: Memory, batches: Sequence[Sequence[Event]], but: Transaction | None = None) -> None:
+    """Takes all in, but for one transaction and its labels."""
+    for batch in batches:
+        for label in (each for each in batch if isinstance(each, Label)):
+            if but is None or label.id != but.id:
+                memory.label(label)
+        if transactions := [each for each in of_kind(batch) if each is not but]:
+            memory.enter(transactions)
+
+
+def some(data: st.DataObject, batches: Sequence[Sequence[Event]]) -> Transaction:
+    """One of a stream."""
+    transactions = [each for batch in batches for each in of_kind(batch)]
+    assume(transactions)
+    chosen: Transaction = data.draw(st.sampled_from(transactions))
+    return chosen
+
+
+def is_exact(number: float) -> bool:
+    """Whether sums of such numbers are exact in any order, and with some of them taken away."""
+    return math.isnan(number) or (abs(number) <= 1e6 and number * 4 == round(number * 4))
+
+
+@STREAMS
+@given(st.data(), oracle.windows(), oracle.batches(repeats=False))
+def test_where_each_stands_alone_all_is_as_if_it_had_not_come(
+    data: st.DataObject, windows: tuple[Window, ...], batches: list[list[Event]]
+) -> None:
+    """Every aggregate, whatever came before and after it, whatever was said of it: to the last digit."""
+    transaction = some(data, batches)
+    memory, without = Forgetful(windows), Memory(windows)
+    through(memory, batches)
+    through(without, batches, but=transaction)
+    found, muddled = memory.again(transaction, merged=data.draw(st.booleans()))
+    assert not muddled
+    assert_close(windows, found, without.enter([transaction]), [transaction])
+
+
+@STREAMS
+@given(st.data(), oracle.windows(), oracle.batches(repeats=False))
+def test_out_of_a_merged_state_it_is_taken_or_it_is_said(
+    data: st.DataObject, windows: tuple[Window, ...], batches: list[list[Event]]
+) -> None:
+    """Counts and sums are as if it had not come; where a largest, a last or a distinct value may not be, it says so."""
+    transaction = some(data, batches)
+    numbers = [each.numbers for batch in batches for each in of_kind(batch)]
+    assume(all(is_exact(each[name]) for each in numbers for name in (AMOUNT, FEE)))
+    memory, without = Forgetful(windows), Memory(windows)
+    through(memory, batches)
+    memory.merge()
+    through(without, batches, but=transaction)
+    found, muddled = memory.again(transaction)
+    wanted = without.enter([transaction])
+    told = [each for each in windows if not muddled or each.aggregate not in UNTOLD]
+    assert_close(told, found, wanted, [transaction])
+
+
+UNTOLD = {Aggregate.MAX, Aggregate.SINCE_LAST, Aggregate.DISTINCT}
+
+
+@STREAMS
+@given(st.data(), oracle.windows(), oracle.batches(repeats=False))
+def test_taking_out_changes_nothing_that_others_see(
+    data: st.DataObject, windows: tuple[Window, ...], batches: list[list[Event]]
+) -> None:
+    """What Redis replied stays as it was."""
+    transaction = some(data, batches)
+    memory, untouched = Forgetful(windows), Memory(windows)
+    through(memory, batches)
+    through(untouched, batches)
+    if data.draw(st.booleans()):
+        memory.merge()
+        untouched.merge()
+    memory.again(transaction)
+    assert_close(windows, memory.enter([transaction]), untouched.enter([transaction]), [transaction])
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_one_that_is_not_there_is_not_taken_from_others(merged: bool) -> None:
+    """Entered by another plan it may not stand in this state: where that is not known, nothing is subtracted."""
+    window = one(Aggregate.SUM, AMOUNT)
+    memory = Forgetful([window])
+    memory.enter([row(0, amount=1), row(1, amount=2)])
+    found, _ = memory.again(row(2, amount=4), merged=merged)
+    assert found[window.name] == [3.0 - 4.0 * merged]
+
+
+def test_of_two_alike_one_is_taken() -> None:
+    """Twice the same purchase within a bucket: one stays."""
+    layout = plan_of([Window(Aggregate.SUM, CARD, AMOUNT, DAY, HOUR)]).layouts[0]
+    arriving = history.batch(layout, oracle.columns_of([row(0, name="a"), row(0, name="b")]))
+    removal = Removal(layout, Stored(np.zeros(2, np.int64), arriving.records))
+    for left in (1, 0):
+        removal.take_out(0, arriving.records[0], merged=True)
+        assert len(removal.left().records) == left
+    assert not removal.muddled
