@@ -13,14 +13,15 @@ from operations.processes.aside import aside
 
 
 @asynccontextmanager
-async def held(url: str) -> AsyncIterator[None]:
-    """Holds it while something is loaded.
+async def held(url: str, seconds: float = LEASE_SECONDS) -> AsyncIterator[None]:
+    """Holds it while something is loaded; it ends so many seconds after its holder, if that is killed.
 
     Raises:
         Interrupted: Redis does not answer.
     """
-    await aside(partial(_done, url, _take))
-    renewing = asyncio.create_task(_renew(url))
+    take = partial(_done, url, partial(_take, seconds=seconds))
+    await aside(take)
+    renewing = asyncio.create_task(_renew(take, seconds / 4))
     try:
         yield
     finally:
@@ -30,15 +31,15 @@ async def held(url: str) -> AsyncIterator[None]:
             await aside(partial(_done, url, lambda redis: redis.delete(LOADING)))
 
 
-async def _renew(url: str) -> None:
+async def _renew(take: Callable[[], None], every: float) -> None:
     while True:
-        await asyncio.sleep(LEASE_SECONDS / 4)
+        await asyncio.sleep(every)
         with suppress(Interrupted):
-            await aside(partial(_done, url, _take))
+            await aside(take)
 
 
-def _take(redis: Redis) -> object:
-    return redis.set(LOADING, b"1", ex=LEASE_SECONDS)
+def _take(redis: Redis, seconds: float) -> object:
+    return redis.set(LOADING, b"1", px=round(1_000 * seconds))
 
 
 def _done(url: str, act: Callable[[Redis], object]) -> None:

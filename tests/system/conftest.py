@@ -23,6 +23,7 @@ FRAUD = Path(sys.executable).parent / "fraud"
 KEY = "test-key"
 GREETED = "\ncurl "
 """What `fraud up` prints last, when the past is loaded."""
+EXAMPLE = Path(__file__).parents[2] / "examples" / "transactions.csv"
 FIRST_START_SECONDS = 600
 """The first start trains the default model; the other tests' load is on the same two cores."""
 
@@ -32,7 +33,10 @@ class Stack:
 
     Attributes:
         directory: where it runs; its var/ and model_store/ are there.
+        first: what it answered to the example file as soon as it was ready, before anybody had asked it anything.
     """
+
+    first: dict[str, Any]
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -211,6 +215,8 @@ def first_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that began with an empty model store."""
     stack = Stack(tmp_path_factory.mktemp("stack"))
     try:
+        wait_for(stack.ready, FIRST_START_SECONDS, lambda: stack.output.read_text()[-2000:])
+        stack.first = stack.upload(EXAMPLE.read_bytes()).json()
         stack.wait_until_ready(FIRST_START_SECONDS)
         wait_for((stack.directory / "examples" / "transactions.csv").exists)
         yield stack
