@@ -1,6 +1,7 @@
 """The rules that hold the parts apart, executed."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -29,6 +30,8 @@ OPERATIONS = {
 }
 """The groups of operations, and which of the others each may import."""
 NOT_IN_THE_GATEWAY = {"torch", "pandas", "sklearn", "ts", "model_archiver"}
+DECISIONS = sorted((ROOT / "docs" / "adr").iterdir())
+DECISION = re.compile(r"\[ADR\s+(\d+)\]\((?:docs/)?(?:adr/)?(\d{4}-[\w-]+\.md)\)")
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "base", "misc"}
 
 
@@ -97,6 +100,23 @@ def test_operations_build_on_each_other_in_one_direction(group: str) -> None:
     for file in files(f"operations/{group}"):
         groups = {name.split(".")[1] for name in _siblings(file, "operations")} & OPERATIONS.keys()
         assert groups <= OPERATIONS[group] | {group}, file
+
+
+def test_decisions_are_numbered_once() -> None:
+    """Each record of a decision has the number of its file and a status, and numbers have no gap."""
+    texts = [file.read_text() for file in DECISIONS]
+    assert [int(file.name[:4]) for file in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    for number, text in enumerate(texts, 1):
+        assert re.match(rf"# {number}\. .+\n\n\*\*Status:\*\* accepted\.", text), text[:80]
+
+
+def test_decisions_are_referred_to_by_their_numbers() -> None:
+    """Each link to a record says the number of the record that it leads to."""
+    pages = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    links = [link for page in pages for link in DECISION.findall(page.read_text())]
+    named = {file.name for file in DECISIONS}
+    assert links
+    assert [(number, name) for number, name in links if name not in named or int(name[:4]) != int(number)] == []
 
 
 def _dotted(file: Path) -> str:
