@@ -27,7 +27,6 @@ class Case:
             none may come.
         entry: the same through the entry, where that differs: HAProxy refuses or mends some of it itself.
         cut: the caller sends less than he announced, and closes his side when nothing comes for a while.
-        direct_only: HAProxy holds it for as long as its timeouts are.
         rule: where it is written.
     """
 
@@ -36,7 +35,6 @@ class Case:
     statuses: tuple[frozenset[int], ...]
     entry: tuple[frozenset[int], ...] | None = None
     cut: bool = False
-    direct_only: bool = False
     rule: str = ""
 
     def allowed(self, *, through_entry: bool) -> tuple[frozenset[int], ...]:
