@@ -5,10 +5,13 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from redis import Redis
 
@@ -16,7 +19,7 @@ from benchmarks.fault_answers import Truth, contradictions, degraded, faults
 from benchmarks.load import OK, Answer, Load
 from benchmarks.switches import logged
 from operations.local import valkey as valkey_program
-from tests.system.conftest import Stack, Twin, find, gateway, jvm, valkey, wait_for, worker
+from tests.system.conftest import KEY, Stack, Twin, find, free_port, gateway, jvm, valkey, wait_for, worker
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -137,6 +140,63 @@ def test_an_emptied_redis_shows_in_these_answers(stack: Stack, twin: Twin, truth
         wait_for(lambda: "degraded" in stack.upload(twin.csv, QUERY).json())
         rows = stack.upload(twin.csv, QUERY).json()["predictions"]
     assert [row["fraud_probability"] for row in rows] != pytest.approx(truth.probabilities, abs=1e-6)
+
+
+CLOCK = """
+import os, time
+true = time.time
+time.time = lambda: true() + float(os.environ["CLOCK_SHIFT"])
+"""
+"""What makes Python's clock wrong: the interpreter imports it at its start, under the name sitecustomize."""
+
+
+@pytest.mark.parametrize("days", [40, -40])
+def test_a_gateway_whose_clock_is_wrong_scores_as_the_others_do(
+    stack: Stack, twin: Twin, truth: Truth, tmp_path: Path, days: int
+) -> None:
+    """A clock that is forty days ahead or behind changes no score, and no answer is degraded for it."""
+    with another_gateway(stack, tmp_path, days * 86_400) as client:
+        wait_for(lambda: is_ready(client))
+        answer = client.post(f"/upload{QUERY}", files={"file": ("t.csv", twin.csv)}).json()
+    assert "degraded" not in answer
+    assert [row["fraud_probability"] for row in answer["predictions"]] == pytest.approx(truth.probabilities, abs=1e-6)
+
+
+@contextmanager
+def another_gateway(stack: Stack, directory: Path, clock_shift: int) -> Iterator[httpx.Client]:
+    """A second gateway beside the stack's, over the same TorchServe and Valkey, with a clock that is wrong."""
+    (directory / "sitecustomize.py").write_text(CLOCK)
+    addresses = json.loads((stack.directory / "var" / "run" / "stack.json").read_text())
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(directory),
+        "CLOCK_SHIFT": str(clock_shift),
+        "PORT": str(port),
+        "API_KEY": KEY,
+        "MODEL_SERVER_URL": addresses["inference_url"],
+        "REDIS_URL": addresses["redis_url"],
+        "HISTORY_KEY_FILE": str(stack.directory / "var" / "history.key"),
+        "RELEASE_RECORD": str(stack.directory / "model_store" / "release.json"),
+    }
+    with (directory / "gateway.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway"], cwd=directory, env=environment, stdout=log, stderr=log
+        )
+    try:
+        headers = {"X-API-Key": KEY}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30, trust_env=False) as client:
+            yield client
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_ready(client: httpx.Client) -> bool:
+    """Whether a gateway says that it can score."""
+    with contextlib.suppress(httpx.TransportError):
+        return client.get("/readyz").is_success
+    return False
 
 
 def whole(answers: list[Answer]) -> bool:
