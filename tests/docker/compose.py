@@ -46,7 +46,10 @@ class Compose:
         project: its name, which all it makes carries as a label.
         url: where it is published.
         key: the key that it accepts.
+        first_answer: to the guide's request, once the stack was healthy.
     """
+
+    first_answer: httpx.Response
 
     def __init__(self, project: str, settings: Mapping[str, str], key: str) -> None:
         self.project = project
@@ -56,12 +59,14 @@ class Compose:
         self._command = [*command(), "-p", project, "-f", str(ROOT / "docker-compose.yml")]
         self._environment = {**os.environ, **settings}
 
-    def run(self, *arguments: str, timeout: float = 900, check: bool = True) -> Done:
-        """One compose command."""
+    def run(
+        self, *arguments: str, timeout: float = 900, check: bool = True, settings: Mapping[str, str] | None = None
+    ) -> Done:
+        """One compose command; with settings beside those of the stack, where some are given."""
         done = subprocess.run(
             [*self._command, *arguments],
             cwd=ROOT,
-            env=self._environment,
+            env={**self._environment, **(settings or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -55,6 +55,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, measured: Measured) -> Itera
         found.run("up", "-d")
         wait_for(found.is_healthy, FIRST_START_SECONDS, lambda: found.run("ps").output + _logs(found))
         measured["seconds from `up` to healthy, training included"] = round(time.monotonic() - began)
+        found.first_answer = found.upload()
         yield found
     finally:
         found.client.close()

@@ -27,6 +27,14 @@ def test_the_guide_s_curl_works(stack: Compose) -> None:
     assert answer.startswith('{"model_version":1,"rows":500,')
 
 
+def test_the_first_answer_is_made_with_history(stack: Compose, measured: Measured) -> None:
+    """Healthy means that the past is loaded: the first request of all flags as many as the same does later."""
+    first, later = stack.first_answer.json(), stack.upload().json()
+    measured["flagged of 500 by the first answer, and later"] = [first["flagged"], later["flagged"]]
+    assert "degraded" not in first
+    assert first["predictions"] == later["predictions"]
+
+
 def test_a_wrong_key_is_refused(stack: Compose) -> None:
     """The key is the one of the secret file, and no default beside it."""
     answer = stack.client.get("/v1/contract", headers={"X-API-Key": "test-key"})
@@ -63,6 +71,8 @@ def test_the_service_says_that_it_is_healthy(stack: Compose) -> None:
     report = stack.client.get("/health").json()
     assert report["status"] == "healthy", report
     assert report["components"]["redis"] == {"status": "healthy", "history_key": "agreed"}
+    assert report["components"]["history"]["reason"] is None
+    assert report["components"]["history"]["memory_usage"] < 100
 
 
 @pytest.mark.parametrize("job", ["check", "backup", "clean", "retrain"])

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,7 +27,8 @@ from tests.gateway.trials import Valkey
 from tests.keys import HISTORY_KEY
 from tests.tiny import TinyServer, write_version
 
-KEY = {"X-API-Key": "k-1"}
+API_KEY = "k-1"
+KEY = {"X-API-Key": API_KEY}
 CSV = {**KEY, "content-type": "text/csv"}
 MEGABYTE = 1_000_000
 
@@ -35,10 +36,10 @@ MEGABYTE = 1_000_000
 class Drippers:
     """Callers who announce a megabyte, send some of it, and then a byte a second; who is cut off begins again."""
 
-    def __init__(self, url: str, number: int, first: int = 1) -> None:
-        """Takes how many there are, and how many bytes each sends at once."""
+    def __init__(self, url: str, number: int, first: int = 1, key: str = API_KEY) -> None:
+        """Takes how many there are, how many bytes each sends at once, and the key that all have."""
         self._host, self._port = url.removeprefix("http://").split(":")
-        self._number, self._first = number, first
+        self._number, self._first, self._key = number, first, key
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._all(),))
         self._ending = asyncio.Event()
@@ -74,8 +75,8 @@ class Drippers:
 
     async def _drip(self) -> None:
         reader, writer = await asyncio.open_connection(self._host, int(self._port))
-        head = "POST /upload HTTP/1.1\r\nHost: g\r\nX-API-Key: k-1\r\nContent-Type: text/csv\r\nContent-Length: 1000000"
-        writer.write(head.encode() + b"\r\n\r\n" + b"x" * self._first)
+        head = f"POST /upload HTTP/1.1\r\nHost: g\r\nX-API-Key: {self._key}\r\nContent-Type: text/csv\r\n"
+        writer.write(head.encode() + b"Content-Length: 1000000\r\n\r\n" + b"x" * self._first)
         self.open += 1
         try:
             while not reader.at_eof():
@@ -146,31 +147,34 @@ def shortest(size: int) -> bytes:
     return f"{HEADER}\n{row * ((size - len(HEADER) - 1) // len(row))}".encode()
 
 
-def loaded(url: str, batches: int, files: int, size: int) -> Counter[int]:
-    """The statuses of batches of two files, and of files, of that size, all at once."""
-    body = shortest(size)
+def loaded(url: str, batches: int, files: int, body: bytes, key: str = API_KEY) -> Counter[int]:
+    """The statuses of batches of two such files, and of such files alone, all at once."""
+    pair = [("files", ("a.csv", body)), ("files", ("b.csv", body))]
 
     def batch(_: int) -> int:
-        return _post(
-            f"{url}/predict/batch?record=false", files=[("files", ("a.csv", body)), ("files", ("b.csv", body))]
-        )
+        return _post(f"{url}/predict/batch?record=false", {"X-API-Key": key}, files=pair)
 
     def file(_: int) -> int:
-        return _post(f"{url}/upload?record=false", content=body, headers=CSV)
+        return _post(f"{url}/upload?record=false", {**CSV, "X-API-Key": key}, content=body)
 
     with ThreadPoolExecutor(batches + files) as threads:
         return Counter([*threads.map(batch, range(batches)), *threads.map(file, range(files))])
 
 
-def _post(url: str, **more: object) -> int:
-    given = {"headers": KEY, **more}
-    return httpx.post(url, timeout=300, trust_env=False, **given).status_code  # type: ignore[arg-type] # as httpx has it
+def _post(url: str, headers: Mapping[str, str], **more: object) -> int:
+    answer = httpx.post(url, headers=headers, timeout=300, trust_env=False, **more)  # type: ignore[arg-type] # as httpx has it
+    return answer.status_code
+
+
+def may_open_many() -> None:
+    """Lets this process have the sockets of a thousand callers."""
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(few, min(4_096, most)), most))
 
 
 def main(say: Callable[[str], None]) -> None:
     """The whole crowd, against the default settings."""
-    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(few, min(4_096, most)), most))
+    may_open_many()
     with gateway(DEADLINE_SECONDS="60", SLOT_SECONDS="60") as running:
         others = Others(running.url)
         say(f"an idle gateway: {resident(running) / MEGABYTE:.0f} MB")
@@ -178,7 +182,7 @@ def main(say: Callable[[str], None]) -> None:
             others.ask(500)
         say(f"uploads and labels of others beside 1,000 dripping bodies: {dict(others.statuses)}")
         with Drippers(running.url, 1_000, first=60_000):
-            statuses = loaded(running.url, 4, 4, 9_900_000)
+            statuses = loaded(running.url, 4, 4, shortest(9_900_000))
         say(f"4 batches of 20 MB, 4 files of 10 MB and 1,000 bodies of which 60 kB came: {dict(statuses)}")
         say(f"at most {peak(running) / MEGABYTE:.0f} MB")
         time.sleep(60)

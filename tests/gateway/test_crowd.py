@@ -31,5 +31,5 @@ def test_dripping_bodies_keep_nobody_waiting(running: Gateway) -> None:
 def test_memory_stays_within_what_the_settings_say(running: Gateway) -> None:
     """Batches and files of the shortest rows at once, beside bodies that hang: all are answered within MEMORY_BYTES."""
     with Drippers(running.url, 200, first=40_000):
-        assert crowd.loaded(running.url, 4, 2, 490_000) == {200: 6}
+        assert crowd.loaded(running.url, 4, 2, crowd.shortest(490_000)) == {200: 6}
     assert crowd.peak(running) < MEMORY + OWN_BYTES
