@@ -5,6 +5,10 @@
 # It mounts every volume first, so that each belongs to the user of the images.
 set -eu
 umask 077
+# Images make their directories readable by all, and so did older releases. `var` may be passed through: how jobs ended,
+# in var/jobs, is for node_exporter.
+for volume in model_store verified redis-data redis-secrets history-key; do chmod 700 "/srv/$volume"; done
+chmod 711 /srv/var
 cd /srv/redis-secrets
 if [ ! -s url ]; then
   printf 'redis://fraud:%s@redis:6379/0\n' "$(head -c 32 /dev/urandom | sha256sum | cut -c1-64)" > url.new

@@ -9,6 +9,7 @@ import yaml
 
 from gateway.settings import Settings
 from operations.backups.backup_parts import SETTINGS
+from tests.deploy.compose_volumes import VOLUMES, prepared
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -156,3 +157,11 @@ def test_every_setting_reaches_the_program_that_reads_it() -> None:
     assert "GATEWAY_SETTINGS" in SERVICES["gateway"]["env_file"][0]
     passed = {name for service in SERVICES.values() for name in service.get("environment", ())}
     assert set(SETTINGS) - passed - of_the_gateway <= decided | {"CUDA_VISIBLE_DEVICES", "SCHEDULE"}
+
+
+def test_what_lies_in_a_volume_is_its_owner_s_alone(tmp_path: Path) -> None:
+    """Nobody else passes into a volume, but for how jobs ended; what is made there is private by itself."""
+    volumes = prepared(tmp_path)
+    modes = {each.relative_to(volumes).as_posix(): each.stat().st_mode & 0o777 for each in volumes.rglob("*")}
+    files = {"redis-secrets/url", "redis-secrets/users.acl", "history-key/key"}
+    assert modes == dict.fromkeys(VOLUMES, 0o700) | {"var": 0o711} | dict.fromkeys(files, 0o600)

@@ -43,6 +43,7 @@ from tests.contract.served import Served
 from tests.contract.test_history import START, plan_of, row
 from tests.contract.test_recall import COUNT
 from tests.deploy import documented
+from tests.deploy.compose_volumes import prepared
 from tests.deploy.kubernetes_build import NotUnderstood, Resource, build
 from tests.deploy.kubernetes_network import Party, reach, selects
 from tests.deploy.kubernetes_pods import Pod, pods, violations
@@ -55,7 +56,6 @@ from tests.tiny import TinyServer, write_version
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "deploy" / "kubernetes"
 MONITORING = ROOT / "deploy" / "monitoring"
-PREPARE = ROOT / "deploy" / "compose" / "prepare.sh"
 KUBERNETES_PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 CRDS = Path(__file__).parent / "schemas" / "kubernetes-crds.yaml"
 OLDEST, NEWEST = "1.32", "1.37"
@@ -687,9 +687,8 @@ def of_kubernetes(secrets: dict[str, dict[str, str]]) -> tuple[str, str]:
 @pytest.fixture
 def of_compose(tmp_path: Path) -> tuple[str, str]:
     """The same as the first service of docker-compose.yml makes them."""
-    script = PREPARE.read_text().replace("/srv/redis-secrets", str(tmp_path)).replace("/srv/history-key", str(tmp_path))
-    subprocess.run(["sh", "-c", script], check=True)
-    return (tmp_path / "users.acl").read_text(), (tmp_path / "url").read_text().strip()
+    volumes = prepared(tmp_path / "srv")
+    return (volumes / "redis-secrets/users.acl").read_text(), (volumes / "redis-secrets/url").read_text().strip()
 
 
 @pytest.fixture(params=["of_kubernetes", "of_compose"])

@@ -4,21 +4,25 @@ import pytest
 
 from tests.docker.compose import Compose
 
-OPEN = "find {} -xdev ! -type l ! -path '/srv/var/jobs*' -perm /077 2>/dev/null"
-"""What others than its owner may touch; the outcomes of jobs are for node_exporter."""
+OPEN = "find {} -xdev {} ! -type l ! -path /srv/var ! -path '/srv/var/jobs*' -perm /077"
+"""What others than its owner may touch; how jobs ended is for node_exporter, and `var` is passed through on the way."""
 SERVICES = ("entry", "gateway", "torchserve", "keeper", "schedule", "redis")
 KNOW_THE_HISTORY_KEY = {"gateway", "keeper", "schedule"}
 
 
 def test_what_the_stack_writes_is_its_owner_s_alone(stack: Compose) -> None:
-    """No file or directory in a volume can be read, listed or written by another user."""
+    """No file or directory in a volume may be read, listed or written by another user."""
     mounts = {
         mount["Destination"]: stack.container(service)
         for service in SERVICES
         for mount in stack.inspect(stack.container(service))["Mounts"]
         if mount["Type"] == "volume"
     }
-    found = {place: stack.inside(at, "sh", "-c", OPEN.format(place)).output for place, at in mounts.items()}
+    found = {
+        # What Redis writes has the modes of its image; nobody passes into the directory.
+        place: stack.inside(at, "sh", "-c", OPEN.format(place, "-maxdepth 0" if place == "/data" else "")).output
+        for place, at in mounts.items()
+    }
     assert len(found) == 6
     assert set(found.values()) == {""}, found
 
