@@ -79,22 +79,22 @@ def test_each_port_of_torchserve_is_on_one_network(service: str) -> None:
 def test_who_serves_cannot_write_models(service: str) -> None:
     """The model store is mounted read-only where requests arrive."""
     mounts = [mount for mount in SERVICES[service]["volumes"] if "/srv/model_store" in mount]
-    assert mounts == ["model-store:/srv/model_store:ro"]
+    assert mounts == ["model-store:/srv/model_store:ro,nocopy"]
 
 
 @pytest.mark.parametrize("service", ["torchserve", "torchserve-gpu"])
 def test_torchserve_loads_what_releases_have_verified(service: str) -> None:
     """TorchServe and those who release see one directory of verified copies; TorchServe only reads it."""
-    assert "verified:/srv/verified:ro" in SERVICES[service]["volumes"]
+    assert "verified:/srv/verified:ro,nocopy" in SERVICES[service]["volumes"]
     assert "VERIFIED_PATH=/srv/verified" in (ROOT / "Dockerfile.torchserve").read_text()
     for name in MAY_RELEASE:
-        assert "verified:/srv/verified" in [mount.split("  #")[0] for mount in SERVICES[name]["volumes"]]
+        assert "verified:/srv/verified:nocopy" in [mount.split("  #")[0] for mount in SERVICES[name]["volumes"]]
 
 
 def test_training_cannot_write_what_was_verified() -> None:
     """Who trains on foreign data writes into the model store, and cannot change an archive after it was verified."""
     train = SERVICES["train"]
-    assert "model-store:/srv/model_store" in train["volumes"]
+    assert "model-store:/srv/model_store:nocopy" in train["volumes"]
     assert not [mount for mount in train["volumes"] if "verified" in mount]
 
 
@@ -165,3 +165,13 @@ def test_what_lies_in_a_volume_is_its_owner_s_alone(tmp_path: Path) -> None:
     modes = {each.relative_to(volumes).as_posix(): each.stat().st_mode & 0o777 for each in volumes.rglob("*")}
     files = {"redis-secrets/url", "redis-secrets/users.acl", "history-key/key"}
     assert modes == dict.fromkeys(VOLUMES, 0o700) | {"var": 0o711} | dict.fromkeys(files, 0o600)
+
+
+def test_volumes_belong_to_whom_the_first_service_gives_them() -> None:
+    """No other image's directory changes the owner or the mode of a volume that is still empty."""
+    made = {mount.split(":")[0] for mount in SERVICES["prepare"]["volumes"]} - {"./deploy/compose/prepare.sh"}
+    assert len(made) == len(VOLUMES)
+    for service in SERVICES.keys() - {"prepare"}:
+        for mount in SERVICES[service].get("volumes", ()):
+            if mount.split(":")[0] in made:
+                assert "nocopy" in mount.split(":")[-1].split(","), (service, mount)
