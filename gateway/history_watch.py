@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from contract.epoch import EPOCH, LOADING, Epoch, has_served, settled
 from contract.remembered import Argument
 from contract.schema import Contract
+from gateway.key_agreement import KeyAgreement
 from gateway.live import Live
 from gateway.logs import log
 from gateway.metrics import Metrics
@@ -35,16 +36,20 @@ NOT_THERE = (RedisError, OSError, ValueError)
 class HistoryWatch:
     """Looks after the epoch, and how full Redis is."""
 
-    def __init__(self, redis: Redis | None, live: Live, metrics: Metrics, *, remembers: bool) -> None:
+    def __init__(
+        self, redis: Redis | None, agreement: KeyAgreement, live: Live, metrics: Metrics, *, remembers: bool
+    ) -> None:
         """Takes how to look.
 
         Args:
             redis: with a timeout of its own; None where none is configured.
+            agreement: whether Redis is of this deployment's key; before, nobody knows what was remembered in it.
             live: by whose release record a deployment that has answered before is told from a new one.
             metrics: that show what is found.
             remembers: whether this gateway writes transactions at all; else it writes no epoch either.
         """
         self._redis = redis
+        self._agreement = agreement
         self._live = live
         self._metrics = metrics
         self._remembers = remembers
@@ -87,7 +92,7 @@ class HistoryWatch:
 
     def shortfall(self, contract: Contract) -> Shortfall | None:
         """Why an answer by this contract has less history than it should; None where it has all."""
-        if not self._answers:
+        if not self._answers or self._agreement.refused:
             return Shortfall.UNAVAILABLE
         if self._loading:
             return Shortfall.LOADING
@@ -136,7 +141,7 @@ class HistoryWatch:
                 if self._answers:
                     log.warning("history not looked at", reason=type(error).__name__)
                 self._answers = False
-        if self.is_settled or not self._answers:
+        if self.is_settled or not self._answers or self._agreement.refused:
             self._looked.set()
         self._show()
 
@@ -148,7 +153,7 @@ class HistoryWatch:
         record, now = self._live.recorded, time.time()
         if not self._remembers:
             self._epoch = Epoch.from_bytes(text)
-        elif record is not None:
+        elif record is not None and await self._agreement.agreed():
             self._take(await _asked(redis, settled(self._epoch, now, served=has_served(record, now))))
 
     def _take(self, epoch: Epoch) -> None:

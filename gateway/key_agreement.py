@@ -44,6 +44,12 @@ class KeyAgreement:
         """Whether Redis is known to hold digests of another key."""
         return self.state not in (Agreement.UNKNOWN, Agreement.AGREED)
 
+    async def agreed(self) -> bool:
+        """Whether Redis is known to hold digests of this key, or nothing; asks where that is not known yet."""
+        if self.state is Agreement.UNKNOWN:
+            await self.ask()
+        return self.state is Agreement.AGREED
+
     async def keep_asking(self) -> None:
         """Asks for ever."""
         while True:

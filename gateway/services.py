@@ -136,7 +136,7 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
     remembering = _remembering(settings)
     answers = Answers(clients.counting, remembering.known_seconds)
     agreement = KeyAgreement(clients.counting, remembering.key)
-    watch = HistoryWatch(clients.counting, live, metrics, remembers=remembering.record)
+    watch = HistoryWatch(clients.counting, agreement, live, metrics, remembers=remembering.record)
     history = History(clients.roads, watch, remembering, answers, metrics, agreement)
     return Services(
         settings=settings,

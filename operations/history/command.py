@@ -46,7 +46,7 @@ def run(layout: Layout, outside: Mapping[str, str], wish: Wish, console: Console
         found = _read(what, wish, _Told(bar, "reading", 0))
         target = load.Target(url, what.plan, Counted(what.registry, what.plan, what.contract), known, key)
         rows = found.past.rows if found.past else 0
-        epoch = epochs.begun(url, layout.store)
+        epoch = epochs.begun(url, layout.store, key)
         loaded = load.load(target, found, _Told(bar, "loading", rows))
         epoch = epochs.reached(url, epoch, what.plan, found)
     for line in (*_said(what, found, loaded), *_short(epoch, what.plan.seconds)):

@@ -9,21 +9,25 @@ from redis import Redis
 
 from contract.epoch import Epoch, filled, has_served, settled
 from contract.history import Plan
+from contract.history_key import HistoryKey
 from contract.remembered import Argument
+from operations.history.agreed import agree
 from operations.history.load import connected
 from operations.history.past import Found
 from operations.store.record import recorded
 
 
-def begun(url: str, store: Path) -> Epoch:
+def begun(url: str, store: Path, key: HistoryKey) -> Epoch:
     """The epoch before a load: a Redis that was emptied must not look whole because some of its past is back.
 
     Raises:
         Interrupted: Redis does not answer, or is full.
+        OperationsError: what it holds is of another key; while it gets this one, it looks emptied.
     """
     record, now = recorded(store), time.time()
     served = record is not None and has_served(record, now)
     with connected(url) as redis:
+        agree(redis, key)
         return _asked(redis, settled(None, now, served=served))
 
 

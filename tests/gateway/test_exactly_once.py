@@ -61,7 +61,7 @@ async def watch(redis: Redis) -> HistoryWatch:
     """Of a new deployment; it has looked once."""
     released = Release(1, None, datetime.now(UTC).isoformat())
     live = cast("Live", SimpleNamespace(recorded=released, model=serving().model))
-    watch = HistoryWatch(redis, live, Metrics(), remembers=True)
+    watch = HistoryWatch(redis, KeyAgreement(redis, KEY), live, Metrics(), remembers=True)
     await watch.look()
     return watch
 

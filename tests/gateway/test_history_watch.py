@@ -10,11 +10,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from contract.epoch import EPOCH, LOADING, MOVE, Epoch
+from contract.history_key import NAME
 from contract.release import Release
 from gateway.settings import Settings
 from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, SLOPE, counts, line, upload
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until
+from tests.keys import KEY
 from tests.tiny import TinyServer, write_version
 
 Serve = Callable[..., TestClient]
@@ -133,6 +135,21 @@ def test_states_from_before_there_were_epochs_are_adopted(gateway: Serve, valkey
     assert (counts(answer), degraded(answer)) == ([1], False)
     until(lambda: history(client)["status"] == "healthy", PATIENCE)
     assert history(client)["reaches_back_to"] is None
+
+
+def test_what_gets_its_key_just_now_is_adopted_too(gateway: Serve, valkey: Valkey, settings: Settings) -> None:
+    """While `fraud history rekey` moves the states aside, none is found; that is no loss."""
+    has_served(settings)
+    with valkey.raw() as redis:
+        redis.mset({"fraud:rekey:h:state": "", NAME: b"1  %b" % KEY.check})
+        client = gateway()
+        assert degraded(upload(client, [line("1")]))
+        assert redis.get(EPOCH) is None
+        assert history(client)["reason"] == "unavailable"
+        redis.rename("fraud:rekey:h:state", "fraud:h:state")
+        redis.set(NAME, KEY.check)
+    until(lambda: client.get("/livez").is_success and epoch_of(valkey) is not None, PATIENCE)
+    assert not degraded(upload(client, [line("2")]))
 
 
 def test_another_redis_in_its_place_is_a_loss(gateway: Serve, valkey: Valkey) -> None:

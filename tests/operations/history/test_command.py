@@ -1,17 +1,21 @@
 """What `fraud history load` says and refuses."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from typer.testing import CliRunner, Result
 
+from contract.epoch import EPOCH
+from contract.history_key import NAME
 from contract.schema import Contract
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.store.registry import Registry
-from tests.keys import HISTORY_KEY
+from tests.keys import HISTORY_KEY, KEY
 from tests.operations.history.pasts import CARDS, add, make_live, redis, rows, text
 from training.data import csv_bytes
 from training.schema import DEFAULT, load_schema
@@ -70,6 +74,15 @@ def test_known_days_must_be_days(directory: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("KNOWN_DAYS", "soon")
     with pytest.raises(OperationsError, match="KNOWN_DAYS is a number of days, from 1 to 400"):
         raise run("past.csv").exception or AssertionError
+
+
+def test_a_redis_that_gets_its_key_just_now_is_not_taken_for_an_emptied_one(directory: Path) -> None:
+    """While `fraud history rekey` moves the states aside, none is found: no epoch begins then."""
+    (directory / "past.csv").write_bytes(text(rows(20, days=45)))
+    with Redis.from_url(os.environ["REDIS_URL"]) as client:
+        client.mset({"fraud:rekey:h:state": "", NAME: b"1  %b" % KEY.check})
+        assert isinstance(run("past.csv").exception, OperationsError)
+        assert client.get(EPOCH) is None
 
 
 def default_contract() -> Contract:
