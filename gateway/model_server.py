@@ -114,10 +114,15 @@ class ModelServer:
         return scored.values[:, 0]
 
     async def _post_twice(self, version: int, body: bytes) -> bytes:
-        """Scoring changes nothing, so a block whose worker ended or hangs goes to another one, once."""
+        """Scoring changes nothing, so a block whose worker ended or hangs goes to another one, once.
+
+        Where it cannot, it is waited for: when all are slow, giving up early would fail what is about to be answered.
+        """
         if self._retries is None:
             return await self._post(version, body)
         self._retries.attempt()
+        if not self._retries.allows:
+            return await self._post(version, body)
         try:
             return await self._post(version, body, HANG_SHARE)
         except (ModelServerDown, DeadlineExceeded):

@@ -30,9 +30,14 @@ class RetryBudget:
         added = SHARE + (now - self._filled) * TOKENS_A_SECOND
         self._tokens, self._filled = min(MOST_TOKENS, self._tokens + added), now
 
+    @property
+    def allows(self) -> bool:
+        """Whether there is a token."""
+        return self._tokens >= 1
+
     def take(self) -> bool:
         """Takes a token for a retry; False where there is none."""
-        if self._tokens < 1:
+        if not self.allows:
             return False
         self._tokens -= 1
         self._count()

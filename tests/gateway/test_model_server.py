@@ -219,6 +219,21 @@ async def test_without_budget_the_first_failure_counts() -> None:
 
 
 @pytest.mark.anyio
+async def test_without_budget_a_slow_answer_is_waited_for() -> None:
+    """When all workers are slow, to give up early would fail what is about to be answered."""
+    budget = RetryBudget(clock=lambda: 0.0)
+    while budget.take():
+        pass
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(2 * module.HANG_SHARE)
+        writer.write(SCORED)
+
+    assert (await over_a_socket(slow, budget, deadline_seconds=1.0)).tolist() == [0.25]
+
+
+@pytest.mark.anyio
 async def test_a_wrong_answer_is_not_asked_for_again() -> None:
     """A version that answers with another contract's scores must be proven, not asked until it says something else."""
     wrong = b"HTTP/1.1 409 Conflict\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
