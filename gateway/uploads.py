@@ -92,11 +92,13 @@ class Uploads:
             yield
             return
         size = len(body)
-        with self._scoring.share() as share:
-            await share.take(size)
-            yield
-        if size > TRIMMED_BYTES:
-            await asyncio.to_thread(give_back)
+        try:
+            with self._scoring.share() as share:
+                await share.take(size)
+                yield
+        finally:
+            if size > TRIMMED_BYTES:
+                await asyncio.to_thread(give_back)
 
     async def one(self, request: Request, body: bytearray) -> Upload:
         """The file of an upload: the part `file`, or a text/csv body. The body itself is empty afterwards.

@@ -6,9 +6,10 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
+from gateway import uploads as module
 from gateway.metrics import Metrics
 from gateway.preparing import INLINE_BYTES
-from gateway.problems import Busy, TooSlow
+from gateway.problems import Busy, NotScorable, TooSlow
 from gateway.settings import Settings
 from gateway.uploads import Uploads
 
@@ -44,6 +45,17 @@ async def test_a_full_house_is_busy() -> None:
                 raise AssertionError("two held the only slot")
     async with house.slot(LARGE):
         pass
+
+
+@pytest.mark.anyio
+async def test_memory_goes_back_after_a_large_body_that_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read all its rows and their faults took as much as to score it."""
+    given = list[bool]()
+    monkeypatch.setattr(module, "give_back", lambda: given.append(True))
+    with pytest.raises(NotScorable):
+        async with uploads().slot(bytearray(module.TRIMMED_BYTES + 1)):
+            raise NotScorable("each row has a fault")
+    assert given
 
 
 @pytest.mark.anyio
