@@ -7,7 +7,7 @@ It goes by the thresholds in force at the gateways, and a bound counts as passed
 has thresholds on another scale, does not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -95,16 +95,21 @@ def scored(place: Place, live: int, version: int, on: bytes | None) -> Both:
     """
     described = [place.server.describe(each) for each in (live, version)]
     rows = [Rows(on)] if on is not None else [_brought(place, each) for each in described]
-    rows = list({each.text: each for each in rows}.values())  # Two trainings on the same data may bring the same rows.
-    ours, theirs = (_scorer(place, each) for each in described)
-    pairs = [side_by_side.score(each, ours, theirs) for each in rows]
-    before, after = (np.concatenate(each) for each in zip(*pairs, strict=True))
-    if not len(before):
+    both = judged(rows, *(_scorer(place, each) for each in described))
+    if not both.before.rows:
         raise ShiftTooLarge(
             f"no row can be scored by version {version} and version {live}, so what would change cannot be known; "
             "try it with --shadow, give --on a file with the columns of both, or --accept-shift"
         )
-    return Both.of((ours.bands, before), (theirs.bands, after))
+    return both
+
+
+def judged(rows: Iterable[Rows], first: Scorer, second: Scorer) -> Both:
+    """What two versions make of all of these rows that both can read."""
+    distinct = {each.text: each for each in rows}.values()  # Two trainings on the same data may bring the same rows.
+    pairs = [side_by_side.score(each, first, second) for each in distinct]
+    before, after = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    return Both.of((first.bands, before), (second.bands, after))
 
 
 def _brought(place: Place, described: Description) -> Rows:

@@ -1,0 +1,120 @@
+"""Which versions does the release gate let pass? Honest ones, of other seeds, and ones that something is wrong with.
+
+`python -m benchmarks.gate [DAYS CUSTOMERS TERMINALS EPOCHS]` trains on simulated payments, in a directory of its own
+that goes again: three versions with seeds 0 to 2, and one for each of MISTAKES, whose data are spoilt as it says. Each
+honest pair is compared in both directions; each of the others is to follow the first, and so is the second with what
+SPOILT makes of its scores. Versions score as they are packed, on the reference samples of both. Training's own check
+for leaks, which refuses an inverted label before any gate, is told to allow every column.
+"""
+
+import itertools
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contract.decision import Bands
+from contract.tally import stability_index
+from operations.rollout import gate
+from operations.rollout.chance import least_instability
+from operations.store import archived
+from operations.store.opened import Opened, opened
+from operations.store.registry import Registry
+from operations.store.side_by_side import Both, Rows, Scorer, Scores
+from training.schema import DEFAULT
+from training.simulator import Simulation, simulate
+from training.train import TrainRequest, train
+
+HONEST = 3
+LABEL, AMOUNT = "is_fraud", "amount"
+MISTAKES: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "another column as the label": lambda rows: rows.assign(is_fraud=(rows["channel"] == "phone").astype(int)),
+    "the label of the row before": lambda rows: rows.assign(is_fraud=rows[LABEL].shift(fill_value=0)),
+    "the label inverted": lambda rows: rows.assign(is_fraud=1 - rows[LABEL]),
+    "amounts in cents": lambda rows: rows.assign(amount=rows[AMOUNT] * 100),
+}
+"""What was wrong with the data that a version was trained on."""
+
+
+def odds(factor: float) -> Callable[[Scores], Scores]:
+    """Scores whose odds are so many times as high."""
+    return lambda scores: (factor * scores / (1 - scores + factor * scores)).astype(np.float32)
+
+
+SPOILT: Mapping[str, Callable[[Scores], Scores]] = {
+    "scores upside down": lambda scores: 1 - scores,
+    "one score for all": lambda scores: np.full_like(scores, scores.mean()),
+    "odds five times too high": odds(5),
+    "odds twice too high": odds(2),
+}
+"""What is done to the scores of an honest version."""
+
+
+def main() -> None:
+    """Trains, compares and prints."""
+    days, customers, terminals, epochs = map(int, sys.argv[1:5] or (120, 1500, 2000, 10))
+    rows = simulate(Simulation(days=days, customers=customers, terminals=terminals))
+    with tempfile.TemporaryDirectory() as directory:
+        registry = Registry(Path(directory) / "store")
+        honest = [_trained(registry, rows, seed, epochs) for seed in range(HONEST)]
+        for first, second in itertools.permutations(honest, 2):
+            _tell(f"seed {first.card.version - 1}, then {second.card.version - 1}", _both(registry, first, second))
+        for name, mistake in MISTAKES.items():
+            _tell(name, _both(registry, honest[0], _trained(registry, mistake(rows), 0, epochs)))
+        for name, spoil in SPOILT.items():
+            _tell(name, _both(registry, honest[0], honest[1], spoil))
+        _tell("thresholds per cent", _both(registry, honest[0], honest[1], bands=lambda each: _times(each, 100)))
+        _tell("thresholds a hundredth", _both(registry, honest[0], honest[1], bands=lambda each: _times(each, 0.01)))
+
+
+def _times(bands: Bands, factor: float) -> Bands:
+    return Bands(min(bands.review * factor, 1.0), min(bands.decline * factor, 1.0))
+
+
+def _trained(registry: Registry, rows: pd.DataFrame, seed: int, epochs: int) -> Opened:
+    """The next version, trained on these rows and opened again."""
+    version = registry.next_version()
+    with tempfile.TemporaryDirectory() as directory:
+        data = Path(directory) / "rows.parquet"
+        rows.to_parquet(data)
+        request = TrainRequest(version, Path(directory), data, DEFAULT, seed, epochs, threads=1)
+        trained = train(replace(request, allow_leaks=tuple(rows.columns.drop([LABEL, "transaction_id"]))))
+        registry.add(trained.archive, trained.card, trained.contract)
+    return opened(registry, version)
+
+
+def _both(
+    registry: Registry,
+    first: Opened,
+    second: Opened,
+    spoil: Callable[[Scores], Scores] = lambda scores: scores,
+    bands: Callable[[Bands], Bands] = lambda bands: bands,
+) -> Both:
+    """What the two make of the samples that they brought, where something is done to the second."""
+
+    def spoilt(matrix: NDArray[np.float32]) -> Scores:
+        return spoil(second.score(matrix))
+
+    samples = (archived.reference(registry, each.card.version) or each.golden for each in (first, second))
+    rows = [Rows.of(sample, each.contract) for sample, each in zip(samples, (first, second), strict=True)]
+    ours = Scorer(first.contract, first.card.bands, first.score)
+    return gate.judged(rows, ours, Scorer(second.contract, bands(second.card.bands), spoilt))
+
+
+def _tell(name: str, both: Both) -> None:
+    index, least = stability_index(both.before.scores, both.after.scores), least_instability(both)
+    said = "refused" if gate.shift(both) else "passes"
+    print(
+        f"{name:30} {said:8} stability index {index:.3f}, surely {least:.3f}; "
+        f"{both.before.flagged} and {both.after.flagged} of {both.after.rows} flagged",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
