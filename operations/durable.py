@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -45,17 +45,29 @@ def copy(source: Path, path: Path, mode: int = 0o600) -> None:
 
 
 @contextmanager
-def _replacing(path: Path, mode: int) -> Iterator[int]:
+def created(path: Path, mode: int = 0o600) -> Iterator[IO[str]]:
+    """A new text file in UTF-8, which appears under its name when it is whole, and takes no other file's place.
+
+    Raises:
+        FileExistsError: something has that name by then; a link counts, wherever it leads.
+    """
+    with (
+        _replacing(path, mode, os.link) as descriptor,
+        open(descriptor, "w", closefd=False, encoding="utf-8", newline="") as file,
+    ):
+        yield file
+
+
+@contextmanager
+def _replacing(path: Path, mode: int, put: Callable[[str, Path], object] = os.replace) -> Iterator[int]:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         yield descriptor
         os.fchmod(descriptor, mode)
         os.fsync(descriptor)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)  # It is gone when the interruption came after the move.
-        raise
+        put(name, path)
     finally:
+        Path(name).unlink(missing_ok=True)  # It is gone when it was moved.
         os.close(descriptor)
     _sync_directory(path.parent)
 

@@ -11,6 +11,7 @@ one.
 
 import contextlib
 import csv
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from contract.history_key import UNKEYED, HistoryKey
 from contract.labels import kept_labels, kept_places
 from contract.remembered import FRAUD, GENUINE, UNLABELLED
 from contract.schema import CONFIRMED, Column, Contract, Kind, TimeFormat
+from operations import durable
 from operations.errors import OperationsError
 from operations.history.agreed import agree
 from operations.running import history_key, needed_redis
@@ -156,17 +158,15 @@ def export(
     Raises:
         OperationsError, RedisError: likewise.
     """
-    if out.exists():
-        raise OperationsError(f"{out} exists; choose another name")
+    exists = OperationsError(f"{out} exists; choose another name")
+    if os.path.lexists(out):
+        raise exists
     join = _Join(came_in, contract, days)
-    part = out.with_name(f".{out.name}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as to:
-            found = join.copy(files, csv.writer(to, lineterminator="\n"))
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
-    return found
+        with durable.created(out) as to:
+            return join.copy(files, csv.writer(to, lineterminator="\n"))
+    except FileExistsError:
+        raise exists from None
 
 
 @dataclass(frozen=True, slots=True)

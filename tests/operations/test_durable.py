@@ -1,11 +1,11 @@
-"""Locks in a directory that others write into."""
+"""Locks and new files in a directory that others write into."""
 
 import threading
 from pathlib import Path
 
 import pytest
 
-from operations.durable import Busy, held
+from operations.durable import Busy, created, held
 from operations.errors import OperationsError
 
 
@@ -48,3 +48,15 @@ def test_a_holder_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "lock").mkdir()
     with pytest.raises(OperationsError, match="cannot be locked"), held(tmp_path / "lock", "busy", 30):
         pass
+
+
+def test_a_new_file_takes_no_other_s_place(tmp_path: Path) -> None:
+    """It is not there before it is whole; where another has come meanwhile, that one stays, and nothing else."""
+    path = tmp_path / "new"
+    with created(path) as file:
+        file.write("whole\n")
+        assert not path.exists()
+    assert path.read_text() == "whole\n"
+    with pytest.raises(FileExistsError), created(tmp_path / "late") as file:
+        (tmp_path / "late").write_text("mine")
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"new": "whole\n", "late": "mine"}

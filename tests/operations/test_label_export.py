@@ -208,6 +208,18 @@ def test_no_file_is_written_over(redis: Redis, tmp_path: Path) -> None:
         export(CameIn(redis, KEY), tiny.CONTRACT, [file], file)
 
 
+def test_no_link_is_written_through(redis: Redis, tmp_path: Path) -> None:
+    """Neither one beside the name, wherever a part of a file may lie, nor one under it that leads nowhere yet."""
+    file, out, other = written(tmp_path, f"1,a,{JANUARY}"), tmp_path / "labelled.csv", tmp_path / "other"
+    other.write_text("mine")
+    (tmp_path / f".{out.name}.part").symlink_to(other)
+    assert len(exported(redis, file)) == 2
+    assert other.read_text() == "mine"
+    (tmp_path / "link.csv").symlink_to(tmp_path / "nothing")
+    with pytest.raises(OperationsError, match="exists"):
+        export(CameIn(redis, KEY), tiny.CONTRACT, [file], tmp_path / "link.csv")
+
+
 def test_the_columns_are_those_of_the_version_in_the_store(redis: Redis, tmp_path: Path) -> None:
     """The newest where none is live; Redis is where REDIS_URL says, and its silence is an error for people."""
     layout = Layout(tmp_path, tmp_path / "model_store")
