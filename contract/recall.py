@@ -49,11 +49,11 @@ from contract.table import Table
 BLOCK_ROWS = 500
 """Rows that one script enters: 2 to 4 ms of Redis' time. More make a large batch."""
 CLAIMED_ROWS = 500
-"""Rows of a large batch that are claimed at once: one to two milliseconds of Redis' time, and 2 to 5 to settle them."""
+"""Rows of a large batch that are claimed at once, and settled at once: so few that Redis is never busy for long."""
 BLOCK_KEYS = 1_000
 """States that are read at once: of busy entities several megabytes."""
 MOST_STATES = 2_000
-"""States that are appended to at once, where one block has no more: 5 to 10 ms of Redis' time."""
+"""States that are appended to at once, where one block has no more: likewise."""
 LONG = 64
 """Records from which a state is looked at whether it can be merged."""
 LOOKED_AT = 8
