@@ -126,7 +126,7 @@ class HistoryWatch:
             except Exception as error:  # noqa: BLE001 - one surprise must not end the looking
                 log.error("history not looked at", exc_info=error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), EVERY_SECONDS if self.is_settled else SOON_SECONDS)
+                await asyncio.wait_for(self._news.wait(), SOON_SECONDS if self._settles_soon else EVERY_SECONDS)
 
     async def look(self) -> None:
         """Looks once, and writes the epoch where there is none."""
@@ -141,7 +141,7 @@ class HistoryWatch:
                 if self._answers:
                     log.warning("history not looked at", reason=type(error).__name__)
                 self._answers = False
-        if self.is_settled or not self._answers or self._agreement.refused:
+        if not self._answers or not self._settles_soon:
             self._looked.set()
         self._show()
 
@@ -160,6 +160,11 @@ class HistoryWatch:
         before, self._epoch = self._epoch, epoch
         if epoch.lost_at is not None and (before is None or before.lost_at is None):
             log.warning("history lost", lost_at=_moment(epoch.lost_at))
+
+    @property
+    def _settles_soon(self) -> bool:
+        """Whether the epoch is about to be known; what Redis holds of another key may wait for somebody for long."""
+        return not self.is_settled and not self._agreement.refused
 
     @property
     def _is_full(self) -> bool:
