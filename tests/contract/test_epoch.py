@@ -238,6 +238,16 @@ def test_a_loss_and_a_load_that_ends_meet(is_first: bool, turns: list[int]) -> N
     assert redis.epoch.reaches_back_to in {NOW, NOW - 40 * DAY}
 
 
+@pytest.mark.parametrize("known_again", [True, False])
+def test_a_load_that_was_lost_fills_nothing(known_again: bool) -> None:
+    """Redis was emptied after the load had begun: its rows are gone, whether or not somebody has seen it by now."""
+    redis, before = Redis(), Epoch.new(NOW - DAY, lost=True)
+    after = Epoch.new(NOW, lost=True) if known_again else None
+    redis.text = after.to_bytes() if after else None
+    Asker(redis, filled(before, NOW - 40 * DAY)).end()
+    assert redis.epoch == after
+
+
 moments = st.floats(0, 4e9)
 
 
