@@ -97,21 +97,14 @@ def test_out_of_a_merged_state_it_is_taken_or_it_is_said(
 UNTOLD = {Aggregate.MAX, Aggregate.SINCE_LAST, Aggregate.DISTINCT}
 
 
-@STREAMS
-@given(st.data(), oracle.windows(), oracle.batches(repeats=False))
-def test_taking_out_changes_nothing_that_others_see(
-    data: st.DataObject, windows: tuple[Window, ...], batches: list[list[Event]]
-) -> None:
-    """What Redis replied stays as it was."""
-    transaction = some(data, batches)
-    memory, untouched = Forgetful(windows), Memory(windows)
-    through(memory, batches)
-    through(untouched, batches)
-    if data.draw(st.booleans()):
-        memory.merge()
-        untouched.merge()
-    memory.again(transaction)
-    assert_close(windows, memory.enter([transaction]), untouched.enter([transaction]), [transaction])
+def test_what_redis_replied_stays_as_it_was() -> None:
+    """Its bytes cannot be written to, and others look at them."""
+    layout = plan_of([one(Aggregate.SUM, AMOUNT)]).layouts[0]
+    arriving = history.batch(layout, oracle.columns_of([row(0, amount=1), row(1, amount=2)]))
+    state = layout.merged(arriving.records["bucket"].astype(np.int64), arriving.records)[1].tobytes()
+    removal = Removal(layout, Stored(np.zeros(1, np.int64), np.frombuffer(state, layout.dtype)))
+    removal.take_out(0, arriving.records[0], merged=True)
+    assert removal.left().records["count"].tolist() == [1]
 
 
 @pytest.mark.parametrize("merged", [True, False])
