@@ -18,9 +18,10 @@ WAIT_SECONDS = 30.0
 class Sending:
     """Counts what is being sent."""
 
-    def __init__(self, total: int) -> None:
-        """Takes how many bytes of answers may be in memory."""
+    def __init__(self, total: int, pace: Pace = PACE) -> None:
+        """Takes how many bytes of answers may be in memory, and how fast each must be read."""
         self._budget = ByteBudget(total, WAIT_SECONDS)
+        self._pace = pace
 
     async def counted(self, request: Request, response: Response) -> Response:
         """The response, counted until it is sent if it is large.
@@ -32,17 +33,18 @@ class Sending:
             return response
         share = request.state.until_sent.enter_context(self._budget.share())
         await share.take(len(response.body))
-        return _Sliced(response, share)
+        return _Sliced(response, share, self._pace)
 
 
 class _Sliced(Response):
     """A response that hands over its body as fast as it is read."""
 
-    def __init__(self, whole: Response, share: Share) -> None:
+    def __init__(self, whole: Response, share: Share, pace: Pace) -> None:
         super().__init__(status_code=whole.status_code)
         self.body = whole.body
         self.raw_headers = whole.raw_headers
         self._share = share
+        self._pace = pace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
         """Sends it.
@@ -51,7 +53,7 @@ class _Sliced(Response):
             ClientDisconnect: it was not read fast enough.
         """
         try:
-            async with self._share.moving(PACE):
+            async with self._share.moving(self._pace):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 await self._send_body(send)
         except TimeoutError:

@@ -1,5 +1,6 @@
 """What is chosen for one deployment."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def test_refuses_settings_that_cannot_work(changes: dict[str, object]) -> None:
     """A gateway does not start on settings that it could not keep."""
     with pytest.raises(ValidationError):
         Settings(**{"api_key": "k", **changes})  # type: ignore[arg-type] # wrong on purpose
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**9))
+def test_the_memory_holds_the_largest_body(upload: int, batch: int) -> None:
+    """What a refusal says is needed is enough, and a byte less is not."""
+    limits = {"max_upload_bytes": upload, "max_batch_bytes": batch}
+    with pytest.raises(ValidationError) as refused:
+        Settings(api_key="k", memory_bytes=1, **limits)  # type: ignore[arg-type] # by their names
+    needed = int(re.findall(r"MEMORY_BYTES is under (\d+)", str(refused.value))[0])
+    assert Settings(api_key="k", memory_bytes=needed, **limits).scoring_bytes >= max(upload, batch)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="which the largest body needs"):
+        Settings(api_key="k", memory_bytes=needed - 1, **limits)  # type: ignore[arg-type]
 
 
 def test_a_password_with_a_slash_is_not_shown() -> None:
