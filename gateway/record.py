@@ -3,7 +3,6 @@
 Neither source raises: whatever keeps a record from being read, the gateway goes on with the versions that it has.
 """
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ import httpx
 from pydantic import HttpUrl
 
 from contract.release import Release, ReleaseError
+from gateway.timeouts import io_timeout
 
 ANSWER_SECONDS = 1.0
 """Patience with one answer, from the connection to its last byte."""
@@ -67,7 +67,7 @@ class RecordUrl:
         """The record as it is served; for GRACE_SECONDS after the first lost answer, the one before."""
         asked = time.monotonic()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with io_timeout(ANSWER_SECONDS):
                 self._last = Release.from_bytes(await self._answer())
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ReleaseError):
             return self._after_a_failure(asked)
@@ -104,5 +104,6 @@ async def connect_record(place: Path | HttpUrl) -> AsyncIterator[RecordSource]:
         yield RecordFile(place)
         return
     headers = {"accept": "application/json", "accept-encoding": "identity"}
-    async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=ANSWER_SECONDS) as client:
+    # The reader's own timeout ends each phase: httpx's would count time in which this process was busy.
+    async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=None) as client:  # noqa: S113
         yield RecordUrl(client, str(place))

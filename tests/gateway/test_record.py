@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -226,3 +227,16 @@ async def test_a_file_that_is_none_is_no_record(tmp_path: Path, spoil: Callable[
         assert await RecordFile(file).read() == Release.from_bytes(record(1))
     spoil(file)
     assert await RecordFile(file).read() is None
+
+
+@pytest.mark.anyio
+async def test_a_busy_gateway_does_not_blame_the_keeper(server: RecordServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was answered while the event loop was busy for longer than the timeout is read."""
+    monkeypatch.setattr(source, "ANSWER_SECONDS", 0.5)
+    async with connect_record(HttpUrl(server.url)) as kept:
+        reading = asyncio.create_task(kept.read())
+        await asyncio.sleep(0)
+        time.sleep(0.6)  # noqa: ASYNC251 - the loop is busy.
+        found = await reading
+    assert found is not None
+    assert found.version == 1
