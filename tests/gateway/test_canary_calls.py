@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gateway import canary_calls, live
-from tests.gateway.trials import CANARY, IDS, ON_TRIAL, PATIENCE, Tried, expected, rows, versions
+from tests.gateway.trials import CANARY, IDS, ON_TRIAL, Tried, expected, rows, versions
 from tests.gateway.waiting import until
 from tests.tiny import TinyServer, write_version
 
@@ -59,7 +59,7 @@ def waiting(tried: Tried, threads: ThreadPoolExecutor, requests: int) -> list[Fu
     """Requests that wait for the canary when this returns."""
     before = tried.model_server.asked[2]
     futures = [threads.submit(tried.upload, rows(sorted(ON_TRIAL))) for _ in range(requests)]
-    until(lambda: tried.client.get("/livez").is_success and tried.model_server.asked[2] == before + requests, PATIENCE)
+    until(lambda: tried.client.get("/livez").is_success and tried.model_server.asked[2] == before + requests)
     return futures
 
 

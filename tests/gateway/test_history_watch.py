@@ -21,7 +21,6 @@ from tests.tiny import TinyServer, write_version
 
 Serve = Callable[..., TestClient]
 LARGE = [line(f"{n}", f"c{n % 7}", n) for n in range(600)]
-PATIENCE = 100_000
 YEAR = 400 * 86_400
 
 
@@ -67,7 +66,7 @@ def test_a_new_deployment_is_whole_and_says_since_when_it_remembers(gateway: Ser
     began = datetime.now(UTC).replace(microsecond=0)
     client = gateway()
     assert not degraded(upload(client, [line("1")]))
-    until(lambda: history(client)["status"] == "healthy", PATIENCE)
+    until(lambda: history(client)["status"] == "healthy")
     assert began <= datetime.fromisoformat(history(client)["reaches_back_to"]) <= datetime.now(UTC)
 
 
@@ -82,10 +81,10 @@ def test_an_emptied_redis_is_told_by_the_next_answer_and_by_all_that_follow(
         redis.flushall()
     assert degraded(upload(first, lines))
     assert degraded(upload(second, [line("2")]))
-    until(lambda: epoch_of(valkey) is not None, PATIENCE)
+    until(lambda: epoch_of(valkey) is not None)
     third = gateway()
     assert all(degraded(upload(client, [line(f"{n}-later")])) for n, client in enumerate([first, second, third]))
-    until(lambda: history(third)["reason"] == "lost", PATIENCE)
+    until(lambda: history(third)["reason"] == "lost")
     assert third.get("/health").json()["status"] == "degraded"
     assert 'history_incomplete{reason="lost"} 1.0' in third.get("/metrics").text
 
@@ -133,7 +132,7 @@ def test_states_from_before_there_were_epochs_are_adopted(gateway: Serve, valkey
     client = gateway()
     answer = upload(client, [line("2")])
     assert (counts(answer), degraded(answer)) == ([1], False)
-    until(lambda: history(client)["status"] == "healthy", PATIENCE)
+    until(lambda: history(client)["status"] == "healthy")
     assert history(client)["reaches_back_to"] is None
 
 
@@ -148,7 +147,7 @@ def test_what_gets_its_key_just_now_is_adopted_too(gateway: Serve, valkey: Valke
         assert history(client)["reason"] == "unavailable"
         redis.rename("fraud:rekey:h:state", "fraud:h:state")
         redis.set(NAME, KEY.check)
-    until(lambda: client.get("/livez").is_success and epoch_of(valkey) is not None, PATIENCE)
+    until(lambda: client.get("/livez").is_success and epoch_of(valkey) is not None)
     assert not degraded(upload(client, [line("2")]))
 
 
@@ -159,7 +158,7 @@ def test_another_redis_in_its_place_is_a_loss(gateway: Serve, valkey: Valkey) ->
     with valkey.raw() as redis:
         redis.set(EPOCH, Epoch.new(time.time(), lost=False).to_bytes())
     assert degraded(upload(client, [line("2")]))
-    until(lambda: cast("Epoch", epoch_of(valkey)).lost_at is not None, PATIENCE)
+    until(lambda: cast("Epoch", epoch_of(valkey)).lost_at is not None)
     assert degraded(upload(client, [line("3")]))
 
 
@@ -172,8 +171,8 @@ def test_an_epoch_that_cannot_be_read_is_none(gateway: Serve, valkey: Valkey, ki
         pipeline = redis.pipeline().delete(EPOCH)
         (pipeline.set(EPOCH, "{") if kind == "text" else pipeline.rpush(EPOCH, "x")).execute()
         assert degraded(upload(client, [line("2")]))
-        until(lambda: client.get("/livez").is_success and redis.type(EPOCH) == b"string", PATIENCE)
-    until(lambda: client.get("/livez").is_success and epoch_of(valkey) is not None, PATIENCE)
+        until(lambda: client.get("/livez").is_success and redis.type(EPOCH) == b"string")
+    until(lambda: client.get("/livez").is_success and epoch_of(valkey) is not None)
     assert degraded(upload(client, [line("3")]))
 
 
@@ -204,7 +203,7 @@ def test_a_gateway_that_starts_waits_for_the_past_that_is_loaded(gateway: Serve,
         assert all(degraded(upload(client, [line(f"{n}")])) for n, client in enumerate([running, starting]))
         assert history(starting)["reason"] == "loading"
         redis.pexpire(LOADING, 1)
-    until(lambda: starting.get("/readyz").is_success, PATIENCE)
+    until(lambda: starting.get("/readyz").is_success)
     assert not degraded(upload(starting, [line("2")]))
 
 
@@ -248,7 +247,7 @@ def test_a_full_redis_is_told_everywhere(gateway: Serve, valkey: Valkey) -> None
         redis.config_set("maxmemory", 1)
         answer = upload(client, [line("2")])
         assert (counts(answer), degraded(answer)) == ([1], True)
-        until(lambda: history(client)["reason"] == "full", PATIENCE)
+        until(lambda: history(client)["reason"] == "full")
         assert client.get("/health").json()["status"] == "degraded"
         assert 'history_incomplete{reason="full"} 1.0' in client.get("/metrics").text
         label = {"transaction_id": "1", "fraud": True}

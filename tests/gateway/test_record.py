@@ -21,8 +21,6 @@ from tests.gateway.trials import CANARY, Tried
 from tests.gateway.waiting import until
 from tests.tiny import GOLDEN_CSV, TinyServer, write_version
 
-PATIENCE = 100_000
-
 
 @pytest.fixture
 def server() -> Iterator[RecordServer]:
@@ -61,7 +59,7 @@ def model(client: TestClient) -> dict[str, int | None]:
 def until_it_is_read(client: TestClient, server: RecordServer, times: int) -> None:
     """Waits until the record was asked for so often."""
     least = server.asked.total() + times
-    until(lambda: client.get("/livez").is_success and server.asked.total() >= least, PATIENCE)
+    until(lambda: client.get("/livez").is_success and server.asked.total() >= least)
 
 
 def test_a_served_record_is_followed(serve: Serve, server: RecordServer, two: TinyServer) -> None:
@@ -69,7 +67,7 @@ def test_a_served_record_is_followed(serve: Serve, server: RecordServer, two: Ti
     client = serve(release_record=HttpUrl(server.url))
     assert scored_by(client) == 1
     server.body = record(2, 1)
-    until(lambda: scored_by(client) == 2, PATIENCE)
+    until(lambda: scored_by(client) == 2)
     assert model(client) == {"version": 2, "recorded_version": 2, "instead_of": None}
 
 
@@ -79,12 +77,12 @@ def test_a_server_that_dies_changes_nothing_and_is_followed_again(
     """Without it the live version goes on and /health is degraded; when it is back, what it says then is followed."""
     client = serve(release_record=HttpUrl(server.url))
     server.die()
-    until(lambda: model(client)["recorded_version"] is None, PATIENCE)
+    until(lambda: model(client)["recorded_version"] is None)
     assert client.get("/health").json()["status"] == "degraded"
     assert (scored_by(client), client.get("/readyz").status_code) == (1, 200)
     server.body = record(2, 1)
     server.start()
-    until(lambda: scored_by(client) == 2, PATIENCE)
+    until(lambda: scored_by(client) == 2)
 
 
 def test_it_need_not_be_there_at_the_start(serve: Serve, server: RecordServer) -> None:
@@ -93,7 +91,7 @@ def test_it_need_not_be_there_at_the_start(serve: Serve, server: RecordServer) -
     client = serve(ready=False, release_record=HttpUrl(server.url))
     assert client.get("/readyz").status_code == 503
     server.start()
-    until(lambda: client.get("/readyz").status_code == 200, PATIENCE)
+    until(lambda: client.get("/readyz").status_code == 200)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +115,7 @@ def test_what_is_no_record_is_not_followed(
     """Another status, a redirect, another content or one without end changes nothing but that health says so."""
     client = serve(release_record=HttpUrl(server.url))
     server.status, server.headers, server.body = answer
-    until(lambda: model(client)["recorded_version"] is None, PATIENCE)
+    until(lambda: model(client)["recorded_version"] is None)
     assert scored_by(client) == 1
     assert set(server.asked) == {"/release.json"}
 
@@ -131,7 +129,7 @@ def test_a_slow_server_delays_nothing(serve: Serve, server: RecordServer, model_
     model_server.fail = httpx.Response(200, content=b"wrong")
     assert client.post("/upload", content=GOLDEN_CSV, headers={"content-type": "text/csv"}).status_code == 503
     model_server.fail = None
-    until(lambda: client.get("/v1/contract").status_code == 200, PATIENCE)
+    until(lambda: client.get("/v1/contract").status_code == 200)
     assert not server.answering.is_set()
 
 
@@ -141,11 +139,11 @@ def test_a_version_that_is_doubted_comes_back_without_a_record(
     """After a wrong answer the live version is proven afresh although the record is gone."""
     client = serve()
     (tmp_path / "release.json").unlink()
-    until(lambda: model(client)["recorded_version"] is None, PATIENCE)
+    until(lambda: model(client)["recorded_version"] is None)
     model_server.fail = httpx.Response(200, content=b"wrong")
     assert client.post("/upload", content=GOLDEN_CSV, headers={"content-type": "text/csv"}).status_code == 503
     model_server.fail = None
-    until(lambda: client.get("/v1/contract").status_code == 200, PATIENCE)
+    until(lambda: client.get("/v1/contract").status_code == 200)
 
 
 def test_one_lost_answer_pauses_no_trial(tried: Tried, server: RecordServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +172,7 @@ def test_a_lost_record_is_logged_once(serve: Serve, tmp_path: Path, log_lines: P
     """One line says that the record cannot be read, and which version was the last recorded one."""
     client = serve()
     (tmp_path / "release.json").write_text("{")
-    until(lambda: model(client)["recorded_version"] is None, PATIENCE)
+    until(lambda: model(client)["recorded_version"] is None)
     assert scored_by(client) == 1
     lines = [line for line in log_lines.read_text().splitlines() if "unreadable" in line]
     assert len(lines) == 1

@@ -38,7 +38,6 @@ OTHER = Contract(
 """Knows a country and no age."""
 OTHER_GOLDEN = "transaction_id,timestamp,amount,channel,country\ng-1,2026-01-01T10:00:00,10,chip,NL\n"
 UNION = f"{HEADER},country"
-PATIENCE = 100_000
 
 
 class Valkey:
@@ -54,7 +53,7 @@ class Valkey:
         """Starts it, empty."""
         options = ["--port", "0", "--unixsocket", "s", "--save", "", "--logfile", "log", "--dir", str(self._directory)]
         self._process = subprocess.Popen([get_binary_path(), *options], cwd=self._directory)
-        until(self._answers, PATIENCE)
+        until(self._answers)
 
     @property
     def pid(self) -> int:
@@ -133,15 +132,15 @@ class Tried:
 
     def until_it(self, status: str | None) -> None:
         """Waits until /health says that the trial is "running" or "paused"; with None, that there is none."""
-        until(lambda: self.state().get("status") == status, PATIENCE)
+        until(lambda: self.state().get("status") == status)
 
     def until_live(self, version: int) -> None:
         """Waits until the gateway serves a version."""
-        until(lambda: self.client.get("/v1/contract").json()["model_version"] == version, PATIENCE)
+        until(lambda: self.client.get("/v1/contract").json()["model_version"] == version)
 
     def counted(self, trial: Trial, name: str, least: int = 1) -> Counter[str]:
         """The counts in Valkey, as soon as one of them is as high as this."""
-        until(lambda: self.valkey.tally(trial).counts[name] >= least, PATIENCE)
+        until(lambda: self.valkey.tally(trial).counts[name] >= least)
         return self.valkey.tally(trial).counts
 
     def upload(self, text: str, query: str = "") -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Patience."""
 
+import time
 from collections.abc import Callable
 
+from tests.patience import PATIENCE
 
-def until(condition: Callable[[], bool], attempts: int = 100_000) -> None:
+
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Asks again until the condition holds; every asking lets the app run."""
-    for _ in range(attempts):
-        if condition():
-            return
-    raise AssertionError("the condition never held")
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition never held"
