@@ -59,13 +59,13 @@ def created(path: Path, mode: int = 0o600) -> Iterator[IO[str]]:
 
 
 @contextmanager
-def _replacing(path: Path, mode: int, put: Callable[[str, Path], object] = os.replace) -> Iterator[int]:
+def _replacing(path: Path, mode: int, put: Callable[[str, Path], object] | None = None) -> Iterator[int]:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         yield descriptor
         os.fchmod(descriptor, mode)
         os.fsync(descriptor)
-        put(name, path)
+        (put or os.replace)(name, path)
     finally:
         Path(name).unlink(missing_ok=True)  # It is gone when it was moved.
         os.close(descriptor)

@@ -64,7 +64,7 @@ def shift(both: Both) -> str | None:
 def alert_shift(before: Sample, after: Sample) -> str | None:
     """In words, how the share of flagged rows changes beyond its bound; None where it is within."""
     few, many = sorted((before, after), key=lambda side: side.alert_rate)
-    if few.flagged and many.alert_rate - few.alert_rate <= LEAST_DIFFERENCE:
+    if after.flagged and many.alert_rate - few.alert_rate <= LEAST_DIFFERENCE:  # To flag nothing is never a trifle.
         return None
     if surely_more(few, many, MOST_ALERT_RATIO):
         return f"would flag {after.alert_rate:.1%} of transactions, the live version {before.alert_rate:.1%}"

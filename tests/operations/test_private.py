@@ -32,8 +32,10 @@ def test_the_outcomes_of_jobs_stay_readable(tmp_path: Path) -> None:
     """By node_exporter, which may pass through var and not list it."""
     layout = Layout(tmp_path, tmp_path / "model_store")
     layout.prepare()
-    layout.jobs.mkdir(mode=0o755)
-    (layout.jobs / "backup.prom").touch(0o644)
+    layout.jobs.mkdir()
+    layout.jobs.chmod(0o755)
+    (layout.jobs / "backup.prom").touch()
+    (layout.jobs / "backup.prom").chmod(0o644)
     layout.mend()
     found = [mode(path) for path in (tmp_path / "var", layout.logs, layout.store, layout.jobs / "backup.prom")]
     assert found == [0o711, 0o700, 0o700, 0o644]

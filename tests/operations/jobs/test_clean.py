@@ -274,7 +274,7 @@ def test_a_copy_that_a_person_made_stays(layout: Layout) -> None:
 def test_what_an_unfinished_write_leaves_goes(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """The very file that `durable.write` leaves when it is killed."""
     layout.store.mkdir()
-    monkeypatch.setattr(Path, "replace", _killed)
+    monkeypatch.setattr(os, "replace", _killed)
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     with pytest.raises(KeyboardInterrupt):
         durable.write(layout.store / "release.json", b"12345", 0o600)

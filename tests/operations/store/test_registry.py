@@ -1,6 +1,7 @@
 """The registry: immutable versions, verified archives."""
 
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -157,13 +158,13 @@ def test_a_lock_that_is_not_let_go_is_told(registry: Registry, tmp_path: Path, m
 
 def test_an_interruption_after_the_move_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the temporary file is gone, an interruption stays one, and the file is in its place."""
-    move = Path.replace
+    move = os.replace
 
-    def interrupted(self: Path, target: Path) -> None:
-        move(self, target)
+    def interrupted(name: str, target: Path) -> None:
+        move(name, target)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", interrupted)
+    monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         durable.write(tmp_path / "file", b"whole")
     assert (tmp_path / "file").read_bytes() == b"whole"
