@@ -12,7 +12,8 @@ from contract.cells import FAR, LONGEST_TEXT
 from contract.schema import FLOAT32_MAX, OF_TRAINING, Column, Contract, Kind, Missing, TimeFormat
 
 Schema = dict[str, Any]
-NOT_BLANK = r"\S"
+NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+"""What Python does not strip, spelled out: ECMAScript's blanks are others, some controls and U+FEFF among them."""
 MOMENT = 1_773_528_067.0
 """Of the examples: 2026-03-14T22:41:07."""
 NAMES = {Kind.ID: "tx-1001", Kind.ENTITY: "e-17", Kind.CATEGORY: "other"}

@@ -1,5 +1,7 @@
 """The schema of a transaction against the reader: what one takes the other takes."""
 
+import re
+import sys
 from functools import cache
 from typing import Any
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
 from contract.table import read_json
-from gateway.json_schema import MOMENT, transaction
+from gateway.json_schema import MOMENT, NOT_BLANK, transaction
 from tests.gateway.contracts import CONTRACTS, LONG, good_row
 
 ODD = [
@@ -67,3 +69,10 @@ def test_an_example_is_read_in_every_format(form: TimeFormat, clock: str) -> Non
     shown = transaction(contract)["examples"][0]
     assert set(shown) == set(column.names)
     assert read_json(contract, [shown]).table.columns["time"].tolist() == [MOMENT]
+
+
+def test_blank_is_what_the_reader_strips() -> None:
+    """Of every character the pattern says what the reader does, whatever a client's regular expressions call blank."""
+    pattern = re.compile(NOT_BLANK)
+    every = map(chr, range(sys.maxunicode + 1))
+    assert [char for char in every if bool(pattern.search(char)) is not bool(char.strip())] == []
