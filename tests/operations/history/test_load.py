@@ -252,6 +252,7 @@ def test_redis_gone_in_the_middle_is_one_line_and_the_next_run_goes_on(valkey: V
 
     def kill(done: int, whole: int) -> None:
         if done == whole // 2:
+            wait_until_on_disk(valkey)
             valkey.kill()
 
     with pytest.raises(Interrupted, match="Redis does not answer") as told:
@@ -263,6 +264,13 @@ def test_redis_gone_in_the_middle_is_one_line_and_the_next_run_goes_on(valkey: V
     with contextlib.closing(client_of(valkey)) as client, redis(tmp_path / "other") as (undisturbed, other):
         loaded(undisturbed.url, body, PLAN)
         assert dump(client) == dump(other)
+
+
+def wait_until_on_disk(valkey: Valkey) -> None:
+    """Until the kernel has what was written: while the disk is busy, Valkey keeps up to two seconds to itself."""
+    with contextlib.closing(client_of(valkey)) as client:
+        client.set("mark", 1)
+        client.execute_command("WAITAOF", 1, 0, 0)  # type: ignore[no-untyped-call]
 
 
 def test_a_full_redis_is_told_of(client: Redis, valkey: Valkey) -> None:
@@ -277,6 +285,7 @@ def test_the_state_survives_the_kill_of_redis(valkey: Valkey) -> None:
     loaded(valkey.url, text(rows(2000)), PLAN)
     with contextlib.closing(client_of(valkey)) as client:
         before = dump(client)
+    wait_until_on_disk(valkey)
     valkey.kill()
     valkey.start()
     with contextlib.closing(client_of(valkey)) as client:
