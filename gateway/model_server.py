@@ -32,7 +32,7 @@ NOT_NEEDED = ("Accept", "Accept-Encoding", "User-Agent")
 HANG_SHARE = 0.25
 """Of the timeout: a worker that has said nothing for so long hangs, and another one is asked."""
 RETRY_SECONDS = 0.05
-"""Before a second attempt: TorchServe needs a moment to see that a worker has ended (measured: 5 to 20 ms)."""
+"""Before a second attempt: a moment in which TorchServe sees that a worker has ended. Chosen, not measured."""
 MOST_ANSWER_BYTES = 8_000_000
 """Largest answer that is read: a description with its golden rows is some 100 kB, a block's probabilities less."""
 BLOCK_BYTES = 4_000_000

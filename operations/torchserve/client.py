@@ -109,7 +109,7 @@ class ModelServer:
         TorchServe is not let wait: until all workers run, a synchronous registration holds the network thread on which
         the other versions are asked, too (measured: 1.3 s without any answer, and above 3 s on a busy machine).
         Without a number of workers the server gives as many as its own configuration says. A number is reached one
-        worker at a time: each start is two to three seconds of a processor, and those who are served need theirs.
+        worker at a time: each start imports torch, and those who are served need a processor meanwhile.
 
         Raises:
             ModelServerRefused: it failed, and may be registered without a worker that can score.

@@ -9,7 +9,7 @@ from tests.operations.fake_torchserve import FakeTorchServe
 
 
 def test_workers_are_started_one_after_the_other() -> None:
-    """A start takes a processor for seconds: three workers are three starts, never three at once."""
+    """A start imports torch: three workers are three starts, never three at once."""
     fake = FakeTorchServe()
     fake.server().register(Path("fraud-1.verified.mar"), 3)
     assert fake.asked == [(1, 1), (1, 2), (1, 3)]
