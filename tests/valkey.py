@@ -65,3 +65,16 @@ def running(directory: Path) -> Iterator[Valkey]:
         yield it
     finally:
         it.kill()
+
+
+def dump(client: Redis) -> Iterator[bytes]:
+    """Every key, and all that it holds."""
+    for name in client.scan_iter(count=1_000):
+        yield name
+        kind: Any = client.type(name)
+        if kind == b"hash":
+            fields: Any = client.hgetall(name)
+            yield from (part for pair in fields.items() for part in pair)
+        else:
+            found: Any = client.get(name) if kind == b"string" else client.zrange(name, 0, -1)
+            yield from [found] if isinstance(found, bytes) else found

@@ -48,10 +48,9 @@ from tests.deploy.kubernetes_build import NotUnderstood, Resource, build
 from tests.deploy.kubernetes_network import Party, reach, selects
 from tests.deploy.kubernetes_pods import Pod, pods, violations
 from tests.gateway.process import Gateway
-from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, HEADER, SLOPE, line
+from tests.gateway.remembering import HEADER, history_server, line
 from tests.keys import HISTORY_KEY, KEY
 from tests.patience import PATIENCE
-from tests.tiny import TinyServer, write_version
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "deploy" / "kubernetes"
@@ -759,8 +758,7 @@ def test_redis_lets_gateways_remember(redis: Redis) -> None:
 
 def test_redis_lets_a_gateway_serve_with_history(redis: Redis, tmp_path: Path) -> None:
     """A whole gateway with no more rights than these: it waits for a past that is loaded, then lacks nothing."""
-    server = TinyServer()
-    server.serve(write_version(tmp_path / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
+    server = history_server(tmp_path)
     url, text = address_of(redis), "\n".join([HEADER, line("1"), ""])
 
     async def load_before(gateway: Gateway) -> None:

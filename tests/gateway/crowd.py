@@ -22,10 +22,9 @@ import httpx
 import psutil
 
 from tests.gateway.process import Gateway
-from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, HEADER, SLOPE, line
+from tests.gateway.remembering import HEADER, history_server, line
 from tests.gateway.trials import Valkey
 from tests.keys import HISTORY_KEY
-from tests.tiny import TinyServer, write_version
 
 API_KEY = "k-1"
 KEY = {"X-API-Key": API_KEY}
@@ -122,9 +121,9 @@ def gateway(**outside: str) -> Iterator[Gateway]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         valkey = Valkey(directory)
         stack.callback(valkey.kill)
-        server = TinyServer()
-        server.serve(write_version(directory / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
-        process = Gateway(directory, server, REDIS_URL=valkey.url, HISTORY_KEY=HISTORY_KEY, **outside)
+        process = Gateway(
+            directory, history_server(directory), REDIS_URL=valkey.url, HISTORY_KEY=HISTORY_KEY, **outside
+        )
         stack.callback(process.close)
         process.until_it_is("ready")
         yield process

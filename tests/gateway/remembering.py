@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.windows import DAY, HOUR, Aggregate, Window
+from tests.tiny import TinyServer, write_version
 
 COUNT = Window(Aggregate.COUNT, "card", None, 30 * DAY, HOUR)
 RISK = Window(Aggregate.RISK, "shop", None, 7 * DAY, HOUR, 7 * DAY)
@@ -32,6 +34,13 @@ GOLDEN_CSV = f"{HEADER}\ng-1,2026-01-01T10:00:00,golden,golden,10\n"
 GOLDEN_HISTORY = ((3.0, 0.25, None),)
 SLOPE = 0.001
 """The tiny model says sigmoid((count - 1000) * SLOPE)."""
+
+
+def history_server(directory: Path, contract: Contract = CARDS) -> TinyServer:
+    """A model server that holds version 1, which looks at the history."""
+    server = TinyServer()
+    server.serve(write_version(directory / "v1", 1, contract, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
+    return server
 
 
 def count(probability: float) -> int:

@@ -11,9 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.gateway.conftest import Serve
-from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, SLOPE, line, upload
+from tests.gateway.remembering import history_server, line, upload
 from tests.gateway.trials import Valkey
-from tests.tiny import TinyServer, write_version
+from tests.tiny import TinyServer
 
 LARGE, FILES, SINGLES = 6_000, 4, 200
 SPINNING = "import time; until = time.monotonic() + 120\nwhile time.monotonic() < until: pass"
@@ -22,9 +22,7 @@ SPINNING = "import time; until = time.monotonic() + 120\nwhile time.monotonic() 
 @pytest.fixture
 def model_server(tmp_path: Path) -> TinyServer:
     """Holds version 1, which looks at the card's history."""
-    server = TinyServer()
-    server.serve(write_version(tmp_path / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
-    return server
+    return history_server(tmp_path)
 
 
 @contextmanager

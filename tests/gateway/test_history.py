@@ -13,10 +13,10 @@ from starlette.testclient import TestClient
 from contract.epoch import EPOCH
 from contract.history_key import NAME
 from tests.gateway import remembering
-from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, SLOPE, counts, line, upload
+from tests.gateway.remembering import counts, history_server, line, upload
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until
-from tests.tiny import TinyServer, write_version
+from tests.tiny import TinyServer
 from tests.valkey import running
 
 Serve = Callable[..., TestClient]
@@ -26,9 +26,7 @@ LARGE = 4_000
 @pytest.fixture
 def model_server(tmp_path: Path) -> TinyServer:
     """Holds version 1, which looks at the card's history."""
-    server = TinyServer()
-    server.serve(write_version(tmp_path / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
-    return server
+    return history_server(tmp_path)
 
 
 @pytest.fixture

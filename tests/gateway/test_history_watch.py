@@ -13,11 +13,11 @@ from contract.epoch import EPOCH, LOADING, MOVE, Epoch
 from contract.history_key import NAME
 from contract.release import Release
 from gateway.settings import Settings
-from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, SLOPE, counts, line, upload
+from tests.gateway.remembering import counts, history_server, line, upload
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until
 from tests.keys import KEY
-from tests.tiny import TinyServer, write_version
+from tests.tiny import TinyServer
 
 Serve = Callable[..., TestClient]
 LARGE = [line(f"{n}", f"c{n % 7}", n) for n in range(600)]
@@ -27,9 +27,7 @@ YEAR = 400 * 86_400
 @pytest.fixture
 def model_server(tmp_path: Path) -> TinyServer:
     """Holds version 1, which looks at the card's history."""
-    server = TinyServer()
-    server.serve(write_version(tmp_path / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
-    return server
+    return history_server(tmp_path)
 
 
 @pytest.fixture

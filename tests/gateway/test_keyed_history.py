@@ -1,9 +1,8 @@
 """What Redis holds names nobody to who knows a card's issuer and last digits; and keys do not mix."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -12,11 +11,12 @@ from starlette.testclient import TestClient
 
 from contract.history_key import NAME, UNKEYED, HistoryKey
 from operations.history.rekey import rekey
-from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, SLOPE, counts, line, upload
+from tests.gateway.remembering import counts, history_server, line, upload
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until
 from tests.keys import HISTORY_KEY, KEY
-from tests.tiny import TinyServer, write_version
+from tests.tiny import TinyServer
+from tests.valkey import dump
 
 Serve = Callable[..., TestClient]
 ISSUER, LAST = "41111111", "1111"
@@ -28,28 +28,13 @@ LARGE = 600
 @pytest.fixture
 def model_server(tmp_path: Path) -> TinyServer:
     """Holds version 1, which looks at the card's history."""
-    server = TinyServer()
-    server.serve(write_version(tmp_path / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
-    return server
+    return history_server(tmp_path)
 
 
 @pytest.fixture
 def gateway(serve: Serve, valkey: Valkey) -> Callable[..., TestClient]:
     """Starts a gateway on the test's own Valkey, which a busy machine may delay."""
     return lambda **changes: serve(**{"redis_url": valkey.url, "history_timeout_seconds": 10.0, **changes})
-
-
-def dump(redis: Redis) -> Iterator[bytes]:
-    """Every key, and all that it holds."""
-    for key in redis.scan_iter():
-        yield key
-        kind: Any = redis.type(key)
-        if kind == b"hash":
-            fields: Any = redis.hgetall(key)
-            yield from (part for pair in fields.items() for part in pair)
-        else:
-            held: Any = redis.get(key) if kind == b"string" else redis.zrange(key, 0, -1)
-            yield from [held] if isinstance(held, bytes) else held
 
 
 def guessed(held: bytes) -> set[str]:

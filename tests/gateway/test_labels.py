@@ -21,7 +21,17 @@ from contract.remembered import ANSWERS, HEAD, STATE, TRANSACTION
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
 from gateway import label_counts
 from tests.gateway.conftest import AUTHORISED
-from tests.gateway.remembering import COLUMNS, GOLDEN_CSV, GOLDEN_HISTORY, HEADER, HISTORY, RISK, SLOPE, counts, upload
+from tests.gateway.remembering import (
+    COLUMNS,
+    GOLDEN_HISTORY,
+    HEADER,
+    HISTORY,
+    RISK,
+    SLOPE,
+    counts,
+    history_server,
+    upload,
+)
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until
 from tests.tiny import CONTRACT, TinyServer, write_version
@@ -47,9 +57,7 @@ CLOCK = Contract(
 @pytest.fixture
 def model_server(tmp_path: Path) -> TinyServer:
     """Holds version 1, which looks at the shop's risk."""
-    server = TinyServer()
-    server.serve(write_version(tmp_path / "v1", 1, SHOPS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
-    return server
+    return history_server(tmp_path, SHOPS)
 
 
 @pytest.fixture

@@ -4,17 +4,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.gateway.conftest import Serve
-from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, SLOPE
+from tests.gateway.remembering import history_server
 from tests.gateway.trials import Valkey
-from tests.tiny import TinyServer, write_version
+from tests.tiny import TinyServer
 
 
 @pytest.fixture
 def model_server(tmp_path: Path) -> TinyServer:
     """Holds version 1, which looks at the card's history."""
-    server = TinyServer()
-    server.serve(write_version(tmp_path / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
-    return server
+    return history_server(tmp_path)
 
 
 @pytest.fixture

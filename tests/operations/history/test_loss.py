@@ -15,10 +15,9 @@ from operations.cli import commands
 from operations.store.registry import Registry
 from tests import valkey
 from tests.gateway.process import KEY, Gateway
-from tests.gateway.remembering import CARDS, GOLDEN_CSV, GOLDEN_HISTORY, HEADER, SLOPE, count
+from tests.gateway.remembering import CARDS, HEADER, count, history_server
 from tests.keys import HISTORY_KEY
 from tests.operations.history.pasts import add, client_of, make_live
-from tests.tiny import TinyServer, write_version
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -39,10 +38,9 @@ def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str
 @pytest.fixture
 def gateway(tmp_path: Path, redis: tuple[str, Redis]) -> Iterator[Gateway]:
     """One that scores by version 1, which is in the store of this directory too."""
-    registry, server = Registry(tmp_path / "model_store"), TinyServer()
+    registry, server = Registry(tmp_path / "model_store"), history_server(tmp_path)
     add(registry, 1, CARDS)
     make_live(registry, 1)
-    server.serve(write_version(tmp_path / "v1", 1, CARDS, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
     gateway = Gateway(tmp_path, server, REDIS_URL=redis[0], HISTORY_KEY=HISTORY_KEY)
     with closing(gateway):
         gateway.until_it_is("ready")

@@ -37,7 +37,7 @@ from tests.operations.history.pasts import (
     text,
     without_labels,
 )
-from tests.valkey import Valkey
+from tests.valkey import Valkey, dump
 
 NEWER = HistoryKey([*KEY._secrets, b"n" * 32])
 OTHER = HistoryKey([b"o" * 32])
@@ -150,19 +150,6 @@ def test_no_hash_that_anybody_can_make_is_in_redis(
     found = [UNKEYED.transactions.digest(text) in held for text in ids]
     found += [UNKEYED.entities.digest(text) in held for text in ("c0", "c39", "s0", "s24")]
     assert set(found) == {given_away}
-
-
-def dump(client: Redis) -> Iterator[bytes]:
-    """Every key, and all that it holds."""
-    for name in client.scan_iter(count=1_000):
-        yield name
-        kind: Any = client.type(name)
-        if kind == b"hash":
-            fields: Any = client.hgetall(name)
-            yield from (part for pair in fields.items() for part in pair)
-        else:
-            found: Any = client.get(name) if kind == b"string" else client.zrange(name, 0, -1)
-            yield from [found] if isinstance(found, bytes) else found
 
 
 class Killed(BaseException):
