@@ -13,29 +13,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks import stack
 from benchmarks.load import Load, in_words
 from benchmarks.switches import Request, Switch, violations
 from contract.release import Release
 from operations.errors import OperationsError
-from operations.rollout import connection
-from operations.settings import Layout
-from operations.store.record import recorded
 
 RATE = 50
 ROUNDS = 10
 FRAUD = Path(sys.executable).parent / "fraud"
-EXAMPLE = Path(__file__).parents[1] / "examples" / "transactions.csv"
 FILE_ROWS = 3
 
 
 def main() -> None:
     """Measures and prints."""
-    running = connection.find(Layout(Path.cwd(), Path.cwd() / "model_store"), os.environ)
-    live = recorded(running.store)
-    if live is None or running.gateway_url is None:
-        raise OperationsError("no gateway with a live version runs here: start `fraud up`")
-    csv = b"".join(EXAMPLE.read_bytes().splitlines(keepends=True)[: FILE_ROWS + 1])
-    with Load(running.gateway_url, csv, RATE, os.environ.get("API_KEY", "test-key")) as load:
+    _, url, live = stack.here()
+    with Load(url, stack.example(FILE_ROWS), RATE, os.environ.get("API_KEY", "test-key")) as load:
         switches = list(_switches(live, _other(live)))
     _print(load, live, switches)
 

@@ -13,16 +13,16 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import aiohttp
 import uvloop
+
+from benchmarks import stack
 
 REQUESTS = 1600
 ROUNDS = 3
 CONCURRENCY = (1, 8, 32)
 FILE_ROWS = 20_000
-EXAMPLE = Path(__file__).parents[1] / "examples" / "transactions.csv"
 
 
 async def main(urls: list[str]) -> None:
@@ -67,7 +67,7 @@ async def _timed(send: Callable[[], Awaitable[None]], concurrency: int) -> list[
 
 
 async def _file(session: aiohttp.ClientSession, url: str) -> str:
-    header, _, rows = EXAMPLE.read_bytes().partition(b"\n")
+    header, _, rows = stack.EXAMPLE.read_bytes().partition(b"\n")
     body = header + b"\n" + rows * (FILE_ROWS // rows.count(b"\n"))
     started = time.perf_counter()
     async with session.post(f"{url}/upload", data=body, headers={"content-type": "text/csv"}) as answer:
@@ -77,7 +77,7 @@ async def _file(session: aiohttp.ClientSession, url: str) -> str:
 
 
 def _transaction() -> dict[str, object]:
-    record: dict[str, object] = dict(next(csv.DictReader(io.StringIO(EXAMPLE.read_text()))))
+    record: dict[str, object] = dict(next(csv.DictReader(io.StringIO(stack.EXAMPLE.read_text()))))
     return record | {"amount": float(str(record["amount"]))}
 
 

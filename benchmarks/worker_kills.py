@@ -9,20 +9,16 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import httpx
 
+from benchmarks import stack
 from benchmarks.load import Load, in_words
 from operations.errors import OperationsError
-from operations.rollout import connection
-from operations.settings import Layout
-from operations.store.record import recorded
 
 RATE = 50
 KILLS = 20
 FILE_ROWS = 3
-EXAMPLE = Path(__file__).parents[1] / "examples" / "transactions.csv"
 
 
 def ready_workers(management_url: str, version: int) -> list[int]:
@@ -47,13 +43,9 @@ def kill_one(management_url: str, version: int, seconds: float = 60.0) -> None:
 
 def main() -> None:
     """Measures and prints."""
-    running = connection.find(Layout(Path.cwd(), Path.cwd() / "model_store"), os.environ)
-    live = recorded(running.store)
-    if live is None or running.gateway_url is None:
-        raise OperationsError("no gateway with a live version runs here: start `fraud up`")
-    csv = b"".join(EXAMPLE.read_bytes().splitlines(keepends=True)[: FILE_ROWS + 1])
+    running, url, live = stack.here()
     kills = int(sys.argv[1]) if sys.argv[1:] else KILLS
-    with Load(running.gateway_url, csv, RATE, os.environ.get("API_KEY", "test-key")) as load:
+    with Load(url, stack.example(FILE_ROWS), RATE, os.environ.get("API_KEY", "test-key")) as load:
         for _ in range(kills):
             kill_one(running.server.address, live.version)
     degraded = sum("degraded" in answer.body for answer in load.answers)

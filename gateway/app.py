@@ -28,7 +28,7 @@ from gateway.record import connect_record
 from gateway.redis_connection import connect_redis
 from gateway.refusal import RefusalMiddleware
 from gateway.routes import router
-from gateway.services import REDIS_SECONDS, TALLY_SECONDS, Clients, Services, make_services, roads_to
+from gateway.services import REDIS_SECONDS, Clients, Services, make_services, roads_to
 from gateway.settings import Settings
 
 BATCH_PATH = "/predict/batch"
@@ -82,12 +82,10 @@ async def running_services(
             await stack.enter_async_context(connect(settings, transport, connections))
             for connections in (None, PROOFS, None)
         ]
-        redis, counting = [
-            await stack.enter_async_context(_redis(settings, seconds)) for seconds in (REDIS_SECONDS, TALLY_SECONDS)
-        ]
+        redis = await stack.enter_async_context(_redis(settings))
         record = await stack.enter_async_context(connect_record(settings.release_record))
         roads = await _roads(stack, settings)
-        clients = Clients(scoring, probing, trying, redis, counting, roads, record)
+        clients = Clients(scoring, probing, trying, redis, roads, record)
         services = make_services(settings, metrics, clients, drain)
         stack.push_async_callback(services.shadow.close)
         await services.agreement.ask()  # Before the first request: an empty Redis has no key yet.
@@ -111,9 +109,9 @@ async def _roads(stack: AsyncExitStack, settings: Settings) -> Roads | None:
 
 
 @asynccontextmanager
-async def _redis(settings: Settings, seconds: float) -> AsyncIterator[Redis | None]:
+async def _redis(settings: Settings) -> AsyncIterator[Redis | None]:
     """A client, where a Redis is configured."""
-    client = connect_redis(settings.redis_url, seconds) if settings.redis_url else None
+    client = connect_redis(settings.redis_url, REDIS_SECONDS) if settings.redis_url else None
     try:
         yield client
     finally:

@@ -6,9 +6,10 @@ Every answer is checked before it is believed: whole frame, same version, same c
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import aiohttp
 import httpx
@@ -59,7 +60,9 @@ class ModelServer:
         self._block_rows = block_rows
         self._slots = asyncio.Semaphore(connections)
         self._retries = retries
-        self._timeout = client.timeout.as_dict()
+        timeout = client.timeout.as_dict()
+        self._whole = {"timeout": timeout}
+        self._until_it_hangs = {"timeout": {name: each and each * HANG_SHARE for name, each in timeout.items()}}
 
     async def describe(self, version: int) -> Description:
         """What a version says of itself.
@@ -124,19 +127,18 @@ class ModelServer:
         if not self._retries.allows:
             return await self._post(version, body)
         try:
-            return await self._post(version, body, HANG_SHARE)
+            return await self._post(version, body, self._until_it_hangs)
         except (ModelServerDown, DeadlineExceeded):
             if not self._retries.take():
                 raise
         await asyncio.sleep(RETRY_SECONDS)
         return await self._post(version, body)
 
-    async def _post(self, version: int, body: bytes, share: float = 1.0) -> bytes:
-        """One attempt, which may wait for a share of the timeout."""
-        timeout = {name: seconds and seconds * share for name, seconds in self._timeout.items()}
+    async def _post(self, version: int, body: bytes, extensions: Mapping[str, Any] | None = None) -> bytes:
+        """One attempt, by httpx's extensions that say how long it may wait; by itself as long as the client."""
         url = self._client.base_url.join(f"/predictions/{self._model_name}/{version}")
         # Not client.post: it adds four headers of its own.
-        request = httpx.Request("POST", url, headers=HEADERS, content=body, extensions={"timeout": timeout})
+        request = httpx.Request("POST", url, headers=HEADERS, content=body, extensions=extensions or self._whole)
         try:
             answer = await self._client.send(request)
         except (httpx.ReadTimeout, httpx.PoolTimeout):

@@ -14,6 +14,7 @@ import httpx
 from pydantic import HttpUrl
 
 from contract.release import Release, ReleaseError
+from gateway.bounded import BoundedTransport
 from gateway.timeouts import io_timeout
 
 ANSWER_SECONDS = 1.0
@@ -83,18 +84,12 @@ class RecordUrl:
         """What is answered.
 
         Raises:
-            httpx.HTTPError: nothing is, or not with success.
-            ReleaseError: it is too large for a record.
+            httpx.HTTPError: nothing is, or not with success, or more than a record has.
         """
-        body = bytearray()
-        async with self._client.stream("GET", self._url) as answer:
-            if answer.status_code != httpx.codes.OK:
-                raise httpx.HTTPStatusError("no record", request=answer.request, response=answer)
-            async for part in answer.aiter_raw():  # As it comes: what is compressed may be larger than what is read.
-                body += part
-                if len(body) > MOST_BYTES:
-                    raise ReleaseError("too large for a release record")
-        return bytes(body)
+        answer = await self._client.get(self._url)
+        if answer.status_code != httpx.codes.OK:
+            raise httpx.HTTPStatusError("no record", request=answer.request, response=answer)
+        return answer.content
 
 
 @asynccontextmanager
@@ -104,6 +99,7 @@ async def connect_record(place: Path | HttpUrl) -> AsyncIterator[RecordSource]:
         yield RecordFile(place)
         return
     headers = {"accept": "application/json", "accept-encoding": "identity"}
+    network = BoundedTransport(httpx.AsyncHTTPTransport(trust_env=False), MOST_BYTES)
     # The reader's own timeout ends each phase: httpx's would count time in which this process was busy.
-    async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=None) as client:  # noqa: S113
+    async with httpx.AsyncClient(transport=network, headers=headers, trust_env=False, timeout=None) as client:  # noqa: S113
         yield RecordUrl(client, str(place))

@@ -46,9 +46,8 @@ from gateway.uploads import Uploads
 from gateway.warm_up import WarmUp
 
 REDIS_SECONDS = 1.0
-"""Timeout of /health; the client's default waited 58 s for a frozen server."""
-TALLY_SECONDS = 1.0
-"""Timeout of what nobody waits for: a busy Redis must not pause a trial. Requests bring their own."""
+"""Timeout of all that is no transaction: /health, and what nobody waits for. A busy Redis must not pause a trial; the
+client's default waited 58 s for a frozen one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,7 @@ class Clients:
     A probe has its own too, or a busy gateway would look like a sick one.
 
     Attributes:
-        redis: for /health; None without Redis.
-        counting: for all else, likewise; whoever waits for it says how long.
+        redis: for all that is no transaction; None without Redis.
         roads: how transactions get to Redis, likewise.
         record: where the release record is.
     """
@@ -68,7 +66,6 @@ class Clients:
     probing: httpx.AsyncClient
     trying: httpx.AsyncClient
     redis: Redis | None
-    counting: Redis | None
     roads: Roads | None
     record: RecordSource
 
@@ -127,16 +124,16 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
             (clients.trying, connections, None),
         )
     )
-    tallies = Tallies(clients.counting)
+    tallies = Tallies(clients.redis)
     live = Live(clients.record, settings.follow_seconds, Prover(settings, prober), tallies, metrics)
     calls, trial_calls = ModelCalls(live, server, metrics), ModelCalls(live, trial_server, metrics)
     shadow = Shadow(trial_calls, tallies, settings.deadline_seconds)
     canary_calls = CanaryCalls(trial_calls, live, max(1, settings.upload_slots // 2))
     trying = Trying(Split(calls, canary_calls), shadow, tallies)
     remembering = _remembering(settings)
-    answers = Answers(clients.counting, remembering.known_seconds)
-    agreement = KeyAgreement(clients.counting, remembering.key)
-    watch = HistoryWatch(clients.counting, agreement, live, metrics, remembers=remembering.record)
+    answers = Answers(clients.redis, remembering.known_seconds)
+    agreement = KeyAgreement(clients.redis, remembering.key)
+    watch = HistoryWatch(clients.redis, agreement, live, metrics, remembers=remembering.record)
     history = History(clients.roads, watch, remembering, answers, metrics, agreement)
     return Services(
         settings=settings,
@@ -147,9 +144,9 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
         agreement=agreement,
         history=history,
         history_watch=watch,
-        settling=Settling(clients.counting),
-        labels=LabelDesk(live, clients.counting, remembering.key, settings.deadline_seconds),
-        label_counts=LabelCounts(clients.counting, metrics),
+        settling=Settling(clients.redis),
+        labels=LabelDesk(live, clients.redis, remembering.key, settings.deadline_seconds),
+        label_counts=LabelCounts(clients.redis, metrics),
         shadow=shadow,
         scorer=Scorer(live, history, calls, trying, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),

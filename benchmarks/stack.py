@@ -1,0 +1,31 @@
+"""The stack that runs in this directory, for what is measured on it."""
+
+import os
+from pathlib import Path
+
+from contract.release import Release
+from operations.errors import OperationsError
+from operations.rollout import connection
+from operations.rollout.connection import Running
+from operations.settings import Layout
+from operations.store.record import recorded
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "transactions.csv"
+
+
+def here() -> tuple[Running, str, Release]:
+    """What runs, its gateway's address, and the release record.
+
+    Raises:
+        OperationsError: no gateway with a live version runs here.
+    """
+    running = connection.find(Layout(Path.cwd(), Path.cwd() / "model_store"), os.environ)
+    live = recorded(running.store)
+    if live is None or running.gateway_url is None:
+        raise OperationsError("no gateway with a live version runs here: start `fraud up`")
+    return running, running.gateway_url, live
+
+
+def example(rows: int) -> bytes:
+    """A CSV file of the first so many rows of examples/transactions.csv."""
+    return b"".join(EXAMPLE.read_bytes().splitlines(keepends=True)[: rows + 1])
