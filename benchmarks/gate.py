@@ -19,13 +19,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contract.decision import Bands
-from contract.tally import stability_index
 from operations.rollout import gate
 from operations.rollout.chance import least_instability
 from operations.store import archived
 from operations.store.opened import Opened, opened
 from operations.store.registry import Registry
 from operations.store.side_by_side import Both, Rows, Scorer, Scores
+from releases.trial_counts import stability_index
 from training.schema import DEFAULT
 from training.simulator import Simulation, simulate
 from training.train import TrainRequest, train

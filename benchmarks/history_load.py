@@ -21,9 +21,9 @@ from typing import cast
 from pyarrow import compute, csv, parquet
 from redis import Redis
 
-from contract.history import Plan
-from contract.history_key import HistoryKey
 from contract.schema import Contract
+from history.keyed_hash import HistoryKey
+from history.plan import Plan
 from operations.history import load, past_file
 from operations.history.load import Target
 from operations.history.plans import Counted

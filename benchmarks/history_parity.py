@@ -23,14 +23,15 @@ from numpy.typing import NDArray
 from redis import Redis
 from redis.exceptions import RedisError
 
-from contract.history import Plan, over
-from contract.history_key import HistoryKey
-from contract.labels import BLOCK_LABELS, LABELLED, Labelling
-from contract.recall import Recall, Terms
-from contract.remembered import KEEP, MERGE
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.exchange import Exchange
+from history.evaluation import over
+from history.keyed_hash import HistoryKey
+from history.labels import BLOCK_LABELS, LABELLED, Labelling
+from history.plan import Plan
+from history.redis_schema import KEEP, MERGE
+from history.session import Recall, Terms
 from operations.local import valkey
 from training import data
 from training.schema import load_schema

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from contract import history
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from contract.table import Table
 from contract.windows import DAY, Aggregate, Window
+from history import evaluation as history
 
 ROWS, RUNS = 1_000_000, 5
 CUSTOMERS, TERMINALS, DAYS = 5_000, 10_000, 122

@@ -14,9 +14,9 @@ from benchmarks.quality_metrics import Judged
 from benchmarks.quality_models import Task
 from benchmarks.quality_protocols import Fold, cards_fold, day_numbers
 from contract.features import to_matrix
-from contract.history import over
 from contract.schema import Contract
 from contract.table import Table
+from history.evaluation import over
 from training import data
 from training.infer import infer_schema
 from training.loop import Rows

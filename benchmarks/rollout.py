@@ -16,8 +16,8 @@ from pathlib import Path
 from benchmarks import stack
 from benchmarks.load import Load, in_words
 from benchmarks.switches import Request, Switch, violations
-from contract.release import Release
 from operations.errors import OperationsError
+from releases.record import Release
 
 RATE = 50
 ROUNDS = 10

@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from contract.release import Release
 from operations.errors import OperationsError
 from operations.rollout import connection
 from operations.rollout.connection import Running
 from operations.settings import Layout
 from operations.store.record import recorded
+from releases.record import Release
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "transactions.csv"
 

@@ -25,7 +25,7 @@ EPOCH_WEEKDAY = 3
 def to_matrix(contract: Contract, table: Table) -> NDArray[np.float32]:
     """Computes every feature of every row: float32, shape (rows, contract.width), C order.
 
-    The table has the contract's history features as columns beside those of the file (`contract.history`).
+    The table has the contract's history features as columns beside those of the file (`history.evaluation`).
     """
     columns = {column.name: column for column in contract.columns}
     matrix = np.empty((table.rows, contract.width), dtype=np.float32)

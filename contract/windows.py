@@ -34,7 +34,7 @@ class WindowError(ValueError):
 
 
 class Aggregate(StrEnum):
-    """What is computed of the transactions in a window; `contract.history` has one function for each."""
+    """What is computed of the transactions in a window; `history.evaluation` has one function for each."""
 
     COUNT = "count"
     SUM = "sum"

@@ -6,7 +6,7 @@ import sys
 import uvicorn
 from pydantic import ValidationError
 
-from contract.secret_files import SecretFileError
+from environment.secret_files import SecretFileError
 from gateway import allocator
 from gateway.app import create_app
 from gateway.drain import DRAIN_SECONDS, Drain, Server

@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from contract.decision import Decision
-from contract.remembered import ANSWER, ANSWERS, FLAGGED, PASSED
 from gateway.logs import log
 from gateway.scored import Scored
+from history.redis_schema import ANSWER, ANSWERS, FLAGGED, PASSED
 
 EVERY_SECONDS = 0.25
 MOST_WAITING = 500_000

@@ -1,4 +1,4 @@
-"""One batch of transactions on its way into Redis: what `contract.recall` asks, sent, and its replies brought back."""
+"""One batch of transactions on its way into Redis: what `history.session` asks, sent, and its replies brought back."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,12 +10,12 @@ import numpy as np
 import redis as blocking
 from numpy.typing import NDArray
 
-from contract.history_key import HistoryKey
-from contract.recall import Recall, Reply
-from contract.remembered import ENTER, KEEP, MERGE, STRANGE, Argument
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.exchange import Exchange
 from gateway.lanes import Lanes
+from history.keyed_hash import HistoryKey
+from history.redis_schema import ENTER, KEEP, MERGE, STRANGE, Argument
+from history.session import Recall, Reply
 
 LOOKS, LOOK_SECONDS = 5, 0.004
 """How often, and how far apart, a row is looked for whose values another request is just about to write."""

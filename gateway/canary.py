@@ -10,9 +10,9 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.release import Trial
 from contract.schema import Column, Contract, Kind
 from contract.table import Table
+from releases.record import Trial
 
 HASH_BYTES = 8
 

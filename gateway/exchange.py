@@ -14,11 +14,11 @@ from redis import Redis
 from redis.connection import Connection
 from redis.exceptions import NoScriptError, ResponseError
 
-from contract.history_key import UNKEYED, HistoryKey
-from contract.journal import APPLY, BOOK
-from contract.recall import Recall
-from contract.remembered import ENTER, Argument
 from gateway.scripts import sha
+from history.journal import APPLY, BOOK
+from history.keyed_hash import UNKEYED, HistoryKey
+from history.redis_schema import ENTER, Argument
+from history.session import Recall
 
 MOST_READS = 3
 """Blocks of states that are asked for before the first has been read: what Redis holds ready counts as its memory."""

@@ -13,9 +13,6 @@ from typing import Any
 
 from redis.exceptions import OutOfMemoryError, RedisError
 
-from contract.history import Plan
-from contract.history_key import HistoryKey
-from contract.recall import Recall, Terms
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.answers import Answers
@@ -26,6 +23,9 @@ from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.scored import Scored
 from gateway.serving import Serving
+from history.keyed_hash import HistoryKey
+from history.plan import Plan
+from history.session import Recall, Terms
 
 TURNS = 3
 """Of the event loop, in which the request to the model goes out before anything is written."""

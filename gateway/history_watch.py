@@ -1,6 +1,6 @@
 """Whether Redis holds the history that it should: never emptied unseen, not full, and not just being filled.
 
-Each answer is held against the epoch that Redis named in the same moment as the past (`contract.recall`); looking at it
+Each answer is held against the epoch that Redis named in the same moment as the past (`history.session`); looking at it
 now and then, here, is for what no request tells: health, metrics, and that the next gateway knows of a loss.
 """
 
@@ -14,8 +14,6 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from contract.epoch import EPOCH, LOADING, Epoch, has_served, settled
-from contract.remembered import Argument
 from contract.schema import Contract
 from gateway.key_agreement import KeyAgreement
 from gateway.live import Live
@@ -23,6 +21,8 @@ from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.problems import NoModel
 from gateway.shortfall import Shortfall
+from history.epoch import EPOCH, LOADING, Epoch, has_served, settled
+from history.redis_schema import Argument
 
 EVERY_SECONDS, SOON_SECONDS = 1.0, 0.05
 """Between two looks; sooner until the epoch is known."""

@@ -10,9 +10,9 @@ from enum import StrEnum
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from contract.history_key import AGREE, HistoryKey
 from gateway.logs import log
 from gateway.scripts import evaluated
+from history.keyed_hash import AGREE, HistoryKey
 
 EVERY_SECONDS = 1.0
 

@@ -5,9 +5,9 @@ import asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from contract.labels import COUNTS, judged
 from gateway.logs import log
 from gateway.metrics import Metrics
+from history.labels import COUNTS, judged
 
 EVERY_SECONDS = 5.0
 MOST_VERSIONS = 10

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.faults import Code, Fault, NotText, Refused
-from contract.history import numbered
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
 from contract.table import Reading, read_json
 from gateway.preparing import INLINE_TRANSACTIONS, Input, OnError
 from gateway.problems import NotLabels, NotSupported
+from history.layout import numbered
 
 ID, FRAUD, CONFIRMED = "transaction_id", "fraud", "confirmed_at"
 OPTIONS: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}

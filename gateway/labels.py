@@ -15,9 +15,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from contract.faults import Fault
-from contract.history import Plan
-from contract.history_key import NAME, HistoryKey
-from contract.labels import BLOCK_LABELS, LABELLED, Labelling
 from contract.schema import Column, Kind
 from gateway.label_reading import Labels, read_labels
 from gateway.live import Live
@@ -25,6 +22,9 @@ from gateway.logs import log
 from gateway.preparing import Input, OnError
 from gateway.problems import LabelsNotTaken, NotRemembered
 from gateway.scripts import evaluated
+from history.keyed_hash import NAME, HistoryKey
+from history.labels import BLOCK_LABELS, LABELLED, Labelling
+from history.plan import Plan
 
 TRIES = 20
 """How often a block is looked at that others change at the same time."""

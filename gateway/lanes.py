@@ -12,9 +12,9 @@ from typing import Any
 from redis.asyncio import Connection, Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from contract.remembered import Argument
 from gateway.scripts import sha
 from gateway.timeouts import io_timeout
+from history.redis_schema import Argument
 
 FRESH_SECONDS = 0.05
 """A connection that was used so lately is not looked at, which takes a turn of the loop: no Redis restarts faster."""

@@ -14,9 +14,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from contract.history import Plan
-from contract.release import Release, Trial
-from contract.tally import Side, Tally
 from gateway.canary import entity_column
 from gateway.logs import log
 from gateway.metrics import Metrics
@@ -26,6 +23,9 @@ from gateway.record import RecordSource
 from gateway.serving import LiveModel, LiveTrial, Serving, TrialState
 from gateway.tallies import Tallies
 from gateway.timeouts import io_timeout
+from history.plan import Plan
+from releases.record import Release, Trial
+from releases.trial_counts import Side, Tally
 
 LOOK_SECONDS = 2.0
 """Patience with one version: a record that changes meanwhile is seen at the next look."""

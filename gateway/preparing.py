@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from contract.faults import NotText, Refused
 from contract.features import to_matrix
-from contract.history import Plan
 from contract.schema import Contract
 from contract.table import Reading, Table, read_csv, read_json
 from gateway.arrival import Values
@@ -19,6 +18,7 @@ from gateway.canary import chosen_rows
 from gateway.metrics import Metrics
 from gateway.problems import NotScorable, NotSupported
 from gateway.serving import LiveModel, Serving
+from history.plan import Plan
 
 INLINE_BYTES = 16_384
 """A file up to this size is read in under a millisecond, less than handing it to a thread would add under load."""

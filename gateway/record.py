@@ -13,9 +13,9 @@ from typing import Protocol
 import httpx
 from pydantic import HttpUrl
 
-from contract.release import Release, ReleaseError
 from gateway.bounded import BoundedTransport
 from gateway.timeouts import io_timeout
+from releases.record import Release, ReleaseError
 
 ANSWER_SECONDS = 1.0
 """Patience with one answer, from the connection to its last byte."""

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contract.release import TrialKind
-from contract.tally import Side, Tally
 from gateway import answered
 from gateway.history import History, Past
 from gateway.live import Live
@@ -23,6 +21,8 @@ from gateway.serving import Serving
 from gateway.shadow import Comparison, Shadow
 from gateway.split import Split
 from gateway.tallies import Tallies
+from releases.record import TrialKind
+from releases.trial_counts import Side, Tally
 
 HISTORY_SHARE = 0.5
 """Of the time that is left, what history may take: the model needs the rest."""

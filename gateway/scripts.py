@@ -8,7 +8,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from contract.remembered import Argument
+from history.redis_schema import Argument
 
 
 @cache

@@ -12,7 +12,6 @@ import httpx
 import redis as blocking
 from redis.asyncio import Redis
 
-from contract.history_key import HistoryKey
 from gateway.answers import Answers
 from gateway.arrival import Roads
 from gateway.background import running
@@ -44,6 +43,7 @@ from gateway.split import Split
 from gateway.tallies import Tallies
 from gateway.uploads import Uploads
 from gateway.warm_up import WarmUp
+from history.keyed_hash import HistoryKey
 
 REDIS_SECONDS = 1.0
 """Timeout of all that is no transaction: /health, and what nobody waits for. A busy Redis must not pause a trial; the

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from contract.decision import Bands
 from contract.description import Description
-from contract.history import Plan
-from contract.release import Trial, TrialKind
 from contract.schema import Contract
+from history.plan import Plan
+from releases.record import Trial, TrialKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from redis.asyncio.connection import parse_url
 
 from contract.decision import Bands
-from contract.history_key import UNKEYED, HistoryKey
-from contract.secret_files import NAMES, environment
+from environment.secret_files import NAMES, environment
+from history.keyed_hash import UNKEYED, HistoryKey
 
 MEGABYTE = 1_000_000
 OWN_BYTES = 200 * MEGABYTE

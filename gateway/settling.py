@@ -6,9 +6,9 @@ import time
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from contract.journal import SETTLE
 from gateway.logs import log
 from gateway.scripts import evaluated
+from history.journal import SETTLE
 
 EVERY_SECONDS = 0.5
 

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from contract.tally import Side, Tally
 from gateway.logs import log
 from gateway.model_calls import Answer, ModelCalls
 from gateway.preparing import Portion, Prepared, portion_of
@@ -19,6 +18,7 @@ from gateway.problems import Problem
 from gateway.scored import Scored
 from gateway.serving import LiveTrial
 from gateway.tallies import Tallies
+from releases.trial_counts import Side, Tally
 
 MOST_AT_ONCE = 4
 """Requests that are compared at a time; each holds its input in memory."""

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.tally import Side, Tally
 from gateway.canary_calls import CanaryCalls
 from gateway.logs import log
 from gateway.model_calls import Answer, ModelCalls
@@ -19,6 +18,7 @@ from gateway.preparing import Portion, Prepared, nothing_of, portion_of
 from gateway.problems import Problem
 from gateway.scored import Part
 from gateway.serving import LiveModel
+from releases.trial_counts import Side, Tally
 
 
 class Split:

@@ -10,9 +10,9 @@ import secrets
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from contract.release import Trial
-from contract.tally import Tally, trial_key
 from gateway.logs import log
+from releases.record import Trial
+from releases.trial_counts import Tally, trial_key
 
 EVERY_SECONDS = 0.5
 KEPT_SECONDS = 30 * 86_400

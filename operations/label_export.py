@@ -1,7 +1,7 @@
 """Transactions joined with the labels that came in: what the next training reads.
 
 Files are read in blocks and written as they are, with the label and since when it is known as their last columns. A
-transaction is found by its id and the month of its time, as its label is kept (`contract.labels`). The label that came
+transaction is found by its id and the month of its time, as its label is kept (`history.labels`). The label that came
 in counts, for it is the newer one; else the file's own, where it has one; else the label stays empty (training learns
 nothing from the row, but its history counts it), or the transaction is taken as genuine after a while. Younger ones
 then have no label at all: of them only the frauds would be known, and what is learned or measured there would be wrong
@@ -26,10 +26,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from contract import cells, dates
-from contract.history_key import UNKEYED, HistoryKey
-from contract.labels import kept_labels, kept_places
-from contract.remembered import FRAUD, GENUINE, UNLABELLED
 from contract.schema import CONFIRMED, Column, Contract, Kind, TimeFormat
+from history.keyed_hash import UNKEYED, HistoryKey
+from history.labels import kept_labels, kept_places
+from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations import durable
 from operations.errors import OperationsError
 from operations.history.agreed import agree

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from contract.history_key import HistoryKey
+from history.keyed_hash import HistoryKey
 from operations.errors import OperationsError
 from operations.settings import Layout, history_key_of, redis_url
 

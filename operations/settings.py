@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from contract import secret_files
 from contract.decision import Thresholds
-from contract.history_key import HistoryKey
+from environment import secret_files
+from history.keyed_hash import HistoryKey
 from operations import private
 from operations.errors import OperationsError
 from operations.store.registry import Registry

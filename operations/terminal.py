@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from contract import secret_files
-from contract.secret_files import SecretFileError
+from environment import secret_files
+from environment.secret_files import SecretFileError
 from operations import settings
 from operations.errors import OperationsError
 from operations.settings import Layout

@@ -10,10 +10,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "contract": set[str](),
-    "gateway": {"contract"},
+    "environment": set[str](),
     "handlers": {"contract"},
-    "training": {"contract"},
-    "operations": {"contract", "training"},
+    "history": {"contract", "releases"},
+    "releases": {"contract"},
+    "gateway": {"contract", "environment", "history", "releases"},
+    "training": {"contract", "history", "releases"},
+    "operations": {"contract", "environment", "history", "releases", "training"},
 }
 """Our packages, and which of the others each may import."""
 OPERATIONS = {
@@ -58,10 +61,11 @@ def test_imports_follow_the_rule(part: str) -> None:
         assert imports(file) & MAY_IMPORT.keys() <= MAY_IMPORT[part] | {part}, file
 
 
-def test_the_contract_is_pure() -> None:
-    """The contract needs numpy and the standard library alone."""
-    for file in files("contract"):
-        assert imports(file) <= {"contract", "numpy"} | sys.stdlib_module_names, file
+@pytest.mark.parametrize("part", ["contract", "history", "releases"])
+def test_what_all_share_is_pure(part: str) -> None:
+    """It needs numpy and the standard library beside our own: no client of Redis, no framework."""
+    for file in files(part):
+        assert imports(file) <= MAY_IMPORT[part] | {part, "numpy"} | sys.stdlib_module_names, file
 
 
 def test_the_gateway_needs_no_torch() -> None:

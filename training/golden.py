@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from contract import dates
 from contract.golden import Golden
-from contract.history import Plan
 from contract.schema import Column, Contract, Kind, Missing
 from contract.table import Table, read_csv
+from history.plan import Plan
 from training.export import Scripted
 
 GOLDEN_ROWS = 32

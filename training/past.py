@@ -7,9 +7,9 @@ error of the simulator's model doubled in service (.0016 to .0031), and its aler
 
 import numpy as np
 
-from contract.history import over
 from contract.schema import Contract
 from contract.table import Table
+from history.evaluation import over
 from training.data import Labelled
 
 

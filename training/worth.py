@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from contract.decision import Bands
 from contract.features import to_matrix
-from contract.history import Plan
 from contract.schema import Contract
 from contract.table import Table
+from history.plan import Plan
 from training.evaluation import Labels, Scores, measure
 
 

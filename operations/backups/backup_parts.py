@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from contract.release import FILE_NAME
 from operations import journal, plain_file
 from operations.errors import OperationsError
 from operations.settings import Layout
 from operations.store.record import recorded
 from operations.store.registry import Registry
 from operations.store.signing import SIGNING_KEY, VERIFY_KEY
+from releases.record import FILE_NAME
 
 SETTINGS = (
     *("MODEL_PATH", "MODEL_WORKERS", "HALF_PRECISION", "CUDA_VISIBLE_DEVICES", "HOST", "PORT", "MODEL_NAME"),

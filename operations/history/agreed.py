@@ -2,7 +2,7 @@
 
 from redis import Redis
 
-from contract.history_key import AGREE, HistoryKey
+from history.keyed_hash import AGREE, HistoryKey
 from operations.errors import OperationsError
 
 REKEY = "run `fraud history rekey`"

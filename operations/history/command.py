@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from contract.epoch import Epoch
+from history.epoch import Epoch
 from operations.history import epochs, load, past_file
 from operations.history.past import Found, Told
 from operations.history.plans import Counted

@@ -7,10 +7,10 @@ from typing import Any
 
 from redis import Redis
 
-from contract.epoch import Epoch, filled, has_served, settled
-from contract.history import Plan
-from contract.history_key import HistoryKey
-from contract.remembered import Argument
+from history.epoch import Epoch, filled, has_served, settled
+from history.keyed_hash import HistoryKey
+from history.plan import Plan
+from history.redis_schema import Argument
 from operations.history.agreed import agree
 from operations.history.load import connected
 from operations.history.past import Found

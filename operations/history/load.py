@@ -13,9 +13,9 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
-from contract.history import Plan
-from contract.history_key import HistoryKey
-from contract.remembered import ENTER
+from history.keyed_hash import HistoryKey
+from history.plan import Plan
+from history.redis_schema import ENTER
 from operations.errors import OperationsError
 from operations.history.agreed import agree
 from operations.history.past import Found, Told

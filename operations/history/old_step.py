@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.history import CODE_BITS, Records
-from contract.recall import Reply
-from contract.remembered import stored
+from history.evaluation import CODE_BITS
+from history.layout import Records
+from history.redis_schema import stored
+from history.session import Reply
 from operations.history.part import Part
 from operations.history.past import Rows
 from operations.history.step import Arguments

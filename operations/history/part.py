@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.history import FURTHEST, Layout, Plan, Records, bucket_of, keys
-from contract.history_key import HistoryKey
-from contract.remembered import FRAUD, state_keys
+from history.evaluation import bucket_of, keys
+from history.keyed_hash import HistoryKey
+from history.layout import FURTHEST, Layout, Records
+from history.plan import Plan
+from history.redis_schema import FRAUD, state_keys
 from operations.history.past import Past, Rows
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.history import Plan
-from contract.history_key import UNKEYED
-from contract.remembered import FRAUD, GENUINE, UNLABELLED
 from contract.schema import CONFIRMED, Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import Table
+from history.keyed_hash import UNKEYED
+from history.plan import Plan
+from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 
 Rows = NDArray[np.int64]
 Told = Callable[[int, int], None]

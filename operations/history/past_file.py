@@ -14,9 +14,9 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from contract.faults import Code, Fault, Refused
-from contract.history import Plan
 from contract.schema import CONFIRMED, Contract, Kind
 from contract.table import MOST_FAULTS, Reading, csv_records, read_csv
+from history.plan import Plan
 from operations.errors import OperationsError, in_words
 from operations.history.past import NO_LABEL, Found, Gathered, Told, labels_of, read_by
 from training import source

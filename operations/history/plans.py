@@ -7,8 +7,8 @@ plan was made is found by making the plans of those in the model store.
 from collections.abc import Iterator, Sequence
 from itertools import permutations
 
-from contract.history import Plan
 from contract.schema import Contract
+from history.plan import Plan
 from operations.errors import OperationsError
 from operations.store import archived
 from operations.store.registry import Registry

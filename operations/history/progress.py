@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Self
 
-from contract.history import Plan
-from contract.history_key import HistoryKey
+from history.keyed_hash import HistoryKey
+from history.plan import Plan
 
 PREFIX = b"fraud:load:"
 CUT = b"1"

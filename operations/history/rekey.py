@@ -1,7 +1,7 @@
 """`fraud history rekey`: what Redis remembers, brought to the HISTORY_KEY of this deployment. Nothing of it is lost.
 
 What a release without a key wrote gets one; what an older secret was applied to gets the newer one on top, where
-HISTORY_KEY names both. No text is known for that: the digests themselves are hashed once more (`contract.history_key`).
+HISTORY_KEY names both. No text is known for that: the digests themselves are hashed once more (`history.keyed_hash`).
 
 `fraud:key` says that it goes on. Gateways then leave Redis alone by themselves: they score without history and say so,
 and take no labels. Only those of a release without a key know nothing of it, and must be ended before.
@@ -24,11 +24,11 @@ import numpy as np
 from redis import Redis
 from redis.exceptions import RedisError
 
-from contract.history import DIGEST_BYTES
-from contract.history_key import HistoryKey
-from contract.journal import SETTLE
-from contract.labels import MONTHS
-from contract.remembered import FORMAT, HEAD, STATE, STATE_KEY_BYTES, TRANSACTION
+from history.journal import SETTLE
+from history.keyed_hash import HistoryKey
+from history.labels import MONTHS
+from history.layout import DIGEST_BYTES
+from history.redis_schema import FORMAT, HEAD, STATE, STATE_KEY_BYTES, TRANSACTION
 from operations.errors import OperationsError
 from operations.history.agreed import standing
 from operations.history.load import Interrupted

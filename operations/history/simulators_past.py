@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from contract.history_key import HistoryKey
+from history.keyed_hash import HistoryKey
 from operations.history.load import is_loaded
 from operations.history.wanted import NoHistory, wanted
 

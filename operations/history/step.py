@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from contract.recall import Reply
-from contract.remembered import Argument
+from history.redis_schema import Argument
+from history.session import Reply
 
 Arguments = tuple[Argument, ...]
 

@@ -13,9 +13,9 @@ ENTER, which notes in the same moment that it is done.
 
 import numpy as np
 
-from contract.history import Plan
-from contract.history_key import HistoryKey
-from contract.recall import EXPIRY_MARGIN
+from history.keyed_hash import HistoryKey
+from history.plan import Plan
+from history.session import EXPIRY_MARGIN
 from operations.history.old_step import Old, OldStep
 from operations.history.part import Part
 from operations.history.past import Past

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from contract.card import ModelCard
-from contract.history import Plan
 from contract.schema import Contract
+from history.plan import Plan
 from operations.errors import OperationsError
 from operations.store import archived
 from operations.store.record import recorded

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.history import CODE_BITS, DIGEST_BYTES, Plan
-from contract.history_key import ID_BYTES, HistoryKey
-from contract.recall import Reply
-from contract.remembered import UNLABELLED, labelled, transactions
+from history.evaluation import CODE_BITS
+from history.keyed_hash import ID_BYTES, HistoryKey
+from history.layout import DIGEST_BYTES
+from history.plan import Plan
+from history.redis_schema import UNLABELLED, labelled, transactions
+from history.session import Reply
 from operations.history.part import Part
 from operations.history.past import Past, Rows
 from operations.history.step import Arguments

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract import secret_files
-from contract.secret_files import SecretFileError
+from environment import secret_files
+from environment.secret_files import SecretFileError
 from operations import durable, private
 from operations.alerts import Alerts
 from operations.durable import Busy

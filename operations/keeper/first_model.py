@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
-from contract.release import FILE_NAME
 from operations import journal
 from operations.durable import Busy
 from operations.errors import OperationsError
@@ -28,6 +27,7 @@ from operations.running import history_key
 from operations.settings import Upkeep
 from operations.store.record import recorded
 from operations.store.registry import Registry
+from releases.record import FILE_NAME
 
 T = TypeVar("T")
 RELEASED = ("released", "promoted", "rolled_back", "took_over")

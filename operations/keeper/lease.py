@@ -7,7 +7,7 @@ from functools import partial
 
 from redis import Redis
 
-from contract.epoch import LEASE_SECONDS, LOADING
+from history.epoch import LEASE_SECONDS, LOADING
 from operations.history.load import Interrupted, connected
 from operations.processes.aside import aside
 

@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contract.release import Release
 from operations.errors import OperationsError
 from operations.rollout.keeping import Found
 from operations.store.record import recorded
+from releases.record import Release
 
 WHOLE = frozenset({Found.WHOLE, Found.LOADED})
 LONGEST_STANDSTILL = 30.0

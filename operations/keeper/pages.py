@@ -28,7 +28,6 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
-from contract.release import FILE_NAME
 from operations.durable import Busy
 from operations.errors import OperationsError, in_words
 from operations.jobs.crontab import UnknownJob
@@ -36,6 +35,7 @@ from operations.keeper import defect
 from operations.keeper.observed import Observed
 from operations.keeper.transcript import Run, Transcript
 from operations.rollout.keeping import Once
+from releases.record import FILE_NAME
 
 MOST_CONNECTIONS = 32
 MOST_BYTES = 32_768

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract.release import FILE_NAME
 from operations import durable
 from operations.errors import OperationsError
 from operations.local import history_key, valkey
@@ -15,6 +14,7 @@ from operations.processes.supervisor import Program
 from operations.settings import Settings
 from operations.torchserve import java, launch
 from operations.torchserve.launch import LOOPBACK, Ports
+from releases.record import FILE_NAME
 
 DRAIN = 16.0
 """Seconds that the gateway gets to end: it drains for 15."""

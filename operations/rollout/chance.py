@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.tally import stability_index, stability_indices
 from operations.store.side_by_side import Both, Sample
+from releases.trial_counts import stability_index, stability_indices
 
 BY_CHANCE = 0.01
 DEVIATIONS = 2.326

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import httpx
 
-from contract.release import Trial
 from operations import addresses
 from operations.addresses import Resolve, Unresolved, resolved
 from operations.bounded import BoundedTransport
+from releases.record import Trial
 
 T = TypeVar("T")
 PATIENCE = 10.0

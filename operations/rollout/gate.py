@@ -13,13 +13,13 @@ from functools import partial
 import numpy as np
 
 from contract.description import Description
-from contract.tally import Side, Tally, stability_index
 from operations.errors import OperationsError
 from operations.rollout.chance import least_instability, surely_more
 from operations.rollout.loading import Place
 from operations.store import archived, side_by_side
 from operations.store.archived import loadable
 from operations.store.side_by_side import Both, Rows, Sample, Scorer
+from releases.trial_counts import Side, Tally, stability_index
 
 MOST_ALERT_RATIO = 2.0
 """How many times as many, or as few, transactions may be flagged."""

@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import Callable
 from enum import Enum
 
-from contract.release import Release
 from operations import journal
 from operations.durable import Busy
 from operations.errors import OperationsError
@@ -18,6 +17,7 @@ from operations.store.record import recorded
 from operations.store.registry import DamagedArchive, UnknownVersion
 from operations.store.signing import UnsignedArchive
 from operations.torchserve.client import ModelServerDown, ModelServerRefused, Registered
+from releases.record import Release
 
 UNREADY_TOO_LONG = 20.0
 """Seconds without one ready worker after which a version is registered afresh; TorchServe restarts a worker in 5 or 6,

@@ -6,10 +6,10 @@ so a version that has been unwanted for longer than both scores nothing any more
 
 from collections.abc import Iterable
 
-from contract.release import Release
 from operations.rollout.keeping import Clock
 from operations.rollout.loading import Place, alone
 from operations.store.record import recorded
+from releases.record import Release
 
 
 class Leftovers:

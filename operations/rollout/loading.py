@@ -9,7 +9,6 @@ from pathlib import Path
 
 from contract.decision import CARDS_OWN, Thresholds
 from contract.description import Description
-from contract.release import FILE_NAME
 from operations import durable
 from operations.errors import OperationsError, in_words
 from operations.settings import LEAST_DRAIN
@@ -17,6 +16,7 @@ from operations.store import copies
 from operations.store.copies import NoRoom
 from operations.store.registry import Entry, Registry
 from operations.torchserve.client import ModelServer, ModelServerOdd, Registered
+from releases.record import FILE_NAME
 
 READY_WITHIN = 60.0
 """Seconds that a registered version's workers may take to be ready."""

@@ -10,7 +10,6 @@ is one of several, for a bad one must not change what is live on the others.
 import time
 from collections.abc import Callable, Mapping
 
-from contract.release import Release
 from operations import journal
 from operations.durable import Busy
 from operations.errors import OperationsError, in_words
@@ -21,6 +20,7 @@ from operations.rollout.recovery import Base, Recovery
 from operations.rollout.release import abort_trial
 from operations.store.record import recorded
 from operations.torchserve.client import ModelServerDown, Registered
+from releases.record import Release
 
 LONGEST_RELEASE = 90.0
 """Seconds after which a release that keeps the live version from being loaded is told: workers get 60 to be ready."""

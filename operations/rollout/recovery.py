@@ -7,7 +7,6 @@ here and now, and where nothing can be, the record stays as it is and callers ge
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from contract.release import Release
 from operations import journal
 from operations.durable import Busy
 from operations.errors import OperationsError, in_words
@@ -17,6 +16,7 @@ from operations.rollout.release import take_over
 from operations.store.record import recorded
 from operations.store.registry import Entry
 from operations.torchserve.client import ModelServerDown
+from releases.record import Release
 
 Base = Callable[[], int]
 """Trains the base model, which takes a minute, and says which version of the store it is."""

@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from contract.release import Release, Trial, TrialKind
 from operations import durable, journal
 from operations.errors import OperationsError
 from operations.rollout import gate, tallies
@@ -22,6 +21,7 @@ from operations.rollout.loading import Place, alone
 from operations.rollout.tallies import RedisDown
 from operations.store.record import recorded
 from operations.store.side_by_side import Both
+from releases.record import Release, Trial, TrialKind
 
 Say = Callable[[str], None]
 Compare = Callable[[Place, Release, int, Say], None]

@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from contract.release import Release, TrialKind
 from operations import share
 from operations.errors import OperationsError
 from operations.rollout import connection, release_status
@@ -18,6 +17,7 @@ from operations.rollout.following import Standing, behind, not_trying, standings
 from operations.rollout.loading import Place
 from operations.settings import Layout
 from operations.store.record import recorded
+from releases.record import Release, TrialKind
 
 Say = Callable[[str], None]
 VERSION = re.compile(r"[1-9][0-9]{0,8}|status")

@@ -8,11 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.decision import Decision
-from contract.release import Release, Trial, TrialKind
-from contract.tally import Side, SideCounts, Tally, stability_index
 from operations import journal
 from operations.rollout.tallies import RedisDown, read
 from operations.store.record import recorded
+from releases.record import Release, Trial, TrialKind
+from releases.trial_counts import Side, SideCounts, Tally, stability_index
 
 EVENTS = 5
 ROWS: Sequence[tuple[str, Callable[[SideCounts], str]]] = (

@@ -7,9 +7,9 @@ from typing import cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from contract.release import Trial
-from contract.tally import Tally, trial_key
 from operations.errors import OperationsError
+from releases.record import Trial
+from releases.trial_counts import Tally, trial_key
 
 PATIENCE = 1.0
 """Seconds; the client's own default waits for a minute."""

@@ -10,8 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from contract.release import Trial, TrialKind
-from contract.tally import Side, Tally
 from operations.durable import Busy
 from operations.errors import OperationsError, in_words
 from operations.rollout.keeping import Clock, Once
@@ -20,6 +18,8 @@ from operations.rollout.release import abort_trial
 from operations.rollout.tallies import RedisDown, read
 from operations.store.record import recorded
 from operations.torchserve.client import ModelServerDown
+from releases.record import Trial, TrialKind
+from releases.trial_counts import Side, Tally
 
 WINDOW = 60.0
 """Seconds that are judged."""

@@ -7,13 +7,13 @@ from typing import Self
 import numpy as np
 
 from contract.schema import Column, Contract, Kind
-from contract.tally import stability_index
 from operations.store import archived, side_by_side
 from operations.store.archived import Archived, loadable
 from operations.store.card_view import bounds
 from operations.store.opened import Opened, loaded
 from operations.store.registry import Registry
 from operations.store.side_by_side import Rows, Sample, Scorer, Scores
+from releases.trial_counts import stability_index
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from contract.release import Release, Trial, TrialKind
 from operations import figures
 from operations.store.record import recorded
 from operations.store.registry import Entry, Registry
+from releases.record import Release, Trial, TrialKind
 
 SHORT = 8
 """Digits of a fingerprint that tell the contracts of one store apart."""

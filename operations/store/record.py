@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from contract.release import FILE_NAME, Release, ReleaseError
 from operations import plain_file
 from operations.errors import OperationsError
+from releases.record import FILE_NAME, Release, ReleaseError
 
 MOST_BYTES = 65_536
 """Largest record that is read; one has some hundred bytes."""

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from contract.card import ModelCard
-from contract.release import FILE_NAME, Release, ReleaseError
 from contract.schema import Contract
 from operations import durable, plain_file
 from operations.errors import OperationsError
 from operations.store import copies
 from operations.store.listing import MOST_BYTES, check_listing
 from operations.store.signing import Keys
+from releases.record import FILE_NAME, Release, ReleaseError
 
 ENTRY = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
 NUMBERED = re.compile(r"fraud-([1-9][0-9]{0,8})\.(?:json|mar|sig)")

@@ -11,10 +11,12 @@ from contract.decision import Bands, Decision
 from contract.faults import NotText, Refused
 from contract.features import to_matrix
 from contract.golden import Golden
-from contract.history import Columns, Plan, over
 from contract.schema import Contract
 from contract.table import Reading, Table, read_csv
-from contract.tally import SCORE_EDGES, score_counts
+from history.evaluation import over
+from history.layout import Columns
+from history.plan import Plan
+from releases.trial_counts import SCORE_EDGES, score_counts
 
 Scores = NDArray[np.float32]
 

@@ -28,7 +28,7 @@ PATIENCE_OF_A_WORKER, PATIENCE_OF_THE_JVM = 4.5, 2.0
 DESCRIBE = b"DESCRIBE"
 """As in contract/frame.py; a test compares them."""
 RECORD = "release.json"
-"""As in contract/release.py; a test compares them."""
+"""As in releases/record.py; a test compares them."""
 HOME = "fraud-torchserve"
 """The directory among the temporary files that everything of a container's TorchServe lies in."""
 FROZEN = 60.0

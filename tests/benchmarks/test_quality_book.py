@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.quality_book import DELAY, WINDOWS, book_features, within_days
-from contract.history import over
 from contract.table import Table
+from history.evaluation import over
 from training.schema import parse_schema
 
 SECONDS = 45 * 86_400

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from contract.features import to_matrix
-from contract.history import Plan, over
-from contract.recall import Recall, Terms
 from contract.schema import Contract
 from contract.table import Table, read_csv, read_json
+from history.evaluation import over
+from history.plan import Plan
+from history.session import Recall, Terms
 from tests.gateway.contracts import CONTRACTS, as_csv, as_lines
 
 EMPTY = {

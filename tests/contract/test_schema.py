@@ -19,8 +19,8 @@ from contract.schema import (
     TimeFormat,
 )
 from contract.windows import DAY, HOUR, Aggregate, Window
-from tests.contract import oracle
 from tests.contract.examples import COLUMNS, CONTRACT, FEATURES, JSON_VALUES
+from tests.history import oracle
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: text == text.strip())
 BOUNDS = st.floats(-FLOAT32_MAX, FLOAT32_MAX) | st.integers(-100, 100)

@@ -10,12 +10,12 @@ from collections import defaultdict
 from pathlib import Path
 
 from contract.decision import Decision
-from contract.labels import Judged
-from contract.release import Trial, TrialKind
 from gateway.metrics import Metrics
 from gateway.serving import TrialState
+from history.labels import Judged
 from operations.jobs import outcome
 from operations.settings import Layout
+from releases.record import Trial, TrialKind
 
 RECORDINGS = [Path(__file__).with_name(f"monitoring_torchserve_{place}.txt") for place in (1, 2)]
 ALERT_LABELS = {"alertname", "alertstate", "severity", "instance", "model_version", "job_name"}

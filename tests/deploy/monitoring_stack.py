@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import yaml
 
-from contract.labels import COUNTS
-from contract.release import Release
+from history.labels import COUNTS
+from releases.record import Release
 from tests import valkey
 from tests.deploy.monitoring_exposed import RECORDINGS, keeper
 from tests.deploy.monitoring_panels import MONITORING

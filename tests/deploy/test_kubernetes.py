@@ -26,22 +26,18 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from referencing import Registry
 from referencing import Resource as Document
 
-from contract import secret_files
-from contract.epoch import EPOCH, LEASE_SECONDS, LOADING, Epoch
-from contract.journal import SETTLE
-from contract.recall import BLOCK_ROWS
-from contract.release import Trial, TrialKind
-from contract.tally import trial_key
+from environment import secret_files
 from gateway.drain import DRAIN_SECONDS
+from history.epoch import EPOCH, LEASE_SECONDS, LOADING, Epoch
+from history.journal import SETTLE
+from history.session import BLOCK_ROWS
 from operations import settings
 from operations.history.rekey import rekey
 from operations.keeper import lease
 from operations.keeper.observed import Observed
 from operations.local import valkey
-from tests.contract.oracle import Label
-from tests.contract.served import Served
-from tests.contract.test_history import START, plan_of, row
-from tests.contract.test_recall import COUNT
+from releases.record import Trial, TrialKind
+from releases.trial_counts import trial_key
 from tests.deploy import documented
 from tests.deploy.compose_volumes import prepared
 from tests.deploy.kubernetes_build import NotUnderstood, Resource, build
@@ -49,6 +45,10 @@ from tests.deploy.kubernetes_network import Party, reach, selects
 from tests.deploy.kubernetes_pods import Pod, pods, violations
 from tests.gateway.process import Gateway
 from tests.gateway.remembering import HEADER, history_server, line
+from tests.history.oracle import Label
+from tests.history.served import Served
+from tests.history.test_evaluation import START, plan_of, row
+from tests.history.test_session import COUNT
 from tests.keys import HISTORY_KEY, KEY
 from tests.patience import PATIENCE
 

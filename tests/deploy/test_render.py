@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from contract import secret_files
+from environment import secret_files
 from gateway.drain import DRAIN_SECONDS
 from gateway.settings import Settings
 from operations import settings

@@ -13,13 +13,13 @@ import structlog
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from contract.release import Release
 from gateway import tallies
 from gateway.app import create_app
 from gateway.logs import configure
 from gateway.metrics import Metrics
 from gateway.observation import CLIENT_GONE
 from gateway.settings import Settings
+from releases.record import Release
 from tests.gateway.trials import Tried, Valkey
 from tests.gateway.waiting import until
 from tests.keys import HISTORY_KEY

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from contract.history import over
-from contract.release import Release
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
 from contract.table import read_csv
 from contract.windows import DAY, HOUR, OF_NUMBERS, Aggregate, Window
 from gateway.app import create_app
 from gateway.settings import Settings
+from history.evaluation import over
+from releases.record import Release
 from tests.gateway.remembering import CARDS
 from tests.gateway.waiting import until
 from tests.keys import HISTORY_KEY

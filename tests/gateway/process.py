@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from contract.release import Release
+from releases.record import Release
 from tests.gateway.serving_http import free_port, over_http
 from tests.patience import PATIENCE
 from tests.tiny import TinyServer

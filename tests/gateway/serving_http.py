@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
-from contract.release import Release
+from releases.record import Release
 from tests.tiny import TinyServer
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.release import Trial, TrialKind
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from contract.table import read_csv
 from gateway.canary import chosen, chosen_rows, entity_column
+from releases.record import Trial, TrialKind
 from tests.contract.examples import CONTRACT, GOOD, csv_bytes
 
 NAMES = st.lists(st.text(), max_size=30)

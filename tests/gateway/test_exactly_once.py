@@ -17,8 +17,6 @@ from contract.card import ModelCard
 from contract.decision import Bands
 from contract.description import Description
 from contract.golden import Golden
-from contract.history import Plan
-from contract.release import Release
 from contract.table import Table, read_csv
 from gateway import arrival
 from gateway.answers import Answers
@@ -29,6 +27,8 @@ from gateway.live import Live
 from gateway.metrics import Metrics
 from gateway.services import roads_to
 from gateway.serving import LiveModel, Serving
+from history.plan import Plan
+from releases.record import Release
 from tests.gateway.remembering import CARDS, COUNT, HEADER, line
 from tests.gateway.trials import Valkey
 from tests.keys import KEY

@@ -8,12 +8,12 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from contract.history_key import NAME, REFUSED, UNKEYED, HistoryKey
-from contract.recall import Recall, Terms
 from gateway.exchange import Exchange
-from tests.contract.test_history import plan_of, row, table_of
-from tests.contract.test_recall import COUNT
+from history.keyed_hash import NAME, REFUSED, UNKEYED, HistoryKey
+from history.session import Recall, Terms
 from tests.gateway.trials import Valkey
+from tests.history.test_evaluation import plan_of, row, table_of
+from tests.history.test_session import COUNT
 from tests.keys import KEY
 
 ECHO = "return ARGV[1]"

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from contract.frame import Frame
-from contract.release import Release
+from releases.record import Release
 from tests.gateway.conftest import Serve
 from tests.gateway.waiting import until
 from tests.tiny import CONTRACT, GOLDEN_CSV, TinyServer, write_version

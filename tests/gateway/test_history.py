@@ -10,8 +10,8 @@ import pytest
 from redis import Redis
 from starlette.testclient import TestClient
 
-from contract.epoch import EPOCH
-from contract.history_key import NAME
+from history.epoch import EPOCH
+from history.keyed_hash import NAME
 from tests.gateway import remembering
 from tests.gateway.remembering import counts, history_server, line, upload
 from tests.gateway.trials import Valkey

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from starlette.testclient import TestClient
 
-from contract.epoch import EPOCH, LOADING, MOVE, Epoch
-from contract.history_key import NAME
-from contract.release import Release
 from gateway.settings import Settings
+from history.epoch import EPOCH, LOADING, MOVE, Epoch
+from history.keyed_hash import NAME
+from releases.record import Release
 from tests.gateway.remembering import counts, history_server, line, upload
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until

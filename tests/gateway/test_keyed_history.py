@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from redis import Redis
 from starlette.testclient import TestClient
 
-from contract.history_key import NAME, UNKEYED, HistoryKey
+from history.keyed_hash import NAME, UNKEYED, HistoryKey
 from operations.history.rekey import rekey
 from tests.gateway.remembering import counts, history_server, line, upload
 from tests.gateway.trials import Valkey

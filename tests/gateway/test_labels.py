@@ -15,11 +15,11 @@ import pytest
 from redis import Redis
 from starlette.testclient import TestClient
 
-from contract.history import Plan
-from contract.labels import COUNTS
-from contract.remembered import ANSWERS, HEAD, STATE, TRANSACTION
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
 from gateway import label_counts
+from history.labels import COUNTS
+from history.plan import Plan
+from history.redis_schema import ANSWERS, HEAD, STATE, TRANSACTION
 from tests.gateway.conftest import AUTHORISED
 from tests.gateway.remembering import (
     COLUMNS,

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from contract.release import Release
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
+from releases.record import Release
 from tests.gateway.conftest import Serve
 from tests.gateway.trials import CANARY, IDS, ON_TRIAL, OTHER, SHADOW, UNION, Tried, expected, rows, versions
 from tests.gateway.waiting import until

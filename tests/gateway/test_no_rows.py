@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from contract.release import Trial
 from contract.schema import Contract, Kind
 from gateway.problems import ModelServerDown
 from gateway.scoring import Scorer
+from releases.record import Trial
 from tests.gateway.contracts import CONTRACTS, as_csv, as_lines, bad_texts, bad_values, good_row, served
 from tests.gateway.trials import CANARY, SHADOW, Tried, Valkey
 from tests.tiny import CONTRACT

@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 from starlette.testclient import TestClient
 
-from contract.release import Release
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from gateway.json_schema import NOT_BLANK
 from gateway.problems import Draining, LabelsNotTaken, Problem, Refused, Unavailable
+from releases.record import Release
 from tests.gateway.conftest import Serve, documented
 from tests.gateway.contracts import CONTRACTS, EVERYTHING, NAMELESS, served
 from tests.gateway.trials import CANARY, OTHER, Tried, Valkey

@@ -12,9 +12,9 @@ import pytest
 from pydantic import HttpUrl
 from starlette.testclient import TestClient
 
-from contract.release import Release
 from gateway import record as source
 from gateway.record import RecordFile, connect_record
+from releases.record import Release
 from tests.gateway.conftest import Serve
 from tests.gateway.serving_http import RecordServer, record
 from tests.gateway.trials import CANARY, Tried

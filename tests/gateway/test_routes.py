@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from contract.release import Release
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
+from releases.record import Release
 from tests.gateway.conftest import Serve
 from tests.gateway.waiting import until
 from tests.tiny import GOLDEN_CSV, HEADER, TinyServer, write_version

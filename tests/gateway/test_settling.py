@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from contract.journal import DUE
 from gateway import background, settling
 from gateway.settling import Settling
+from history.journal import DUE
 from tests import valkey
 from tests.valkey import Valkey
 

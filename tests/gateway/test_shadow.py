@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from contract.decision import Bands
-from contract.tally import Side, Tally
 from gateway import shadow
+from releases.trial_counts import Side, Tally
 from tests.gateway.trials import IDS, ON_TRIAL, OTHER, SHADOW, UNION, Tried, expected, probability, rows, versions
 from tests.tiny import BANDS
 

@@ -15,7 +15,6 @@ import pytest
 from contract.decision import Bands
 from contract.schema import Contract
 from contract.table import Reading, read_csv
-from contract.tally import Side, Tally
 from gateway.canary_calls import CanaryCalls
 from gateway.live import Live
 from gateway.metrics import Metrics
@@ -29,6 +28,7 @@ from gateway.serving import LiveTrial, Serving
 from gateway.settings import Settings
 from gateway.split import Split
 from gateway.tallies import Tallies
+from releases.trial_counts import Side, Tally
 from tests.gateway.trials import (
     CANARY,
     IDS,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from contract.tally import Tally, trial_key
 from gateway.tallies import KEPT_SECONDS, Tallies
+from releases.trial_counts import Tally, trial_key
 from tests.gateway.trials import CANARY, Valkey
 
 

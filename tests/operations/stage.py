@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from contract.release import Release, Trial, TrialKind
 from operations import durable
 from operations.rollout.keeping import Found
 from operations.rollout.loading import Place
 from operations.rollout.reconcile import Reconciler
 from operations.store.record import recorded
+from releases.record import Release, Trial, TrialKind
 from tests.operations.fake_torchserve import FakeTorchServe, constant
 
 

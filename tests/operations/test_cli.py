@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from contract.release import Release
 from operations.cli import app, commands
 from operations.errors import in_words
 from operations.retraining import train as training
@@ -17,6 +16,7 @@ from operations.rollout import release as module
 from operations.rollout.loading import Place
 from operations.rollout.release import release
 from operations.store.registry import Registry
+from releases.record import Release
 from tests.patience import PATIENCE
 from training.train import TrainRequest
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from contract.release import FILE_NAME, Release
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.jobs import outcome
 from operations.settings import Layout
 from operations.terminal import outside
+from releases.record import FILE_NAME, Release
 
 
 @pytest.fixture

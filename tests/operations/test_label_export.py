@@ -11,10 +11,10 @@ import typer
 from redis import Redis
 from typer.testing import CliRunner
 
-from contract.history_key import NAME
-from contract.labels import KEPT, kept_places
-from contract.remembered import FRAUD, GENUINE
 from contract.schema import Contract, TimeFormat
+from history.keyed_hash import NAME
+from history.labels import KEPT, kept_places
+from history.redis_schema import FRAUD, GENUINE
 from operations import label_commands, label_export
 from operations.errors import OperationsError
 from operations.label_export import CameIn, Exported, export

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from contract import secret_files
+from environment import secret_files
 from gateway.settings import Settings as GatewaySettings
 from operations import settings
 from operations.errors import OperationsError

@@ -12,10 +12,10 @@ from itertools import count
 import pytest
 
 from benchmarks.load import Load, failed
-from contract.release import FILE_NAME, Release
 from operations import durable
 from operations.rollout import connection
 from operations.settings import Layout
+from releases.record import FILE_NAME, Release
 from tests.system.conftest import Stack, Twin, live_version, release, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]

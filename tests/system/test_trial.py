@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from contract.release import FILE_NAME, Release
+from releases.record import FILE_NAME, Release
 from tests.system.conftest import Stack, Traffic, live_version, release, wait_for
 from tests.system.test_rollout import Claims, claims
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from contract.features import to_matrix
-from contract.history import over
 from contract.schema import Contract
 from contract.table import read_csv
+from history.evaluation import over
 from tests.patience import PATIENCE
 from tests.system.conftest import KEY, Stack
 

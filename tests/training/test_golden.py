@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from contract.features import to_matrix
 from contract.golden import TOLERANCE, Golden
-from contract.history import Plan, over
 from contract.schema import Contract
 from contract.table import Table, read_csv
-from contract.tally import score_counts, stability_index
+from history.evaluation import over
+from history.plan import Plan
+from releases.trial_counts import score_counts, stability_index
 from tests.training import rows
 from tests.training.conftest import TINY
 from training import export

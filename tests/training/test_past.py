@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.history import over
 from contract.schema import Contract
+from history.evaluation import over
 from training import data
 from training.errors import TrainingError
 from training.past import past

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.decision import Bands
-from contract.history import over
 from contract.schema import Contract, FeatureKind
 from contract.table import Table, read_csv
+from history.evaluation import over
 from tests.training import rows
 from training.schema import parse_schema
 from training.worth import neutral_matrix, without_history, worth

@@ -12,22 +12,23 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from contract.epoch import EPOCH
 from contract.golden import Golden
-from contract.history import Plan, over
-from contract.history_key import NAME, HistoryKey
-from contract.recall import Recall, Terms
-from contract.release import Release
-from contract.remembered import KEEP
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import Table, read_csv
 from contract.windows import DAY, HOUR, Aggregate, Window
 from gateway.exchange import Exchange
+from history.epoch import EPOCH
+from history.evaluation import over
+from history.keyed_hash import NAME, HistoryKey
+from history.plan import Plan
+from history.redis_schema import KEEP
+from history.session import Recall, Terms
 from operations.history import load, past_file
 from operations.history.load import Loaded, Target
 from operations.history.past import Found
 from operations.history.plans import Counted
 from operations.store.registry import Registry
+from releases.record import Release
 from tests.keys import KEY
 from tests.operations.conftest import pack
 from tests.patience import PATIENCE

@@ -9,9 +9,9 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner, Result
 
-from contract.epoch import EPOCH
-from contract.history_key import NAME
 from contract.schema import Contract
+from history.epoch import EPOCH
+from history.keyed_hash import NAME
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.store.registry import Registry

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from contract.remembered import FRAUD, HEAD, TRANSACTION
 from contract.windows import DAY
+from history.redis_schema import FRAUD, HEAD, TRANSACTION
 from operations.errors import OperationsError
 from operations.history import load, young_step
 from operations.history.load import Interrupted, is_loaded

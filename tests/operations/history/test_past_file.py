@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.remembered import FRAUD, GENUINE, UNLABELLED
 from contract.table import csv_records
+from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.history import past_file
 from operations.history.past import Found, Past
 from operations.history.past_file import Refusal

@@ -10,11 +10,11 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from contract.history import Plan
-from contract.history_key import AGREE, NAME, UNKEYED, HistoryKey
-from contract.journal import SETTLE
-from contract.labels import LABELLED, MONTHS, Labelling
-from contract.remembered import STATE, TRANSACTION
+from history.journal import SETTLE
+from history.keyed_hash import AGREE, NAME, UNKEYED, HistoryKey
+from history.labels import LABELLED, MONTHS, Labelling
+from history.plan import Plan
+from history.redis_schema import STATE, TRANSACTION
 from operations.errors import OperationsError
 from operations.history import rekey as module
 from operations.history.load import Interrupted, is_loaded

@@ -8,7 +8,7 @@ import typer
 from redis import Redis
 from typer.testing import CliRunner, Result
 
-from contract.history_key import NAME, UNKEYED
+from history.keyed_hash import NAME, UNKEYED
 from operations import history_commands
 from operations.errors import OperationsError
 from tests.keys import HISTORY_KEY, KEY

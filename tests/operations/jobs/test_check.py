@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from contract.release import Release
 from operations.jobs import outcome
 from operations.jobs.check import FaultsFound, check
 from operations.jobs.outcome import reported
 from operations.settings import Layout
 from operations.store.registry import Registry
+from releases.record import Release
 from tests.operations.conftest import add
 from tests.operations.jobs.receiver import Receiver
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import pytest
 
-from contract.release import Release
 from operations import journal
 from operations.errors import OperationsError
 from operations.jobs import holdings
 from operations.jobs.finding import State, fault, good, unknown
 from operations.settings import Layout
 from operations.store.registry import Registry
+from releases.record import Release
 from tests.operations.conftest import add
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)

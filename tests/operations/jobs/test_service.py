@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from contract.release import Release
 from operations import addresses
 from operations.errors import OperationsError
 from operations.jobs import service
 from operations.jobs.finding import Finding, State, fault, good, unknown
 from operations.rollout.connection import Running
 from operations.settings import Layout
+from releases.record import Release
 from tests import valkey
 from tests.operations.fake_torchserve import FakeTorchServe
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from contract.epoch import LOADING
-from contract.release import TrialKind
-from contract.secret_files import NAMES
+from environment.secret_files import NAMES
+from history.epoch import LOADING
 from operations import durable, settings
 from operations.errors import OperationsError
 from operations.history.load import Interrupted
@@ -23,6 +22,7 @@ from operations.rollout.loading import Place
 from operations.rollout.release import release, start_trial
 from operations.settings import Settings
 from operations.store.record import recorded
+from releases.record import TrialKind
 from tests.keys import HISTORY_KEY
 from tests.operations.conftest import add
 from tests.operations.fake_torchserve import FakeTorchServe

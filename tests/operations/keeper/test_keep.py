@@ -15,12 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from contract.release import Release
 from operations.jobs.running import GRACE
 from operations.local.programs import free_ports
 from operations.store.record import recorded
 from operations.store.registry import Registry
 from operations.torchserve.fleet import Member
+from releases.record import Release
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.keeper.served import served
 from tests.patience import PATIENCE

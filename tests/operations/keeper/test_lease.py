@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from redis import Redis
 
-from contract.epoch import LOADING
+from history.epoch import LOADING
 from operations.history.load import Interrupted
 from operations.keeper import lease
 from tests import valkey

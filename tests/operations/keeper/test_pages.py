@@ -12,7 +12,6 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from contract.release import Release
 from operations.durable import Busy
 from operations.errors import OperationsError
 from operations.jobs.crontab import UnknownJob
@@ -21,6 +20,7 @@ from operations.keeper.observed import Observed
 from operations.keeper.pages import Jobs, Pages, served
 from operations.rollout.keeping import Found
 from operations.rollout.loading import Place
+from releases.record import Release
 from tests.operations.stage import canary
 
 KEY = b"a-key"

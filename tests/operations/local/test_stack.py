@@ -19,14 +19,14 @@ import psutil
 import pytest
 from redis import Redis
 
-from contract.history_key import NAME, HistoryKey
-from contract.release import Release
-from contract.remembered import TRANSACTION
+from history.keyed_hash import NAME, HistoryKey
+from history.redis_schema import TRANSACTION
 from operations.errors import OperationsError
 from operations.local.programs import free_ports
 from operations.processes.supervisor import MARK
 from operations.store.registry import Registry
 from operations.torchserve.client import ModelServer
+from releases.record import Release
 from tests import tiny, valkey
 from tests.operations import conftest
 from tests.patience import PATIENCE

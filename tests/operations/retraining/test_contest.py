@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from contract.decision import CARDS_OWN, Thresholds
-from contract.release import Release
 from operations.retraining.contest import contest
 from operations.retraining.verdict import Goal, Terms, Verdict
 from operations.store.registry import Registry
+from releases.record import Release
 from tests.operations.claims import claims, senseless, trained
 
 SENSELESS, GOOD, WITHOUT_WEIGHT = 1, 2, 3

@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 
 from contract.description import Description
-from contract.release import Release, TrialKind
 from operations.errors import OperationsError
 from operations.retraining.cycle import Find, retrain
 from operations.retraining.train import Wanted
@@ -20,6 +19,7 @@ from operations.settings import Layout
 from operations.store.opened import opened
 from operations.store.record import recorded
 from operations.store.registry import Registry
+from releases.record import Release, TrialKind
 from tests.operations.claims import claims, senseless, trained
 from tests.operations.fake_torchserve import FakeTorchServe
 

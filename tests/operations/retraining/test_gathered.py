@@ -10,9 +10,9 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
-from contract.history_key import NAME
-from contract.labels import KEPT, kept_places
-from contract.remembered import FRAUD, GENUINE
+from history.keyed_hash import NAME
+from history.labels import KEPT, kept_places
+from history.redis_schema import FRAUD, GENUINE
 from operations.errors import OperationsError
 from operations.retraining.gathered import Gathered, Wish, gathered
 from operations.retraining.scheduled import retrain

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from contract.release import Release
 from operations.errors import OperationsError
 from operations.retraining.scheduled import retrain
 from operations.settings import Layout
 from operations.store.registry import Registry
+from releases.record import Release
 from tests.operations.claims import claims, senseless, trained
 
 

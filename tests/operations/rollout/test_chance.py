@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from contract.tally import SCORE_EDGES, stability_index
 from operations.rollout.chance import BY_CHANCE, least_instability, surely_more
 from operations.rollout.gate import MOST_ALERT_RATIO, MOST_INSTABILITY
 from operations.store.side_by_side import Both, Sample
+from releases.trial_counts import SCORE_EDGES, stability_index
 
 TRAFFIC = np.array([28306, 6432, 2908, 1214, 598, 170, 372]) / 40000
 """The share of each bin among the scores of the default version, on the newest 40,000 simulated transactions."""

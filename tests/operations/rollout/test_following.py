@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from contract.release import Trial, TrialKind
 from operations.rollout.following import Standing, behind, not_trying, standings
+from releases.record import Trial, TrialKind
 
 TRIAL = Trial(TrialKind.CANARY, 3, 0.5, "2026-01-01T00:00:00+00:00")
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from contract.decision import CARDS_OWN, Bands, Thresholds
 from contract.golden import Golden
-from contract.tally import Side, Tally, score_counts
 from operations.rollout.gate import ENOUGH_COUNTED, alert_shift, check, counted, scored, shift
 from operations.rollout.loading import Place
 from operations.store.registry import Registry
 from operations.store.side_by_side import Both, Sample
+from releases.trial_counts import Side, Tally, score_counts
 from tests.operations.conftest import contents, pack
 from tests.operations.fake_torchserve import CONTRACT, GOLDEN, FakeTorchServe
 from tests.tiny import card

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.release import Release
 from operations import durable, journal
 from operations.errors import OperationsError
 from operations.rollout import release as release_module
@@ -20,6 +19,7 @@ from operations.rollout.loading import Place
 from operations.rollout.recovery import NOTHING_LEFT, candidates
 from operations.rollout.release import release, take_over
 from operations.store.registry import Entry, Registry
+from releases.record import Release
 from tests.operations.conftest import add
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage, canary

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from contract.decision import Bands, Thresholds
-from contract.release import Release, TrialKind
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from operations import durable
 from operations.errors import OperationsError
@@ -19,6 +18,7 @@ from operations.rollout.release import Overtaken, abort_trial, promote, release,
 from operations.store.record import recorded
 from operations.store.registry import DamagedArchive, UnknownVersion
 from operations.torchserve.client import ModelServerOdd, ModelServerRefused
+from releases.record import Release, TrialKind
 from tests.operations.conftest import add
 from tests.operations.damages import cuts, flips
 from tests.operations.fake_torchserve import CONTRACT, GOLDEN, FakeTorchServe, constant

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from contract.release import TrialKind
 from operations.errors import OperationsError
 from operations.rollout import connection, release_commands
 from operations.rollout.connection import Running
@@ -16,6 +15,7 @@ from operations.rollout.loading import Place
 from operations.rollout.release_commands import Wish, release, rollback, status
 from operations.settings import Layout
 from operations.store.record import recorded
+from releases.record import TrialKind
 
 NOTHING = Wish(what=None, canary=None, on=None, shadow=False, promote=False, abort=False, accept_shift=False)
 

@@ -6,11 +6,11 @@ import numpy as np
 from rich.console import Console
 
 from contract.decision import Bands, Decision
-from contract.release import TrialKind
-from contract.tally import Side, Tally, trial_key
 from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial, release, start_trial, take_over
 from operations.rollout.release_status import view
+from releases.record import TrialKind
+from releases.trial_counts import Side, Tally, trial_key
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.valkey import Valkey
 

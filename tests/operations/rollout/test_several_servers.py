@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from contract.release import TrialKind
 from operations.errors import OperationsError
 from operations.rollout import everywhere
 from operations.rollout.gate import ShiftTooLarge
@@ -20,6 +19,7 @@ from operations.rollout.watch import Watch
 from operations.store.record import recorded
 from operations.store.registry import Registry
 from operations.torchserve.client import ModelServer
+from releases.record import TrialKind
 from tests.operations.fake_torchserve import FakeTorchServe, constant
 from tests.operations.stage import Stage, canary
 

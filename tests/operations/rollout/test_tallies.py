@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from contract.release import Trial, TrialKind
-from contract.tally import trial_key
 from operations.rollout.tallies import RedisDown, read
+from releases.record import Trial, TrialKind
+from releases.trial_counts import trial_key
 from tests.valkey import Valkey
 
 TRIAL = Trial(TrialKind.CANARY, 2, 0.05, "2026-01-01T00:00:00+00:00")

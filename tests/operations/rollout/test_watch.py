@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.release import Trial, TrialKind
-from contract.tally import Side, Tally, trial_key
 from operations import durable
 from operations.rollout.loading import Place
 from operations.rollout.release import release, start_trial
 from operations.rollout.watch import SETTLING, WINDOW, Watch, bad
 from operations.store.record import recorded
+from releases.record import Trial, TrialKind
+from releases.trial_counts import Side, Tally, trial_key
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.valkey import Valkey
 

@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from contract.release import FILE_NAME, Release
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from contract.windows import DAY, HOUR, Aggregate, Window
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.store.card_view import bounds, history
 from operations.store.registry import Registry
+from releases.record import FILE_NAME, Release
 from tests import tiny
 from tests.operations import archives
 

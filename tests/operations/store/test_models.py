@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from contract.release import FILE_NAME, Release, Trial, TrialKind
 from operations.rollout.loading import Place
 from operations.rollout.release import release
 from operations.store.models import state, table
 from operations.store.registry import Registry
+from releases.record import FILE_NAME, Release, Trial, TrialKind
 from tests.operations import archives
 
 NOW = datetime(2026, 1, 3, tzinfo=UTC)

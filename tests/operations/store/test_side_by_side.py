@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from contract.decision import Bands
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
-from contract.tally import SCORE_EDGES
 from contract.windows import Aggregate, Window
 from operations.store.side_by_side import Both, Rows, Sample, Scorer, Scores, score
+from releases.trial_counts import SCORE_EDGES
 
 PROBABILITIES = st.lists(st.floats(0, 1, width=32)).map(lambda values: np.array(values, dtype=np.float32))
 

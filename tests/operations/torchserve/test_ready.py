@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from contract.frame import DESCRIBE
-from contract.release import FILE_NAME, Release
 from operations.torchserve import ready as module
 from operations.torchserve.ready import check
+from releases.record import FILE_NAME, Release
 from tests.patience import PATIENCE
 
 

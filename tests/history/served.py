@@ -6,14 +6,14 @@ from typing import Any, cast
 import numpy as np
 from redis import Redis
 
-from contract.history import Plan
-from contract.history_key import NAME
-from contract.labels import LABELLED, Labelling
-from contract.recall import Recall, Terms
-from contract.remembered import KEEP, MERGE
 from contract.table import Table
 from gateway.exchange import Exchange
-from tests.contract.oracle import Label, Transaction, columns_of
+from history.keyed_hash import NAME
+from history.labels import LABELLED, Labelling
+from history.plan import Plan
+from history.redis_schema import KEEP, MERGE
+from history.session import Recall, Terms
+from tests.history.oracle import Label, Transaction, columns_of
 from tests.keys import KEY
 
 KNOWN_SECONDS, VALUES_SECONDS = 1_000_000, 1_000

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from contract.release import Release, ReleaseError, Trial, TrialKind
+from releases.record import Release, ReleaseError, Trial, TrialKind
 from tests.contract.examples import JSON_LEAVES, JSON_VALUES
 
 VERSIONS = st.integers(1, 10**6)

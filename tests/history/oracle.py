@@ -1,7 +1,7 @@
 """What history features mean, a second time and as plainly as can be; and random streams to hold the two against.
 
 One transaction after the other, in order of arrival, looks at all that came before it. Nothing is shared with
-`contract.history` but the slot of a text, which is a definition.
+`history.evaluation` but the slot of a text, which is a definition.
 """
 
 import math
@@ -13,9 +13,10 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from contract.history import FLAT, FURTHEST, LARGEST, SLOTS, slots
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.windows import DAY, HOUR, MINUTE, OF_NUMBERS, OF_ONE, Aggregate, Window
+from history.evaluation import FLAT, LARGEST
+from history.layout import FURTHEST, SLOTS, slots
 
 CARD, SHOP, AMOUNT, FEE, CHANNEL = "card", "shop", "amount", "fee", "channel"
 ENTITIES, NUMBERS, CATEGORIES = (CARD, SHOP), (AMOUNT, FEE), (CHANNEL,)

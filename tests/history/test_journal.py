@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.connection import Connection
 
-from contract.history_key import UNKEYED
-from contract.journal import APPLY, BOOK, DUE, JOURNAL, NAME_BYTES, SETTLE, booked, claim, journal
-from contract.remembered import STATE, TRANSACTION
+from history.journal import APPLY, BOOK, DUE, JOURNAL, NAME_BYTES, SETTLE, booked, claim, journal
+from history.keyed_hash import UNKEYED
+from history.redis_schema import STATE, TRANSACTION
 
 NAME, KEY = b"n" * NAME_BYTES, b"k" * 24
 EXPIRE = 1_000_000

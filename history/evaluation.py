@@ -13,241 +13,32 @@ Neutral values, for a row that sees nothing, has no entity or no time, and for a
 sum, std, distinct and risk are 0, ratio is 1, since_last is the length of its window; mean and max are missing (NaN).
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.ranges import Ranges, counts, extremes, sums
-from contract.schema import Contract, Kind
+from contract.schema import Contract
 from contract.table import Table
 from contract.windows import Aggregate, Window
+from history.layout import FURTHEST, SLOTS, Columns, Layout, Records, numbered
+from history.plan import Plan
+from history.ranges import Ranges, counts, extremes, sums
 
-Records = NDArray[np.void]
-"""A structured array of `Layout.dtype`."""
-Columns = Mapping[str, NDArray[Any]]
 _Extent = tuple[int, int]
 """A window's oldest and newest bucket, counted back from the row's."""
 _Places = slice | list[int]
 
-FURTHEST = 2**30
-"""Buckets that lie further from 1970 than this belong to no history: their times are not of this world."""
 CODE_BITS = 32
 """A sort key is the entity's code, and below it as many bits for the bucket."""
-SLOTS = 64
-"""Distinct values are told apart by the slot that their hash falls into, and counted by how many slots are taken."""
 ESTIMATES = -SLOTS * np.log1p(-np.minimum(np.arange(SLOTS + 1), SLOTS - 0.5) / SLOTS)
 """How many values took so many slots (linear counting): 5 slots are 5.2 values, 32 are 44, all of them about 310."""
 FLAT = 1e-9
 """A variance below this share of the mean square is none: rounding must not look like a spread."""
 LARGEST = float(np.finfo(np.float32).max)
-DIGEST_BYTES = 8
-ENTITY_BYTES = 16
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What is kept of each bucket of an entity, for all windows of the same entity and bucket size.
-
-    Attributes:
-        time: the column of the transaction's time.
-        sums: columns whose sum is kept; `squares` and `largest` are those of them with more.
-        sets: columns whose distinct values are kept.
-        last: whether the time of the last transaction is kept.
-        delay: of labels, seconds; None where frauds are not kept.
-        clock: the column beside `time` that holds the time of the day, if one does: without it buckets are others.
-    """
-
-    entity: str
-    time: str
-    bucket: int
-    sums: tuple[str, ...] = ()
-    squares: tuple[str, ...] = ()
-    largest: tuple[str, ...] = ()
-    sets: tuple[str, ...] = ()
-    last: bool = False
-    delay: int | None = None
-    clock: str = ""
-
-    @cached_property
-    def dtype(self) -> np.dtype[np.void]:
-        """One record."""
-        fields: list[tuple[str, str]] = [("bucket", "<i4"), ("count", "<i4")]
-        fields += [("frauds", "<i4")] if self.delay is not None else []
-        fields += [("last", "<f8")] if self.last else []
-        for column in self.sums:
-            fields += [(f"known:{column}", "<i4"), (f"sum:{column}", "<f8")]
-        fields += [(f"squares:{column}", "<f8") for column in self.squares]
-        fields += [(f"largest:{column}", "<f8") for column in self.largest]
-        fields += [(f"set:{column}", "<u8") for column in self.sets]
-        return np.dtype(fields)
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """What a record tells of its bucket."""
-        return tuple(name for name in self.dtype.names or () if name != "bucket")
-
-    @property
-    def adding(self) -> tuple[str, ...]:
-        """The fields that add up when records are merged; of the others one counts, or all together."""
-        return tuple(name for name in self.fields if self._operation(name) is np.add)
-
-    @cached_property
-    def digest(self) -> bytes:
-        """Tells layouts apart: equal digests hold the same things, whichever version they were written for."""
-        told = {name: value for name, value in asdict(self).items() if name != "clock" or value}
-        text = json.dumps(told, sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The columns that a table must have."""
-        return frozenset({self.entity, self.time, *self.sums, *self.sets})
-
-    def nothing(self, size: int) -> Records:
-        """Records of which nothing is known: what merging changes nothing."""
-        records = np.zeros(size, dtype=self.dtype)
-        for name in self._extreme:
-            records[name] = -np.inf
-        return records
-
-    def records(self, columns: Columns, buckets: NDArray[np.int64], seconds: NDArray[np.float64]) -> Records:
-        """One record a transaction."""
-        records = self.nothing(len(buckets))
-        records["bucket"], records["count"] = buckets, 1
-        if self.last:
-            records["last"] = seconds
-        for column in self.sums:
-            self._count_numbers(records, column, columns[column])
-        for column in self.sets:
-            records[f"set:{column}"] = slots(columns[column])
-        return records
-
-    def frauds(self, buckets: NDArray[np.int64], change: int = 1) -> Records:
-        """One record a confirmed fraud; a change of -1 takes it back."""
-        records = self.nothing(len(buckets))
-        records["bucket"], records["frauds"] = buckets, change
-        return records
-
-    def fraud_seconds(self, seconds: NDArray[np.float64], confirmed: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The time at which a fraud counts, given its transaction's and its confirmation's."""
-        return np.maximum(seconds, confirmed - float(self.delay or 0))
-
-    def merged(self, keys: NDArray[np.int64], records: Records) -> tuple[NDArray[np.int64], Records]:
-        """The distinct keys, ascending, and the records of each as one."""
-        order = keys.argsort(kind="stable")
-        keys, records = keys[order], records[order]
-        begins = _begins(keys)
-        found = records[begins]
-        for name in self.fields if len(begins) else ():
-            found[name] = self._operation(name).reduceat(records[name], begins)
-        return keys[begins], found
-
-    @property
-    def _extreme(self) -> tuple[str, ...]:
-        return (*(("last",) if self.last else ()), *(f"largest:{column}" for column in self.largest))
-
-    def _operation(self, name: str) -> np.ufunc:
-        if name in self._extreme:
-            return np.maximum
-        return np.bitwise_or if name.startswith("set:") else np.add
-
-    def _count_numbers(self, records: Records, column: str, values: NDArray[np.float64]) -> None:
-        known = ~np.isnan(values)
-        counted = np.where(known, values, 0.0)
-        records[f"known:{column}"], records[f"sum:{column}"] = known, counted
-        if column in self.squares:
-            records[f"squares:{column}"] = counted * counted
-        if column in self.largest:
-            records[f"largest:{column}"] = np.where(known, values, -np.inf)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Windows that are evaluated together, and the column of time that they share.
-
-    Attributes:
-        windows: each once.
-        histories: the windows of each contract that they come from, where there are several. What a contract's state
-            holds is the contract's own matter: it must be the same whichever others are there beside it.
-        clock: the column beside `time` that holds the time of the day, if one does.
-    """
-
-    windows: tuple[Window, ...]
-    time: str
-    histories: tuple[tuple[Window, ...], ...] = ()
-    clock: str = ""
-
-    @classmethod
-    def of(cls, contracts: Sequence[Contract]) -> "Plan | None":
-        """What the first contract's tables can give to all of them; None where none has a history."""
-        first, *others = contracts
-        if first.time is None:
-            return None
-        readable = {(column.name, column.kind) for column in first.inputs}
-        alike = [each for each in others if each.time is not None and each.time.names == first.time.names]
-        histories = tuple(filter(None, (first.history, *(_readable(each, readable) for each in alike))))
-        windows = tuple(dict.fromkeys(window for history in histories for window in history))
-        several = histories if len(histories) > 1 else ()
-        return cls(windows, first.time.name, several, first.time.clock) if windows else None
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The names of the windows."""
-        return tuple(window.name for window in self.windows)
-
-    @cached_property
-    def digest(self) -> bytes:
-        """Tells plans apart whose values are kept."""
-        layouts = [layout.digest.hex() for layout in self.layouts]
-        text = json.dumps([self.time, layouts, *(window.to_json() for window in self.windows)])
-        return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
-
-    @cached_property
-    def parts(self) -> tuple[tuple[Layout, tuple[Window, ...]], ...]:
-        """The windows by the layout that they read, each once; a layout that others read better has none."""
-        found: dict[Layout, list[Window]] = {}
-        done = set[Window]()
-        for layout, windows in self._groups:
-            found.setdefault(layout, []).extend(window for window in windows if window not in done)
-            done.update(windows)
-        return tuple((layout, tuple(windows)) for layout, windows in found.items())
-
-    @cached_property
-    def oldest(self) -> Mapping[Layout, int]:
-        """The oldest bucket that a window reads of each layout, counted back from a transaction's."""
-        found: dict[Layout, int] = {}
-        for layout, windows in self._groups:
-            found[layout] = max(found.get(layout, 0), *(window.oldest for window in windows))
-        return found
-
-    @property
-    def _groups(self) -> Iterator[tuple[Layout, list[Window]]]:
-        """For each contract the windows of the same entity and bucket size, and what is kept for them."""
-        for history in self.histories or (self.windows,):
-            groups: dict[tuple[str, int], list[Window]] = {}
-            for window in history:
-                groups.setdefault((window.entity, window.bucket), []).append(window)
-            yield from ((_layout((self.time, self.clock), windows), windows) for windows in groups.values())
-
-    @cached_property
-    def layouts(self) -> tuple[Layout, ...]:
-        """What is kept for them."""
-        return tuple(layout for layout, _ in self.parts)
-
-    @cached_property
-    def seconds(self) -> int:
-        """How far back the longest window reaches, its delay included."""
-        return max(window.seconds + window.delay + window.bucket for window in self.windows)
-
-    def neutral(self, columns: Columns, rows: int) -> dict[str, NDArray[np.float64]]:
-        """The values of rows that see nothing, by window."""
-        return {window.name: _neutral(window, columns, rows) for window in self.windows}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -343,58 +134,6 @@ def over(
         for name, values in evaluate(windows, before, arriving, table.columns).items():
             found[name][arriving.places] = values
     return table.extended(found)
-
-
-def numbered(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """Each text's number, in order of first appearance, and the distinct texts by number."""
-    distinct = list(dict.fromkeys(texts))
-    numbers = {text: number for number, text in enumerate(distinct)}
-    return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts)), distinct
-
-
-def slots(texts: NDArray[Any]) -> NDArray[np.uint64]:
-    """The slot of each text as a bit of 64; none for a missing one."""
-    codes, distinct = numbered(texts.tolist())
-    bits = np.array([_slot(text) for text in distinct], dtype=np.uint64)
-    return bits[codes] if len(bits) else np.empty(0, dtype=np.uint64)
-
-
-def _slot(text: str) -> int:
-    if not text:
-        return 0
-    return 1 << (hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=1).digest()[0] % SLOTS)
-
-
-def _readable(contract: Contract, columns: Container[tuple[str, Kind]]) -> tuple[Window, ...]:
-    """The windows of a contract that read these columns only."""
-    kinds = {column.name: column.kind for column in contract.inputs}
-    return tuple(
-        window
-        for window in contract.history
-        if all((name, kinds[name]) in columns for name in (window.entity, window.column) if name is not None)
-    )
-
-
-def _layout(time: tuple[str, str], windows: Iterable[Window]) -> Layout:
-    """What these windows, of one entity and bucket size, need."""
-    needs: dict[Aggregate, set[str]] = {aggregate: set() for aggregate in Aggregate}
-    for window in windows:
-        needs[window.aggregate].add(window.column or "")
-        entity, bucket = window.entity, window.bucket
-    delays = {window.delay for window in windows if window.aggregate is Aggregate.RISK}
-    means = needs[Aggregate.SUM] | needs[Aggregate.MEAN] | needs[Aggregate.RATIO]
-    return Layout(
-        entity=entity,
-        time=time[0],
-        clock=time[1],
-        bucket=bucket,
-        sums=tuple(sorted(means | needs[Aggregate.STD] | needs[Aggregate.MAX])),
-        squares=tuple(sorted(needs[Aggregate.STD])),
-        largest=tuple(sorted(needs[Aggregate.MAX])),
-        sets=tuple(sorted(needs[Aggregate.DISTINCT])),
-        last=bool(needs[Aggregate.SINCE_LAST]),
-        delay=next(iter(delays), None),
-    )
 
 
 def _known_frauds(
@@ -604,18 +343,3 @@ _COMPUTE: dict[Aggregate, Callable[[_View], NDArray[np.float64]]] = {
     Aggregate.RATIO: _ratio,
     Aggregate.RISK: _risk,
 }
-
-
-def _neutral(window: Window, columns: Columns, rows: int) -> NDArray[np.float64]:
-    if window.aggregate is Aggregate.RATIO and window.column is not None:
-        return np.where(np.isnan(columns[window.column]), np.nan, np.ones(rows))
-    if window.aggregate is Aggregate.SINCE_LAST:
-        return np.full(rows, float(window.seconds))
-    return np.full(rows, np.nan if window.aggregate in {Aggregate.MEAN, Aggregate.MAX} else 0.0)
-
-
-def _begins(ordered: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each run of equal values begins."""
-    if not len(ordered):
-        return np.empty(0, dtype=np.int64)
-    return np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))

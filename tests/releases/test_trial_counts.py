@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.decision import Bands, Decision
-from contract.release import Trial, TrialKind
-from contract.tally import SCORE_EDGES, Side, Tally, score_counts, stability_index, trial_key
+from releases.record import Trial, TrialKind
+from releases.trial_counts import SCORE_EDGES, Side, Tally, score_counts, stability_index, trial_key
 
 SCORES = st.lists(st.floats(0, 1, width=32), max_size=30).map(lambda scores: np.array(scores, dtype=np.float32))
 BANDS = Bands(0.1, 0.5)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.ranges import Ranges, extremes, sums
+from history.ranges import Ranges, extremes, sums
 
 NUMBERS = st.integers(-(10**6), 10**6).map(lambda number: number / 4)
 """Their sums are exact in any order."""

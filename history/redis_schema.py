@@ -1,10 +1,10 @@
 """What Redis remembers of transactions: keys, bytes and scripts, shared by the gateway and `fraud history`. No I/O.
 
-Four kinds of keys, all of keyed hashes (`contract.history_key`) or chance: no card, customer or transaction is named in
-Redis, or can be looked for by who does not know the key. Labels have two more (`contract.labels`), large batches two
-(`contract.journal`), loads one.
+Four kinds of keys, all of keyed hashes (`history.keyed_hash`) or chance: no card, customer or transaction is named in
+Redis, or can be looked for by who does not know the key. Labels have two more (`history.labels`), large batches two
+(`history.journal`), loads one.
 
-fraud:h:<layout><entity>   the records of one entity (`contract.history.Layout`), appended to; merged now and then
+fraud:h:<layout><entity>   the records of one entity (`history.evaluation.Layout`), appended to; merged now and then
 fraud:t:<transaction>      one transaction: when and where it counts, its label, where its values and its answer are
 fraud:v:<block>            the history values of the transactions of one request, for their repeats
 fraud:a:<block>            what was answered to them, an ANSWER for each, for what labels will say of it
@@ -19,8 +19,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.history import CODE_BITS, DIGEST_BYTES, ENTITY_BYTES, Layout, Plan, Records, Stored, keys
-from contract.history_key import HistoryKey
+from history.evaluation import CODE_BITS, Stored, keys
+from history.keyed_hash import HistoryKey
+from history.layout import DIGEST_BYTES, ENTITY_BYTES, Layout, Records
+from history.plan import Plan
 
 BLOCK_BYTES = 12
 STATE_KEY_BYTES = DIGEST_BYTES + ENTITY_BYTES
@@ -75,7 +77,7 @@ ENTER = (
 -- load, a key of progress, what it must be and what it becomes.
 -- Returns the places of known transactions, their plans, the sizes of their values (NEVER: it had none from the
 -- start), the values; then the sizes of the states that were read, and the states; then the epoch of all that, and
--- whether its past is just being loaded (`contract.epoch`). Where a transaction is known, none of the call enters.
+-- whether its past is just being loaded (`history.epoch`). Where a transaction is known, none of the call enters.
 -- A block that is there and empty stands for values that were not worth keeping: its transactions never had any. So
 -- it is with one whose block is not there, where it entered too long ago for anybody to be about to write it.
 local mode, ids, records, keep, reads, writes, lengths, bytes = unpack(ARGV, 1, 8)

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from contract.release import Release
-from contract.remembered import STATE, Argument
+from history.redis_schema import STATE, Argument
+from releases.record import Release
 
 EPOCH, LOADING = b"fraud:epoch", b"fraud:loading"
 LEASE_SECONDS = 10

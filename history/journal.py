@@ -16,9 +16,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.history import Records
-from contract.history_key import ID_BYTES, HistoryKey
-from contract.remembered import APPENDING, BLOCK_BYTES, STATE_KEY_BYTES, TRANSACTION, Argument
+from history.keyed_hash import ID_BYTES, HistoryKey
+from history.layout import Records
+from history.redis_schema import APPENDING, BLOCK_BYTES, STATE_KEY_BYTES, TRANSACTION, Argument
 
 JOURNAL, DUE = b"fraud:j:", b"fraud:due"
 NAME_BYTES = BLOCK_BYTES + 4

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.history_key import ID_BYTES, UNKEYED, HistoryKey
+from history.keyed_hash import ID_BYTES, UNKEYED, HistoryKey
 from tests.keys import HISTORY_KEY, KEY
 
 SECRETS = st.lists(st.binary(min_size=32, max_size=32), max_size=3)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from contract.epoch import YOUNG_SECONDS, Asking, Epoch, filled, has_served, settled
-from contract.release import Release
+from history.epoch import YOUNG_SECONDS, Asking, Epoch, filled, has_served, settled
+from releases.record import Release
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.secret_files import MOST_BYTES, NAMES, SecretFileError, environment
+from environment.secret_files import MOST_BYTES, NAMES, SecretFileError, environment
 
 PRINTABLE = st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1)
 SPACE = st.text(" \t\r\n")

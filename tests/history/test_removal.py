@@ -8,13 +8,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from contract import history
-from contract.history import Stored
-from contract.removal import Removal
 from contract.windows import DAY, HOUR, Aggregate, Window
-from tests.contract import oracle
-from tests.contract.oracle import AMOUNT, CARD, FEE, Event, Label, Transaction
-from tests.contract.test_history import Memory, Values, assert_close, of_kind, one, plan_of, row
+from history import evaluation as history
+from history.evaluation import Stored
+from history.removal import Removal
+from tests.history import oracle
+from tests.history.oracle import AMOUNT, CARD, FEE, Event, Label, Transaction
+from tests.history.test_evaluation import Memory, Values, assert_close, of_kind, one, plan_of, row
 
 STREAMS = settings(max_examples=40)
 

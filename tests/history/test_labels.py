@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from contract.history import ENTITY_BYTES, Plan
-from contract.labels import (
+from contract.table import Table
+from contract.windows import DAY, HOUR, Aggregate, Window
+from history.labels import (
     COUNTS,
     KEPT,
     KEPT_SECONDS,
@@ -25,8 +26,9 @@ from contract.labels import (
     kept_places,
     month_keys,
 )
-from contract.recall import EXPIRY_MARGIN, Recall, Terms
-from contract.remembered import (
+from history.layout import ENTITY_BYTES
+from history.plan import Plan
+from history.redis_schema import (
     ANSWER,
     ANSWERS,
     ENTER,
@@ -42,11 +44,10 @@ from contract.remembered import (
     TRANSACTION,
     UNLABELLED,
 )
-from contract.table import Table
-from contract.windows import DAY, HOUR, Aggregate, Window
+from history.session import EXPIRY_MARGIN, Recall, Terms
 from tests import valkey
-from tests.contract import oracle
-from tests.contract.oracle import Label, Transaction
+from tests.history import oracle
+from tests.history.oracle import Label, Transaction
 from tests.keys import KEY
 
 NOW = 1.7e9 - 1.7e9 % DAY

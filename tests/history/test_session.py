@@ -10,15 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from contract import history, recall
-from contract.journal import APPLY, BOOK, SETTLE
-from contract.remembered import ENTER, KEEP, ON_ITS_WAY
 from contract.windows import DAY, HOUR, Aggregate, Window
 from gateway.exchange import Exchange
-from tests.contract import oracle
-from tests.contract.oracle import Event, Label, Transaction
-from tests.contract.served import KNOWN_SECONDS, Served
-from tests.contract.test_history import START, Values, assert_close, expected, of_kind, plan_of, row, table_of
+from history import evaluation as history
+from history import session as recall
+from history.journal import APPLY, BOOK, SETTLE
+from history.redis_schema import ENTER, KEEP, ON_ITS_WAY
+from tests.history import oracle
+from tests.history.oracle import Event, Label, Transaction
+from tests.history.served import KNOWN_SECONDS, Served
+from tests.history.test_evaluation import (
+    START,
+    Values,
+    assert_close,
+    expected,
+    of_kind,
+    plan_of,
+    row,
+    table_of,
+)
 from tests.keys import KEY
 
 STREAMS = settings(max_examples=1_000)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.decision import Decision
-from contract.release import Trial
+from releases.record import Trial
 
 SCORE_EDGES = np.array([0.001, 0.003, 0.01, 0.03, 0.1, 0.3])
 """Fraud is rare and scores are calibrated: most lie near zero, so the edges are even in the logarithm."""

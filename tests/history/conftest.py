@@ -1,4 +1,4 @@
-"""What tests of the contract on a real Valkey share."""
+"""What tests of history on a real Valkey share."""
 
 from collections.abc import Iterator
 

@@ -23,9 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.history import DIGEST_BYTES, FURTHEST, Layout, Plan, bucket_of
-from contract.recall import EXPIRY_MARGIN
-from contract.remembered import (
+from history.evaluation import bucket_of
+from history.layout import DIGEST_BYTES, FURTHEST, Layout
+from history.plan import Plan
+from history.redis_schema import (
     FORMAT,
     FRAUD,
     GENUINE,
@@ -36,6 +37,7 @@ from contract.remembered import (
     UNLABELLED,
     Argument,
 )
+from history.session import EXPIRY_MARGIN
 
 BLOCK_LABELS = 500
 """Labels that are looked at and changed together: about 5 ms of Redis' time."""

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from contract.history import Layout, Stored
+from history.evaluation import Stored
+from history.layout import Layout
 
 
 class Removal:

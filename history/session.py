@@ -8,7 +8,7 @@
 Rows that are known already, by their ids, get the values that they got the first time. The others enter, in order of
 time: they are counted, and see what was there before and each other. A small batch is one call that reads and enters,
 so that no other batch comes between what it sees and what it adds. A large one reads all states first and then claims
-its rows in blocks (`contract.journal`), so that Redis is never busy with it for long; its values can be had meanwhile:
+its rows in blocks (`history.journal`), so that Redis is never busy with it for long; its values can be had meanwhile:
 
     recall.take_states(what Redis replies to MGET of each of recall.reads)
     while recall.waiting:
@@ -28,11 +28,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.epoch import EPOCH, LOADING, Epoch
-from contract.history import Batch, Layout, Plan, Stored, batch, evaluate, numbered
-from contract.history_key import UNKEYED, HistoryKey
-from contract.journal import booked, claim, journal
-from contract.remembered import (
+from contract.table import Table
+from history.epoch import EPOCH, LOADING, Epoch
+from history.evaluation import Batch, Stored, batch, evaluate
+from history.journal import booked, claim, journal
+from history.keyed_hash import UNKEYED, HistoryKey
+from history.layout import Layout, numbered
+from history.plan import Plan
+from history.redis_schema import (
     BLOCK_BYTES,
     NEVER,
     STATE,
@@ -43,8 +46,7 @@ from contract.remembered import (
     stored,
     transactions,
 )
-from contract.removal import Removal
-from contract.table import Table
+from history.removal import Removal
 
 BLOCK_ROWS = 500
 """Rows that one script enters: 2 to 4 ms of Redis' time. More make a large batch."""

@@ -12,14 +12,28 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from contract import history
 from contract.features import to_matrix
-from contract.history import Layout, Plan, Stored
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
 from contract.table import Table
 from contract.windows import DAY, HOUR, MINUTE, Aggregate, Window
-from tests.contract import oracle
-from tests.contract.oracle import AMOUNT, CARD, CHANNEL, FEE, NUMBERS, SHOP, TIME, Event, Label, Transaction
+from history import evaluation as history
+from history import layout as layouts
+from history.evaluation import Stored
+from history.layout import Layout
+from history.plan import Plan
+from tests.history import oracle
+from tests.history.oracle import (
+    AMOUNT,
+    CARD,
+    CHANNEL,
+    FEE,
+    NUMBERS,
+    SHOP,
+    TIME,
+    Event,
+    Label,
+    Transaction,
+)
 
 WINDOWS = oracle.windows()
 MANY = settings(max_examples=300)
@@ -78,7 +92,7 @@ class Memory:
             entity, seconds = transaction.texts[layout.entity], np.array([transaction.time])
             counts = layout.fraud_seconds(seconds, np.array([label.confirmed]))
             buckets = history.bucket_of(np.append(seconds, counts), layout.bucket)
-            if entity and np.all(np.abs(buckets) < history.FURTHEST):
+            if entity and np.all(np.abs(buckets) < layouts.FURTHEST):
                 self._state(layout, entity).extend(layout.frauds(buckets[1:], change))
 
     def _state(self, layout: Layout, entity: str) -> list[np.void]:

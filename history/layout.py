@@ -1,0 +1,173 @@
+"""What is kept of each entity: one record for each bucket of time in which something happened.
+
+Records of one bucket may be merged or stand apart: they mean the same.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Records = NDArray[np.void]
+"""A structured array of `Layout.dtype`."""
+
+Columns = Mapping[str, NDArray[Any]]
+
+FURTHEST = 2**30
+"""Buckets that lie further from 1970 than this belong to no history: their times are not of this world."""
+
+SLOTS = 64
+"""Distinct values are told apart by the slot that their hash falls into, and counted by how many slots are taken."""
+
+DIGEST_BYTES = 8
+
+ENTITY_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is kept of each bucket of an entity, for all windows of the same entity and bucket size.
+
+    Attributes:
+        time: the column of the transaction's time.
+        sums: columns whose sum is kept; `squares` and `largest` are those of them with more.
+        sets: columns whose distinct values are kept.
+        last: whether the time of the last transaction is kept.
+        delay: of labels, seconds; None where frauds are not kept.
+        clock: the column beside `time` that holds the time of the day, if one does: without it buckets are others.
+    """
+
+    entity: str
+    time: str
+    bucket: int
+    sums: tuple[str, ...] = ()
+    squares: tuple[str, ...] = ()
+    largest: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    last: bool = False
+    delay: int | None = None
+    clock: str = ""
+
+    @cached_property
+    def dtype(self) -> np.dtype[np.void]:
+        """One record."""
+        fields: list[tuple[str, str]] = [("bucket", "<i4"), ("count", "<i4")]
+        fields += [("frauds", "<i4")] if self.delay is not None else []
+        fields += [("last", "<f8")] if self.last else []
+        for column in self.sums:
+            fields += [(f"known:{column}", "<i4"), (f"sum:{column}", "<f8")]
+        fields += [(f"squares:{column}", "<f8") for column in self.squares]
+        fields += [(f"largest:{column}", "<f8") for column in self.largest]
+        fields += [(f"set:{column}", "<u8") for column in self.sets]
+        return np.dtype(fields)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What a record tells of its bucket."""
+        return tuple(name for name in self.dtype.names or () if name != "bucket")
+
+    @property
+    def adding(self) -> tuple[str, ...]:
+        """The fields that add up when records are merged; of the others one counts, or all together."""
+        return tuple(name for name in self.fields if self._operation(name) is np.add)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Tells layouts apart: equal digests hold the same things, whichever version they were written for."""
+        told = {name: value for name, value in asdict(self).items() if name != "clock" or value}
+        text = json.dumps(told, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The columns that a table must have."""
+        return frozenset({self.entity, self.time, *self.sums, *self.sets})
+
+    def nothing(self, size: int) -> Records:
+        """Records of which nothing is known: what merging changes nothing."""
+        records = np.zeros(size, dtype=self.dtype)
+        for name in self._extreme:
+            records[name] = -np.inf
+        return records
+
+    def records(self, columns: Columns, buckets: NDArray[np.int64], seconds: NDArray[np.float64]) -> Records:
+        """One record a transaction."""
+        records = self.nothing(len(buckets))
+        records["bucket"], records["count"] = buckets, 1
+        if self.last:
+            records["last"] = seconds
+        for column in self.sums:
+            self._count_numbers(records, column, columns[column])
+        for column in self.sets:
+            records[f"set:{column}"] = slots(columns[column])
+        return records
+
+    def frauds(self, buckets: NDArray[np.int64], change: int = 1) -> Records:
+        """One record a confirmed fraud; a change of -1 takes it back."""
+        records = self.nothing(len(buckets))
+        records["bucket"], records["frauds"] = buckets, change
+        return records
+
+    def fraud_seconds(self, seconds: NDArray[np.float64], confirmed: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The time at which a fraud counts, given its transaction's and its confirmation's."""
+        return np.maximum(seconds, confirmed - float(self.delay or 0))
+
+    def merged(self, keys: NDArray[np.int64], records: Records) -> tuple[NDArray[np.int64], Records]:
+        """The distinct keys, ascending, and the records of each as one."""
+        order = keys.argsort(kind="stable")
+        keys, records = keys[order], records[order]
+        begins = group_begins(keys)
+        found = records[begins]
+        for name in self.fields if len(begins) else ():
+            found[name] = self._operation(name).reduceat(records[name], begins)
+        return keys[begins], found
+
+    @property
+    def _extreme(self) -> tuple[str, ...]:
+        return (*(("last",) if self.last else ()), *(f"largest:{column}" for column in self.largest))
+
+    def _operation(self, name: str) -> np.ufunc:
+        if name in self._extreme:
+            return np.maximum
+        return np.bitwise_or if name.startswith("set:") else np.add
+
+    def _count_numbers(self, records: Records, column: str, values: NDArray[np.float64]) -> None:
+        known = ~np.isnan(values)
+        counted = np.where(known, values, 0.0)
+        records[f"known:{column}"], records[f"sum:{column}"] = known, counted
+        if column in self.squares:
+            records[f"squares:{column}"] = counted * counted
+        if column in self.largest:
+            records[f"largest:{column}"] = np.where(known, values, -np.inf)
+
+
+def numbered(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Each text's number, in order of first appearance, and the distinct texts by number."""
+    distinct = list(dict.fromkeys(texts))
+    numbers = {text: number for number, text in enumerate(distinct)}
+    return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts)), distinct
+
+
+def slots(texts: NDArray[Any]) -> NDArray[np.uint64]:
+    """The slot of each text as a bit of 64; none for a missing one."""
+    codes, distinct = numbered(texts.tolist())
+    bits = np.array([_slot(text) for text in distinct], dtype=np.uint64)
+    return bits[codes] if len(bits) else np.empty(0, dtype=np.uint64)
+
+
+def _slot(text: str) -> int:
+    if not text:
+        return 0
+    return 1 << (hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=1).digest()[0] % SLOTS)
+
+
+def group_begins(ordered: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each run of equal values begins."""
+    if not len(ordered):
+        return np.empty(0, dtype=np.int64)
+    return np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))
