@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 
 from contract.schema import Contract, Kind
 from contract.table import Table
-from gateway.exchange import Exchange
+from gateway.history.pipeline import Exchange
 from history.evaluation import over
 from history.keyed_hash import HistoryKey
 from history.labels import BLOCK_LABELS, LABELLED, Labelling

@@ -10,8 +10,8 @@ from environment.secret_files import SecretFileError
 from gateway import allocator
 from gateway.app import create_app
 from gateway.drain import DRAIN_SECONDS, Drain, Server
+from gateway.http.protocol import GuardedProtocol
 from gateway.logs import configure
-from gateway.protocol import GuardedProtocol
 from gateway.settings import Settings
 
 

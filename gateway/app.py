@@ -14,20 +14,20 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from contract.faults import Code, Fault
-from gateway.arrival import Roads
-from gateway.auth import ApiKeyMiddleware
+from gateway.api.routes import router
 from gateway.background import running
-from gateway.body_limit import BodyLimitMiddleware
 from gateway.drain import Drain
+from gateway.history.batch_writer import Roads
+from gateway.http.auth import ApiKeyMiddleware
+from gateway.http.body_limit import BodyLimitMiddleware
+from gateway.http.observation import ObservationMiddleware
+from gateway.http.problems import BadParameter, Problem, Refused, problem_response
+from gateway.http.refusal import RefusalMiddleware
 from gateway.metrics import Metrics
-from gateway.model_server import connect
-from gateway.observation import ObservationMiddleware
-from gateway.problems import BadParameter, Problem, Refused, problem_response
-from gateway.proving import PROOFS
-from gateway.record import connect_record
-from gateway.redis_connection import connect_redis
-from gateway.refusal import RefusalMiddleware
-from gateway.routes import router
+from gateway.models.model_server import connect
+from gateway.models.proving import PROOFS
+from gateway.models.release_record import connect_record
+from gateway.redis.connection import connect_redis
 from gateway.services import REDIS_SECONDS, Clients, Services, make_services, roads_to
 from gateway.settings import Settings
 

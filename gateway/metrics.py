@@ -9,8 +9,8 @@ from dataclasses import asdict
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from contract.decision import Decision
-from gateway.serving import TrialState
-from gateway.shortfall import Shortfall
+from gateway.history.shortfall import Shortfall
+from gateway.models.serving import TrialState
 from history.labels import Judged
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gateway import answered
-from gateway.history import History, Past
-from gateway.live import Live
+from gateway.history.features import History, Past
+from gateway.http import request_log as answered
+from gateway.http.problems import DeadlineExceeded
 from gateway.metrics import Metrics
-from gateway.model_calls import ModelCalls
-from gateway.preparing import Input, OnError, Prepared, csv_input, json_input, prepare, read
-from gateway.problems import DeadlineExceeded
-from gateway.scored import Part, Scored, scored
-from gateway.serving import Serving
-from gateway.shadow import Comparison, Shadow
-from gateway.split import Split
-from gateway.tallies import Tallies
+from gateway.models.model_calls import ModelCalls
+from gateway.models.scored import Part, Scored, scored
+from gateway.models.serving import Serving
+from gateway.models.tracker import Live
+from gateway.models.trial_counts import Tallies
+from gateway.requests.preparing import Input, OnError, Prepared, csv_input, json_input, prepare, read
+from gateway.trial.canary_router import Split
+from gateway.trial.shadow import Comparison, Shadow
 from releases.record import TrialKind
 from releases.trial_counts import Side, Tally
 

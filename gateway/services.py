@@ -12,36 +12,36 @@ import httpx
 import redis as blocking
 from redis.asyncio import Redis
 
-from gateway.answers import Answers
-from gateway.arrival import Roads
+from gateway.api.health import Health
+from gateway.api.openapi import OpenApi
 from gateway.background import running
-from gateway.canary_calls import CanaryCalls
-from gateway.circuit_breaker import CircuitBreaker
 from gateway.drain import Drain
-from gateway.health import Health
-from gateway.history import History, Remembering
-from gateway.history_watch import HistoryWatch
-from gateway.key_agreement import KeyAgreement
-from gateway.label_counts import LabelCounts
-from gateway.labels import LabelDesk
-from gateway.lanes import Lanes
-from gateway.live import Live
+from gateway.history.answers import Answers
+from gateway.history.batch_writer import Roads
+from gateway.history.features import History, Remembering
+from gateway.history.journal_recovery import Settling
+from gateway.history.key_agreement import KeyAgreement
+from gateway.history.watch import HistoryWatch
+from gateway.http.sending import Sending
+from gateway.labels.counts import LabelCounts
+from gateway.labels.receiving import LabelDesk
 from gateway.metrics import Metrics
-from gateway.model_calls import ModelCalls
-from gateway.model_server import ModelServer
-from gateway.openapi import OpenApi
-from gateway.proving import PROOFS, Prover
-from gateway.record import RecordSource
-from gateway.redis_connection import connect_redis
-from gateway.retry_budget import RetryBudget
+from gateway.models.model_calls import ModelCalls
+from gateway.models.model_server import ModelServer
+from gateway.models.proving import PROOFS, Prover
+from gateway.models.release_record import RecordSource
+from gateway.models.retry_budget import RetryBudget
+from gateway.models.tracker import Live
+from gateway.models.trial_counts import Tallies
+from gateway.redis.circuit_breaker import CircuitBreaker
+from gateway.redis.connection import connect_redis
+from gateway.redis.connection_pool import Lanes
+from gateway.requests.uploads import Uploads
 from gateway.scoring import Scorer, Trying
-from gateway.sending import Sending
 from gateway.settings import Settings
-from gateway.settling import Settling
-from gateway.shadow import Shadow
-from gateway.split import Split
-from gateway.tallies import Tallies
-from gateway.uploads import Uploads
+from gateway.trial.canary_calls import CanaryCalls
+from gateway.trial.canary_router import Split
+from gateway.trial.shadow import Shadow
 from gateway.warm_up import WarmUp
 from history.keyed_hash import HistoryKey
 

@@ -1,10 +1,10 @@
 """What the first request would otherwise wait for: connections, scripts, and what libraries make when first used."""
 
-from gateway.history import History
-from gateway.live import Live
+from gateway.history.features import History
 from gateway.metrics import Metrics
-from gateway.model_server import ModelServer
-from gateway.preparing import OnError, csv_input, prepare, read
+from gateway.models.model_server import ModelServer
+from gateway.models.tracker import Live
+from gateway.requests.preparing import OnError, csv_input, prepare, read
 
 
 class WarmUp:

@@ -32,6 +32,17 @@ OPERATIONS = {
     "local": {"store", "rollout", "torchserve", "processes", "keeper", "history"},
 }
 """The groups of operations, and which of the others each may import."""
+GATEWAY = {
+    "http": set[str](),
+    "redis": set[str](),
+    "models": {"http"},
+    "history": {"http", "redis", "models"},
+    "requests": {"http", "history", "models"},
+    "labels": {"http", "redis", "requests", "models"},
+    "trial": {"http", "models", "requests"},
+    "api": {"http", "models", "history", "requests", "labels"},
+}
+"""The rooms of the gateway, and which of the others each may import."""
 NOT_IN_THE_GATEWAY = {"torch", "pandas", "sklearn", "ts", "model_archiver"}
 DECISIONS = sorted((ROOT / "docs" / "adr").iterdir())
 DECISION = re.compile(r"\[ADR\s+(\d+)\]\((?:docs/)?(?:adr/)?(\d{4}-[\w-]+\.md)\)")
@@ -106,6 +117,24 @@ def test_operations_build_on_each_other_in_one_direction(group: str) -> None:
         assert groups <= OPERATIONS[group] | {group}, file
 
 
+@pytest.mark.parametrize("room", GATEWAY)
+def test_rooms_of_the_gateway_build_on_each_other_in_one_direction(room: str) -> None:
+    """The rooms of the gateway import each other as ARCHITECTURE.md has it; only what composes them stands above."""
+    for file in files(f"gateway/{room}"):
+        rooms = {name.split(".")[1] for name in _siblings(file, "gateway")} & GATEWAY.keys()
+        assert rooms <= GATEWAY[room] | {room}, file
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_every_package_says_what_belongs_there(part: str) -> None:
+    """The docstring of a package says what stands in it, and what does not: that stands somewhere else."""
+    packages = [file for file in files(part) if file.name == "__init__.py"]
+    assert packages
+    assert [
+        file for file in packages if "Not here:" not in (ast.get_docstring(ast.parse(file.read_text())) or "")
+    ] == []
+
+
 def test_decisions_are_numbered_once() -> None:
     """Each record of a decision has the number of its file and a status, and numbers have no gap."""
     texts = [file.read_text() for file in DECISIONS]
@@ -121,6 +150,10 @@ def test_decisions_are_referred_to_by_their_numbers() -> None:
     named = {file.name for file in DECISIONS}
     assert links
     assert [(number, name) for number, name in links if name not in named or int(name[:4]) != int(number)] == []
+
+
+def _docstring(file: Path) -> str | None:
+    return ast.get_docstring(ast.parse(file.read_text()))
 
 
 def _dotted(file: Path) -> str:

@@ -1,1 +1,5 @@
-"""Training of the fraud models."""
+"""Training of the fraud models: from a labelled file to an archive.
+
+Here: schema files, data and their split, the network, the loop, evaluation, decision thresholds, export and archive.
+Not here: columns and features (`contract`, `history`), and the store that archives go to (`operations.store`).
+"""

@@ -15,7 +15,7 @@ import promql_parser
 import pytest
 import yaml
 
-from gateway.routes import router
+from gateway.api.routes import router
 from operations.jobs import crontab
 from tests.deploy.monitoring_exposed import Exposed, exposed
 from tests.deploy.monitoring_panels import DASHBOARD, MONITORING, Query, dashboard, empty, panels, queries

@@ -13,11 +13,11 @@ import structlog
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from gateway import tallies
 from gateway.app import create_app
+from gateway.http.observation import CLIENT_GONE
 from gateway.logs import configure
 from gateway.metrics import Metrics
-from gateway.observation import CLIENT_GONE
+from gateway.models import trial_counts as tallies
 from gateway.settings import Settings
 from releases.record import Release
 from tests.gateway.trials import Tried, Valkey

@@ -17,9 +17,9 @@ import pytest
 
 from tests.gateway.corpus import csv_files, forms, http, json_bodies, keys
 from tests.gateway.corpus.case import JSON, MARK, Case, one, posted
+from tests.gateway.http.test_lingering import uploaded
 from tests.gateway.process import Gateway
 from tests.gateway.serving_http import free_port
-from tests.gateway.test_lingering import uploaded
 from tests.patience import PATIENCE
 from tests.tiny import TinyServer, write_version
 

@@ -18,15 +18,15 @@ from contract.decision import Bands
 from contract.description import Description
 from contract.golden import Golden
 from contract.table import Table, read_csv
-from gateway import arrival
-from gateway.answers import Answers
-from gateway.history import History, Remembering
-from gateway.history_watch import HistoryWatch
-from gateway.key_agreement import KeyAgreement
-from gateway.live import Live
+from gateway.history import batch_writer as arrival
+from gateway.history.answers import Answers
+from gateway.history.features import History, Remembering
+from gateway.history.key_agreement import KeyAgreement
+from gateway.history.watch import HistoryWatch
 from gateway.metrics import Metrics
+from gateway.models.serving import LiveModel, Serving
+from gateway.models.tracker import Live
 from gateway.services import roads_to
-from gateway.serving import LiveModel, Serving
 from history.plan import Plan
 from releases.record import Release
 from tests.gateway.remembering import CARDS, COUNT, HEADER, line

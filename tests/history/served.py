@@ -7,7 +7,7 @@ import numpy as np
 from redis import Redis
 
 from contract.table import Table
-from gateway.exchange import Exchange
+from gateway.history.pipeline import Exchange
 from history.keyed_hash import NAME
 from history.labels import LABELLED, Labelling
 from history.plan import Plan

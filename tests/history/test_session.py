@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from contract.windows import DAY, HOUR, Aggregate, Window
-from gateway.exchange import Exchange
+from gateway.history.pipeline import Exchange
 from history import evaluation as history
 from history import session as recall
 from history.journal import APPLY, BOOK, SETTLE

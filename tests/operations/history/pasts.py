@@ -16,7 +16,7 @@ from contract.golden import Golden
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import Table, read_csv
 from contract.windows import DAY, HOUR, Aggregate, Window
-from gateway.exchange import Exchange
+from gateway.history.pipeline import Exchange
 from history.epoch import EPOCH
 from history.evaluation import over
 from history.keyed_hash import NAME, HistoryKey

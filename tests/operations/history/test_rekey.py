@@ -142,7 +142,7 @@ def test_no_hash_that_anybody_can_make_is_in_redis(
     (valkey, client), _ = valkeys
     remember(valkey, client, tmp_path / "store", key)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("gateway.exchange.APPLY", "return redis.error_reply('killed')")
+        patched.setattr("gateway.history.features.pipeline.APPLY", "return redis.error_reply('killed')")
         with pytest.raises(ResponseError, match="killed"):
             live(client, PLAN, without_labels(rows(600, seed=3, first="k")), key=key)
     held, ids = b"\n".join(dump(client)), [f"t{n}" for n in range(650, 700)] + [f"k{n}" for n in range(600)]
@@ -193,7 +193,7 @@ def test_what_a_gateway_had_begun_is_settled_first(valkeys: list[tuple[Valkey, R
     """A large file whose gateway was killed before it was applied counts, and what has not been claimed never will."""
     (valkey, client), _ = valkeys
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("gateway.exchange.APPLY", "return redis.error_reply('killed')")
+        patched.setattr("gateway.history.features.pipeline.APPLY", "return redis.error_reply('killed')")
         with pytest.raises(ResponseError, match="killed"):
             live(client, PLAN, without_labels(LINES[:600]), key=UNKEYED)
     assert client.exists("fraud:due")

@@ -1,0 +1,157 @@
+"""How the service is: alive (this process), ready (it can score), and healthy (each part, for people)."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.drain import Drain
+from gateway.history.key_agreement import KeyAgreement
+from gateway.history.watch import HistoryWatch
+from gateway.http.problems import DeadlineExceeded, Draining, HistoryLoading, NoModel, Problem
+from gateway.models.serving import TrialState
+from gateway.models.tracker import Live
+from gateway.timeouts import io_timeout
+from gateway.warm_up import WarmUp
+
+PROBE_SECONDS = 1.0
+"""A probe's outcome stands this long: readiness is asked without a key, and must not become a load."""
+PROBE_DEADLINE_SECONDS = 2.0
+
+
+class Health:
+    """Asks the parts, seldom."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - each is one part that it asks
+        self,
+        live: Live,
+        redis: Redis | None,
+        agreement: KeyAgreement,
+        history: HistoryWatch,
+        storage: Path,
+        drain: Drain,
+        warm_up: WarmUp,
+    ) -> None:
+        """Takes the parts; `storage` is where this deployment writes, and no gateway is ready that is not warm."""
+        self._live = live
+        self._redis = redis
+        self._agreement = agreement
+        self._history = history
+        self._has_been_ready = False
+        self._storage = storage
+        self._drain = drain
+        self._ready = _Remembered(self._probe)
+        self._warm_up = warm_up
+        self._is_warm = False
+
+    async def unready(self) -> Problem | None:
+        """Why no more requests should come here; None when the golden rows of the live version come back right.
+
+        A gateway that starts also waits for the past that is being loaded; one that was ready goes on.
+        """
+        if self._drain.begun:
+            return Draining()
+        problem = await self._ready()
+        if problem is None and not self._has_been_ready:
+            if await self._history.is_loading():
+                return HistoryLoading()
+            self._has_been_ready = True
+        return problem
+
+    async def report(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the service can score, and the state of each part in words and shares (0 to 100)."""
+        problem = await self._ready()
+        redis = await self._redis_state()
+        disk = shutil.disk_usage(self._storage)
+        model, trial, history = self._model_state(), self._live.trial_state, self._history.fields()
+        lost = model["version"] is not None and model["recorded_version"] is None
+        no_history = redis == "unavailable" or self._agreement.refused or history["status"] == "degraded"
+        degraded = lost or no_history or model["instead_of"] is not None or (trial and trial.paused)
+        return problem is None, {
+            "status": "unhealthy" if problem else "degraded" if degraded else "healthy",
+            "model_status": problem.code if problem else "ready",
+            "disk_usage": round(100 * disk.used / disk.total, 1),
+            "memory_usage": psutil.virtual_memory().percent,
+            "components": {
+                "gateway": {"status": "healthy"},
+                "model_server": {"status": _model_server_state(problem)},
+                "model": model,
+                "trial": _trial_fields(trial) if trial else None,
+                "redis": {"status": redis, "history_key": self._agreement.state},
+                "history": history,
+            },
+        }
+
+    async def _probe(self) -> Problem | None:
+        try:
+            async with io_timeout(PROBE_DEADLINE_SECONDS):
+                await self._live.probe()
+                if not self._is_warm:
+                    await self._warm_up()
+                    self._is_warm = True
+        except TimeoutError:
+            return DeadlineExceeded()
+        except Problem as problem:
+            return problem
+        return None
+
+    def _model_state(self) -> dict[str, Any]:
+        record = self._live.recorded
+        try:
+            serving = self._live.model.version
+        except NoModel:
+            serving = None
+        return {
+            "version": serving,
+            "recorded_version": record.version if record else None,
+            "instead_of": record.instead_of if record else None,
+        }
+
+    async def _redis_state(self) -> str:
+        if self._redis is None:
+            return "not configured"
+        try:
+            await self._redis.execute_command("PING")  # type: ignore[no-untyped-call]
+        except (RedisError, OSError):
+            return "unavailable"
+        return "healthy"
+
+
+def _trial_fields(state: TrialState) -> dict[str, Any]:
+    return {
+        "version": state.trial.version,
+        "kind": state.trial.kind,
+        "share": state.trial.share,
+        "status": "paused" if state.paused else "running",
+        "reason": state.paused,
+    }
+
+
+def _model_server_state(problem: Problem | None) -> str:
+    """Without a live version nothing was asked of it."""
+    if problem is None:
+        return "healthy"
+    return "unknown" if isinstance(problem, NoModel) else "unavailable"
+
+
+class _Remembered:
+    """A probe whose outcome stands for PROBE_SECONDS; callers meanwhile share one run."""
+
+    def __init__(self, probe: Callable[[], Awaitable[Problem | None]]) -> None:
+        self._probe = probe
+        self._lock = asyncio.Lock()
+        self._until = 0.0
+        self._outcome: Problem | None = None
+
+    async def __call__(self) -> Problem | None:
+        async with self._lock:
+            if time.monotonic() >= self._until:
+                self._outcome = await self._probe()
+                self._until = time.monotonic() + PROBE_SECONDS
+            return self._outcome

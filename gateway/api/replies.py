@@ -1,0 +1,149 @@
+"""What was scored, as JSON or as the uploaded file with columns added."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import orjson
+
+from contract.faults import Fault
+from contract.schema import Kind
+from contract.table import csv_records
+from gateway.labels.receiving import Taken
+from gateway.models.scored import Scored
+
+FORMULA = re.compile("(^|[;\t\r\n])[\\s\u200b-\u200f\u2060\ufeff\x00-\x1f]*[=+@\uff1d\uff0b\uff0d\uff20-]|^[\t\r\n]")
+"""What a spreadsheet runs (OWASP, CSV injection): a sign at a cell's start, behind blanks or invisible characters, in
+its full-width form too, or behind a separator at which some spreadsheets begin another cell."""
+QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+BLOCK_ROWS = 1_000
+ADDED_COLUMNS = ("fraud_probability", "decision", "model_version")
+SKIPPED = ("", "error", "")
+
+
+def as_json(scored: Scored) -> bytes:
+    """The JSON answer of a scored input."""
+    return to_json(json_fields(scored))
+
+
+def json_fragment(scored: Scored) -> orjson.Fragment:
+    """The same as a part of a larger answer: written by itself, what cannot be written spoils no other part."""
+    return orjson.Fragment(as_json(scored))
+
+
+def to_json(value: object) -> bytes:
+    """JSON in which a float32 has its own shortest digits, not those of a float64."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def json_fields(scored: Scored) -> dict[str, Any]:
+    """The JSON answer before it is written; every skipped row is listed, so that nothing is lost."""
+    fields: dict[str, Any] = {
+        "model_version": scored.model.version,
+        "rows": scored.rows,
+        "flagged": scored.flagged,
+        "predictions": orjson.Fragment(_predictions_json(scored)),
+    }
+    if scored.degraded:
+        fields["degraded"] = scored.degraded
+    if scored.faults:
+        fields["errors"] = fault_fields(scored.faults)
+        fields["skipped"] = scored.rows - len(scored.decisions)
+    return fields
+
+
+def labels_json(taken: Taken) -> bytes:
+    """The JSON answer of labels; every row that was not taken is listed, so that nothing is lost."""
+    fields: dict[str, Any] = {
+        "labels": taken.labels,
+        "accepted": taken.accepted,
+        "changed": taken.changed,
+        "unknown": taken.unknown,
+    }
+    if taken.faults:
+        fields["errors"] = fault_fields(taken.faults)
+        fields["skipped"] = taken.skipped
+    return to_json(fields)
+
+
+def fault_fields(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+    """Faults as JSON holds them."""
+    return [{"row": fault.row, "column": fault.column, "code": fault.code} for fault in faults]
+
+
+def as_csv(scored: Scored, body: bytes) -> bytes:
+    """The uploaded rows in their order with ADDED_COLUMNS; a skipped row has the decision "error" and no score."""
+    records = csv_records(body)
+    header = next(records)
+    encoded = io.BytesIO()
+    text = io.TextIOWrapper(encoded, "utf-8", newline="")
+    writer = csv.writer(text)
+    writer.writerow([*map(harmless, header), *ADDED_COLUMNS])
+    numbers = _number_places(scored, header)
+    for record, added in zip(records, _added_cells(scored), strict=True):
+        checked = numbers if added else frozenset()
+        cells = [cell if place in checked else harmless(cell) for place, cell in enumerate(record)]
+        padding = [""] * (len(header) - len(cells))
+        # The added cells stand under their headings whatever the row's own length: surplus cells come after them.
+        writer.writerow([*cells[: len(header)], *padding, *(added or SKIPPED), *cells[len(header) :]])
+    text.flush()
+    return encoded.getvalue()
+
+
+def prefers_csv(accept: str) -> bool:
+    """Whether an Accept header ranks text/csv above JSON; a type that it does not name is not preferred."""
+    ranks = dict(map(_rank, accept.split(",")))
+    return ranks.get("text/csv", 0.0) > ranks.get("application/json", 0.0)
+
+
+def _rank(entry: str) -> tuple[str, float]:
+    kind, *parameters = (part.strip().lower() for part in entry.split(";"))
+    quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    return kind, float(quality) if QUALITY.fullmatch(quality) else 0.0
+
+
+def harmless(cell: str) -> str:
+    """The cell, made text where a spreadsheet would run it."""
+    return f"'{cell}" if FORMULA.search(cell) else cell
+
+
+def _number_places(scored: Scored, header: Sequence[str]) -> frozenset[int]:
+    """Where a scored row holds what was checked to be a number: its minus sign may stay."""
+    numbers = {column.name for column in scored.model.contract.inputs if column.kind is Kind.NUMBER}
+    return frozenset(place for place, name in enumerate(header) if name.strip() in numbers)
+
+
+def _added_cells(scored: Scored) -> Iterator[tuple[str, ...]]:
+    """For each row of the upload its cells under ADDED_COLUMNS; none for a skipped row."""
+    added = zip(scored.probabilities, scored.decisions, scored.versions, strict=True)
+    good = set(scored.row_numbers.tolist())
+    for number in range(1, scored.rows + 1):
+        if number in good:
+            probability, decision, version = next(added)
+            yield np.format_float_positional(probability, trim="0"), decision, str(version)
+        else:
+            yield ()
+
+
+def _predictions_json(scored: Scored) -> bytes:
+    """The rows as a JSON array; a block of them at a time is more than its text."""
+    rows, blocks = _predictions(scored), []
+    while block := list(islice(rows, BLOCK_ROWS)):
+        blocks.append(to_json(block)[1:-1])
+    return b"[%s]" % b",".join(blocks)
+
+
+def _predictions(scored: Scored) -> Iterator[dict[str, Any]]:
+    columns = (scored.row_numbers.tolist(), scored.ids, scored.probabilities, scored.decisions, scored.versions)
+    for number, identity, probability, decision, version in zip(*columns, strict=True):
+        yield {
+            "row": number,
+            "id": identity,
+            "fraud_probability": probability,
+            "decision": decision,
+            "model_version": version,
+        }

@@ -1,0 +1,126 @@
+"""Many commands to Redis and their replies, over one connection that a thread waits on: how a large file gets there.
+
+While another thread reads a file or computes, the event loop comes round only every 5 ms: forty commands one after
+the other took twice as long through it. Here all are sent before the first reply is awaited, and the thread sleeps in
+the kernel meanwhile.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from redis import Redis
+from redis.connection import Connection
+from redis.exceptions import NoScriptError, ResponseError
+
+from gateway.redis.scripts import sha
+from history.journal import APPLY, BOOK
+from history.keyed_hash import UNKEYED, HistoryKey
+from history.redis_schema import ENTER, Argument
+from history.session import Recall
+
+MOST_READS = 3
+"""Blocks of states that are asked for before the first has been read: what Redis holds ready counts as its memory."""
+SENT_BYTES = 262_144
+"""At once: Python counts the time of a whole `sendall`, however fast the other side takes it."""
+
+Arguments = tuple[Argument, ...]
+States = Sequence[bytes | None]
+
+
+class Exchange:
+    """What one large batch says to Redis, one call after the other."""
+
+    def __init__(self, redis: Redis, key: HistoryKey = UNKEYED) -> None:
+        """Takes a client that blocks, for so many seconds of silence at each read: the kernel measures them.
+
+        So what this process computes in between, and how long its threads wait for each other, is not Redis' silence.
+        `key` is what the digests in Redis must be made with.
+        """
+        self._redis = redis
+        self._key = key
+
+    def read(self, recall: Recall) -> Sequence[States]:
+        """The states of a large batch.
+
+        Raises:
+            RedisError, OSError: as all others here: Redis cannot be used.
+        """
+        with self._connected() as connection:
+            reads = (_packed(connection, "MGET", *keys) for keys in recall.reads())
+            return _good(self._replies(connection, reads, MOST_READS))
+
+    def enter(self, recall: Recall) -> None:
+        """Enters a batch, or looks it up. What has been claimed when this fails will be applied by SETTLE."""
+        while recall.waiting:
+            self._claim(recall)
+            while calls := recall.additions():
+                recall.take_additions(self.scripts(APPLY, calls))
+            self._take_entries(recall)
+        self._take_entries(recall)
+
+    def scripts(self, script: str, calls: Sequence[Arguments]) -> list[Any]:
+        """What a script replies to each call; it is sent whole where Redis has forgotten it, as after a restart."""
+        with self._connected() as connection:
+            replies = self._scripts(connection, "EVALSHA", sha(script), calls)
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                replies = self._scripts(connection, "EVAL", script, calls)
+        return _good(replies)
+
+    def _claim(self, recall: Recall) -> None:
+        self.scripts(self._key.guarded(BOOK), [recall.booking()])
+        with self._connected() as connection:
+            recall.take_claims(_good(self._replies(connection, recall.claims())))
+
+    def _take_entries(self, recall: Recall) -> None:
+        while calls := recall.entries():
+            recall.take(self.scripts(self._key.guarded(ENTER), calls))
+
+    def _scripts(self, connection: Connection, command: str, script: str, calls: Sequence[Arguments]) -> list[Any]:
+        return self._replies(connection, (_packed(connection, command, script, 0, *call) for call in calls))
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        connection: Connection = self._redis.connection_pool.get_connection()
+        try:
+            yield connection
+        except BaseException:
+            connection.disconnect()  # type: ignore[no-untyped-call]  # Replies may be on their way: the next one would take them for its own.
+            raise
+        finally:
+            self._redis.connection_pool.release(connection)
+
+    def _replies(self, connection: Connection, commands: Iterable[bytes], ahead: int = sys.maxsize) -> list[Any]:
+        """Sends each command as soon as it is made, at most so many ahead of the replies; Redis works meanwhile."""
+        replies, sent = list[Any](), 0
+        for command in commands:
+            if sent - len(replies) == ahead:
+                replies.append(self._reply(connection))
+            connection.send_packed_command(_pieces(command))  # type: ignore[no-untyped-call]
+            sent += 1
+        return [*replies, *(self._reply(connection) for _ in range(sent - len(replies)))]
+
+    def _reply(self, connection: Connection) -> Any:  # noqa: ANN401 - whatever Redis says
+        try:
+            return connection.read_response()  # type: ignore[no-untyped-call]
+        except ResponseError as error:
+            return error
+
+
+def _packed(connection: Connection, *parts: Argument) -> bytes:
+    return b"".join(connection.pack_command(*parts))  # type: ignore[no-untyped-call]
+
+
+def _pieces(command: bytes) -> list[memoryview]:
+    """Each is sent with a timeout of its own."""
+    whole = memoryview(command)
+    return [whole[at : at + SENT_BYTES] for at in range(0, len(whole), SENT_BYTES)]
+
+
+def _good(replies: list[Any]) -> list[Any]:
+    """The replies, unless one is an error."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies

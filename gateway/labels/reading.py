@@ -1,0 +1,123 @@
+"""Labels as a caller sends them: a transaction's id, fraud or not, and since when that is known.
+
+They are read as transactions are, cell by cell, with faults by row and column.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.faults import Code, Fault, NotText, Refused
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
+from contract.table import Reading, read_json
+from gateway.http.problems import NotLabels, NotSupported
+from gateway.requests.preparing import INLINE_TRANSACTIONS, Input, OnError
+from history.layout import numbered
+
+ID, FRAUD, CONFIRMED = "transaction_id", "fraud", "confirmed_at"
+OPTIONS: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
+NO_OPTION = "-"
+"""What stands for a JSON value that is neither true, false, 1 nor 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """Labels of distinct transactions.
+
+    Attributes:
+        ids: of the transactions.
+        frauds: bool, shape (ids,).
+        confirmed: float64, shape (ids,): since when it is known, in seconds as the transactions' time; NaN: not said.
+        codes: int64, shape (rows that were read,): which of the ids each row names.
+        numbers: int64, of the same shape: the rows' numbers.
+        faults: of the other rows.
+        rows: how many there are in all.
+    """
+
+    ids: Sequence[str]
+    frauds: NDArray[np.bool_]
+    confirmed: NDArray[np.float64]
+    codes: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    faults: Sequence[Fault]
+    rows: int
+
+
+def json_labels(objects: Sequence[object]) -> Input:
+    """JSON objects, one a label; a CSV file is read as one of transactions is."""
+    inline = len(objects) <= INLINE_TRANSACTIONS
+    return Input(lambda contract, _: read_json(contract, list(map(_with_text, objects))), inline)
+
+
+def read_labels(given: Input, time: TimeFormat, on_error: OnError) -> Labels:
+    """Reads labels of transactions whose time is written like this.
+
+    Raises:
+        Problem: they are at fault.
+    """
+    try:
+        reading = _read(given, time)
+    except NotText as error:
+        raise NotSupported(str(error)) from None
+    except Refused as error:
+        in_header = error.faults and all(fault.row is None for fault in error.faults)
+        detail = f"The columns are {ID}, {FRAUD} and {CONFIRMED}." if in_header else str(error)
+        raise NotLabels(detail, error.faults) from None
+    if not reading.rows:
+        raise NotLabels("There is no label in it.")
+    labels = _labels(reading)
+    if labels.faults and on_error is OnError.REFUSE:
+        raise NotLabels("Rows have faults; on_error=skip would take the others.", labels.faults)
+    return labels
+
+
+def label_columns(time: TimeFormat) -> tuple[Column, ...]:
+    """The columns of labels of transactions whose time is written like this.
+
+    A clock that may begin anywhere has no now: each label must then name its moment in it.
+    """
+    missing = Missing.ALLOW if time.is_dated else Missing.REFUSE
+    confirmed = Column(CONFIRMED, Kind.TIMESTAMP, missing, time_format=time)
+    return Column(ID, Kind.ID), Column(FRAUD, Kind.CATEGORY), confirmed
+
+
+def _read(given: Input, time: TimeFormat) -> Reading:
+    """A file may be without the column of moments, where a label may be without one."""
+    *columns, confirmed = label_columns(time)
+    try:
+        return given.read(_contract(*columns, confirmed), ())
+    except Refused as error:
+        if confirmed.missing is Missing.REFUSE or error.faults != [Fault(None, CONFIRMED, Code.MISSING_COLUMN)]:
+            raise
+    return given.read(_contract(*columns), ())
+
+
+def _contract(*columns: Column) -> Contract:
+    return Contract("labels", columns, (Feature(FRAUD, FeatureKind.CATEGORY, FRAUD),))
+
+
+def _labels(reading: Reading) -> Labels:
+    """Where several rows name one transaction, the last counts."""
+    said = [OPTIONS.get(text.lower()) for text in reading.table.columns[FRAUD].tolist()]
+    usable = np.array([each is not None for each in said], dtype=np.bool_)
+    numbers = reading.table.row_numbers
+    wrong = [Fault(number, FRAUD, Code.NOT_AN_OPTION) for number in numbers[~usable].tolist()]
+    table = reading.table.take(usable)
+    codes, ids = numbered(table.columns[ID].tolist())
+    last = np.empty(len(ids), dtype=np.int64)
+    last[codes] = np.arange(table.rows)
+    confirmed = table.columns.get(CONFIRMED, np.full(table.rows, np.nan))
+    frauds = np.array([each for each in said if each is not None], dtype=np.bool_)
+    faults = sorted([*reading.faults, *wrong], key=lambda fault: fault.row or 0)
+    return Labels(ids, frauds[last], confirmed[last], codes, table.row_numbers, faults, reading.rows)
+
+
+def _with_text(value: object) -> object:
+    """A JSON object in which `fraud` is text, as in a CSV file."""
+    if not isinstance(value, dict) or value.get(FRAUD) is None:
+        return value
+    fraud = value[FRAUD]
+    known = isinstance(fraud, bool | int | float) and fraud in (0, 1)
+    return {**value, FRAUD: str(int(fraud)) if known else NO_OPTION}

@@ -1,0 +1,41 @@
+"""Proof of a version: it says what it is, and scores its golden rows as training did."""
+
+from contract.description import Description
+from gateway.http.problems import ModelServerWrong
+from gateway.models.model_server import ModelServer
+from gateway.models.serving import LiveModel
+from gateway.settings import Settings
+
+PROOFS = 4
+"""Connections: the live version, the one on trial, the one before and readiness have one each, whichever hangs."""
+
+
+class Prover:
+    """Proves versions, over connections of its own: a busy gateway must not look like a sick one."""
+
+    def __init__(self, settings: Settings, server: ModelServer) -> None:
+        """Takes the thresholds that this deployment overrides, and the model server."""
+        self._settings = settings
+        self._server = server
+
+    async def proven(self, version: int) -> LiveModel:
+        """The version, proven.
+
+        Raises:
+            Problem: it does not answer, or its scores are not the expected ones.
+        """
+        description = await self._server.describe(version)
+        await self.prove(description)
+        return LiveModel(description, self._settings.bands(description.card.bands))
+
+    async def prove(self, description: Description) -> None:
+        """Scores the golden rows.
+
+        Raises:
+            Problem: the version does not answer, or its scores are not the expected ones.
+        """
+        contract = description.contract
+        matrix = description.golden.matrix(contract)
+        scores = await self._server.score(description.version, contract.fingerprint, matrix)
+        if not description.proven_by(scores):
+            raise ModelServerWrong

@@ -1,0 +1,57 @@
+"""Transactions out of a JSON body, as strictly as JSON can be read.
+
+Python's reader takes NaN, keeps the last of two equal keys and turns 1e999 into infinity: the first two are refused
+here, the last by the contract's checks.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from gateway.http.problems import NotScorable, NotSupported
+
+JSON_TYPES = frozenset({"application/json", ""})
+
+
+class NotStrictError(ValueError):
+    """JSON that the standard does not allow, or that says a thing twice."""
+
+
+def parse_transactions(body: bytes | bytearray, most: int) -> Sequence[object]:
+    """One object or a list of them as a list; what is in them is the contract's to check.
+
+    Raises:
+        NotScorable: the body is not strict JSON, or not an object or a list of at most `most`.
+    """
+    try:
+        value = json.loads(body, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+    except NotStrictError as error:
+        raise NotScorable(str(error)) from None
+    except (ValueError, RecursionError):
+        # ValueError: also of bytes that are not UTF-8, and of integers with more than 4,300 digits.
+        raise NotScorable("The body is not JSON.") from None
+    transactions = value if isinstance(value, list) else [value]
+    if len(transactions) > most:
+        raise NotScorable(f"More than {most} transactions; upload a file instead.")
+    return transactions
+
+
+def require_json(media_type: str) -> None:
+    """Refuses a body that says it is something else.
+
+    Raises:
+        NotSupported: it does.
+    """
+    if media_type not in JSON_TYPES:
+        raise NotSupported("Send application/json.")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise NotStrictError("An object has a key twice.")
+    return members
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise NotStrictError("NaN and Infinity are not JSON.")

@@ -1,0 +1,242 @@
+"""Files out of a request's body: multipart or the bare text. In memory only, and all together bounded.
+
+A body is read before it takes a place: while it arrives it counts by the bytes that have come. Only so many bytes of
+whole bodies are scored at a time. Small bodies have bytes of their own and need no slot: they wait for no large one.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from gateway.allocator import give_back
+from gateway.http.body_limit import too_large
+from gateway.http.byte_budget import ByteBudget, Pace, Share
+from gateway.http.harmless import file_name
+from gateway.http.problems import NotScorable, NotSupported, Problem, TooSlow
+from gateway.metrics import Metrics
+from gateway.requests.preparing import INLINE_BYTES
+from gateway.settings import Settings
+
+FORM_FIELDS = 16
+"""Parts that are no files: more than a client adds by itself is refused."""
+
+CSV = "text/csv"
+PIECE_BYTES = 262_144
+TRIMMED_BYTES = 1_000_000
+"""After a body of more, free memory is given back."""
+SMALL_BYTES = 4_000_000
+"""All bodies together that announce INLINE_BYTES or less."""
+BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
+"""RFC 2046."""
+
+
+class NoBoundaryError(ValueError):
+    """A form that does not say where its parts begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file.
+
+    Attributes:
+        name: its own where it is plainly one; else its position among the files, as in #2.
+        problem: instead of a body, where the file itself is refused.
+    """
+
+    name: str
+    body: bytes
+    problem: Problem | None = None
+
+
+class Uploads:
+    """Reads bodies while others are scored, and has a few scored at a time."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Takes the limits."""
+        self._settings = settings
+        self._metrics = metrics
+        self._pace = Pace(settings.read_seconds, settings.stall_seconds, settings.least_rate)
+        self._large, self._small = (
+            ByteBudget(total, settings.slot_seconds) for total in (settings.body_bytes, SMALL_BYTES)
+        )
+        self._scoring = ByteBudget(settings.scoring_bytes, settings.slot_seconds, settings.upload_slots)
+
+    @asynccontextmanager
+    async def received(self, request: Request) -> AsyncIterator[bytearray]:
+        """The whole body, which counts as memory until the end of the context.
+
+        Raises:
+            TooLarge: it grew over the limit.
+            TooSlow: it did not arrive in time, or more slowly than others while there was no room for all.
+            Busy: there was no room for it.
+        """
+        budget = self._small if is_small(request) else self._large
+        with budget.share() as share:
+            yield await self._arrived(request, share)
+
+    @asynccontextmanager
+    async def slot(self, body: bytearray) -> AsyncIterator[None]:
+        """A turn at being scored, for a body that is whole; a small one needs none.
+
+        Raises:
+            Busy: none came free in time.
+        """
+        if len(body) <= INLINE_BYTES:
+            yield
+            return
+        size = len(body)
+        try:
+            with self._scoring.share() as share:
+                await share.take(size)
+                yield
+        finally:
+            if size > TRIMMED_BYTES:
+                await asyncio.to_thread(give_back)
+
+    async def one(self, request: Request, body: bytearray) -> Upload:
+        """The file of an upload: the part `file`, or a text/csv body. The body itself is empty afterwards.
+
+        Raises:
+            Problem: it is not there.
+        """
+        if media_type(request) == CSV:
+            return Upload("", _taken(body))
+        files = await self._parts(request, body, "file", 1)
+        if files[0].problem:
+            raise files[0].problem
+        return files[0]
+
+    async def many(self, request: Request, body: bytearray) -> Sequence[Upload]:
+        """The files of a batch: the parts `files`, in their order. The body itself is empty afterwards.
+
+        Raises:
+            Problem: there is none.
+        """
+        return await self._parts(request, body, "files", self._settings.max_batch_files)
+
+    async def _arrived(self, request: Request, share: Share) -> bytearray:
+        body = bytearray()
+        with self._metrics.stage("read"):
+            try:
+                async with share.moving(self._pace):
+                    async for piece in request.stream():
+                        await share.take(len(piece))
+                        body += piece
+                        share.moved(len(piece))
+            except TimeoutError:
+                raise TooSlow from None
+        return body
+
+    async def _parts(self, request: Request, body: bytearray, field: str, most: int) -> list[Upload]:
+        try:
+            files = await _read_form(request, body, field, most)
+        except (MultiPartException, NoBoundaryError):
+            raise NotScorable(f"Not a whole form of at most {most} files, all named {field}.") from None
+        if not files:
+            raise NotScorable(f"The form has no file under the name {field}.")
+        return [self._upload(name, file, position) for position, (name, file) in enumerate(files, 1)]
+
+    def _upload(self, given: str, body: bytes, position: int) -> Upload:
+        name = file_name(given, position)
+        if not given.lower().endswith(".csv"):
+            return Upload(name, b"", NotSupported("The file's name does not end in .csv."))
+        if len(body) > self._settings.max_upload_bytes:
+            return Upload(name, b"", too_large(self._settings.max_upload_bytes))
+        return Upload(name, body)
+
+
+class _InMemoryParser(MultiPartParser):
+    """Never spills to disk: the body's limit bounds it, and card data belongs on no disk of ours."""
+
+    spool_max_size = 1 << 40
+    whole = False
+
+    def on_end(self) -> None:
+        """The closing boundary: a form without it was cut short, and may lack files."""
+        self.whole = True
+
+    def close(self) -> None:
+        """Closes every file that was begun: the parser itself forgets the last one of a form that was cut short."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
+
+async def _read_form(request: Request, body: bytearray, field: str, most: int) -> list[tuple[str, bytes]]:
+    parser = _InMemoryParser(_boundary_alone(request), _pieces(body), max_files=most, max_fields=FORM_FIELDS)
+    try:
+        form = await parser.parse()
+        files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+        if not parser.whole or any(name != field for name, _ in files):
+            raise MultiPartException("cut short, or with a file that nobody asked for")
+        return [(file.filename or "", await _whole(file)) for _, file in files]
+    finally:
+        parser.close()
+
+
+async def _pieces(body: bytearray) -> AsyncGenerator[bytes]:
+    """The body in pieces, each gone from it when the next is asked for; other requests have a turn in between."""
+    while body:
+        piece = bytes(body[:PIECE_BYTES])
+        del body[:PIECE_BYTES]
+        yield piece
+        await asyncio.sleep(0)
+
+
+async def _whole(file: UploadFile) -> bytes:
+    """What is in a file, which is closed: nothing is held twice."""
+    body = await file.read()
+    await file.close()
+    return body
+
+
+def _taken(body: bytearray) -> bytes:
+    whole = bytes(body)
+    body.clear()
+    return whole
+
+
+def _boundary_alone(request: Request) -> Headers:
+    """The content type without a charset: Python has some whose decoders take minutes, or give what is no text."""
+    _, parameters = parse_options_header(request.headers.get("content-type"))
+    boundary = parameters.get(b"boundary", b"")
+    if not BOUNDARY.fullmatch(boundary):
+        raise NoBoundaryError
+    return Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})
+
+
+def require_csv(media_type: str) -> None:
+    """Refuses a body that is neither a form nor CSV.
+
+    Raises:
+        NotSupported: it is not.
+    """
+    if media_type != CSV:
+        require_form(media_type)
+
+
+def require_form(media_type: str) -> None:
+    """Refuses a body that is no form.
+
+    Raises:
+        NotSupported: it is not.
+    """
+    if media_type != "multipart/form-data":
+        raise NotSupported("Send multipart/form-data; a single file may also come as text/csv.")
+
+
+def is_small(request: Request) -> bool:
+    """Whether a body says that it is too small to count; the server holds it to what it says."""
+    announced = request.headers.get("content-length", "")
+    return announced.isdecimal() and int(announced) <= INLINE_BYTES
+
+
+def media_type(request: Request) -> str:
+    """The content type without its parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -1,0 +1,120 @@
+"""The exchange with a real Valkey: every reply is its own command's, and failures are told."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from gateway.history.pipeline import Exchange
+from history.keyed_hash import NAME, REFUSED, UNKEYED, HistoryKey
+from history.session import Recall, Terms
+from tests.gateway.trials import Valkey
+from tests.history.test_evaluation import plan_of, row, table_of
+from tests.history.test_session import COUNT
+from tests.keys import KEY
+
+ECHO = "return ARGV[1]"
+
+
+@pytest.fixture
+def redis(server: Valkey) -> Iterator[Redis]:
+    """A client of its own."""
+    with Redis.from_url(server.url, socket_timeout=1.0) as client:
+        client.flushall()
+        yield client
+
+
+def test_replies_come_in_the_order_of_the_calls(redis: Redis) -> None:
+    """However many there are."""
+    assert Exchange(redis).scripts(ECHO, [(str(number),) for number in range(200)]) == [
+        str(number).encode() for number in range(200)
+    ]
+
+
+def test_a_script_that_redis_forgot_is_sent_again(redis: Redis) -> None:
+    """As after a restart."""
+    exchange = Exchange(redis)
+    exchange.scripts(ECHO, [("a",)])
+    redis.script_flush()
+    assert exchange.scripts(ECHO, [("b",), ("c",)]) == [b"b", b"c"]
+
+
+def test_a_refusal_is_told_and_the_connection_stays_in_step(redis: Redis) -> None:
+    """The replies after it have been read."""
+    exchange = Exchange(redis)
+    with pytest.raises(ResponseError):
+        exchange.scripts("return redis.call(ARGV[1])", [("NONSENSE",), ("TIME",)])
+    assert exchange.scripts(ECHO, [("a",)]) == [b"a"]
+
+
+def test_a_redis_that_hangs_is_given_up(redis: Redis, server: Valkey) -> None:
+    """After the client's timeout; when it goes on, the next call has its own reply."""
+    exchange = Exchange(redis)
+    exchange.scripts(ECHO, [("a",)])
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises((RedisError, OSError)):
+            exchange.scripts(ECHO, [("late",)])
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert exchange.scripts(ECHO, [("b",)]) == [b"b"]
+
+
+def test_nothing_is_claimed_that_could_not_be_booked(redis: Redis) -> None:
+    """Nobody would find it: neither would it count nor expire."""
+    redis.set("fraud:due", "of another type")
+    recall = batch(1_200)
+    with pytest.raises(ResponseError):
+        Exchange(redis).enter(recall)
+    assert redis.keys() == [b"fraud:due"]
+
+
+def test_a_failure_between_commands_leaves_no_replies_to_others(redis: Redis) -> None:
+    """The connection is not used again."""
+
+    def failing() -> Iterator[bytes]:
+        yield b"*2\r\n$4\r\nECHO\r\n$5\r\nSTALE\r\n"
+        raise MemoryError
+
+    recall = batch(1_200)
+    recall.claims = failing  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        Exchange(redis).enter(recall)
+    assert Exchange(redis).scripts(ECHO, [("a",)]) == [b"a"]
+
+
+def test_a_redis_that_is_emptied_after_a_batch_was_booked_is_left_empty(redis: Redis) -> None:
+    """What enters without a key would pass for what a release without one wrote: no gateway would use it any more."""
+    redis.set(NAME, KEY.check)
+    recall = batch(1_200, KEY)
+    claims = recall.claims
+
+    def emptied() -> Iterator[bytes]:
+        redis.flushall()
+        yield from claims()
+
+    recall.claims = emptied  # type: ignore[method-assign]
+    with pytest.raises(ResponseError, match=REFUSED):
+        Exchange(redis, KEY).enter(recall)
+    assert redis.keys() == []
+
+
+def batch(rows: int, key: HistoryKey = UNKEYED) -> Recall:
+    """Transactions of one card."""
+    some = [row(float(second), name=str(second)) for second in range(rows)]
+    return Recall(plan_of((COUNT,)), table_of(some), [each.id for each in some], Terms(True, 100, 100, 0.0, key))
+
+
+def test_a_large_batch_enters_and_its_repeat_does_not(redis: Redis) -> None:
+    """Through claims and journals."""
+    found = []
+    for _ in range(2):
+        recall = batch(1_200)
+        exchange = Exchange(redis)
+        recall.take_states(exchange.read(recall))
+        exchange.enter(recall)
+        found.append((recall.new, recall.repeats))
+    assert found == [(1_200, 0), (0, 1_200)]

@@ -1,0 +1,111 @@
+"""Files out of a request's body, a few at a time."""
+
+import asyncio
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from gateway.http.problems import Busy, NotScorable, TooSlow
+from gateway.metrics import Metrics
+from gateway.requests import uploads as module
+from gateway.requests.preparing import INLINE_BYTES
+from gateway.requests.uploads import Uploads
+from gateway.settings import Settings
+
+SMALL, LARGE = bytearray(INLINE_BYTES), bytearray(INLINE_BYTES + 1)
+CSV_TYPE = (b"content-type", b"text/csv")
+
+
+def uploads(**changes: object) -> Uploads:
+    """One slot, and little patience."""
+    settings = Settings(api_key="k", upload_slots=1, slot_seconds=0.01, read_seconds=0.01)
+    return Uploads(settings.model_copy(update=changes), Metrics())
+
+
+def request(*messages: bytes, headers: tuple[tuple[bytes, bytes], ...] = (CSV_TYPE,)) -> Request:
+    """One whose body comes in so many messages, and then not its end."""
+    pending = list(messages)
+
+    async def receive() -> Message:
+        if not pending:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": pending.pop(0), "more_body": True}
+
+    return Request({"type": "http", "method": "POST", "headers": headers}, receive)
+
+
+@pytest.mark.anyio
+async def test_a_full_house_is_busy() -> None:
+    """A caller who gets no slot in time is told so, and a freed slot is given again."""
+    house = uploads()
+    async with house.slot(LARGE):
+        with pytest.raises(Busy):
+            async with house.slot(LARGE):
+                raise AssertionError("two held the only slot")
+    async with house.slot(LARGE):
+        pass
+
+
+@pytest.mark.anyio
+async def test_memory_goes_back_after_a_large_body_that_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read all its rows and their faults took as much as to score it."""
+    given = list[bool]()
+    monkeypatch.setattr(module, "give_back", lambda: given.append(True))
+    with pytest.raises(NotScorable):
+        async with uploads().slot(bytearray(module.TRIMMED_BYTES + 1)):
+            raise NotScorable("each row has a fault")
+    assert given
+
+
+@pytest.mark.anyio
+async def test_a_small_body_needs_no_slot() -> None:
+    """It waits for no large one."""
+    house = uploads()
+    async with house.slot(LARGE), house.slot(SMALL):
+        pass
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "headers",
+    [(CSV_TYPE,), ((b"content-type", b"multipart/form-data; boundary=b"),), ((b"content-length", b"9"),)],
+)
+@pytest.mark.parametrize("messages", [(), (b"x", b"y")])
+async def test_a_body_that_does_not_come_is_given_up(
+    headers: tuple[tuple[bytes, bytes], ...], messages: tuple[bytes, ...]
+) -> None:
+    """A caller who sends nothing, or not all, is not waited for; a form, a file and what says it is small alike."""
+    with pytest.raises(TooSlow):
+        async with uploads().received(request(*messages, headers=headers)):
+            raise AssertionError("it was whole")
+
+
+@pytest.mark.anyio
+async def test_slow_callers_hold_no_place() -> None:
+    """While a hundred bodies trickle in, of either size, another one is read and has its turn at being scored."""
+    house = uploads(read_seconds=30)
+
+    async def trickle(headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        async with house.received(request(b"x", headers=headers)):
+            raise AssertionError("it was whole")
+
+    kinds = ((CSV_TYPE,), ((b"content-length", b"100"),))
+    slow = [asyncio.create_task(trickle(kinds[place % 2])) for place in range(100)]
+    await asyncio.sleep(0)
+    try:
+        async with house.received(whole(bytes(LARGE))) as body, house.slot(body):
+            assert body == LARGE
+    finally:
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+
+def whole(body: bytes) -> Request:
+    """A request whose body is there."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request({"type": "http", "method": "POST", "headers": (CSV_TYPE,)}, receive)
