@@ -1,4 +1,4 @@
 """The TorchServe handler that is packed into each archive, and TorchServe's configuration.
 
-Not here: what the handler and the gateway agree on (`contract`), and how TorchServe is started (`operations.torchserve`).
+Not here: what handler and gateway agree on (`contract`), and how TorchServe is started (`operations.torchserve`).
 """

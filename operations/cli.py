@@ -15,22 +15,20 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from operations import (
-    figures,
-    history_commands,
-    job_commands,
-    label_commands,
-    private,
-    report_commands,
-    settings,
-    terminal,
-)
+from operations import settings
+from operations.commands import history as history_commands
+from operations.commands import jobs as job_commands
+from operations.commands import labels as label_commands
+from operations.commands import reports as report_commands
+from operations.commands import terminal
 from operations.errors import OperationsError, in_words
+from operations.files import private
 from operations.retraining.verdict import Goal, Terms
 from operations.rollout import connection
 from operations.settings import Layout
 from operations.store import models
 from operations.store.registry import Registry
+from operations.text import figures
 
 SAMPLE = Path("examples/transactions.csv")
 

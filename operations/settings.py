@@ -14,8 +14,8 @@ import httpx
 from contract.decision import Thresholds
 from environment import secret_files
 from history.keyed_hash import HistoryKey
-from operations import private
 from operations.errors import OperationsError
+from operations.files import private
 from operations.store.registry import Registry
 from operations.torchserve import workers
 

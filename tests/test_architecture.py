@@ -20,16 +20,20 @@ MAY_IMPORT = {
 }
 """Our packages, and which of the others each may import."""
 OPERATIONS = {
-    "store": set[str](),
-    "torchserve": set[str](),
+    "files": set[str](),
+    "text": set[str](),
+    "network": set[str](),
     "processes": set[str](),
-    "backups": {"store"},
-    "rollout": {"store", "torchserve"},
-    "retraining": {"store", "rollout"},
-    "history": {"store"},
-    "jobs": {"store", "backups", "rollout", "retraining", "torchserve", "processes"},
-    "keeper": {"store", "rollout", "torchserve", "processes", "jobs", "history"},
-    "local": {"store", "rollout", "torchserve", "processes", "keeper", "history"},
+    "store": {"files", "text"},
+    "torchserve": {"files", "network"},
+    "backups": {"files", "store"},
+    "history": {"files", "network", "store"},
+    "rollout": {"files", "text", "network", "store", "torchserve"},
+    "retraining": {"files", "text", "network", "store", "history", "rollout"},
+    "jobs": {"files", "text", "network", "processes", "store", "backups", "rollout", "retraining", "torchserve"},
+    "keeper": {"files", "network", "processes", "store", "torchserve", "history", "rollout", "jobs"},
+    "local": {"files", "network", "processes", "store", "torchserve", "history", "rollout", "keeper"},
+    "commands": {"files", "network", "text", "store", "backups", "history", "rollout", "retraining", "jobs"},
 }
 """The groups of operations, and which of the others each may import."""
 GATEWAY = {

@@ -1,1 +1,4 @@
-"""All that is durable in one checksummed file, and back."""
+"""All that is durable in one checksummed file, and back.
+
+Not here: when a backup is made (`operations.jobs`).
+"""

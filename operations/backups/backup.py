@@ -16,12 +16,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from operations import durable, plain_file
 from operations.backups import backup_file
 from operations.backups.backup_file import Item, Manifest
 from operations.backups.backup_parts import PARTS, Held, Part, State
 from operations.backups.storage import Storage
 from operations.errors import OperationsError
+from operations.files import durable, plain_file
 from operations.settings import Layout
 
 NAME = re.compile(r"fraud-backup-[0-9]{8}-[0-9]{6}-[0-9]{6}\.tar")

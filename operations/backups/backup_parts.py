@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from operations import journal, plain_file
 from operations.errors import OperationsError
+from operations.files import plain_file
 from operations.settings import Layout
+from operations.store import journal
 from operations.store.record import recorded
 from operations.store.registry import Registry
 from operations.store.signing import SIGNING_KEY, VERIFY_KEY

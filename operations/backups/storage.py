@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from operations import durable
 from operations.errors import OperationsError
+from operations.files import durable
 
 if TYPE_CHECKING:
     from obstore.store import S3Store

@@ -15,7 +15,7 @@ from operations.history import epochs, load, past_file
 from operations.history.past import Found, Told
 from operations.history.plans import Counted
 from operations.history.wanted import Wanted, wanted
-from operations.running import history_key, needed_redis
+from operations.network.running import history_key, needed_redis
 from operations.settings import Layout, known_seconds
 
 

@@ -11,9 +11,9 @@ from operations.errors import OperationsError, in_words
 from operations.jobs import crontab, holdings, lateness, service
 from operations.jobs.crontab import Job
 from operations.jobs.finding import PATIENCE, Finding, State, fault
+from operations.network.running import redis_of
 from operations.rollout import connection
 from operations.rollout.connection import Running
-from operations.running import redis_of
 from operations.settings import Layout
 
 Look = Callable[[], Iterable[Finding]]

@@ -46,7 +46,7 @@ WRITTEN = {
     "backups": r"fraud-backup-[0-9]{8}-[0-9]{6}-[0-9]{6}\.tar",
     "restored": r"settings\.json",
 }
-"""What `operations.durable` writes into each directory of var/; a write that was killed leaves such a name behind."""
+"""What `operations.files.durable` writes into each directory of var/; a killed write leaves such a name behind."""
 FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
 """What `tempfile` gives; what a person made under such a name has another mode, as a rule."""
 PART = "|".join(part.name for part in PARTS)

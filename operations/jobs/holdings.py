@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from operations import figures, journal
 from operations.backups import backup, storage
 from operations.jobs import lateness
 from operations.jobs.finding import Finding, fault, good, unknown
 from operations.settings import Layout
+from operations.store import journal
 from operations.store.record import recorded
 from operations.store.registry import Registry
+from operations.text import figures
 
 LEAST_SHARE, LEAST_BYTES = 0.10, 1_000_000_000
 """Free room on a disk; less of either is a fault."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from operations.durable import Busy
+from operations.files.durable import Busy
 from operations.jobs import outcome, schedule
 from operations.jobs.crontab import Job
 from operations.jobs.finding import Finding, fault, good, unknown

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from environment import secret_files
 from environment.secret_files import SecretFileError
-from operations import durable, private
-from operations.alerts import Alerts
-from operations.durable import Busy
 from operations.errors import OperationsError
+from operations.files import durable, private
+from operations.files.durable import Busy
+from operations.network.alerts import Alerts
 from operations.settings import Layout
 
 BUSY = os.EX_TEMPFAIL

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from operations import durable
-from operations.durable import Busy
 from operations.errors import OperationsError, in_words
+from operations.files import durable
+from operations.files.durable import Busy
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
 from operations.jobs.outcome import Outcome

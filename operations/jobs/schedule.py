@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from operations import durable
-from operations.durable import Busy
 from operations.errors import OperationsError
+from operations.files import durable
+from operations.files.durable import Busy
 from operations.jobs import outcome, running
 from operations.jobs.crontab import Job
 from operations.jobs.running import Write

@@ -9,10 +9,10 @@ import httpx
 from redis import Redis
 from redis.exceptions import RedisError
 
-from operations import addresses
-from operations.bounded import BoundedTransport
 from operations.errors import OperationsError
 from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
+from operations.network import addresses
+from operations.network.bounded import BoundedTransport
 from operations.rollout.connection import Running
 from operations.settings import web_address
 from operations.store.record import recorded

@@ -12,19 +12,19 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
-from operations import journal
-from operations.durable import Busy
 from operations.errors import OperationsError
+from operations.files.durable import Busy
 from operations.history.load import Interrupted
 from operations.history.simulators_past import lacking
 from operations.keeper import lease
+from operations.network.running import history_key
 from operations.processes import tether
 from operations.processes.aside import aside
 from operations.processes.supervisor import end, meaning
 from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial, release
-from operations.running import history_key
 from operations.settings import Upkeep
+from operations.store import journal
 from operations.store.record import recorded
 from operations.store.registry import Registry
 from releases.record import FILE_NAME

@@ -16,16 +16,16 @@ from functools import partial
 
 from rich.console import Console
 
-from operations import durable
-from operations.alerts import Alerts
-from operations.durable import Busy
 from operations.errors import OperationsError
+from operations.files import durable
+from operations.files.durable import Busy
 from operations.jobs import crontab, outcome, running
 from operations.jobs.crontab import Job
 from operations.keeper import first_model, own_server, pages, rounds
 from operations.keeper.observed import Observed
 from operations.keeper.pages import Jobs, Pages
 from operations.keeper.servers import Servers, Telling
+from operations.network.alerts import Alerts
 from operations.processes.aside import aside
 from operations.processes.signals import stopping, until_told
 from operations.processes.supervisor import Kept, Program

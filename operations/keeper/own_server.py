@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from operations import durable
+from operations.files import durable
 from operations.processes.supervisor import MARK, Program
 from operations.settings import KeeperSettings
 from operations.torchserve import container, launch

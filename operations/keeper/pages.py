@@ -28,8 +28,8 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
-from operations.durable import Busy
 from operations.errors import OperationsError, in_words
+from operations.files.durable import Busy
 from operations.jobs.crontab import UnknownJob
 from operations.keeper import defect
 from operations.keeper.observed import Observed

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from operations.addresses import Unresolved
 from operations.keeper import rounds
 from operations.keeper.observed import Observed
+from operations.network.addresses import Unresolved
 from operations.processes.aside import aside
 from operations.rollout.keeping import Found, Once
 from operations.rollout.loading import Place

@@ -6,8 +6,8 @@ Without it what Redis remembers is unreachable, as if that disk were lost: docs/
 import secrets
 from pathlib import Path
 
-from operations import durable
 from operations.errors import OperationsError
+from operations.files import durable
 
 BYTES = 32
 

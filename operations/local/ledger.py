@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from operations import durable
+from operations.files import durable
 from operations.processes.supervisor import MARK
 
 

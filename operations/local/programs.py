@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from operations import durable
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.local import history_key, valkey
 from operations.processes.supervisor import Program
 from operations.settings import Settings

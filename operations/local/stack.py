@@ -20,14 +20,14 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from operations import durable
-from operations.alerts import Alerts
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.history.rekey import rekey
 from operations.keeper import first_model, rounds
 from operations.local import greeting
 from operations.local.ledger import Ledger
 from operations.local.programs import Stack, plan, refuse_taken
+from operations.network.alerts import Alerts
 from operations.processes.signals import stopping, until_told
 from operations.processes.supervisor import Kept, stop_all
 from operations.rollout.loading import Place

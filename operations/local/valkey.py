@@ -8,8 +8,8 @@ import secrets
 from importlib.util import find_spec
 from pathlib import Path
 
-from operations import durable
 from operations.errors import OperationsError
+from operations.files import durable
 
 MEMORY = "256mb"
 

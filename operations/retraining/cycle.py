@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 from contract.decision import CARDS_OWN
-from operations import durable, figures
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.retraining.contest import contest
 from operations.retraining.train import Wanted, train
 from operations.retraining.verdict import Goal, Terms, Verdict
@@ -22,6 +22,7 @@ from operations.rollout.connection import Running
 from operations.settings import Layout
 from operations.store.record import recorded
 from operations.store.registry import Registry
+from operations.text import figures
 
 Find = Callable[[], Running]
 """Finds what runs here, or raises an OperationsError; asked before the training and after it."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from contract.card import ModelCard
-from operations import durable
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.store.opened import opened
 from operations.store.registry import Registry
 from training.errors import TrainingError

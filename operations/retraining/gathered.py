@@ -1,7 +1,7 @@
 """The newest labelled data as one file: transactions from a file or a folder, and the labels that came in by the API.
 
 One file with its own labels, where none came in that changes anything, is taken as it is. Else all is joined in a file
-that lives as long as the training and the comparison: `operations.label_export` says which label counts.
+that lives as long as the training and the comparison: `operations.history.label_export` says which label counts.
 """
 
 import contextlib
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from contract.schema import Contract, Kind
 from operations.errors import OperationsError, in_words
-from operations.label_export import CameIn, Exported, connected, export, live_contract
-from operations.running import history_key, redis_of
+from operations.history.label_export import CameIn, Exported, connected, export, live_contract
+from operations.network.running import history_key, redis_of
 from operations.settings import Layout
 from training import source
 from training.errors import TrainingError

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from operations import share
 from operations.errors import OperationsError
 from operations.rollout import gate
 from operations.store.side_by_side import Sample
+from operations.text import share
 
 
 class Goal(StrEnum):

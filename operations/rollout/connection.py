@@ -10,8 +10,8 @@ from pathlib import Path
 
 from contract.decision import CARDS_OWN, Thresholds
 from operations.errors import OperationsError
+from operations.network.running import addresses, redis_of
 from operations.rollout.loading import Place
-from operations.running import addresses, redis_of
 from operations.settings import Layout, http_url, thresholds
 from operations.store.registry import Registry
 from operations.torchserve import fleet, workers

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from operations import addresses
-from operations.addresses import Resolve, Unresolved, resolved
-from operations.bounded import BoundedTransport
+from operations.network import addresses
+from operations.network.addresses import Resolve, Unresolved, resolved
+from operations.network.bounded import BoundedTransport
 from releases.record import Trial
 
 T = TypeVar("T")

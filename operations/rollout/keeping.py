@@ -8,10 +8,10 @@ import contextlib
 from collections.abc import Callable
 from enum import Enum
 
-from operations import journal
-from operations.durable import Busy
 from operations.errors import OperationsError
+from operations.files.durable import Busy
 from operations.rollout.loading import NotProven, Place, alone, load, prove
+from operations.store import journal
 from operations.store.listing import RefusedArchive
 from operations.store.record import recorded
 from operations.store.registry import DamagedArchive, UnknownVersion

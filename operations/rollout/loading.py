@@ -9,8 +9,8 @@ from pathlib import Path
 
 from contract.decision import CARDS_OWN, Thresholds
 from contract.description import Description
-from operations import durable
 from operations.errors import OperationsError, in_words
+from operations.files import durable
 from operations.settings import LEAST_DRAIN
 from operations.store import copies
 from operations.store.copies import NoRoom

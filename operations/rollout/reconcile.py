@@ -10,14 +10,14 @@ is one of several, for a bad one must not change what is live on the others.
 import time
 from collections.abc import Callable, Mapping
 
-from operations import journal
-from operations.durable import Busy
 from operations.errors import OperationsError, in_words
+from operations.files.durable import Busy
 from operations.rollout.keeping import Clock, Found, Keeper, Once
 from operations.rollout.leftovers import Leftovers
 from operations.rollout.loading import Place
 from operations.rollout.recovery import Base, Recovery
 from operations.rollout.release import abort_trial
+from operations.store import journal
 from operations.store.record import recorded
 from operations.torchserve.client import ModelServerDown, Registered
 from releases.record import Release

@@ -7,12 +7,12 @@ here and now, and where nothing can be, the record stays as it is and callers ge
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from operations import journal
-from operations.durable import Busy
 from operations.errors import OperationsError, in_words
+from operations.files.durable import Busy
 from operations.rollout.keeping import Clock, Found, Once, Pause
 from operations.rollout.loading import Place
 from operations.rollout.release import take_over
+from operations.store import journal
 from operations.store.record import recorded
 from operations.store.registry import Entry
 from operations.torchserve.client import ModelServerDown

@@ -13,12 +13,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from operations import durable, journal
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.rollout import gate, tallies
 from operations.rollout.everywhere import loaded
 from operations.rollout.loading import Place, alone
 from operations.rollout.tallies import RedisDown
+from operations.store import journal
 from operations.store.record import recorded
 from operations.store.side_by_side import Both
 from releases.record import Release, Trial, TrialKind

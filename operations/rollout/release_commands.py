@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from operations import share
 from operations.errors import OperationsError
 from operations.rollout import connection, release_status
 from operations.rollout import release as releases
@@ -17,6 +16,7 @@ from operations.rollout.following import Standing, behind, not_trying, standings
 from operations.rollout.loading import Place
 from operations.settings import Layout
 from operations.store.record import recorded
+from operations.text import share
 from releases.record import Release, TrialKind
 
 Say = Callable[[str], None]

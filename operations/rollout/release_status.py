@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.decision import Decision
-from operations import journal
 from operations.rollout.tallies import RedisDown, read
+from operations.store import journal
 from operations.store.record import recorded
 from releases.record import Release, Trial, TrialKind
 from releases.trial_counts import Side, SideCounts, Tally, stability_index

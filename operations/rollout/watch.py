@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from operations.durable import Busy
 from operations.errors import OperationsError, in_words
+from operations.files.durable import Busy
 from operations.rollout.keeping import Clock, Once
 from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from contract.card import ModelCard
 from contract.schema import FLOAT32_MAX, Column, Contract, Kind
-from operations import figures
 from operations.store.archived import Archived
 from operations.store.models import state
 from operations.store.record import recorded
 from operations.store.registry import Registry
+from operations.text import figures
 
 
 def view(registry: Registry, found: Archived, now: datetime) -> RenderableType:

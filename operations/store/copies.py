@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from operations import plain_file
 from operations.errors import OperationsError, in_words
+from operations.files import plain_file
 
 PREFIX = "fraud-verified-"
 """How the names of the directories begin that copies lie in."""

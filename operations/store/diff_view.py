@@ -6,10 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from operations import figures
 from operations.store.archived import Archived
 from operations.store.card_view import bands, data_facts
 from operations.store.diff import Columns, Difference, Golden, Scored
+from operations.text import figures
 
 OTHER_DATA = "The data differs, and so do the rows that each was measured on: these metrics do not compare."
 ENOUGH = 1000

@@ -6,9 +6,9 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from operations import figures
 from operations.store.record import recorded
 from operations.store.registry import Entry, Registry
+from operations.text import figures
 from releases.record import Release, Trial, TrialKind
 
 SHORT = 8

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from operations import plain_file
 from operations.errors import OperationsError
+from operations.files import plain_file
 from releases.record import FILE_NAME, Release, ReleaseError
 
 MOST_BYTES = 65_536

@@ -23,8 +23,8 @@ from typing import Any, Self
 
 from contract.card import ModelCard
 from contract.schema import Contract
-from operations import durable, plain_file
 from operations.errors import OperationsError
+from operations.files import durable, plain_file
 from operations.store import copies
 from operations.store.listing import MOST_BYTES, check_listing
 from operations.store.signing import Keys

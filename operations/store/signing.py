@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from operations import plain_file
 from operations.errors import OperationsError
+from operations.files import plain_file
 
 if TYPE_CHECKING:
     from model_signing import signing, verifying

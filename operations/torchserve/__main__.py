@@ -3,8 +3,8 @@
 import os
 import sys
 
-from operations import private
 from operations.errors import OperationsError
+from operations.files import private
 from operations.torchserve import container
 
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import httpx
 
-from operations import addresses
-from operations.addresses import Resolve, resolved
+from operations.network import addresses
+from operations.network.addresses import Resolve, resolved
 from operations.torchserve.client import ModelServer
 
 

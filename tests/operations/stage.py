@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from operations import durable
+from operations.files import durable
 from operations.rollout.keeping import Found
 from operations.rollout.loading import Place
 from operations.rollout.reconcile import Reconciler

@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 
 from benchmarks.load import Load, failed
-from operations import durable
+from operations.files import durable
 from operations.rollout import connection
 from operations.settings import Layout
 from releases.record import FILE_NAME, Release

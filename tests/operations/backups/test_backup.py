@@ -14,7 +14,6 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.settings import Settings
-from operations import durable, journal
 from operations.backups import backup, backup_file, backup_parts, storage
 from operations.backups.backup import ChangedFile, Made, NothingToBackUp, PlaceTaken, UnexpectedFile
 from operations.backups.backup_file import DamagedBackup
@@ -22,9 +21,11 @@ from operations.backups.backup_parts import State
 from operations.backups.rescoring import Rescored, rescore
 from operations.cli import app, commands
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.rollout.loading import Place
 from operations.rollout.release import release
 from operations.settings import Layout
+from operations.store import journal
 from operations.store.record import recorded
 from operations.store.registry import Registry
 from tests import tiny

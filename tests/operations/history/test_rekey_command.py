@@ -9,7 +9,7 @@ from redis import Redis
 from typer.testing import CliRunner, Result
 
 from history.keyed_hash import NAME, UNKEYED
-from operations import history_commands
+from operations.commands import history as history_commands
 from operations.errors import OperationsError
 from tests.keys import HISTORY_KEY, KEY
 from tests.operations.history.pasts import CARDS, live, plan_of, redis, rows, without_labels

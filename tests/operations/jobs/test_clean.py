@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations import durable
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.jobs import clean as module
 from operations.jobs.clean import clean
 from operations.settings import Layout

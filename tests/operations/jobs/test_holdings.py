@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
-from operations import journal
 from operations.errors import OperationsError
 from operations.jobs import holdings
 from operations.jobs.finding import State, fault, good, unknown
 from operations.settings import Layout
+from operations.store import journal
 from operations.store.registry import Registry
 from releases.record import Release
 from tests.operations.conftest import add

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from operations import durable
+from operations.files import durable
 from operations.jobs import lateness, outcome, schedule
 from operations.jobs.crontab import Job
 from operations.jobs.finding import Finding, State, fault, good, unknown

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from operations import durable
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.jobs import outcome
 from operations.jobs.outcome import Outcome, reported
 from operations.settings import Layout

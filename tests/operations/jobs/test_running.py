@@ -10,8 +10,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from operations import durable
-from operations.durable import Busy
+from operations.files import durable
+from operations.files.durable import Busy
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
 from operations.jobs.outcome import Outcome

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations import durable
-from operations.durable import Busy
+from operations.files import durable
+from operations.files.durable import Busy
 from operations.jobs import outcome
 from operations.jobs import schedule as module
 from operations.jobs.crontab import Job

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from operations import addresses
 from operations.errors import OperationsError
 from operations.jobs import service
 from operations.jobs.finding import Finding, State, fault, good, unknown
+from operations.network import addresses
 from operations.rollout.connection import Running
 from operations.settings import Layout
 from releases.record import Release
@@ -118,7 +118,7 @@ def test_each_gateway_behind_a_name_is_asked(store: Path, monkeypatch: pytest.Mo
 
 
 def test_which_addresses_a_url_stands_for_is_said_in_one_place(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """operations/addresses.py decides it for https:// too, whose certificates are for a name."""
+    """operations/network/addresses.py decides it for https:// too, whose certificates are for a name."""
     monkeypatch.setattr(addresses, "each", lambda url: [f"{url}:1", f"{url}:2"])
     texts = [finding.text for finding in service.gateways("https://127.0.0.1", store, patience=0)]
     assert [text.split()[1] for text in texts] == ["127.0.0.1:1", "127.0.0.1:2"]

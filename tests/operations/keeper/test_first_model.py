@@ -12,8 +12,9 @@ import pytest
 
 from environment.secret_files import NAMES
 from history.epoch import LOADING
-from operations import durable, settings
+from operations import settings
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.history.load import Interrupted
 from operations.keeper import first_model
 from operations.processes.supervisor import MARK

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from operations.durable import Busy
 from operations.errors import OperationsError
+from operations.files.durable import Busy
 from operations.jobs.crontab import UnknownJob
 from operations.keeper import pages as module
 from operations.keeper.observed import Observed

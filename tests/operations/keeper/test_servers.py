@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from operations import settings
-from operations.addresses import Unresolved
 from operations.keeper import rounds, servers
 from operations.keeper.observed import Observed
 from operations.keeper.servers import Servers, Telling
+from operations.network.addresses import Unresolved
 from operations.rollout.loading import Place
 from operations.store.registry import Registry
 from operations.torchserve.fleet import Member

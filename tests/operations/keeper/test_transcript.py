@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from operations.durable import Busy
+from operations.files.durable import Busy
 from operations.jobs.crontab import UnknownJob
 from operations.keeper import transcript
 from operations.keeper.transcript import Transcript

@@ -2,7 +2,7 @@
 
 import pytest
 
-from operations import durable
+from operations.files import durable
 from operations.rollout.keeping import Found
 from operations.rollout.loading import Place
 from operations.rollout.release import release

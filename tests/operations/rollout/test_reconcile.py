@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from operations import durable, journal
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.rollout import release as release_module
 from operations.rollout.keeping import UNREADY_TOO_LONG, Found
 from operations.rollout.loading import Place, alone
 from operations.rollout.reconcile import LONGEST_RELEASE
 from operations.rollout.release import release
+from operations.store import journal
 from tests.operations.conftest import add
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage, canary

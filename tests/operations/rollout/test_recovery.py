@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operations import durable, journal
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.rollout import release as release_module
 from operations.rollout.keeping import Found
 from operations.rollout.loading import Place
 from operations.rollout.recovery import NOTHING_LEFT, candidates
 from operations.rollout.release import release, take_over
+from operations.store import journal
 from operations.store.registry import Entry, Registry
 from releases.record import Release
 from tests.operations.conftest import add

@@ -8,8 +8,8 @@ import pytest
 
 from contract.decision import Bands, Thresholds
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
-from operations import durable
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.rollout import loading
 from operations.rollout import release as module
 from operations.rollout.gate import ShiftTooLarge

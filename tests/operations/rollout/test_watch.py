@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations import durable
+from operations.files import durable
 from operations.rollout.loading import Place
 from operations.rollout.release import release, start_trial
 from operations.rollout.watch import SETTLING, WINDOW, Watch, bad

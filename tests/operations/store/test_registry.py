@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from operations import durable
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.store import registry as module
 from operations.store.listing import RefusedArchive
 from operations.store.registry import DamagedArchive, Registry, UnknownVersion

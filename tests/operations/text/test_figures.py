@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from operations import figures
+from operations.text import figures
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from operations.durable import Busy, created, held
 from operations.errors import OperationsError
+from operations.files.durable import Busy, created, held
 
 
 def test_a_lock_that_is_a_link_shortens_nothing(tmp_path: Path) -> None:

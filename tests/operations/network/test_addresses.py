@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations import addresses
-from operations.addresses import Unresolved
+from operations.network import addresses
+from operations.network.addresses import Unresolved
 
 ADDRESSES = st.sets(st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map(str), min_size=2, max_size=5)
 

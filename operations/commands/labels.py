@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from operations import terminal
+from operations.commands import terminal
 
 label_commands = typer.Typer(help="Labels that came in for scored transactions.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def export_labels(
     ] = None,
 ) -> None:
     """Join a file of transactions with their labels, for `fraud train --data`."""
-    from operations import label_export
+    from operations.history import label_export
 
     found = label_export.run(terminal.layout(), terminal.outside(), file, out, days)
     terminal.say(f"Wrote {out}: {found}.")

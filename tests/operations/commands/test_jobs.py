@@ -6,10 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from operations.cli import commands
+from operations.commands.terminal import outside
 from operations.errors import OperationsError
 from operations.jobs import outcome
 from operations.settings import Layout
-from operations.terminal import outside
 from releases.record import FILE_NAME, Release
 
 

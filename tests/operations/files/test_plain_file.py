@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from operations import plain_file
+from operations.files import plain_file
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

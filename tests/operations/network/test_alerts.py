@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from operations.alerts import Alerts
 from operations.local.programs import free_ports
+from operations.network.alerts import Alerts
 from tests.patience import PATIENCE
 
 SECRET = "s3cret-path"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from operations import terminal
+from operations.commands import terminal
 from operations.errors import OperationsError
 
 backup_commands = typer.Typer(help="Back everything up: models, release record, settings. Alone: create.")

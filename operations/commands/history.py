@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from operations import terminal
+from operations.commands import terminal
 from operations.errors import OperationsError
 
 history_commands = typer.Typer(help="The past that history features look back on.", no_args_is_help=True)
@@ -26,8 +26,8 @@ def keep_key(
     out: Annotated[Path, typer.Option("-o", "--out", help="A new file, of its owner alone.", show_default=False)],
 ) -> None:
     """Write a copy of the secret that ids and entities are hashed with in Redis, which no backup holds."""
-    from operations import durable
-    from operations.running import history_secret
+    from operations.files import durable
+    from operations.network.running import history_secret
 
     if out.exists():
         raise OperationsError(f"{out} exists; choose another name")
@@ -42,7 +42,7 @@ def rekey_history() -> None:
     Gateways score without history meanwhile, and say so. A run that was cut off goes on when the command runs again.
     """
     from operations.history import rekey
-    from operations.running import history_key, needed_redis
+    from operations.network.running import history_key, needed_redis
 
     layout, outside = terminal.layout(), terminal.outside()
     with terminal.console().status("rekeying") as status:

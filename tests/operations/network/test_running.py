@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from operations.errors import OperationsError
-from operations.running import addresses, needed_redis, redis_of
+from operations.network.running import addresses, needed_redis, redis_of
 from operations.settings import Layout
 
 

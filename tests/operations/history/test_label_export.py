@@ -15,9 +15,10 @@ from contract.schema import Contract, TimeFormat
 from history.keyed_hash import NAME
 from history.labels import KEPT, kept_places
 from history.redis_schema import FRAUD, GENUINE
-from operations import label_commands, label_export
+from operations.commands import labels as label_commands
 from operations.errors import OperationsError
-from operations.label_export import CameIn, Exported, export
+from operations.history import label_export
+from operations.history.label_export import CameIn, Exported, export
 from operations.settings import Layout
 from operations.store.registry import Registry
 from tests import tiny, valkey

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from operations import terminal
+from operations.commands import terminal
 from operations.store.registry import Registry
 
 

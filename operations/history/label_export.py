@@ -30,10 +30,10 @@ from contract.schema import CONFIRMED, Column, Contract, Kind, TimeFormat
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.labels import kept_labels, kept_places
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
-from operations import durable
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.history.agreed import agree
-from operations.running import history_key, needed_redis
+from operations.network.running import history_key, needed_redis
 from operations.settings import Layout
 from operations.store import archived
 from operations.store.record import recorded

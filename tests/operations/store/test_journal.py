@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from operations import durable, journal
+from operations.files import durable
+from operations.store import journal
 
 
 def test_events_come_back_in_order(tmp_path: Path) -> None:

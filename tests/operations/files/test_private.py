@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from operations import private
+from operations.files import private
 from operations.settings import Layout
 
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from operations import durable, plain_file
 from operations.errors import OperationsError
+from operations.files import durable, plain_file
 
 FILE_NAME = "journal.jsonl"
 """Its name in the model store."""
