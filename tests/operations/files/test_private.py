@@ -46,7 +46,7 @@ def test_a_command_writes_for_its_user_alone(tmp_path: Path, arguments: tuple[st
     """Whatever the umask of who calls it: also what it was asked to write."""
     before = os.umask(0o022)
     try:
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
         subprocess.run([sys.executable, "-m", "operations", *arguments], cwd=tmp_path, env=environment, check=True)
     finally:
         os.umask(before)
