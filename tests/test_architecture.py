@@ -48,7 +48,8 @@ GATEWAY = {
 }
 """The rooms of the gateway, and which of the others each may import."""
 NOT_IN_THE_GATEWAY = {"torch", "pandas", "sklearn", "ts", "model_archiver"}
-DECISIONS = sorted((ROOT / "docs" / "adr").iterdir())
+DECISIONS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
+SECTIONS = re.findall(r"^## .+$", (ROOT / "docs" / "adr" / "template.md").read_text(), re.MULTILINE)
 DECISION = re.compile(r"\[ADR\s+(\d+)\]\((?:docs/)?(?:adr/)?(\d{4}-[\w-]+\.md)\)")
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "base", "misc"}
 
@@ -145,6 +146,14 @@ def test_decisions_are_numbered_once() -> None:
     assert [int(file.name[:4]) for file in DECISIONS] == list(range(1, len(DECISIONS) + 1))
     for number, text in enumerate(texts, 1):
         assert re.match(rf"# {number}\. .+\n\n\*\*Status:\*\* accepted\.", text), text[:80]
+
+
+@pytest.mark.parametrize("file", DECISIONS, ids=lambda file: file.name)
+def test_decisions_have_the_sections_of_the_template(file: Path) -> None:
+    """Context and decision first; of the others those that there is something to say about, in the template's order."""
+    sections = re.findall(r"^## .+$", file.read_text(), re.MULTILINE)
+    assert sections[:2] == SECTIONS[:2]
+    assert sections == [section for section in SECTIONS if section in sections]
 
 
 def test_decisions_are_referred_to_by_their_numbers() -> None:
