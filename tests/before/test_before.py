@@ -97,7 +97,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory, answered: dict[str, Any]) -
                 redis.set(base64.b64decode(name), base64.b64decode(value))
             else:
                 pairs = {base64.b64decode(field): base64.b64decode(text) for field, text in value.items()}
-                redis.hset(base64.b64decode(name), mapping=pairs)  # type: ignore[arg-type]
+                redis.hset(base64.b64decode(name), mapping=pairs)
     yield server
     server.kill()
 
