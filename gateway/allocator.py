@@ -20,7 +20,7 @@ def set_up() -> None:
             process.mallopt(parameter, value)
 
 
-def give_back() -> None:
+def trim() -> None:
     """Gives the system what is free: some milliseconds, in which other threads go on."""
     process = ctypes.CDLL(None)
     if hasattr(process, "malloc_trim"):

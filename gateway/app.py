@@ -24,7 +24,7 @@ from gateway.http.observation import ObservationMiddleware
 from gateway.http.problems import BadParameter, Problem, Refused, problem_response
 from gateway.http.refusal import RefusalMiddleware
 from gateway.metrics import Metrics
-from gateway.models.model_server import connect
+from gateway.models.inference_client import connect_model_server
 from gateway.models.proving import PROOFS
 from gateway.models.release_record import connect_record
 from gateway.redis.connection import connect_redis
@@ -34,7 +34,7 @@ from gateway.settings import Settings
 BATCH_PATH = "/predict/batch"
 
 
-class State(TypedDict):
+class LifespanState(TypedDict):
     """What the lifespan hands to every request."""
 
     services: Services
@@ -50,7 +50,7 @@ def create_app(
     metrics, drain = Metrics(), drain or Drain()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
         async with running_services(settings, metrics, transport, drain) as services:
             yield {"services": services}
 
@@ -79,7 +79,7 @@ async def running_services(
     """The collaborators with their connections open, and the release record followed."""
     async with AsyncExitStack() as stack:
         scoring, probing, trying = [
-            await stack.enter_async_context(connect(settings, transport, connections))
+            await stack.enter_async_context(connect_model_server(settings, transport, connections))
             for connections in (None, PROOFS, None)
         ]
         redis = await stack.enter_async_context(_redis(settings))
@@ -89,7 +89,11 @@ async def running_services(
         services = make_services(settings, metrics, clients, drain)
         stack.push_async_callback(services.shadow.close)
         await services.agreement.ask()  # Before the first request: an empty Redis has no key yet.
-        background = (services.live.follow(), services.tallies.keep_writing(), services.answers.keep_writing())
+        background = (
+            services.live.follow(),
+            services.tallies.write_periodically(),
+            services.answers.keep_writing(),
+        )
         asking = (services.label_counts.keep_reading(), services.agreement.keep_asking())
         looking = (services.history_watch.keep_looking(), services.settling.keep_settling())
         for work in (*background, *asking, *looking):

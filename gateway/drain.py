@@ -61,11 +61,11 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Whether to stop listening; asked ten times a second."""
         if self._drain.begun:
-            self._send_away()
+            self._close_connections()
             counter = 0  # The headers of every answer are made anew.
         return await super().on_tick(counter) or self._drain.over
 
-    def _send_away(self) -> None:
+    def _close_connections(self) -> None:
         """From now on each answer closes its connection: the next request comes over a new one, and goes elsewhere."""
         if CLOSE not in self.config.encoded_headers:
             log.info("draining", seconds=self._drain.delay)

@@ -9,18 +9,18 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 
-SECONDS = 3.0
+TIMEOUT_SECONDS = 3.0
 """Patience with each step of the answer; the gateway's own probe takes 2 s at most."""
-OWN = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 """How a server that listens everywhere is reached from where it runs."""
 
 
-def ready(outside: Mapping[str, str]) -> bool:
+def ready(environ: Mapping[str, str]) -> bool:
     """Whether the gateway that this environment describes answers that it is ready."""
-    host = outside.get("HOST") or "127.0.0.1"
+    host = environ.get("HOST") or "127.0.0.1"
     try:
-        port = int(outside.get("PORT") or 8000)
-        with closing(http.client.HTTPConnection(OWN.get(host, host), port, timeout=SECONDS)) as connection:
+        port = int(environ.get("PORT") or 8000)
+        with closing(http.client.HTTPConnection(LOOPBACK.get(host, host), port, timeout=TIMEOUT_SECONDS)) as connection:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.client.OK
     except (OSError, ValueError, http.client.HTTPException):

@@ -1,7 +1,7 @@
 """What Prometheus reads. Labels hold routes, statuses, stages, decisions and versions: never anything of a caller's."""
 
 import time
-from collections import Counter as Tally
+from collections import Counter as TrialCounts
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from contract.decision import Decision
 from gateway.history.shortfall import Shortfall
-from gateway.models.serving import TrialState
+from gateway.models.serving_versions import TrialState
 from history.labels import Judged
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -165,7 +165,7 @@ class Metrics:
 
     def predictions(self, version: int, decisions: Sequence[Decision]) -> None:
         """Counts scored transactions by decision."""
-        for decision, count in Tally(decisions).items():
+        for decision, count in TrialCounts(decisions).items():
             self._predictions.labels(decision, str(version)).inc(count)
 
     @contextmanager

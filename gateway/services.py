@@ -22,25 +22,25 @@ from gateway.history.features import History, Remembering
 from gateway.history.journal_recovery import Settling
 from gateway.history.key_agreement import KeyAgreement
 from gateway.history.watch import HistoryWatch
-from gateway.http.sending import Sending
+from gateway.http.response_budget import ResponseBudget
 from gateway.labels.counts import LabelCounts
 from gateway.labels.receiving import LabelDesk
 from gateway.metrics import Metrics
+from gateway.models.inference_client import InferenceClient
 from gateway.models.model_calls import ModelCalls
-from gateway.models.model_server import ModelServer
+from gateway.models.model_tracker import ModelTracker
 from gateway.models.proving import PROOFS, Prover
 from gateway.models.release_record import RecordSource
 from gateway.models.retry_budget import RetryBudget
-from gateway.models.tracker import Live
-from gateway.models.trial_counts import Tallies
+from gateway.models.trial_counts_writer import TrialCountsWriter
 from gateway.redis.circuit_breaker import CircuitBreaker
 from gateway.redis.connection import connect_redis
 from gateway.redis.connection_pool import Lanes
 from gateway.requests.uploads import Uploads
-from gateway.scoring import Scorer, Trying
+from gateway.scoring import Scorer, TrialServices
 from gateway.settings import Settings
 from gateway.trial.canary_calls import CanaryCalls
-from gateway.trial.canary_router import Split
+from gateway.trial.canary_router import CanaryRouter
 from gateway.trial.shadow import Shadow
 from gateway.warm_up import WarmUp
 from history.keyed_hash import HistoryKey
@@ -76,8 +76,8 @@ class Services:
 
     settings: Settings
     metrics: Metrics
-    live: Live
-    tallies: Tallies
+    live: ModelTracker
+    tallies: TrialCountsWriter
     answers: Answers
     agreement: KeyAgreement
     history: History
@@ -88,7 +88,7 @@ class Services:
     shadow: Shadow
     scorer: Scorer
     uploads: Uploads
-    sending: Sending
+    sending: ResponseBudget
     health: Health
     openapi: OpenApi
 
@@ -117,19 +117,19 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
     connections = settings.model_server_connections
     # A proof must not look better than the server is, and a trial fails towards the live version: neither asks twice.
     server, prober, trial_server = (
-        ModelServer(client, settings.model_name, settings.block_rows, most, retries)
+        InferenceClient(client, settings.model_name, settings.block_rows, most, retries)
         for client, most, retries in (
             (clients.scoring, connections, RetryBudget(metrics.model_retries.inc)),
             (clients.probing, PROOFS, None),
             (clients.trying, connections, None),
         )
     )
-    tallies = Tallies(clients.redis)
-    live = Live(clients.record, settings.follow_seconds, Prover(settings, prober), tallies, metrics)
+    tallies = TrialCountsWriter(clients.redis)
+    live = ModelTracker(clients.record, settings.follow_seconds, Prover(settings, prober), tallies, metrics)
     calls, trial_calls = ModelCalls(live, server, metrics), ModelCalls(live, trial_server, metrics)
     shadow = Shadow(trial_calls, tallies, settings.deadline_seconds)
     canary_calls = CanaryCalls(trial_calls, live, max(1, settings.upload_slots // 2))
-    trying = Trying(Split(calls, canary_calls), shadow, tallies)
+    trying = TrialServices(CanaryRouter(calls, canary_calls), shadow, tallies)
     remembering = _remembering(settings)
     answers = Answers(clients.redis, remembering.known_seconds)
     agreement = KeyAgreement(clients.redis, remembering.key)
@@ -150,7 +150,7 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
         shadow=shadow,
         scorer=Scorer(live, history, calls, trying, metrics, settings.deadline_seconds),
         uploads=Uploads(settings, metrics),
-        sending=Sending(settings.answer_bytes),
+        sending=ResponseBudget(settings.answer_bytes),
         openapi=OpenApi(live, settings.max_transactions, settings.max_batch_files),
         health=Health(
             live, clients.redis, agreement, watch, _storage(settings), drain, WarmUp(live, history, server, metrics)

@@ -2,15 +2,15 @@
 
 from gateway.history.features import History
 from gateway.metrics import Metrics
-from gateway.models.model_server import ModelServer
-from gateway.models.tracker import Live
-from gateway.requests.preparing import OnError, csv_input, prepare, read
+from gateway.models.inference_client import InferenceClient
+from gateway.models.model_tracker import ModelTracker
+from gateway.requests.payload import OnError, csv_payload, prepare, read
 
 
 class WarmUp:
     """The golden rows, the way that a caller's go; they are remembered nowhere, and not counted as predictions."""
 
-    def __init__(self, live: Live, history: History, server: ModelServer, metrics: Metrics) -> None:
+    def __init__(self, live: ModelTracker, history: History, server: InferenceClient, metrics: Metrics) -> None:
         """Takes the collaborators of a request; the server by the connections on which requests go to it."""
         self._live = live
         self._history = history
@@ -24,7 +24,7 @@ class WarmUp:
             Problem: they cannot be scored now; without history they can.
         """
         serving, model = self._live.serving, self._live.model
-        given = csv_input(model.description.golden.csv.encode())
+        given = csv_payload(model.description.golden.csv.encode())
         reading = await given.work(read, given, serving, OnError.SKIP, self._metrics)
         past = await self._history.past(serving, reading.table, given.work, record=False)
         prepared = await given.work(prepare, given, serving, reading, past.values, self._metrics)

@@ -25,7 +25,7 @@ UNSEEN_ROWS = 0.5
 """Added to each bin in the stability index, whose logarithm knows no zero: of few rows an empty bin says little."""
 
 
-class Side(StrEnum):
+class TrialArm(StrEnum):
     """Who did what is counted."""
 
     LIVE = "live"
@@ -37,14 +37,16 @@ def trial_key(trial: Trial) -> str:
     return f"fraud:trial:{trial.version}:{trial.started}"
 
 
-class Tally:
+class TrialCounts:
     """Counts by name; names hold sides, decisions and bin numbers only."""
 
     def __init__(self, counts: Mapping[str, int] | None = None) -> None:
         """Starts from these counts, or from nothing."""
         self.counts = Counter(counts or {})
 
-    def scored(self, side: Side, probabilities: NDArray[Any], decisions: Sequence[Decision], seconds: float) -> None:
+    def scored(
+        self, side: TrialArm, probabilities: NDArray[Any], decisions: Sequence[Decision], seconds: float
+    ) -> None:
         """Counts one request to a side that was answered, and its rows."""
         self.counts[f"{side}:requests"] += 1
         self.counts[f"{side}:seconds:{np.searchsorted(SECONDS_EDGES, seconds)}"] += 1
@@ -53,7 +55,7 @@ class Tally:
         for place, count in Counter(np.searchsorted(SCORE_EDGES, probabilities, side="right").tolist()).items():
             self.counts[f"{side}:score:{place}"] += count
 
-    def failed(self, side: Side, seconds: float) -> None:
+    def failed(self, side: TrialArm, seconds: float) -> None:
         """Counts one request to a side that gave no scores."""
         self.counts[f"{side}:requests"] += 1
         self.counts[f"{side}:errors"] += 1
@@ -73,21 +75,21 @@ class Tally:
             self.counts[f"both:{ours}:{theirs}"] += count
 
     @classmethod
-    def total(cls, tallies: Iterable["Tally"]) -> "Tally":
+    def total(cls, tallies: Iterable["TrialCounts"]) -> "TrialCounts":
         """Several gateways' counts as one."""
         total = cls()
         for tally in tallies:
             total.counts.update(tally.counts)
         return total
 
-    def since(self, before: "Tally") -> "Tally":
+    def since(self, before: "TrialCounts") -> "TrialCounts":
         """What was counted after an earlier look; counts that went back, as a Redis was emptied, are left out."""
         added = {name: count - before.counts[name] for name, count in self.counts.items()}
-        return Tally({name: count for name, count in added.items() if count > 0})
+        return TrialCounts({name: count for name, count in added.items() if count > 0})
 
-    def side(self, side: Side) -> "SideCounts":
+    def arm(self, side: TrialArm) -> "ArmCounts":
         """What one side did."""
-        return SideCounts(
+        return ArmCounts(
             requests=self.counts[f"{side}:requests"],
             errors=self.counts[f"{side}:errors"],
             decisions={decision: self.counts[f"{side}:decision:{decision}"] for decision in Decision},
@@ -110,7 +112,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class SideCounts:
+class ArmCounts:
     """What one side did.
 
     Attributes:

@@ -15,8 +15,8 @@ from gateway.drain import Drain
 from gateway.history.key_agreement import KeyAgreement
 from gateway.history.watch import HistoryWatch
 from gateway.http.problems import DeadlineExceeded, Draining, HistoryLoading, NoModel, Problem
-from gateway.models.serving import TrialState
-from gateway.models.tracker import Live
+from gateway.models.model_tracker import ModelTracker
+from gateway.models.serving_versions import TrialState
 from gateway.timeouts import io_timeout
 from gateway.warm_up import WarmUp
 
@@ -30,7 +30,7 @@ class Health:
 
     def __init__(  # noqa: PLR0913, PLR0917 - each is one part that it asks
         self,
-        live: Live,
+        live: ModelTracker,
         redis: Redis | None,
         agreement: KeyAgreement,
         history: HistoryWatch,
@@ -46,7 +46,7 @@ class Health:
         self._has_been_ready = False
         self._storage = storage
         self._drain = drain
-        self._ready = _Remembered(self._probe)
+        self._ready = _CachedProbe(self._probe)
         self._warm_up = warm_up
         self._is_warm = False
 
@@ -140,7 +140,7 @@ def _model_server_state(problem: Problem | None) -> str:
     return "unknown" if isinstance(problem, NoModel) else "unavailable"
 
 
-class _Remembered:
+class _CachedProbe:
     """A probe whose outcome stands for PROBE_SECONDS; callers meanwhile share one run."""
 
     def __init__(self, probe: Callable[[], Awaitable[Problem | None]]) -> None:

@@ -14,8 +14,8 @@ from gateway.api.json_schema import Schema, of_columns, transaction
 from gateway.api.replies import to_json
 from gateway.http.problems import NoModel
 from gateway.labels.reading import FRAUD, label_columns
-from gateway.models.serving import Serving
-from gateway.models.tracker import Live
+from gateway.models.model_tracker import ModelTracker
+from gateway.models.serving_versions import ServingVersions
 
 UNKNOWN: Schema = {"type": "object", "description": "The columns are those of the live version, and none is live."}
 FRAUDS: Schema = {"enum": [True, False, 1, 0], "examples": [True]}
@@ -24,7 +24,7 @@ FRAUDS: Schema = {"enum": [True, False, 1, 0], "examples": [True]}
 class OpenApi:
     """Makes the document."""
 
-    def __init__(self, live: Live, most: int, most_files: int) -> None:
+    def __init__(self, live: ModelTracker, most: int, most_files: int) -> None:
         """Takes which version is live, and how many transactions a list and how many files a batch may hold."""
         self._live = live
         self._most = most
@@ -41,13 +41,13 @@ class OpenApi:
         return self._text
 
     @property
-    def _serving(self) -> Serving | None:
+    def _serving(self) -> ServingVersions | None:
         try:
             return self._live.serving
         except NoModel:
             return None
 
-    def _made(self, base: Mapping[str, Any], serving: Serving | None) -> dict[str, Any]:
+    def _made(self, base: Mapping[str, Any], serving: ServingVersions | None) -> dict[str, Any]:
         document = copy.deepcopy(dict(base))
         one, label = UNKNOWN, UNKNOWN
         if serving:

@@ -14,7 +14,7 @@ from contract.faults import Fault
 from contract.schema import Kind
 from contract.table import csv_records
 from gateway.labels.receiving import Taken
-from gateway.models.scored import Scored
+from gateway.models.score_result import ScoreResult
 
 FORMULA = re.compile("(^|[;\t\r\n])[\\s\u200b-\u200f\u2060\ufeff\x00-\x1f]*[=+@\uff1d\uff0b\uff0d\uff20-]|^[\t\r\n]")
 """What a spreadsheet runs (OWASP, CSV injection): a sign at a cell's start, behind blanks or invisible characters, in
@@ -25,12 +25,12 @@ ADDED_COLUMNS = ("fraud_probability", "decision", "model_version")
 SKIPPED = ("", "error", "")
 
 
-def as_json(scored: Scored) -> bytes:
+def as_json(scored: ScoreResult) -> bytes:
     """The JSON answer of a scored input."""
     return to_json(json_fields(scored))
 
 
-def json_fragment(scored: Scored) -> orjson.Fragment:
+def json_fragment(scored: ScoreResult) -> orjson.Fragment:
     """The same as a part of a larger answer: written by itself, what cannot be written spoils no other part."""
     return orjson.Fragment(as_json(scored))
 
@@ -40,7 +40,7 @@ def to_json(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def json_fields(scored: Scored) -> dict[str, Any]:
+def json_fields(scored: ScoreResult) -> dict[str, Any]:
     """The JSON answer before it is written; every skipped row is listed, so that nothing is lost."""
     fields: dict[str, Any] = {
         "model_version": scored.model.version,
@@ -75,18 +75,18 @@ def fault_fields(faults: Sequence[Fault]) -> list[dict[str, Any]]:
     return [{"row": fault.row, "column": fault.column, "code": fault.code} for fault in faults]
 
 
-def as_csv(scored: Scored, body: bytes) -> bytes:
+def as_csv(scored: ScoreResult, body: bytes) -> bytes:
     """The uploaded rows in their order with ADDED_COLUMNS; a skipped row has the decision "error" and no score."""
     records = csv_records(body)
     header = next(records)
     encoded = io.BytesIO()
     text = io.TextIOWrapper(encoded, "utf-8", newline="")
     writer = csv.writer(text)
-    writer.writerow([*map(harmless, header), *ADDED_COLUMNS])
+    writer.writerow([*map(escape_formula, header), *ADDED_COLUMNS])
     numbers = _number_places(scored, header)
     for record, added in zip(records, _added_cells(scored), strict=True):
         checked = numbers if added else frozenset()
-        cells = [cell if place in checked else harmless(cell) for place, cell in enumerate(record)]
+        cells = [cell if place in checked else escape_formula(cell) for place, cell in enumerate(record)]
         padding = [""] * (len(header) - len(cells))
         # The added cells stand under their headings whatever the row's own length: surplus cells come after them.
         writer.writerow([*cells[: len(header)], *padding, *(added or SKIPPED), *cells[len(header) :]])
@@ -106,18 +106,18 @@ def _rank(entry: str) -> tuple[str, float]:
     return kind, float(quality) if QUALITY.fullmatch(quality) else 0.0
 
 
-def harmless(cell: str) -> str:
+def escape_formula(cell: str) -> str:
     """The cell, made text where a spreadsheet would run it."""
     return f"'{cell}" if FORMULA.search(cell) else cell
 
 
-def _number_places(scored: Scored, header: Sequence[str]) -> frozenset[int]:
+def _number_places(scored: ScoreResult, header: Sequence[str]) -> frozenset[int]:
     """Where a scored row holds what was checked to be a number: its minus sign may stay."""
     numbers = {column.name for column in scored.model.contract.inputs if column.kind is Kind.NUMBER}
     return frozenset(place for place, name in enumerate(header) if name.strip() in numbers)
 
 
-def _added_cells(scored: Scored) -> Iterator[tuple[str, ...]]:
+def _added_cells(scored: ScoreResult) -> Iterator[tuple[str, ...]]:
     """For each row of the upload its cells under ADDED_COLUMNS; none for a skipped row."""
     added = zip(scored.probabilities, scored.decisions, scored.versions, strict=True)
     good = set(scored.row_numbers.tolist())
@@ -129,7 +129,7 @@ def _added_cells(scored: Scored) -> Iterator[tuple[str, ...]]:
             yield ()
 
 
-def _predictions_json(scored: Scored) -> bytes:
+def _predictions_json(scored: ScoreResult) -> bytes:
     """The rows as a JSON array; a block of them at a time is more than its text."""
     rows, blocks = _predictions(scored), []
     while block := list(islice(rows, BLOCK_ROWS)):
@@ -137,7 +137,7 @@ def _predictions_json(scored: Scored) -> bytes:
     return b"[%s]" % b",".join(blocks)
 
 
-def _predictions(scored: Scored) -> Iterator[dict[str, Any]]:
+def _predictions(scored: ScoreResult) -> Iterator[dict[str, Any]]:
     columns = (scored.row_numbers.tolist(), scored.ids, scored.probabilities, scored.decisions, scored.versions)
     for number, identity, probability, decision, version in zip(*columns, strict=True):
         yield {

@@ -15,11 +15,11 @@ from gateway.api.replies import as_csv, as_json, json_fragment, labels_json, pre
 from gateway.http.problems import problem_of, problem_response
 from gateway.labels.reading import json_labels
 from gateway.logs import log
-from gateway.models.scored import Scored
-from gateway.requests.preparing import INLINE_BYTES, Input, OnError, csv_input
+from gateway.models.score_result import ScoreResult
+from gateway.requests.payload import INLINE_BYTES, OnError, Payload, csv_payload
 from gateway.requests.transactions import JSON_TYPES, parse_transactions, require_json
 from gateway.requests.uploads import Upload, media_type, require_csv, require_form
-from gateway.scoring import Wish
+from gateway.scoring import ScoreOptions
 from gateway.services import Services
 
 router = APIRouter()
@@ -36,13 +36,13 @@ async def services(request: Request) -> Services:  # async: FastAPI would run a 
     return found
 
 
-async def wish(on_error: OnError = OnError.REFUSE, record: bool = True) -> Wish:
+async def wish(on_error: OnError = OnError.REFUSE, record: bool = True) -> ScoreOptions:
     """How an input is to be scored: `record=false` leaves no trace of it."""
-    return Wish(on_error, record)
+    return ScoreOptions(on_error, record)
 
 
 Parts = Annotated[Services, Depends(services)]
-Wished = Annotated[Wish, Depends(wish)]
+Wished = Annotated[ScoreOptions, Depends(wish)]
 SCORED = doc.answers({"model": doc.ScoreReply}, *doc.SCORING)
 UPLOADED = doc.answers(
     {"model": doc.ScoreReply, "content": {"text/csv": {"schema": {"type": "string"}}}},
@@ -56,9 +56,9 @@ async def upload(request: Request, parts: Parts, wish: Wished) -> Response:
     """Scores a CSV file; `Accept: text/csv` answers the file itself with columns added."""
     require_csv(media_type(request))
     async with parts.timed(), parts.uploads.received(request) as body, parts.uploads.slot(body):
-        file = await parts.uploads.one(request, body)
+        file = await parts.uploads.read_file(request, body)
         scored = await parts.scorer.score_csv(file.body, wish)
-        return await parts.sending.counted(request, await _reply(parts, request, scored, file))
+        return await parts.sending.budgeted(request, await _reply(parts, request, scored, file))
 
 
 @router.post(
@@ -72,10 +72,10 @@ async def predict_batch(request: Request, parts: Parts, wish: Wished) -> Respons
     """Scores several CSV files at once; one that is at fault does not spoil the others."""
     require_form(media_type(request))
     async with parts.timed(), parts.uploads.received(request) as body, parts.uploads.slot(body):
-        some, files = asyncio.Semaphore(FILES_AT_A_TIME), await parts.uploads.many(request, body)
+        some, files = asyncio.Semaphore(FILES_AT_A_TIME), await parts.uploads.read_files(request, body)
         answers = await asyncio.gather(*(_file_answer(parts, file, wish, some) for file in files))
         answer = Response(await asyncio.to_thread(to_json, {"files": answers}), media_type=JSON)
-        return await parts.sending.counted(request, answer)
+        return await parts.sending.budgeted(request, answer)
 
 
 @router.post("/v1/score", responses=SCORED, openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
@@ -83,7 +83,7 @@ async def score(request: Request, parts: Parts, wish: Wished) -> Response:
     """Scores one transaction or a list."""
     require_json(media_type(request))
     async with parts.timed(), parts.uploads.received(request) as body, parts.uploads.slot(body):
-        return await parts.sending.counted(request, await _scored_json(parts, body, wish))
+        return await parts.sending.budgeted(request, await _scored_json(parts, body, wish))
 
 
 @router.post(
@@ -102,7 +102,7 @@ async def labels(request: Request, parts: Parts, on_error: OnError = OnError.REF
         given = await _labels_input(parts, request, body)
         taken = await parts.labels.take(given, on_error)
         answer = Response(await given.work(labels_json, taken), media_type=JSON)
-        return await parts.sending.counted(request, answer)
+        return await parts.sending.budgeted(request, answer)
 
 
 @router.get(
@@ -162,7 +162,7 @@ async def metrics(parts: Parts) -> Response:
     return Response(parts.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _reply(parts: Services, request: Request, scored: Scored, file: Upload) -> Response:
+async def _reply(parts: Services, request: Request, scored: ScoreResult, file: Upload) -> Response:
     with parts.metrics.stage("reply"):
         if prefers_csv(request.headers.get("accept", "")):
             body = await asyncio.to_thread(as_csv, scored, file.body)
@@ -171,15 +171,15 @@ async def _reply(parts: Services, request: Request, scored: Scored, file: Upload
         return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
 
 
-async def _labels_input(parts: Services, request: Request, body: bytearray) -> Input:
+async def _labels_input(parts: Services, request: Request, body: bytearray) -> Payload:
     if media_type(request) not in JSON_TYPES:
-        return csv_input((await parts.uploads.one(request, body)).body)
+        return csv_payload((await parts.uploads.read_file(request, body)).body)
     if len(body) <= INLINE_BYTES:
         return json_labels(parse_transactions(body, parts.settings.max_transactions))
     return json_labels(await asyncio.to_thread(parse_transactions, body, parts.settings.max_transactions))
 
 
-async def _scored_json(parts: Services, body: bytearray, wish: Wish) -> Response:
+async def _scored_json(parts: Services, body: bytearray, wish: ScoreOptions) -> Response:
     most = parts.settings.max_transactions
     if len(body) <= INLINE_BYTES:
         scored = await parts.scorer.score_json(parse_transactions(body, most), wish)
@@ -189,7 +189,7 @@ async def _scored_json(parts: Services, body: bytearray, wish: Wish) -> Response
     return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
 
 
-async def _file_answer(parts: Services, file: Upload, wish: Wish, some: asyncio.Semaphore) -> dict[str, Any]:
+async def _file_answer(parts: Services, file: Upload, wish: ScoreOptions, some: asyncio.Semaphore) -> dict[str, Any]:
     """The answer or the problem of one file, whatever becomes of the others: a defect that it meets is its own."""
     try:
         async with some:
@@ -201,7 +201,7 @@ async def _file_answer(parts: Services, file: Upload, wish: Wish, some: asyncio.
         return {"file": file.name, "status": int(problem.status), "problem": problem.to_json()}
 
 
-async def _file_result(parts: Services, file: Upload, wish: Wish) -> orjson.Fragment:
+async def _file_result(parts: Services, file: Upload, wish: ScoreOptions) -> orjson.Fragment:
     if file.problem:
         raise file.problem
     scored = await parts.scorer.score_csv(file.body, wish)

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from contract.decision import Decision
 from gateway.logs import log
-from gateway.models.scored import Scored
+from gateway.models.score_result import ScoreResult
 from history.redis_schema import ANSWER, ANSWERS, FLAGGED, PASSED
 
 EVERY_SECONDS = 0.25
@@ -27,10 +27,10 @@ class Answers:
         """Takes a client whose patience is its own, None where no Redis is configured; and how long they are kept."""
         self._redis = redis
         self._known_seconds = known_seconds
-        self._waiting = deque[tuple[bytes, Scored]]()
+        self._waiting = deque[tuple[bytes, ScoreResult]]()
         self._rows = 0
 
-    def add(self, block: bytes, scored: Scored) -> None:
+    def add(self, block: bytes, scored: ScoreResult) -> None:
         """Takes what was answered to a request, whose transactions Redis knows by this block."""
         if self._redis is None:
             return
@@ -60,14 +60,14 @@ class Answers:
             for block, scored in waiting:
                 self.add(block, scored)
 
-    async def _put(self, redis: Redis, waiting: deque[tuple[bytes, Scored]]) -> None:
+    async def _put(self, redis: Redis, waiting: deque[tuple[bytes, ScoreResult]]) -> None:
         async with redis.pipeline(transaction=False) as pipeline:
             for block, scored in waiting:
                 pipeline.set(ANSWERS + block, _answers(scored), ex=self._known_seconds)
             await pipeline.execute()
 
 
-def _answers(scored: Scored) -> bytes:
+def _answers(scored: ScoreResult) -> bytes:
     """An ANSWER for each row."""
     answers = np.empty(len(scored.decisions), ANSWER)
     answers["answer"] = [PASSED if decision is Decision.APPROVE else FLAGGED for decision in scored.decisions]

@@ -17,7 +17,7 @@ from history.keyed_hash import HistoryKey
 from history.redis_schema import ENTER, KEEP, MERGE, STRANGE, Argument
 from history.session import Recall, Reply
 
-LOOKS, LOOK_SECONDS = 5, 0.004
+LOOKS, PROOF_TIMEOUT_SECONDS = 5, 0.004
 """How often, and how far apart, a row is looked for whose values another request is just about to write."""
 
 Values = Mapping[str, NDArray[np.float64]]
@@ -104,7 +104,7 @@ class Arrival:
         for _ in range(LOOKS):
             if not len(self.recall.pending):
                 return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(PROOF_TIMEOUT_SECONDS)
             self.recall.look_again()
             calls = await self._work(self.recall.entries)
             await self._work(self.recall.take, [await self._reply(call) for call in calls])

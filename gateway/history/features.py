@@ -21,8 +21,8 @@ from gateway.history.key_agreement import KeyAgreement
 from gateway.history.watch import HistoryWatch
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.models.scored import Scored
-from gateway.models.serving import Serving
+from gateway.models.score_result import ScoreResult
+from gateway.models.serving_versions import ServingVersions
 from history.keyed_hash import HistoryKey
 from history.plan import Plan
 from history.session import Recall, Terms
@@ -142,7 +142,7 @@ class History:
         return self._roads is None or self._agreement.refused or self._roads.breaker.open
 
     async def past(
-        self, serving: Serving, table: Table, work: Work, *, record: bool, seconds: float | None = None
+        self, serving: ServingVersions, table: Table, work: Work, *, record: bool, seconds: float | None = None
     ) -> Past:
         """The history of the rows of a table that the live contract has read; they enter where `record` says so.
 
@@ -163,7 +163,7 @@ class History:
             return Past(serving.plan.neutral(table.columns, table.rows), degraded=True)
         return past
 
-    def answered(self, past: Past, scored: Scored) -> None:
+    def answered(self, past: Past, scored: ScoreResult) -> None:
         """Notes what was answered for the rows that entered, for what labels will say of it."""
         if past.arrival is not None and past.arrival.recall.new:
             self._answers.add(past.arrival.recall.block, scored)

@@ -20,7 +20,7 @@ from gateway.history.shortfall import Shortfall
 from gateway.http.problems import NoModel
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.models.tracker import Live
+from gateway.models.model_tracker import ModelTracker
 from history.epoch import EPOCH, LOADING, Epoch, has_served, settled
 from history.redis_schema import Argument
 
@@ -37,7 +37,7 @@ class HistoryWatch:
     """Looks after the epoch, and how full Redis is."""
 
     def __init__(
-        self, redis: Redis | None, agreement: KeyAgreement, live: Live, metrics: Metrics, *, remembers: bool
+        self, redis: Redis | None, agreement: KeyAgreement, live: ModelTracker, metrics: Metrics, *, remembers: bool
     ) -> None:
         """Takes how to look.
 

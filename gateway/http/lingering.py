@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class LingerLimits:
     """How long a caller may go on sending what nobody reads.
 
     Attributes:
@@ -20,8 +20,8 @@ class Patience:
         rounds: of so many seconds, in all.
     """
 
-    most_bytes: int = 32_000_000
-    silent_seconds: float = 5.0
+    max_bytes: int = 32_000_000
+    idle_seconds: float = 5.0
     rounds: int = 6
 
 
@@ -32,12 +32,12 @@ class LingeringTransport:
         lingering: it was closed, and reads on; nobody parses that.
     """
 
-    def __init__(self, transport: asyncio.Transport, unread: Callable[[], bool], patience: Patience) -> None:
+    def __init__(self, transport: asyncio.Transport, unread: Callable[[], bool], linger: LingerLimits) -> None:
         """Takes how to know whether the caller may still be sending."""
         self._transport = transport
         self._unread = unread
-        self._patience = patience
-        self._left = patience.most_bytes
+        self._limits = linger
+        self._left = linger.max_bytes
         self._timer: asyncio.TimerHandle | None = None
         self.lingering = False
 
@@ -52,13 +52,13 @@ class LingeringTransport:
     def close(self) -> None:
         """Closes the way out; the way in too, where nothing can come, or when it is closed again."""
         if self.is_closing() or not self._transport.can_write_eof() or not self._unread():
-            self.gone()
+            self.disconnected()
             self._transport.close()
             return
         self.lingering = True
         self._transport.write_eof()
         self._transport.resume_reading()
-        self._wait(self._patience.rounds)
+        self._wait(self._limits.rounds)
 
     def discard(self, data: bytes) -> None:
         """Throws away what came while it lingers."""
@@ -66,7 +66,7 @@ class LingeringTransport:
         if self._left < 0:
             self._transport.abort()
 
-    def gone(self) -> None:
+    def disconnected(self) -> None:
         """The connection has ended."""
         if self._timer:
             self._timer.cancel()
@@ -74,9 +74,9 @@ class LingeringTransport:
 
     def _wait(self, rounds: int) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._patience.silent_seconds, self._look, rounds - 1, self._left)
+        self._timer = loop.call_later(self._limits.idle_seconds, self._check, rounds - 1, self._left)
 
-    def _look(self, rounds: int, left: int) -> None:
+    def _check(self, rounds: int, left: int) -> None:
         if rounds and self._left < left:
             self._wait(rounds)
         else:

@@ -10,10 +10,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.auth import AUTHORISED
-from gateway.http.harmless import is_harmless_id
+from gateway.http.echoed_names import is_safe_request_id
+from gateway.http.log_sampling import LogSampler
 from gateway.http.problems import problem_of, problem_response
-from gateway.http.request_log import Answered, collected
-from gateway.http.sampling import Sampling
+from gateway.http.request_log_context import RequestLogContext, request_log_context
 from gateway.logs import log
 from gateway.metrics import Metrics
 
@@ -31,7 +31,7 @@ class ObservationMiddleware:
         self.app = app
         self.metrics = metrics
         self.routes = routes
-        self._sampling = Sampling()
+        self._sampling = LogSampler()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the app under a request id."""
@@ -39,17 +39,17 @@ class ObservationMiddleware:
             return await self.app(scope, receive, send)
         request_id = _request_id(scope)
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        body = _Body(scope, receive)
-        answer = _Answer(send, request_id, body)
+        body = _ReceiveChannel(scope, receive)
+        answer = _SendChannel(send, request_id, body)
         started = time.perf_counter()
-        with collected() as answered:
+        with request_log_context() as answered:
             try:
                 await self._guarded(scope, body, answer)
             finally:
                 self._record(scope, answer.status, time.perf_counter() - started, answered)
                 structlog.contextvars.unbind_contextvars("request_id")
 
-    async def _guarded(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+    async def _guarded(self, scope: Scope, receive: Receive, answer: "_SendChannel") -> None:
         try:
             await self.app(scope, receive, answer)
         except ClientDisconnect:
@@ -59,7 +59,7 @@ class ObservationMiddleware:
             if not answer.status:
                 await problem_response(problem_of(error))(scope, receive, answer)
 
-    def _record(self, scope: Scope, status: int, seconds: float, answered: Answered) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, answered: RequestLogContext) -> None:
         route = scope["path"] if scope["path"] in self.routes else "unmatched"
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
         self.metrics.request(method, route, status)
@@ -71,7 +71,7 @@ class ObservationMiddleware:
             )
 
 
-class _Body:
+class _ReceiveChannel:
     """The receive channel: notes whether the body was read to its end."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -86,10 +86,10 @@ class _Body:
         return message
 
 
-class _Answer:
+class _SendChannel:
     """The send channel: notes the status, adds the request id, and closes behind a body that nobody read."""
 
-    def __init__(self, send: Send, request_id: str, body: _Body) -> None:
+    def __init__(self, send: Send, request_id: str, body: _ReceiveChannel) -> None:
         self._send = send
         self._body = body
         self._header = (b"x-request-id", request_id.encode())
@@ -106,6 +106,6 @@ class _Answer:
 def _request_id(scope: Scope) -> str:
     """The caller's own id where it is harmless to log and to echo, or a new one."""
     given: list[str] = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
-    if len(given) == 1 and is_harmless_id(given[0]):
+    if len(given) == 1 and is_safe_request_id(given[0]):
         return given[0]
     return uuid.uuid4().hex

@@ -15,18 +15,18 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.http.heads import check_head, origin_form
-from gateway.http.lingering import LingeringTransport, Patience
+from gateway.http.lingering import LingeringTransport, LingerLimits
 from gateway.http.problems import HeadTooLarge, NotHttp, Problem, TargetTooLong
 from gateway.http.refusal import BODY, HEAD
 
 UPGRADE_HEADERS = frozenset({b"upgrade", b"http2-settings", b"connection"})
 SEPARATORS = b": \r\n"
-WORTH = 8
+MAX_OVERHEAD = 8
 """A read that is less than one part in so many body is counted like a head: chunk extensions, trailers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """What one connection may take.
 
     Attributes:
@@ -41,7 +41,7 @@ class Limits:
     target_bytes: int = 8192
     head_seconds: float = 30.0
     send_seconds: float = 60.0
-    patience: Patience = field(default_factory=Patience)
+    linger: LingerLimits = field(default_factory=LingerLimits)
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -49,27 +49,27 @@ class GuardedProtocol(HttpToolsProtocol):
 
     transport: LingeringTransport  # type: ignore[assignment] # all that uvicorn asks of one
 
-    def __init__(self, *arguments: Any, limits: Limits | None = None, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
+    def __init__(self, *arguments: Any, limits: ConnectionLimits | None = None, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
         """Takes what uvicorn gives."""
         super().__init__(*arguments, **named)
-        self._limits = limits or Limits()
+        self._limits = limits or ConnectionLimits()
         self._counted = 0
         self._body_bytes = 0
         self._in_head = True
-        self._broken = False
+        self._refused = False
         self._deadline: asyncio.TimerHandle | None = None
-        self._stalled: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Starts the clock."""
-        lingering = LingeringTransport(transport, self._is_unread, self._limits.patience)
+        lingering = LingeringTransport(transport, self._is_unread, self._limits.linger)
         super().connection_made(lingering)  # type: ignore[arg-type] # all that uvicorn asks of one
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops it."""
         self._end_head()
-        self.transport.gone()
+        self.transport.disconnected()
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -82,20 +82,20 @@ class GuardedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The caller does not read; close() would wait for it, holding the answer in memory."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(self._limits.send_seconds, self.transport.abort)
+        self._send_timer = self.loop.call_later(self._limits.send_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The caller reads again, or is gone."""
-        if self._stalled:
-            self._stalled.cancel()
-            self._stalled = None
+        if self._send_timer:
+            self._send_timer.cancel()
+            self._send_timer = None
             super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser; an upgrade is taken out of the head, and the rest read as if it had not been there."""
         if self.transport.lingering:
             self.transport.discard(data)
-        elif not self._broken:
+        elif not self._refused:
             self._unset_keepalive_if_required()
             self._parse(data)
 
@@ -114,7 +114,7 @@ class GuardedProtocol(HttpToolsProtocol):
         scope, in_head, self._body_bytes = self.scope, self._in_head, 0
         self.parser.feed_data(data)
         same = self._in_head is in_head and (self.scope is scope or self.cycle is None)
-        if same and self._body_bytes * WORTH < len(data):
+        if same and self._body_bytes * MAX_OVERHEAD < len(data):
             self._count(len(data))
 
     def _count(self, count: int) -> None:
@@ -175,7 +175,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Reads no more. Whether a head is at fault or a body, the app says so, and the connection ends behind that."""
-        self._broken = True
+        self._refused = True
         self.flow.pause_reading()
         if self._in_head or not self.cycle.more_body:
             self._begin_refused(problem)
@@ -195,7 +195,7 @@ class GuardedProtocol(HttpToolsProtocol):
         cast("Scope", self.scope).update({HEAD: problem, "path": "", "raw_path": b"", "method": method})
 
     def _is_unread(self) -> bool:
-        return self._broken or bool(self.pipeline) or (self.cycle is not None and self.cycle.more_body)  # type: ignore[redundant-expr] # yet
+        return self._refused or bool(self.pipeline) or (self.cycle is not None and self.cycle.more_body)  # type: ignore[redundant-expr] # yet
 
     def _begin_head(self) -> None:
         self._end_head()

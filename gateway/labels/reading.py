@@ -13,7 +13,7 @@ from contract.faults import Code, Fault, NotText, Refused
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
 from contract.table import Reading, read_json
 from gateway.http.problems import NotLabels, NotSupported
-from gateway.requests.preparing import INLINE_TRANSACTIONS, Input, OnError
+from gateway.requests.payload import INLINE_TRANSACTIONS, OnError, Payload
 from history.layout import numbered
 
 ID, FRAUD, CONFIRMED = "transaction_id", "fraud", "confirmed_at"
@@ -45,13 +45,13 @@ class Labels:
     rows: int
 
 
-def json_labels(objects: Sequence[object]) -> Input:
+def json_labels(objects: Sequence[object]) -> Payload:
     """JSON objects, one a label; a CSV file is read as one of transactions is."""
     inline = len(objects) <= INLINE_TRANSACTIONS
-    return Input(lambda contract, _: read_json(contract, list(map(_with_text, objects))), inline)
+    return Payload(lambda contract, _: read_json(contract, list(map(_with_text, objects))), inline)
 
 
-def read_labels(given: Input, time: TimeFormat, on_error: OnError) -> Labels:
+def read_labels(given: Payload, time: TimeFormat, on_error: OnError) -> Labels:
     """Reads labels of transactions whose time is written like this.
 
     Raises:
@@ -83,7 +83,7 @@ def label_columns(time: TimeFormat) -> tuple[Column, ...]:
     return Column(ID, Kind.ID), Column(FRAUD, Kind.CATEGORY), confirmed
 
 
-def _read(given: Input, time: TimeFormat) -> Reading:
+def _read(given: Payload, time: TimeFormat) -> Reading:
     """A file may be without the column of moments, where a label may be without one."""
     *columns, confirmed = label_columns(time)
     try:

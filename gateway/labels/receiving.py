@@ -19,9 +19,9 @@ from contract.schema import Column, Kind
 from gateway.http.problems import LabelsNotTaken, NotRemembered
 from gateway.labels.reading import Labels, read_labels
 from gateway.logs import log
-from gateway.models.tracker import Live
+from gateway.models.model_tracker import ModelTracker
 from gateway.redis.scripts import evaluated
-from gateway.requests.preparing import Input, OnError
+from gateway.requests.payload import OnError, Payload
 from history.keyed_hash import NAME, HistoryKey
 from history.labels import BLOCK_LABELS, LABELLED, Labelling
 from history.plan import Plan
@@ -57,14 +57,14 @@ class Taken:
 class LabelDesk:
     """Takes labels."""
 
-    def __init__(self, live: Live, redis: Redis | None, key: HistoryKey, deadline_seconds: float) -> None:
+    def __init__(self, live: ModelTracker, redis: Redis | None, key: HistoryKey, deadline_seconds: float) -> None:
         """Takes a client whose patience is its own, None where no Redis is configured, and what ids are hashed with."""
         self._live = live
         self._redis = redis
         self._key = key
         self._deadline_seconds = deadline_seconds
 
-    async def take(self, given: Input, on_error: OnError) -> Taken:
+    async def take(self, given: Payload, on_error: OnError) -> Taken:
         """Takes labels.
 
         Raises:
@@ -96,7 +96,7 @@ class LabelDesk:
             raise NotRemembered("No Redis is configured: transactions are not remembered.")
         return plan, contract.time
 
-    async def _block(self, given: Input, plan: Plan, labels: Labels, rows: slice) -> Labelling:
+    async def _block(self, given: Payload, plan: Plan, labels: Labels, rows: slice) -> Labelling:
         """Looks, and changes what is still as it was seen, until nothing is left to do.
 
         Raises:
@@ -111,7 +111,7 @@ class LabelDesk:
         raise LabelsNotTaken(SEND_AGAIN)
 
 
-async def _done(redis: Redis, key: HistoryKey, given: Input, labelling: Labelling) -> bool:
+async def _done(redis: Redis, key: HistoryKey, given: Payload, labelling: Labelling) -> bool:
     """One round: whether nothing is left to do.
 
     Raises:

@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from gateway.http.problems import ModelServerWrong, Problem
 from gateway.metrics import Metrics
-from gateway.models.model_server import ModelServer
-from gateway.models.serving import LiveModel
-from gateway.models.tracker import Live
+from gateway.models.inference_client import InferenceClient
+from gateway.models.model_tracker import ModelTracker
+from gateway.models.serving_versions import AdoptedModel
 
 SCORED, NOT_ANSWERED = "scored", "not_answered"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class ModelResponse:
     """One version's answer to a matrix: float32 probabilities, one a row, and how many seconds they took."""
 
     probabilities: NDArray[np.float32]
@@ -26,13 +26,13 @@ class Answer:
 class ModelCalls:
     """Scores matrices by any adopted version."""
 
-    def __init__(self, live: Live, server: ModelServer, metrics: Metrics) -> None:
+    def __init__(self, live: ModelTracker, server: InferenceClient, metrics: Metrics) -> None:
         """Takes its collaborators."""
         self._live = live
         self._server = server
         self._metrics = metrics
 
-    async def score(self, model: LiveModel, matrix: NDArray[np.float32]) -> Answer:
+    async def score(self, model: AdoptedModel, matrix: NDArray[np.float32]) -> ModelResponse:
         """Scores a matrix of at least one row.
 
         Raises:
@@ -45,9 +45,9 @@ class ModelCalls:
         except Problem as problem:
             outcome = problem.code
             if isinstance(problem, ModelServerWrong):
-                self._live.doubt(model)
+                self._live.quarantine(model)
             raise
         finally:
             seconds = time.perf_counter() - started
             self._metrics.model_request(model.version, outcome, seconds)
-        return Answer(probabilities, seconds)
+        return ModelResponse(probabilities, seconds)

@@ -2,8 +2,8 @@
 
 from contract.description import Description
 from gateway.http.problems import ModelServerWrong
-from gateway.models.model_server import ModelServer
-from gateway.models.serving import LiveModel
+from gateway.models.inference_client import InferenceClient
+from gateway.models.serving_versions import AdoptedModel
 from gateway.settings import Settings
 
 PROOFS = 4
@@ -13,12 +13,12 @@ PROOFS = 4
 class Prover:
     """Proves versions, over connections of its own: a busy gateway must not look like a sick one."""
 
-    def __init__(self, settings: Settings, server: ModelServer) -> None:
+    def __init__(self, settings: Settings, server: InferenceClient) -> None:
         """Takes the thresholds that this deployment overrides, and the model server."""
         self._settings = settings
         self._server = server
 
-    async def proven(self, version: int) -> LiveModel:
+    async def proven(self, version: int) -> AdoptedModel:
         """The version, proven.
 
         Raises:
@@ -26,7 +26,7 @@ class Prover:
         """
         description = await self._server.describe(version)
         await self.prove(description)
-        return LiveModel(description, self._settings.bands(description.card.bands))
+        return AdoptedModel(description, self._settings.bands(description.card.bands))
 
     async def prove(self, description: Description) -> None:
         """Scores the golden rows.

@@ -13,15 +13,15 @@ from typing import Protocol
 import httpx
 from pydantic import HttpUrl
 
-from gateway.models.bounded import BoundedTransport
+from gateway.models.bounded_transport import AsyncBoundedTransport
 from gateway.timeouts import io_timeout
 from releases.record import Release, ReleaseError
 
-ANSWER_SECONDS = 1.0
+READ_TIMEOUT_SECONDS = 1.0
 """Patience with one answer, from the connection to its last byte."""
-GRACE_SECONDS = 2.0
+STALE_SECONDS = 2.0
 """A record that was served stands this long after the first answer that was lost: one must not pause a trial."""
-MOST_BYTES = 65_536
+MAX_BYTES = 65_536
 """Most that is read of a file or an answer; a record is some hundred bytes."""
 
 
@@ -49,7 +49,7 @@ class RecordFile:
             # A pipe in its place must not hold up the event loop.
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
-                return Release.from_bytes(file.read(MOST_BYTES) or b"")
+                return Release.from_bytes(file.read(MAX_BYTES) or b"")
         except (OSError, ReleaseError):
             return None
 
@@ -68,7 +68,7 @@ class RecordUrl:
         """The record as it is served; for GRACE_SECONDS after the first lost answer, the one before."""
         asked = time.monotonic()
         try:
-            async with io_timeout(ANSWER_SECONDS):
+            async with io_timeout(READ_TIMEOUT_SECONDS):
                 self._last = Release.from_bytes(await self._answer())
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ReleaseError):
             return self._after_a_failure(asked)
@@ -78,7 +78,7 @@ class RecordUrl:
     def _after_a_failure(self, asked: float) -> Release | None:
         if self._failing_since is None:
             self._failing_since = asked
-        return self._last if time.monotonic() - self._failing_since < GRACE_SECONDS else None
+        return self._last if time.monotonic() - self._failing_since < STALE_SECONDS else None
 
     async def _answer(self) -> bytes:
         """What is answered.
@@ -99,7 +99,7 @@ async def connect_record(place: Path | HttpUrl) -> AsyncIterator[RecordSource]:
         yield RecordFile(place)
         return
     headers = {"accept": "application/json", "accept-encoding": "identity"}
-    network = BoundedTransport(httpx.AsyncHTTPTransport(trust_env=False), MOST_BYTES)
+    network = AsyncBoundedTransport(httpx.AsyncHTTPTransport(trust_env=False), MAX_BYTES)
     # The reader's own timeout ends each phase: httpx's would count time in which this process was busy.
     async with httpx.AsyncClient(transport=network, headers=headers, trust_env=False, timeout=None) as client:  # noqa: S113
         yield RecordUrl(client, str(place))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 SHARE = 0.1
 """Tokens that each first attempt adds."""
 TOKENS_A_SECOND = 1.0
-MOST_TOKENS = 20.0
+MAX_TOKENS = 20.0
 """A worker that ends takes one request with it, and those that a closed connection carried: a few at a time."""
 
 
@@ -21,21 +21,21 @@ class RetryBudget:
         """Takes what counts each retry for the metrics; the budget begins full."""
         self._count = count
         self._clock = clock
-        self._tokens = MOST_TOKENS
+        self._tokens = MAX_TOKENS
         self._filled = clock()
 
     def attempt(self) -> None:
         """Notes a first attempt."""
         now = self._clock()
         added = SHARE + (now - self._filled) * TOKENS_A_SECOND
-        self._tokens, self._filled = min(MOST_TOKENS, self._tokens + added), now
+        self._tokens, self._filled = min(MAX_TOKENS, self._tokens + added), now
 
     @property
     def allows(self) -> bool:
         """Whether there is a token."""
         return self._tokens >= 1
 
-    def take(self) -> bool:
+    def try_acquire(self) -> bool:
         """Takes a token for a retry; False where there is none."""
         if not self.allows:
             return False

@@ -15,20 +15,20 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from gateway.allocator import give_back
+from gateway.allocator import trim
 from gateway.http.body_limit import too_large
-from gateway.http.byte_budget import ByteBudget, Pace, Share
-from gateway.http.harmless import file_name
+from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
+from gateway.http.echoed_names import safe_file_name
 from gateway.http.problems import NotScorable, NotSupported, Problem, TooSlow
 from gateway.metrics import Metrics
-from gateway.requests.preparing import INLINE_BYTES
+from gateway.requests.payload import INLINE_BYTES
 from gateway.settings import Settings
 
 FORM_FIELDS = 16
 """Parts that are no files: more than a client adds by itself is refused."""
 
 CSV = "text/csv"
-PIECE_BYTES = 262_144
+CHUNK_BYTES = 262_144
 TRIMMED_BYTES = 1_000_000
 """After a body of more, free memory is given back."""
 SMALL_BYTES = 4_000_000
@@ -62,7 +62,7 @@ class Uploads:
         """Takes the limits."""
         self._settings = settings
         self._metrics = metrics
-        self._pace = Pace(settings.read_seconds, settings.stall_seconds, settings.least_rate)
+        self._pace = TransferLimits(settings.read_seconds, settings.stall_seconds, settings.least_rate)
         self._large, self._small = (
             ByteBudget(total, settings.slot_seconds) for total in (settings.body_bytes, SMALL_BYTES)
         )
@@ -78,8 +78,8 @@ class Uploads:
             Busy: there was no room for it.
         """
         budget = self._small if is_small(request) else self._large
-        with budget.share() as share:
-            yield await self._arrived(request, share)
+        with budget.reserve() as share:
+            yield await self._read_body(request, share)
 
     @asynccontextmanager
     async def slot(self, body: bytearray) -> AsyncIterator[None]:
@@ -93,27 +93,27 @@ class Uploads:
             return
         size = len(body)
         try:
-            with self._scoring.share() as share:
-                await share.take(size)
+            with self._scoring.reserve() as share:
+                await share.acquire(size)
                 yield
         finally:
             if size > TRIMMED_BYTES:
-                await asyncio.to_thread(give_back)
+                await asyncio.to_thread(trim)
 
-    async def one(self, request: Request, body: bytearray) -> Upload:
+    async def read_file(self, request: Request, body: bytearray) -> Upload:
         """The file of an upload: the part `file`, or a text/csv body. The body itself is empty afterwards.
 
         Raises:
             Problem: it is not there.
         """
         if media_type(request) == CSV:
-            return Upload("", _taken(body))
+            return Upload("", _moved_out(body))
         files = await self._parts(request, body, "file", 1)
         if files[0].problem:
             raise files[0].problem
         return files[0]
 
-    async def many(self, request: Request, body: bytearray) -> Sequence[Upload]:
+    async def read_files(self, request: Request, body: bytearray) -> Sequence[Upload]:
         """The files of a batch: the parts `files`, in their order. The body itself is empty afterwards.
 
         Raises:
@@ -121,15 +121,15 @@ class Uploads:
         """
         return await self._parts(request, body, "files", self._settings.max_batch_files)
 
-    async def _arrived(self, request: Request, share: Share) -> bytearray:
+    async def _read_body(self, request: Request, share: Reservation) -> bytearray:
         body = bytearray()
         with self._metrics.stage("read"):
             try:
-                async with share.moving(self._pace):
+                async with share.transfer(self._pace):
                     async for piece in request.stream():
-                        await share.take(len(piece))
+                        await share.acquire(len(piece))
                         body += piece
-                        share.moved(len(piece))
+                        share.progressed(len(piece))
             except TimeoutError:
                 raise TooSlow from None
         return body
@@ -144,7 +144,7 @@ class Uploads:
         return [self._upload(name, file, position) for position, (name, file) in enumerate(files, 1)]
 
     def _upload(self, given: str, body: bytes, position: int) -> Upload:
-        name = file_name(given, position)
+        name = safe_file_name(given, position)
         if not given.lower().endswith(".csv"):
             return Upload(name, b"", NotSupported("The file's name does not end in .csv."))
         if len(body) > self._settings.max_upload_bytes:
@@ -156,11 +156,11 @@ class _InMemoryParser(MultiPartParser):
     """Never spills to disk: the body's limit bounds it, and card data belongs on no disk of ours."""
 
     spool_max_size = 1 << 40
-    whole = False
+    complete = False
 
     def on_end(self) -> None:
         """The closing boundary: a form without it was cut short, and may lack files."""
-        self.whole = True
+        self.complete = True
 
     def close(self) -> None:
         """Closes every file that was begun: the parser itself forgets the last one of a form that was cut short."""
@@ -169,37 +169,37 @@ class _InMemoryParser(MultiPartParser):
 
 
 async def _read_form(request: Request, body: bytearray, field: str, most: int) -> list[tuple[str, bytes]]:
-    parser = _InMemoryParser(_boundary_alone(request), _pieces(body), max_files=most, max_fields=FORM_FIELDS)
+    parser = _InMemoryParser(_boundary_alone(request), _chunks(body), max_files=most, max_fields=FORM_FIELDS)
     try:
         form = await parser.parse()
         files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
-        if not parser.whole or any(name != field for name, _ in files):
+        if not parser.complete or any(name != field for name, _ in files):
             raise MultiPartException("cut short, or with a file that nobody asked for")
-        return [(file.filename or "", await _whole(file)) for _, file in files]
+        return [(file.filename or "", await _read_all(file)) for _, file in files]
     finally:
         parser.close()
 
 
-async def _pieces(body: bytearray) -> AsyncGenerator[bytes]:
+async def _chunks(body: bytearray) -> AsyncGenerator[bytes]:
     """The body in pieces, each gone from it when the next is asked for; other requests have a turn in between."""
     while body:
-        piece = bytes(body[:PIECE_BYTES])
-        del body[:PIECE_BYTES]
+        piece = bytes(body[:CHUNK_BYTES])
+        del body[:CHUNK_BYTES]
         yield piece
         await asyncio.sleep(0)
 
 
-async def _whole(file: UploadFile) -> bytes:
+async def _read_all(file: UploadFile) -> bytes:
     """What is in a file, which is closed: nothing is held twice."""
     body = await file.read()
     await file.close()
     return body
 
 
-def _taken(body: bytearray) -> bytes:
-    whole = bytes(body)
+def _moved_out(body: bytearray) -> bytes:
+    complete = bytes(body)
     body.clear()
-    return whole
+    return complete
 
 
 def _boundary_alone(request: Request) -> Headers:

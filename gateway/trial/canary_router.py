@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from gateway.http.problems import Problem
 from gateway.logs import log
-from gateway.models.model_calls import Answer, ModelCalls
-from gateway.models.scored import Part
-from gateway.models.serving import LiveModel
-from gateway.requests.preparing import Portion, Prepared, nothing_of, portion_of
+from gateway.models.model_calls import ModelCalls, ModelResponse
+from gateway.models.score_result import PartialScores
+from gateway.models.serving_versions import AdoptedModel
+from gateway.requests.payload import PreparedRows, TrialRows, no_trial_rows, trial_rows_of
 from gateway.trial.canary_calls import CanaryCalls
-from releases.trial_counts import Side, Tally
+from releases.trial_counts import TrialArm, TrialCounts
 
 
-class Split:
+class CanaryRouter:
     """Scores prepared rows by the live version and a canary."""
 
     def __init__(self, live_calls: ModelCalls, canary_calls: CanaryCalls) -> None:
@@ -29,7 +29,9 @@ class Split:
         self._live_calls = live_calls
         self._canary_calls = canary_calls
 
-    async def parts(self, prepared: Prepared, canary: LiveModel, deadline: float, counts: Tally) -> Sequence[Part]:
+    async def score(
+        self, prepared: PreparedRows, canary: AdoptedModel, deadline: float, counts: TrialCounts
+    ) -> Sequence[PartialScores]:
         """The parts of the request, those without rows left out; the deadline is a time of the event loop.
 
         Raises:
@@ -37,64 +39,70 @@ class Split:
         """
         now = asyncio.get_running_loop().time()
         until = now + (deadline - now) / 2
-        portion = await _read(prepared, canary, until, counts)
+        portion = await _read_trial_rows(prepared, canary, until, counts)
         counts.unreadable(portion.unreadable)
         rest = np.setdiff1d(np.arange(len(prepared.matrix)), portion.places, assume_unique=True)
         try:
             async with asyncio.TaskGroup() as group:
-                live = group.create_task(self._by_live(prepared, rest, counts))
-                trial = group.create_task(self._by_canary(prepared, portion, canary, until, counts))
+                live = group.create_task(self._score_by_live(prepared, rest, counts))
+                trial = group.create_task(self._score_by_canary(prepared, portion, canary, until, counts))
         except BaseExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
         return [part for part in (live.result(), trial.result()) if part]
 
-    async def _by_canary(
-        self, prepared: Prepared, portion: Portion, canary: LiveModel, until: float, counts: Tally
-    ) -> Part | None:
+    async def _score_by_canary(
+        self, prepared: PreparedRows, portion: TrialRows, canary: AdoptedModel, until: float, counts: TrialCounts
+    ) -> PartialScores | None:
         if not len(portion.places):
             return None
-        answer = await self._answer_of(canary, portion, until, counts)
+        answer = await self._canary_response(canary, portion, until, counts)
         if answer is None:
-            return await self._by_live(prepared, portion.places, counts)
-        return Part(canary, portion.places, answer)
+            return await self._score_by_live(prepared, portion.places, counts)
+        return PartialScores(canary, portion.places, answer)
 
-    async def _answer_of(self, canary: LiveModel, portion: Portion, until: float, counts: Tally) -> Answer | None:
+    async def _canary_response(
+        self, canary: AdoptedModel, portion: TrialRows, until: float, counts: TrialCounts
+    ) -> ModelResponse | None:
         """The canary's answer; None, and counted, where there is none."""
         started = time.perf_counter()
         try:
             answer = await self._canary_calls.score(canary, portion.matrix, until)
         except Exception as error:  # noqa: BLE001 - whatever a canary does, its rows are answered
-            counts.failed(Side.TRIAL, time.perf_counter() - started)
-            _tell(canary, error)
+            counts.failed(TrialArm.TRIAL, time.perf_counter() - started)
+            _log_unexpected(canary, error)
             return None
         if answer is None:
             counts.dropped(len(portion.places))
         return answer
 
-    async def _by_live(self, prepared: Prepared, places: NDArray[np.int64], counts: Tally) -> Part | None:
+    async def _score_by_live(
+        self, prepared: PreparedRows, places: NDArray[np.int64], counts: TrialCounts
+    ) -> PartialScores | None:
         if not len(places):
             return None
         model, started = prepared.serving.model, time.perf_counter()
         try:
             answer = await self._live_calls.score(model, prepared.matrix[places])
         except (Exception, asyncio.CancelledError):  # cancelled by the deadline: the canary's task raises nothing
-            counts.failed(Side.LIVE, time.perf_counter() - started)
+            counts.failed(TrialArm.LIVE, time.perf_counter() - started)
             raise
-        return Part(model, places, answer)
+        return PartialScores(model, places, answer)
 
 
-async def _read(prepared: Prepared, canary: LiveModel, until: float, counts: Tally) -> Portion:
+async def _read_trial_rows(
+    prepared: PreparedRows, canary: AdoptedModel, until: float, counts: TrialCounts
+) -> TrialRows:
     started = time.perf_counter()
     try:
         async with asyncio.timeout_at(until):
-            return await prepared.given.work(portion_of, prepared, canary)
+            return await prepared.given.work(trial_rows_of, prepared, canary)
     except Exception as error:  # noqa: BLE001 - likewise
-        counts.failed(Side.TRIAL, time.perf_counter() - started)
-        _tell(canary, error)
-        return nothing_of(prepared, unreadable=0)
+        counts.failed(TrialArm.TRIAL, time.perf_counter() - started)
+        _log_unexpected(canary, error)
+        return no_trial_rows(prepared, unreadable=0)
 
 
-def _tell(canary: LiveModel, error: Exception) -> None:
+def _log_unexpected(canary: AdoptedModel, error: Exception) -> None:
     """A problem is counted; only what should not happen is logged."""
     if not isinstance(error, Problem | TimeoutError):
         log.error("canary failed", version=canary.version, exc_info=error)

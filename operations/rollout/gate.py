@@ -19,7 +19,7 @@ from operations.rollout.loading import Place
 from operations.store import archived, side_by_side
 from operations.store.archived import loadable
 from operations.store.side_by_side import Both, Rows, Sample, Scorer
-from releases.trial_counts import Side, Tally, stability_index
+from releases.trial_counts import TrialArm, TrialCounts, stability_index
 
 MOST_ALERT_RATIO = 2.0
 """How many times as many, or as few, transactions may be flagged."""
@@ -71,9 +71,9 @@ def alert_shift(before: Sample, after: Sample) -> str | None:
     return None
 
 
-def counted(tally: Tally) -> Both | None:
+def counted(tally: TrialCounts) -> Both | None:
     """What both sides made of live traffic during a trial; None where that was too little."""
-    sides = [tally.side(side) for side in Side]
+    sides = [tally.arm(side) for side in TrialArm]
     if min(side.rows for side in sides) < ENOUGH_COUNTED:
         return None
     before, after = (Sample(side.rows, side.flagged, side.scores) for side in sides)

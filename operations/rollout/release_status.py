@@ -12,10 +12,10 @@ from operations.rollout.tallies import RedisDown, read
 from operations.store import journal
 from operations.store.record import recorded
 from releases.record import Release, Trial, TrialKind
-from releases.trial_counts import Side, SideCounts, Tally, stability_index
+from releases.trial_counts import ArmCounts, TrialArm, TrialCounts, stability_index
 
 EVENTS = 5
-ROWS: Sequence[tuple[str, Callable[[SideCounts], str]]] = (
+ROWS: Sequence[tuple[str, Callable[[ArmCounts], str]]] = (
     ("requests", lambda side: f"{side.requests:,}"),
     ("failed", lambda side: f"{side.errors:,} ({side.error_rate:.2%})"),
     ("median", lambda side: _milliseconds(side, 0.5)),
@@ -63,20 +63,20 @@ def _trial(record: Release, trial: Trial, redis_url: str | None) -> list[Rendera
     return [said, _side_by_side(record.version, trial.version, tally), Text(_compared(trial, tally))]
 
 
-def _side_by_side(live: int, trial: int, tally: Tally) -> Table:
+def _side_by_side(live: int, trial: int, tally: TrialCounts) -> Table:
     table = Table("", f"version {live} (live)", f"version {trial}", box=None)
-    sides = [tally.side(side) for side in Side]
+    sides = [tally.arm(side) for side in TrialArm]
     for name, shown in ROWS:
         table.add_row(name, *map(shown, sides))
     return table
 
 
-def _milliseconds(side: SideCounts, quantile: float) -> str:
+def _milliseconds(side: ArmCounts, quantile: float) -> str:
     return f"{side.latency(quantile) * 1e3:.0f} ms" if side.requests else "-"
 
 
-def _compared(trial: Trial, tally: Tally) -> str:
-    live, tried = (tally.side(side) for side in Side)
+def _compared(trial: Trial, tally: TrialCounts) -> str:
+    live, tried = (tally.arm(side) for side in TrialArm)
     lines = [
         f"Scores: population stability index {stability_index(live.scores, tried.scores):.2f} (above 0.25: another)."
     ]

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from operations.errors import OperationsError
 from releases.record import Trial
-from releases.trial_counts import Tally, trial_key
+from releases.trial_counts import TrialCounts, trial_key
 
 PATIENCE = 1.0
 """Seconds; the client's own default waits for a minute."""
@@ -19,7 +19,7 @@ class RedisDown(OperationsError):
     """Redis does not answer: a trial pauses until it does."""
 
 
-def read(url: str, trial: Trial) -> Tally:
+def read(url: str, trial: Trial) -> TrialCounts:
     """The counts of all gateways.
 
     Raises:
@@ -30,7 +30,9 @@ def read(url: str, trial: Trial) -> Tally:
         pipeline = redis.pipeline(transaction=False)
         for gateway in cast("set[str]", redis.smembers(key)):
             pipeline.hgetall(f"{key}:{gateway}")
-        return Tally.total(Tally({name: int(count) for name, count in counts.items()}) for counts in pipeline.execute())
+        return TrialCounts.total(
+            TrialCounts({name: int(count) for name, count in counts.items()}) for counts in pipeline.execute()
+        )
 
 
 @contextlib.contextmanager

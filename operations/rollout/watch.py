@@ -19,7 +19,7 @@ from operations.rollout.tallies import RedisDown, read
 from operations.store.record import recorded
 from operations.torchserve.client import ModelServerDown
 from releases.record import Trial, TrialKind
-from releases.trial_counts import Side, Tally
+from releases.trial_counts import TrialArm, TrialCounts
 
 WINDOW = 60.0
 """Seconds that are judged."""
@@ -57,8 +57,8 @@ class Watch:
         self._alert = alert
         self._clock = clock
         self._trial: Trial | None = None
-        self._base = Tally()
-        self._seen: deque[tuple[float, Tally]] = deque()
+        self._base = TrialCounts()
+        self._seen: deque[tuple[float, TrialCounts]] = deque()
         self._losses: deque[float] = deque()
         self._settled = 0.0
 
@@ -78,7 +78,7 @@ class Watch:
         except OSError as error:  # The disk is full, say: the trial goes on, and so does all else.
             self._once(f"the trial is not watched: {in_words(error)}")
 
-    def _judge(self, trial: Trial, tally: Tally) -> None:
+    def _judge(self, trial: Trial, tally: TrialCounts) -> None:
         now = self._clock()
         if trial != self._trial:
             self._begin(trial, tally)
@@ -93,7 +93,7 @@ class Watch:
             abort_trial(self.place, why, lambda _: None, of=trial)
             self._alert(f"the {trial.kind} of version {trial.version} was aborted: {why}")
 
-    def _begin(self, trial: Trial, tally: Tally) -> None:
+    def _begin(self, trial: Trial, tally: TrialCounts) -> None:
         self._trial, self._base = trial, tally
         self._seen, self._losses = deque(), deque()
         self._settled = 0.0
@@ -112,7 +112,7 @@ class Watch:
             return None
         return f"TorchServe ended {MOST_LOSSES} times in {LOSSES_WITHIN / 60:.0f} minutes while it was on trial"
 
-    def _bad(self, kind: TrialKind, tally: Tally) -> str | None:
+    def _bad(self, kind: TrialKind, tally: TrialCounts) -> str | None:
         return bad(kind, tally.since(self._seen[0][1])) or bad(kind, tally.since(self._base))
 
     def _is_loaded(self, version: int) -> bool:
@@ -123,9 +123,9 @@ class Watch:
             return False
 
 
-def bad(kind: TrialKind, tally: Tally) -> str | None:
+def bad(kind: TrialKind, tally: TrialCounts) -> str | None:
     """In words, which bound a trial has passed; None where it has passed none."""
-    live, trial = tally.side(Side.LIVE), tally.side(Side.TRIAL)
+    live, trial = tally.arm(TrialArm.LIVE), tally.arm(TrialArm.TRIAL)
     if trial.errors >= LEAST_ERRORS and trial.error_rate > max(MOST_ERRORS, 2 * live.error_rate):
         return f"{trial.errors} of {trial.requests} requests to it failed (bound {MOST_ERRORS:.0%})"
     if kind is TrialKind.SHADOW or min(live.requests, trial.requests) < ENOUGH_TIMED:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contract.decision import Decision
 from gateway.metrics import Metrics
-from gateway.models.serving import TrialState
+from gateway.models.serving_versions import TrialState
 from history.labels import Judged
 from operations.jobs import outcome
 from operations.settings import Layout

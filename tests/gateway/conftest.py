@@ -17,7 +17,7 @@ from gateway.app import create_app
 from gateway.http.observation import CLIENT_GONE
 from gateway.logs import configure
 from gateway.metrics import Metrics
-from gateway.models import trial_counts as tallies
+from gateway.models import trial_counts_writer
 from gateway.settings import Settings
 from releases.record import Release
 from tests.gateway.trials import Tried, Valkey
@@ -128,7 +128,7 @@ def tried(
     serve: Serve, model_server: TinyServer, tmp_path: Path, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> Tried:
     """Version 2 on trial beside version 1, once it is started; counts are written often."""
-    monkeypatch.setattr(tallies, "EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(trial_counts_writer, "WRITE_INTERVAL_SECONDS", 0.02)
     return Tried(serve, model_server, tmp_path, valkey)
 
 

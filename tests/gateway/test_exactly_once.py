@@ -24,8 +24,8 @@ from gateway.history.features import History, Remembering
 from gateway.history.key_agreement import KeyAgreement
 from gateway.history.watch import HistoryWatch
 from gateway.metrics import Metrics
-from gateway.models.serving import LiveModel, Serving
-from gateway.models.tracker import Live
+from gateway.models.model_tracker import ModelTracker
+from gateway.models.serving_versions import AdoptedModel, ServingVersions
 from gateway.services import roads_to
 from history.plan import Plan
 from releases.record import Release
@@ -49,18 +49,18 @@ async def work(function: Callable[..., Result], *arguments: Any) -> Result:  # n
     return function(*arguments)
 
 
-def serving() -> Serving:
+def serving() -> ServingVersions:
     """A version with history is live."""
     bands = Bands(0.5, 0.9)
     card = ModelCard(1, "2026-01-01T00:00:00+00:00", bands, {}, {}, {}, {}, 0.01)
     description = Description(CARDS, card, Golden("", ()), "cpu", half_precision=False)
-    return Serving(LiveModel(description, bands), None, Plan.of([CARDS]))
+    return ServingVersions(AdoptedModel(description, bands), None, Plan.of([CARDS]))
 
 
 async def watch(redis: Redis) -> HistoryWatch:
     """Of a new deployment; it has looked once."""
     released = Release(1, None, datetime.now(UTC).isoformat())
-    live = cast("Live", SimpleNamespace(recorded=released, model=serving().model))
+    live = cast("ModelTracker", SimpleNamespace(recorded=released, model=serving().model))
     watch = HistoryWatch(redis, KeyAgreement(redis, KEY), live, Metrics(), remembers=True)
     await watch.look()
     return watch

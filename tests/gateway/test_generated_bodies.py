@@ -35,7 +35,7 @@ KEY = (b"x-api-key", b"test-key")
 PROBLEM = "application/problem+json"
 
 
-class Answer:
+class ModelResponse:
     """What the app sent."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ async def running(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         yield given
 
 
-async def answer(app: FastAPI, state: Mapping[str, Any], made: Made, method: str = "POST") -> Answer:
+async def answer(app: FastAPI, state: Mapping[str, Any], made: Made, method: str = "POST") -> ModelResponse:
     """What it says to one request."""
     headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in made.headers.items()]
     scope = {
@@ -79,12 +79,12 @@ async def answer(app: FastAPI, state: Mapping[str, Any], made: Made, method: str
     async def receive() -> MutableMapping[str, Any]:
         return next(messages, {"type": "http.disconnect"})
 
-    told = Answer()
+    told = ModelResponse()
     await app(scope, receive, told.send)
     return told
 
 
-def check(made: Made, told: Answer) -> None:
+def check(made: Made, told: ModelResponse) -> None:
     """An answer is honest: its status, what it holds, and that the mark is nowhere in it that may not have it."""
     assert 200 <= told.status < 500, told.body
     kind = told.headers["content-type"].partition(";")[0]

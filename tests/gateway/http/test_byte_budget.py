@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http import byte_budget
-from gateway.http.byte_budget import ByteBudget, Pace, Share
+from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
 from gateway.http.problems import Busy
 
-QUICK = Pace(seconds=60, stall_seconds=0.05, least_rate=1e3)
-PATIENT = Pace(seconds=60, stall_seconds=60, least_rate=1e3)
+QUICK = TransferLimits(seconds=60, stall_seconds=0.05, least_rate=1e3)
+PATIENT = TransferLimits(seconds=60, stall_seconds=60, least_rate=1e3)
 
 
-async def stand(share: Share, size: int, pace: Pace) -> None:
+async def stand(share: Reservation, size: int, pace: TransferLimits) -> None:
     """Takes so many bytes and then nothing ever moves."""
-    async with share.moving(pace):
-        await share.take(size)
+    async with share.transfer(pace):
+        await share.acquire(size)
         await asyncio.Event().wait()
 
 
@@ -25,26 +25,26 @@ async def stand(share: Share, size: int, pace: Pace) -> None:
 async def test_what_does_not_fit_waits_and_is_busy() -> None:
     """Over the total nothing is given, and what is given back is given again."""
     budget = ByteBudget(100, wait_seconds=0.02)
-    with budget.share() as first, budget.share() as second:
-        await first.take(60)
+    with budget.reserve() as first, budget.reserve() as second:
+        await first.acquire(60)
         with pytest.raises(Busy):
-            await second.take(50)
-        first.give(20)
-        await second.take(50)
+            await second.acquire(50)
+        first.release(20)
+        await second.acquire(50)
 
 
 @pytest.mark.anyio
 async def test_the_oldest_always_comes_through() -> None:
     """However much the others hold, and however large it is: so all do, one after the other."""
     budget = ByteBudget(100, wait_seconds=5)
-    with budget.share() as first:
-        await first.take(60)
-        with budget.share() as second:
-            await second.take(40)
-            await first.take(500)
-            waiting = asyncio.create_task(second.take(40))
+    with budget.reserve() as first:
+        await first.acquire(60)
+        with budget.reserve() as second:
+            await second.acquire(40)
+            await first.acquire(500)
+            waiting = asyncio.create_task(second.acquire(40))
             await asyncio.sleep(0)
-            first.give(560)
+            first.release(560)
             await waiting
             assert second.held == 80
 
@@ -52,17 +52,17 @@ async def test_the_oldest_always_comes_through() -> None:
 @pytest.mark.anyio
 async def test_only_so_many_hold_some() -> None:
     """There may be fewer places than bytes."""
-    budget = ByteBudget(100, wait_seconds=0.01, places=1)
-    with budget.share() as first, budget.share() as second:
-        await first.take(1)
+    budget = ByteBudget(100, wait_seconds=0.01, max_holders=1)
+    with budget.reserve() as first, budget.reserve() as second:
+        await first.acquire(1)
         with pytest.raises(Busy):
-            await second.take(1)
+            await second.acquire(1)
 
 
 @pytest.mark.anyio
 async def test_what_stands_still_is_ended() -> None:
     """A body of which nothing comes is given up, though there is room for all."""
-    with ByteBudget(100, wait_seconds=5).share() as share, pytest.raises(TimeoutError):
+    with ByteBudget(100, wait_seconds=5).reserve() as share, pytest.raises(TimeoutError):
         await stand(share, 1, QUICK)
 
 
@@ -70,32 +70,32 @@ async def test_what_stands_still_is_ended() -> None:
 async def test_a_burst_buys_no_time() -> None:
     """Who sent much must go on at the rate at which it would be through in time."""
 
-    async def burst_and_drip(share: Share) -> None:
-        async with share.moving(QUICK):
-            await share.take(6_000_000)
+    async def burst_and_drip(share: Reservation) -> None:
+        async with share.transfer(QUICK):
+            await share.acquire(6_000_000)
             while True:  # 10 kB/s: ten times the least rate, and a tenth of what 6 MB in a minute need.
                 await asyncio.sleep(0.005)
-                share.moved(50)
+                share.progressed(50)
 
-    with ByteBudget(10_000_000, wait_seconds=5).share() as share, pytest.raises(TimeoutError):
+    with ByteBudget(10_000_000, wait_seconds=5).reserve() as share, pytest.raises(TimeoutError):
         await burst_and_drip(share)
 
 
 @pytest.mark.anyio
 async def test_the_slowest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where bytes are short, who has fallen behind is ended for those that move; others stay."""
-    monkeypatch.setattr(byte_budget, "SLOW_SECONDS", 0.01)
+    monkeypatch.setattr(byte_budget, "SLOW_LAG_SECONDS", 0.01)
     budget = ByteBudget(100, wait_seconds=5)
-    with budget.share() as first, budget.share() as second:
-        await first.take(50)
+    with budget.reserve() as first, budget.reserve() as second:
+        await first.acquire(50)
 
         async def slow() -> None:
-            with budget.share() as share, pytest.raises(TimeoutError):
+            with budget.reserve() as share, pytest.raises(TimeoutError):
                 await stand(share, 50, PATIENT)
 
         standing = asyncio.create_task(slow())
         await asyncio.sleep(0)
-        await second.take(50)
+        await second.acquire(50)
         await standing
         assert first.held == second.held == 50
 
@@ -103,12 +103,12 @@ async def test_the_slowest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.anyio
 async def test_few_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes of those that wait are held by the server and counted by nobody."""
-    monkeypatch.setattr(byte_budget, "MOST_WAITING", 0)
+    monkeypatch.setattr(byte_budget, "MAX_WAITING", 0)
     budget = ByteBudget(100, wait_seconds=60)
-    with budget.share() as first, budget.share() as second:
-        await first.take(100)
+    with budget.reserve() as first, budget.reserve() as second:
+        await first.acquire(100)
         with pytest.raises(Busy):
-            await second.take(1)
+            await second.acquire(1)
 
 
 @given(st.lists(st.lists(st.integers(1, 60), max_size=6), max_size=8), st.integers(1, 100))
@@ -116,13 +116,13 @@ async def test_few_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_the_sum_is_bounded_and_nothing_is_lost(bodies: list[list[int]], total: int) -> None:
     """All bodies come through or are told that it is busy, at most one is over the total, and all is given back."""
     budget = ByteBudget(total, wait_seconds=0.005)
-    held: dict[Share, int] = {}
+    held: dict[Reservation, int] = {}
 
     async def body(sizes: list[int]) -> None:
-        with budget.share() as share:
+        with budget.reserve() as share:
             try:
                 for size in sizes:
-                    await share.take(size)
+                    await share.acquire(size)
                     held[share] = share.held
                     largest = max(held.values())
                     assert sum(held.values()) <= max(total, total + largest)
@@ -133,6 +133,6 @@ async def test_the_sum_is_bounded_and_nothing_is_lost(bodies: list[list[int]], t
                 held.pop(share, None)
 
     await asyncio.gather(*map(body, bodies))
-    with budget.share() as whole, budget.share() as more:
-        assert budget.take_now(whole, total)
-        assert not budget.take_now(more, 1)
+    with budget.reserve() as whole, budget.reserve() as more:
+        assert budget.try_acquire(whole, total)
+        assert not budget.try_acquire(more, 1)

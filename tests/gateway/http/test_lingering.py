@@ -8,9 +8,9 @@ import urllib.request
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from gateway.http.lingering import Patience
+from gateway.http.lingering import LingerLimits
 from gateway.http.problems import TooLarge, problem_response
-from gateway.http.protocol import Limits
+from gateway.http.protocol import ConnectionLimits
 from tests.gateway.http.test_protocol import serving
 
 MEGABYTE = 1_000_000
@@ -70,7 +70,7 @@ async def test_a_caller_who_sends_all_first_reads_the_answer() -> None:
 @pytest.mark.anyio
 async def test_the_rest_of_a_body_is_bounded() -> None:
     """Of an announced gigabyte no more is taken than the limit and what the buffers between hold."""
-    async with serving(Limits(patience=Patience(most_bytes=2 * MEGABYTE)), early) as port:
+    async with serving(ConnectionLimits(linger=LingerLimits(max_bytes=2 * MEGABYTE)), early) as port:
         sent = await asyncio.to_thread(sent_until_cut, port, 1000 * MEGABYTE)
     assert 2 * MEGABYTE <= sent < 20 * MEGABYTE
 
@@ -79,7 +79,7 @@ async def test_the_rest_of_a_body_is_bounded() -> None:
 @pytest.mark.parametrize("interval", [0.01, 0.5])
 async def test_a_caller_who_neither_sends_nor_ends_is_let_go(interval: float) -> None:
     """The patience is short with a silent caller, and ends with one who drips."""
-    async with serving(Limits(patience=Patience(silent_seconds=0.1, rounds=3)), early) as port:
+    async with serving(ConnectionLimits(linger=LingerLimits(idle_seconds=0.1, rounds=3)), early) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEAD % 1000)
         assert (await reader.read(-1)).startswith(b"HTTP/1.1 413")

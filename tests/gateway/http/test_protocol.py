@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.problems import Problem, problem_response
-from gateway.http.protocol import GuardedProtocol, Limits
+from gateway.http.protocol import ConnectionLimits, GuardedProtocol
 from gateway.http.refusal import RefusalMiddleware
 
 
@@ -33,7 +33,7 @@ echo = RefusalMiddleware(_echo)
 
 
 @asynccontextmanager
-async def serving(limits: Limits | None = None, app: ASGIApp = echo) -> AsyncIterator[int]:
+async def serving(limits: ConnectionLimits | None = None, app: ASGIApp = echo) -> AsyncIterator[int]:
     """The port of a server that speaks the guarded protocol."""
     speaking = cast("type[GuardedProtocol]", partial(GuardedProtocol, limits=limits))
     config = uvicorn.Config(app, port=0, http=speaking, ws="none", lifespan="off", log_config=None)
@@ -69,7 +69,7 @@ async def write_until_cut(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0)
 
 
-HEAD_BYTES = Limits().head_bytes
+HEAD_BYTES = ConnectionLimits().head_bytes
 UPGRADE = b"POST /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: A\r\n"
 NEXT = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -184,7 +184,7 @@ async def test_a_large_body_behind_a_small_head_is_read() -> None:
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost"])
 async def test_a_silent_caller_is_let_go(begun: bytes) -> None:
     """A connection that never finishes its head is closed."""
-    async with serving(Limits(head_seconds=0.05)) as port:
+    async with serving(ConnectionLimits(head_seconds=0.05)) as port:
         assert await say(port, begun) == b""
 
 
@@ -192,7 +192,7 @@ async def test_a_silent_caller_is_let_go(begun: bytes) -> None:
 async def test_a_caller_who_does_not_read_is_let_go() -> None:
     """An answer that nobody takes is not kept for ever."""
     body = b"x" * 20_000_000
-    async with serving(Limits(send_seconds=0.05)) as port:
+    async with serving(ConnectionLimits(send_seconds=0.05)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()

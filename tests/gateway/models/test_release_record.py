@@ -40,7 +40,7 @@ def two(model_server: TinyServer, tmp_path: Path) -> TinyServer:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lost answer is not bridged for long."""
-    monkeypatch.setattr(source, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(source, "STALE_SECONDS", 0.05)
 
 
 def scored_by(client: TestClient) -> int:
@@ -104,7 +104,7 @@ def test_it_need_not_be_there_at_the_start(serve: Serve, server: RecordServer) -
         (200, {}, b"<html>"),
         (200, {}, b"[" * 60_000),
         (200, {}, record(2)[:-5]),
-        (200, {}, record(2).ljust(source.MOST_BYTES + 1)),
+        (200, {}, record(2).ljust(source.MAX_BYTES + 1)),
         (200, {"content-encoding": "gzip"}, gzip.compress(record(2))),
         (200, {"content-length": "100000"}, record(2)),
     ],
@@ -148,13 +148,13 @@ def test_a_version_that_is_doubted_comes_back_without_a_record(
 
 def test_one_lost_answer_pauses_no_trial(tried: Tried, server: RecordServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trial goes on while the lost answers are within the grace, and pauses after it."""
-    monkeypatch.setattr(source, "GRACE_SECONDS", 3600.0)
+    monkeypatch.setattr(source, "STALE_SECONDS", 3600.0)
     server.body = Release(1, None, "2026-01-01T00:00:00+00:00", CANARY).to_bytes()
     client = tried.start(CANARY, release_record=HttpUrl(server.url))
     server.status = 503
     until_it_is_read(client, server, 5)
     assert tried.state()["status"] == "running"
-    monkeypatch.setattr(source, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(source, "STALE_SECONDS", 0.05)
     tried.until_it("paused")
     assert tried.state()["reason"] == "record_unreadable"
     server.status = 200
@@ -182,7 +182,7 @@ def test_a_lost_record_is_logged_once(serve: Serve, tmp_path: Path, log_lines: P
 @pytest.mark.anyio
 async def test_a_server_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that comes byte by byte is worth no more than the patience with a whole one, again and again."""
-    monkeypatch.setattr(source, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(source, "READ_TIMEOUT_SECONDS", 0.05)
     dripping = list[asyncio.Task[None] | None]()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -230,7 +230,7 @@ async def test_a_file_that_is_none_is_no_record(tmp_path: Path, spoil: Callable[
 @pytest.mark.anyio
 async def test_a_busy_gateway_does_not_blame_the_keeper(server: RecordServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was answered while the event loop was busy for longer than the timeout is read."""
-    monkeypatch.setattr(source, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(source, "READ_TIMEOUT_SECONDS", 0.5)
     async with connect_record(HttpUrl(server.url)) as kept:
         reading = asyncio.create_task(kept.read())
         await asyncio.sleep(0)

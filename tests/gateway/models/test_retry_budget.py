@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.models.retry_budget import MOST_TOKENS, SHARE, TOKENS_A_SECOND, RetryBudget
+from gateway.models.retry_budget import MAX_TOKENS, SHARE, TOKENS_A_SECOND, RetryBudget
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=200))
@@ -17,8 +17,8 @@ def test_retries_never_exceed_what_attempts_and_time_have_added(events: list[tup
         attempts += 1
         budget.attempt()
         if fails:
-            budget.take()
-    assert len(counted) <= MOST_TOKENS + SHARE * attempts + TOKENS_A_SECOND * now
+            budget.try_acquire()
+    assert len(counted) <= MAX_TOKENS + SHARE * attempts + TOKENS_A_SECOND * now
 
 
 def test_an_outage_is_repeated_by_a_tenth_at_most() -> None:
@@ -27,16 +27,16 @@ def test_an_outage_is_repeated_by_a_tenth_at_most() -> None:
     retries = 0
     for _ in range(1000):
         budget.attempt()
-        retries += budget.take()
-    assert retries <= MOST_TOKENS + 1000 * SHARE
+        retries += budget.try_acquire()
+    assert retries <= MAX_TOKENS + 1000 * SHARE
 
 
 def test_the_bucket_fills_again_with_time() -> None:
     """A budget that was used up allows a retry a second later."""
     now = 0.0
     budget = RetryBudget(clock=lambda: now)
-    while budget.take():
+    while budget.try_acquire():
         pass
     now = 1.0
     budget.attempt()
-    assert budget.take()
+    assert budget.try_acquire()

@@ -9,7 +9,7 @@ from starlette.types import Message
 from gateway.http.problems import Busy, NotScorable, TooSlow
 from gateway.metrics import Metrics
 from gateway.requests import uploads as module
-from gateway.requests.preparing import INLINE_BYTES
+from gateway.requests.payload import INLINE_BYTES
 from gateway.requests.uploads import Uploads
 from gateway.settings import Settings
 
@@ -51,7 +51,7 @@ async def test_a_full_house_is_busy() -> None:
 async def test_memory_goes_back_after_a_large_body_that_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """To read all its rows and their faults took as much as to score it."""
     given = list[bool]()
-    monkeypatch.setattr(module, "give_back", lambda: given.append(True))
+    monkeypatch.setattr(module, "trim", lambda: given.append(True))
     with pytest.raises(NotScorable):
         async with uploads().slot(bytearray(module.TRIMMED_BYTES + 1)):
             raise NotScorable("each row has a fault")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.models import tracker as live
+from gateway.models import model_tracker as live
 from gateway.trial import canary_calls
 from tests.gateway.trials import CANARY, IDS, ON_TRIAL, Tried, expected, rows, versions
 from tests.gateway.waiting import until
@@ -51,8 +51,8 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 @pytest.fixture
 def patient(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> Tried:
     """A canary that hangs, and for which a few requests wait three seconds, others as good as not."""
-    monkeypatch.setattr(canary_calls, "CANARY_SECONDS", 60.0)
-    monkeypatch.setattr(canary_calls, "CROWD_SECONDS", 0.01)
+    monkeypatch.setattr(canary_calls, "CANARY_TIMEOUT_SECONDS", 60.0)
+    monkeypatch.setattr(canary_calls, "OVERLOAD_TIMEOUT_SECONDS", 0.01)
     return tried
 
 
@@ -88,7 +88,7 @@ def test_a_hanging_canary_is_given_up_for_the_live_version(tried: Tried) -> None
     tried.model_server.hanging.add(2)
     started = time.monotonic()
     assert versions(tried.upload(rows())) == expected(set())
-    assert time.monotonic() - started >= canary_calls.CANARY_SECONDS
+    assert time.monotonic() - started >= canary_calls.CANARY_TIMEOUT_SECONDS
     assert tried.counted(CANARY, "trial:errors")["dropped"] == 0
 
 
@@ -113,8 +113,8 @@ def test_many_may_ask_a_canary_that_answers(
     tried: Tried, model_server: Meeting, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only slowness makes a crowd: of many requests at a time each has the canary's scores."""
-    monkeypatch.setattr(canary_calls, "CROWD_SECONDS", 60.0)
-    monkeypatch.setattr(canary_calls, "CANARY_SECONDS", 60.0)
+    monkeypatch.setattr(canary_calls, "OVERLOAD_TIMEOUT_SECONDS", 60.0)
+    monkeypatch.setattr(canary_calls, "CANARY_TIMEOUT_SECONDS", 60.0)
     client = tried.start(CANARY, model_server_connections=8)
     model_server.meeting = asyncio.Barrier(8)
     objects = [{**each, "amount": float(each["amount"]), "age": 30} for each in csv.DictReader(io.StringIO(rows()))]
@@ -139,7 +139,7 @@ def test_a_trial_that_hangs_pauses_until_it_answers(tried: Tried, monkeypatch: p
     tried.start(CANARY)
     tried.model_server.hanging.add(2)
     with monkeypatch.context() as hurried:
-        hurried.setattr(live, "LOOK_SECONDS", 0.05)
+        hurried.setattr(live, "PROOF_TIMEOUT_SECONDS", 0.05)
         tried.upload(rows())
         assert (tried.state()["status"], tried.state()["reason"]) == ("paused", "not_adopted")
         counts = tried.counted(CANARY, "trial:errors", 3)

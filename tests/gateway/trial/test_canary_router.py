@@ -16,19 +16,19 @@ from contract.decision import Bands
 from contract.schema import Contract
 from contract.table import Reading, read_csv
 from gateway.metrics import Metrics
+from gateway.models.inference_client import InferenceClient, connect_model_server
 from gateway.models.model_calls import ModelCalls
-from gateway.models.model_server import ModelServer, connect
+from gateway.models.model_tracker import ModelTracker
 from gateway.models.proving import Prover
 from gateway.models.release_record import RecordFile
-from gateway.models.serving import LiveTrial, Serving
-from gateway.models.tracker import Live
-from gateway.models.trial_counts import Tallies
-from gateway.requests.preparing import Input, OnError, prepare
-from gateway.requests.preparing import read as read_given
+from gateway.models.serving_versions import RunningTrial, ServingVersions
+from gateway.models.trial_counts_writer import TrialCountsWriter
+from gateway.requests.payload import OnError, Payload, prepare
+from gateway.requests.payload import read as read_given
 from gateway.settings import Settings
 from gateway.trial.canary_calls import CanaryCalls
-from gateway.trial.canary_router import Split
-from releases.trial_counts import Side, Tally
+from gateway.trial.canary_router import CanaryRouter
+from releases.trial_counts import TrialArm, TrialCounts
 from tests.gateway.trials import (
     CANARY,
     IDS,
@@ -105,7 +105,7 @@ def test_both_sides_are_counted(tried: Tried) -> None:
     tried.upload(rows())
     tried.counted(CANARY, "trial:requests")
     tally = tried.valkey.tally(CANARY)
-    live, trial = tally.side(Side.LIVE), tally.side(Side.TRIAL)
+    live, trial = tally.arm(TrialArm.LIVE), tally.arm(TrialArm.TRIAL)
     assert (live.requests, live.rows) == (1, len(IDS) - len(ON_TRIAL))
     assert (trial.requests, trial.rows, trial.errors) == (1, len(ON_TRIAL), 0)
     assert live.latency(0.5) > 0
@@ -198,19 +198,19 @@ async def test_what_fails_while_the_canary_s_rows_are_read_is_a_failure(
             raise failure
         return read_csv(contract, rows().encode(), others=others)
 
-    async with connect(settings, model_server) as client:
-        metrics, server = Metrics(), ModelServer(client, settings.model_name, settings.block_rows, 1)
+    async with connect_model_server(settings, model_server) as client:
+        metrics, server = Metrics(), InferenceClient(client, settings.model_name, settings.block_rows, 1)
         prover = Prover(settings, server)
-        live = Live(RecordFile(tmp_path / "release.json"), 1.0, prover, Tallies(None), metrics)
+        live = ModelTracker(RecordFile(tmp_path / "release.json"), 1.0, prover, TrialCountsWriter(None), metrics)
         ours, theirs = [await prover.proven(number) for number in (1, 2)]
-        calls, counts = ModelCalls(live, server, metrics), Tally()
-        given, serving = Input(read, inline=True), Serving(ours, LiveTrial(CANARY, theirs))
+        calls, counts = ModelCalls(live, server, metrics), TrialCounts()
+        given, serving = Payload(read, inline=True), ServingVersions(ours, RunningTrial(CANARY, theirs))
         reading = read_given(given, serving, OnError.REFUSE, metrics)
         prepared = prepare(given, serving, reading, {}, metrics)
         deadline = asyncio.get_running_loop().time() + settings.deadline_seconds
-        (part,) = await Split(calls, CanaryCalls(calls, live, 1)).parts(prepared, theirs, deadline, counts)
+        (part,) = await CanaryRouter(calls, CanaryCalls(calls, live, 1)).score(prepared, theirs, deadline, counts)
     assert (part.model, len(part.places)) == (ours, len(IDS))
-    assert (counts.side(Side.TRIAL).errors, counts.counts["unreadable"]) == (1, 0)
+    assert (counts.arm(TrialArm.TRIAL).errors, counts.counts["unreadable"]) == (1, 0)
 
 
 def test_the_log_line_names_the_versions(tried: Tried, log_lines: Path) -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from contract.decision import Bands
 from gateway.trial import shadow
-from releases.trial_counts import Side, Tally
+from releases.trial_counts import TrialArm, TrialCounts
 from tests.gateway.trials import IDS, ON_TRIAL, OTHER, SHADOW, UNION, Tried, expected, probability, rows, versions
 from tests.tiny import BANDS
 
 
-def both(tally: Tally) -> dict[str, int]:
+def both(tally: TrialCounts) -> dict[str, int]:
     """The counts of pairs of decisions."""
     return {name: count for name, count in tally.counts.items() if name.startswith("both:")}
 
@@ -30,7 +30,7 @@ def test_a_shadow_never_answers_and_is_compared(tried: Tried) -> None:
     assert versions(tried.upload(rows())) == expected(set())
     tried.counted(SHADOW, "trial:requests")
     tally = tried.valkey.tally(SHADOW)
-    live, trial = tally.side(Side.LIVE), tally.side(Side.TRIAL)
+    live, trial = tally.arm(TrialArm.LIVE), tally.arm(TrialArm.TRIAL)
     assert (live.rows, trial.rows, tally.rows_compared) == (len(ON_TRIAL),) * 3
     assert both(tally) == decisions(Bands(0.3, 0.9))
     assert tally.decisions_that_differ > 0
@@ -59,7 +59,7 @@ def test_nobody_waits_for_a_hanging_shadow(tried: Tried) -> None:
     """While as many as may be compared hang, requests are answered and their rows counted as dropped."""
     tried.start(SHADOW, deadline_seconds=60)
     tried.model_server.hanging.add(2)
-    for _ in range(shadow.MOST_AT_ONCE + 2):
+    for _ in range(shadow.MAX_COMPARISONS + 2):
         assert versions(tried.upload(rows())) == expected(set())
     counts = tried.counted(SHADOW, "dropped", 2 * len(ON_TRIAL))
     assert (counts["dropped"], counts["trial:requests"]) == (2 * len(ON_TRIAL), 0)

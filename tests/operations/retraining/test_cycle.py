@@ -25,7 +25,7 @@ from tests.operations.fake_torchserve import FakeTorchServe
 
 
 @dataclass
-class Serving(FakeTorchServe):
+class ServingVersions(FakeTorchServe):
     """A TorchServe that scores with the archives of a store."""
 
     store: Path = Path()
@@ -45,7 +45,7 @@ class Timer:
         self.layout = Layout(root, root / "model_store")
         self.data = root / "claims.csv"
         self.store = Registry(self.layout.store)
-        self.torchserve = Serving(store=self.layout.store)
+        self.torchserve = ServingVersions(store=self.layout.store)
         self.running: Running | None = Running(
             self.torchserve.server(), 2, self.layout.store, self.layout.verified, None, "redis://unused"
         )

@@ -15,7 +15,7 @@ from operations.rollout.gate import ENOUGH_COUNTED, alert_shift, check, counted,
 from operations.rollout.loading import Place
 from operations.store.registry import Registry
 from operations.store.side_by_side import Both, Sample
-from releases.trial_counts import Side, Tally, score_counts
+from releases.trial_counts import TrialArm, TrialCounts, score_counts
 from tests.operations.conftest import contents, pack
 from tests.operations.fake_torchserve import CONTRACT, GOLDEN, FakeTorchServe
 from tests.tiny import card
@@ -77,8 +77,8 @@ def test_what_passes_is_said() -> None:
 @pytest.mark.parametrize(("rows", "enough"), [(ENOUGH_COUNTED - 1, False), (ENOUGH_COUNTED, True)])
 def test_a_trial_must_have_counted_enough(rows: int, enough: bool) -> None:
     """A few live transactions are no better than golden rows."""
-    tally, scores = Tally(), np.full(rows, 0.2)
-    for side in Side:
+    tally, scores = TrialCounts(), np.full(rows, 0.2)
+    for side in TrialArm:
         tally.scored(side, scores, BANDS.decide(scores), 0.01)
     samples = counted(tally)
     assert (samples is not None) is enough

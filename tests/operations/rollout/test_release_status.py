@@ -10,7 +10,7 @@ from operations.rollout.loading import Place
 from operations.rollout.release import abort_trial, release, start_trial, take_over
 from operations.rollout.release_status import view
 from releases.record import TrialKind
-from releases.trial_counts import Side, Tally, trial_key
+from releases.trial_counts import TrialArm, TrialCounts, trial_key
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.valkey import Valkey
 
@@ -57,8 +57,8 @@ def test_both_sides_of_a_trial_stand_side_by_side(place: Place, valkey: Valkey) 
     release(place, 1, quiet)
     trial = start_trial(place, 2, TrialKind.SHADOW, 1.0, quiet).trial
     assert trial
-    tally, scores = Tally(), np.array([0.05, 0.6])
-    for side, bands in zip(Side, (Bands(0.1, 0.5), Bands(0.7, 0.8)), strict=True):
+    tally, scores = TrialCounts(), np.array([0.05, 0.6])
+    for side, bands in zip(TrialArm, (Bands(0.1, 0.5), Bands(0.7, 0.8)), strict=True):
         tally.scored(side, scores, bands.decide(scores), 0.004)
     tally.compared([Decision.APPROVE, Decision.DECLINE], [Decision.APPROVE, Decision.APPROVE])
     tally.unreadable(3)

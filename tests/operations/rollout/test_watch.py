@@ -13,15 +13,15 @@ from operations.rollout.release import release, start_trial
 from operations.rollout.watch import SETTLING, WINDOW, Watch, bad
 from operations.store.record import recorded
 from releases.record import Trial, TrialKind
-from releases.trial_counts import Side, Tally, trial_key
+from releases.trial_counts import TrialArm, TrialCounts, trial_key
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.valkey import Valkey
 
 
-def tally(live: tuple[int, int, float], trial: tuple[int, int, float]) -> Tally:
+def tally(live: tuple[int, int, float], trial: tuple[int, int, float]) -> TrialCounts:
     """What two sides did: requests, errors among them, and seconds of each request."""
-    it = Tally()
-    for side, (requests, errors, seconds) in zip(Side, (live, trial), strict=True):
+    it = TrialCounts()
+    for side, (requests, errors, seconds) in zip(TrialArm, (live, trial), strict=True):
         for number in range(requests):
             if number < errors:
                 it.failed(side, seconds)
@@ -91,7 +91,7 @@ class Watched:
         self.watch.look()
 
 
-def write(valkey: Valkey, trial: Trial, counted: Tally) -> None:
+def write(valkey: Valkey, trial: Trial, counted: TrialCounts) -> None:
     """Puts a gateway's totals where it puts them itself."""
     client = valkey.client()
     client.sadd(trial_key(trial), "gateway")
@@ -126,7 +126,7 @@ def test_a_good_past_hides_nothing(trial: tuple[Place, Trial], valkey: Valkey) -
     assert not watched.alerts
     counted = tally((3100, 0, 0.004), (3100, 0, 0.004))
     for _ in range(10):
-        counted.failed(Side.TRIAL, 0.004)
+        counted.failed(TrialArm.TRIAL, 0.004)
     write(valkey, started, counted)
     watched.look()
     assert len(watched.alerts) == 1

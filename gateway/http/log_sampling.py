@@ -8,26 +8,26 @@ from collections import Counter
 
 from gateway.logs import log
 
-SECOND = 1.0
+INTERVAL_SECONDS = 1.0
 
 
-class Sampling:
+class LogSampler:
     """Which of these requests have a log line of their own."""
 
-    def __init__(self, seconds: float = SECOND) -> None:
+    def __init__(self, seconds: float = INTERVAL_SECONDS) -> None:
         """Takes for how long one line speaks for the others."""
         self._seconds = seconds
-        self._untold = Counter[int]()
+        self._suppressed = Counter[int]()
 
     def is_first(self, status: int) -> bool:
         """Whether it is the first of its status in a while; counts it where it is not."""
-        if status in self._untold:
-            self._untold[status] += 1
+        if status in self._suppressed:
+            self._suppressed[status] += 1
             return False
-        self._untold[status] = 0
-        asyncio.get_running_loop().call_later(self._seconds, self._tell, status)
+        self._suppressed[status] = 0
+        asyncio.get_running_loop().call_later(self._seconds, self._log_suppressed, status)
         return True
 
-    def _tell(self, status: int) -> None:
-        if more := self._untold.pop(status):
+    def _log_suppressed(self, status: int) -> None:
+        if more := self._suppressed.pop(status):
             log.info("more requests without a key", status=status, count=more)

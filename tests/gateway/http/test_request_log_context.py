@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.http.request_log import collected, note
+from gateway.http.request_log_context import note, request_log_context
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_the_log_line_has_a_version_or_a_sorted_list(
     notes: list[tuple[int, set[int]]], fields: dict[str, object]
 ) -> None:
     """One version stands as a number, several as a list; a version that scored nothing is not on trial."""
-    with collected() as answered:
+    with request_log_context() as answered:
         for live, scored in notes:
             note(live, scored)
     assert answered.fields() == fields
@@ -35,7 +35,7 @@ async def test_the_files_of_a_batch_are_collected_together() -> None:
     async def one(version: int) -> None:
         note(version, {version})
 
-    with collected() as answered:
+    with request_log_context() as answered:
         await asyncio.gather(one(1), one(2))
     note(3, {3})
     assert answered.fields() == {"model_version": [1, 2]}

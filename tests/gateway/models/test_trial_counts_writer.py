@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from gateway.models.trial_counts import KEPT_SECONDS, Tallies
-from releases.trial_counts import Tally, trial_key
+from gateway.models.trial_counts_writer import EXPIRY_SECONDS, TrialCountsWriter
+from releases.trial_counts import TrialCounts, trial_key
 from tests.gateway.trials import CANARY, Valkey
 
 
-def counted(rows: int) -> Tally:
+def counted(rows: int) -> TrialCounts:
     """Counts of one request."""
-    tally = Tally()
+    tally = TrialCounts()
     tally.unreadable(rows)
     return tally
 
@@ -21,7 +21,7 @@ def counted(rows: int) -> Tally:
 async def test_gateways_write_beside_each_other(valkey: Valkey) -> None:
     """Each gateway's totals stand under a name of its own; a second write of the same totals changes nothing."""
     async with Redis.from_url(valkey.url) as client:
-        one, other = Tallies(client), Tallies(client)
+        one, other = TrialCountsWriter(client), TrialCountsWriter(client)
         for tallies, count in [(one, 3), (other, 4)]:
             tallies.follow(CANARY)
             tallies.add(CANARY, counted(count))
@@ -34,13 +34,13 @@ async def test_gateways_write_beside_each_other(valkey: Valkey) -> None:
 async def test_what_is_written_expires(valkey: Valkey) -> None:
     """The set and the counts are forgotten after thirty days; their names hold no more than version, start and id."""
     async with Redis.from_url(valkey.url) as client:
-        tallies = Tallies(client)
+        tallies = TrialCountsWriter(client)
         tallies.follow(CANARY)
         tallies.add(CANARY, counted(1))
         await tallies.write()
     with valkey.client() as reader:
         keys = sorted(reader.keys())
-        assert [0 < reader.ttl(key) <= KEPT_SECONDS for key in keys] == [True, True]
+        assert [0 < reader.ttl(key) <= EXPIRY_SECONDS for key in keys] == [True, True]
     assert keys[0] == trial_key(CANARY)
     assert len(keys[1]) == len(f"{trial_key(CANARY)}:") + 16
 
@@ -49,13 +49,13 @@ async def test_what_is_written_expires(valkey: Valkey) -> None:
 async def test_another_trial_counts_anew(valkey: Valkey) -> None:
     """What belongs to a trial that is over is left out, and a new one begins unproven."""
     async with Redis.from_url(valkey.url) as client:
-        tallies = Tallies(client)
+        tallies = TrialCountsWriter(client)
         tallies.follow(CANARY)
         await tallies.write()
-        assert tallies.trouble is None
+        assert tallies.pause_reason is None
         later = replace(CANARY, started="later")
         tallies.follow(later)
-        assert tallies.trouble == "starting"
+        assert tallies.pause_reason == "starting"
         tallies.add(CANARY, counted(1))
         await tallies.write()
     assert valkey.tally(later).counts == {}
@@ -65,17 +65,17 @@ async def test_another_trial_counts_anew(valkey: Valkey) -> None:
 async def test_one_lost_write_is_forgiven(valkey: Valkey) -> None:
     """A trial that ran pauses at the second write in a row that fails; one that never ran has not begun."""
     async with Redis.from_url(valkey.url, retry=None) as client:
-        tallies = Tallies(client)
+        tallies = TrialCountsWriter(client)
         tallies.follow(CANARY)
         await tallies.write()
         valkey.kill()
         await tallies.write()
-        assert tallies.trouble is None
+        assert tallies.pause_reason is None
         await tallies.write()
-        assert tallies.trouble == "redis_unavailable"
+        assert tallies.pause_reason == "redis_unavailable"
         tallies.follow(replace(CANARY, started="later"))
         await tallies.write()
-        assert tallies.trouble == "redis_unavailable"
+        assert tallies.pause_reason == "redis_unavailable"
         valkey.start()
         await tallies.write()
-        assert tallies.trouble is None
+        assert tallies.pause_reason is None

@@ -16,8 +16,8 @@ from contract.table import Reading, Table, read_csv, read_json
 from gateway.history.batch_writer import Values
 from gateway.http.problems import NotScorable, NotSupported
 from gateway.metrics import Metrics
-from gateway.models.canary import chosen_rows
-from gateway.models.serving import LiveModel, Serving
+from gateway.models.entity_sampling import sampled_rows
+from gateway.models.serving_versions import AdoptedModel, ServingVersions
 from history.plan import Plan
 
 INLINE_BYTES = 16_384
@@ -39,7 +39,7 @@ class OnError(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class Payload:
     """What a caller sent, to be read by whichever contract.
 
     Attributes:
@@ -57,19 +57,19 @@ class Input:
         return function(*args, **kwargs) if self.inline else await asyncio.to_thread(function, *args, **kwargs)
 
 
-def csv_input(body: bytes) -> Input:
+def csv_payload(body: bytes) -> Payload:
     """A CSV file."""
-    return Input(lambda contract, others: read_csv(contract, body, others=others), len(body) <= INLINE_BYTES)
+    return Payload(lambda contract, others: read_csv(contract, body, others=others), len(body) <= INLINE_BYTES)
 
 
-def json_input(objects: Sequence[object]) -> Input:
+def json_payload(objects: Sequence[object]) -> Payload:
     """JSON objects, one a transaction."""
     inline = len(objects) <= INLINE_TRANSACTIONS
-    return Input(lambda contract, others: read_json(contract, objects, others=others), inline)
+    return Payload(lambda contract, others: read_json(contract, objects, others=others), inline)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class PreparedRows:
     """An input as the live version reads it.
 
     Attributes:
@@ -78,15 +78,15 @@ class Prepared:
         chosen: positions of the rows, ascending, that the version on trial is to score; empty without a trial.
     """
 
-    given: Input
-    serving: Serving
+    given: Payload
+    serving: ServingVersions
     reading: Reading
     matrix: NDArray[np.float32]
     chosen: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Portion:
+class TrialRows:
     """Rows as the version on trial reads them.
 
     Attributes:
@@ -100,7 +100,7 @@ class Portion:
     unreadable: int
 
 
-def read(given: Input, serving: Serving, on_error: OnError, metrics: Metrics) -> Reading:
+def read(given: Payload, serving: ServingVersions, on_error: OnError, metrics: Metrics) -> Reading:
     """Reads an input by the live contract.
 
     Raises:
@@ -110,33 +110,33 @@ def read(given: Input, serving: Serving, on_error: OnError, metrics: Metrics) ->
         return _accepted(given, serving, on_error)
 
 
-def prepare(given: Input, serving: Serving, reading: Reading, past: Values, metrics: Metrics) -> Prepared:
+def prepare(given: Payload, serving: ServingVersions, reading: Reading, past: Values, metrics: Metrics) -> PreparedRows:
     """Makes the live version's matrix of what was read and of its history."""
     contract = serving.model.contract
     table = reading.table.extended(past)
     with metrics.stage("features"):
         matrix = to_matrix(contract, table)
-    chosen = chosen_rows(contract, table, serving.trial.trial) if serving.trial else NO_ROWS
-    return Prepared(given, serving, replace(reading, table=table), matrix, chosen)
+    chosen = sampled_rows(contract, table, serving.trial.trial) if serving.trial else NO_ROWS
+    return PreparedRows(given, serving, replace(reading, table=table), matrix, chosen)
 
 
-def portion_of(prepared: Prepared, tried: LiveModel) -> Portion:
+def trial_rows_of(prepared: PreparedRows, tried: AdoptedModel) -> TrialRows:
     """The chosen rows as a version on trial reads them; one of another contract reads the whole input again."""
     live = prepared.serving.model.contract
     if not len(prepared.chosen) or tried.contract.fingerprint == live.fingerprint:
-        return Portion(prepared.chosen, prepared.matrix[prepared.chosen], 0)
+        return TrialRows(prepared.chosen, prepared.matrix[prepared.chosen], 0)
     try:
         table = prepared.given.read(tried.contract, live.names | prepared.serving.others).table
     except Refused:
-        return nothing_of(prepared, unreadable=len(prepared.chosen))
+        return no_trial_rows(prepared, unreadable=len(prepared.chosen))
     wanted = prepared.reading.table.row_numbers[prepared.chosen]
     both, ours, theirs = np.intersect1d(wanted, table.row_numbers, assume_unique=True, return_indices=True)
     places = prepared.chosen[ours]
     rows = _with_past(prepared, tried.contract, places, table.take(theirs))
-    return Portion(places, to_matrix(tried.contract, rows), len(wanted) - len(both))
+    return TrialRows(places, to_matrix(tried.contract, rows), len(wanted) - len(both))
 
 
-def _with_past(prepared: Prepared, contract: Contract, places: NDArray[np.int64], table: Table) -> Table:
+def _with_past(prepared: PreparedRows, contract: Contract, places: NDArray[np.int64], table: Table) -> Table:
     """The rows with the history features of a contract; neutral are those that the live columns cannot give."""
     plan = Plan.of([contract])
     if plan is None:
@@ -146,12 +146,12 @@ def _with_past(prepared: Prepared, contract: Contract, places: NDArray[np.int64]
     return table.extended(plan.neutral(table.columns, table.rows) | found)
 
 
-def nothing_of(prepared: Prepared, unreadable: int) -> Portion:
+def no_trial_rows(prepared: PreparedRows, unreadable: int) -> TrialRows:
     """No row; so many of those that were chosen because the trial's contract cannot read them."""
-    return Portion(NO_ROWS, prepared.matrix[NO_ROWS], unreadable)
+    return TrialRows(NO_ROWS, prepared.matrix[NO_ROWS], unreadable)
 
 
-def _accepted(given: Input, serving: Serving, on_error: OnError) -> Reading:
+def _accepted(given: Payload, serving: ServingVersions, on_error: OnError) -> Reading:
     try:
         reading = given.read(serving.model.contract, serving.others)
     except NotText as error:

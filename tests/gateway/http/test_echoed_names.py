@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.harmless import file_name, is_harmless_id
+from gateway.http.echoed_names import is_safe_request_id, safe_file_name
 
 DIGITS = st.text("0123456789", min_size=12, max_size=19)
 SEPARATOR = st.text(" -_.:/\u2009\u200b|", max_size=3)
@@ -15,8 +15,8 @@ AROUND = st.text(max_size=10)
 def test_no_card_number_is_harmless(digits: str, separator: str, before: str, behind: str) -> None:
     """However its digits are set apart, and whatever stands around them, it is neither an id nor a name."""
     text = before + separator.join(digits) + behind
-    assert not is_harmless_id(text)
-    assert file_name(text, 3) == "#3"
+    assert not is_safe_request_id(text)
+    assert safe_file_name(text, 3) == "#3"
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_no_card_number_is_harmless(digits: str, separator: str, before: str, be
 )
 def test_usual_ids_are_kept(text: str) -> None:
     """A ULID, a UUID and a counter with a word."""
-    assert is_harmless_id(text)
+    assert is_safe_request_id(text)
 
 
 @pytest.mark.parametrize(
@@ -32,16 +32,16 @@ def test_usual_ids_are_kept(text: str) -> None:
 )
 def test_other_ids_are_not(text: str) -> None:
     """Nothing, digits alone, what could forge a line, what is too long, and a long number."""
-    assert not is_harmless_id(text)
+    assert not is_safe_request_id(text)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "March 2026 (2).csv", "Überweisungen_2026-11-30.csv", "交易.csv"])
 def test_plain_names_are_kept(name: str) -> None:
     """Whatever the language; a date is no long number."""
-    assert file_name(name, 1) == name
+    assert safe_file_name(name, 1) == name
 
 
 @pytest.mark.parametrize("name", ["", "a\x00.csv", "a\u202egnp.csv", "x" * 101, "20261130093000.csv"])
 def test_other_names_are_positions(name: str) -> None:
     """What is empty, invisible, very long, or holds a long number."""
-    assert file_name(name, 7) == "#7"
+    assert safe_file_name(name, 7) == "#7"

@@ -11,8 +11,8 @@ import pytest
 
 from contract.frame import Frame
 from gateway.http.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong
-from gateway.models import model_server as module
-from gateway.models.model_server import ModelServer, connect
+from gateway.models import inference_client as module
+from gateway.models.inference_client import InferenceClient, connect_model_server
 from gateway.models.proving import PROOFS
 from gateway.models.retry_budget import RetryBudget
 from gateway.settings import Settings
@@ -35,8 +35,8 @@ async def score(
     transport: httpx.AsyncBaseTransport, rows: int, block_rows: int
 ) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Probabilities of a matrix, sent in blocks."""
-    async with connect(Settings(api_key="k"), transport) as client:
-        server = ModelServer(client, "fraud", block_rows, connections=2)
+    async with connect_model_server(Settings(api_key="k"), transport) as client:
+        server = InferenceClient(client, "fraud", block_rows, connections=2)
         return await server.score(1, CONTRACT.fingerprint, matrix(rows))
 
 
@@ -61,11 +61,11 @@ async def test_a_wide_matrix_goes_in_small_blocks(model_server: TinyServer, monk
     assert len(counting.requests) == 5 + 10
 
 
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+ModelResponse = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def over_a_socket(
-    answer: Answer, retries: RetryBudget | None = None, deadline_seconds: float = 0.2
+    answer: ModelResponse, retries: RetryBudget | None = None, deadline_seconds: float = 0.2
 ) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Scores one row over the real transport, with a server that answers as told."""
     writers: list[asyncio.StreamWriter] = []
@@ -79,8 +79,8 @@ async def over_a_socket(
     port = server.sockets[0].getsockname()[1]
     settings = Settings(api_key="k", model_server_url=f"http://127.0.0.1:{port}", deadline_seconds=deadline_seconds)
     try:
-        async with connect(settings) as client:
-            return await ModelServer(client, "fraud", 10, 2, retries).score(1, CONTRACT.fingerprint, matrix(1))
+        async with connect_model_server(settings) as client:
+            return await InferenceClient(client, "fraud", 10, 2, retries).score(1, CONTRACT.fingerprint, matrix(1))
     finally:
         for writer in writers:
             writer.close()
@@ -133,9 +133,9 @@ async def test_a_server_that_breaks_off_is_down(said: bytes) -> None:
 async def test_a_refused_connection_is_a_server_that_is_down() -> None:
     """Nobody listening is down at once."""
     settings = Settings(api_key="k", model_server_url="http://127.0.0.1:1")
-    async with connect(settings) as client:
+    async with connect_model_server(settings) as client:
         with pytest.raises(ModelServerDown):
-            await ModelServer(client, "fraud", 10, connections=2).describe(1)
+            await InferenceClient(client, "fraud", 10, connections=2).describe(1)
 
 
 @pytest.mark.anyio
@@ -153,8 +153,8 @@ async def test_a_proof_that_hangs_leaves_connections_for_the_others() -> None:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         settings = Settings(api_key="k", model_server_url=url, model_server_connections=1)
-        async with connect(settings, connections=PROOFS) as client:
-            asked = [ModelServer(client, "fraud", 10, PROOFS).describe(1) for _ in range(PROOFS)]
+        async with connect_model_server(settings, connections=PROOFS) as client:
+            asked = [InferenceClient(client, "fraud", 10, PROOFS).describe(1) for _ in range(PROOFS)]
             answers = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(answer) for answer in answers} == {ModelServerDown}
 
@@ -212,7 +212,7 @@ async def test_nothing_is_sent_a_third_time() -> None:
 async def test_without_budget_the_first_failure_counts() -> None:
     """In an outage, when the budget is used up, requests fail at once."""
     budget = RetryBudget(clock=lambda: 0.0)
-    while budget.take():
+    while budget.try_acquire():
         pass
     with pytest.raises(ModelServerDown):
         await scored_with_retries([NO_WORKER, SCORED], budget)
@@ -222,12 +222,12 @@ async def test_without_budget_the_first_failure_counts() -> None:
 async def test_without_budget_a_slow_answer_is_waited_for() -> None:
     """When all workers are slow, to give up early would fail what is about to be answered."""
     budget = RetryBudget(clock=lambda: 0.0)
-    while budget.take():
+    while budget.try_acquire():
         pass
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        await asyncio.sleep(2 * module.HANG_SHARE)
+        await asyncio.sleep(2 * module.FIRST_ATTEMPT_SHARE)
         writer.write(SCORED)
 
     assert (await over_a_socket(slow, budget, deadline_seconds=1.0)).tolist() == [0.25]

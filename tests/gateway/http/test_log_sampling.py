@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from gateway.http.sampling import Sampling
+from gateway.http.log_sampling import LogSampler
 from tests.gateway.waiting import until
 
 
@@ -21,7 +21,7 @@ def lines_of(file: Path, event: str) -> list[dict[str, Any]]:
 @pytest.mark.anyio
 async def test_one_speaks_for_many(log_lines: Path) -> None:
     """Of each status the first is written; the others are counted in a line that follows, and then it begins anew."""
-    sampling = Sampling(0.05)
+    sampling = LogSampler(0.05)
     assert [sampling.is_first(status) for status in (401, 401, 400, 401, 401)] == [True, False, True, False, False]
     async with asyncio.timeout(30):
         while not lines_of(log_lines, "more requests without a key"):  # noqa: ASYNC110 - a file has no event

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from gateway.http.problems import ModelServerDown
-from gateway.models import model_server as module
-from gateway.models.model_server import ModelServer, connect
+from gateway.models import inference_client as module
+from gateway.models.inference_client import InferenceClient, connect_model_server
 from gateway.settings import Settings
 from tests.keys import HISTORY_KEY
 
@@ -32,14 +32,14 @@ class FalseServer(httpx.AsyncBaseTransport):
 
 async def describe(server: FalseServer) -> None:
     """Asks for a description."""
-    async with connect(Settings(api_key="k", history_key=HISTORY_KEY), server) as client:
-        await ModelServer(client, "fraud", 10, 1).describe(1)
+    async with connect_model_server(Settings(api_key="k", history_key=HISTORY_KEY), server) as client:
+        await InferenceClient(client, "fraud", 10, 1).describe(1)
 
 
 @pytest.mark.anyio
 async def test_an_answer_is_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes beyond it is not."""
-    monkeypatch.setattr(module, "MOST_ANSWER_BYTES", 10_000)
+    monkeypatch.setattr(module, "MAX_RESPONSE_BYTES", 10_000)
     server = FalseServer(b"x" * 1_000, 1_000)
     with pytest.raises(ModelServerDown):
         await describe(server)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class RequestLogContext:
     """Versions that answered: a batch that a release falls into may have several live ones."""
 
     live: set[int] = field(default_factory=set)
@@ -19,22 +19,22 @@ class Answered:
         return {name: versions[0] if len(versions) == 1 else versions for name, versions in sides.items() if versions}
 
 
-_ANSWERED: ContextVar[Answered | None] = ContextVar("answered", default=None)
+_CONTEXT: ContextVar[RequestLogContext | None] = ContextVar("answered", default=None)
 
 
 @contextmanager
-def collected() -> Iterator[Answered]:
+def request_log_context() -> Iterator[RequestLogContext]:
     """Collects what is noted inside, in tasks that are begun there too."""
-    answered = Answered()
-    token = _ANSWERED.set(answered)
+    answered = RequestLogContext()
+    token = _CONTEXT.set(answered)
     try:
         yield answered
     finally:
-        _ANSWERED.reset(token)
+        _CONTEXT.reset(token)
 
 
 def note(live: int, scored: set[int]) -> None:
     """Notes the live version of a request, and which versions scored its rows."""
-    if answered := _ANSWERED.get():
+    if answered := _CONTEXT.get():
         answered.live.add(live)
         answered.trial.update(scored - {live})

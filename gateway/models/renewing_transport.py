@@ -14,18 +14,18 @@ import httpx
 RENEW_SECONDS = 30.0
 
 
-class RenewedTransport(httpx.AsyncBaseTransport):
+class RenewingTransport(httpx.AsyncBaseTransport):
     """A transport that is replaced by a new one now and then; the old one ends when nothing can be on it any more."""
 
     def __init__(
         self,
         make: Callable[[], httpx.AsyncBaseTransport],
-        patience: float,
+        max_request_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Takes what makes a transport, and the seconds after which a request has surely ended."""
         self._make = make
-        self._patience = patience
+        self._max_request_seconds = max_request_seconds
         self._clock = clock
         self._current = make()
         self._began = clock()
@@ -36,7 +36,7 @@ class RenewedTransport(httpx.AsyncBaseTransport):
         """Sends it by the transport of the moment."""
         now = self._clock()
         if now - self._began > RENEW_SECONDS:
-            self._retired.append((now + self._patience, self._current))
+            self._retired.append((now + self._max_request_seconds, self._current))
             self._current, self._began = self._make(), now
         while self._retired and self._retired[0][0] < now:
             self._close(self._retired.popleft()[1])

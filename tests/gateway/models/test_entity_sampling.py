@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from contract.table import read_csv
-from gateway.models.canary import chosen, chosen_rows, entity_column
+from gateway.models.entity_sampling import entity_column, sampled_entities, sampled_rows
 from releases.record import Trial, TrialKind
 from tests.contract.examples import CONTRACT, GOOD, csv_bytes
 
@@ -28,14 +28,14 @@ def trial(share: float, version: int = 2) -> Trial:
 @given(NAMES, VERSIONS, SHARES, SHARES)
 def test_who_is_on_it_stays_when_the_share_grows(names: list[str], version: int, one: float, other: float) -> None:
     """A larger share has all entities of a smaller one."""
-    assert chosen(names, version, min(one, other)) <= chosen(names, version, max(one, other))
+    assert sampled_entities(names, version, min(one, other)) <= sampled_entities(names, version, max(one, other))
 
 
 @given(NAMES, VERSIONS, SHARES, st.randoms())
 def test_the_side_is_the_entity_s_own(names: list[str], version: int, share: float, random: object) -> None:
     """Each entity is on the side on which it is alone, whatever comes before or beside it."""
-    alone = {name for name in names if chosen([name], version, share)}
-    assert chosen(names, version, share) == chosen(reversed(names), version, share) == alone
+    alone = {name for name in names if sampled_entities([name], version, share)}
+    assert sampled_entities(names, version, share) == sampled_entities(reversed(names), version, share) == alone
 
 
 @pytest.mark.parametrize("share", [0.001, 0.05, 0.5, 0.9])
@@ -43,33 +43,34 @@ def test_the_side_is_the_entity_s_own(names: list[str], version: int, share: flo
 def test_the_share_is_met(share: float, version: int) -> None:
     """Of many entities the expected share is on it, within five standard deviations."""
     deviation = (share * (1 - share) / len(MANY)) ** 0.5
-    assert len(chosen(MANY, version, share)) / len(MANY) == pytest.approx(share, abs=5 * deviation)
+    assert len(sampled_entities(MANY, version, share)) / len(MANY) == pytest.approx(share, abs=5 * deviation)
 
 
 def test_a_share_of_one_is_everybody_with_a_name() -> None:
     """All entities but the empty one are on it."""
-    assert chosen([*MANY, ""], 2, 1.0) == set(MANY)
+    assert sampled_entities([*MANY, ""], 2, 1.0) == set(MANY)
 
 
 def test_another_version_tries_others_first() -> None:
     """The entities of one trial are no more likely than any others to be those of the next."""
-    both = chosen(MANY, 2, 0.1) & chosen(MANY, 3, 0.1)
+    both = sampled_entities(MANY, 2, 0.1) & sampled_entities(MANY, 3, 0.1)
     assert len(both) / len(MANY) == pytest.approx(0.01, abs=0.005)
 
 
 def test_another_process_chooses_the_same() -> None:
     """Gateways agree, and a restart changes nothing: Python's own hash of a text is another in each process."""
-    code = "from gateway.models.canary import chosen; print(sorted(chosen(map(str, range(100)), 2, 0.5)))"
+    call = "print(sorted(sampled_entities(map(str, range(100)), 2, 0.5)))"
+    code = f"from gateway.models.entity_sampling import sampled_entities; {call}"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == str(sorted(chosen(map(str, range(100)), 2, 0.5)))
+    assert printed.strip() == str(sorted(sampled_entities(map(str, range(100)), 2, 0.5)))
 
 
 @given(st.lists(st.sampled_from(["", "a", "b", "c", "d"]), max_size=30), SHARES)
 def test_all_rows_of_an_entity_are_on_its_side(cards: list[str], share: float) -> None:
     """The chosen rows are those of the chosen entities, in their order; an empty cell stays with the live version."""
     table = read_csv(CONTRACT, csv_bytes([GOOD | {"card": card} for card in cards])).table
-    side = chosen(cards, 2, share)
-    assert chosen_rows(CONTRACT, table, trial(share)).tolist() == [
+    side = sampled_entities(cards, 2, share)
+    assert sampled_rows(CONTRACT, table, trial(share)).tolist() == [
         place for place, card in enumerate(cards) if card in side
     ]
 
@@ -82,4 +83,4 @@ def test_without_an_entity_the_id_decides() -> None:
     found = [column and column.name for column in map(entity_column, (CONTRACT, with_id, without))]
     assert found == ["card", "id", None]
     table = read_csv(without, b"n\n1\n").table
-    np.testing.assert_array_equal(chosen_rows(without, table, trial(1.0)), [])
+    np.testing.assert_array_equal(sampled_rows(without, table, trial(1.0)), [])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from gateway.models.renewed import RENEW_SECONDS, RenewedTransport
+from gateway.models.renewing_transport import RENEW_SECONDS, RenewingTransport
 
 pytestmark = pytest.mark.anyio
 REQUEST = httpx.Request("GET", "http://models/")
@@ -41,10 +41,10 @@ class Stage:
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     made: list[Numbered] = field(default_factory=list)
 
-    def renewed(self) -> RenewedTransport:
+    def renewed(self) -> RenewingTransport:
         """What is tested."""
         self.may_answer.set()
-        return RenewedTransport(self._make, PATIENCE, lambda: self.now)
+        return RenewingTransport(self._make, PATIENCE, lambda: self.now)
 
     def _make(self) -> Numbered:
         self.made.append(Numbered(len(self.made), self.may_answer))
@@ -56,7 +56,7 @@ class Stage:
         return [each.number for each in self.made if each.closed]
 
 
-async def asked(transport: RenewedTransport) -> str:
+async def asked(transport: RenewingTransport) -> str:
     """Which transport answers now."""
     return (await transport.handle_async_request(REQUEST)).text
 

@@ -10,7 +10,7 @@ from releases.record import Trial, TrialKind
 
 
 @dataclass(frozen=True, slots=True)
-class LiveModel:
+class AdoptedModel:
     """One adopted version: its description, and the thresholds in force here."""
 
     description: Description
@@ -28,15 +28,15 @@ class LiveModel:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveTrial:
+class RunningTrial:
     """A trial that runs, and its adopted version."""
 
     trial: Trial
-    model: LiveModel
+    model: AdoptedModel
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ServingVersions:
     """What is to be used for one request, from its beginning to its end.
 
     Attributes:
@@ -47,12 +47,12 @@ class Serving:
             may send them, so that one who sends the columns of both is served before, during and after a release.
     """
 
-    model: LiveModel
-    trial: LiveTrial | None = None
+    model: AdoptedModel
+    trial: RunningTrial | None = None
     plan: Plan | None = None
     others: frozenset[str] = frozenset()
 
-    def trial_of(self, kind: TrialKind) -> LiveTrial | None:
+    def trial_of(self, kind: TrialKind) -> RunningTrial | None:
         """The trial if it is of this kind."""
         return self.trial if self.trial and self.trial.trial.kind is kind else None
 

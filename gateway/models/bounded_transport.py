@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 
 
-class BoundedTransport(httpx.AsyncBaseTransport):
+class AsyncBoundedTransport(httpx.AsyncBaseTransport):
     """A transport whose answers are ended at so many bytes; one that is packed is not read at all."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, most: int) -> None:
@@ -24,7 +24,7 @@ class BoundedTransport(httpx.AsyncBaseTransport):
             await answer.aclose()
             raise httpx.DecodingError("it is packed", request=request)
         if isinstance(answer.stream, httpx.AsyncByteStream):
-            answer.stream = _Bounded(answer.stream, self._most)
+            answer.stream = _BoundedStream(answer.stream, self._most)
         return answer
 
     async def aclose(self) -> None:
@@ -32,7 +32,7 @@ class BoundedTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-class _Bounded(httpx.AsyncByteStream):
+class _BoundedStream(httpx.AsyncByteStream):
     def __init__(self, inner: httpx.AsyncByteStream, most: int) -> None:
         self._inner = inner
         self._left = most

@@ -8,12 +8,12 @@ REQUEST_ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{1,64}")
 LONGEST_NAME = 100
 
 
-def is_harmless_id(text: str) -> bool:
+def is_safe_request_id(text: str) -> bool:
     """Whether it names a request, and neither forges a log line nor holds a card number."""
     return bool(REQUEST_ID.fullmatch(text)) and not holds_long_number(text)
 
 
-def file_name(name: str, position: int) -> str:
+def safe_file_name(name: str, position: int) -> str:
     """A file's name where it is plainly one; else its position in the form, from #1."""
     plain = 0 < len(name) <= LONGEST_NAME and name.isprintable() and not holds_long_number(name)
     return name if plain else f"#{position}"

@@ -12,21 +12,21 @@ from contract.decision import Decision
 from contract.faults import Fault
 from contract.schema import Contract, Kind
 from contract.table import Reading, Table
-from gateway.models.model_calls import Answer
-from gateway.models.serving import LiveModel
+from gateway.models.model_calls import ModelResponse
+from gateway.models.serving_versions import AdoptedModel
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PartialScores:
     """Rows that one version scored in one call.
 
     Attributes:
         places: int64, their positions among the rows that were read.
     """
 
-    model: LiveModel
+    model: AdoptedModel
     places: NDArray[np.int64]
-    answer: Answer
+    answer: ModelResponse
 
     @cached_property
     def decisions(self) -> list[Decision]:
@@ -35,7 +35,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class ScoreResult:
     """Transactions with their scores, in the order in which they came.
 
     Attributes:
@@ -49,7 +49,7 @@ class Scored:
         degraded: parts of the service that could not help: "history".
     """
 
-    model: LiveModel
+    model: AdoptedModel
     row_numbers: NDArray[np.int64]
     ids: Sequence[str | None]
     probabilities: NDArray[np.float32]
@@ -65,10 +65,10 @@ class Scored:
         return sum(decision is not Decision.APPROVE for decision in self.decisions)
 
 
-def scored(model: LiveModel, reading: Reading, parts: Sequence[Part]) -> Scored:
+def scored(model: AdoptedModel, reading: Reading, parts: Sequence[PartialScores]) -> ScoreResult:
     """The parts as one; together they hold each row that was read once."""
     whole = _whole(parts, reading.table.rows)
-    return Scored(
+    return ScoreResult(
         model=model,
         row_numbers=reading.table.row_numbers,
         ids=_ids(model.contract, reading.table),
@@ -87,7 +87,7 @@ class _Whole:
     versions: Sequence[int]
 
 
-def _whole(parts: Sequence[Part], rows: int) -> _Whole:
+def _whole(parts: Sequence[PartialScores], rows: int) -> _Whole:
     if len(parts) == 1:
         part = parts[0]
         return _Whole(part.answer.probabilities, part.decisions, [part.model.version] * rows)

@@ -17,25 +17,25 @@ from contextlib import suppress
 from gateway.http.problems import ModelServerWrong, NoModel, Problem
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.models.canary import entity_column
+from gateway.models.entity_sampling import entity_column
 from gateway.models.proving import Prover
 from gateway.models.release_record import RecordSource
-from gateway.models.serving import LiveModel, LiveTrial, Serving, TrialState
-from gateway.models.trial_counts import Tallies
+from gateway.models.serving_versions import AdoptedModel, RunningTrial, ServingVersions, TrialState
+from gateway.models.trial_counts_writer import TrialCountsWriter
 from gateway.timeouts import io_timeout
 from history.plan import Plan
 from releases.record import Release, Trial
-from releases.trial_counts import Side, Tally
+from releases.trial_counts import TrialArm, TrialCounts
 
-LOOK_SECONDS = 2.0
+PROOF_TIMEOUT_SECONDS = 2.0
 """Patience with one version: a record that changes meanwhile is seen at the next look."""
 
 
-class Live:
+class ModelTracker:
     """The versions of this gateway: the live one, and the one on trial."""
 
     def __init__(
-        self, source: RecordSource, follow_seconds: float, prover: Prover, tallies: Tallies, metrics: Metrics
+        self, source: RecordSource, follow_seconds: float, prover: Prover, tallies: TrialCountsWriter, metrics: Metrics
     ) -> None:
         """Starts with none; :meth:`follow` finds them, and reads the record every `follow_seconds`."""
         self._source = source
@@ -44,29 +44,29 @@ class Live:
         self._tallies = tallies
         self._metrics = metrics
         self._record: Release | None = None
-        self._models: dict[int, LiveModel] = {}
-        self._doubted = set[int]()
+        self._models: dict[int, AdoptedModel] = {}
+        self._quarantined = set[int]()
         self._version: int | None = None
-        self._told = dict[int, str]()
+        self._logged_refusals = dict[int, str]()
         self._unreadable = False
         self._plan: tuple[tuple[str, ...], Plan | None] = ((), None)
-        self._news = asyncio.Event()
+        self._record_changed = asyncio.Event()
         metrics.show_trial(lambda: self.trial_state)
 
     @property
-    def model(self) -> LiveModel:
+    def model(self) -> AdoptedModel:
         """The live model.
 
         Raises:
             NoModel: none has been adopted yet.
         """
-        model = self._proven(self._version)
+        model = self._usable(self._version)
         if model is None:
             raise NoModel
         return model
 
     @property
-    def serving(self) -> Serving:
+    def serving(self) -> ServingVersions:
         """What a request that begins now is served by.
 
         Raises:
@@ -76,12 +76,12 @@ class Live:
         # Of doubted ones too: what callers may send does not change with the model server's moods.
         others = frozenset[str]().union(*(each.contract.names for each in self._models.values()))
         tried = self._models.get(state.trial.version) if state else None
-        plan = self._planned(model)
+        plan = self._plan_for(model)
         if state is None or tried is None or state.paused:
-            return Serving(model, None, plan, others)
-        return Serving(model, LiveTrial(state.trial, tried), plan, others)
+            return ServingVersions(model, None, plan, others)
+        return ServingVersions(model, RunningTrial(state.trial, tried), plan, others)
 
-    def _planned(self, model: LiveModel) -> Plan | None:
+    def _plan_for(self, model: AdoptedModel) -> Plan | None:
         """History is kept for all versions here: one that goes live, or live again, must not begin without a past."""
         versions = [model, *(each for number, each in sorted(self._models.items()) if each is not model)]
         fingerprints = tuple(each.contract.fingerprint for each in versions)
@@ -104,12 +104,12 @@ class Live:
     async def follow(self) -> None:
         """Reads the record for ever, and adopts what it names; the silence of another version delays no release."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_reading())
-            group.create_task(self._again_and_again(self.look))
-            group.create_task(self._again_and_again(self.look_at_trial))
-            group.create_task(self._again_and_again(self.look_at_previous))
+            group.create_task(self._poll_record())
+            group.create_task(self._poll(self.refresh_live))
+            group.create_task(self._poll(self.refresh_trial))
+            group.create_task(self._poll(self.refresh_previous))
 
-    async def look(self) -> None:
+    async def refresh_live(self) -> None:
         """Looks for the live version once; one that cannot be adopted is tried again at the next look.
 
         While the record cannot be read, the one before holds: a version that is doubted meanwhile comes back.
@@ -117,13 +117,13 @@ class Live:
         record = self._record
         if record is None:
             return
-        if await self._adopted(record.version):
+        if await self._ensure_adopted(record.version):
             if self._record == record:  # Or else it changed meanwhile.
-                self._serve(record.version)
-        elif self._version is not None and await self._adopted(self._version):
-            self._serve(self._version)
+                self._set_live(record.version)
+        elif self._version is not None and await self._ensure_adopted(self._version):
+            self._set_live(self._version)
 
-    async def look_at_trial(self) -> None:
+    async def refresh_trial(self) -> None:
         """Looks for the version on trial once; likewise. One that is doubted, and not proven again, counts as failed.
 
         No request goes to it any more, and what is not counted, nobody ends.
@@ -132,17 +132,17 @@ class Live:
         if record is None or record.trial is None:
             return
         version, started = record.trial.version, time.perf_counter()
-        doubted = version in self._doubted
-        if not await self._adopted(version) and doubted:
-            counts = Tally()
-            counts.failed(Side.TRIAL, time.perf_counter() - started)
+        doubted = version in self._quarantined
+        if not await self._ensure_adopted(version) and doubted:
+            counts = TrialCounts()
+            counts.failed(TrialArm.TRIAL, time.perf_counter() - started)
             self._tallies.add(record.trial, counts)
 
-    async def look_at_previous(self) -> None:
+    async def refresh_previous(self) -> None:
         """Looks for the version that served before once; likewise."""
         record = self._record
         if record is not None and record.previous is not None:
-            await self._adopted(record.previous)
+            await self._ensure_adopted(record.previous)
 
     async def probe(self) -> None:
         """Scores the golden rows on the live version.
@@ -154,22 +154,22 @@ class Live:
         try:
             await self._prover.prove(model.description)
         except ModelServerWrong:
-            self.doubt(model)
+            self.quarantine(model)
             raise
 
-    def doubt(self, model: LiveModel) -> None:
+    def quarantine(self, model: AdoptedModel) -> None:
         """Drops a model after a wrong answer: what runs under its number may be another one, and must be proven."""
         if self._models.get(model.version) is model:
-            self._doubted.add(model.version)
+            self._quarantined.add(model.version)
             if model.version == self._version:
                 self._metrics.live_version.set(0)
 
-    def doubt_tried(self, model: LiveModel) -> None:
+    def quarantine_trial(self, model: AdoptedModel) -> None:
         """Doubts a version on trial that hangs: its trial pauses. By now it may be the live one: slow is not wrong."""
         if model.version != self._version:
-            self.doubt(model)
+            self.quarantine(model)
 
-    async def _again_and_again(self, look: Callable[[], Awaitable[None]]) -> None:
+    async def _poll(self, look: Callable[[], Awaitable[None]]) -> None:
         """Looks every `follow_seconds`, and at once where another record was read, be it during a look."""
         while True:
             seen = self._record
@@ -178,77 +178,77 @@ class Live:
             except Exception as error:  # noqa: BLE001 - one archive that surprises must not end the following
                 log.error("release record not followed", exc_info=error)
             if self._record == seen:
-                await self._news_or_next_look()
+                await self._wait_for_change()
 
-    async def _news_or_next_look(self) -> None:
+    async def _wait_for_change(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._follow_seconds):
-                await self._news.wait()
+                await self._record_changed.wait()
 
-    async def _keep_reading(self) -> None:
+    async def _poll_record(self) -> None:
         while True:
             try:
                 record = await self._source.read()
             except Exception as error:  # noqa: BLE001 - nor may a source that surprises
                 log.error("release record not read", exc_info=error)
                 record = None
-            self._see(record)
+            self._update_record(record)
             await asyncio.sleep(self._follow_seconds)
 
-    def _see(self, record: Release | None) -> None:
+    def _update_record(self, record: Release | None) -> None:
         """Takes what was read; a record that cannot be read changes nothing, but that its trial pauses."""
         if record is None:
-            self._lose()
+            self._mark_unreadable()
             return
         self._unreadable = False
         self._tallies.follow(record.trial)
         self._metrics.takeover.set(record.instead_of is not None)
-        self._forget_all_but({*record.wanted, self._version})
+        self._discard_others({*record.wanted, self._version})
         if record != self._record:
             self._record = record
-            self._news.set()
-            self._news = asyncio.Event()  # Whoever waits has heard this one; the next news is another.
+            self._record_changed.set()
+            self._record_changed = asyncio.Event()  # Whoever waits has heard this one; the next news is another.
 
-    def _lose(self) -> None:
+    def _mark_unreadable(self) -> None:
         """Says so once, not at every reading."""
         if not self._unreadable:
             log.warning("release record unreadable", version=self._record.version if self._record else None)
         self._unreadable = True
 
-    def _forget_all_but(self, versions: set[int | None]) -> None:
+    def _discard_others(self, versions: set[int | None]) -> None:
         for version in self._models.keys() - versions:
             del self._models[version]
-            self._doubted.discard(version)
+            self._quarantined.discard(version)
 
-    def _proven(self, version: int | None) -> LiveModel | None:
-        return None if version is None or version in self._doubted else self._models.get(version)
+    def _usable(self, version: int | None) -> AdoptedModel | None:
+        return None if version is None or version in self._quarantined else self._models.get(version)
 
-    async def _adopted(self, version: int) -> bool:
+    async def _ensure_adopted(self, version: int) -> bool:
         """Whether a version is adopted; one that is not yet is tried."""
-        return self._proven(version) is not None or await self._try(version)
+        return self._usable(version) is not None or await self._adopt_if_proven(version)
 
-    async def _try(self, version: int) -> bool:
+    async def _adopt_if_proven(self, version: int) -> bool:
         try:
-            async with io_timeout(LOOK_SECONDS):
+            async with io_timeout(PROOF_TIMEOUT_SECONDS):
                 self._adopt(await self._prover.proven(version))
         except (Problem, TimeoutError) as error:
-            self._tell(version, error.code if isinstance(error, Problem) else "too_slow")
+            self._log_refusal(version, error.code if isinstance(error, Problem) else "too_slow")
             return False
         return True
 
-    def _tell(self, version: int, reason: str) -> None:
+    def _log_refusal(self, version: int, reason: str) -> None:
         """Logs a refusal once, not at every look."""
-        if self._told.get(version) != reason:
+        if self._logged_refusals.get(version) != reason:
             log.warning("version not adopted", version=version, reason=reason)
-            self._told[version] = reason
+            self._logged_refusals[version] = reason
 
-    def _adopt(self, model: LiveModel) -> None:
+    def _adopt(self, model: AdoptedModel) -> None:
         self._models[model.version] = model
-        self._doubted.discard(model.version)
-        self._told.pop(model.version, None)
+        self._quarantined.discard(model.version)
+        self._logged_refusals.pop(model.version, None)
         log.info("version adopted", version=model.version, contract=model.contract.fingerprint)
 
-    def _serve(self, version: int) -> None:
+    def _set_live(self, version: int) -> None:
         if version != self._version:
             log.info("version live", version=version)
         self._version = version
@@ -258,11 +258,11 @@ class Live:
         """Why nothing goes to the version on trial; None where it runs."""
         if self._unreadable:  # Nobody could end it.
             return "record_unreadable"
-        live = self._proven(self._version)
+        live = self._usable(self._version)
         if live is None or live.version != record.version:
             return "live_version_not_adopted"
-        if self._proven(trial.version) is None:
+        if self._usable(trial.version) is None:
             return "not_adopted"
         if entity_column(live.contract) is None:
             return "no_entity_column"
-        return self._tallies.trouble
+        return self._tallies.pause_reason

@@ -20,21 +20,21 @@ from numpy.typing import NDArray
 from contract.description import Description, DescriptionError
 from contract.frame import DESCRIBE, Frame, FrameError
 from gateway.http.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong
-from gateway.models.bounded import BoundedTransport
-from gateway.models.renewed import RenewedTransport
+from gateway.models.bounded_transport import AsyncBoundedTransport
+from gateway.models.renewing_transport import RenewingTransport
 from gateway.models.retry_budget import RetryBudget
 from gateway.settings import Settings
 
 CONFLICT = 409
 """The handler's answer to a frame of another version, contract or width."""
 HEADERS = {"content-type": "application/octet-stream"}
-NOT_NEEDED = ("Accept", "Accept-Encoding", "User-Agent")
+SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 """Each header costs a TorchServe worker four system calls."""
-HANG_SHARE = 0.25
+FIRST_ATTEMPT_SHARE = 0.25
 """Of the timeout: a worker that has said nothing for so long hangs, and another one is asked."""
 RETRY_SECONDS = 0.05
 """Before a second attempt: a moment in which TorchServe sees that a worker has ended. Chosen, not measured."""
-MOST_ANSWER_BYTES = 8_000_000
+MAX_RESPONSE_BYTES = 8_000_000
 """Largest answer that is read: a description with its golden rows is some 100 kB, a block's probabilities less."""
 BLOCK_BYTES = 4_000_000
 """However wide the matrix is, a block stays under TorchServe's default limit of 6.5 MB for a request."""
@@ -43,7 +43,7 @@ NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 To read the system's authorities held up the event loop for 50 to 300 ms, each time that connections were renewed."""
 
 
-class ModelServer:
+class InferenceClient:
     """TorchServe's inference port."""
 
     def __init__(
@@ -61,8 +61,8 @@ class ModelServer:
         self._slots = asyncio.Semaphore(connections)
         self._retries = retries
         timeout = client.timeout.as_dict()
-        self._whole = {"timeout": timeout}
-        self._until_it_hangs = {"timeout": {name: each and each * HANG_SHARE for name, each in timeout.items()}}
+        self._full_timeout = {"timeout": timeout}
+        self._first_attempt = {"timeout": {name: each and each * FIRST_ATTEMPT_SHARE for name, each in timeout.items()}}
 
     async def describe(self, version: int) -> Description:
         """What a version says of itself.
@@ -107,16 +107,16 @@ class ModelServer:
 
     async def _score_block(self, block: Frame) -> NDArray[np.float32]:
         async with self._slots:
-            answer = await self._post_twice(block.version, block.to_bytes())
+            answer = await self._post_with_retry(block.version, block.to_bytes())
         try:
             scored = Frame.from_bytes(answer)
         except FrameError:
             raise ModelServerWrong from None
-        if not _answers(scored, block):
+        if not _is_reply_to(scored, block):
             raise ModelServerWrong
         return scored.values[:, 0]
 
-    async def _post_twice(self, version: int, body: bytes) -> bytes:
+    async def _post_with_retry(self, version: int, body: bytes) -> bytes:
         """Scoring changes nothing, so a block whose worker ended or hangs goes to another one, once.
 
         Where it cannot, it is waited for: when all are slow, giving up early would fail what is about to be answered.
@@ -127,9 +127,9 @@ class ModelServer:
         if not self._retries.allows:
             return await self._post(version, body)
         try:
-            return await self._post(version, body, self._until_it_hangs)
+            return await self._post(version, body, self._first_attempt)
         except (ModelServerDown, DeadlineExceeded):
-            if not self._retries.take():
+            if not self._retries.try_acquire():
                 raise
         await asyncio.sleep(RETRY_SECONDS)
         return await self._post(version, body)
@@ -138,7 +138,7 @@ class ModelServer:
         """One attempt, by httpx's extensions that say how long it may wait; by itself as long as the client."""
         url = self._client.base_url.join(f"/predictions/{self._model_name}/{version}")
         # Not client.post: it adds four headers of its own.
-        request = httpx.Request("POST", url, headers=HEADERS, content=body, extensions=extensions or self._whole)
+        request = httpx.Request("POST", url, headers=HEADERS, content=body, extensions=extensions or self._full_timeout)
         try:
             answer = await self._client.send(request)
         except (httpx.ReadTimeout, httpx.PoolTimeout):
@@ -152,7 +152,7 @@ class ModelServer:
         return answer.content
 
 
-def _answers(scored: Frame, asked: Frame) -> bool:
+def _is_reply_to(scored: Frame, asked: Frame) -> bool:
     """Whether a reply is of the version and contract that was asked, with a probability for each row."""
     same = (scored.version, scored.fingerprint) == (asked.version, asked.fingerprint)
     # The comparison is false for NaN, which is no probability either.
@@ -164,7 +164,7 @@ def _answers(scored: Frame, asked: Frame) -> bool:
 
 
 @asynccontextmanager
-async def connect(
+async def connect_model_server(
     settings: Settings, transport: httpx.AsyncBaseTransport | None = None, connections: int | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client for the inference port; `transport` replaces the network, `connections` the number in the settings."""
@@ -173,8 +173,8 @@ async def connect(
         base_url=settings.model_server_url,
         timeout=settings.deadline_seconds,
         trust_env=False,  # A proxy that the environment names must not see transactions.
-        transport=BoundedTransport(
-            transport or RenewedTransport(partial(_network, limit), 2 * settings.deadline_seconds), MOST_ANSWER_BYTES
+        transport=AsyncBoundedTransport(
+            transport or RenewingTransport(partial(_network, limit), 2 * settings.deadline_seconds), MAX_RESPONSE_BYTES
         ),
     ) as client:
         yield client
@@ -185,4 +185,4 @@ def _network(connections: int) -> httpx.AsyncBaseTransport:
 
 
 def _session(connections: int) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), skip_auto_headers=NOT_NEEDED)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), skip_auto_headers=SKIPPED_HEADERS)

@@ -12,15 +12,15 @@ from redis.exceptions import RedisError
 
 from gateway.logs import log
 from releases.record import Trial
-from releases.trial_counts import Tally, trial_key
+from releases.trial_counts import TrialCounts, trial_key
 
-EVERY_SECONDS = 0.5
-KEPT_SECONDS = 30 * 86_400
-MOST_FAILURES = 2
+WRITE_INTERVAL_SECONDS = 0.5
+EXPIRY_SECONDS = 30 * 86_400
+MAX_FAILURES = 2
 """Writes that fail in a row before the trial pauses: one may meet a Redis that is just being started again."""
 
 
-class Tallies:
+class TrialCountsWriter:
     """The counts of the trial that is on."""
 
     def __init__(self, redis: Redis | None) -> None:
@@ -28,16 +28,16 @@ class Tallies:
         self._redis = redis
         self._gateway = secrets.token_hex(8)
         self._key: str | None = None
-        self._tally = Tally()
+        self._tally = TrialCounts()
         self._written = False
         self._failures = 0
 
     @property
-    def trouble(self) -> str | None:
+    def pause_reason(self) -> str | None:
         """Why the trial cannot be counted, in snake case; None where it is."""
         if self._redis is None:
             return "redis_not_configured"
-        if self._failures >= MOST_FAILURES or (self._failures and not self._written):
+        if self._failures >= MAX_FAILURES or (self._failures and not self._written):
             return "redis_unavailable"
         return None if self._written else "starting"
 
@@ -45,21 +45,21 @@ class Tallies:
         """Counts for this trial from now on, and forgets the one before."""
         key = trial_key(trial) if trial else None
         if key != self._key:
-            self._key, self._tally, self._written, self._failures = key, Tally(), False, 0
+            self._key, self._tally, self._written, self._failures = key, TrialCounts(), False, 0
 
-    def add(self, trial: Trial, counts: Tally) -> None:
+    def add(self, trial: Trial, counts: TrialCounts) -> None:
         """Adds what a request counted; nothing where its trial is over."""
         if trial_key(trial) == self._key:
             self._tally.counts.update(counts.counts)
 
-    async def keep_writing(self) -> None:
+    async def write_periodically(self) -> None:
         """Writes for ever."""
         while True:
             try:
                 await self.write()
             except Exception as error:  # noqa: BLE001 - one surprise must not end the writing
                 self._failed(self._key, error)
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(WRITE_INTERVAL_SECONDS)
 
     async def write(self) -> None:
         """Writes the totals once."""
@@ -79,18 +79,18 @@ class Tallies:
             if self._tally.counts:
                 pipeline.hset(own, mapping=dict(self._tally.counts))
             pipeline.sadd(key, self._gateway)
-            pipeline.expire(own, KEPT_SECONDS)
-            pipeline.expire(key, KEPT_SECONDS)
+            pipeline.expire(own, EXPIRY_SECONDS)
+            pipeline.expire(key, EXPIRY_SECONDS)
             await pipeline.execute()
 
     def _succeeded(self, key: str) -> None:
         if key == self._key:
-            if not self._written or self._failures >= MOST_FAILURES:
+            if not self._written or self._failures >= MAX_FAILURES:
                 log.info("trial counted")
             self._written, self._failures = True, 0
 
     def _failed(self, key: str | None, error: Exception) -> None:
         if key == self._key:
             self._failures += 1
-            if self._failures == (MOST_FAILURES if self._written else 1):
+            if self._failures == (MAX_FAILURES if self._written else 1):
                 log.warning("trial not counted", exc_info=error)

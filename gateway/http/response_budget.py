@@ -7,23 +7,23 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.http.byte_budget import ByteBudget, Pace, Share
+from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
 
 SLICE_BYTES = 65_536
 """The server takes the next one when the caller's connection has taken most of the one before."""
-PACE = Pace(seconds=600.0, stall_seconds=60.0, least_rate=1_000.0)
+PACE = TransferLimits(seconds=600.0, stall_seconds=60.0, least_rate=1_000.0)
 WAIT_SECONDS = 30.0
 
 
-class Sending:
+class ResponseBudget:
     """Counts what is being sent."""
 
-    def __init__(self, total: int, pace: Pace = PACE) -> None:
+    def __init__(self, total: int, pace: TransferLimits = PACE) -> None:
         """Takes how many bytes of answers may be in memory, and how fast each must be read."""
         self._budget = ByteBudget(total, WAIT_SECONDS)
         self._pace = pace
 
-    async def counted(self, request: Request, response: Response) -> Response:
+    async def budgeted(self, request: Request, response: Response) -> Response:
         """The response, counted until it is sent if it is large.
 
         Raises:
@@ -31,15 +31,15 @@ class Sending:
         """
         if len(response.body) <= SLICE_BYTES:
             return response
-        share = request.state.until_sent.enter_context(self._budget.share())
-        await share.take(len(response.body))
+        share = request.state.until_sent.enter_context(self._budget.reserve())
+        await share.acquire(len(response.body))
         return _Sliced(response, share, self._pace)
 
 
 class _Sliced(Response):
     """A response that hands over its body as fast as it is read."""
 
-    def __init__(self, whole: Response, share: Share, pace: Pace) -> None:
+    def __init__(self, whole: Response, share: Reservation, pace: TransferLimits) -> None:
         super().__init__(status_code=whole.status_code)
         self.body = whole.body
         self.raw_headers = whole.raw_headers
@@ -53,7 +53,7 @@ class _Sliced(Response):
             ClientDisconnect: it was not read fast enough.
         """
         try:
-            async with self._share.moving(self._pace):
+            async with self._share.transfer(self._pace):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 await self._send_body(send)
         except TimeoutError:
@@ -64,5 +64,5 @@ class _Sliced(Response):
         while rest:
             piece, rest = bytes(rest[:SLICE_BYTES]), rest[SLICE_BYTES:]
             await send({"type": "http.response.body", "body": piece, "more_body": bool(rest)})
-            self._share.moved(len(piece))
-            self._share.give(len(piece))
+            self._share.progressed(len(piece))
+            self._share.release(len(piece))
