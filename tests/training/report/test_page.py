@@ -3,6 +3,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from jinja2 import UndefinedError
 
 from contract.schema import Contract
 from tests.training.report.subjects import subject
@@ -105,3 +106,16 @@ def test_a_better_rival_is_named(report: Document) -> None:
     assert "Better than this version here: gradient-boosted trees, logistic regression." in page(
         report | {"rivals": rivals}
     )
+
+
+@pytest.mark.parametrize("name", ["version", "test", "bands", "importance", "settings"])
+def test_what_the_document_lacks_is_an_error(report: Document, name: str) -> None:
+    """A template that names what is not there fails; it does not leave a gap."""
+    with pytest.raises((KeyError, UndefinedError)):
+        page({key: value for key, value in report.items() if key != name})
+
+
+def test_a_missing_value_is_a_dash(report: Document) -> None:
+    """A figure that could not be computed is None in the document."""
+    without = page(report | {"test": report["test"] | {"expected_calibration_error": None}})
+    assert without.count("–") > page(report).count("–")  # noqa: RUF001 - the dash of the page.
