@@ -26,7 +26,7 @@ from history.keyed_hash import HistoryKey
 from history.plan import Plan
 from operations.history import load, past_file
 from operations.history.load import Target
-from operations.history.plans import Counted
+from operations.history.plans import PlanLayouts
 from operations.store.registry import Registry
 from tests.valkey import running
 from training.schema import load_schema
@@ -50,7 +50,7 @@ def main(days: int) -> None:
             began, cpu = time.perf_counter(), time.process_time()
             found = past_file.read(contract, plan, file, quiet)
             read = time.perf_counter()
-            target = Target(valkey.url, plan, Counted(Registry(Path(scratch)), plan, contract), KNOWN, KEY)
+            target = Target(valkey.url, plan, PlanLayouts(Registry(Path(scratch)), plan, contract), KNOWN, KEY)
             loaded = load.load(target, found, quiet)
             ended, cpu = time.perf_counter(), time.process_time() - cpu
             print(f"{found.rows:,} rows read in {read - began:.2f} s, {loaded.rows:,} loaded in {ended - read:.2f} s")

@@ -25,13 +25,13 @@ from redis.exceptions import RedisError
 
 from contract.schema import Contract, Kind
 from contract.table import Table
-from gateway.history.pipeline import Exchange
+from gateway.history.pipeline import BatchPipeline
 from history.evaluation import over
 from history.keyed_hash import HistoryKey
-from history.labels import BLOCK_LABELS, LABELLED, Labelling
+from history.labels import BLOCK_LABELS, LABELLED, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import KEEP, MERGE
-from history.session import Recall, Terms
+from history.session import BatchSession, HistoryOptions
 from operations.local import valkey
 from training import data
 from training.schema import load_schema
@@ -85,8 +85,8 @@ def _served(
 
 
 def _entered(plan: Plan, table: Table, ids: list[str], redis: Redis) -> dict[str, NDArray[np.float64]]:
-    recall = Recall(plan, table, ids, Terms(True, FOREVER, FOREVER, time.time(), KEY))
-    exchange = Exchange(redis)
+    recall = BatchSession(plan, table, ids, HistoryOptions(True, FOREVER, FOREVER, KEY), time.time())
+    exchange = BatchPipeline(redis)
     if recall.large:
         recall.take_states(exchange.read(recall))
     exchange.enter(recall)
@@ -103,7 +103,7 @@ def _label(plan: Plan, ids: list[str], redis: Redis) -> None:
     for begin in range(0, len(ids), BLOCK_LABELS):
         some = ids[begin : begin + BLOCK_LABELS]
         certain = np.ones(len(some), dtype=np.bool_)
-        labelling = Labelling(plan, KEY.transactions.digests(some), certain, np.zeros(len(some)), 0.0)
+        labelling = LabelUpdate(plan, KEY.transactions.digests(some), certain, np.zeros(len(some)), 0.0)
         while keys := labelling.keys():
             labelling.take_records(cast("list[bytes | None]", redis.mget(keys)))
             labelling.take_kept([None] * len(labelling.kept_reads()))

@@ -17,7 +17,6 @@ from contract.faults import Code, Fault
 from gateway.api.routes import router
 from gateway.background import running
 from gateway.drain import Drain
-from gateway.history.batch_writer import Roads
 from gateway.http.auth import ApiKeyMiddleware
 from gateway.http.body_limit import BodyLimitMiddleware
 from gateway.http.observation import ObservationMiddleware
@@ -28,7 +27,8 @@ from gateway.models.inference_client import connect_model_server
 from gateway.models.proving import PROOFS
 from gateway.models.release_record import connect_record
 from gateway.redis.connection import connect_redis
-from gateway.services import REDIS_SECONDS, Clients, Services, make_services, roads_to
+from gateway.redis.transports import RedisTransports, open_transports
+from gateway.services import REDIS_SECONDS, Clients, Services, make_services
 from gateway.settings import Settings
 
 BATCH_PATH = "/predict/batch"
@@ -84,8 +84,8 @@ async def running_services(
         ]
         redis = await stack.enter_async_context(_redis(settings))
         record = await stack.enter_async_context(connect_record(settings.release_record))
-        roads = await _roads(stack, settings)
-        clients = Clients(scoring, probing, trying, redis, roads, record)
+        transports = await _transports(stack, settings)
+        clients = Clients(scoring, probing, trying, redis, transports, record)
         services = make_services(settings, metrics, clients, drain)
         stack.push_async_callback(services.shadow.close)
         await services.agreement.ask()  # Before the first request: an empty Redis has no key yet.
@@ -102,14 +102,12 @@ async def running_services(
         yield services
 
 
-async def _roads(stack: AsyncExitStack, settings: Settings) -> Roads | None:
-    """Each file may read and write at once."""
+async def _transports(stack: AsyncExitStack, settings: Settings) -> RedisTransports | None:
+    """Both transports, where a Redis is configured; each file may read and write at once."""
     if settings.redis_url is None:
         return None
-    silence = settings.history_timeout_seconds
-    return await stack.enter_async_context(
-        roads_to(settings.redis_url, 2 * settings.upload_slots, silence, settings.key)
-    )
+    timeout, threads = settings.history_timeout_seconds, 2 * settings.upload_slots
+    return await stack.enter_async_context(open_transports(settings.redis_url, threads, timeout, settings.key))
 
 
 @asynccontextmanager

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from contract.decision import Decision
-from gateway.history.shortfall import Shortfall
+from gateway.history.shortfall import IncompleteReason
 from gateway.models.serving_versions import TrialState
-from history.labels import Judged
+from history.labels import ConfusionCounts
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -77,7 +77,7 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
-        for reason in Shortfall:
+        for reason in IncompleteReason:
             self._incomplete.labels(reason).set(0)
         self._reach = Gauge(
             "history_reaches_back_timestamp_seconds",
@@ -127,7 +127,7 @@ class Metrics:
         self._reach.set(reach or 0.0)
         self._memory.set(memory or 0.0)
 
-    def labelled(self, versions: Mapping[int, Judged]) -> None:
+    def labelled(self, versions: Mapping[int, ConfusionCounts]) -> None:
         """Shows what labels say of these versions, and of no other; a share of nothing is not shown."""
         for gauge in (self._labelled, self._precision, self._recall):
             gauge.clear()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gateway.history.features import History, Past
+from gateway.history.features import History, RequestHistory
 from gateway.http import request_log_context as answered
 from gateway.http.problems import DeadlineExceeded
 from gateway.metrics import Metrics
@@ -102,7 +102,7 @@ class Scorer:
         answered.note(serving.model.version, {part.model.version for part in score})
         return self._told(whole, past)
 
-    def _told(self, whole: ScoreResult, past: Past) -> ScoreResult:
+    def _told(self, whole: ScoreResult, past: RequestHistory) -> ScoreResult:
         if not past.degraded:
             return whole
         self._metrics.history_degraded.inc()
@@ -110,7 +110,7 @@ class Scorer:
 
     async def _parts(
         self, given: Payload, serving: ServingVersions, wish: ScoreOptions, counts: TrialCounts
-    ) -> tuple[PreparedRows, Sequence[PartialScores], Past]:
+    ) -> tuple[PreparedRows, Sequence[PartialScores], RequestHistory]:
         try:
             async with asyncio.timeout(self._deadline_seconds) as deadline:
                 reading = await given.work(read, given, serving, wish.on_error, self._metrics)

@@ -2,29 +2,25 @@
 
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-import redis as blocking
 from redis.asyncio import Redis
 
 from gateway.api.health import Health
 from gateway.api.openapi import OpenApi
-from gateway.background import running
 from gateway.drain import Drain
-from gateway.history.answers import Answers
-from gateway.history.batch_writer import Roads
-from gateway.history.features import History, Remembering
-from gateway.history.journal_recovery import Settling
-from gateway.history.key_agreement import KeyAgreement
-from gateway.history.watch import HistoryWatch
+from gateway.history.answers import AnswerWriter
+from gateway.history.features import History
+from gateway.history.journal_recovery import JournalRecovery
+from gateway.history.key_monitor import KeyMonitor
+from gateway.history.monitor import HistoryMonitor
 from gateway.http.response_budget import ResponseBudget
 from gateway.labels.counts import LabelCounts
-from gateway.labels.receiving import LabelDesk
+from gateway.labels.receiving import LabelReceiver
 from gateway.metrics import Metrics
 from gateway.models.inference_client import InferenceClient
 from gateway.models.model_calls import ModelCalls
@@ -33,9 +29,7 @@ from gateway.models.proving import PROOFS, Prover
 from gateway.models.release_record import RecordSource
 from gateway.models.retry_budget import RetryBudget
 from gateway.models.trial_counts_writer import TrialCountsWriter
-from gateway.redis.circuit_breaker import CircuitBreaker
-from gateway.redis.connection import connect_redis
-from gateway.redis.connection_pool import Lanes
+from gateway.redis.transports import RedisTransports
 from gateway.requests.uploads import Uploads
 from gateway.scoring import Scorer, TrialServices
 from gateway.settings import Settings
@@ -43,7 +37,7 @@ from gateway.trial.canary_calls import CanaryCalls
 from gateway.trial.canary_router import CanaryRouter
 from gateway.trial.shadow import Shadow
 from gateway.warm_up import WarmUp
-from history.keyed_hash import HistoryKey
+from history.session import HistoryOptions
 
 REDIS_SECONDS = 1.0
 """Timeout of all that is no transaction: /health, and what nobody waits for. A busy Redis must not pause a trial; the
@@ -58,7 +52,7 @@ class Clients:
 
     Attributes:
         redis: for all that is no transaction; None without Redis.
-        roads: how transactions get to Redis, likewise.
+        transports: how transactions get to Redis; None without Redis.
         record: where the release record is.
     """
 
@@ -66,7 +60,7 @@ class Clients:
     probing: httpx.AsyncClient
     trying: httpx.AsyncClient
     redis: Redis | None
-    roads: Roads | None
+    transports: RedisTransports | None
     record: RecordSource
 
 
@@ -78,12 +72,12 @@ class Services:
     metrics: Metrics
     live: ModelTracker
     tallies: TrialCountsWriter
-    answers: Answers
-    agreement: KeyAgreement
+    answers: AnswerWriter
+    agreement: KeyMonitor
     history: History
-    history_watch: HistoryWatch
-    settling: Settling
-    labels: LabelDesk
+    history_watch: HistoryMonitor
+    settling: JournalRecovery
+    labels: LabelReceiver
     label_counts: LabelCounts
     shadow: Shadow
     scorer: Scorer
@@ -131,10 +125,10 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
     canary_calls = CanaryCalls(trial_calls, live, max(1, settings.upload_slots // 2))
     trying = TrialServices(CanaryRouter(calls, canary_calls), shadow, tallies)
     remembering = _remembering(settings)
-    answers = Answers(clients.redis, remembering.known_seconds)
-    agreement = KeyAgreement(clients.redis, remembering.key)
-    watch = HistoryWatch(clients.redis, agreement, live, metrics, remembers=remembering.record)
-    history = History(clients.roads, watch, remembering, answers, metrics, agreement)
+    answers = AnswerWriter(clients.redis, remembering.known_seconds)
+    agreement = KeyMonitor(clients.redis, remembering.key)
+    watch = HistoryMonitor(clients.redis, agreement, live, metrics, remembers=remembering.record)
+    history = History(clients.transports, watch, remembering, answers, metrics, agreement)
     return Services(
         settings=settings,
         metrics=metrics,
@@ -144,8 +138,8 @@ def make_services(settings: Settings, metrics: Metrics, clients: Clients, drain:
         agreement=agreement,
         history=history,
         history_watch=watch,
-        settling=Settling(clients.redis),
-        labels=LabelDesk(live, clients.redis, remembering.key, settings.deadline_seconds),
+        settling=JournalRecovery(clients.redis),
+        labels=LabelReceiver(live, clients.redis, remembering.key, settings.deadline_seconds),
         label_counts=LabelCounts(clients.redis, metrics),
         shadow=shadow,
         scorer=Scorer(live, history, calls, trying, metrics, settings.deadline_seconds),
@@ -162,20 +156,6 @@ def _storage(settings: Settings) -> Path:
     return settings.log_file.parent if settings.log_file else Path.cwd()
 
 
-def _remembering(settings: Settings) -> Remembering:
+def _remembering(settings: Settings) -> HistoryOptions:
     known, values = settings.known_days * 86_400, settings.values_hours * 3_600
-    return Remembering(settings.history, round(known), max(1, round(min(known, values))), settings.key)
-
-
-@asynccontextmanager
-async def roads_to(url: str, threads: int, silence: float, key: HistoryKey) -> AsyncIterator[Roads]:
-    """The ways for transactions to the Redis of this address, which may be silent for so many seconds.
-
-    The digests in it must be made with the key.
-    """
-    client = blocking.Redis.from_url(url, socket_timeout=silence, socket_connect_timeout=silence, retry=None)
-    with ThreadPoolExecutor(threads, "redis") as executor, closing(client):
-        async with aclosing(Lanes(connect_redis(url, None), silence)) as lanes:
-            breaker = CircuitBreaker(lanes.ping)
-            async with running(breaker.keep_probing()):
-                yield Roads(lanes, client, executor, breaker, key)
+    return HistoryOptions(settings.history, round(known), max(1, round(min(known, values))), settings.key)

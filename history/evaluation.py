@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from contract.schema import Contract
 from contract.table import Table
 from contract.windows import Aggregate, Window
-from history.layout import FURTHEST, SLOTS, Columns, Layout, Records, numbered
+from history.layout import MAX_BUCKET, SLOTS, Columns, Layout, Records, numbered
 from history.plan import Plan
 from history.ranges import Ranges, counts, extremes, sums
 
@@ -59,7 +59,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stored:
+class StoredRecords:
     """Records that were there before, and to which entity of the batch each belongs; shape (records,) both."""
 
     codes: NDArray[np.int64]
@@ -71,7 +71,7 @@ def batch(layout: Layout, columns: Columns) -> Batch:
     seconds = columns[layout.time]
     buckets = bucket_of(seconds, layout.bucket)
     entities = columns[layout.entity]
-    known = (np.abs(buckets) < FURTHEST) & (entities != "")
+    known = (np.abs(buckets) < MAX_BUCKET) & (entities != "")
     order = seconds.argsort(kind="stable")
     places = order[known[order]]
     codes, texts = numbered(entities[places].tolist())
@@ -83,17 +83,17 @@ def batch(layout: Layout, columns: Columns) -> Batch:
 def bucket_of(seconds: NDArray[np.float64], size: int) -> NDArray[np.int64]:
     """The bucket of each time; FURTHEST where it has none."""
     buckets = np.floor(seconds / size)
-    usable = np.abs(buckets) < FURTHEST  # False of NaN too
-    return np.where(usable, buckets, FURTHEST).astype(np.int64)
+    usable = np.abs(buckets) < MAX_BUCKET  # False of NaN too
+    return np.where(usable, buckets, MAX_BUCKET).astype(np.int64)
 
 
 def keys(codes: NDArray[np.int64], buckets: NDArray[Any]) -> NDArray[np.int64]:
     """Sort keys: by entity, then by bucket."""
-    return (codes << CODE_BITS) + (buckets.astype(np.int64) + 2 * FURTHEST)
+    return (codes << CODE_BITS) + (buckets.astype(np.int64) + 2 * MAX_BUCKET)
 
 
 def evaluate(
-    windows: Sequence[Window], before: Stored, arriving: Batch, columns: Columns
+    windows: Sequence[Window], before: StoredRecords, arriving: Batch, columns: Columns
 ) -> dict[str, NDArray[np.float64]]:
     """The values of one layout's windows for the rows of the batch, shape (rows,) each, by name.
 
@@ -138,18 +138,18 @@ def over(
 
 def _known_frauds(
     layout: Layout, arriving: Batch, frauds: NDArray[np.bool_] | None, confirmed: NDArray[np.float64] | None
-) -> Stored:
+) -> StoredRecords:
     """The frauds among the rows as records; windows of risk end before they could have been known."""
     if layout.delay is None or frauds is None:
-        return Stored(np.empty(0, dtype=np.int64), layout.nothing(0))
+        return StoredRecords(np.empty(0, dtype=np.int64), layout.nothing(0))
     chosen = np.flatnonzero(frauds[arriving.places])
     seconds = arriving.seconds[chosen]
     if confirmed is not None:
         known = confirmed[arriving.places[chosen]]
         seconds = layout.fraud_seconds(seconds, np.where(np.isnan(known), -np.inf, known))
     buckets = bucket_of(seconds, layout.bucket)
-    usable = buckets < FURTHEST
-    return Stored(arriving.codes[chosen][usable], layout.frauds(buckets[usable]))
+    usable = buckets < MAX_BUCKET
+    return StoredRecords(arriving.codes[chosen][usable], layout.frauds(buckets[usable]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,7 +207,7 @@ class _Seen:
         self._add_up(np.float64, "f", sums)
 
     @classmethod
-    def by(cls, extents: Sequence[_Extent], before: Stored, arriving: Batch) -> "_Seen":
+    def by(cls, extents: Sequence[_Extent], before: StoredRecords, arriving: Batch) -> "_Seen":
         """Sorts the records of before and of now, and finds what each row sees of each extent."""
         # With its type given: to find out that both are of the same costs ten times as long.
         records = np.concatenate([before.records, arriving.records], dtype=arriving.records.dtype)

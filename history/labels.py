@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from history.evaluation import bucket_of
-from history.layout import DIGEST_BYTES, FURTHEST, Layout
+from history.layout import DIGEST_BYTES, MAX_BUCKET, Layout
 from history.plan import Plan
 from history.redis_schema import (
     FORMAT,
@@ -104,7 +104,7 @@ return table.concat(moved)
 """One step for each transaction: its label, its frauds, what is kept, and what is counted."""
 
 
-class Labelling:
+class LabelUpdate:
     """Labels of a block of distinct transactions.
 
     Attributes:
@@ -247,7 +247,7 @@ def _buckets(
     """The bucket of a state in which each label counts as a fraud; FURTHEST where it counts in none."""
     confirmed = np.where(np.isnan(labels["confirmed"]), -np.inf, labels["confirmed"])
     buckets = bucket_of(layout.fraud_seconds(seconds, confirmed), layout.bucket)
-    return np.where((labels["label"] == FRAUD) & counts, buckets, FURTHEST)
+    return np.where((labels["label"] == FRAUD) & counts, buckets, MAX_BUCKET)
 
 
 def _moves(layout: Layout, old: Rows, new: Rows) -> list[bytes]:
@@ -256,15 +256,15 @@ def _moves(layout: Layout, old: Rows, new: Rows) -> list[bytes]:
     size, both = layout.dtype.itemsize, zip(old.tolist(), new.tolist(), strict=True)
     minus, plus = taken.tobytes(), given.tobytes()
     return [
-        (minus[place * size : (place + 1) * size] if there < FURTHEST and there != here else b"")
-        + (plus[place * size : (place + 1) * size] if here < FURTHEST and there != here else b"")
+        (minus[place * size : (place + 1) * size] if there < MAX_BUCKET and there != here else b"")
+        + (plus[place * size : (place + 1) * size] if here < MAX_BUCKET and there != here else b"")
         for place, (there, here) in enumerate(both)
     ]
 
 
 def month_keys(seconds: NDArray[np.float64]) -> list[bytes]:
     """Where the labels of transactions of these times are kept; a time in other seconds than since 1970 too has one."""
-    usable = np.abs(seconds) < FURTHEST * 60.0
+    usable = np.abs(seconds) < MAX_BUCKET * 60.0
     texts = np.where(usable, seconds, 0).astype("datetime64[s]").astype("datetime64[M]").astype(str)
     months = [text.replace("-", "").encode() for text in texts.tolist()]
     good = [here and len(month) == len(NO_MONTH) for here, month in zip(usable.tolist(), months, strict=True)]
@@ -290,7 +290,7 @@ def kept_labels(values: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDAr
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ConfusionCounts:
     """How many transactions of one version have a label, by what was answered."""
 
     flagged_fraud: int = 0
@@ -311,7 +311,7 @@ class Judged:
         return self.flagged_fraud / frauds if frauds else None
 
 
-def judged(fields: Mapping[bytes, bytes]) -> dict[int, Judged]:
+def confusion_by_version(fields: Mapping[bytes, bytes]) -> dict[int, ConfusionCounts]:
     """The counts in COUNTS by version, ascending.
 
     Raises:
@@ -321,4 +321,4 @@ def judged(fields: Mapping[bytes, bytes]) -> dict[int, Judged]:
     for field, count in fields.items():
         version, answer, label = field.decode().split(":")
         counts.setdefault(int(version), {})[f"{answer}_{label}"] = int(count)
-    return {version: Judged(**found) for version, found in sorted(counts.items())}
+    return {version: ConfusionCounts(**found) for version, found in sorted(counts.items())}

@@ -18,7 +18,7 @@ Records = NDArray[np.void]
 
 Columns = Mapping[str, NDArray[Any]]
 
-FURTHEST = 2**30
+MAX_BUCKET = 2**30
 """Buckets that lie further from 1970 than this belong to no history: their times are not of this world."""
 
 SLOTS = 64

@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from history.evaluation import CODE_BITS, Stored, keys
+from history.evaluation import CODE_BITS, StoredRecords, keys
 from history.keyed_hash import HistoryKey
 from history.layout import DIGEST_BYTES, ENTITY_BYTES, Layout, Records
 from history.plan import Plan
@@ -192,7 +192,7 @@ def labelled(plan: Plan) -> list[int]:
     return [place for place, layout in enumerate(plan.layouts) if layout.delay is not None]
 
 
-def stored(layout: Layout, sizes: NDArray[np.int64], states: bytes) -> Stored:
+def stored(layout: Layout, sizes: NDArray[np.int64], states: bytes) -> StoredRecords:
     """The states of entities 0, 1, ... as records, given how many bytes each has; a damaged one counts as empty."""
     counts, rest = np.divmod(sizes, layout.dtype.itemsize)
     if rest.any():
@@ -200,7 +200,7 @@ def stored(layout: Layout, sizes: NDArray[np.int64], states: bytes) -> Stored:
         whole = np.flatnonzero(rest == 0).tolist()
         states = b"".join([states[ends[place] - sizes[place] : ends[place]] for place in whole])
         counts[rest > 0] = 0
-    return Stored(np.arange(len(sizes)).repeat(counts), np.frombuffer(states, layout.dtype))
+    return StoredRecords(np.arange(len(sizes)).repeat(counts), np.frombuffer(states, layout.dtype))
 
 
 def added(layout: Layout, codes: NDArray[np.int64], records: Records) -> tuple[NDArray[np.int64], list[bytes]]:

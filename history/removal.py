@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from history.evaluation import Stored
+from history.evaluation import StoredRecords
 from history.layout import Layout
 
 
-class Removal:
+class RowRemoval:
     """Records of one layout, from which some are taken out.
 
     Attributes:
@@ -14,7 +14,7 @@ class Removal:
             last time, distinct values.
     """
 
-    def __init__(self, layout: Layout, before: Stored) -> None:
+    def __init__(self, layout: Layout, before: StoredRecords) -> None:
         """Takes the records, in order of their entities' codes."""
         self._layout = layout
         self._codes = before.codes
@@ -36,9 +36,9 @@ class Removal:
         elif merged:
             self._subtract(there[self._records["count"][there] > 0], record)
 
-    def left(self) -> Stored:
+    def left(self) -> StoredRecords:
         """The others."""
-        return Stored(self._codes[self._stays], self._records[self._stays])
+        return StoredRecords(self._codes[self._stays], self._records[self._stays])
 
     def _subtract(self, there: "np.ndarray[tuple[int], np.dtype[np.int64]]", record: np.void) -> None:
         if not len(there):

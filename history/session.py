@@ -1,6 +1,6 @@
 """A batch of transactions and what Redis remembers, from the first question to the values. No I/O.
 
-    recall = Recall(plan, table, ids, terms)
+    session = BatchSession(plan, table, ids, options, now)
     while calls := recall.entries():
         recall.take(what it replies to each, in their order)
     values = recall.values()
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from contract.table import Table
 from history.epoch import EPOCH, LOADING, Epoch
-from history.evaluation import Batch, Stored, batch, evaluate
+from history.evaluation import Batch, StoredRecords, batch, evaluate
 from history.journal import booked, claim, journal
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.layout import Layout, numbered
@@ -46,7 +46,7 @@ from history.redis_schema import (
     stored,
     transactions,
 )
-from history.removal import Removal
+from history.removal import RowRemoval
 
 BLOCK_ROWS = 500
 """Rows that one script enters: 2 to 4 ms of Redis' time. More make a large batch."""
@@ -73,21 +73,19 @@ NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """How transactions are remembered.
+class HistoryOptions:
+    """How transactions are kept in Redis.
 
     Attributes:
-        record: whether they enter; else they are only looked at, and leave no trace.
+        record: whether they enter; else they are only looked up, and leave no trace.
         known_seconds: how long one is known: not counted again, and found by its label.
-        values_seconds: how long its values are kept for a repeat.
-        now: seconds since 1970; what is older than any window by it may be forgotten.
+        values_seconds: how long a repeat gets the same history values.
         key: what ids and entities are hashed with.
     """
 
     record: bool
     known_seconds: int
     values_seconds: int
-    now: float
     key: HistoryKey = UNKEYED
 
 
@@ -110,7 +108,7 @@ class _Part:
         """Whether a state is not a number of whole records."""
         return bool((np.array(self.sizes, dtype=np.int64) % self.layout.dtype.itemsize).any())
 
-    def before(self) -> Stored:
+    def before(self) -> StoredRecords:
         """The states as records."""
         return stored(self.layout, np.array(self.sizes, dtype=np.int64), b"".join(self.states))
 
@@ -173,7 +171,7 @@ class _Group:
     arguments: tuple[Argument, ...]
 
 
-class Recall:
+class BatchSession:
     """One batch.
 
     Attributes:
@@ -183,12 +181,16 @@ class Recall:
         muddled: whether a known row could not be told apart from others that it sees, now that its values are gone.
     """
 
-    def __init__(self, plan: Plan, table: Table, ids: Sequence[str], terms: Terms) -> None:
-        """Takes the rows, and their ids in the order of the table; an empty text is no id."""
+    def __init__(self, plan: Plan, table: Table, ids: Sequence[str], options: HistoryOptions, now: float) -> None:
+        """Takes the rows, and their ids in the order of the table; an empty text is no id.
+
+        `now` is in seconds since 1970; what is older than any window by it may be forgotten.
+        """
         self._plan = plan
         self._table = table
         self._texts = ids
-        self._terms = terms
+        self._options = options
+        self._now = now
         self._seconds: NDArray[np.float64] = table.columns[plan.time]
         self._parts = [self._part(layout) for layout in plan.layouts]
         self._block = os.urandom(BLOCK_BYTES)
@@ -197,9 +199,9 @@ class Recall:
         self._of_other_plans = set[int]()
         self._entered = np.full(table.rows, -1, dtype=np.int64)
         self._blocks_entered = 0
-        self._expire = plan.seconds + EXPIRY_MARGIN if terms.record else 0
+        self._expire = plan.seconds + EXPIRY_MARGIN if options.record else 0
         self._small = table.rows <= BLOCK_ROWS
-        self._claiming = terms.record and not self._small
+        self._claiming = options.record and not self._small
         self._claimed: list[_Claim] = []
         self._noted: list[_Claim] = []
         self._expected: list[_Group] = []
@@ -234,7 +236,7 @@ class Recall:
 
     def doubts(self) -> list[tuple[Argument, ...]]:
         """The arguments of the calls of STRANGE about states that were not there; where rows enter, APPLY tells."""
-        if self._terms.record:
+        if self._options.record:
             return []
         keys = [key.removeprefix(STATE) for key in self._missing]
         return [(b"".join(keys[at : at + BLOCK_KEYS]),) for at in range(0, len(keys), BLOCK_KEYS)]
@@ -262,7 +264,7 @@ class Recall:
     def booking(self) -> tuple[Argument, ...]:
         """The arguments of BOOK, which must have succeeded before what waits of a large batch is claimed."""
         self._claimed = [self._claim(rows) for rows in self._taken()]
-        return booked([each.name for each in self._claimed], self._terms.now)
+        return booked([each.name for each in self._claimed], self._now)
 
     def claims(self) -> Iterator[bytes]:
         """The commands that claim what has been booked, in this order."""
@@ -304,7 +306,7 @@ class Recall:
                 self._take_known(call.named[np.frombuffer(reply[0], "<u4")], reply)
             if call.enters and not reply[0]:
                 self._take_entered(call.rows)
-            elif self._terms.record:
+            elif self._options.record:
                 self._try_again(call)
                 continue
             self._take_states(call.reads, reply[4], reply[5])
@@ -353,9 +355,9 @@ class Recall:
         if not self._new.any():
             return ()
         if values is None:
-            return (self._block, b"", self._terms.values_seconds)
+            return (self._block, b"", self._options.values_seconds)
         matrix = np.array([values[name] for name in self._plan.names], dtype="<f8").T
-        return (self._block, matrix.tobytes(), self._terms.values_seconds)
+        return (self._block, matrix.tobytes(), self._options.values_seconds)
 
     def merges(self) -> tuple[bytes, ...]:
         """The arguments of the script MERGE, for long states; none where there is nothing to merge."""
@@ -389,7 +391,7 @@ class Recall:
         rows = batch(layout, self._table.columns)
         where = np.full(self._table.rows, -1, dtype=np.int64)
         where[rows.places] = np.arange(len(rows.places))
-        return _Part(layout, rows, where, state_keys(layout, rows.entities, self._terms.key), [], [])
+        return _Part(layout, rows, where, state_keys(layout, rows.entities, self._options.key), [], [])
 
     def _taken(self) -> list[Rows]:
         """What waits, which then waits no more."""
@@ -406,8 +408,8 @@ class Recall:
     def _command(self, each: _Claim) -> bytes:
         named = each.rows[self._named[each.rows]]
         added, ids = (part.rows(each.rows) for part in self._parts), self._ids[named]
-        written = journal(self._terms.known_seconds, self._expire, ids, added)
-        return claim(self._terms.key, each.name, written, ids, self._records[named])
+        written = journal(self._options.known_seconds, self._expire, ids, added)
+        return claim(self._options.key, each.name, written, ids, self._records[named])
 
     def _groups(self, claims: Sequence[_Claim]) -> Iterator[_Group]:
         """Neighbours, as many together as are allowed: the fewer groups, the fewer states are appended to twice."""
@@ -418,7 +420,7 @@ class Recall:
             yield from self._groups(claims[half:])
         elif claims:
             names = b"".join(each.name for each in claims)
-            yield _Group(claims, (names, *self._written(rows), self._expire, int(self._terms.now)))
+            yield _Group(claims, (names, *self._written(rows), self._expire, int(self._now)))
 
     def _written(self, rows: Rows) -> tuple[bytes, bytes, bytes]:
         """The keys of the states that rows append to, how many bytes to each, and the bytes."""
@@ -432,16 +434,16 @@ class Recall:
         named = rows[self._named[rows]]
         reads = [len(part.keys) for part in self._parts] if self._small else []
         keys = b"".join(part.keys.tobytes() for part in self._parts) if self._small else b""
-        if not self._terms.record:
+        if not self._options.record:
             return _Call(rows, named, reads, self._look(named, keys))
         return _Call(rows, named, reads, (
-            "enter", self._ids[named].tobytes(), self._records[named].tobytes(), self._terms.known_seconds, keys,
+            "enter", self._ids[named].tobytes(), self._records[named].tobytes(), self._options.known_seconds, keys,
             *self._written(rows), self._expire,
         ))  # fmt: skip
 
     def _look(self, rows: Rows, keys: bytes = b"") -> tuple[Argument, ...]:
         """The arguments of a call that enters nothing."""
-        return ("look", self._ids[rows].tobytes(), "", self._terms.known_seconds, keys, "", "", "", 0)
+        return ("look", self._ids[rows].tobytes(), "", self._options.known_seconds, keys, "", "", "", 0)
 
     def _try_again(self, call: _Call) -> None:
         """Without the known rows; the states are of no use where every row has its values."""
@@ -452,7 +454,7 @@ class Recall:
     @cached_property
     def _ids(self) -> NDArray[np.void]:
         """Made, like the next ones, when first needed: the states of a large batch are read meanwhile."""
-        return self._terms.key.transactions.digests(self._texts)
+        return self._options.key.transactions.digests(self._texts)
 
     @cached_property
     def _named(self) -> NDArray[np.bool_]:
@@ -482,7 +484,7 @@ class Recall:
         return records
 
     def _take_entered(self, rows: Rows) -> None:
-        if self._terms.record:
+        if self._options.record:
             self._entered[rows] = self._blocks_entered
             self._blocks_entered += 1
 
@@ -519,12 +521,12 @@ class Recall:
             at += sum(mine)
             self.unusable += part.is_damaged
 
-    def _before(self, part: _Part) -> Stored:
+    def _before(self, part: _Part) -> StoredRecords:
         """What a part's rows find; known ones whose values are gone are taken out: no row sees itself."""
         before, rows = part.before(), self._anew[part.where[self._anew] >= 0]
         if not len(rows):
             return before
-        found = Removal(part.layout, before)
+        found = RowRemoval(part.layout, before)
         for row, place in zip(rows.tolist(), part.where[rows].tolist(), strict=True):
             merged = row not in self._of_other_plans
             found.take_out(int(part.batch.codes[place]), part.batch.records[place], merged=merged)
@@ -559,7 +561,7 @@ class Recall:
     def _merge(self, part: _Part, code: int) -> list[bytes]:
         now = part.state(code) + b"".join(self._appended(part, code))
         records = np.frombuffer(now, part.layout.dtype)
-        newest = min(self._terms.now, float(np.nanmax(self._seconds)))
+        newest = min(self._now, float(np.nanmax(self._seconds)))
         oldest = newest / part.layout.bucket - 2 * self._plan.oldest[part.layout]
         needed = records[records["bucket"] >= oldest]
         _, merged = part.layout.merged(needed["bucket"].astype(np.int64), needed)

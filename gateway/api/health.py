@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.drain import Drain
-from gateway.history.key_agreement import KeyAgreement
-from gateway.history.watch import HistoryWatch
+from gateway.history.key_monitor import KeyMonitor
+from gateway.history.monitor import HistoryMonitor
 from gateway.http.problems import DeadlineExceeded, Draining, HistoryLoading, NoModel, Problem
 from gateway.models.model_tracker import ModelTracker
 from gateway.models.serving_versions import TrialState
@@ -32,8 +32,8 @@ class Health:
         self,
         live: ModelTracker,
         redis: Redis | None,
-        agreement: KeyAgreement,
-        history: HistoryWatch,
+        agreement: KeyMonitor,
+        history: HistoryMonitor,
         storage: Path,
         drain: Drain,
         warm_up: WarmUp,

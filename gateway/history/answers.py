@@ -20,11 +20,11 @@ MOST_WAITING = 500_000
 """Rows that wait for a Redis that does not answer; of more, those that came first are forgotten."""
 
 
-class Answers:
+class AnswerWriter:
     """Answers that wait to be written."""
 
     def __init__(self, redis: Redis | None, known_seconds: int) -> None:
-        """Takes a client whose patience is its own, None where no Redis is configured; and how long they are kept."""
+        """Takes a client with a timeout of its own, None where no Redis is configured; and how long they are kept."""
         self._redis = redis
         self._known_seconds = known_seconds
         self._waiting = deque[tuple[bytes, ScoreResult]]()

@@ -15,17 +15,17 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from contract.schema import Contract, Kind
 from contract.table import Table
-from gateway.history.answers import Answers
-from gateway.history.batch_writer import Arrival, Roads, Values, Work, seen
-from gateway.history.key_agreement import KeyAgreement
-from gateway.history.watch import HistoryWatch
+from gateway.history.answers import AnswerWriter
+from gateway.history.batch_writer import BatchWriter, Values, Work, seen
+from gateway.history.key_monitor import KeyMonitor
+from gateway.history.monitor import HistoryMonitor
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.models.score_result import ScoreResult
 from gateway.models.serving_versions import ServingVersions
-from history.keyed_hash import HistoryKey
+from gateway.redis.transports import RedisTransports
 from history.plan import Plan
-from history.session import Recall, Terms
+from history.session import BatchSession, HistoryOptions
 
 TURNS = 3
 """Of the event loop, in which the request to the model goes out before anything is written."""
@@ -35,25 +35,8 @@ NOT_THERE = (RedisError, OSError, ValueError)
 """How it shows that Redis cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remembering:
-    """How transactions are remembered.
-
-    Attributes:
-        record: whether they are at all, whatever a request says.
-        known_seconds: how long one is not counted again.
-        values_seconds: how long a repeat gets the same history values.
-        key: what ids and entities are hashed with.
-    """
-
-    record: bool
-    known_seconds: int
-    values_seconds: int
-    key: HistoryKey
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class HistoryRequest:
     """Rows whose past is asked for, and whether they enter.
 
     `work` calls a function that takes the longer the more rows there are.
@@ -73,7 +56,7 @@ class Asked:
         return ids
 
 
-class Past:
+class RequestHistory:
     """The history of the rows of one request.
 
     Attributes:
@@ -89,15 +72,15 @@ class Past:
         self.values = values
         self.degraded = degraded
         self.falls_short = False
-        self.arrival: Arrival | None = None
+        self.arrival: BatchWriter | None = None
         self._writing: asyncio.Task[bool] | None = None
 
-    def judge(self, recall: Recall, *, short: bool) -> None:
+    def judge(self, recall: BatchSession, *, short: bool) -> None:
         """Takes what was met on the way, and whether the history falls short: once it is known, it stays so."""
         self.falls_short |= short or recall.unusable > 0
         self.degraded |= self.falls_short or recall.muddled or len(recall.pending) > 0
 
-    def write(self, arrival: Arrival, writing: asyncio.Task[bool]) -> None:
+    def write(self, arrival: BatchWriter, writing: asyncio.Task[bool]) -> None:
         """Takes what enters the rows of a large batch and writes the values; it says whether these stand."""
         self.arrival, self._writing = arrival, writing
 
@@ -120,15 +103,15 @@ class History:
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a past needs of each side
         self,
-        roads: Roads | None,
-        watch: HistoryWatch,
-        remembering: Remembering,
-        answers: Answers,
+        transports: RedisTransports | None,
+        watch: HistoryMonitor,
+        remembering: HistoryOptions,
+        answers: AnswerWriter,
         metrics: Metrics,
-        agreement: KeyAgreement,
+        agreement: KeyMonitor,
     ) -> None:
-        """Takes the ways to Redis; None where none is configured."""
-        self._roads = roads
+        """Takes the transports to Redis; None where none is configured."""
+        self._transports = transports
         self._watch = watch
         self._agreement = agreement
         self._remembering = remembering
@@ -139,11 +122,11 @@ class History:
     @property
     def degraded(self) -> bool:
         """Whether a request that comes now would have a neutral past."""
-        return self._roads is None or self._agreement.refused or self._roads.breaker.open
+        return self._transports is None or self._agreement.refused or self._transports.breaker.open
 
     async def past(
         self, serving: ServingVersions, table: Table, work: Work, *, record: bool, seconds: float | None = None
-    ) -> Past:
+    ) -> RequestHistory:
         """The history of the rows of a table that the live contract has read; they enter where `record` says so.
 
         Every feature has a column, of a table without rows too: the model's matrix is made of them all.
@@ -151,19 +134,19 @@ class History:
         however much Redis says meanwhile, is given up: the model needs time too.
         """
         if serving.plan is None:
-            return Past(NOTHING)
+            return RequestHistory(NOTHING)
         if not table.rows:  # Nothing to ask Redis for.
-            return Past(serving.plan.neutral(table.columns, 0))
+            return RequestHistory(serving.plan.neutral(table.columns, 0))
         await self._watch.first_look()
         record &= self._remembering.record and self._watch.is_settled
-        asked = Asked(serving.plan, serving.model.contract, table, work, record)
+        asked = HistoryRequest(serving.plan, serving.model.contract, table, work, record)
         with self._metrics.stage("history"):
             past = await self._in_time(asked, seconds)
         if past is None:
-            return Past(serving.plan.neutral(table.columns, table.rows), degraded=True)
+            return RequestHistory(serving.plan.neutral(table.columns, table.rows), degraded=True)
         return past
 
-    def answered(self, past: Past, scored: ScoreResult) -> None:
+    def answered(self, past: RequestHistory, scored: ScoreResult) -> None:
         """Notes what was answered for the rows that entered, for what labels will say of it."""
         if past.arrival is not None and past.arrival.recall.new:
             self._answers.add(past.arrival.recall.block, scored)
@@ -173,7 +156,7 @@ class History:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _in_time(self, asked: Asked, seconds: float | None) -> Past | None:
+    async def _in_time(self, asked: HistoryRequest, seconds: float | None) -> RequestHistory | None:
         """None where Redis does not answer, or not in time."""
         try:
             async with asyncio.timeout(seconds):
@@ -182,34 +165,35 @@ class History:
             log.warning("history too slow")
             return None
 
-    async def _asked(self, asked: Asked) -> Past | None:
+    async def _asked(self, asked: HistoryRequest) -> RequestHistory | None:
         """None where Redis does not answer."""
-        if self._roads is None or self.degraded:
+        if self._transports is None or self.degraded:
             return None
         try:
-            return await self._entered(self._roads, asked)
+            return await self._entered(self._transports, asked)
         except OutOfMemoryError as error:
             self._failed(error)
-            return await self._only_seen(self._roads, asked)
+            return await self._only_seen(self._transports, asked)
         except NOT_THERE as error:
             self._failed(error)
             return None
 
-    async def _entered(self, roads: Roads, asked: Asked) -> Past:
-        recall = await asked.work(Recall, asked.plan, asked.table, asked.ids, self._terms(record=asked.record))
-        arrival = Arrival(roads, recall, asked.work)
+    async def _entered(self, transports: RedisTransports, asked: HistoryRequest) -> RequestHistory:
+        options = replace(self._remembering, record=asked.record)
+        recall = await asked.work(BatchSession, asked.plan, asked.table, asked.ids, options, time.time())
+        arrival = BatchWriter(transports, recall, asked.work)
         if recall.large:
             return await self._read_first(arrival, asked)
         await arrival.enter()
-        past = Past(await asked.work(recall.values))
+        past = RequestHistory(await asked.work(recall.values))
         self._judge(past, recall, asked)
         past.write(arrival, self._begun(self._kept(arrival, past)))
         return past
 
-    async def _read_first(self, arrival: Arrival, asked: Asked) -> Past:
+    async def _read_first(self, arrival: BatchWriter, asked: HistoryRequest) -> RequestHistory:
         """A large batch: its values are known before it has entered."""
         await arrival.read()
-        past = Past(NOTHING)
+        past = RequestHistory(NOTHING)
         self._judge(past, arrival.recall, asked)
 
         async def compute() -> None:
@@ -228,14 +212,14 @@ class History:
         await asyncio.shield(computing)
         return past
 
-    def _judge(self, past: Past, recall: Recall, asked: Asked) -> None:
+    def _judge(self, past: RequestHistory, recall: BatchSession, asked: HistoryRequest) -> None:
         short = self._watch.falls_short(recall.epoch, asked.contract, loading=recall.loading)
         past.judge(recall, short=short)
 
-    async def _only_seen(self, roads: Roads, asked: Asked) -> Past | None:
+    async def _only_seen(self, transports: RedisTransports, asked: HistoryRequest) -> RequestHistory | None:
         """The past as it is, while Redis has no room for more."""
         try:
-            past = await self._entered(roads, replace(asked, record=False))
+            past = await self._entered(transports, replace(asked, record=False))
         except NOT_THERE as error:
             self._failed(error)
             return None
@@ -243,7 +227,7 @@ class History:
         return past
 
     async def _kept(
-        self, arrival: Arrival, past: Past, enter: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self, arrival: BatchWriter, past: RequestHistory, enter: Callable[[], Coroutine[Any, Any, None]] | None = None
     ) -> bool:
         """Writes the values; before that it enters what has not entered yet, which may change them."""
         for _ in range(TURNS):
@@ -262,7 +246,7 @@ class History:
         self._metrics.remembered(arrival.recall.new, arrival.recall.repeats)
         return enter is None or not arrival.recall.repeats
 
-    async def _tidied(self, arrival: Arrival) -> None:
+    async def _tidied(self, arrival: BatchWriter) -> None:
         try:
             await arrival.tidy()
         except NOT_THERE as error:
@@ -276,14 +260,10 @@ class History:
         task.add_done_callback(seen)
         return task
 
-    def _terms(self, *, record: bool) -> Terms:
-        chosen = self._remembering
-        return Terms(record, chosen.known_seconds, chosen.values_seconds, time.time(), chosen.key)
-
     def _failed(self, error: Exception) -> None:
         if isinstance(error, OutOfMemoryError):
             self._watch.refused()
-        if self._roads is None or self._roads.breaker.open:
+        if self._transports is None or self._transports.breaker.open:
             return
         log.warning("history not available", reason=type(error).__name__)
-        self._roads.breaker.failed(error)
+        self._transports.breaker.failed(error)

@@ -13,11 +13,11 @@ from history.journal import SETTLE
 EVERY_SECONDS = 0.5
 
 
-class Settling:
+class JournalRecovery:
     """Journals, settled one after the other."""
 
     def __init__(self, redis: Redis | None) -> None:
-        """Takes a client whose patience is its own; None where no Redis is configured."""
+        """Takes a client with a timeout of its own; None where no Redis is configured."""
         self._redis = redis
 
     async def keep_settling(self) -> None:

@@ -18,7 +18,7 @@ from gateway.redis.scripts import sha
 from history.journal import APPLY, BOOK
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.redis_schema import ENTER, Argument
-from history.session import Recall
+from history.session import BatchSession
 
 MOST_READS = 3
 """Blocks of states that are asked for before the first has been read: what Redis holds ready counts as its memory."""
@@ -29,7 +29,7 @@ Arguments = tuple[Argument, ...]
 States = Sequence[bytes | None]
 
 
-class Exchange:
+class BatchPipeline:
     """What one large batch says to Redis, one call after the other."""
 
     def __init__(self, redis: Redis, key: HistoryKey = UNKEYED) -> None:
@@ -41,7 +41,7 @@ class Exchange:
         self._redis = redis
         self._key = key
 
-    def read(self, recall: Recall) -> Sequence[States]:
+    def read(self, recall: BatchSession) -> Sequence[States]:
         """The states of a large batch.
 
         Raises:
@@ -51,7 +51,7 @@ class Exchange:
             reads = (_packed(connection, "MGET", *keys) for keys in recall.reads())
             return _good(self._replies(connection, reads, MOST_READS))
 
-    def enter(self, recall: Recall) -> None:
+    def enter(self, recall: BatchSession) -> None:
         """Enters a batch, or looks it up. What has been claimed when this fails will be applied by SETTLE."""
         while recall.waiting:
             self._claim(recall)
@@ -68,12 +68,12 @@ class Exchange:
                 replies = self._scripts(connection, "EVAL", script, calls)
         return _good(replies)
 
-    def _claim(self, recall: Recall) -> None:
+    def _claim(self, recall: BatchSession) -> None:
         self.scripts(self._key.guarded(BOOK), [recall.booking()])
         with self._connected() as connection:
             recall.take_claims(_good(self._replies(connection, recall.claims())))
 
-    def _take_entries(self, recall: Recall) -> None:
+    def _take_entries(self, recall: BatchSession) -> None:
         while calls := recall.entries():
             recall.take(self.scripts(self._key.guarded(ENTER), calls))
 

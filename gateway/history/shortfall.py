@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Shortfall(StrEnum):
+class IncompleteReason(StrEnum):
     """Why history is not what it should be."""
 
     UNAVAILABLE = "unavailable"

@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 
 from gateway.logs import log
 from gateway.metrics import Metrics
-from history.labels import COUNTS, judged
+from history.labels import COUNTS, confusion_by_version
 
 EVERY_SECONDS = 5.0
 MOST_VERSIONS = 10
@@ -18,7 +18,7 @@ class LabelCounts:
     """The counts of all gateways together; while Redis is away, those that it had."""
 
     def __init__(self, redis: Redis | None, metrics: Metrics) -> None:
-        """Takes a client whose patience is its own; None where no Redis is configured."""
+        """Takes a client with a timeout of its own; None where no Redis is configured."""
         self._redis = redis
         self._metrics = metrics
 
@@ -39,4 +39,4 @@ class LabelCounts:
             fields = await self._redis.hgetall(COUNTS)  # type: ignore[misc,arg-type]
         except (RedisError, OSError):
             return
-        self._metrics.labelled(dict(list(judged(fields).items())[-MOST_VERSIONS:]))
+        self._metrics.labelled(dict(list(confusion_by_version(fields).items())[-MOST_VERSIONS:]))

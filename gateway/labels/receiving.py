@@ -23,7 +23,7 @@ from gateway.models.model_tracker import ModelTracker
 from gateway.redis.scripts import evaluated
 from gateway.requests.payload import OnError, Payload
 from history.keyed_hash import NAME, HistoryKey
-from history.labels import BLOCK_LABELS, LABELLED, Labelling
+from history.labels import BLOCK_LABELS, LABELLED, LabelUpdate
 from history.plan import Plan
 
 TRIES = 20
@@ -54,11 +54,11 @@ class Taken:
     skipped: int
 
 
-class LabelDesk:
+class LabelReceiver:
     """Takes labels."""
 
     def __init__(self, live: ModelTracker, redis: Redis | None, key: HistoryKey, deadline_seconds: float) -> None:
-        """Takes a client whose patience is its own, None where no Redis is configured, and what ids are hashed with."""
+        """Takes a client with a timeout of its own, None where no Redis is configured, and what ids are hashed with."""
         self._live = live
         self._redis = redis
         self._key = key
@@ -96,7 +96,7 @@ class LabelDesk:
             raise NotRemembered("No Redis is configured: transactions are not remembered.")
         return plan, contract.time
 
-    async def _block(self, given: Payload, plan: Plan, labels: Labels, rows: slice) -> Labelling:
+    async def _block(self, given: Payload, plan: Plan, labels: Labels, rows: slice) -> LabelUpdate:
         """Looks, and changes what is still as it was seen, until nothing is left to do.
 
         Raises:
@@ -104,14 +104,14 @@ class LabelDesk:
         """
         assert self._redis  # noqa: S101 - `_remembered` has refused; mypy cannot see it.
         digests = self._key.transactions.digests(labels.ids[rows])
-        labelling = Labelling(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
+        labelling = LabelUpdate(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
         for _ in range(TRIES):
             if await _done(self._redis, self._key, given, labelling):
                 return labelling
         raise LabelsNotTaken(SEND_AGAIN)
 
 
-async def _done(redis: Redis, key: HistoryKey, given: Payload, labelling: Labelling) -> bool:
+async def _done(redis: Redis, key: HistoryKey, given: Payload, labelling: LabelUpdate) -> bool:
     """One round: whether nothing is left to do.
 
     Raises:
@@ -134,7 +134,7 @@ def _blocks(labels: int) -> list[slice]:
     return [slice(begin, begin + BLOCK_LABELS) for begin in range(0, labels, BLOCK_LABELS)]
 
 
-def _taken(labels: Labels, blocks: Sequence[Labelling]) -> Taken:
+def _taken(labels: Labels, blocks: Sequence[LabelUpdate]) -> Taken:
     nowhere = np.concatenate([block.unknown for block in blocks])[labels.codes] if blocks else NONE
     return Taken(
         labels=labels.rows,

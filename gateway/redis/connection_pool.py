@@ -20,7 +20,7 @@ FRESH_SECONDS = 0.05
 """A connection that was used so lately is not looked at, which takes a turn of the loop: no Redis restarts faster."""
 
 
-class Lanes:
+class ScriptConnectionPool:
     """As many connections as there are calls at once; each serves one call after the other."""
 
     def __init__(self, redis: Redis, timeout: float) -> None:

@@ -71,9 +71,9 @@ def load_history(
     Each transaction counts once, whatever was scored or loaded before. A load that was cut off goes on where it ended
     when the same command runs again.
     """
-    from operations.history import command
+    from operations.history import load_command as command
 
     if (file is None) != simulator:
         raise OperationsError("say what to load: a file, or --simulator")
-    wish = command.Wish(file, version, skip)
+    wish = command.LoadOptions(file, version, skip)
     command.run(terminal.layout(), terminal.outside(), wish, terminal.console())

@@ -13,7 +13,7 @@ from history.plan import Plan
 from history.redis_schema import Argument
 from operations.history.agreed import agree
 from operations.history.load import connected
-from operations.history.past import Found
+from operations.history.past import ParsedFile
 from operations.store.record import recorded
 
 
@@ -31,7 +31,7 @@ def begun(url: str, store: Path, key: HistoryKey) -> Epoch:
         return _asked(redis, settled(None, now, served=served))
 
 
-def reached(url: str, epoch: Epoch, plan: Plan, found: Found) -> Epoch:
+def reached(url: str, epoch: Epoch, plan: Plan, found: ParsedFile) -> Epoch:
     """The epoch once all of a file is loaded.
 
     Raises:

@@ -27,6 +27,7 @@ from redis.exceptions import RedisError
 
 from contract import cells, dates
 from contract.schema import CONFIRMED, Column, Contract, Kind, TimeFormat
+from environment.redis_client import connect
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.labels import kept_labels, kept_places
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
@@ -43,7 +44,7 @@ from training.data import TRUE
 from training.errors import TrainingError
 
 BLOCK_ROWS = 5_000
-PATIENCE = 10.0
+TIMEOUT_SECONDS = 10.0
 """Seconds that Redis may take for a block."""
 SPELLED = {FRAUD: "1", GENUINE: "0"}
 
@@ -56,7 +57,7 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportCounts:
     """Rows that were read, and what became of them.
 
     Attributes:
@@ -84,12 +85,12 @@ class Exported:
         young = f", {self.young:,} for they are too young" if self.young else ""
         return f"{written} ({came}); {self.unlabelled:,} of {self.rows:,} have no label{young}{again}"
 
-    def plus(self, other: "Exported") -> "Exported":
+    def plus(self, other: "ExportCounts") -> "ExportCounts":
         """With the rows of another block."""
-        return Exported(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return ExportCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
-def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days: float | None = None) -> Exported:
+def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days: float | None = None) -> ExportCounts:
     """Joins a file with the labels in the Redis of this deployment, by the columns of the live version.
 
     Args:
@@ -107,7 +108,7 @@ def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days:
 
 
 @dataclass(frozen=True, slots=True)
-class CameIn:
+class ReceivedLabels:
     """The labels that came in: a connection to Redis, and what ids are hashed with there."""
 
     redis: Redis
@@ -125,27 +126,27 @@ class CameIn:
 
 
 @contextlib.contextmanager
-def connected(url: str, key: HistoryKey) -> Iterator[CameIn]:
+def connected(url: str, key: HistoryKey) -> Iterator[ReceivedLabels]:
     """What came in, while Redis is connected; what it refuses meanwhile is an error for people.
 
     Raises:
         OperationsError: it does not answer as it should, or has digests of another key.
     """
     try:
-        redis = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None)
+        redis = connect(url, TIMEOUT_SECONDS)
     except ValueError:
         raise OperationsError("REDIS_URL is no address of a Redis") from None
     try:
-        with contextlib.closing(redis) as client:
+        with redis as client:
             agree(client, key)
-            yield CameIn(client, key)
+            yield ReceivedLabels(client, key)
     except RedisError as error:
         raise OperationsError(f"Redis does not answer as it should ({type(error).__name__})") from None
 
 
 def export(
-    came_in: CameIn | None, contract: Contract, files: Sequence[Path], out: Path, days: float | None = None
-) -> Exported:
+    came_in: ReceivedLabels | None, contract: Contract, files: Sequence[Path], out: Path, days: float | None = None
+) -> ExportCounts:
     """The same of several files, with all that it needs; the file appears when it is whole.
 
     Args:
@@ -215,7 +216,7 @@ class _Places:
 class _Join:
     """The columns by which a label is found, and what is written of it."""
 
-    def __init__(self, came_in: CameIn | None, contract: Contract, days: float | None) -> None:
+    def __init__(self, came_in: ReceivedLabels | None, contract: Contract, days: float | None) -> None:
         column, moment, label = contract.first(Kind.ID), contract.time, contract.first(Kind.LABEL)
         if column is None or moment is None:
             raise OperationsError("the model's transactions have no id or no time, so no labels are kept of them")
@@ -227,9 +228,9 @@ class _Join:
         self._old = None if days is None else time.time() - days * 86_400
         self._seen, self._fresh = set[bytes](), set[bytes]()
 
-    def copy(self, files: Sequence[Path], to: Writer) -> Exported:
+    def copy(self, files: Sequence[Path], to: Writer) -> ExportCounts:
         """File after file, the newest first, and row after row."""
-        done, columns = Exported(), list[str]()
+        done, columns = ExportCounts(), list[str]()
         for file in reversed(files):
             with _in_words(file), _records(file) as records:
                 header = [name.strip() for name in next(records, [])]
@@ -242,8 +243,8 @@ class _Join:
         return done
 
     def _copied(
-        self, blocks: Iterator[list[list[str]]], places: _Places, to: Writer, done: Exported, *, remember: bool
-    ) -> Exported:
+        self, blocks: Iterator[list[list[str]]], places: _Places, to: Writer, done: ExportCounts, *, remember: bool
+    ) -> ExportCounts:
         before = 0
         for block in blocks:
             ids, seconds = self._read(block, places, before)
@@ -282,7 +283,7 @@ class _Join:
         places: _Places,
         to: Writer,
         keys: tuple[NDArray[np.void], NDArray[np.float64]],
-    ) -> Exported:
+    ) -> ExportCounts:
         """Writes the rows with what is known of them, and counts these."""
         labels, confirmed = self._labels(*keys)
         said = []
@@ -322,10 +323,10 @@ class _Settled:
     young: bool = False
 
 
-def _counted(said: Sequence[_Settled], came_in: int) -> Exported:
+def _counted(said: Sequence[_Settled], came_in: int) -> ExportCounts:
     labels = Counter(_said(each.label) for each in said)
     by_age, young = sum(each.by_age for each in said), sum(each.young for each in said)
-    return Exported(0, labels[FRAUD], labels[GENUINE], labels[UNLABELLED], came_in, by_age, 0, young)
+    return ExportCounts(0, labels[FRAUD], labels[GENUINE], labels[UNLABELLED], came_in, by_age, 0, young)
 
 
 def _said(label: str) -> int:

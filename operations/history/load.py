@@ -13,18 +13,19 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
+from environment.redis_client import connect
 from history.keyed_hash import HistoryKey
 from history.plan import Plan
 from history.redis_schema import ENTER
 from operations.errors import OperationsError
 from operations.history.agreed import agree
-from operations.history.past import Found, Told
-from operations.history.plans import Counted
+from operations.history.past import ParsedFile, ProgressCallback
+from operations.history.plans import PlanLayouts
 from operations.history.progress import Progress, key_of
 from operations.history.step import Arguments, Step
 from operations.history.steps import Steps
 
-PATIENCE = 10.0
+TIMEOUT_SECONDS = 10.0
 """Seconds for one answer; a step takes about 0.01 s."""
 DONE_SECONDS = 400 * 86_400
 """How long it is known that a file is loaded."""
@@ -37,7 +38,7 @@ class Interrupted(OperationsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadResult:
     """What a load did.
 
     Attributes:
@@ -69,12 +70,12 @@ class Target:
 
     url: str
     plan: Plan
-    counted: Counted
+    counted: PlanLayouts
     known_seconds: float
     key: HistoryKey
 
 
-def load(target: Target, found: Found, told: Told) -> Loaded:
+def load(target: Target, found: ParsedFile, told: ProgressCallback) -> LoadResult:
     """Loads what a file holds; `told` hears how many steps are done.
 
     Raises:
@@ -89,14 +90,14 @@ def load(target: Target, found: Found, told: Told) -> Loaded:
         past = found.past
         if past is None or (before and before.done):
             redis.expire(key, DONE_SECONDS)
-            return Loaded(0, 0, 0, resumed=False, seconds=time.monotonic() - began)
+            return LoadResult(0, 0, 0, resumed=False, seconds=time.monotonic() - began)
         horizon = before.horizon if before else past.newest - target.known_seconds
         steps = Steps(target.plan, past, horizon, target.counted.missing, target.key)
         progress = before or Progress(key, horizon, 0, len(steps))
         run = _Run(redis, target.key.guarded(ENTER), told)
         run.through(steps, progress, before.to_bytes() if before else b"")
         redis.expire(key, DONE_SECONDS)
-    return Loaded(past.rows, run.known, run.doubted, before is not None, time.monotonic() - began)
+    return LoadResult(past.rows, run.known, run.doubted, before is not None, time.monotonic() - began)
 
 
 def is_loaded(url: str, plan: Plan, sha256: str, key: HistoryKey) -> bool:
@@ -123,7 +124,7 @@ def _progress(redis: Redis, key: bytes) -> Progress | None:
 class _Run:
     """One run through steps."""
 
-    def __init__(self, redis: Redis, enter: str, told: Told) -> None:
+    def __init__(self, redis: Redis, enter: str, told: ProgressCallback) -> None:
         self._told = told
         self._enter = enter
         self._sha = redis.script_load(enter)
@@ -204,8 +205,7 @@ def connected(url: str) -> Iterator[Redis]:
         Interrupted: Redis does not answer, or is full.
     """
     try:
-        client = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None)
-        with contextlib.closing(client):
+        with connect(url, TIMEOUT_SECONDS) as client:
             yield client
     except OutOfMemoryError:
         raise Interrupted(f"Redis is full: give it more memory (docs/runbook.md says how much). {AGAIN}") from None

@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from history.evaluation import bucket_of, keys
 from history.keyed_hash import HistoryKey
-from history.layout import FURTHEST, Layout, Records
+from history.layout import MAX_BUCKET, Layout, Records
 from history.plan import Plan
 from history.redis_schema import FRAUD, state_keys
-from operations.history.past import Past, Rows
+from operations.history.past import PastTransactions, Rows
 
 
 class Part:
@@ -21,14 +21,14 @@ class Part:
         usable: which transactions have an entity, and a time of this world.
     """
 
-    def __init__(self, layout: Layout, past: Past, key: HistoryKey) -> None:
+    def __init__(self, layout: Layout, past: PastTransactions, key: HistoryKey) -> None:
         texts = past.texts[layout.entity]
         self._past = past
         self._buckets = bucket_of(past.seconds, layout.bucket)
         self.layout = layout
         self.keys: NDArray[np.void] = state_keys(layout, texts.tolist(), key)
         self.codes = past.codes[layout.entity]
-        self.usable: NDArray[np.bool_] = (np.abs(self._buckets) < FURTHEST) & (texts != "")[self.codes]
+        self.usable: NDArray[np.bool_] = (np.abs(self._buckets) < MAX_BUCKET) & (texts != "")[self.codes]
 
     def merged(self, rows: Rows) -> tuple[NDArray[np.int64], Records]:
         """What rows add, their frauds too, as one record for each bucket: sort keys, ascending, and records."""
@@ -49,7 +49,7 @@ class Part:
         confirmed = self._past.confirmed[rows]
         seconds = np.where(np.isnan(confirmed), -np.inf, confirmed)
         buckets = bucket_of(self.layout.fraud_seconds(self._past.seconds[rows], seconds), self.layout.bucket)
-        usable = np.abs(buckets) < FURTHEST
+        usable = np.abs(buckets) < MAX_BUCKET
         return rows[usable], buckets[usable]
 
     def reach(self, plan: Plan) -> int:

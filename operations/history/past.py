@@ -14,14 +14,14 @@ from history.plan import Plan
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 
 Rows = NDArray[np.int64]
-Told = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Hears how much of how much is done."""
 NO_LABEL = 255
 """Of a cell that holds none, and is not empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Past:
+class PastTransactions:
     """Transactions that have a time, in the order of their file; arrays have the shape (rows,).
 
     Attributes:
@@ -59,7 +59,7 @@ class Past:
         """The time of the last one."""
         return float(self.seconds.max())
 
-    def take(self, chosen: NDArray[Any]) -> "Past":
+    def take(self, chosen: NDArray[Any]) -> "PastTransactions":
         """Those at these positions, or under this mask."""
         return replace(
             self,
@@ -81,7 +81,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class ParsedFile:
     """What a file holds.
 
     Attributes:
@@ -94,7 +94,7 @@ class Found:
         repeated: those whose id stood in the file before.
     """
 
-    past: Past | None
+    past: PastTransactions | None
     sha256: str
     rows: int
     skipped: int
@@ -123,7 +123,7 @@ def read_by(contract: Contract, plan: Plan, header: frozenset[str]) -> Contract:
     return Contract(contract.name, tuple(columns), (Feature("time", FeatureKind.HOUR_SIN, plan.time),))
 
 
-class Gathered:
+class PastTransactionsBuilder:
     """Past transactions of which block after block is read."""
 
     def __init__(self, contract: Contract, plan: Plan) -> None:
@@ -134,7 +134,7 @@ class Gathered:
         kinds = {column.name: column.kind for column in contract.columns if column.name in used}
         self._numeric = [name for name, kind in kinds.items() if kind is Kind.NUMBER]
         self._numbers: dict[str, dict[str, int]] = {name: {} for name, kind in kinds.items() if kind is not Kind.NUMBER}
-        self._blocks: list[Past] = []
+        self._blocks: list[PastTransactions] = []
         self._newest = -np.inf
         self.older = 0
         self.repeated = 0
@@ -152,7 +152,7 @@ class Gathered:
         if usable.any():
             self._blocks.append(self._compact(table.take(usable), labels[usable]))
 
-    def past(self) -> Past | None:
+    def past(self) -> PastTransactions | None:
         """All of them; None where there is none."""
         if not self._blocks:
             return None
@@ -169,10 +169,10 @@ class Gathered:
         found: NDArray[np.bool_] = met >= self._newest - self._plan.seconds
         return found
 
-    def _compact(self, table: Table, labels: NDArray[np.uint8]) -> Past:
+    def _compact(self, table: Table, labels: NDArray[np.uint8]) -> PastTransactions:
         columns = table.columns
         ids = columns[self._id.name].tolist() if self._id else [""] * table.rows
-        return Past(
+        return PastTransactions(
             ids=UNKEYED.transactions.digests(ids),
             named=np.fromiter(map(bool, ids), np.bool_, len(ids)),
             seconds=columns[self._plan.time],
@@ -183,9 +183,9 @@ class Gathered:
             texts={},
         )
 
-    def _joined(self) -> Past:
+    def _joined(self) -> PastTransactions:
         blocks, self._blocks = self._blocks, []
-        return Past(
+        return PastTransactions(
             ids=np.concatenate([block.ids for block in blocks]),
             named=np.concatenate([block.named for block in blocks]),
             seconds=np.concatenate([block.seconds for block in blocks]),
@@ -214,7 +214,7 @@ def _met(
     return found
 
 
-def _firsts(past: Past) -> NDArray[np.bool_]:
+def _firsts(past: PastTransactions) -> NDArray[np.bool_]:
     """Which are the first with their id, in order of time; those without one always."""
     halves = past.ids.view([("high", ">u8"), ("low", ">u8")])
     order = np.lexsort((past.seconds, halves["low"], halves["high"]))

@@ -18,7 +18,7 @@ from contract.schema import CONFIRMED, Contract, Kind
 from contract.table import MOST_FAULTS, Reading, csv_records, read_csv
 from history.plan import Plan
 from operations.errors import OperationsError, in_words
-from operations.history.past import NO_LABEL, Found, Gathered, Told, labels_of, read_by
+from operations.history.past import NO_LABEL, ParsedFile, PastTransactionsBuilder, ProgressCallback, labels_of, read_by
 from training import source
 from training.data import FALSE, TRUE
 from training.errors import TrainingError
@@ -33,7 +33,7 @@ class Refusal(OperationsError):
     """A file that cannot be loaded as it is; nothing of it was."""
 
 
-def read(contract: Contract, plan: Plan, path: Path, told: Told, *, skip: bool = False) -> Found:
+def read(contract: Contract, plan: Plan, path: Path, told: ProgressCallback, *, skip: bool = False) -> ParsedFile:
     """Reads a file, .parquet by its name and CSV otherwise.
 
     Args:
@@ -57,7 +57,7 @@ def read(contract: Contract, plan: Plan, path: Path, told: Told, *, skip: bool =
         raise Refusal(in_words(error)) from None
 
 
-def read_bytes(contract: Contract, plan: Plan, body: bytes, told: Told) -> Found:
+def read_bytes(contract: Contract, plan: Plan, body: bytes, told: ProgressCallback) -> ParsedFile:
     """Reads the bytes of a CSV file; as :func:`read`."""
     return _read_csv(_Reader(contract, plan, skip=False), BytesIO(body), len(body), told)
 
@@ -95,7 +95,7 @@ def _header_end(text: bytes) -> int:
     return end
 
 
-def _read_csv(reader: "_Reader", stream: BinaryIO, size: int, told: Told) -> Found:
+def _read_csv(reader: "_Reader", stream: BinaryIO, size: int, told: ProgressCallback) -> ParsedFile:
     digest, header, done = hashlib.sha256(), b"", 0
     for block in csv_blocks(stream):
         digest.update(block)
@@ -106,7 +106,7 @@ def _read_csv(reader: "_Reader", stream: BinaryIO, size: int, told: Told) -> Fou
     return reader.found(digest.hexdigest())
 
 
-def _read_parquet(reader: "_Reader", path: Path, told: Told) -> Found:
+def _read_parquet(reader: "_Reader", path: Path, told: ProgressCallback) -> ParsedFile:
     with source.hashed_parquet(path) as (file, sha256):
         names, done = [name for name in source.parquet_names(file) if name in reader.known], 0
         with source.intact():
@@ -125,7 +125,7 @@ class _Reader:
         self._plan = plan
         self._skip = skip
         self._read_by: Contract | None = None
-        self._gathered: Gathered | None = None
+        self._gathered: PastTransactionsBuilder | None = None
         self._faults = list[Fault]()
         self._rows = 0
         self._skipped = 0
@@ -151,7 +151,7 @@ class _Reader:
         except csv.Error:
             raise Refusal(f"The file is not well-formed CSV after row {self._rows}: is a quote out of place?") from None
 
-    def found(self, sha256: str) -> Found:
+    def found(self, sha256: str) -> ParsedFile:
         """What all of it holds.
 
         Raises:
@@ -162,7 +162,7 @@ class _Reader:
         if self._gathered is None or not self._rows:
             raise Refusal("The file has no rows.")
         gathered, past = self._gathered, self._gathered.past()
-        return Found(past, sha256, self._rows, self._skipped, gathered.older, gathered.untimed, gathered.repeated)
+        return ParsedFile(past, sha256, self._rows, self._skipped, gathered.older, gathered.untimed, gathered.repeated)
 
     def _add(self, contract: Contract, reading: Reading) -> None:
         table, label = reading.table, contract.first(Kind.LABEL)
@@ -171,7 +171,7 @@ class _Reader:
         good = labels != NO_LABEL
         wrong = table.row_numbers[~good].tolist()
         faults = [*reading.faults, *(Fault(row, name, Code.NOT_AN_OPTION) for row in wrong)]
-        self._gathered = self._gathered or Gathered(contract, self._plan)
+        self._gathered = self._gathered or PastTransactionsBuilder(contract, self._plan)
         self._gathered.add(table.take(good) if wrong else table, labels[good])
         self._skipped += len({fault.row for fault in faults})
         if not self._skip:

@@ -19,7 +19,7 @@ NEWEST = 12
 """Versions that are looked at: with more the plans would be thousands."""
 
 
-class Counted:
+class PlanLayouts:
     """Which layouts the plans of the versions in a store have."""
 
     def __init__(self, registry: Registry, own: Plan, loading: Contract) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 from redis import Redis
 from redis.exceptions import RedisError
 
+from environment.redis_client import connect
 from history.journal import SETTLE
 from history.keyed_hash import HistoryKey
 from history.labels import MONTHS
@@ -39,7 +40,7 @@ PAGE = 500
 """Keys, or labels, that one call moves: about 2 ms of Redis' time."""
 ALL_TIME = 1 << 53
 ASIDE = b"fraud:rekey:"
-Told = Callable[[int], None]
+ProgressCallback = Callable[[int], None]
 """Hears how many keys and labels have got their new digest."""
 
 BEGIN = """
@@ -84,7 +85,7 @@ return moved
 
 
 @dataclass(frozen=True, slots=True)
-class Rekeyed:
+class RekeyResult:
     """What was done.
 
     Attributes:
@@ -98,7 +99,7 @@ class Rekeyed:
     seconds: float
 
 
-def rekey(url: str, key: HistoryKey, told: Told) -> Rekeyed:
+def rekey(url: str, key: HistoryKey, told: ProgressCallback) -> RekeyResult:
     """Brings all to this key.
 
     Raises:
@@ -109,16 +110,16 @@ def rekey(url: str, key: HistoryKey, told: Told) -> Rekeyed:
     with _connected(url) as redis:
         found = standing(redis, key)
         if found == key.check:
-            return Rekeyed(0, resumed=False, seconds=time.monotonic() - began)
+            return RekeyResult(0, resumed=False, seconds=time.monotonic() - began)
         run = _Run(redis, key, told, found)
         moved = run.through()
-        return Rekeyed(moved, run.resumed, time.monotonic() - began)
+        return RekeyResult(moved, run.resumed, time.monotonic() - began)
 
 
 class _Run:
     """One run: from what Redis' digests are, or were when another run began, to the key."""
 
-    def __init__(self, redis: Redis, key: HistoryKey, told: Told, found: bytes) -> None:
+    def __init__(self, redis: Redis, key: HistoryKey, told: ProgressCallback, found: bytes) -> None:
         self._redis, self._key, self._told = redis, key, told
         step, *checks = found.split(b" ") if b" " in found else (b"", found, key.check)
         before, after = checks
@@ -224,8 +225,7 @@ def _aside(name: bytes) -> bytes:
 def _connected(url: str) -> Iterator[Redis]:
     again = "What has moved stays; the same command goes on behind it"
     try:
-        client = Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=None)
-        with contextlib.closing(client):
+        with connect(url, TIMEOUT_SECONDS) as client:
             yield client
     except (RedisError, OSError, ValueError) as error:
         raise Interrupted(f"Redis does not answer as it should ({type(error).__name__}). {again}") from None

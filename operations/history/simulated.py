@@ -1,13 +1,13 @@
 """The past that the default model was trained on: the simulator's transactions, made once more."""
 
 from operations.errors import OperationsError
-from operations.history.wanted import Wanted
+from operations.history.wanted import VersionHistory
 from training.data import csv_bytes
 from training.errors import TrainingError
 from training.simulator import Simulation, simulate
 
 
-def transactions(wanted: Wanted) -> bytes:
+def transactions(wanted: VersionHistory) -> bytes:
     """They as a CSV file.
 
     Raises:

@@ -18,7 +18,7 @@ from history.plan import Plan
 from history.session import EXPIRY_MARGIN
 from operations.history.old_step import Old, OldStep
 from operations.history.part import Part
-from operations.history.past import Past
+from operations.history.past import PastTransactions
 from operations.history.step import Step
 from operations.history.young_step import Entering, Missing, YoungStep, blocks
 
@@ -26,7 +26,7 @@ from operations.history.young_step import Entering, Missing, YoungStep, blocks
 class Steps:
     """All steps of a load, the old transactions' first."""
 
-    def __init__(self, plan: Plan, past: Past, horizon: float, missing: Missing, key: HistoryKey) -> None:
+    def __init__(self, plan: Plan, past: PastTransactions, horizon: float, missing: Missing, key: HistoryKey) -> None:
         """Takes the time from which on transactions enter by their ids, and what these are keyed with."""
         expire = plan.seconds + EXPIRY_MARGIN
         parts = [Part(layout, past, key) for layout in plan.layouts]

@@ -18,7 +18,7 @@ class NoHistory(OperationsError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wanted:
+class VersionHistory:
     """What is loaded for.
 
     Attributes:
@@ -40,7 +40,7 @@ class Wanted:
         return found if isinstance(found, dict) else None
 
 
-def wanted(store: Path, version: int | None) -> Wanted:
+def wanted(store: Path, version: int | None) -> VersionHistory:
     """For the live version, or another one.
 
     Raises:
@@ -58,4 +58,4 @@ def wanted(store: Path, version: int | None) -> Wanted:
     plan = Plan.of(contracts) if found.contract.history else None
     if plan is None:
         raise NoHistory(f"version {chosen} has no history features: there is nothing to load for it")
-    return Wanted(registry, chosen, found.contract, found.card, plan)
+    return VersionHistory(registry, chosen, found.contract, found.card, plan)

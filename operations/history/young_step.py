@@ -15,7 +15,7 @@ from history.plan import Plan
 from history.redis_schema import UNLABELLED, labelled, transactions
 from history.session import Reply
 from operations.history.part import Part
-from operations.history.past import Past, Rows
+from operations.history.past import PastTransactions, Rows
 from operations.history.step import Arguments
 
 BLOCK_ROWS = 2_000
@@ -42,7 +42,7 @@ class Entering:
     """
 
     plan: Plan
-    past: Past
+    past: PastTransactions
     parts: Sequence[Part]
     horizon: float
     expire: int
@@ -164,7 +164,7 @@ class YoungStep:
         return part.keys[codes].tobytes(), sizes.tobytes(), records.tobytes()
 
 
-def blocks(past: Past, horizon: float, parts: Sequence[Part]) -> list[Rows]:
+def blocks(past: PastTransactions, horizon: float, parts: Sequence[Part]) -> list[Rows]:
     """The young transactions as they enter: in order of time by slices.
 
     In each slice those of an entity stand together, of the part with the fewest: that halves the writes.

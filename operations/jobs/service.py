@@ -1,14 +1,13 @@
 """Whether the service answers as it should: each gateway, each model server, Redis. A part of `fraud check`."""
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import httpx
-from redis import Redis
 from redis.exceptions import RedisError
 
+from environment.redis_client import connect
 from operations.errors import OperationsError
 from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
 from operations.network import addresses
@@ -62,9 +61,7 @@ def redis(url: str | None) -> Finding:
     if not url:
         return unknown("Redis (REDIS_URL is not set)")
     try:
-        with contextlib.closing(
-            Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=None)
-        ) as client:
+        with connect(url, TIMEOUT) as client:
             client.ping()
     except (RedisError, OSError, ValueError) as error:
         return fault(f"Redis does not answer ({type(error).__name__})")

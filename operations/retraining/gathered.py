@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contract.schema import Contract, Kind
 from operations.errors import OperationsError, in_words
-from operations.history.label_export import CameIn, Exported, connected, export, live_contract
+from operations.history.label_export import ExportCounts, ReceivedLabels, connected, export, live_contract
 from operations.network.running import history_key, redis_of
 from operations.settings import Layout
 from training import source
@@ -77,7 +77,7 @@ def _files(data: Path) -> list[Path]:
     return found
 
 
-def _joined(layout: Layout, came_in: CameIn | None, wish: Wish, files: list[Path], scratch: Path) -> Gathered:
+def _joined(layout: Layout, came_in: ReceivedLabels | None, wish: Wish, files: list[Path], scratch: Path) -> Gathered:
     contract = _contract(layout, wish, files[-1])
     if contract is None and len(files) == 1 and wish.days is None:
         return Gathered(files[0], "No label that came in is used: no schema says which columns are id, time and label.")
@@ -93,7 +93,7 @@ def _joined(layout: Layout, came_in: CameIn | None, wish: Wish, files: list[Path
     return Gathered(files[0]) if len(files) == 1 and _as_it_was(found) else Gathered(out, f"Gathered {found}.")
 
 
-def _as_it_was(found: Exported) -> bool:
+def _as_it_was(found: ExportCounts) -> bool:
     """Whether nothing came in and nothing was left out: then the file's own bytes are what is trained on."""
     return not (found.came_in or found.unlabelled or found.by_age)
 

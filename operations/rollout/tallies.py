@@ -7,12 +7,12 @@ from typing import cast
 from redis import Redis
 from redis.exceptions import RedisError
 
+from environment.redis_client import connect
 from operations.errors import OperationsError
 from releases.record import Trial
 from releases.trial_counts import TrialCounts, trial_key
 
-PATIENCE = 1.0
-"""Seconds; the client's own default waits for a minute."""
+TIMEOUT_SECONDS = 1.0
 
 
 class RedisDown(OperationsError):
@@ -38,10 +38,7 @@ def read(url: str, trial: Trial) -> TrialCounts:
 @contextlib.contextmanager
 def _connected(url: str) -> Iterator[Redis]:
     try:
-        client = Redis.from_url(
-            url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None, decode_responses=True
-        )
-        with contextlib.closing(client):
+        with connect(url, TIMEOUT_SECONDS, decode_responses=True) as client:
             yield client
     except (RedisError, OSError, ValueError) as error:
         raise RedisDown(f"Redis does not answer ({type(error).__name__}): the trial pauses until it does") from None

@@ -21,11 +21,11 @@ from contract.frame import Frame
 from contract.schema import Contract
 from contract.table import read_csv
 from gateway.app import create_app
-from gateway.history.pipeline import Exchange
+from gateway.history.pipeline import BatchPipeline
 from gateway.settings import Settings
 from history.epoch import EPOCH, Epoch
 from history.plan import Plan
-from history.session import Recall, Terms
+from history.session import BatchSession, HistoryOptions
 from operations.backups import backup, rescoring
 from operations.history import label_export
 from operations.settings import Layout
@@ -170,9 +170,10 @@ def _values(redis: Redis, contract: Contract, text: bytes) -> dict[str, Any]:
     table, plan = read_csv(contract, text).table, Plan.of([contract])
     assert plan is not None
     ids = table.columns["transaction_id"].tolist()
-    recall = Recall(plan, table, ids, Terms(record=False, known_seconds=1, values_seconds=1, now=NEVER, key=DIGESTS))
-    Exchange(redis, DIGESTS).enter(recall)
-    return dict(recall.values())
+    options = HistoryOptions(record=False, known_seconds=1, values_seconds=1, key=DIGESTS)
+    session = BatchSession(plan, table, ids, options, now=NEVER)
+    BatchPipeline(redis, DIGESTS).enter(session)
+    return dict(session.values())
 
 
 @pytest.mark.parametrize("name", ["probes", "repeats"])

@@ -8,7 +8,7 @@ from contract.schema import Contract
 from contract.table import Table, read_csv, read_json
 from history.evaluation import over
 from history.plan import Plan
-from history.session import Recall, Terms
+from history.session import BatchSession, HistoryOptions
 from tests.gateway.contracts import CONTRACTS, as_csv, as_lines
 
 EMPTY = {
@@ -57,7 +57,7 @@ def test_history_has_a_value_of_each_feature_for_none_of_it(contract: Contract, 
     plan = Plan.of([contract])
     if plan is None:
         return
-    recall = Recall(plan, nothing, [], Terms(record, 10, 10, 0.0))
+    recall = BatchSession(plan, nothing, [], HistoryOptions(record, 10, 10), 0.0)
     while calls := recall.entries():
         recall.take([(b"",) * 8] * len(calls))
     values = recall.values()

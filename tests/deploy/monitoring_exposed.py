@@ -12,7 +12,7 @@ from pathlib import Path
 from contract.decision import Decision
 from gateway.metrics import Metrics
 from gateway.models.serving_versions import TrialState
-from history.labels import Judged
+from history.labels import ConfusionCounts
 from operations.jobs import outcome
 from operations.settings import Layout
 from releases.record import Trial, TrialKind
@@ -32,7 +32,7 @@ def gateway() -> str:
     metrics.show_trial(lambda: TrialState(Trial(TrialKind.SHADOW, 2, 1.0, "2026-01-01T00:00:00+00:00"), None))
     metrics.model_request(1, "scored", 0.01)
     metrics.predictions(1, list(Decision))
-    metrics.labelled({1: Judged(3, 1, 2, 4)})
+    metrics.labelled({1: ConfusionCounts(3, 1, 2, 4)})
     with metrics.stage("read"):
         pass
     return metrics.exposition().decode()

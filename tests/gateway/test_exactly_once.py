@@ -19,15 +19,16 @@ from contract.description import Description
 from contract.golden import Golden
 from contract.table import Table, read_csv
 from gateway.history import batch_writer as arrival
-from gateway.history.answers import Answers
-from gateway.history.features import History, Remembering
-from gateway.history.key_agreement import KeyAgreement
-from gateway.history.watch import HistoryWatch
+from gateway.history.answers import AnswerWriter
+from gateway.history.features import History
+from gateway.history.key_monitor import KeyMonitor
+from gateway.history.monitor import HistoryMonitor
 from gateway.metrics import Metrics
 from gateway.models.model_tracker import ModelTracker
 from gateway.models.serving_versions import AdoptedModel, ServingVersions
-from gateway.services import roads_to
+from gateway.redis.transports import open_transports
 from history.plan import Plan
+from history.session import HistoryOptions
 from releases.record import Release
 from tests.gateway.remembering import CARDS, COUNT, HEADER, line
 from tests.gateway.trials import Valkey
@@ -57,11 +58,11 @@ def serving() -> ServingVersions:
     return ServingVersions(AdoptedModel(description, bands), None, Plan.of([CARDS]))
 
 
-async def watch(redis: Redis) -> HistoryWatch:
+async def watch(redis: Redis) -> HistoryMonitor:
     """Of a new deployment; it has looked once."""
     released = Release(1, None, datetime.now(UTC).isoformat())
     live = cast("ModelTracker", SimpleNamespace(recorded=released, model=serving().model))
-    watch = HistoryWatch(redis, KeyAgreement(redis, KEY), live, Metrics(), remembers=True)
+    watch = HistoryMonitor(redis, KeyMonitor(redis, KEY), live, Metrics(), remembers=True)
     await watch.look()
     return watch
 
@@ -96,15 +97,20 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
     ).table
     sent = pieces(draw.sample([*range(TRANSACTIONS)] * 2, 2 * TRANSACTIONS), draw)
     clients = [valkey.connected(10.0) for _ in range(2)]
-    roads = [await closing_after.enter_async_context(roads_to(valkey.url, 8, 10.0, KEY)) for _ in clients]
-    agreements = [KeyAgreement(client, KEY) for client in clients]
+    transports = [await closing_after.enter_async_context(open_transports(valkey.url, 8, 10.0, KEY)) for _ in clients]
+    agreements = [KeyMonitor(client, KEY) for client in clients]
     for agreement in agreements:
         await agreement.ask()
     gateways = [
         History(
-            road, await watch(client), Remembering(True, 30 * DAY, DAY, KEY), Answers(client, DAY), Metrics(), agreement
+            transport,
+            await watch(client),
+            HistoryOptions(True, 30 * DAY, DAY, KEY),
+            AnswerWriter(client, DAY),
+            Metrics(),
+            agreement,
         )
-        for road, client, agreement in zip(roads, clients, agreements, strict=True)
+        for transport, client, agreement in zip(transports, clients, agreements, strict=True)
     ]
     found: dict[int, set[float]] = {}
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.windows import DAY, HOUR, MINUTE, OF_NUMBERS, OF_ONE, Aggregate, Window
 from history.evaluation import FLAT, LARGEST
-from history.layout import FURTHEST, SLOTS, slots
+from history.layout import MAX_BUCKET, SLOTS, slots
 
 CARD, SHOP, AMOUNT, FEE, CHANNEL = "card", "shop", "amount", "fee", "channel"
 ENTITIES, NUMBERS, CATEGORIES = (CARD, SHOP), (AMOUNT, FEE), (CHANNEL,)
@@ -196,7 +196,7 @@ def _bucket(seconds: float, window: Window) -> int | None:
     if math.isnan(seconds) or math.isinf(seconds):
         return None
     bucket = math.floor(seconds / window.bucket)
-    return bucket if abs(bucket) < FURTHEST else None
+    return bucket if abs(bucket) < MAX_BUCKET else None
 
 
 # Strategies.
@@ -204,7 +204,7 @@ def _bucket(seconds: float, window: Window) -> int | None:
 BUCKETS = (MINUTE, HOUR, DAY)
 BASES = (0.0, 1.7e9 - 1.7e9 % DAY, -1e9 + 1e9 % DAY)
 """Around them: 1970, today, and long before."""
-ABSURD = (math.nan, 1e30, -1e30, 1e11, -FURTHEST * 60.0, math.nextafter(FURTHEST * 60.0, 0.0))
+ABSURD = (math.nan, 1e30, -1e30, 1e11, -MAX_BUCKET * 60.0, math.nextafter(MAX_BUCKET * 60.0, 0.0))
 """The last three are times of this world for some sizes of bucket."""
 QUARTERS = st.integers(-4_000, 4_000).map(lambda number: number / 4)
 """Sums and squares of them are exact in any order."""

@@ -7,12 +7,12 @@ import numpy as np
 from redis import Redis
 
 from contract.table import Table
-from gateway.history.pipeline import Exchange
+from gateway.history.pipeline import BatchPipeline
 from history.keyed_hash import NAME
-from history.labels import LABELLED, Labelling
+from history.labels import LABELLED, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import KEEP, MERGE
-from history.session import Recall, Terms
+from history.session import BatchSession, HistoryOptions
 from tests.history.oracle import Label, Transaction, columns_of
 from tests.keys import KEY
 
@@ -32,16 +32,16 @@ class Served:
         self.now = now
         redis.setnx(NAME, KEY.check)
 
-    def recall(self, transactions: Sequence[Transaction], *, record: bool = True) -> Recall:
+    def recall(self, transactions: Sequence[Transaction], *, record: bool = True) -> BatchSession:
         """A batch before it has asked anything."""
         table = Table(columns_of(transactions), np.arange(1, len(transactions) + 1))
-        terms = Terms(record, KNOWN_SECONDS, VALUES_SECONDS, self.now, KEY)
-        return Recall(self.plan, table, [each.id for each in transactions], terms)
+        options = HistoryOptions(record, KNOWN_SECONDS, VALUES_SECONDS, KEY)
+        return BatchSession(self.plan, table, [each.id for each in transactions], options, self.now)
 
     def enter(self, transactions: Sequence[Transaction], *, record: bool = True) -> Values:
         """The values of a batch."""
         recall = self.recall(transactions, record=record)
-        exchange = Exchange(self.redis, KEY)
+        exchange = BatchPipeline(self.redis, KEY)
         if recall.large:
             recall.take_states(exchange.read(recall))
         exchange.enter(recall)
@@ -55,7 +55,7 @@ class Served:
     def label(self, label: Label) -> bool:
         """Whether its transaction is known."""
         digests, fraud = KEY.transactions.digests([label.id]), np.array([label.fraud])
-        labelling = Labelling(self.plan, digests, fraud, np.array([label.confirmed]), self.now)
+        labelling = LabelUpdate(self.plan, digests, fraud, np.array([label.confirmed]), self.now)
         while keys := labelling.keys():
             labelling.take_records(cast("list[bytes | None]", self.redis.mget(keys)))
             kept = [self.redis.hget(month, field) for month, field in labelling.kept_reads()]  # type: ignore[arg-type]

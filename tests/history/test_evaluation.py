@@ -18,7 +18,7 @@ from contract.table import Table
 from contract.windows import DAY, HOUR, MINUTE, Aggregate, Window
 from history import evaluation as history
 from history import layout as layouts
-from history.evaluation import Stored
+from history.evaluation import StoredRecords
 from history.layout import Layout
 from history.plan import Plan
 from tests.history import oracle
@@ -92,16 +92,16 @@ class Memory:
             entity, seconds = transaction.texts[layout.entity], np.array([transaction.time])
             counts = layout.fraud_seconds(seconds, np.array([label.confirmed]))
             buckets = history.bucket_of(np.append(seconds, counts), layout.bucket)
-            if entity and np.all(np.abs(buckets) < layouts.FURTHEST):
+            if entity and np.all(np.abs(buckets) < layouts.MAX_BUCKET):
                 self._state(layout, entity).extend(layout.frauds(buckets[1:], change))
 
     def _state(self, layout: Layout, entity: str) -> list[np.void]:
         return self._states.setdefault((layout.digest, entity), [])
 
-    def _before(self, layout: Layout, entities: Sequence[str]) -> Stored:
+    def _before(self, layout: Layout, entities: Sequence[str]) -> StoredRecords:
         states = [self._reorder(self._state(layout, entity)) for entity in entities]
         codes = np.repeat(np.arange(len(states)), [len(state) for state in states])
-        return Stored(codes, np.array([record for state in states for record in state], dtype=layout.dtype))
+        return StoredRecords(codes, np.array([record for state in states for record in state], dtype=layout.dtype))
 
 
 def plan_of(windows: Sequence[Window]) -> Plan:

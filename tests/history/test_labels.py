@@ -19,9 +19,9 @@ from history.labels import (
     KEPT,
     KEPT_SECONDS,
     LABELLED,
-    Judged,
-    Labelling,
-    judged,
+    ConfusionCounts,
+    LabelUpdate,
+    confusion_by_version,
     kept_labels,
     kept_places,
     month_keys,
@@ -44,7 +44,7 @@ from history.redis_schema import (
     TRANSACTION,
     UNLABELLED,
 )
-from history.session import EXPIRY_MARGIN, Recall, Terms
+from history.session import EXPIRY_MARGIN, BatchSession, HistoryOptions
 from tests import valkey
 from tests.history import oracle
 from tests.history.oracle import Label, Transaction
@@ -80,8 +80,8 @@ class Store:
         """Transactions arrive together; gives their history."""
         columns = oracle.columns_of(rows)
         table = Table(columns, np.arange(len(rows)))
-        terms = Terms(True, KNOWN_SECONDS, KNOWN_SECONDS, time.time(), KEY)
-        recall = Recall(plan, table, [row.id for row in rows], terms)
+        options = HistoryOptions(True, KNOWN_SECONDS, KNOWN_SECONDS, KEY)
+        recall = BatchSession(plan, table, [row.id for row in rows], options, time.time())
         while calls := recall.entries():
             recall.take([self.run(ENTER, each) for each in calls])
         values = recall.values()
@@ -97,17 +97,17 @@ class Store:
         noted[-1] = answer, version
         self.redis.set(ANSWERS + head["block"].tobytes(), noted.tobytes())
 
-    def look(self, labelling: Labelling) -> None:
+    def look(self, labelling: LabelUpdate) -> None:
         """The reading half of a round."""
         labelling.take_records(cast("list[bytes | None]", self.redis.mget(labelling.keys())))
         labelling.take_kept([cast("bytes | None", self.redis.hget(*each)) for each in labelling.kept_reads()])  # type: ignore[arg-type]
 
-    def change(self, labelling: Labelling) -> None:
+    def change(self, labelling: LabelUpdate) -> None:
         """The writing half."""
         if arguments := labelling.changes():
             labelling.take_moved(self.run(LABELLED, arguments))
 
-    def label(self, plan: Plan, *labels: Label, now: float = NOW) -> Labelling:
+    def label(self, plan: Plan, *labels: Label, now: float = NOW) -> LabelUpdate:
         """Labels of distinct transactions."""
         labelling = labelling_of(plan, *labels, now=now)
         while labelling.keys():
@@ -158,11 +158,11 @@ def store(redis: Redis) -> Store:
     return Store(redis)
 
 
-def labelling_of(plan: Plan, *labels: Label, now: float = NOW) -> Labelling:
+def labelling_of(plan: Plan, *labels: Label, now: float = NOW) -> LabelUpdate:
     """Labels of distinct transactions; a confirmation of NaN is none."""
     digests = KEY.transactions.digests(label.id for label in labels)
     frauds = np.array([label.fraud for label in labels])
-    return Labelling(plan, digests, frauds, np.array([label.confirmed for label in labels]), now)
+    return LabelUpdate(plan, digests, frauds, np.array([label.confirmed for label in labels]), now)
 
 
 def paid(identity: str, seconds: float = NOW, card: str = "a", shop: str = "s") -> Transaction:
@@ -395,8 +395,8 @@ def test_a_label_is_kept_by_the_month_of_its_transaction(seconds: float, month: 
 def test_judged_adds_up_by_version() -> None:
     """Precision is of what was flagged, recall of what is fraud; neither where there is none."""
     fields = {b"7:flagged:fraud": b"3", b"7:flagged:genuine": b"1", b"7:passed:fraud": b"2", b"3:passed:genuine": b"5"}
-    found = judged(fields)
-    assert found == {3: Judged(passed_genuine=5), 7: Judged(3, 1, 2)}
+    found = confusion_by_version(fields)
+    assert found == {3: ConfusionCounts(passed_genuine=5), 7: ConfusionCounts(3, 1, 2)}
     assert (found[7].precision, found[7].recall) == (0.75, 0.6)
     assert (found[3].precision, found[3].recall) == (None, None)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from contract.windows import DAY, HOUR, Aggregate, Window
 from history import evaluation as history
-from history.evaluation import Stored
-from history.removal import Removal
+from history.evaluation import StoredRecords
+from history.removal import RowRemoval
 from tests.history import oracle
 from tests.history.oracle import AMOUNT, CARD, FEE, Event, Label, Transaction
 from tests.history.test_evaluation import Memory, Values, assert_close, of_kind, one, plan_of, row
@@ -30,7 +30,7 @@ class Forgetful(Memory):
             arriving = history.batch(layout, columns)
             if not len(arriving.places):
                 continue
-            removal = Removal(layout, self._before(layout, arriving.entities))
+            removal = RowRemoval(layout, self._before(layout, arriving.entities))
             removal.take_out(0, arriving.records[0], merged=merged)
             found |= history.evaluate(windows, removal.left(), arriving, columns)
             muddled |= removal.muddled
@@ -102,7 +102,7 @@ def test_what_redis_replied_stays_as_it_was() -> None:
     layout = plan_of([one(Aggregate.SUM, AMOUNT)]).layouts[0]
     arriving = history.batch(layout, oracle.columns_of([row(0, amount=1), row(1, amount=2)]))
     state = layout.merged(arriving.records["bucket"].astype(np.int64), arriving.records)[1].tobytes()
-    removal = Removal(layout, Stored(np.zeros(1, np.int64), np.frombuffer(state, layout.dtype)))
+    removal = RowRemoval(layout, StoredRecords(np.zeros(1, np.int64), np.frombuffer(state, layout.dtype)))
     removal.take_out(0, arriving.records[0], merged=True)
     assert removal.left().records["count"].tolist() == [1]
 
@@ -121,7 +121,7 @@ def test_of_two_alike_one_is_taken() -> None:
     """Twice the same purchase within a bucket: one stays."""
     layout = plan_of([Window(Aggregate.SUM, CARD, AMOUNT, DAY, HOUR)]).layouts[0]
     arriving = history.batch(layout, oracle.columns_of([row(0, name="a"), row(0, name="b")]))
-    removal = Removal(layout, Stored(np.zeros(2, np.int64), arriving.records))
+    removal = RowRemoval(layout, StoredRecords(np.zeros(2, np.int64), arriving.records))
     for left in (1, 0):
         removal.take_out(0, arriving.records[0], merged=True)
         assert len(removal.left().records) == left

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from contract.windows import DAY, HOUR, Aggregate, Window
-from gateway.history.pipeline import Exchange
+from gateway.history.pipeline import BatchPipeline
 from history import evaluation as history
 from history import session as recall
 from history.journal import APPLY, BOOK, SETTLE
@@ -147,7 +147,7 @@ def test_values_are_waited_for_only_while_somebody_may_write_them(
     (known,) = redis.keys("fraud:t:*")  # type: ignore[misc]
     redis.expire(known, KNOWN_SECONDS - age)
     repeat = serving.recall([row(1.0, name="1")], record=record)
-    Exchange(redis, KEY).enter(repeat)
+    BatchPipeline(redis, KEY).enter(repeat)
     assert repeat.pending.tolist() == awaited
     assert repeat.values()[COUNT.name].tolist() == [0.0]
 

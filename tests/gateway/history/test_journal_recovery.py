@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from gateway import background
 from gateway.history import journal_recovery as settling
-from gateway.history.journal_recovery import Settling
+from gateway.history.journal_recovery import JournalRecovery
 from history.journal import DUE
 from tests import valkey
 from tests.valkey import Valkey
@@ -25,7 +25,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Valkey]:
 
 async def test_without_redis_there_is_nothing_to_settle() -> None:
     """A gateway without history runs as before."""
-    assert not await Settling(None).settle()
+    assert not await JournalRecovery(None).settle()
 
 
 async def test_everything_that_is_due_is_settled(running: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +33,7 @@ async def test_everything_that_is_due_is_settled(running: Valkey, monkeypatch: p
     monkeypatch.setattr(settling, "EVERY_SECONDS", 0.001)
     async with Redis.from_url(running.url) as redis:
         await redis.zadd(DUE, {"a": 0, "b": 1, "c": 1e12})
-        async with background.running(Settling(redis).keep_settling()):
+        async with background.running(JournalRecovery(redis).keep_settling()):
             while await redis.zcard(DUE) > 1:
                 pass
         assert await redis.zrange(DUE, 0, -1) == [b"c"]
@@ -43,7 +43,7 @@ async def test_it_goes_on_when_redis_comes_back(running: Valkey, monkeypatch: py
     """A Redis that is away for a while ends nothing."""
     monkeypatch.setattr(settling, "EVERY_SECONDS", 0.001)
     async with Redis.from_url(running.url, socket_timeout=1.0, retry=None) as redis:
-        settle = Settling(redis)
+        settle = JournalRecovery(redis)
         running.kill()
         async with background.running(settle.keep_settling()):
             running.start()

@@ -8,9 +8,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from gateway.history.pipeline import Exchange
+from gateway.history.pipeline import BatchPipeline
 from history.keyed_hash import NAME, REFUSED, UNKEYED, HistoryKey
-from history.session import Recall, Terms
+from history.session import BatchSession, HistoryOptions
 from tests.gateway.trials import Valkey
 from tests.history.test_evaluation import plan_of, row, table_of
 from tests.history.test_session import COUNT
@@ -29,14 +29,14 @@ def redis(server: Valkey) -> Iterator[Redis]:
 
 def test_replies_come_in_the_order_of_the_calls(redis: Redis) -> None:
     """However many there are."""
-    assert Exchange(redis).scripts(ECHO, [(str(number),) for number in range(200)]) == [
+    assert BatchPipeline(redis).scripts(ECHO, [(str(number),) for number in range(200)]) == [
         str(number).encode() for number in range(200)
     ]
 
 
 def test_a_script_that_redis_forgot_is_sent_again(redis: Redis) -> None:
     """As after a restart."""
-    exchange = Exchange(redis)
+    exchange = BatchPipeline(redis)
     exchange.scripts(ECHO, [("a",)])
     redis.script_flush()
     assert exchange.scripts(ECHO, [("b",), ("c",)]) == [b"b", b"c"]
@@ -44,7 +44,7 @@ def test_a_script_that_redis_forgot_is_sent_again(redis: Redis) -> None:
 
 def test_a_refusal_is_told_and_the_connection_stays_in_step(redis: Redis) -> None:
     """The replies after it have been read."""
-    exchange = Exchange(redis)
+    exchange = BatchPipeline(redis)
     with pytest.raises(ResponseError):
         exchange.scripts("return redis.call(ARGV[1])", [("NONSENSE",), ("TIME",)])
     assert exchange.scripts(ECHO, [("a",)]) == [b"a"]
@@ -52,7 +52,7 @@ def test_a_refusal_is_told_and_the_connection_stays_in_step(redis: Redis) -> Non
 
 def test_a_redis_that_hangs_is_given_up(redis: Redis, server: Valkey) -> None:
     """After the client's timeout; when it goes on, the next call has its own reply."""
-    exchange = Exchange(redis)
+    exchange = BatchPipeline(redis)
     exchange.scripts(ECHO, [("a",)])
     os.kill(server.pid, signal.SIGSTOP)
     try:
@@ -68,7 +68,7 @@ def test_nothing_is_claimed_that_could_not_be_booked(redis: Redis) -> None:
     redis.set("fraud:due", "of another type")
     recall = batch(1_200)
     with pytest.raises(ResponseError):
-        Exchange(redis).enter(recall)
+        BatchPipeline(redis).enter(recall)
     assert redis.keys() == [b"fraud:due"]
 
 
@@ -82,8 +82,8 @@ def test_a_failure_between_commands_leaves_no_replies_to_others(redis: Redis) ->
     recall = batch(1_200)
     recall.claims = failing  # type: ignore[method-assign]
     with pytest.raises(MemoryError):
-        Exchange(redis).enter(recall)
-    assert Exchange(redis).scripts(ECHO, [("a",)]) == [b"a"]
+        BatchPipeline(redis).enter(recall)
+    assert BatchPipeline(redis).scripts(ECHO, [("a",)]) == [b"a"]
 
 
 def test_a_redis_that_is_emptied_after_a_batch_was_booked_is_left_empty(redis: Redis) -> None:
@@ -98,14 +98,16 @@ def test_a_redis_that_is_emptied_after_a_batch_was_booked_is_left_empty(redis: R
 
     recall.claims = emptied  # type: ignore[method-assign]
     with pytest.raises(ResponseError, match=REFUSED):
-        Exchange(redis, KEY).enter(recall)
+        BatchPipeline(redis, KEY).enter(recall)
     assert redis.keys() == []
 
 
-def batch(rows: int, key: HistoryKey = UNKEYED) -> Recall:
+def batch(rows: int, key: HistoryKey = UNKEYED) -> BatchSession:
     """Transactions of one card."""
     some = [row(float(second), name=str(second)) for second in range(rows)]
-    return Recall(plan_of((COUNT,)), table_of(some), [each.id for each in some], Terms(True, 100, 100, 0.0, key))
+    return BatchSession(
+        plan_of((COUNT,)), table_of(some), [each.id for each in some], HistoryOptions(True, 100, 100, key), 0.0
+    )
 
 
 def test_a_large_batch_enters_and_its_repeat_does_not(redis: Redis) -> None:
@@ -113,7 +115,7 @@ def test_a_large_batch_enters_and_its_repeat_does_not(redis: Redis) -> None:
     found = []
     for _ in range(2):
         recall = batch(1_200)
-        exchange = Exchange(redis)
+        exchange = BatchPipeline(redis)
         recall.take_states(exchange.read(recall))
         exchange.enter(recall)
         found.append((recall.new, recall.repeats))

@@ -16,17 +16,17 @@ from contract.golden import Golden
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import Table, read_csv
 from contract.windows import DAY, HOUR, Aggregate, Window
-from gateway.history.pipeline import Exchange
+from gateway.history.pipeline import BatchPipeline
 from history.epoch import EPOCH
 from history.evaluation import over
 from history.keyed_hash import NAME, HistoryKey
 from history.plan import Plan
 from history.redis_schema import KEEP
-from history.session import Recall, Terms
+from history.session import BatchSession, HistoryOptions
 from operations.history import load, past_file
-from operations.history.load import Loaded, Target
-from operations.history.past import Found
-from operations.history.plans import Counted
+from operations.history.load import LoadResult, Target
+from operations.history.past import ParsedFile
+from operations.history.plans import PlanLayouts
 from operations.store.registry import Registry
 from releases.record import Release
 from tests.keys import KEY
@@ -123,16 +123,16 @@ def plan_of(*contracts: Contract) -> Plan:
     return plan
 
 
-def read(body: bytes, plan: Plan, of: Contract = CARDS) -> Found:
+def read(body: bytes, plan: Plan, of: Contract = CARDS) -> ParsedFile:
     """What a file holds."""
     return past_file.read_bytes(of, plan, body, quiet)
 
 
 def loaded(  # noqa: PLR0913, PLR0917 - a load has as many sides
     url: str, body: bytes, plan: Plan, store: Path = Path("/nowhere"), of: Contract = CARDS, key: HistoryKey = KEY
-) -> Loaded:
+) -> LoadResult:
     """Loads a file."""
-    target = Target(url, plan, Counted(Registry(store), plan, of), KNOWN, key)
+    target = Target(url, plan, PlanLayouts(Registry(store), plan, of), KNOWN, key)
     return load.load(target, read(body, plan, of), quiet)
 
 
@@ -153,11 +153,11 @@ def live(  # noqa: PLR0913 - likewise
 
 
 def _entered(client: Redis, plan: Plan, part: Table, key: HistoryKey, *, record: bool) -> dict[str, Any]:
-    terms = Terms(record, KNOWN, DAY, float(part.columns["timestamp"].max()), key)
-    recall = Recall(plan, part, part.columns["transaction_id"].tolist(), terms)
+    options, now = HistoryOptions(record, KNOWN, DAY, key), float(part.columns["timestamp"].max())
+    recall = BatchSession(plan, part, part.columns["transaction_id"].tolist(), options, now)
     if key.check:
         client.setnx(NAME, key.check)
-    exchange = Exchange(client, key)
+    exchange = BatchPipeline(client, key)
     if recall.large:
         recall.take_states(exchange.read(recall))
     exchange.enter(recall)

@@ -18,7 +18,7 @@ from history.redis_schema import FRAUD, GENUINE
 from operations.commands import labels as label_commands
 from operations.errors import OperationsError
 from operations.history import label_export
-from operations.history.label_export import CameIn, Exported, export
+from operations.history.label_export import ExportCounts, ReceivedLabels, export
 from operations.settings import Layout
 from operations.store.registry import Registry
 from tests import tiny, valkey
@@ -58,7 +58,7 @@ def written(directory: Path, *rows: str, header: str = HEADER) -> Path:
 def exported(redis: Redis, file: Path, contract: Contract = tiny.CONTRACT, days: float | None = None) -> list[str]:
     """The lines of what is written."""
     out = file.parent / "labelled.csv"
-    export(CameIn(redis, KEY), contract, [file], out, days)
+    export(ReceivedLabels(redis, KEY), contract, [file], out, days)
     return out.read_text().splitlines()
 
 
@@ -66,8 +66,8 @@ def test_rows_with_a_label_are_written_with_it(redis: Redis, tmp_path: Path) -> 
     """In their order, with the label's column and the moment; the label of others stays empty."""
     rows = [f"1,a,{JANUARY}", f"2,b,{FEBRUARY}", f"3,x,{FEBRUARY}", f'"4,5", c ,{JANUARY}']
     out = tmp_path / "labelled.csv"
-    found = export(CameIn(redis, KEY), tiny.CONTRACT, [written(tmp_path, *rows)], out)
-    assert found == Exported(rows=4, frauds=2, genuine=1, unlabelled=1, came_in=3)
+    found = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [written(tmp_path, *rows)], out)
+    assert found == ExportCounts(rows=4, frauds=2, genuine=1, unlabelled=1, came_in=3)
     assert str(found) == ("3 labelled transactions, 2 of them fraud (3 by labels that came in); 1 of 4 have no label")
     assert out.read_text().splitlines() == [
         f"{HEADER},is_fraud,confirmed_at",
@@ -93,9 +93,9 @@ def test_where_others_count_as_genuine_later_a_young_fraud_has_no_label_yet(redi
     """Else the newest period would be of frauds alone: 7% where the truth is 2%."""
     file = written(tmp_path, f"1,x,{JANUARY},1", "2,y,2300-01-01,1", "3,z,2300-01-01,", header=f"{HEADER},is_fraud")
     out = tmp_path / "labelled.csv"
-    found = export(CameIn(redis, KEY), tiny.CONTRACT, [file], out, 1)
+    found = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [file], out, 1)
     assert out.read_text().splitlines()[1:] == [f"1,x,{JANUARY},1,", "2,y,2300-01-01,,", "3,z,2300-01-01,,"]
-    assert found == Exported(rows=3, frauds=1, unlabelled=2, young=1)
+    assert found == ExportCounts(rows=3, frauds=1, unlabelled=2, young=1)
     assert str(found).endswith("2 of 3 have no label, 1 for they are too young")
 
 
@@ -118,8 +118,8 @@ def test_of_several_files_the_newest_has_an_id(redis: Redis, tmp_path: Path) -> 
     old.write_text(f"{HEADER},is_fraud\n1,p,{JANUARY},1\n2,q,{JANUARY},0\n")
     new.write_text(f"is_fraud,timestamp,amount,transaction_id\n0,{JANUARY},8,p\n0,{JANUARY},8,p\n,{JANUARY},9,a\n")
     out = tmp_path / "labelled.csv"
-    found = export(CameIn(redis, KEY), tiny.CONTRACT, [old, new], out)
-    assert found == Exported(rows=5, frauds=1, genuine=3, came_in=1, again=1)
+    found = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [old, new], out)
+    assert found == ExportCounts(rows=5, frauds=1, genuine=3, came_in=1, again=1)
     assert out.read_text().splitlines() == [
         "timestamp,amount,transaction_id,is_fraud,confirmed_at",
         f"{JANUARY},8,p,0,",
@@ -134,7 +134,9 @@ def test_files_with_other_columns_are_refused(redis: Redis, tmp_path: Path) -> N
     (tmp_path / "1.csv").write_text(f"{HEADER},more\n1,p,{JANUARY},x\n")
     (tmp_path / "2.csv").write_text(f"{HEADER}\n1,p,{JANUARY}\n")
     with pytest.raises(OperationsError, match=r"the file 1.csv and a newer one do not both have the columns more"):
-        export(CameIn(redis, KEY), tiny.CONTRACT, [tmp_path / "1.csv", tmp_path / "2.csv"], tmp_path / "out.csv")
+        export(
+            ReceivedLabels(redis, KEY), tiny.CONTRACT, [tmp_path / "1.csv", tmp_path / "2.csv"], tmp_path / "out.csv"
+        )
 
 
 def test_parquet_is_joined_like_csv(redis: Redis, tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def test_times_in_seconds_are_written_as_seconds(redis: Redis, tmp_path: Path) -
     contract = Contract("clock", columns, tiny.FEATURES[:3])
     assert exported(redis, written(tmp_path, "1,a,1769903999"), contract)[1:] == ["1,a,1769903999,1,1770000000.0"]
     with pytest.raises(OperationsError, match="how old"):
-        export(CameIn(redis, KEY), contract, [tmp_path / "transactions.csv"], tmp_path / "other.csv", 30)
+        export(ReceivedLabels(redis, KEY), contract, [tmp_path / "transactions.csv"], tmp_path / "other.csv", 30)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_no_file_is_written_over(redis: Redis, tmp_path: Path) -> None:
     """Least of all the one that is read."""
     file = written(tmp_path, f"1,a,{JANUARY}")
     with pytest.raises(OperationsError, match="exists"):
-        export(CameIn(redis, KEY), tiny.CONTRACT, [file], file)
+        export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [file], file)
 
 
 def test_no_link_is_written_through(redis: Redis, tmp_path: Path) -> None:
@@ -218,7 +220,7 @@ def test_no_link_is_written_through(redis: Redis, tmp_path: Path) -> None:
     assert other.read_text() == "mine"
     (tmp_path / "link.csv").symlink_to(tmp_path / "nothing")
     with pytest.raises(OperationsError, match="exists"):
-        export(CameIn(redis, KEY), tiny.CONTRACT, [file], tmp_path / "link.csv")
+        export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [file], tmp_path / "link.csv")
 
 
 def test_the_columns_are_those_of_the_version_in_the_store(redis: Redis, tmp_path: Path) -> None:
@@ -229,7 +231,7 @@ def test_the_columns_are_those_of_the_version_in_the_store(redis: Redis, tmp_pat
     with pytest.raises(OperationsError, match="no model version"):
         label_export.run(layout, there, file, out)
     archives.add(Registry(layout.store), 1)
-    assert label_export.run(layout, there, file, out) == Exported(rows=1, frauds=1, came_in=1)
+    assert label_export.run(layout, there, file, out) == ExportCounts(rows=1, frauds=1, came_in=1)
     nowhere = {"REDIS_URL": "redis://:secret@127.0.0.1:1/0", "HISTORY_KEY": HISTORY_KEY}
     with pytest.raises(OperationsError, match="Redis does not answer"):
         label_export.run(layout, nowhere, file, tmp_path / "other.csv")

@@ -19,7 +19,7 @@ from history.redis_schema import FRAUD, HEAD, TRANSACTION
 from operations.errors import OperationsError
 from operations.history import load, young_step
 from operations.history.load import Interrupted, is_loaded
-from operations.history.plans import Counted
+from operations.history.plans import PlanLayouts
 from operations.history.progress import PREFIX, Progress, key_of
 from operations.store.registry import Registry
 from tests.keys import HISTORY_KEY, KEY
@@ -199,7 +199,7 @@ def test_two_loads_of_a_file_do_not_mix(client: Redis, valkey: Valkey) -> None:
     def elsewhere(done: int, whole: int) -> None:
         client.set(key, Progress(key, 0.0, 1, whole).to_bytes())
 
-    target = load.Target(valkey.url, PLAN, Counted(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
+    target = load.Target(valkey.url, PLAN, PlanLayouts(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
     with pytest.raises(OperationsError, match="another load"):
         load.load(target, read(body, PLAN), elsewhere)
 
@@ -248,7 +248,7 @@ def test_what_entered_by_an_unknown_plan_stays_as_it_is(client: Redis, valkey: V
 def test_redis_gone_in_the_middle_is_one_line_and_the_next_run_goes_on(valkey: Valkey, tmp_path: Path) -> None:
     """What was loaded survives the kill -9 of Redis, and the end is that of an undisturbed load."""
     body = text(rows(20_000, days=37))
-    target = load.Target(valkey.url, PLAN, Counted(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
+    target = load.Target(valkey.url, PLAN, PlanLayouts(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
 
     def kill(done: int, whole: int) -> None:
         if done == whole // 2:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contract.table import csv_records
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.history import past_file
-from operations.history.past import Found, Past
+from operations.history.past import ParsedFile, PastTransactions
 from operations.history.past_file import Refusal
 from tests.operations.history.pasts import CARDS, HEADER, plan_of, quiet, read, rows, text, without_labels
 
@@ -21,7 +21,7 @@ PLAN = plan_of(CARDS)
 CELLS = st.lists(st.lists(st.sampled_from(["a", "1", "", '"q,\n"', '"d""d"', "ü"]), min_size=2, max_size=3), max_size=8)
 
 
-def past(found: Found) -> Past:
+def past(found: ParsedFile) -> PastTransactions:
     """What there is."""
     assert found.past is not None
     return found.past

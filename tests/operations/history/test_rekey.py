@@ -12,14 +12,14 @@ from redis.exceptions import ResponseError
 
 from history.journal import SETTLE
 from history.keyed_hash import AGREE, NAME, UNKEYED, HistoryKey
-from history.labels import LABELLED, MONTHS, Labelling
+from history.labels import LABELLED, MONTHS, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import STATE, TRANSACTION
 from operations.errors import OperationsError
 from operations.history import rekey as module
 from operations.history.load import Interrupted, is_loaded
 from operations.history.progress import PREFIX
-from operations.history.rekey import Rekeyed, rekey
+from operations.history.rekey import RekeyResult, rekey
 from operations.store.registry import Registry
 from tests.keys import KEY
 from tests.operations.history.pasts import (
@@ -74,7 +74,7 @@ def label(client: Redis, plan: Plan, ids: list[str], key: HistoryKey) -> int:
     """These were frauds; gives how many of them are known."""
     now = float(FIRST.astype("int64"))
     frauds, when = np.ones(len(ids), dtype=np.bool_), np.full(len(ids), now)
-    labelling = Labelling(plan, key.transactions.digests(ids), frauds, when, now)
+    labelling = LabelUpdate(plan, key.transactions.digests(ids), frauds, when, now)
     while keys := labelling.keys():
         labelling.take_records(cast("list[bytes | None]", client.mget(keys)))
         labelling.take_kept([cast("bytes | None", client.hget(*each)) for each in labelling.kept_reads()])  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ def remembered(client: Redis) -> dict[bytes, Any]:
     return found
 
 
-def run(valkey: Valkey, key: HistoryKey) -> Rekeyed:
+def run(valkey: Valkey, key: HistoryKey) -> RekeyResult:
     """Rekeys, and says nothing."""
     return rekey(valkey.url, key, lambda _: None)
 

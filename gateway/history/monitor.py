@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from contract.schema import Contract
-from gateway.history.key_agreement import KeyAgreement
-from gateway.history.shortfall import Shortfall
+from gateway.history.key_monitor import KeyMonitor
+from gateway.history.shortfall import IncompleteReason
 from gateway.http.problems import NoModel
 from gateway.logs import log
 from gateway.metrics import Metrics
@@ -33,11 +33,11 @@ REFUSED_SECONDS = 10.0
 NOT_THERE = (RedisError, OSError, ValueError)
 
 
-class HistoryWatch:
+class HistoryMonitor:
     """Looks after the epoch, and how full Redis is."""
 
     def __init__(
-        self, redis: Redis | None, agreement: KeyAgreement, live: ModelTracker, metrics: Metrics, *, remembers: bool
+        self, redis: Redis | None, agreement: KeyMonitor, live: ModelTracker, metrics: Metrics, *, remembers: bool
     ) -> None:
         """Takes how to look.
 
@@ -90,15 +90,15 @@ class HistoryWatch:
         await self.look()
         return self._loading
 
-    def shortfall(self, contract: Contract) -> Shortfall | None:
+    def shortfall(self, contract: Contract) -> IncompleteReason | None:
         """Why an answer by this contract has less history than it should; None where it has all."""
         if not self._answers or self._agreement.refused:
-            return Shortfall.UNAVAILABLE
+            return IncompleteReason.UNAVAILABLE
         if self._loading:
-            return Shortfall.LOADING
+            return IncompleteReason.LOADING
         if self._epoch is not None and self._epoch.is_short(_longest(contract), time.time()):
-            return Shortfall.LOST
-        return Shortfall.FULL if self._is_full else None
+            return IncompleteReason.LOST
+        return IncompleteReason.FULL if self._is_full else None
 
     def fields(self) -> dict[str, Any]:
         """For /health, as the live contract sees it."""
@@ -180,7 +180,7 @@ class HistoryWatch:
     def _show(self) -> None:
         contract = self._contract
         found = self.shortfall(contract) if contract and contract.history else None
-        reasons = {str(reason): reason is found for reason in Shortfall}
+        reasons = {str(reason): reason is found for reason in IncompleteReason}
         self._metrics.history(reasons, self._epoch.reaches_back_to if self._epoch else None, self._fullness)
 
 

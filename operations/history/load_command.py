@@ -12,15 +12,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from history.epoch import Epoch
 from operations.history import epochs, load, past_file
-from operations.history.past import Found, Told
-from operations.history.plans import Counted
-from operations.history.wanted import Wanted, wanted
+from operations.history.past import ParsedFile, ProgressCallback
+from operations.history.plans import PlanLayouts
+from operations.history.wanted import VersionHistory, wanted
 from operations.network.running import history_key, needed_redis
 from operations.settings import Layout, known_seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LoadOptions:
     """What the options say.
 
     Attributes:
@@ -34,7 +34,7 @@ class Wish:
     skip: bool
 
 
-def run(layout: Layout, outside: Mapping[str, str], wish: Wish, console: Console) -> None:
+def run(layout: Layout, outside: Mapping[str, str], wish: LoadOptions, console: Console) -> None:
     """Loads, with a bar.
 
     Raises:
@@ -43,17 +43,17 @@ def run(layout: Layout, outside: Mapping[str, str], wish: Wish, console: Console
     url, known, key = needed_redis(layout, outside), known_seconds(outside), history_key(layout, outside)
     what = wanted(layout.store, wish.version)
     with _bar(console) as bar:
-        found = _read(what, wish, _Told(bar, "reading", 0))
-        target = load.Target(url, what.plan, Counted(what.registry, what.plan, what.contract), known, key)
+        found = _read(what, wish, _ProgressBar(bar, "reading", 0))
+        target = load.Target(url, what.plan, PlanLayouts(what.registry, what.plan, what.contract), known, key)
         rows = found.past.rows if found.past else 0
         epoch = epochs.begun(url, layout.store, key)
-        loaded = load.load(target, found, _Told(bar, "loading", rows))
+        loaded = load.load(target, found, _ProgressBar(bar, "loading", rows))
         epoch = epochs.reached(url, epoch, what.plan, found)
     for line in (*_said(what, found, loaded), *_short(epoch, what.plan.seconds)):
         console.print(line, markup=False)
 
 
-def _read(what: Wanted, wish: Wish, told: Told) -> Found:
+def _read(what: VersionHistory, wish: LoadOptions, told: ProgressCallback) -> ParsedFile:
     if wish.file:
         return past_file.read(what.contract, what.plan, wish.file, told, skip=wish.skip)
     from operations.history import simulated
@@ -63,7 +63,7 @@ def _read(what: Wanted, wish: Wish, told: Told) -> Found:
     return replace(found, sha256=str(what.card.data["sha256"]))
 
 
-def _said(what: Wanted, found: Found, loaded: load.Loaded) -> Iterator[str]:
+def _said(what: VersionHistory, found: ParsedFile, loaded: load.LoadResult) -> Iterator[str]:
     parts = [f"{found.rows:,} transactions"]
     parts += [f"{found.skipped:,} at fault and left out"] if found.skipped else []
     parts += [f"{found.untimed:,} without a time and left out"] if found.untimed else []
@@ -78,7 +78,7 @@ def _said(what: Wanted, found: Found, loaded: load.Loaded) -> Iterator[str]:
         yield from _entered(what, found, loaded)
 
 
-def _entered(what: Wanted, found: Found, loaded: load.Loaded) -> Iterator[str]:
+def _entered(what: VersionHistory, found: ParsedFile, loaded: load.LoadResult) -> Iterator[str]:
     again = " (this run went on where another had ended)" if loaded.resumed else ""
     took = f"in {loaded.seconds:.1f} s{again}: {_period(found)}"
     yield f"Loaded {loaded.rows:,} of them for version {what.version} {took}."
@@ -94,7 +94,7 @@ def _short(epoch: Epoch, window: float) -> Iterator[str]:
         yield f"Redis had been emptied; history reaches back to {reach}: answers stay degraded until that is enough."
 
 
-def _period(found: Found) -> str:
+def _period(found: ParsedFile) -> str:
     assert found.past is not None  # noqa: S101 - the caller looked; mypy cannot see it.
     first, last = (_moment(float(seconds)) for seconds in (found.past.seconds.min(), found.past.seconds.max()))
     return f"from {first} to {last}"
@@ -121,7 +121,7 @@ def _bar(console: Console) -> Iterator[Progress]:
         yield bar
 
 
-class _Told:
+class _ProgressBar:
     """Moves one bar."""
 
     def __init__(self, bar: Progress, what: str, rows: int) -> None:

@@ -30,11 +30,11 @@ class Agreement(StrEnum):
     OTHER = "other"
 
 
-class KeyAgreement:
+class KeyMonitor:
     """What Redis said last."""
 
     def __init__(self, redis: Redis | None, key: HistoryKey) -> None:
-        """Takes a client whose patience is its own; None where no Redis is configured."""
+        """Takes a client with a timeout of its own; None where no Redis is configured."""
         self._redis = redis
         self._key = key
         self.state = Agreement.UNKNOWN
