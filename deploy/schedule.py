@@ -1,16 +1,14 @@
-"""Makes what other platforms run on time from operations/crontab: the CronJobs of Kubernetes, and the crons of Render.
+"""Makes the CronJobs of Kubernetes from operations/crontab.
 
-    python -m deploy.schedule            writes deploy/kubernetes/base/schedule.yaml, and a part of render.yaml
-    python -m deploy.schedule --check    exits with 1 where they are not in step
+Run it as
 
-In render.yaml the crons stand between two comments. The first is the pattern of all: what Render needs besides a
-name, a time and a command is changed there, and the others follow.
+    python -m deploy.schedule            writes deploy/kubernetes/base/schedule.yaml
+    python -m deploy.schedule --check    exits with 1 where it is not in step
 """
 
 import json
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
@@ -19,10 +17,6 @@ from operations.jobs.crontab import Job
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = Path("deploy/kubernetes/base/schedule.yaml")
-RENDER = Path("render.yaml")
-BEGIN = "  # cron jobs: begin (made by python -m deploy.schedule)\n"
-END = "  # cron jobs: end\n"
-CRON = r"  - type: cron\n    name: fraud-(?P<job>[a-z-]+)\n"
 LONGEST = {"retrain": 39_600, "backup": 7_200}
 """Seconds after which a job is ended; its next turn would be left out while it runs."""
 LONGEST_OF_OTHERS = 1_800
@@ -146,59 +140,26 @@ spec:
 """)
 
 
-class NoPattern(ValueError):
-    """render.yaml does not say where the crons stand, or what one looks like."""
-
-
 def kubernetes(jobs: Sequence[Job]) -> str:
     """The CronJobs, as the whole text of their file."""
     scheduled = [_cron_job(job, suspended=False) for job in jobs]
     return HEADER + "---\n".join(scheduled + [_cron_job(job, suspended=True) for job in BY_HAND])
 
 
-def render(blueprint: str, jobs: Sequence[Job]) -> str:
-    """A render.yaml with a cron for each job, all made like the first that stands there.
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
+    """Writes the file, or with --check says that it is not in step; returns the exit status.
 
     Raises:
-        NoPattern: there is none, or not one place for them.
-    """
-    before, begin, rest = blueprint.partition(BEGIN)
-    part, end, after = rest.partition(END)
-    first = re.match(rf"{CRON}(?:.*\n)*?(?=  - type: |\Z)", part)
-    if not (begin and end and first) or BEGIN in rest or END in after:
-        raise NoPattern(f"{RENDER} needs these lines once, and a cron between them\n{BEGIN}{END}")
-    return before + BEGIN + "".join(_cron(first[0], first["job"], job) for job in jobs) + END + after
-
-
-def made(root: Path) -> Mapping[Path, str]:
-    """Each file that is made from the crontab, and its text.
-
-    Raises:
-        NoPattern: render.yaml does not say where the crons stand, or what one looks like.
         BadCrontab: a line of the crontab cannot be used.
     """
-    jobs = crontab.read(root / "operations" / "crontab")
-    blueprint = root / RENDER
-    return {root / KUBERNETES: kubernetes(jobs), blueprint: render(blueprint.read_text(), jobs)}
-
-
-def main(arguments: Sequence[str], root: Path = ROOT) -> int:
-    """Writes the files, or with --check says which are not in step; returns the exit status."""
-    files = made(root)
-    stale = [file for file, text in files.items() if not file.exists() or file.read_text() != text]
-    if "--check" in arguments:
-        for file in stale:
-            print(f"{file.relative_to(root)} is not in step with operations/crontab: run python -m deploy.schedule")
-        return 1 if stale else 0
-    for file in stale:
-        file.write_text(files[file])
+    file, text = root / KUBERNETES, kubernetes(crontab.read(root / "operations" / "crontab"))
+    is_stale = not file.exists() or file.read_text() != text
+    if is_stale and "--check" in arguments:
+        print(f"{KUBERNETES} is not in step with operations/crontab: run python -m deploy.schedule")
+        return 1
+    if is_stale:
+        file.write_text(text)
     return 0
-
-
-def _cron(pattern: str, name: str, job: Job) -> str:
-    """Another job's cron, made of one: its name is a word of its own wherever it stands."""
-    renamed = re.sub(rf"\b{name}\b", job.name, pattern)
-    return re.sub(r"(?m)^    schedule: .*$", f'    schedule: "{job.when}"', renamed)
 
 
 def _cron_job(job: Job, *, suspended: bool) -> str:

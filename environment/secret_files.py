@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-NAMES = ("API_KEY", "REDIS_URL", "HISTORY_KEY", "ALERT_URL", "JOBS_KEY")
+NAMES = ("API_KEY", "REDIS_URL", "HISTORY_KEY", "ALERT_URL")
 """The settings that are secret. LOG_FILE and other names that end alike are none of these."""
 MOST_BYTES = 65_536
 """Largest file that is read; a secret is a line."""

@@ -98,11 +98,17 @@ def keep(
     with_torchserve: Annotated[
         bool, typer.Option("--with-torchserve", help="Run a TorchServe too, in this container.")
     ] = False,
+    with_schedule: Annotated[
+        bool, typer.Option("--with-schedule", help="Run the jobs of `fraud schedule` too, at their times.")
+    ] = False,
 ) -> None:
     """Keep TorchServe as the release record says, here or elsewhere, until SIGTERM."""
+    from operations.jobs import crontab
     from operations.keeper import keep as keeper
 
-    keeper.keep(settings.keeper(terminal.outside(), Path.cwd(), with_torchserve=with_torchserve), terminal.console())
+    outside, root = terminal.outside(), Path.cwd()
+    jobs = crontab.read(crontab.located(outside, root)) if with_schedule else ()
+    keeper.keep(settings.keeper(outside, root, with_torchserve=with_torchserve), terminal.console(), jobs)
 
 
 @commands.command()

@@ -160,14 +160,12 @@ class KeeperSettings(Upkeep):
         management_url: of the model servers; a name may stand for several. None: the keeper runs one itself.
         inference_url: likewise.
         host: where the keeper's own pages are.
-        jobs_key: what a caller must know who starts a job; None where none can be started. A secret.
     """
 
     management_url: str | None
     inference_url: str | None
     host: str
     port: int
-    jobs_key: str | None
 
 
 def read(host: str, port: int, outside: Mapping[str, str], root: Path) -> Settings:
@@ -195,7 +193,6 @@ def keeper(outside: Mapping[str, str], root: Path, *, with_torchserve: bool = Fa
         inference_url=None if with_torchserve else inference,
         host=outside.get("KEEPER_HOST") or "127.0.0.1",
         port=_port(outside, "KEEPER_PORT", KEEPER_PORT),
-        jobs_key=outside.get("JOBS_KEY") or None,
     )
 
 

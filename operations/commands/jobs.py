@@ -15,7 +15,7 @@ backup_commands = typer.Typer(help="Back everything up: models, release record, 
 def add_to(commands: typer.Typer) -> None:
     """Adds them to the `fraud` command."""
     commands.add_typer(backup_commands, name="backup")
-    for command in (retrain, check, clean, schedule, remote):
+    for command in (retrain, check, clean, schedule):
         commands.command()(command)
 
 
@@ -126,10 +126,3 @@ def schedule(
         scheduling.run(crontab.read(crontab.located(os.environ, layout.root)), layout, terminal.say)
     elif not scheduling.healthy(layout):
         raise OperationsError(f"no schedule has looked in {layout.root} for {scheduling.STALE:.0f} s")
-
-
-def remote(job: Annotated[str, typer.Argument(help="A job of the keeper's schedule, like backup.")]) -> None:
-    """Have the keeper (KEEPER_URL, with JOBS_KEY) run a job, and end as it ends."""
-    from operations.jobs import remote as calling
-
-    raise typer.Exit(calling.call(job, terminal.outside(), terminal.say))

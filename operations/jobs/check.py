@@ -76,7 +76,7 @@ def _schedule(outside: Mapping[str, str], layout: Layout) -> Sequence[Job]:
 
 def _is_deployed(outside: Mapping[str, str]) -> bool:
     """Whether this is one of several containers, whose platform runs the jobs."""
-    return bool(outside.get("MANAGEMENT_URL") or outside.get("JOBS_KEY"))
+    return bool(outside.get("MANAGEMENT_URL"))
 
 
 def _guarded(findings: Look) -> Iterator[Finding]:

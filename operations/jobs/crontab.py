@@ -9,7 +9,7 @@ shell runs: what would mean something to one is refused. Settings come from the 
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +22,8 @@ DEFAULT = Path(__file__).parents[1] / "crontab"
 SCHEDULE = "SCHEDULE"
 """The setting that names another file."""
 NAME = re.compile(r"[a-z]+(?:-[a-z]+)*")
-ENDLESS = {"up", "keep", "schedule", "remote"}
-"""Commands that do not end by themselves, or that would only ask another machine to run the job."""
+ENDLESS = {"up", "keep", "schedule"}
+"""Commands that do not end by themselves."""
 SHELL = re.compile(r"[|&;<>()$`\\\x00-\x08\x0b-\x1f]")
 FIELDS = 5
 SECOND = timedelta(seconds=1)
@@ -32,10 +32,6 @@ SHAPE = "a line is five fields (minute hour day month weekday) and a command lik
 
 class BadCrontab(OperationsError):
     """The schedule cannot be used; the text names the line."""
-
-
-class UnknownJob(OperationsError):
-    """The schedule has no such job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +78,6 @@ def read(file: Path) -> tuple[Job, ...]:
     return tuple(_jobs(file, text))
 
 
-def found(jobs: Sequence[Job], name: str) -> Job:
-    """The job of that name.
-
-    Raises:
-        UnknownJob: there is none.
-    """
-    for job in jobs:
-        if job.name == name:
-            return job
-    known = ", ".join(job.name for job in jobs) or "nothing"
-    raise UnknownJob(f"no such job is scheduled; the schedule has {known}")
-
-
 def _jobs(file: Path, text: str) -> Iterator[Job]:
     lines = dict[str, int]()
     for number, line in enumerate(text.split("\n"), 1):
@@ -110,7 +93,7 @@ def _jobs(file: Path, text: str) -> Iterator[Job]:
 
 
 def _refuse_second(job: Job, lines: Mapping[str, int]) -> None:
-    """Outcome, lock and address of a job are under its name: two lines cannot share them."""
+    """Outcome and lock of a job are under its name: two lines cannot share them."""
     if job.name in lines:
         raise ValueError(f"{job.name} is in line {lines[job.name]} already; join their times, like 0,30 or 1-5")
 

@@ -1,8 +1,8 @@
 """Runs one job of the schedule as a process of its own, and passes on what it says.
 
-The same job never runs twice at a time, whoever starts it: a person, `fraud schedule`, or the keeper for `fraud
-remote`. The command itself holds the lock (`operations.jobs.outcome.reported`), so that it is held by a process that
-outlives whoever started it, and is let go however that process ends.
+The same job never runs twice at a time, whoever starts it: a person, `fraud schedule`, or the keeper. The command
+itself holds the lock (`operations.jobs.outcome.reported`), so that it is held by a process that outlives whoever
+started it, and is let go however that process ends.
 """
 
 import asyncio
@@ -33,8 +33,6 @@ LONGEST_LINE = 8192
 CHUNK = 65_536
 NOT_STARTED = 126
 """Exit code of a job whose process could not be started, as a shell has it."""
-UNNEEDED = {"JOBS_KEY", "JOBS_KEY_FILE"}
-"""What no job needs to know."""
 
 _started = set[Path]()
 """The locks of the jobs that this process has started: a command takes its own a moment later."""
@@ -140,7 +138,7 @@ async def _process(job: Job, layout: Layout) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd=layout.root,
-        env={name: value for name, value in os.environ.items() if name not in UNNEEDED} | {"PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
     )
 

@@ -1,4 +1,4 @@
-"""`fraud schedule`: runs the jobs of the schedule at their times, for ever.
+"""`fraud schedule` and `fraud keep --with-schedule`: run the jobs of the schedule at their times, for ever.
 
 A job is due when one of its times has come since its last run. So a time that was missed, because the machine slept,
 the container was down or the clock jumped, is made up for once, and never more than once; which run was the last one
@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,10 +96,21 @@ def run(jobs: Sequence[Job], layout: Layout, say: Write) -> None:
     Raises:
         OperationsError: one runs in this directory already.
     """
+    with lock(layout):
+        asyncio.run(_until_told(Schedule(jobs, layout, say)))
+
+
+@contextlib.contextmanager
+def lock(layout: Layout) -> Iterator[None]:
+    """Holds the lock by which one schedule runs in a directory.
+
+    Raises:
+        Busy: one does already.
+    """
     outcome.prepare(layout)
     refusal = f"a schedule runs in {layout.root} already; stop it first"
     with durable.held(outcome.lock(layout, "schedule"), refusal):
-        asyncio.run(_until_told(Schedule(jobs, layout, say)))
+        yield
 
 
 class Schedule:

@@ -1,8 +1,8 @@
 """`fraud keep`: keeps model servers that run elsewhere as the release record says, and watches over a trial.
 
-The one standing process that reaches a management port, but for the schedule where there is one. Where nothing was ever
-released it trains and releases the first model. It ends no process that it did not start: a server that hangs is told
-of, and whoever runs it ends it.
+The one standing process that reaches a management port, but for `fraud schedule` where that runs by itself; with
+`--with-schedule` the keeper runs the scheduled jobs too. Where nothing was ever released it trains and releases the
+first model. It ends no process that it did not start: a server that hangs is told of, and whoever runs it ends it.
 
 Only one keeper works on a model store; a second one waits until the first has ended, so that it can be replaced without
 a gap. Should two work all the same, the release lock keeps them from harm.
@@ -19,11 +19,12 @@ from rich.console import Console
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.files.durable import Busy
-from operations.jobs import crontab, outcome, running
+from operations.jobs import outcome
 from operations.jobs.crontab import Job
+from operations.jobs.schedule import Schedule, lock
 from operations.keeper import first_model, own_server, pages, rounds
 from operations.keeper.observed import Observed
-from operations.keeper.pages import Jobs, Pages
+from operations.keeper.pages import Pages
 from operations.keeper.servers import Servers, Telling
 from operations.network.alerts import Alerts
 from operations.processes.aside import aside
@@ -46,8 +47,13 @@ BEAT = 1.0
 """Seconds between two turns of the loops that only look at this process."""
 
 
-def keep(settings: KeeperSettings, console: Console) -> None:
+def keep(settings: KeeperSettings, console: Console, jobs: Sequence[Job] = ()) -> None:
     """Keeps the model servers until it is told to stop.
+
+    Args:
+        settings: of this keeper.
+        console: where it prints.
+        jobs: which it runs at their times; without any it runs no schedule.
 
     Raises:
         OperationsError: it cannot start.
@@ -55,16 +61,23 @@ def keep(settings: KeeperSettings, console: Console) -> None:
     settings.layout.prepare()
     if settings.management_url and settings.inference_url:
         look_up = partial(fleet.members, settings.management_url, settings.inference_url)
-        asyncio.run(_Keeper(settings, console, look_up).until_stopped())
+        asyncio.run(_Keeper(settings, console, jobs, look_up).until_stopped())
         return
     with own_server.planned(settings) as (program, member):
-        asyncio.run(_Keeper(settings, console, lambda: [member], program).until_stopped())
+        asyncio.run(_Keeper(settings, console, jobs, lambda: [member], program).until_stopped())
 
 
 class _Keeper:
     """One run of the keeper."""
 
-    def __init__(self, settings: KeeperSettings, console: Console, look_up: LookUp, own: Program | None = None) -> None:
+    def __init__(
+        self,
+        settings: KeeperSettings,
+        console: Console,
+        jobs: Sequence[Job],
+        look_up: LookUp,
+        own: Program | None = None,
+    ) -> None:
         self._settings = settings
         self._console = console
         self._alert = Alerts(settings.alert_url, self._say)
@@ -72,8 +85,8 @@ class _Keeper:
         self._observed = Observed(settings.layout.store)
         tell = Telling(self._say, self._alert, self._own.kill if self._own else None)
         self._servers = Servers(settings, look_up, self._observed, tell)
-        self._jobs = set[asyncio.Task[int]]()
-        self._is_ending = False
+        self._schedule = Schedule(jobs, settings.layout, self._say) if jobs else None
+        self._scheduling: asyncio.Task[None] | None = None
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
@@ -93,14 +106,11 @@ class _Keeper:
             self._say("stopped")
 
     async def _end(self, work: asyncio.Task[None]) -> None:
-        """Ends all side by side; each is cancelled once, for a second time kills, and so does the end of patience."""
-        self._is_ending = True
-        tasks = {work, *self._jobs}
-        for task in tasks:
-            task.cancel()
-        own = [self._own.stop()] if self._own else []
+        """Ends all side by side; the timeout cancels the schedule a second time, which kills its jobs."""
+        work.cancel()  # And with it the schedule, once.
+        ending = [work, *([self._scheduling] if self._scheduling else []), *([self._own.stop()] if self._own else [])]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*tasks, *own, return_exceptions=True), LONGEST_END)
+            await asyncio.wait_for(asyncio.gather(*ending, return_exceptions=True), LONGEST_END)
 
     async def _work(self) -> None:
         try:
@@ -111,6 +121,8 @@ class _Keeper:
                     alone.create_task(self._servers.follow())
                     alone.create_task(self._watch())
                     alone.create_task(self._first())
+                    if self._schedule:
+                        self._scheduling = alone.create_task(self._run_schedule(self._schedule))
         except ExceptionGroup as group_error:
             raise _innermost(group_error) from None
 
@@ -138,6 +150,17 @@ class _Keeper:
             return False
         self._observed.waiting = None
         return True
+
+    async def _run_schedule(self, schedule: Schedule) -> None:
+        """Runs the jobs at their times, as soon as no other schedule works in this directory."""
+        tell = Once(self._say)
+        while True:
+            try:
+                with lock(self._settings.layout):
+                    await schedule.keep()
+            except OperationsError as error:
+                tell(f"the jobs do not run yet: {error}")
+            await asyncio.sleep(BEAT)
 
     async def _watch(self) -> None:
         """Watches trials as soon as there is a server, on all that are known."""
@@ -195,37 +218,13 @@ class _Keeper:
     def _pages(self) -> Iterator[str]:
         settings = self._settings
         found = Pages(self._observed, settings.layout.store, lambda: outcome.exposition(settings.layout))
-        jobs = Jobs(settings.jobs_key, self._job)
-        with pages.served(settings.host, settings.port, found, jobs, self._say) as url:
+        with pages.served(settings.host, settings.port, found, self._say) as url:
             yield url
-
-    def _job(self, name: str, write: Callable[[str], None]) -> int:
-        """Runs a job on the loop, for a page's thread, and gives its exit code; it ends with the keeper.
-
-        Raises:
-            UnknownJob, Busy, OperationsError: it is refused.
-        """
-        layout = self._settings.layout
-        job = crontab.found(crontab.read(crontab.located(self._settings.outside, layout.root)), name)
-        running.refuse_running(job, layout)
-        self._say(f"job {name}: asked for")
-        code = asyncio.run_coroutine_threadsafe(self._run(job, write), self._loop).result()
-        self._say(f"job {name}: exit {code}")
-        return code
-
-    async def _run(self, job: Job, write: Callable[[str], None]) -> int:
-        """Runs a job as a task that this process waits for when it ends; by then, none is begun."""
-        if self._is_ending:
-            raise OperationsError("the keeper is about to end")
-        task = asyncio.create_task(running.run(job, self._settings.layout, write))
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
-        return await task
 
     def _hurry(self) -> None:
         """Kills what has been told to end."""
-        for job in self._jobs:
-            job.cancel()
+        if self._scheduling:
+            self._scheduling.cancel()
         if self._own:
             self._own.hurry()
 

@@ -1,17 +1,15 @@
-"""The keeper's pages: is it alive, is all loaded, metrics, the release record, and jobs for who cannot reach the disk.
+"""The keeper's pages: is it alive, is all loaded, metrics, and the release record.
 
     GET  /livez          200 while the rounds turn
     GET  /readyz         200 when the live version is loaded on every model server
     GET  /metrics        Prometheus text
     GET  /release.json   the release record as it stands
-    POST /jobs/NAME      runs a scheduled job; needs the header X-Jobs-Key
 
 Whoever reaches the port may ask, so everything is bounded: connections, the bytes of a request, and the time that it
 and its answer may take. Each connection carries one request.
 """
 
 import contextlib
-import hmac
 import io
 import json
 import socket
@@ -29,19 +27,14 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from operations.errors import OperationsError, in_words
-from operations.files.durable import Busy
-from operations.jobs.crontab import UnknownJob
 from operations.keeper import defect
 from operations.keeper.observed import Observed
-from operations.keeper.transcript import Run, Transcript
 from operations.rollout.keeping import Once
 from releases.record import FILE_NAME
 
 MOST_CONNECTIONS = 32
 MOST_BYTES = 32_768
 """Of one request."""
-LONGEST_NUMBER = 9
-"""Digits of a length."""
 READ_SECONDS = 10.0
 WRITE_SECONDS = 30.0
 """Patience with one request, and with a reader of an answer who takes nothing."""
@@ -49,11 +42,11 @@ WRITE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a page says; bytes, or the lines of a job while it runs."""
+    """What a page says."""
 
     status: HTTPStatus
     content: str
-    body: bytes | Transcript
+    body: bytes
 
 
 class Pages:
@@ -100,31 +93,6 @@ class Pages:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The release record cannot be read", in_words(error))
 
 
-class Jobs:
-    """Runs jobs for callers who know the key."""
-
-    def __init__(self, key: str | None, run: Run) -> None:
-        """Takes the key, without which no job can be started from outside, and what runs a job."""
-        self._key = key
-        self._run = run
-
-    def post(self, path: str, key: str) -> Answer:
-        """Starts the job that a path names, for a caller with this key."""
-        if not path.startswith("/jobs/") or self._key is None:
-            return problem(HTTPStatus.NOT_FOUND, "There is no such page")
-        if not hmac.compare_digest(key.encode(errors="replace"), self._key.encode()):
-            return problem(HTTPStatus.UNAUTHORIZED, "A valid X-Jobs-Key is needed")
-        try:
-            transcript = Transcript(self._run, path.removeprefix("/jobs/"))
-        except UnknownJob as error:
-            return problem(HTTPStatus.NOT_FOUND, "There is no such job", str(error))
-        except Busy as error:
-            return problem(HTTPStatus.CONFLICT, "The job runs already", str(error))
-        except OperationsError as error:
-            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The job cannot be started", str(error))
-        return Answer(HTTPStatus.OK, "text/plain; charset=utf-8", transcript)
-
-
 def problem(status: HTTPStatus, title: str, detail: str = "") -> Answer:
     """An answer that is no success."""
     body = {"type": "about:blank", "title": title, "status": int(status)} | ({"detail": detail} if detail else {})
@@ -132,14 +100,14 @@ def problem(status: HTTPStatus, title: str, detail: str = "") -> Answer:
 
 
 @contextlib.contextmanager
-def served(host: str, port: int, pages: Pages, jobs: Jobs, say: Callable[[str], None]) -> Iterator[str]:
+def served(host: str, port: int, pages: Pages, say: Callable[[str], None]) -> Iterator[str]:
     """Serves until the block ends, which no answer under way delays; gives the address, and says defects.
 
     Raises:
         OperationsError: nobody can listen there.
     """
     try:
-        server = _Server(host, port, pages, jobs, say)
+        server = _Server(host, port, pages, say)
     except (OSError, OverflowError) as error:
         reason = in_words(error) if isinstance(error, OSError) else str(error)
         raise OperationsError(f"cannot listen on KEEPER_HOST={host}, KEEPER_PORT={port}: {reason}") from None
@@ -154,10 +122,9 @@ def served(host: str, port: int, pages: Pages, jobs: Jobs, say: Callable[[str], 
 class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
-    def __init__(self, host: str, port: int, pages: Pages, jobs: Jobs, say: Callable[[str], None]) -> None:
+    def __init__(self, host: str, port: int, pages: Pages, say: Callable[[str], None]) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.pages = pages
-        self.jobs = jobs
         self._once = Once(say)
         self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__((host, port), _Handler)
@@ -203,15 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile = io.BufferedReader(_Bounded(self.connection))
 
     def do_GET(self) -> None:
-        self._answer(self.server.pages.get(self._path()))
-
-    def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "0")
-        if not length.isdecimal() or len(length) > LONGEST_NUMBER or int(length) > MOST_BYTES // 2:
-            self._answer(problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "A job takes no body"))
-            return
-        self.rfile.read(int(length))  # What is not read would reset the connection before the answer is.
-        self._answer(self.server.jobs.post(self._path(), self.headers.get("X-Jobs-Key", "")))
+        self._answer(self.server.pages.get(self.path.partition("?")[0]))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """What http.server itself refuses; its own words repeat what was sent."""
@@ -220,9 +179,6 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Says nothing: a probe each second would bury everything else."""
 
-    def _path(self) -> str:
-        return self.path.partition("?")[0]
-
     def _answer(self, answer: Answer) -> None:
         self.connection.settimeout(WRITE_SECONDS)
         self.close_connection = True
@@ -230,14 +186,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", answer.content)
         self.send_header("Cache-Control", "no-store")
         self.send_header("Connection", "close")
-        if isinstance(answer.body, bytes):
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body)
-            return
+        self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        for line in answer.body:
-            self.wfile.write(f"{line}\n".encode(errors="replace"))
+        self.wfile.write(answer.body)
 
 
 class _Bounded(io.RawIOBase):

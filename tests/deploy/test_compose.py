@@ -151,7 +151,6 @@ def test_every_setting_reaches_the_program_that_reads_it() -> None:
         "LOG_STREAM",
         "LOG_FILE",
         "KEEPER_PORT",
-        "KEEPER_URL",
     }
     of_the_gateway = {name.upper() for name in Settings.model_fields}
     assert "GATEWAY_SETTINGS" in SERVICES["gateway"]["env_file"][0]

@@ -380,8 +380,7 @@ def test_every_setting_of_our_pages_can_be_set(resources: list[Resource]) -> Non
     given = {name for each in pods(resources) for name in environment(each, resources)}
     given |= {each["name"] for one in pods(resources) for each in one.containers[0].get("env", ())}
     given |= {name.removesuffix("_FILE") for name in given} | {f"{name}_FILE" for name in secret_files.NAMES}
-    asks = {"KEEPER_URL", "JOBS_KEY"}  # For platforms whose jobs cannot reach the disk.
-    assert documented.settings() <= given.union(asks, *table.values())
+    assert documented.settings() <= given.union(*table.values())
 
 
 def test_no_manifest_hides_a_setting_of_the_table(resources: list[Resource]) -> None:

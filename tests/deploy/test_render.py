@@ -13,7 +13,6 @@ from environment import secret_files
 from gateway.drain import DRAIN_SECONDS
 from gateway.settings import Settings
 from operations import settings
-from operations.jobs import crontab, remote
 from operations.torchserve import container
 from tests.deploy import documented
 
@@ -29,7 +28,6 @@ HANDED_ON = {"MODELS_HOST", "GATEWAYS_HOST"}
 """Hosts of which on-render makes addresses."""
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|REDIS_URL|ALERT_URL")
 SHELL = re.compile(r"[|&;<>()$`\\\"'*?~]")
-BEGIN, END = "# cron jobs: begin (made by python -m deploy.schedule)\n", "# cron jobs: end\n"
 
 
 def blueprint() -> dict[str, Any]:
@@ -42,11 +40,6 @@ def service(name: str) -> dict[str, Any]:
     """The service of that name."""
     found: dict[str, Any] = next(each for each in blueprint()["services"] if each["name"] == name)
     return found
-
-
-def services(kind: str) -> list[dict[str, Any]]:
-    """All services of a type."""
-    return [each for each in blueprint()["services"] if each["type"] == kind]
 
 
 def variables() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -93,7 +86,6 @@ def test_the_blueprint_validates(schema: Path) -> None:
         ("sizeGB: 5", "sizeGB: 5GB"),
         ("ipAllowList: []", ""),
         ("maxmemoryPolicy: noeviction", "maxmemoryPolicy: none"),
-        ('schedule: "7 * * * *"', 'schedule: "7 * * *"'),
         ("property: connectionString", "property: url"),
         ("generateValue: true", "generateValue: true\n        value: also"),
         ("generateValue: true\n", "sync: false\n"),
@@ -169,33 +161,14 @@ def test_a_change_of_what_is_copied_builds_anew() -> None:
 def test_commands_need_no_shell() -> None:
     """Render splits a command at its blanks, and what means something to a shell would be handed on as it stands."""
     commands = [each["dockerCommand"] for each in blueprint()["services"] if "dockerCommand" in each]
-    assert len(commands) == len(services("cron")) + 2
+    assert len(commands) == 2
     assert [command for command in commands if SHELL.search(command)] == []
 
 
-def test_every_job_of_the_schedule_is_a_cron_at_its_time() -> None:
-    """The crons are those of operations/crontab, with the same times; none is missing and none is more."""
-    jobs = crontab.read(ROOT / "operations" / "crontab")
-    assert {each["name"]: (each["schedule"], each["dockerCommand"]) for each in services("cron")} == {
-        f"fraud-{job.name}": (job.when, f"python -m operations.jobs.remote {job.name}") for job in jobs
-    }
-
-
-def test_crons_stand_between_the_marks() -> None:
-    """What `python -m deploy.schedule` replaces holds every cron and nothing else."""
-    text = BLUEPRINT.read_text()
-    made = text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
-    assert yaml.safe_load(made) == services("cron")
-
-
-def test_crons_can_ask_the_keeper() -> None:
-    """Each cron has the keeper's host and the key that the keeper has."""
-    keys = {"fromGroup": "fraud-jobs"}
-    host = {"key": "MODELS_HOST", "fromService": {"type": "pserv", "name": "fraud-models", "property": "host"}}
-    assert keys in service("fraud-models")["envVars"]
-    for each in services("cron"):
-        assert keys in each["envVars"]
-        assert host in each["envVars"]
+def test_the_keeper_runs_the_scheduled_jobs() -> None:
+    """A cron of Render would not reach the disk: there is none, and the keeper runs operations/crontab."""
+    assert "--with-schedule" in service("fraud-models")["dockerCommand"].split()
+    assert [each["name"] for each in blueprint()["services"] if each["type"] == "cron"] == []
 
 
 def test_no_secret_stands_in_it() -> None:
@@ -204,7 +177,7 @@ def test_no_secret_stands_in_it() -> None:
     assert [key for key in held if SECRET.search(key)] == []
     assert re.search(r"://[^/\s]*@", BLUEPRINT.read_text()) is None
     made = {variable["key"] for _, variable in variables() if variable.get("generateValue")}
-    assert made == {"API_KEY", "HISTORY_KEY", "JOBS_KEY"}
+    assert made == {"API_KEY", "HISTORY_KEY"}
 
 
 def test_a_disk_is_used_as_render_has_it() -> None:
@@ -232,7 +205,7 @@ def test_management_stays_in_its_container() -> None:
 
 
 def test_the_keeper_reads_its_variables() -> None:
-    """The keeper starts with them: the store is on the disk, and its page is open to gateway and cron jobs."""
+    """The keeper starts with them: the store is on the disk, and its page is open to the gateway."""
     keeper = settings.keeper(values("fraud-models"), Path("/srv"), with_torchserve=True)
     assert (keeper.host, keeper.layout.store, keeper.workers) == ("0.0.0.0", Path("/srv/model_store"), 2)  # noqa: S104
     assert f":{keeper.port}/release.json" in (ROOT / "deploy" / "render" / "on-render").read_text()
@@ -247,7 +220,7 @@ def test_ports_are_those_of_the_images() -> None:
     assert {inference, page} <= exposed("fraud-models")
     assert port == int(values("fraud-gateway")["PORT"])
     assert port in exposed("fraud-gateway")
-    assert page == remote.PORT
+    assert page == settings.KEEPER_PORT
 
 
 def test_the_gateway_knows_its_variables() -> None:
@@ -264,8 +237,7 @@ def test_every_setting_of_our_pages_can_be_set() -> None:
     assert table.keys() <= holders
     given = {variable["key"] for _, variable in variables() if "key" in variable}
     given |= {"MODEL_SERVER_URL", "RELEASE_RECORD", "GATEWAY_URL"}  # on-render makes them.
-    asks = {"KEEPER_URL"}  # A cron is given MODELS_HOST.
-    assert documented.settings() - {f"{name}_FILE" for name in secret_files.NAMES} <= given.union(asks, *table.values())
+    assert documented.settings() - {f"{name}_FILE" for name in secret_files.NAMES} <= given.union(*table.values())
 
 
 def test_what_both_must_agree_on_is_written_once() -> None:

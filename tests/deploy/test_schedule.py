@@ -1,4 +1,4 @@
-"""deploy/schedule.py: the files that are made of operations/crontab."""
+"""deploy/schedule.py: the file that is made of operations/crontab."""
 
 import shutil
 from pathlib import Path
@@ -14,38 +14,35 @@ from operations.jobs.crontab import Job
 
 ROOT = Path(__file__).parents[2]
 SCHEDULED = crontab.read(ROOT / "operations" / "crontab")
-BLUEPRINT = (ROOT / schedule.RENDER).read_text()
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the files that are read and written."""
-    for file in (schedule.KUBERNETES, schedule.RENDER, Path("operations/crontab")):
+    for file in (schedule.KUBERNETES, Path("operations/crontab")):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, tmp_path / file)
     return tmp_path
 
 
 def test_the_files_are_in_step_with_the_crontab() -> None:
-    """What Kubernetes and Render run, and when, is what operations/crontab says."""
+    """What Kubernetes runs, and when, is what operations/crontab says."""
     assert schedule.main(["--check"]) == 0
 
 
 def test_a_changed_crontab_is_noticed_and_followed(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """After a change of the crontab the check fails and names both files, until they are written again."""
+    """After a change of the crontab the check fails and names the file, until it is written again."""
     with (copy / "operations" / "crontab").open("a") as file:
         file.write("5 5 * * 1 fraud models\n")
     assert schedule.main(["--check"], copy) == 1
-    said = capsys.readouterr().out
-    assert "deploy/kubernetes/base/schedule.yaml" in said
-    assert "render.yaml" in said
+    assert "deploy/kubernetes/base/schedule.yaml" in capsys.readouterr().out
     assert schedule.main([], copy) == 0
     assert schedule.main(["--check"], copy) == 0
     assert '"5 5 * * 1"' in (copy / schedule.KUBERNETES).read_text()
 
 
 def test_a_file_that_was_changed_by_hand_is_noticed(copy: Path) -> None:
-    """The check fails for a time that was changed in one of the files alone."""
+    """The check fails for a time that was changed there alone."""
     file = copy / schedule.KUBERNETES
     file.write_text(file.read_text().replace('"7 * * * *"', '"8 * * * *"'))
     assert schedule.main(["--check"], copy) == 1
@@ -77,38 +74,8 @@ def test_each_line_becomes_a_cron_job(jobs: list[Job]) -> None:
     assert found == jobs
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(JOBS, min_size=1, max_size=4, unique_by=lambda job: job.name))
-def test_each_line_becomes_a_cron_of_render(jobs: list[Job]) -> None:
-    """Each job has a cron that asks for it by name, and nothing else in the file changes; made again, it stays."""
-    made = schedule.render(BLUEPRINT, jobs)
-    before, after = (yaml.load(text, yaml.CSafeLoader) for text in (BLUEPRINT, made))
-    crons = [each for each in after["services"] if each["type"] == "cron"]
-    assert [(each["name"], each["schedule"]) for each in crons] == [(f"fraud-{job.name}", job.when) for job in jobs]
-    assert all(job.name in each["dockerCommand"].split() for each, job in zip(crons, jobs, strict=True))
-    for blueprint in (before, after):
-        blueprint["services"] = [each for each in blueprint["services"] if each["type"] != "cron"]
-    assert before == after
-    assert schedule.render(made, jobs) == made
-
-
 def test_releases_are_there_to_be_run_by_hand() -> None:
     """`release` and `rollback` are CronJobs that never run by themselves: Jobs are made of them."""
     made = yaml.safe_load_all(schedule.kubernetes(SCHEDULED))
     suspended = {each["metadata"]["name"] for each in made if each["spec"]["suspend"]}
     assert suspended == {"release", "rollback"}
-
-
-@pytest.mark.parametrize(
-    "blueprint",
-    [
-        "services: []\n",
-        schedule.BEGIN + schedule.END,
-        BLUEPRINT.replace(schedule.END, ""),
-        BLUEPRINT.replace(schedule.BEGIN, schedule.BEGIN * 2),
-    ],
-)
-def test_a_blueprint_without_a_place_for_crons_is_refused(blueprint: str) -> None:
-    """Where it is not clear what to replace, nothing is."""
-    with pytest.raises(schedule.NoPattern):
-        schedule.render(blueprint, SCHEDULED)

@@ -96,8 +96,8 @@ def test_what_is_no_line_of_text_is_refused(tmp_path: Path, content: bytes) -> N
     """A file of another kind is refused by name, and nothing of it is shown."""
     file = tmp_path / "key"
     file.write_bytes(content)
-    said = refusal({"JOBS_KEY_FILE": str(file)})
-    assert said.startswith("JOBS_KEY_FILE: ")
+    said = refusal({"ALERT_URL_FILE": str(file)})
+    assert said.startswith("ALERT_URL_FILE: ")
     assert "hunter" not in said
 
 

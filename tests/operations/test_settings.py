@@ -137,8 +137,8 @@ def test_a_base_model_is_allowed_in_one_way(tmp_path: Path, text: str) -> None:
 def test_secrets_are_handed_on_to_nobody(tmp_path: Path) -> None:
     """What starts inherits none: the gateway is given the three that it needs, and a training needs none."""
     secrets = {"API_KEY": "a-key", "REDIS_URL": "redis://:secret@there", "ALERT_URL": "https://chat.example/secret"}
-    assert set(secret_files.NAMES) == {*secrets, "HISTORY_KEY", "JOBS_KEY"}
-    found = read(tmp_path, **secrets, HISTORY_KEY=HISTORY_KEY, JOBS_KEY="k", OTHER="x")
+    assert set(secret_files.NAMES) == {*secrets, "HISTORY_KEY"}
+    found = read(tmp_path, **secrets, HISTORY_KEY=HISTORY_KEY, OTHER="x")
     assert (found.api_key, found.redis_url, found.alert_url) == tuple(secrets.values())
     assert found.redis == {"REDIS_URL": secrets["REDIS_URL"], "HISTORY_KEY": HISTORY_KEY}
     assert found.outside == {"OTHER": "x"}
@@ -157,9 +157,9 @@ ELSEWHERE = {"MANAGEMENT_URL": "http://torchserve:8081", "INFERENCE_URL": "http:
 
 
 def test_a_keeper_needs_only_the_servers_addresses(tmp_path: Path) -> None:
-    """Its pages are on the loopback, no job can be started, and the servers choose their number of workers."""
+    """Its pages are on the loopback, and the servers choose their number of workers."""
     found = settings.keeper(ELSEWHERE, tmp_path)
-    assert (found.host, found.port, found.jobs_key, found.workers) == ("127.0.0.1", 8070, None, None)
+    assert (found.host, found.port, found.workers) == ("127.0.0.1", 8070, None)
     assert (found.management_url, found.inference_url) == ("http://torchserve:8081", "http://torchserve:8080")
     assert settings.keeper({**ELSEWHERE, "MODEL_WORKERS": "3", "KEEPER_PORT": "8170"}, tmp_path).workers == 3
 
@@ -186,11 +186,11 @@ def test_a_keepers_port_is_a_port(tmp_path: Path, port: str) -> None:
 
 
 def test_a_keepers_secrets_are_handed_on_to_nobody(tmp_path: Path) -> None:
-    """Neither the address of alerts nor that of Redis nor the key to the jobs reaches a program that it starts."""
-    secrets = {"JOBS_KEY": "k", "ALERT_URL": "http://chat", "REDIS_URL": "redis://:secret@there"}
+    """Neither the address of alerts nor that of Redis reaches a program that it starts."""
+    secrets = {"ALERT_URL": "http://chat", "REDIS_URL": "redis://:secret@there"}
     secrets["HISTORY_KEY"] = HISTORY_KEY
     found = settings.keeper(ELSEWHERE | secrets, tmp_path)
-    assert (found.jobs_key, found.alert_url) == ("k", "http://chat")
+    assert found.alert_url == "http://chat"
     assert found.outside == ELSEWHERE
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.jobs import crontab
-from operations.jobs.crontab import BadCrontab, Job, UnknownJob
+from operations.jobs.crontab import BadCrontab, Job
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 """A Wednesday."""
@@ -135,14 +135,6 @@ def test_a_moment_lies_between_two_times(moment: datetime) -> None:
         assert after is not None
         assert before <= moment < after
         assert job.after(before) == after
-
-
-def test_a_job_is_found_by_its_name() -> None:
-    """An unknown name is refused with what there is, and without itself."""
-    jobs = crontab.read(crontab.DEFAULT)
-    assert crontab.found(jobs, "backup").arguments == ("backup",)
-    with pytest.raises(UnknownJob, match=r"the schedule has retrain, backup, check, clean$"):
-        crontab.found(jobs, "<script>")
 
 
 def test_another_schedule_is_named_by_a_setting(tmp_path: Path) -> None:

@@ -159,22 +159,6 @@ def test_other_jobs_do_not_wait(layout: Layout) -> None:
     assert asyncio.run(both()) == (0, 1)
 
 
-def test_the_key_of_the_keeper_goes_to_no_job(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What starts jobs is not known to them."""
-    monkeypatch.setenv("JOBS_KEY", "s3cret")
-
-    async def looked_at() -> dict[str, str]:
-        task = asyncio.create_task(run(MODELS, layout, _nobody))
-        await until(lambda: any("operations" in child.cmdline() for child in children()))
-        seen: dict[str, str] = children()[0].environ()
-        await task
-        return seen
-
-    seen = asyncio.run(looked_at())
-    assert "PYTHONUNBUFFERED" in seen
-    assert "JOBS_KEY" not in seen
-
-
 @pytest.mark.parametrize(
     ("chunks", "lines"),
     [

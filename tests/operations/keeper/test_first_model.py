@@ -63,7 +63,7 @@ def child(tmp_path: Path) -> Settings:
     (tmp_path / "operations").mkdir()
     (tmp_path / "operations" / "__init__.py").touch()
     (tmp_path / "operations" / "__main__.py").write_text(CHILD)
-    outside = {"API_KEY": "a-key", "ALERT_URL": "https://chat/secret", "REDIS_URL": "redis://:x@there", "JOBS_KEY": "k"}
+    outside = {"API_KEY": "a-key", "ALERT_URL": "https://chat/secret", "REDIS_URL": "redis://:x@there"}
     outside["MODEL_PATH"] = "store"
     return settings.read("127.0.0.1", 8000, outside, tmp_path)
 

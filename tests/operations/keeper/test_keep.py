@@ -16,7 +16,9 @@ import httpx
 import pytest
 
 from operations.jobs.running import GRACE
+from operations.jobs.schedule import lock
 from operations.local.programs import free_ports
+from operations.settings import Layout
 from operations.store.record import recorded
 from operations.store.registry import Registry
 from operations.torchserve.fleet import Member
@@ -27,13 +29,18 @@ from tests.patience import PATIENCE
 
 READY = ["READY", "READY"]
 KEEP = """
-import os, pathlib, sys
+import datetime, pathlib, sys
 from rich.console import Console
-from operations import settings, terminal
+from operations import settings
+from operations.commands import terminal
 from operations.errors import OperationsError
+from operations.jobs import crontab, schedule
 from operations.keeper.keep import keep
+schedule.LOOK_EVERY, schedule.SETTLING = 0.1, datetime.timedelta(0)
+root, outside = pathlib.Path.cwd(), terminal.outside()
 try:
-    keep(settings.keeper(terminal.outside(), pathlib.Path.cwd()), Console())
+    jobs = crontab.read(root / outside["SCHEDULE"]) if "SCHEDULE" in outside else ()
+    keep(settings.keeper(outside, root), Console(), jobs)
 except OperationsError as error:
     sys.exit(f"error: {error}")
 """
@@ -221,25 +228,39 @@ def test_it_ends_at_once(site: Site, number: signal.Signals) -> None:
     assert keeper.said.splitlines()[-1].endswith("stopped")
 
 
-def test_a_job_of_the_schedule_runs_for_who_knows_the_key(site: Site) -> None:
-    """It runs as a process of its own in the keeper's directory, and its output comes line by line.
+def with_a_job(site: Site, code: str, **environment: str) -> Keeper:
+    """A keeper that runs a job, which was due while nobody was there."""
+    (site.root / "operations").mkdir()
+    (site.root / "operations" / "__init__.py").touch()
+    (site.root / "operations" / "__main__.py").write_text(code)
+    (site.root / "crontab").write_text("0 3 * * 0 fraud backup --keep 3\n")
+    (site.root / "var" / "jobs").mkdir(parents=True, exist_ok=True)
+    (site.root / "var" / "jobs" / "schedule.json").write_text('{"began": 1, "since": {"backup": 1}}')
+    return site.keep(SCHEDULE="crontab", **environment)
+
+
+def test_it_runs_the_jobs_of_the_schedule(site: Site) -> None:
+    """Each runs as a process of its own in the keeper's directory, and its output comes line by line.
 
     It reads secrets from their files itself: none stands in its environment that did not stand in the keeper's.
     """
-    (site.root / "operations").mkdir()
-    (site.root / "operations" / "__init__.py").touch()
-    (site.root / "operations" / "__main__.py").write_text(
-        "import os, sys; print(sys.argv[1:], sorted({'JOBS_KEY', 'REDIS_URL', 'REDIS_URL_FILE'} & os.environ.keys()))"
-    )
     (site.root / "redis_url").write_text("redis://:s3cret@127.0.0.1:1")
-    (site.root / "crontab").write_text("0 3 * * 0 fraud backup --keep 3\n")
-    keeper = site.keep(JOBS_KEY="a-key", SCHEDULE="crontab", REDIS_URL_FILE="redis_url")
-    until(lambda: keeper.is_ready)
-    answer = httpx.post(f"{keeper.url}/jobs/backup", headers={"X-Jobs-Key": "a-key"}, trust_env=False, timeout=30)
-    assert answer.text.splitlines() == ["['backup', '--keep', '3'] ['REDIS_URL_FILE']", "exit 0"]
-    assert httpx.post(f"{keeper.url}/jobs/clean", headers={"X-Jobs-Key": "a-key"}, trust_env=False).status_code == 404
+    code = "import os, sys; print(sys.argv[1:], sorted({'REDIS_URL', 'REDIS_URL_FILE'} & os.environ.keys()))"
+    keeper = with_a_job(site, code, REDIS_URL_FILE="redis_url")
+    until(lambda: "backup ended with exit code 0" in keeper.said)
+    assert "backup: ['backup', '--keep', '3'] ['REDIS_URL_FILE']" in keeper.said
     until(lambda: "fraud_job_last_exit_code" in (keeper.get("/metrics") or httpx.Response(0)).text)
-    assert "a-key" not in keeper.said
+    until(lambda: keeper.is_ready)
+
+
+def test_jobs_wait_for_another_schedule(site: Site) -> None:
+    """The keeper serves on beside `fraud schedule` and says once that it waits; then it runs the jobs."""
+    with lock(Layout(site.root, site.root / "model_store")):
+        keeper = with_a_job(site, "")
+        until(lambda: "the jobs do not run yet: a schedule runs" in keeper.said)
+        until(lambda: keeper.is_ready)
+    until(lambda: "backup ended with exit code 0" in keeper.said)
+    assert keeper.said.count("the jobs do not run yet") == 1
 
 
 SLOW_TO_END = """
@@ -260,27 +281,11 @@ time.sleep(60)
 """
 
 
-@contextmanager
-def with_a_job(site: Site, code: str) -> Iterator[tuple[Keeper, Iterator[str]]]:
-    """A keeper whose job runs, and what the job says after its first line."""
-    (site.root / "operations").mkdir()
-    (site.root / "operations" / "__init__.py").touch()
-    (site.root / "operations" / "__main__.py").write_text(code)
-    (site.root / "crontab").write_text("0 3 * * 0 fraud backup\n")
-    keeper = site.keep(JOBS_KEY="a-key", SCHEDULE="crontab")
-    until(lambda: keeper.is_ready)
-    headers = {"X-Jobs-Key": "a-key"}
-    with httpx.stream("POST", f"{keeper.url}/jobs/backup", headers=headers, trust_env=False, timeout=30) as answer:
-        lines = answer.iter_lines()
-        assert next(lines) == "runs"
-        yield keeper, lines
-
-
 def test_a_job_that_ends_with_the_keeper_has_time_to(site: Site) -> None:
-    """What it does at SIGTERM is done to its end, its outcome is written down, and its caller is told."""
-    with with_a_job(site, SLOW_TO_END) as (keeper, lines):
-        keeper.process.send_signal(signal.SIGTERM)
-        assert list(lines)[-1] == "exit 1"
+    """What it does at SIGTERM is done to its end, and its outcome is written down."""
+    keeper = with_a_job(site, SLOW_TO_END)
+    until(lambda: "backup: runs" in keeper.said)
+    keeper.process.send_signal(signal.SIGTERM)
     assert keeper.process.wait(PATIENCE) == 0
     assert (site.root / "ended").exists()
     assert "} 3.0" in (site.root / "var" / "jobs" / "backup.prom").read_text()
@@ -289,10 +294,11 @@ def test_a_job_that_ends_with_the_keeper_has_time_to(site: Site) -> None:
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_job_that_does_not_end_is_killed(site: Site, signals: int) -> None:
     """Before a container would be killed with it; at a second signal, at once."""
-    with with_a_job(site, ENDLESS) as (keeper, _):
-        began = time.monotonic()
-        for number in range(signals):
-            until(lambda number=number: time.monotonic() - began > number)  # type: ignore[misc] # a second is no echo
-            keeper.process.send_signal(signal.SIGTERM)
-        assert keeper.process.wait(PATIENCE) == 0
+    keeper = with_a_job(site, ENDLESS)
+    until(lambda: "backup: runs" in keeper.said)
+    began = time.monotonic()
+    for number in range(signals):
+        until(lambda number=number: time.monotonic() - began > number)  # type: ignore[misc] # a second is no echo
+        keeper.process.send_signal(signal.SIGTERM)
+    assert keeper.process.wait(PATIENCE) == 0
     assert signals == 1 or time.monotonic() - began < GRACE

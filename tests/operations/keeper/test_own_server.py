@@ -78,9 +78,9 @@ def test_commands_beside_it_find_it(tmp_path: Path, ports: Ports) -> None:
 
 def test_no_secret_reaches_it(tmp_path: Path, ports: Ports) -> None:
     """Its workers run models, and need neither keys nor Redis."""
-    found = read(tmp_path, API_KEY="a", REDIS_URL="redis://:secret@there", JOBS_KEY="k", CUDA_VISIBLE_DEVICES="0")
+    found = read(tmp_path, API_KEY="a", REDIS_URL="redis://:secret@there", CUDA_VISIBLE_DEVICES="0")
     with own_server.planned(found) as (program, _):
-        assert not {"API_KEY", "REDIS_URL", "JOBS_KEY"} & program.environment.keys()
+        assert not {"API_KEY", "REDIS_URL"} & program.environment.keys()
         assert program.environment["CUDA_VISIBLE_DEVICES"] == "0"
 
 
