@@ -24,7 +24,8 @@ ITSELF = "check"
 def jobs(scheduled: Sequence[Job], layout: Layout, now: datetime, *, are_run_elsewhere: bool) -> Iterator[Finding]:
     """One finding for each job but `fraud check` itself.
 
-    A job that never ran counts from when a schedule first had it here. Where something else runs the jobs (Kubernetes) it counts from the oldest version: before that there was nothing to do. Elsewhere nobody expects it.
+    A job that never ran counts from when a schedule first had it here. Where something else runs the jobs (Kubernetes)
+    it counts from the oldest version: before that there was nothing to do. Elsewhere nobody expects it.
     """
     memory = schedule.remembered(layout)
     begin = oldest_version(layout.store) if are_run_elsewhere and not memory else None
