@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from contract.decision import Bands
 from operations.rollout import gate
-from operations.rollout.chance import least_instability
+from operations.rollout.chance import stability_lower_bound
 from operations.store import archived
-from operations.store.opened import Opened, opened
+from operations.store.opened import LoadedVersion, load_version
 from operations.store.registry import Registry
-from operations.store.side_by_side import Both, Rows, Scorer, Scores
+from operations.store.side_by_side import CsvRows, SamplePair, Scores, VersionScorer
 from releases.trial_counts import stability_index
 from training.schema import DEFAULT
 from training.simulator import Simulation, simulate
@@ -76,7 +76,7 @@ def _times(bands: Bands, factor: float) -> Bands:
     return Bands(min(bands.review * factor, 1.0), min(bands.decline * factor, 1.0))
 
 
-def _trained(registry: Registry, rows: pd.DataFrame, seed: int, epochs: int) -> Opened:
+def _trained(registry: Registry, rows: pd.DataFrame, seed: int, epochs: int) -> LoadedVersion:
     """The next version, trained on these rows and opened again."""
     version = registry.next_version()
     with tempfile.TemporaryDirectory() as directory:
@@ -85,29 +85,29 @@ def _trained(registry: Registry, rows: pd.DataFrame, seed: int, epochs: int) -> 
         request = TrainRequest(version, Path(directory), data, DEFAULT, seed, epochs, threads=1)
         trained = train(replace(request, allow_leaks=tuple(rows.columns.drop([LABEL, "transaction_id"]))))
         registry.add(trained.archive, trained.card, trained.contract)
-    return opened(registry, version)
+    return load_version(registry, version)
 
 
 def _both(
     registry: Registry,
-    first: Opened,
-    second: Opened,
+    first: LoadedVersion,
+    second: LoadedVersion,
     spoil: Callable[[Scores], Scores] = lambda scores: scores,
     bands: Callable[[Bands], Bands] = lambda bands: bands,
-) -> Both:
+) -> SamplePair:
     """What the two make of the samples that they brought, where something is done to the second."""
 
     def spoilt(matrix: NDArray[np.float32]) -> Scores:
         return spoil(second.score(matrix))
 
     samples = (archived.reference(registry, each.card.version) or each.golden for each in (first, second))
-    rows = [Rows.of(sample, each.contract) for sample, each in zip(samples, (first, second), strict=True)]
-    ours = Scorer(first.contract, first.card.bands, first.score)
-    return gate.judged(rows, ours, Scorer(second.contract, bands(second.card.bands), spoilt))
+    rows = [CsvRows.of(sample, each.contract) for sample, each in zip(samples, (first, second), strict=True)]
+    ours = VersionScorer(first.contract, first.card.bands, first.score)
+    return gate.score_both(rows, ours, VersionScorer(second.contract, bands(second.card.bands), spoilt))
 
 
-def _tell(name: str, both: Both) -> None:
-    index, least = stability_index(both.before.scores, both.after.scores), least_instability(both)
+def _tell(name: str, both: SamplePair) -> None:
+    index, least = stability_index(both.before.scores, both.after.scores), stability_lower_bound(both)
     said = "refused" if gate.shift(both) else "passes"
     print(
         f"{name:30} {said:8} stability index {index:.3f}, surely {least:.3f}; "

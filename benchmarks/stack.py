@@ -5,22 +5,22 @@ from pathlib import Path
 
 from operations.errors import OperationsError
 from operations.rollout import connection
-from operations.rollout.connection import Running
+from operations.rollout.connection import RunningDeployment
 from operations.settings import Layout
-from operations.store.record import recorded
+from operations.store.record import read_record
 from releases.record import Release
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "transactions.csv"
 
 
-def here() -> tuple[Running, str, Release]:
+def here() -> tuple[RunningDeployment, str, Release]:
     """What runs, its gateway's address, and the release record.
 
     Raises:
         OperationsError: no gateway with a live version runs here.
     """
-    running = connection.find(Layout(Path.cwd(), Path.cwd() / "model_store"), os.environ)
-    live = recorded(running.store)
+    running = connection.find_deployment(Layout(Path.cwd(), Path.cwd() / "model_store"), os.environ)
+    live = read_record(running.store)
     if live is None or running.gateway_url is None:
         raise OperationsError("no gateway with a live version runs here: start `fraud up`")
     return running, running.gateway_url, live

@@ -23,7 +23,7 @@ from operations.commands import reports as report_commands
 from operations.commands import terminal
 from operations.errors import OperationsError, in_words
 from operations.files import private
-from operations.retraining.verdict import Goal, Terms
+from operations.retraining.verdict import ReleaseCriteria, ReleaseMode
 from operations.rollout import connection
 from operations.settings import Layout
 from operations.store import models
@@ -51,7 +51,7 @@ report_commands.add_to(commands)
 
 def app() -> None:
     """The `fraud` command. SIGTERM ends it as an exit would, so that temporary files go."""
-    private.begin()
+    private.set_umask()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         commands()
@@ -89,7 +89,7 @@ def up(
     """Run the whole system on this machine until Ctrl-C."""
     from operations.local import stack
 
-    stack.up(settings.read(host, port, terminal.outside(), Path.cwd()), terminal.console())
+    stack.up(settings.read(host, port, terminal.environment(), Path.cwd()), terminal.console())
 
 
 @commands.command()
@@ -106,7 +106,7 @@ def keep(
     from operations.jobs import crontab
     from operations.keeper import keep as keeper
 
-    outside, root = terminal.outside(), Path.cwd()
+    outside, root = terminal.environment(), Path.cwd()
     jobs = crontab.read(crontab.located(outside, root)) if with_schedule else ()
     keeper.keep(settings.keeper(outside, root, with_torchserve=with_torchserve), terminal.console(), jobs)
 
@@ -137,7 +137,9 @@ def train(  # noqa: PLR0913 - each is one option of the command line
         int, typer.Option(min=0, metavar="N", help="Try N settings first, judged by validation; needs optuna.")
     ] = 0,
     resume: Annotated[bool, typer.Option(help="Go on where the same training was ended.")] = True,
-    goal: Annotated[Goal, typer.Option("--release", help="What it becomes if better than the live one.")] = Goal.NONE,
+    goal: Annotated[
+        ReleaseMode, typer.Option("--release", help="What it becomes if better than the live one.")
+    ] = ReleaseMode.NONE,
     margin: Annotated[float, typer.Option(min=0, max=1, help="How much better, in average precision.")] = 0.0,
     share: Annotated[str, typer.Option(help="Of the cards that --release canary answers for.")] = "5%",
     hint: Annotated[bool, typer.Option(hidden=True)] = True,
@@ -148,10 +150,14 @@ def train(  # noqa: PLR0913 - each is one option of the command line
 
     console, layout = terminal.console(), terminal.layout()
     stated = training.stated(alerts, false_alarm, missed, amount)
-    wanted = training.Wanted(data, schema, seed, epochs, tuple(allow_leak or ()), threads, tune, resume, stated, beside)
-    terms = Terms(goal, margin, share)
-    if goal is not Goal.NONE:
-        cycle.retrain(layout, lambda: connection.find(layout, terminal.outside()), wanted, terms, console)
+    wanted = training.TrainOptions(
+        data, schema, seed, epochs, tuple(allow_leak or ()), threads, tune, resume, stated, beside
+    )
+    terms = ReleaseCriteria(goal, margin, share)
+    if goal is not ReleaseMode.NONE:
+        cycle.retrain(
+            layout, lambda: connection.find_deployment(layout, terminal.environment()), wanted, terms, console
+        )
         return
     entry = training.train(Registry(layout.store), wanted, console)
     if hint:
@@ -182,11 +188,11 @@ def release(  # noqa: PLR0913 - each is one option of the command line
     """
     from operations.rollout import release_commands as acts
 
-    wish = acts.Wish(what, canary, on, shadow, promote, abort, accept_shift)
+    wish = acts.ReleaseOptions(what, canary, on, shadow, promote, abort, accept_shift)
     if wish.what == "status":
-        terminal.console().print(acts.status(terminal.layout(), terminal.outside()))
+        terminal.console().print(acts.status(terminal.layout(), terminal.environment()))
     else:
-        acts.release(connection.find(terminal.layout(), terminal.outside()), wish, terminal.say)
+        acts.release(connection.find_deployment(terminal.layout(), terminal.environment()), wish, terminal.say)
 
 
 @commands.command()
@@ -194,14 +200,14 @@ def rollback() -> None:
     """Make the version live again that served before the live one, and end a trial."""
     from operations.rollout import release_commands as acts
 
-    acts.rollback(connection.find(terminal.layout(), terminal.outside()), terminal.say)
+    acts.rollback(connection.find_deployment(terminal.layout(), terminal.environment()), terminal.say)
 
 
 @model_commands.callback(invoke_without_command=True)
 def list_models(context: typer.Context) -> None:
     """List the versions in the model store, or look into them."""
     if context.invoked_subcommand is None:
-        terminal.console().print(models.table(terminal.layout().store, datetime.now(UTC)))
+        terminal.console().print(models.models_table(terminal.layout().store, datetime.now(UTC)))
 
 
 @model_commands.command("show")
@@ -226,7 +232,7 @@ def compare_models(first: Annotated[int, typer.Argument(min=1)], second: Annotat
     """Compare two versions: data, metrics, columns, and scores on their golden rows."""
     from operations.store import diff, diff_view
 
-    terminal.page().print(diff_view.view(diff.between(Registry(terminal.layout().store), first, second)))
+    terminal.page().print(diff_view.view(diff.compare_versions(Registry(terminal.layout().store), first, second)))
 
 
 @model_commands.command("sign")

@@ -99,7 +99,7 @@ class Layout:
         """Closes to others what an older release left open."""
         for directory in (*(self.root / "var").iterdir(), self.store):
             if directory != self.jobs:
-                private.mend(directory)
+                private.restrict_to_owner(directory)
         (self.root / "var").chmod(private.PASSED_THROUGH)
 
 
@@ -174,7 +174,7 @@ def read(host: str, port: int, outside: Mapping[str, str], root: Path) -> Settin
     Raises:
         OperationsError: the environment asks for something that is not there.
     """
-    upkeep = _upkeep(outside, root, workers.wished(outside) or workers.DEFAULT)
+    upkeep = _upkeep(outside, root, workers.configured_workers(outside) or workers.DEFAULT)
     return Settings(**upkeep, host=host, port=port, api_key=outside.get("API_KEY") or DEFAULT_KEY)
 
 
@@ -188,7 +188,7 @@ def keeper(outside: Mapping[str, str], root: Path, *, with_torchserve: bool = Fa
     if not with_torchserve and not (management and inference):
         raise OperationsError("set MANAGEMENT_URL and INFERENCE_URL to TorchServe's addresses, or --with-torchserve")
     return KeeperSettings(
-        **_upkeep(outside, root, workers.wished(outside)),
+        **_upkeep(outside, root, workers.configured_workers(outside)),
         management_url=None if with_torchserve else management,
         inference_url=None if with_torchserve else inference,
         host=outside.get("KEEPER_HOST") or "127.0.0.1",

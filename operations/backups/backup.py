@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from operations.backups import backup_file
 from operations.backups.backup_file import Item, Manifest
-from operations.backups.backup_parts import PARTS, Held, Part, State
+from operations.backups.backup_parts import PARTS, BackupPart, BackupSource, SourceFile
 from operations.backups.storage import Storage
 from operations.errors import OperationsError
 from operations.files import durable, plain_file
@@ -50,7 +50,7 @@ class PlaceTaken(OperationsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedBackup:
     """A backup that was made.
 
     Attributes:
@@ -63,7 +63,7 @@ class Made:
     deleted: list[str]
 
 
-def create(state: State, storage: Storage, keep: int) -> Made:
+def create(state: BackupSource, storage: Storage, keep: int) -> CreatedBackup:
     """Backs everything up, and then deletes all but the newest `keep` backups of that storage.
 
     Raises:
@@ -76,10 +76,10 @@ def create(state: State, storage: Storage, keep: int) -> Made:
         backup_file.read(file)
         name = f"fraud-backup-{now:%Y%m%d-%H%M%S-%f}.tar"
         where = storage.put(file, name)
-        return Made(where, written, _retire(storage, keep, name))
+        return CreatedBackup(where, written, _retire(storage, keep, name))
 
 
-def kept(storage: Storage) -> list[tuple[str, int]]:
+def list_backups(storage: Storage) -> list[tuple[str, int]]:
     """The backups of a storage, oldest first, with their sizes."""
     with _readable():
         return sorted((name, size) for name, size in storage.sizes().items() if NAME.fullmatch(name))
@@ -111,7 +111,7 @@ def restore(file: Path, layout: Layout) -> Manifest:
     return manifest
 
 
-def _snapshot(state: State) -> dict[str, Held]:
+def _snapshot(state: BackupSource) -> dict[str, SourceFile]:
     """What the parts hold at one moment, by name. Archives never change: they are read after the locks are let go."""
     if not state.layout.store.is_dir():
         raise NothingToBackUp(f"there is no model store at {state.layout.store}; `fraud train` makes one")
@@ -119,14 +119,14 @@ def _snapshot(state: State) -> dict[str, Held]:
         return {f"{part.name}/{held.name}": held for part in PARTS for held in part.files(state)}
 
 
-def _write(file: Path, now: datetime, snapshot: dict[str, Held]) -> Manifest:
+def _write(file: Path, now: datetime, snapshot: dict[str, SourceFile]) -> Manifest:
     items = tuple(_item(name, held) for name, held in snapshot.items())
     manifest = Manifest(now.isoformat(timespec="seconds"), items)
     backup_file.write(file, manifest, lambda item: _opened(snapshot[item.name]))
     return manifest
 
 
-def _item(name: str, held: Held) -> Item:
+def _item(name: str, held: SourceFile) -> Item:
     try:
         with _opened(held) as file:
             item = backup_file.listed(name, file)
@@ -137,13 +137,13 @@ def _item(name: str, held: Held) -> Item:
     return item
 
 
-def _opened(held: Held) -> BinaryIO:
-    return plain_file.opened(held.content) if isinstance(held.content, Path) else BytesIO(held.content)
+def _opened(held: SourceFile) -> BinaryIO:
+    return plain_file.open_plain(held.content) if isinstance(held.content, Path) else BytesIO(held.content)
 
 
 def _retire(storage: Storage, keep: int, newest: str) -> list[str]:
     """Deletes the oldest by their names; never the one just made, whatever the clock says."""
-    older = [name for name, _ in kept(storage) if name != newest]
+    older = [name for name, _ in list_backups(storage) if name != newest]
     surplus = older[: max(0, len(older) + 1 - keep)]
     for name in surplus:
         storage.delete(name)
@@ -157,7 +157,7 @@ def _new(scratch: Path, item: Item) -> AbstractContextManager[BinaryIO]:
     return path.open("xb")
 
 
-def _part(item: Item) -> Part:
+def _part(item: Item) -> BackupPart:
     part, _, file = item.name.partition("/")
     for known in PARTS:
         if known.name == part and known.expects(file):
@@ -193,7 +193,7 @@ def _locked(store: Path) -> Iterator[None]:
     """Holds the store's locks, so that no model is added and no release runs; waits for one that does."""
     with ExitStack() as stack:
         for name, refusal in LOCKS.items():
-            stack.enter_context(durable.held(store / name, refusal, PATIENCE))
+            stack.enter_context(durable.locked(store / name, refusal, PATIENCE))
         yield
 
 

@@ -47,7 +47,7 @@ class ChangedMeanwhile(OperationsError):
     """A file changed while it was backed up."""
 
 
-class _Differs(Exception):
+class _Mismatch(Exception):
     """Bytes are not those that the manifest says."""
 
 
@@ -139,7 +139,7 @@ def write(path: Path, manifest: Manifest, opened: Callable[[Item], BinaryIO]) ->
             try:
                 with opened(item) as file:
                     _through(file, item, out)
-            except _Differs:
+            except _Mismatch:
                 raise ChangedMeanwhile(f"{item.name} changed while it was backed up; try again") from None
             out.write(_padding(item.size))
         out.write(END)
@@ -154,7 +154,7 @@ def read(path: Path, keep: Keep = lambda _: nullcontext()) -> Manifest:
     try:
         with path.open("rb") as file:
             return _read(file, keep)
-    except _Differs:
+    except _Mismatch:
         raise DamagedBackup(f"{path} is torn, was changed, or is no backup; use another one") from None
 
 
@@ -175,10 +175,10 @@ def _read_manifest(file: BinaryIO) -> Manifest:
     header = _take(file, BLOCK)
     length = _announced(header)
     if not 0 <= length <= LARGEST_MANIFEST or header != _header(MANIFEST, length):
-        raise _Differs
+        raise _Mismatch
     described = _take(file, length)
     if sealed != _seal(described) + _padding(len(_seal(described))):
-        raise _Differs
+        raise _Mismatch
     _expect(file, _padding(length))
     return _parsed(file, described)
 
@@ -197,7 +197,7 @@ def _parsed(file: BinaryIO, described: bytes) -> Manifest:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedBackup(f"{file.name} cannot be read as a backup ({error})") from None
     if os.fstat(file.fileno()).st_size != manifest.file_size:
-        raise _Differs
+        raise _Mismatch
     return manifest
 
 
@@ -210,7 +210,7 @@ def _through(file: BinaryIO, item: Item, out: BinaryIO | None) -> None:
         if out:
             out.write(chunk)
     if digest.hexdigest() != item.sha256:
-        raise _Differs
+        raise _Mismatch
 
 
 def _lengths(size: int) -> Iterator[int]:
@@ -221,13 +221,13 @@ def _lengths(size: int) -> Iterator[int]:
 def _take(file: BinaryIO, size: int) -> bytes:
     data = file.read(size)
     if len(data) != size:
-        raise _Differs
+        raise _Mismatch
     return data
 
 
 def _expect(file: BinaryIO, data: bytes) -> None:
     if _take(file, len(data)) != data:
-        raise _Differs
+        raise _Mismatch
 
 
 def _seal(described: bytes) -> bytes:

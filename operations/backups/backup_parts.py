@@ -16,7 +16,7 @@ from operations.errors import OperationsError
 from operations.files import plain_file
 from operations.settings import Layout
 from operations.store import journal
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Registry
 from operations.store.signing import SIGNING_KEY, VERIFY_KEY
 from releases.record import FILE_NAME
@@ -43,7 +43,7 @@ MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class BackupSource:
     """One deployment, from which a backup is taken.
 
     Attributes:
@@ -55,7 +55,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class SourceFile:
     """One file of a part.
 
     Attributes:
@@ -68,14 +68,14 @@ class Held:
     sha256: str | None = None
 
 
-class Part(Protocol):
+class BackupPart(Protocol):
     """A kind of durable state."""
 
     @property
     def name(self) -> str:
         """Its directory in a backup."""
 
-    def files(self, state: State) -> list[Held]:
+    def files(self, state: BackupSource) -> list[SourceFile]:
         """Its files; called under the store's locks, so that all parts are of one moment, and therefore quick."""
 
     def expects(self, file: str) -> bool:
@@ -91,7 +91,7 @@ class EnvironmentSettings:
 
     name: str = "settings"
 
-    def files(self, state: State) -> list[Held]:
+    def files(self, state: BackupSource) -> list[SourceFile]:
         """One file: the values, and the names of what must be set anew."""
         kept = {name: value for name in SETTINGS if (value := state.outside.get(name)) and "@" not in value}
         given = {name for name, value in state.outside.items() if value}
@@ -99,7 +99,7 @@ class EnvironmentSettings:
         secret = [name for name in SECRETS if given & {name, f"{name}_FILE"}]
         left_out = [*secret, *(name for name in SETTINGS if name in given and name not in kept)]
         text = json.dumps({"settings": kept, "left_out": left_out}, indent=1) + "\n"
-        return [Held(SETTINGS_FILE, text.encode())]
+        return [SourceFile(SETTINGS_FILE, text.encode())]
 
     def expects(self, file: str) -> bool:
         """That one file."""
@@ -116,7 +116,7 @@ class ModelStore:
 
     name: str = "model_store"
 
-    def files(self, state: State) -> list[Held]:
+    def files(self, state: BackupSource) -> list[SourceFile]:
         """All archives, their signatures, then the entries that make them versions, then the record.
 
         Raises:
@@ -125,8 +125,8 @@ class ModelStore:
         registry = Registry(state.layout.store)
         if damaged := registry.damaged():
             raise OperationsError(f"version {damaged[0]} is damaged: a backup without it might replace a whole one")
-        entries, record = registry.entries(), recorded(registry.root)
-        archives = [Held(entry.file, registry.root / entry.file, entry.sha256) for entry in entries]
+        entries, record = registry.entries(), read_record(registry.root)
+        archives = [SourceFile(entry.file, registry.root / entry.file, entry.sha256) for entry in entries]
         signed = [path for entry in entries if os.path.lexists(path := registry.signature(entry.version))]
         written = [registry.root / f"fraud-{entry.version}.json" for entry in entries]
         versions = [*archives, *map(_read, signed), *map(_read, written)]
@@ -144,9 +144,9 @@ class ModelStore:
         return layout.store
 
 
-def _read(path: Path) -> Held:
+def _read(path: Path) -> SourceFile:
     """What a link leads to is not ours to copy: a key may lie there."""
-    return Held(path.name, plain_file.read(path, MOST_BYTES))
+    return SourceFile(path.name, plain_file.read(path, MOST_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class Journal:
 
     name: str = "journal"
 
-    def files(self, state: State) -> list[Held]:
+    def files(self, state: BackupSource) -> list[SourceFile]:
         """One file, or none where nothing has happened yet."""
         try:
             return [_read(state.layout.store / journal.FILE_NAME)]
@@ -177,7 +177,7 @@ class Verdicts:
 
     name: str = "verdicts"
 
-    def files(self, state: State) -> list[Held]:
+    def files(self, state: BackupSource) -> list[SourceFile]:
         """One file for each version that was judged."""
         return [_read(path) for path in sorted(state.layout.verdicts.glob("fraud-*.json")) if self.expects(path.name)]
 
@@ -190,5 +190,5 @@ class Verdicts:
         return layout.verdicts
 
 
-PARTS: tuple[Part, ...] = (EnvironmentSettings(), Journal(), Verdicts(), ModelStore())
+PARTS: tuple[BackupPart, ...] = (EnvironmentSettings(), Journal(), Verdicts(), ModelStore())
 """All that is durable. The model store is the last: its release record completes a restore."""

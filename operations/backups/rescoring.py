@@ -9,13 +9,13 @@ from contract.golden import TOLERANCE
 from operations.backups import backup
 from operations.errors import OperationsError
 from operations.settings import Layout
-from operations.store.opened import opened
-from operations.store.record import recorded
+from operations.store.opened import load_version
+from operations.store.record import read_record
 from operations.store.registry import Entry, Registry
 
 
 @dataclass(frozen=True, slots=True)
-class Rescored:
+class GoldenCheck:
     """What became of one version.
 
     Attributes:
@@ -45,7 +45,7 @@ class Rescored:
         return f"{name}: {self.rows} golden rows score {verdict}, largest difference {self.difference:.1e}"
 
 
-def rescore(file: Path) -> Iterator[Rescored]:
+def check_golden_rows(file: Path) -> Iterator[GoldenCheck]:
     """Restores a backup into a scratch directory and scores the golden rows of each version in it, oldest first.
 
     Raises:
@@ -54,7 +54,7 @@ def rescore(file: Path) -> Iterator[Rescored]:
     with tempfile.TemporaryDirectory(prefix="fraud-verify-") as scratch:
         layout = Layout(Path(scratch), Path(scratch) / "model_store")
         backup.restore(file, layout)
-        registry, record = Registry(layout.store), recorded(layout.store)
+        registry, record = Registry(layout.store), read_record(layout.store)
         live = record.version if record else None
         for entry in registry.entries():
             yield _rescored(registry, entry, live=entry.version == live)
@@ -62,10 +62,10 @@ def rescore(file: Path) -> Iterator[Rescored]:
             registry.entry(live)
 
 
-def _rescored(registry: Registry, entry: Entry, *, live: bool) -> Rescored:
+def _rescored(registry: Registry, entry: Entry, *, live: bool) -> GoldenCheck:
     try:
-        version = opened(registry, entry.version)
+        version = load_version(registry, entry.version)
         probabilities = version.score_golden()
     except OperationsError as error:
-        return Rescored(entry.version, live, fault=str(error))
-    return Rescored(entry.version, live, len(probabilities), version.golden.difference(probabilities))
+        return GoldenCheck(entry.version, live, fault=str(error))
+    return GoldenCheck(entry.version, live, len(probabilities), version.golden.difference(probabilities))

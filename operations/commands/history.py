@@ -31,7 +31,7 @@ def keep_key(
 
     if out.exists():
         raise OperationsError(f"{out} exists; choose another name")
-    durable.write(out, f"{history_secret(terminal.layout(), terminal.outside())}\n".encode())
+    durable.write(out, f"{history_secret(terminal.layout(), terminal.environment())}\n".encode())
     terminal.say(f"Wrote {out}. Keep it apart from backups and from Redis: HISTORY_KEY_FILE takes it as it is.")
 
 
@@ -44,7 +44,7 @@ def rekey_history() -> None:
     from operations.history import rekey
     from operations.network.running import history_key, needed_redis
 
-    layout, outside = terminal.layout(), terminal.outside()
+    layout, outside = terminal.layout(), terminal.environment()
     with terminal.console().status("rekeying") as status:
         done = rekey.rekey(
             needed_redis(layout, outside),
@@ -76,4 +76,4 @@ def load_history(
     if (file is None) != simulator:
         raise OperationsError("say what to load: a file, or --simulator")
     wish = command.LoadOptions(file, version, skip)
-    command.run(terminal.layout(), terminal.outside(), wish, terminal.console())
+    command.run(terminal.layout(), terminal.environment(), wish, terminal.console())

@@ -39,12 +39,12 @@ def create_backup(
 ) -> None:
     """Write one checksummed file with all that is durable; no secrets."""
     from operations.backups import backup, storage
-    from operations.backups.backup_parts import State
+    from operations.backups.backup_parts import BackupSource
     from operations.jobs.outcome import reported
 
     layout, console = terminal.layout(), terminal.console()
     with reported(layout, "backup"):
-        made = backup.create(State(layout, os.environ), storage.at(to or terminal.backups()), keep)
+        made = backup.create(BackupSource(layout, os.environ), storage.at(to or terminal.backups()), keep)
         console.print(f"Wrote {made.where}: {backup.summary(made.manifest)}.", markup=False)
         for name in made.deleted:
             console.print(f"Deleted {name}: {keep} are kept.", markup=False)
@@ -59,7 +59,7 @@ def list_backups(
     """List the backups of a place, the oldest first."""
     from operations.backups import backup, storage
 
-    for name, size in backup.kept(storage.at(place or terminal.backups())):
+    for name, size in backup.list_backups(storage.at(place or terminal.backups())):
         terminal.say(f"{name}  {size / 1e6:.1f} MB")
 
 
@@ -70,7 +70,7 @@ def verify_backup(file: str) -> None:
 
     bad = []
     with storage.local(file) as path:
-        for result in rescoring.rescore(path):
+        for result in rescoring.check_golden_rows(path):
             terminal.say(str(result))
             bad += [] if result.good else [str(result.version)]
     if bad:
@@ -89,7 +89,7 @@ def retrain(
 
     with reported(terminal.layout(), "retrain"):
         days = {} if genuine_after is None else {"RETRAIN_GENUINE_AFTER": str(genuine_after)}
-        scheduled.retrain(terminal.layout(), terminal.outside() | days, terminal.console())
+        scheduled.retrain(terminal.layout(), terminal.environment() | days, terminal.console())
 
 
 def check() -> None:
@@ -98,7 +98,7 @@ def check() -> None:
     from operations.jobs.outcome import reported
 
     with reported(terminal.layout(), "check"):
-        checking.check(terminal.layout(), terminal.outside(), terminal.say)
+        checking.check(terminal.layout(), terminal.environment(), terminal.say)
 
 
 def clean(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False) -> None:

@@ -33,7 +33,7 @@ def evaluate(
     """
     from operations.retraining import evaluate as evaluating
 
-    wanted = evaluating.Wanted(version, data, out, beside, threads)
+    wanted = evaluating.EvaluateOptions(version, data, out, beside, threads)
     report, paths = evaluating.evaluate(Registry(terminal.layout().store), wanted)
     for line in evaluating.lines(report):
         terminal.say(line)

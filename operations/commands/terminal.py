@@ -12,7 +12,7 @@ from operations.errors import OperationsError
 from operations.settings import Layout
 
 
-def outside() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The environment, with the secrets themselves where it names files of them.
 
     Raises:

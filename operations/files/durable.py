@@ -24,7 +24,7 @@ LOCK_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBL
 LONGEST_PID = 20
 
 
-class Busy(OperationsError):
+class LockHeld(OperationsError):
     """Another process holds a lock."""
 
 
@@ -45,7 +45,7 @@ def copy(source: Path, path: Path, mode: int = 0o600) -> None:
 
 
 @contextmanager
-def created(path: Path, mode: int = 0o600) -> Iterator[IO[str]]:
+def create(path: Path, mode: int = 0o600) -> Iterator[IO[str]]:
     """A new text file in UTF-8, which appears under its name when it is whole, and takes no other file's place.
 
     Raises:
@@ -81,17 +81,17 @@ def _sync_directory(directory: Path) -> None:
 
 
 @contextmanager
-def held(lock: Path, refusal: str, patience: float = 0.0) -> Iterator[None]:
+def locked(lock: Path, refusal: str, patience: float = 0.0) -> Iterator[None]:
     """Holds a lock file, after so many seconds of waiting at most; the kernel lets it go however its holder ends.
 
     Raises:
-        Busy: with the refusal: another process holds it.
+        LockHeld: with the refusal: another process holds it.
         OperationsError: the file cannot be opened.
     """
     until = time.monotonic() + patience
     while (file := _locked(lock)) is None:
         if time.monotonic() >= until:
-            raise Busy(f"{refusal}{_holder(lock)}")
+            raise LockHeld(f"{refusal}{_holder(lock)}")
         time.sleep(RETRY_EVERY)
     with file:
         file.truncate(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def opened(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BinaryIO:
     """Opens a file to read its bytes.
 
     Raises:
@@ -36,9 +36,9 @@ def read(path: Path, most: int) -> bytes:
     """All bytes of a file that has so many at most.
 
     Raises:
-        OSError: as :func:`opened`, or it is larger.
+        OSError: as :func:`open_plain`, or it is larger.
     """
-    with opened(path) as file:
+    with open_plain(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))

@@ -13,12 +13,12 @@ UMASK = 0o077
 PASSED_THROUGH, READ_BY_ALL = 0o711, 0o755
 
 
-def begin() -> None:
+def set_umask() -> None:
     """From now on; the first thing that a program does."""
     os.umask(UMASK)
 
 
-def mend(directory: Path) -> None:
+def restrict_to_owner(directory: Path) -> None:
     """Takes from everybody else what lies in a directory, itself included; what belongs to others is left as it is."""
     for path in (directory, *_below(directory)):
         found = path.lstat()

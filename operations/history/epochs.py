@@ -14,7 +14,7 @@ from history.redis_schema import Argument
 from operations.history.agreed import agree
 from operations.history.load import connected
 from operations.history.past import ParsedFile
-from operations.store.record import recorded
+from operations.store.record import read_record
 
 
 def begun(url: str, store: Path, key: HistoryKey) -> Epoch:
@@ -24,7 +24,7 @@ def begun(url: str, store: Path, key: HistoryKey) -> Epoch:
         Interrupted: Redis does not answer, or is full.
         OperationsError: what it holds is of another key; while it gets this one, it looks emptied.
     """
-    record, now = recorded(store), time.time()
+    record, now = read_record(store), time.time()
     served = record is not None and has_served(record, now)
     with connected(url) as redis:
         agree(redis, key)

@@ -37,7 +37,7 @@ from operations.history.agreed import agree
 from operations.network.running import history_key, needed_redis
 from operations.settings import Layout
 from operations.store import archived
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Registry
 from training import source
 from training.data import TRUE
@@ -164,7 +164,7 @@ def export(
         raise exists
     join = _Join(came_in, contract, days)
     try:
-        with durable.created(out) as to:
+        with durable.create(out) as to:
             return join.copy(files, csv.writer(to, lineterminator="\n"))
     except FileExistsError:
         raise exists from None
@@ -381,7 +381,7 @@ def live_contract(store: Path) -> Contract:
     Raises:
         OperationsError: there is no version.
     """
-    registry, record = Registry(store), recorded(store)
+    registry, record = Registry(store), read_record(store)
     versions = [entry.version for entry in registry.entries()]
     if not record and not versions:
         raise OperationsError("there is no model version, whose columns say what the file means: fraud train")

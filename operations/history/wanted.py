@@ -9,7 +9,7 @@ from contract.schema import Contract
 from history.plan import Plan
 from operations.errors import OperationsError
 from operations.store import archived
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Registry
 
 
@@ -47,7 +47,7 @@ def wanted(store: Path, version: int | None) -> VersionHistory:
         NoHistory: it has no history features.
         OperationsError: there is no such version, or none is live.
     """
-    registry, live = Registry(store), recorded(store)
+    registry, live = Registry(store), read_record(store)
     if version is None and live is None:
         raise OperationsError("no version is live: say for which to load, with --version")
     chosen = version or (live.version if live else 0)

@@ -13,7 +13,7 @@ from operations.jobs.crontab import Job
 from operations.jobs.finding import PATIENCE, Finding, State, fault
 from operations.network.running import redis_of
 from operations.rollout import connection
-from operations.rollout.connection import Running
+from operations.rollout.connection import RunningDeployment
 from operations.settings import Layout
 
 Look = Callable[[], Iterable[Finding]]
@@ -47,9 +47,9 @@ def check(layout: Layout, outside: Mapping[str, str], say: Callable[[str], None]
 
 def look(layout: Layout, outside: Mapping[str, str], patience: float = PATIENCE) -> Iterator[Finding]:
     """All findings, the most urgent first."""
-    running: Running | None = None
+    running: RunningDeployment | None = None
     try:
-        running = connection.find(layout, outside)
+        running = connection.find_deployment(layout, outside)
     except OperationsError as error:
         if outside.get("MANAGEMENT_URL") or layout.stack.exists():
             yield fault(str(error))
@@ -57,7 +57,9 @@ def look(layout: Layout, outside: Mapping[str, str], patience: float = PATIENCE)
         yield from _guarded(each)
 
 
-def _looks(layout: Layout, outside: Mapping[str, str], running: Running | None, patience: float) -> Sequence[Look]:
+def _looks(
+    layout: Layout, outside: Mapping[str, str], running: RunningDeployment | None, patience: float
+) -> Sequence[Look]:
     store, now = running.store if running else layout.store, datetime.now(UTC)
     return (
         lambda: service.gateways(service.gateway_url(outside, running), store, patience),

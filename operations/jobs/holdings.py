@@ -10,7 +10,7 @@ from operations.jobs import lateness
 from operations.jobs.finding import Finding, fault, good, unknown
 from operations.settings import Layout
 from operations.store import journal
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Registry
 from operations.text import figures
 
@@ -26,7 +26,7 @@ def archive(store: Path) -> Iterator[Finding]:
     Raises:
         OperationsError: the record cannot be read, or the archive is not sound.
     """
-    record = recorded(store)
+    record = read_record(store)
     if record is None:
         yield unknown("the live archive (nothing is released yet)")
         return
@@ -55,7 +55,7 @@ def backups(layout: Layout, store: Path, outside: Mapping[str, str], now: dateti
         OperationsError: the place of the backups cannot be read.
     """
     place = outside.get("BACKUP_TO") or str(layout.root / "var" / "backups")
-    names = [name for name, _ in backup.kept(storage.at(place))]
+    names = [name for name, _ in backup.list_backups(storage.at(place))]
     if not names:
         oldest = lateness.oldest_version(store)
         is_due = oldest is not None and now.timestamp() - oldest > OLDEST_BACKUP.total_seconds()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from operations.files.durable import Busy
+from operations.files.durable import LockHeld
 from operations.jobs import outcome, schedule
 from operations.jobs.crontab import Job
 from operations.jobs.finding import Finding, fault, good, unknown
@@ -44,7 +44,7 @@ def _running(job: Job, layout: Layout, now: datetime) -> Finding | None:
     """How a job does that runs at the moment; its lock was written when it began."""
     try:
         refuse_running(job, layout)
-    except Busy:
+    except LockHeld:
         began = datetime.fromtimestamp(outcome.lock(layout, job.name).stat().st_mtime, UTC)
         text = f"fraud {job.name} runs since {_said(began)}"
         return fault(text) if now - began > LONGEST else good(text)

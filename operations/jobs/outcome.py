@@ -21,7 +21,7 @@ from environment import secret_files
 from environment.secret_files import SecretFileError
 from operations.errors import OperationsError
 from operations.files import durable, private
-from operations.files.durable import Busy
+from operations.files.durable import LockHeld
 from operations.network.alerts import Alerts
 from operations.settings import Layout
 
@@ -141,8 +141,8 @@ def _alone(layout: Layout, job: str) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         try:
             prepare(layout)
-            held.enter_context(durable.held(lock(layout, job), f"fraud {job} runs already"))
-        except Busy as busy:
+            held.enter_context(durable.locked(lock(layout, job), f"fraud {job} runs already"))
+        except LockHeld as busy:
             _complain(f"error: {busy}")
             raise SystemExit(BUSY) from None
         except (OperationsError, OSError) as error:

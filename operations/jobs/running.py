@@ -16,7 +16,7 @@ from pathlib import Path
 
 from operations.errors import OperationsError, in_words
 from operations.files import durable
-from operations.files.durable import Busy
+from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
 from operations.jobs.outcome import Outcome
@@ -42,16 +42,16 @@ def refuse_running(job: Job, layout: Layout) -> None:
     """Asks before a job is started, so that the answer can be a refusal.
 
     Raises:
-        Busy: it runs already.
+        LockHeld: it runs already.
     """
     lock, refusal = outcome.lock(layout, job.name), f"fraud {job.name} runs already"
     if lock in _started:
-        raise Busy(refusal)
+        raise LockHeld(refusal)
     try:
         outcome.prepare(layout)
-        with durable.held(lock, refusal):
+        with durable.locked(lock, refusal):
             pass
-    except Busy:
+    except LockHeld:
         raise
     except (OperationsError, OSError):  # On a full disk a job runs without a lock.
         pass
@@ -66,7 +66,7 @@ async def run(job: Job, layout: Layout, write: Write) -> int:
         Its exit code, 128 + n where signal n ended it; `outcome.BUSY` where another process was quicker to start it.
 
     Raises:
-        Busy: it runs already; nothing was started or written.
+        LockHeld: it runs already; nothing was started or written.
     """
     refuse_running(job, layout)
     lock = outcome.lock(layout, job.name)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.files.durable import Busy
+from operations.files.durable import LockHeld
 from operations.jobs import outcome, running
 from operations.jobs.crontab import Job
 from operations.jobs.running import Write
@@ -105,11 +105,11 @@ def lock(layout: Layout) -> Iterator[None]:
     """Holds the lock by which one schedule runs in a directory.
 
     Raises:
-        Busy: one does already.
+        LockHeld: one does already.
     """
     outcome.prepare(layout)
     refusal = f"a schedule runs in {layout.root} already; stop it first"
-    with durable.held(outcome.lock(layout, "schedule"), refusal):
+    with durable.locked(outcome.lock(layout, "schedule"), refusal):
         yield
 
 
@@ -199,7 +199,7 @@ class Schedule:
         try:
             code = await self._runner(job, self._layout, lambda line: self._say(f"{job.name}: {line}"))
             self._say(f"{job.name} ended with exit code {code} after {time.monotonic() - began:.0f} s")
-        except Busy as busy:
+        except LockHeld as busy:
             self._say(f"{busy}: this time is skipped")
         except Exception as error:  # noqa: BLE001 - no job may end the schedule
             why = str(error) if isinstance(error, OperationsError) else type(error).__name__

@@ -12,10 +12,10 @@ from operations.errors import OperationsError
 from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
 from operations.network import addresses
 from operations.network.bounded import BoundedTransport
-from operations.rollout.connection import Running
+from operations.rollout.connection import RunningDeployment
 from operations.settings import web_address
-from operations.store.record import recorded
-from operations.torchserve.client import ModelServer
+from operations.store.record import read_record
+from operations.torchserve.client import TorchServeClient
 
 TIMEOUT = 5.0
 """Seconds for one answer."""
@@ -42,7 +42,7 @@ def gateways(url: str | None, store: Path, patience: float = PATIENCE) -> Iterat
         yield lasting(partial(_gateway, each, store), patience)
 
 
-def model_servers(running: Running | None, store: Path, patience: float = PATIENCE) -> Iterator[Finding]:
+def model_servers(running: RunningDeployment | None, store: Path, patience: float = PATIENCE) -> Iterator[Finding]:
     """Whether the live version has all its workers on each model server.
 
     Raises:
@@ -68,13 +68,13 @@ def redis(url: str | None) -> Finding:
     return good("Redis answers")
 
 
-def gateway_url(outside: Mapping[str, str], running: Running | None) -> str | None:
+def gateway_url(outside: Mapping[str, str], running: RunningDeployment | None) -> str | None:
     """Where the gateways are, as far as it is known here."""
     return outside.get("GATEWAY_URL") or (running.gateway_url if running else None)
 
 
 def _gateway(url: str, store: Path) -> Finding:
-    record, name = recorded(store), f"gateway {httpx.URL(url).netloc.decode()}"
+    record, name = read_record(store), f"gateway {httpx.URL(url).netloc.decode()}"
     try:
         with httpx.Client(base_url=url, transport=BoundedTransport(), timeout=TIMEOUT, trust_env=False) as client:
             ready = client.get("/readyz").status_code
@@ -88,8 +88,8 @@ def _gateway(url: str, store: Path) -> Finding:
     return good(f"{name} is ready and serves version {version}")
 
 
-def _workers(server: ModelServer, where: str, store: Path) -> Finding:
-    record = recorded(store)
+def _workers(server: TorchServeClient, where: str, store: Path) -> Finding:
+    record = read_record(store)
     if record is None:
         return unknown("the live version's workers (nothing is released yet)")
     live = f"version {record.version}, which is live,"

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from operations.errors import OperationsError
-from operations.files.durable import Busy
+from operations.files.durable import LockHeld
 from operations.history.load import Interrupted
 from operations.history.simulators_past import lacking
 from operations.keeper import lease
@@ -21,11 +21,11 @@ from operations.network.running import history_key
 from operations.processes import tether
 from operations.processes.aside import aside
 from operations.processes.supervisor import end, meaning
-from operations.rollout.loading import Place
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import abort_trial, release
 from operations.settings import Upkeep
 from operations.store import journal
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Registry
 from releases.record import FILE_NAME
 
@@ -42,7 +42,7 @@ REDIS_PATIENCE = 20.0
 
 async def ensure(
     settings: Upkeep,
-    place: Place,
+    place: DeploymentTarget,
     mark: Mapping[str, str],
     say: Callable[[str], None],
     redis: Mapping[str, str] | None = None,
@@ -70,7 +70,7 @@ async def wanted(
     Raises:
         OperationsError: there is none, or nobody can know which.
     """
-    live = recorded(registry.root)
+    live = read_record(registry.root)
     if live and settings.version in (None, live.version):
         return live.version, True
     if live and settings.version == live.instead_of:
@@ -81,12 +81,12 @@ async def wanted(
     return settings.version or _newest(registry) or await _first(settings, registry, mark, say), False
 
 
-def answering(place: Place) -> bool:
+def answering(place: DeploymentTarget) -> bool:
     """Whether a model server answers: each was started a moment ago, and a release waits for those that are late."""
     return any(one.server.answers() for one in place.each)
 
 
-async def make_live(place: Place, version: int, say: Callable[[str], None]) -> bool:
+async def make_live(place: DeploymentTarget, version: int, say: Callable[[str], None]) -> bool:
     """Releases it, for it was asked for by name or is the first; False where another release or load runs just now.
 
     Raises:
@@ -95,7 +95,7 @@ async def make_live(place: Place, version: int, say: Callable[[str], None]) -> b
     try:
         await aside(partial(_end_other_trial, place, version, say))
         await aside(partial(release, place, version, say, accept_shift=True))
-    except Busy:
+    except LockHeld:
         return False
     return True
 
@@ -113,9 +113,9 @@ def _refuse_to_guess(registry: Registry) -> None:
         )
 
 
-def _end_other_trial(place: Place, version: int, say: Callable[[str], None]) -> None:
+def _end_other_trial(place: DeploymentTarget, version: int, say: Callable[[str], None]) -> None:
     """A trial would keep another version from being released, and nobody could end it before the stack runs."""
-    record = recorded(place.registry.root)
+    record = read_record(place.registry.root)
     if record and record.trial and record.trial.version != version:
         say(f"the trial of version {record.trial.version} ends, since MODEL_PATH names version {version}")
         abort_trial(place, "MODEL_PATH names another version", lambda _: None, of=record.trial)

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.files.durable import Busy
+from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
 from operations.jobs.schedule import Schedule, lock
@@ -30,15 +30,15 @@ from operations.network.alerts import Alerts
 from operations.processes.aside import aside
 from operations.processes.signals import stopping, until_told
 from operations.processes.supervisor import Kept, Program
-from operations.rollout.keeping import Once
-from operations.rollout.watch import Watch
+from operations.rollout.keeping import Deduplicator
+from operations.rollout.watch import TrialMonitor
 from operations.settings import KeeperSettings
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Registry
 from operations.torchserve import fleet
-from operations.torchserve.fleet import Member
+from operations.torchserve.fleet import TorchServeEndpoint
 
-LookUp = Callable[[], Sequence[Member]]
+LookUp = Callable[[], Sequence[TorchServeEndpoint]]
 LONGEST_END = 9.0
 """Seconds; a job gets 7 to end by itself, and containers are killed after 10."""
 SOONEST_AGAIN, LATEST_AGAIN = 2.0, 60.0
@@ -60,7 +60,7 @@ def keep(settings: KeeperSettings, console: Console, jobs: Sequence[Job] = ()) -
     """
     settings.layout.prepare()
     if settings.management_url and settings.inference_url:
-        look_up = partial(fleet.members, settings.management_url, settings.inference_url)
+        look_up = partial(fleet.endpoints, settings.management_url, settings.inference_url)
         asyncio.run(_Keeper(settings, console, jobs, look_up).until_stopped())
         return
     with own_server.planned(settings) as (program, member):
@@ -142,8 +142,8 @@ class _Keeper:
     def _is_alone(self, held: contextlib.ExitStack) -> bool:
         refusal = "another keeper works on this model store; this one waits until it has ended"
         try:
-            held.enter_context(durable.held(self._settings.layout.store / ".keeper.lock", refusal))
-        except Busy as busy:
+            held.enter_context(durable.locked(self._settings.layout.store / ".keeper.lock", refusal))
+        except LockHeld as busy:
             if not self._observed.waiting:
                 self._say(str(busy))
             self._observed.waiting = str(busy)
@@ -153,7 +153,7 @@ class _Keeper:
 
     async def _run_schedule(self, schedule: Schedule) -> None:
         """Runs the jobs at their times, as soon as no other schedule works in this directory."""
-        tell = Once(self._say)
+        tell = Deduplicator(self._say)
         while True:
             try:
                 with lock(self._settings.layout):
@@ -166,7 +166,7 @@ class _Keeper:
         """Watches trials as soon as there is a server, on all that are known."""
         while (place := self._servers.place) is None:  # noqa: ASYNC110 - a look-up ends the wait, not an event
             await asyncio.sleep(BEAT)
-        watch = Watch(place, self._say, self._alert)
+        watch = TrialMonitor(place, self._say, self._alert)
         async with asyncio.TaskGroup() as group:
             group.create_task(rounds.watch(watch, self._say))
             while True:
@@ -175,7 +175,7 @@ class _Keeper:
 
     async def _first(self) -> None:
         """Sees to it that a version is released; what stands in its way is told once, and looked at again."""
-        told, seconds = Once(self._alert), SOONEST_AGAIN
+        told, seconds = Deduplicator(self._alert), SOONEST_AGAIN
         while True:
             try:
                 await self._release_first()
@@ -206,7 +206,7 @@ class _Keeper:
 
     def _was_released(self, version: int) -> bool:
         """Whether what was to be released is, or a person has meanwhile released something else."""
-        record, named = recorded(self._settings.layout.store), self._settings.version
+        record, named = read_record(self._settings.layout.store), self._settings.version
         return record is not None and (named is None or record.version == version)
 
     def _base(self) -> rounds.BaseModel | None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from operations.errors import OperationsError
-from operations.rollout.keeping import Found
-from operations.store.record import recorded
+from operations.rollout.keeping import ReconcileResult
+from operations.store.record import read_record
 from releases.record import Release
 
-WHOLE = frozenset({Found.WHOLE, Found.LOADED})
+WHOLE = frozenset({ReconcileResult.WHOLE, ReconcileResult.LOADED})
 LONGEST_STANDSTILL = 30.0
 """Seconds; the loop beats once in one."""
 LONGEST_LOOK = 900.0
@@ -26,7 +26,7 @@ class Look:
         ended: likewise, by a clock that only goes forward; before the first, when the rounds began.
     """
 
-    found: Found | None = None
+    found: ReconcileResult | None = None
     at: float = 0.0
     ended: float = field(default_factory=time.monotonic)
 
@@ -55,7 +55,7 @@ class Observed:
         """A server is there."""
         self._looks[address] = Look()
 
-    def see(self, address: str, found: Found) -> None:
+    def see(self, address: str, found: ReconcileResult) -> None:
         """Takes what a look at a server found; one that has gone meanwhile is left out."""
         if address in self._looks:
             self._looks[address] = Look(found, time.time())
@@ -68,7 +68,7 @@ class Observed:
     def record(self) -> Release | None:
         """The release record; None where there is none, or it cannot be read."""
         try:
-            return recorded(self._store)
+            return read_record(self._store)
         except OperationsError:
             return None
 
@@ -100,7 +100,7 @@ class Observed:
     def lack(self) -> str | None:
         """Why the live version is not loaded everywhere; None where it is."""
         try:
-            record = recorded(self._store)
+            record = read_record(self._store)
         except OperationsError as error:
             return str(error)
         if self.waiting or record is None:

@@ -14,14 +14,14 @@ from operations.files import durable
 from operations.processes.supervisor import MARK, Program
 from operations.settings import KeeperSettings
 from operations.torchserve import container, launch
-from operations.torchserve.fleet import Member
+from operations.torchserve.fleet import TorchServeEndpoint
 from operations.torchserve.launch import LOOPBACK
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - compared, not bound
 
 
 @contextmanager
-def planned(settings: KeeperSettings) -> Iterator[tuple[Program, Member]]:
+def planned(settings: KeeperSettings) -> Iterator[tuple[Program, TorchServeEndpoint]]:
     """How to run it, and where it answers: management on the loopback alone, inference on INFERENCE_HOST.
 
     While the block lasts, `fraud release` and the like find it in the stack's file, as they find a local stack.
@@ -50,17 +50,19 @@ def _program(settings: KeeperSettings, scratch: Path) -> Program:
         environment=launch.environment(outside, scratch) | {MARK: secrets.token_hex(16)},  # `fraud clean` looks for it.
         directory=scratch.parent,
         log=settings.layout.logs / "torchserve.log",
-        prepare=lambda: launch.clean(scratch),
+        prepare=lambda: launch.prepare_scratch(scratch),
     )
 
 
-def _member(settings: KeeperSettings) -> Member:
+def _member(settings: KeeperSettings) -> TorchServeEndpoint:
     host = settings.outside.get("INFERENCE_HOST") or LOOPBACK
     called = LOOPBACK if host == EVERYWHERE else host
-    return Member(f"http://{LOOPBACK}:{container.PORTS.management}", f"http://{called}:{container.PORTS.inference}")
+    return TorchServeEndpoint(
+        f"http://{LOOPBACK}:{container.PORTS.management}", f"http://{called}:{container.PORTS.inference}"
+    )
 
 
-def _addresses(settings: KeeperSettings, member: Member) -> bytes:
+def _addresses(settings: KeeperSettings, member: TorchServeEndpoint) -> bytes:
     fields = {
         "management_url": member.management,
         "inference_url": member.inference,

@@ -29,7 +29,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from operations.errors import OperationsError, in_words
 from operations.keeper import defect
 from operations.keeper.observed import Observed
-from operations.rollout.keeping import Once
+from operations.rollout.keeping import Deduplicator
 from releases.record import FILE_NAME
 
 MOST_CONNECTIONS = 32
@@ -125,7 +125,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, pages: Pages, say: Callable[[str], None]) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.pages = pages
-        self._once = Once(say)
+        self._once = Deduplicator(say)
         self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__((host, port), _Handler)
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from operations.keeper import defect, first_model
 from operations.processes.aside import aside
-from operations.rollout.keeping import Found
+from operations.rollout.keeping import ReconcileResult
 from operations.rollout.reconcile import Reconciler
-from operations.rollout.watch import Watch
+from operations.rollout.watch import TrialMonitor
 from operations.settings import Upkeep
 from operations.store.registry import Registry
 
@@ -24,7 +24,7 @@ async def reconcile(
     reconciler: Reconciler,
     frozen: Callable[[], None],
     say: Callable[[str], None],
-    seen: Callable[[Found], None] = lambda _: None,
+    seen: Callable[[ReconcileResult], None] = lambda _: None,
 ) -> None:
     """Keeps a model server as the record says, for ever.
 
@@ -36,17 +36,17 @@ async def reconcile(
     """
     answered = time.monotonic()
     while True:
-        found = await _guarded(reconciler.look, say) or Found.FAILED
+        found = await _guarded(reconciler.look, say) or ReconcileResult.FAILED
         seen(found)
-        if found is not Found.SERVER_DOWN:
+        if found is not ReconcileResult.SERVER_DOWN:
             answered = time.monotonic()
         elif time.monotonic() - answered > FROZEN:
             frozen()
             answered = time.monotonic()
-        await asyncio.sleep(LOOK_EVERY_WHILE_DOWN if found is Found.SERVER_DOWN else LOOK_EVERY)
+        await asyncio.sleep(LOOK_EVERY_WHILE_DOWN if found is ReconcileResult.SERVER_DOWN else LOOK_EVERY)
 
 
-async def watch(watching: Watch, say: Callable[[str], None]) -> None:
+async def watch(watching: TrialMonitor, say: Callable[[str], None]) -> None:
     """Looks at the trial, for ever."""
     while True:
         await _guarded(watching.look, say)

@@ -9,14 +9,14 @@ from operations.keeper import rounds
 from operations.keeper.observed import Observed
 from operations.network.addresses import Unresolved
 from operations.processes.aside import aside
-from operations.rollout.keeping import Found, Once
-from operations.rollout.loading import Place
+from operations.rollout.keeping import Deduplicator, ReconcileResult
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.reconcile import Reconciler
-from operations.rollout.recovery import Base
+from operations.rollout.recovery import TrainBaseModel
 from operations.settings import Upkeep
 from operations.store.registry import Registry
-from operations.torchserve.client import ModelServer
-from operations.torchserve.fleet import Member
+from operations.torchserve.client import TorchServeClient
+from operations.torchserve.fleet import TorchServeEndpoint
 
 RESOLVE_EVERY = 3.0
 LINGER = 300.0
@@ -34,7 +34,7 @@ class Telling:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    server: ModelServer
+    server: TorchServeClient
     reconciler: Reconciler
     task: asyncio.Task[None]
 
@@ -43,23 +43,23 @@ class Servers:
     """The servers that a look-up names, each with its rounds."""
 
     def __init__(
-        self, settings: Upkeep, look_up: Callable[[], Sequence[Member]], observed: Observed, tell: Telling
+        self, settings: Upkeep, look_up: Callable[[], Sequence[TorchServeEndpoint]], observed: Observed, tell: Telling
     ) -> None:
         """Takes how to find the servers, and who hears what; `base` may be set before they are followed.
 
         `base` trains the base model, if one may serve.
         """
-        self.base: Base | None = None
+        self.base: TrainBaseModel | None = None
         self._settings = settings
         self._look_up = look_up
         self._observed = observed
         self._tell = tell
-        self._once = Once(tell.say)
-        self._rounds: dict[Member, _Round] = {}
-        self._gone = set[ModelServer]()
+        self._once = Deduplicator(tell.say)
+        self._rounds: dict[TorchServeEndpoint, _Round] = {}
+        self._gone = set[TorchServeClient]()
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> DeploymentTarget | None:
         """Where to release to: all servers that are known; None without any."""
         if not self._rounds:
             return None
@@ -78,7 +78,7 @@ class Servers:
             for server in self._gone.copy():
                 self._close(server)
 
-    async def _found(self) -> Sequence[Member]:
+    async def _found(self) -> Sequence[TorchServeEndpoint]:
         """Those that are there now.
 
         Raises:
@@ -93,7 +93,7 @@ class Servers:
         self._once.forget()
         return found
 
-    def _take(self, members: Sequence[Member]) -> None:
+    def _take(self, members: Sequence[TorchServeEndpoint]) -> None:
         for member in self._rounds.keys() - set(members):
             self._end(member)
         for member in members:
@@ -102,7 +102,7 @@ class Servers:
         for each in self._rounds.values():
             each.reconciler.is_alone = len(self._rounds) == 1
 
-    def _begin(self, member: Member) -> None:
+    def _begin(self, member: TorchServeEndpoint) -> None:
         server = member.server()
         reconciler = Reconciler(self._place(server), self._tell.say, self._tell.alert, self.base)
         self._observed.begin(server.address)
@@ -110,20 +110,20 @@ class Servers:
         rounds_of_it = rounds.reconcile(reconciler, hangs.frozen, self._tell.say, hangs.see)
         self._rounds[member] = _Round(server, reconciler, asyncio.create_task(rounds_of_it))
 
-    def _end(self, member: Member) -> None:
+    def _end(self, member: TorchServeEndpoint) -> None:
         ended = self._rounds.pop(member)
         ended.task.cancel()
         self._observed.forget(ended.server.address)
         self._gone.add(ended.server)
         asyncio.get_running_loop().call_later(LINGER, self._close, ended.server)
 
-    def _close(self, server: ModelServer) -> None:
+    def _close(self, server: TorchServeClient) -> None:
         self._gone.discard(server)
         server.close()
 
-    def _place(self, server: ModelServer) -> Place:
+    def _place(self, server: TorchServeClient) -> DeploymentTarget:
         settings = self._settings
-        return Place(
+        return DeploymentTarget(
             registry=Registry(settings.layout.store),
             verified=settings.layout.verified,
             server=server,
@@ -141,11 +141,11 @@ class _Hangs:
         self._address = address
         self._tell = tell
         self._observed = observed
-        self._once = Once(tell.alert)
+        self._once = Deduplicator(tell.alert)
 
-    def see(self, found: Found) -> None:
+    def see(self, found: ReconcileResult) -> None:
         self._observed.see(self._address, found)
-        if found is not Found.SERVER_DOWN:
+        if found is not ReconcileResult.SERVER_DOWN:
             self._once.forget()
 
     def frozen(self) -> None:

@@ -98,11 +98,11 @@ def _model_server(settings: Settings, ports: Ports, scratch: Path) -> Program:
     durable.write(config, launch.configuration(ports, layout.verified).encode(), 0o600)
     return Program(
         name="model server",
-        command=launch.command(java.find(settings.outside), config, layout.verified, scratch),
+        command=launch.command(java.find_java(settings.outside), config, layout.verified, scratch),
         environment=launch.environment(settings.outside, scratch),
         directory=scratch.parent,
         log=layout.logs / "torchserve.log",
-        prepare=lambda: launch.clean(scratch),
+        prepare=lambda: launch.prepare_scratch(scratch),
     )
 
 

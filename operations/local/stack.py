@@ -30,13 +30,13 @@ from operations.local.programs import Stack, plan, refuse_taken
 from operations.network.alerts import Alerts
 from operations.processes.signals import stopping, until_told
 from operations.processes.supervisor import Kept, stop_all
-from operations.rollout.loading import Place
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.reconcile import Reconciler
-from operations.rollout.watch import Watch
+from operations.rollout.watch import TrialMonitor
 from operations.settings import Settings, history_key_of
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Registry
-from operations.torchserve.client import ModelServer
+from operations.torchserve.client import TorchServeClient
 
 PATIENCE = 60.0
 """Seconds that the gateway may take to be ready after a version is released, before it is said that it is late."""
@@ -52,7 +52,7 @@ def up(settings: Settings, console: Console) -> None:
     layout.prepare()
     layout.mend()
     refusal = f"a stack runs in {layout.root} already ({layout.stack} says where); stop it first"
-    with durable.held(layout.run / "lock", refusal):
+    with durable.locked(layout.run / "lock", refusal):
         ledger = Ledger(layout.run / "processes.json")
         if ended := ledger.end_leftovers():
             console.print(f"Ended {ended} processes that an earlier run had left behind.")
@@ -84,9 +84,9 @@ class _Run:
         self._gateway = Kept(stack.gateway, mark, self._say)
         self._model_server = Kept(stack.model_server, mark, self._say)
         self._valkey = [Kept(stack.valkey, mark, self._say)] if stack.valkey else []
-        server = ModelServer(stack.management_url, stack.inference_url)
+        server = TorchServeClient(stack.management_url, stack.inference_url)
         layout = settings.layout
-        self._place = Place(
+        self._place = DeploymentTarget(
             Registry(layout.store), layout.verified, server, settings.workers, stack.redis_url, drain=settings.drain
         )
 
@@ -144,7 +144,7 @@ class _Run:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(rounds.reconcile(self._reconciler(), self._kill_frozen, self._say))
-                group.create_task(rounds.watch(Watch(self._place, self._say, self._alert), self._say))
+                group.create_task(rounds.watch(TrialMonitor(self._place, self._say, self._alert), self._say))
                 group.create_task(self._bring_up())
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
@@ -182,7 +182,7 @@ class _Run:
     def _live(self) -> int | None:
         """The live version now: another may have taken over from the one that was to be."""
         with contextlib.suppress(OperationsError):
-            record = recorded(self._place.registry.root)
+            record = read_record(self._place.registry.root)
             return record.version if record else None
         return None
 

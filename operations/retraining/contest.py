@@ -5,18 +5,25 @@ from pathlib import Path
 
 from contract.decision import CARDS_OWN, Thresholds
 from operations.errors import OperationsError
-from operations.retraining.verdict import Compared, Goal, Side, Terms, Verdict, objection
-from operations.store.opened import Opened, opened
-from operations.store.record import recorded
+from operations.retraining.verdict import (
+    ComparedVersion,
+    ReleaseCriteria,
+    ReleaseMode,
+    Verdict,
+    VersionComparison,
+    objection,
+)
+from operations.store.opened import LoadedVersion, load_version
+from operations.store.record import read_record
 from operations.store.registry import Registry
-from operations.store.side_by_side import Sample
+from operations.store.side_by_side import ScoreSample
 from training.errors import TrainingError
 from training.rival import Rival, measure, meet
 from training.train import TrainRequest, read
 
 
-def contest(
-    registry: Registry, version: int, data: Path | None, terms: Terms, thresholds: Thresholds = CARDS_OWN
+def compare_with_live(
+    registry: Registry, version: int, data: Path | None, terms: ReleaseCriteria, thresholds: Thresholds = CARDS_OWN
 ) -> Verdict:
     """Judges a version against the live one of its store, on the newest rows of the data that it was trained on.
 
@@ -32,35 +39,37 @@ def contest(
     Raises:
         OperationsError: the release record, or the new version itself, cannot be read.
     """
-    record, new = recorded(registry.root), opened(registry, version)
+    record, new = read_record(registry.root), load_version(registry, version)
     if record is None:
         return Verdict(version, None, terms, _without_rival(terms.goal))
     try:
-        compared = _compared(new, opened(registry, record.version), data, thresholds)
+        compared = _compared(new, load_version(registry, record.version), data, thresholds)
     except (OperationsError, TrainingError) as error:
         why = f"it cannot be compared with version {record.version}, which is live: {str(error).rstrip('.')}"
         return Verdict(version, record.version, terms, why)
     return Verdict(version, record.version, terms, objection(terms, compared), compared)
 
 
-def _without_rival(goal: Goal) -> str | None:
+def _without_rival(goal: ReleaseMode) -> str | None:
     """The first version may go live: it can be no worse than none."""
-    return None if goal is Goal.LIVE else "nothing is live that it could be tried beside; release a version first"
+    return (
+        None if goal is ReleaseMode.LIVE else "nothing is live that it could be tried beside; release a version first"
+    )
 
 
-def _compared(new: Opened, live: Opened, data: Path | None, thresholds: Thresholds) -> Compared:
+def _compared(new: LoadedVersion, live: LoadedVersion, data: Path | None, thresholds: Thresholds) -> VersionComparison:
     bout = meet(_rival(new), _rival(live), partial(read, request=TrainRequest(new.card.version, Path(), data)))
     outcome = measure(bout.labels, bout.new, bout.live, bout.weights)
-    return Compared(
+    return VersionComparison(
         first=bout.first,
         last=bout.last,
         frauds=int(bout.labels.sum()),
-        new=Side(outcome.new, Sample.of(thresholds.over(new.card.bands), bout.new)),
-        live=Side(outcome.live, Sample.of(thresholds.over(live.card.bands), bout.live)),
+        new=ComparedVersion(outcome.new, ScoreSample.of(thresholds.over(new.card.bands), bout.new)),
+        live=ComparedVersion(outcome.live, ScoreSample.of(thresholds.over(live.card.bands), bout.live)),
         low=outcome.low,
         high=outcome.high,
     )
 
 
-def _rival(version: Opened) -> Rival:
+def _rival(version: LoadedVersion) -> Rival:
     return Rival(version.contract, version.card, version.score)

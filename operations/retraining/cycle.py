@@ -14,21 +14,21 @@ from rich.console import Console
 from contract.decision import CARDS_OWN
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.retraining.contest import contest
-from operations.retraining.train import Wanted, train
-from operations.retraining.verdict import Goal, Terms, Verdict
+from operations.retraining.contest import compare_with_live
+from operations.retraining.train import TrainOptions, train
+from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.rollout import release_commands
-from operations.rollout.connection import Running
+from operations.rollout.connection import RunningDeployment
 from operations.settings import Layout
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Registry
 from operations.text import figures
 
-Find = Callable[[], Running]
+Find = Callable[[], RunningDeployment]
 """Finds what runs here, or raises an OperationsError; asked before the training and after it."""
 
 
-def retrain(layout: Layout, find: Find, wanted: Wanted, terms: Terms, console: Console) -> Verdict:
+def retrain(layout: Layout, find: Find, wanted: TrainOptions, terms: ReleaseCriteria, console: Console) -> Verdict:
     """Trains the next version, judges it against the live one, and releases it if it passes.
 
     Raises:
@@ -38,7 +38,9 @@ def retrain(layout: Layout, find: Find, wanted: Wanted, terms: Terms, console: C
     registry = Registry(running.store if running else layout.store)
     entry = train(registry, wanted, console)
     console.print(figures.metrics(entry.metrics))
-    verdict = contest(registry, entry.version, wanted.data, terms, running.place.thresholds if running else CARDS_OWN)
+    verdict = compare_with_live(
+        registry, entry.version, wanted.data, terms, running.place.thresholds if running else CARDS_OWN
+    )
     where = _kept(layout, verdict)
     for line in (*verdict.lines(), f"The verdict is in {where}."):
         console.print(line, markup=False)
@@ -47,7 +49,7 @@ def retrain(layout: Layout, find: Find, wanted: Wanted, terms: Terms, console: C
     return verdict
 
 
-def _running(find: Find) -> Running | None:
+def _running(find: Find) -> RunningDeployment | None:
     """The stack that runs here; None where there is none, or it is not the one that is meant."""
     with contextlib.suppress(OperationsError):
         return find()
@@ -77,21 +79,21 @@ def _refuse_other(store: Path, registry: Registry, verdict: Verdict) -> None:
     """The training took a while: the number must still be this version's, and the rival the one that was beaten."""
     if store.resolve() != registry.root.resolve():
         raise OperationsError(f"the stack that runs here loads from {store}, and it is in {registry.root}")
-    record = recorded(store)
+    record = read_record(store)
     live = record.version if record else None
     if live != verdict.live:
         raise OperationsError(f"version {live} went live meanwhile, and it was compared with {verdict.live}")
 
 
-def _wish(verdict: Verdict) -> release_commands.Wish:
+def _wish(verdict: Verdict) -> release_commands.ReleaseOptions:
     """The gate is not asked again: it has passed these rows, which are many more than the golden ones."""
     goal = verdict.terms.goal
-    return release_commands.Wish(
+    return release_commands.ReleaseOptions(
         what=str(verdict.version),
-        canary=verdict.terms.share if goal is Goal.CANARY else None,
+        canary=verdict.terms.share if goal is ReleaseMode.CANARY else None,
         on=None,
-        shadow=goal is Goal.SHADOW,
+        shadow=goal is ReleaseMode.SHADOW,
         promote=False,
         abort=False,
-        accept_shift=goal is Goal.LIVE,
+        accept_shift=goal is ReleaseMode.LIVE,
     )

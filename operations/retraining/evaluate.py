@@ -11,7 +11,7 @@ from typing import Any
 from contract.card import ModelCard
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.store.opened import opened
+from operations.store.opened import load_version
 from operations.store.registry import Registry
 from training.errors import TrainingError
 from training.report.document import Document, document
@@ -22,7 +22,7 @@ from training.train import TrainRequest, read
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EvaluateOptions:
     """What the options ask for.
 
     Attributes:
@@ -39,7 +39,7 @@ class Wanted:
     threads: int = 1
 
 
-def evaluate(registry: Registry, wanted: Wanted) -> tuple[Document, tuple[Path, Path]]:
+def evaluate(registry: Registry, wanted: EvaluateOptions) -> tuple[Document, tuple[Path, Path]]:
     """Measures a version and writes its report; returns it and where page and JSON are.
 
     Raises:
@@ -55,8 +55,8 @@ def evaluate(registry: Registry, wanted: Wanted) -> tuple[Document, tuple[Path, 
     return report, (page, page.with_suffix(".json"))
 
 
-def _measured(registry: Registry, wanted: Wanted) -> Document:
-    version = opened(registry, registry.newest() if wanted.version is None else wanted.version)
+def _measured(registry: Registry, wanted: EvaluateOptions) -> Document:
+    version = load_version(registry, registry.newest() if wanted.version is None else wanted.version)
     request = _request(version.card, wanted.data)
     source = "the simulator" if wanted.data is None else wanted.data.name
     try:

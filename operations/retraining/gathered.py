@@ -24,7 +24,7 @@ SUFFIXES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TrainingDataOptions:
     """What to gather.
 
     Attributes:
@@ -39,7 +39,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class TrainingData:
     """What to train on, and a line for a person; none where the file is taken as it is."""
 
     path: Path
@@ -47,7 +47,9 @@ class Gathered:
 
 
 @contextlib.contextmanager
-def gathered(layout: Layout, outside: Mapping[str, str], wish: Wish) -> Iterator[Gathered]:
+def gather_training_data(
+    layout: Layout, outside: Mapping[str, str], wish: TrainingDataOptions
+) -> Iterator[TrainingData]:
     """Gathers what a deployment has to learn from.
 
     Raises:
@@ -55,7 +57,7 @@ def gathered(layout: Layout, outside: Mapping[str, str], wish: Wish) -> Iterator
     """
     files, url = _files(wish.data), redis_of(layout, outside)
     if len(files) == 1 and url is None and wish.days is None:
-        yield Gathered(files[0])
+        yield TrainingData(files[0])
         return
     layout.store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".training-", dir=layout.store) as scratch:
@@ -77,10 +79,14 @@ def _files(data: Path) -> list[Path]:
     return found
 
 
-def _joined(layout: Layout, came_in: ReceivedLabels | None, wish: Wish, files: list[Path], scratch: Path) -> Gathered:
+def _joined(
+    layout: Layout, came_in: ReceivedLabels | None, wish: TrainingDataOptions, files: list[Path], scratch: Path
+) -> TrainingData:
     contract = _contract(layout, wish, files[-1])
     if contract is None and len(files) == 1 and wish.days is None:
-        return Gathered(files[0], "No label that came in is used: no schema says which columns are id, time and label.")
+        return TrainingData(
+            files[0], "No label that came in is used: no schema says which columns are id, time and label."
+        )
     if contract is None:
         raise OperationsError(
             "several files, or labels by their age, need to know which columns are id, time and label: set "
@@ -90,7 +96,7 @@ def _joined(layout: Layout, came_in: ReceivedLabels | None, wish: Wish, files: l
     found = export(came_in, contract, files, out, wish.days)
     if not found.frauds + found.genuine:
         raise OperationsError(f"none of the {found.rows:,} transactions in {wish.data} has a label")
-    return Gathered(files[0]) if len(files) == 1 and _as_it_was(found) else Gathered(out, f"Gathered {found}.")
+    return TrainingData(files[0]) if len(files) == 1 and _as_it_was(found) else TrainingData(out, f"Gathered {found}.")
 
 
 def _as_it_was(found: ExportCounts) -> bool:
@@ -98,7 +104,7 @@ def _as_it_was(found: ExportCounts) -> bool:
     return not (found.came_in or found.unlabelled or found.by_age)
 
 
-def _contract(layout: Layout, wish: Wish, file: Path) -> Contract | None:
+def _contract(layout: Layout, wish: TrainingDataOptions, file: Path) -> Contract | None:
     """By the schema; else by the live version, where the file has its columns; else nobody knows."""
     try:
         if wish.schema is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from operations.errors import OperationsError, in_words
-from operations.retraining.verdict import Goal, Terms
+from operations.retraining.verdict import ReleaseCriteria, ReleaseMode
 from operations.rollout import connection
 from operations.settings import Layout
 from operations.store.registry import Entry, Registry
@@ -37,10 +37,10 @@ def retrain(layout: Layout, outside: Mapping[str, str], console: Console) -> Non
     if not (name := outside.get("TRAINING_DATA")):
         console.print("TRAINING_DATA is not set: there is nothing to learn from, and nothing is trained.")
         return
-    from operations.retraining.gathered import Wish, gathered
+    from operations.retraining.gathered import TrainingDataOptions, gather_training_data
 
     schema = Path(text) if (text := outside.get("TRAINING_SCHEMA")) else None
-    with gathered(layout, outside, Wish(Path(name), schema, days)) as found:
+    with gather_training_data(layout, outside, TrainingDataOptions(Path(name), schema, days)) as found:
         if found.said:
             console.print(found.said, markup=False)
         if same := _trained_on(layout, found.path, schema):
@@ -50,16 +50,20 @@ def retrain(layout: Layout, outside: Mapping[str, str], console: Console) -> Non
 
 
 def _train(
-    layout: Layout, outside: Mapping[str, str], files: tuple[Path, Path | None], terms: Terms, console: Console
+    layout: Layout,
+    outside: Mapping[str, str],
+    files: tuple[Path, Path | None],
+    terms: ReleaseCriteria,
+    console: Console,
 ) -> None:
     from operations.retraining import cycle, train
 
-    wanted = train.Wanted(*files, 0, None)
-    if terms.goal is Goal.NONE:
+    wanted = train.TrainOptions(*files, 0, None)
+    if terms.goal is ReleaseMode.NONE:
         entry = train.train(Registry(layout.store), wanted, console)
         console.print(f"Version {entry.version} is in the model store. Make it live: fraud release {entry.version}")
     else:
-        cycle.retrain(layout, lambda: connection.find(layout, outside), wanted, terms, console)
+        cycle.retrain(layout, lambda: connection.find_deployment(layout, outside), wanted, terms, console)
 
 
 def _days(outside: Mapping[str, str]) -> float | None:
@@ -74,14 +78,14 @@ def _days(outside: Mapping[str, str]) -> float | None:
     return days
 
 
-def _terms(outside: Mapping[str, str]) -> Terms:
-    text, margin = outside.get("RETRAIN_RELEASE") or Goal.LIVE, outside.get("RETRAIN_MARGIN") or "0"
+def _terms(outside: Mapping[str, str]) -> ReleaseCriteria:
+    text, margin = outside.get("RETRAIN_RELEASE") or ReleaseMode.LIVE, outside.get("RETRAIN_MARGIN") or "0"
     try:
-        goal = Goal(text)
+        goal = ReleaseMode(text)
     except ValueError:
-        raise OperationsError(f"RETRAIN_RELEASE is one of {', '.join(Goal)}") from None
+        raise OperationsError(f"RETRAIN_RELEASE is one of {', '.join(ReleaseMode)}") from None
     try:
-        return Terms(goal, float(margin), outside.get("RETRAIN_SHARE") or "5%")
+        return ReleaseCriteria(goal, float(margin), outside.get("RETRAIN_SHARE") or "5%")
     except ValueError:
         raise OperationsError("RETRAIN_MARGIN is a number from 0 to 1, of average precision") from None
 

@@ -24,7 +24,7 @@ CHECKPOINTS = ".checkpoints"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TrainOptions:
     """What the options ask for; None takes what training takes by itself."""
 
     data: Path | None
@@ -39,7 +39,7 @@ class Wanted:
     beside: bool = False
 
 
-def train(registry: Registry, wanted: Wanted, console: Console) -> Entry:
+def train(registry: Registry, wanted: TrainOptions, console: Console) -> Entry:
     """Trains the next version and adds it to the store.
 
     Raises:
@@ -72,7 +72,7 @@ def _scratch(registry: Registry) -> Iterator[Path]:
         yield Path(directory)
 
 
-def _request(version: int, out: Path, wanted: Wanted) -> TrainRequest:
+def _request(version: int, out: Path, wanted: TrainOptions) -> TrainRequest:
     request = TrainRequest(
         version, out, wanted.data, wanted.schema, wanted.seed,
         threads=wanted.threads, tune=wanted.tune, allow_leaks=wanted.allow_leaks,

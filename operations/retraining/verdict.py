@@ -18,11 +18,11 @@ from typing import Any
 
 from operations.errors import OperationsError
 from operations.rollout import gate
-from operations.store.side_by_side import Sample
+from operations.store.side_by_side import ScoreSample
 from operations.text import share
 
 
-class Goal(StrEnum):
+class ReleaseMode(StrEnum):
     """What a version that passes is released as."""
 
     NONE = "none"
@@ -32,7 +32,7 @@ class Goal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ReleaseCriteria:
     """What the options of `fraud train` ask for.
 
     Attributes:
@@ -40,7 +40,7 @@ class Terms:
         share: of the cards that a canary answers for, as people write it.
     """
 
-    goal: Goal
+    goal: ReleaseMode
     margin: float = 0.0
     share: str = "5%"
 
@@ -52,20 +52,20 @@ class Terms:
 
     def command(self, version: int) -> str:
         """What a person types to have the same."""
-        options = {Goal.SHADOW: " --shadow", Goal.CANARY: f" --canary {self.share}"}
+        options = {ReleaseMode.SHADOW: " --shadow", ReleaseMode.CANARY: f" --canary {self.share}"}
         return f"fraud release {version}{options.get(self.goal, '')}"
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparedVersion:
     """What one version made of the rows."""
 
     average_precision: float
-    sample: Sample
+    sample: ScoreSample
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class VersionComparison:
     """What two versions made of the same rows.
 
     Attributes:
@@ -78,8 +78,8 @@ class Compared:
     first: str | float | None
     last: str | float | None
     frauds: int
-    new: Side
-    live: Side
+    new: ComparedVersion
+    live: ComparedVersion
     low: float
     high: float
 
@@ -109,9 +109,9 @@ class Verdict:
 
     version: int
     live: int | None
-    terms: Terms
+    terms: ReleaseCriteria
     objection: str | None
-    compared: Compared | None = None
+    compared: VersionComparison | None = None
 
     @property
     def passed(self) -> bool:
@@ -140,10 +140,10 @@ class Verdict:
         return [*said, f"Version {self.version} is not released: {self.objection}.", anyway]
 
 
-def objection(terms: Terms, compared: Compared) -> str | None:
+def objection(terms: ReleaseCriteria, compared: VersionComparison) -> str | None:
     """The rule: why a version is not released on these terms; None where it passes."""
     difference = compared.new.average_precision - compared.live.average_precision
-    if terms.goal is Goal.SHADOW:
+    if terms.goal is ReleaseMode.SHADOW:
         if not difference >= -terms.margin:
             return f"its average precision is lower than the live version's by more than the margin of {terms.margin:g}"
     elif not compared.low > terms.margin:
@@ -154,7 +154,7 @@ def objection(terms: Terms, compared: Compared) -> str | None:
     return f"it {changed}" if changed else None
 
 
-def _told(version: int, live: int | None, compared: Compared) -> list[str]:
+def _told(version: int, live: int | None, compared: VersionComparison) -> list[str]:
     new, old = compared.new, compared.live
     period = f" from {compared.first} to {compared.last}" if compared.first is not None else ""
     return [

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from operations.store.side_by_side import Both, Sample
+from operations.store.side_by_side import SamplePair, ScoreSample
 from releases.trial_counts import stability_index, stability_indices
 
 BY_CHANCE = 0.01
@@ -19,7 +19,7 @@ DEVIATIONS = 2.326
 RESAMPLES = 1000
 
 
-def least_instability(both: Both) -> float:
+def stability_lower_bound(both: SamplePair) -> float:
     """The stability index that the two have at least, whatever chance did: the lower end of a bootstrap interval.
 
     Resamples of the same rows are drawn as pairs. Their mean index is too high by as much as the sample's own is.
@@ -30,7 +30,7 @@ def least_instability(both: Both) -> float:
     return float(index + np.quantile(drawn, BY_CHANCE) - drawn.mean())
 
 
-def _resampled(both: Both) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _resampled(both: SamplePair) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Score counts of RESAMPLES samples like these, shape (RESAMPLES, bins) for each side."""
     draw = np.random.default_rng(0)
     if both.joint is not None:
@@ -40,11 +40,11 @@ def _resampled(both: Both) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return _again(both.before, draw), _again(both.after, draw)
 
 
-def _again(side: Sample, draw: np.random.Generator) -> NDArray[np.int64]:
+def _again(side: ScoreSample, draw: np.random.Generator) -> NDArray[np.int64]:
     return draw.multinomial(side.rows, np.array(side.scores) / side.rows, RESAMPLES)
 
 
-def surely_more(few: Sample, many: Sample, times: float) -> bool:
+def is_significantly_more(few: ScoreSample, many: ScoreSample, times: float) -> bool:
     """Whether `many` flags over so many times the share that `few` does, whatever chance did.
 
     Given how many both flag together, at just so many times the share a known part of them is `many`'s (a test of two

@@ -11,17 +11,17 @@ from pathlib import Path
 from contract.decision import CARDS_OWN, Thresholds
 from operations.errors import OperationsError
 from operations.network.running import addresses, redis_of
-from operations.rollout.loading import Place
+from operations.rollout.loading import DeploymentTarget
 from operations.settings import Layout, http_url, thresholds
 from operations.store.registry import Registry
 from operations.torchserve import fleet, workers
-from operations.torchserve.client import ModelServer
+from operations.torchserve.client import TorchServeClient
 
 ADDRESSES = ("MANAGEMENT_URL", "INFERENCE_URL", "GATEWAY_URL")
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningDeployment:
     """A model server that runs, or several that hold the same.
 
     Attributes:
@@ -35,19 +35,19 @@ class Running:
         others: the other model servers.
     """
 
-    server: ModelServer
+    server: TorchServeClient
     workers: int | None
     store: Path
     verified: Path
     gateway_url: str | None
     redis_url: str | None
     thresholds: Thresholds = CARDS_OWN
-    others: tuple[ModelServer, ...] = ()
+    others: tuple[TorchServeClient, ...] = ()
 
     @property
-    def place(self) -> Place:
+    def place(self) -> DeploymentTarget:
         """Where to release to."""
-        return Place(
+        return DeploymentTarget(
             registry=Registry(self.store),
             verified=self.verified,
             server=self.server,
@@ -58,7 +58,7 @@ class Running:
         )
 
 
-def find(layout: Layout, outside: Mapping[str, str]) -> Running:
+def find_deployment(layout: Layout, outside: Mapping[str, str]) -> RunningDeployment:
     """What to talk to.
 
     Raises:
@@ -69,8 +69,8 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
     management, inference, gateway = (http_url(outside, name) or fields.get(name.lower()) for name in ADDRESSES)
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
-    server, *others = (member.server() for member in fleet.members(str(management), str(inference)))
-    return Running(
+    server, *others = (member.server() for member in fleet.endpoints(str(management), str(inference)))
+    return RunningDeployment(
         server=server,
         workers=_workers(fields, outside),
         store=_store(layout, outside, fields.get("store")),
@@ -85,7 +85,7 @@ def find(layout: Layout, outside: Mapping[str, str]) -> Running:
 def _workers(fields: Mapping[str, object], outside: Mapping[str, str]) -> int | None:
     """MODEL_WORKERS, or the running stack's; a server that only the environment names has a number of its own."""
     found = fields.get("workers")
-    return workers.wished(outside) or (found if isinstance(found, int) else None)
+    return workers.configured_workers(outside) or (found if isinstance(found, int) else None)
 
 
 def _thresholds(fields: Mapping[str, object], outside: Mapping[str, str]) -> Thresholds:

@@ -14,18 +14,20 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from operations.errors import OperationsError
-from operations.rollout.loading import Place, load, prove
-from operations.store.record import recorded
+from operations.rollout.loading import DeploymentTarget, load, prove
+from operations.store.record import read_record
 from operations.store.registry import Entry
-from operations.torchserve.client import ModelServer, ModelServerDown
+from operations.torchserve.client import TorchServeClient, TorchServeUnreachable
 
 Say = Callable[[str], None]
-RETURN_WITHIN = 10.0
+RECONNECT_TIMEOUT = 10.0
 """Seconds in which a release expects one of several servers that does not answer; TorchServe is up in 3 to 5."""
 
 
 @contextlib.contextmanager
-def loaded(place: Place, version: int, say: Say, *, is_urgent: bool = False) -> Iterator[Place]:
+def loaded_on_all(
+    place: DeploymentTarget, version: int, say: Say, *, is_urgent: bool = False
+) -> Iterator[DeploymentTarget]:
     """A version loaded and proven; what was loaded for it is deleted again when the block fails.
 
     Args:
@@ -39,7 +41,7 @@ def loaded(place: Place, version: int, say: Say, *, is_urgent: bool = False) -> 
         The place with those servers alone that have the version.
 
     Raises:
-        ModelServerDown: the only server does not answer, or none does, or one has ended while it loaded the version.
+        TorchServeUnreachable: the only server does not answer, or none does, or one has ended while it loaded the version.
         OperationsError: a server that answers cannot load it or prove it.
     """
     entry = place.registry.entry(version)
@@ -52,15 +54,17 @@ def loaded(place: Place, version: int, say: Say, *, is_urgent: bool = False) -> 
             yield place
 
 
-def _on_several(place: Place, entry: Entry, say: Say, undoing: contextlib.ExitStack, *, is_urgent: bool) -> Place:
-    answering, silent = _asked(place, entry.version, 0.0 if is_urgent else RETURN_WITHIN)
-    holding = list[Place]()
+def _on_several(
+    place: DeploymentTarget, entry: Entry, say: Say, undoing: contextlib.ExitStack, *, is_urgent: bool
+) -> DeploymentTarget:
+    answering, silent = _asked(place, entry.version, 0.0 if is_urgent else RECONNECT_TIMEOUT)
+    holding = list[DeploymentTarget]()
     for one in answering:
         try:
             with _naming(one.server):
                 undoing.enter_context(_undoing(one, entry.version))
                 _load_and_prove(one, entry, _from(one.server, say))
-        except ModelServerDown:
+        except TorchServeUnreachable:
             if not (is_urgent and holding):
                 raise
             silent.append(one)
@@ -69,17 +73,25 @@ def _on_several(place: Place, entry: Entry, say: Say, undoing: contextlib.ExitSt
     return _held(place, entry.version, holding, silent, say)
 
 
-def _held(place: Place, version: int, holding: Sequence[Place], silent: Sequence[Place], say: Say) -> Place:
+def _held(
+    place: DeploymentTarget,
+    version: int,
+    holding: Sequence[DeploymentTarget],
+    silent: Sequence[DeploymentTarget],
+    say: Say,
+) -> DeploymentTarget:
     """The place with the servers alone that have the version; the others are named."""
     if not holding:
-        raise ModelServerDown(f"no model server answers at {', '.join(one.server.address for one in silent)}")
+        raise TorchServeUnreachable(f"no model server answers at {', '.join(one.server.address for one in silent)}")
     for one in silent:
         say(f"{one.server.address}: does not answer and is left out; the keeper loads version {version} there later")
     first, *others = (one.server for one in holding)
     return replace(place, server=first, others=tuple(others))
 
 
-def _asked(place: Place, version: int, patience: float) -> tuple[list[Place], list[Place]]:
+def _asked(
+    place: DeploymentTarget, version: int, patience: float
+) -> tuple[list[DeploymentTarget], list[DeploymentTarget]]:
     """The servers that answer, first those on which the version scores already, and those that do not answer in time.
 
     All are asked at once: one behind a closed way takes 10 s.
@@ -96,7 +108,7 @@ def _asked(place: Place, version: int, patience: float) -> tuple[list[Place], li
     return answering, silent
 
 
-def _beside(place: Place, version: int) -> "Future[bool | None]":
+def _beside(place: DeploymentTarget, version: int) -> "Future[bool | None]":
     """Asks on a thread that nobody waits for when this process ends."""
     future = Future[bool | None]()
 
@@ -111,46 +123,46 @@ def _beside(place: Place, version: int) -> "Future[bool | None]":
     return future
 
 
-def _scores(place: Place, version: int) -> bool | None:
+def _scores(place: DeploymentTarget, version: int) -> bool | None:
     """Whether a version scores on a server; None where that does not answer."""
     try:
         there = place.server.registered().get(version)
-    except ModelServerDown:
+    except TorchServeUnreachable:
         return None
     return there is not None and there.ready > 0
 
 
-def _load_and_prove(place: Place, entry: Entry, say: Say) -> None:
+def _load_and_prove(place: DeploymentTarget, entry: Entry, say: Say) -> None:
     load(place, entry.version, say)
     say(f"version {entry.version}: scoring its golden rows")
     prove(place, entry)
 
 
-def _from(server: ModelServer, say: Say) -> Say:
+def _from(server: TorchServeClient, say: Say) -> Say:
     """Says which of several servers a text is about."""
     return lambda text: say(f"{server.address}: {text}")
 
 
 @contextlib.contextmanager
-def _naming(server: ModelServer) -> Iterator[None]:
+def _naming(server: TorchServeClient) -> Iterator[None]:
     """Makes an error say which of several servers it is about."""
     try:
         yield
-    except ModelServerDown:  # It says it.
+    except TorchServeUnreachable:  # It says it.
         raise
     except OperationsError as error:
         raise OperationsError(f"{server.address}: {error}") from None
 
 
 @contextlib.contextmanager
-def _undoing(place: Place, version: int) -> Iterator[None]:
+def _undoing(place: DeploymentTarget, version: int) -> Iterator[None]:
     """Deletes the version again when the release fails, unless it could score before or the record names it now."""
     kept = {number for number, there in place.server.registered().items() if there.ready}
     try:
         yield
     except BaseException:
         with contextlib.suppress(OperationsError):
-            record = recorded(place.registry.root)
+            record = read_record(place.registry.root)
             if version not in kept | set(record.wanted if record else ()):
                 place.server.delete(version)
         raise

@@ -22,7 +22,7 @@ PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GatewayStatus:
     """How a gateway stands to the release record.
 
     Attributes:
@@ -34,27 +34,31 @@ class Standing:
     paused: str | None = None
 
 
-def behind(gateway_url: str, version: int, patience: float = PATIENCE, resolve: Resolve = resolved) -> list[str]:
+def gateways_behind(
+    gateway_url: str, version: int, patience: float = PATIENCE, resolve: Resolve = resolved
+) -> list[str]:
     """Waits until every gateway serves a version; the addresses of those that do not in time."""
     return _remaining(gateway_url, lambda parts: parts["model"]["version"] == version, patience, resolve)
 
 
-def not_trying(gateway_url: str, trial: Trial, patience: float = PATIENCE, resolve: Resolve = resolved) -> list[str]:
+def gateways_not_running(
+    gateway_url: str, trial: Trial, patience: float = PATIENCE, resolve: Resolve = resolved
+) -> list[str]:
     """Waits until every gateway runs a trial, by its present share too; the addresses of those that do not in time."""
     running = {"version": trial.version, "kind": trial.kind, "share": trial.share, "status": "running"}
     return _remaining(gateway_url, lambda parts: running.items() <= parts["trial"].items(), patience, resolve)
 
 
-def standings(gateway_url: str, resolve: Resolve = resolved) -> dict[str, Standing]:
+def gateway_statuses(gateway_url: str, resolve: Resolve = resolved) -> dict[str, GatewayStatus]:
     """How each gateway stands to the release record, by address."""
     with _connected() as client:
-        return {at: _asked(client, at, _standing) or Standing() for at in _addresses(gateway_url, resolve)}
+        return {at: _asked(client, at, _standing) or GatewayStatus() for at in _addresses(gateway_url, resolve)}
 
 
-def _standing(parts: Any) -> Standing:  # noqa: ANN401 - what a gateway says, not looked at yet
+def _standing(parts: Any) -> GatewayStatus:  # noqa: ANN401 - what a gateway says, not looked at yet
     trial = parts["trial"]
     paused = str(trial["reason"]) if trial and trial["status"] == "paused" else None
-    return Standing(parts["model"]["version"], paused)
+    return GatewayStatus(parts["model"]["version"], paused)
 
 
 def _remaining(url: str, wanted: Callable[[Any], bool], patience: float, resolve: Resolve) -> list[str]:

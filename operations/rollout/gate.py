@@ -14,20 +14,20 @@ import numpy as np
 
 from contract.description import Description
 from operations.errors import OperationsError
-from operations.rollout.chance import least_instability, surely_more
-from operations.rollout.loading import Place
+from operations.rollout.chance import is_significantly_more, stability_lower_bound
+from operations.rollout.loading import DeploymentTarget
 from operations.store import archived, side_by_side
-from operations.store.archived import loadable
-from operations.store.side_by_side import Both, Rows, Sample, Scorer
+from operations.store.archived import load_errors
+from operations.store.side_by_side import CsvRows, SamplePair, ScoreSample, VersionScorer
 from releases.trial_counts import TrialArm, TrialCounts, stability_index
 
-MOST_ALERT_RATIO = 2.0
+MAX_ALERT_RATIO = 2.0
 """How many times as many, or as few, transactions may be flagged."""
-LEAST_DIFFERENCE = 0.005
+MIN_DIFFERENCE = 0.005
 """A difference of the flagged shares below this is no matter, whatever the ratio, unless one of them flags nothing."""
-MOST_INSTABILITY = 0.25
+MAX_STABILITY_INDEX = 0.25
 """The usual bound of the population stability index above which scores are another population's."""
-ENOUGH_COUNTED = 1000
+MIN_TRIAL_ROWS = 1000
 """Rows that each side of a trial must have scored for its counts to decide."""
 
 
@@ -35,7 +35,7 @@ class ShiftTooLarge(OperationsError):
     """A release would change what is flagged, or nobody can know whether it would."""
 
 
-def check(live: int, version: int, both: Both, say: Callable[[str], None]) -> None:
+def check(live: int, version: int, both: SamplePair, say: Callable[[str], None]) -> None:
     """Lets a release pass that makes of some rows what the live version does, or about that.
 
     Raises:
@@ -48,39 +48,39 @@ def check(live: int, version: int, both: Both, say: Callable[[str], None]) -> No
         raise ShiftTooLarge(f"version {version} {reason}; --accept-shift releases it all the same")
 
 
-def shift(both: Both) -> str | None:
+def shift(both: SamplePair) -> str | None:
     """In words, what changes beyond a bound; None where all is within."""
     if changed := alert_shift(both.before, both.after):
         return changed
-    if not both.before.rows or not both.after.rows or (least := least_instability(both)) <= MOST_INSTABILITY:
+    if not both.before.rows or not both.after.rows or (least := stability_lower_bound(both)) <= MAX_STABILITY_INDEX:
         return None
     index = stability_index(both.before.scores, both.after.scores)
     return (
         f"scores otherwise than the live version (population stability index {index:.2f}, "
-        f"at least {least:.2f} whatever chance did, bound {MOST_INSTABILITY})"
+        f"at least {least:.2f} whatever chance did, bound {MAX_STABILITY_INDEX})"
     )
 
 
-def alert_shift(before: Sample, after: Sample) -> str | None:
+def alert_shift(before: ScoreSample, after: ScoreSample) -> str | None:
     """In words, how the share of flagged rows changes beyond its bound; None where it is within."""
     few, many = sorted((before, after), key=lambda side: side.alert_rate)
-    if after.flagged and many.alert_rate - few.alert_rate <= LEAST_DIFFERENCE:  # To flag nothing is never a trifle.
+    if after.flagged and many.alert_rate - few.alert_rate <= MIN_DIFFERENCE:  # To flag nothing is never a trifle.
         return None
-    if surely_more(few, many, MOST_ALERT_RATIO):
+    if is_significantly_more(few, many, MAX_ALERT_RATIO):
         return f"would flag {after.alert_rate:.1%} of transactions, the live version {before.alert_rate:.1%}"
     return None
 
 
-def counted(tally: TrialCounts) -> Both | None:
+def trial_samples(tally: TrialCounts) -> SamplePair | None:
     """What both sides made of live traffic during a trial; None where that was too little."""
     sides = [tally.arm(side) for side in TrialArm]
-    if min(side.rows for side in sides) < ENOUGH_COUNTED:
+    if min(side.rows for side in sides) < MIN_TRIAL_ROWS:
         return None
-    before, after = (Sample(side.rows, side.flagged, side.scores) for side in sides)
-    return Both(before, after)
+    before, after = (ScoreSample(side.rows, side.flagged, side.scores) for side in sides)
+    return SamplePair(before, after)
 
 
-def scored(place: Place, live: int, version: int, on: bytes | None) -> Both:
+def scored_samples(place: DeploymentTarget, live: int, version: int, on: bytes | None) -> SamplePair:
     """What both versions make of the same rows: those of a CSV file, or their reference samples.
 
     Args:
@@ -94,8 +94,8 @@ def scored(place: Place, live: int, version: int, on: bytes | None) -> Both:
         OperationsError: one of them does not answer.
     """
     described = [place.server.describe(each) for each in (live, version)]
-    rows = [Rows(on)] if on is not None else [_brought(place, each) for each in described]
-    both = judged(rows, *(_scorer(place, each) for each in described))
+    rows = [CsvRows(on)] if on is not None else [_brought(place, each) for each in described]
+    both = score_both(rows, *(_scorer(place, each) for each in described))
     if not both.before.rows:
         raise ShiftTooLarge(
             f"no row can be scored by version {version} and version {live}, so what would change cannot be known; "
@@ -104,21 +104,21 @@ def scored(place: Place, live: int, version: int, on: bytes | None) -> Both:
     return both
 
 
-def judged(rows: Iterable[Rows], first: Scorer, second: Scorer) -> Both:
+def score_both(rows: Iterable[CsvRows], first: VersionScorer, second: VersionScorer) -> SamplePair:
     """What two versions make of all of these rows that both can read."""
     distinct = {each.text: each for each in rows}.values()  # Two trainings on the same data may bring the same rows.
-    pairs = [side_by_side.score(each, first, second) for each in distinct]
+    pairs = [side_by_side.score_shared_rows(each, first, second) for each in distinct]
     before, after = (np.concatenate(each) for each in zip(*pairs, strict=True))
-    return Both.of((first.bands, before), (second.bands, after))
+    return SamplePair.of((first.bands, before), (second.bands, after))
 
 
-def _brought(place: Place, described: Description) -> Rows:
+def _brought(place: DeploymentTarget, described: Description) -> CsvRows:
     """The rows that a version brought from its training; its golden ones where the store has no others to give."""
-    with loadable(f"what version {described.version} brought from its training"):
+    with load_errors(f"what version {described.version} brought from its training"):
         sample = archived.reference(place.registry, described.version) or described.golden
-        return Rows.of(sample, described.contract)
+        return CsvRows.of(sample, described.contract)
 
 
-def _scorer(place: Place, described: Description) -> Scorer:
+def _scorer(place: DeploymentTarget, described: Description) -> VersionScorer:
     bands = place.thresholds.over(described.card.bands)
-    return Scorer(described.contract, bands, partial(place.server.score, described))
+    return VersionScorer(described.contract, bands, partial(place.server.score, described))

@@ -9,29 +9,29 @@ from collections.abc import Callable
 from enum import Enum
 
 from operations.errors import OperationsError
-from operations.files.durable import Busy
-from operations.rollout.loading import NotProven, Place, alone, load, prove
+from operations.files.durable import LockHeld
+from operations.rollout.loading import DeploymentTarget, NotProven, load, prove, release_lock
 from operations.store import journal
 from operations.store.listing import RefusedArchive
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import DamagedArchive, UnknownVersion
 from operations.store.signing import UnsignedArchive
-from operations.torchserve.client import ModelServerDown, ModelServerRefused, Registered
+from operations.torchserve.client import RegisteredVersion, TorchServeRefused, TorchServeUnreachable
 from releases.record import Release
 
-UNREADY_TOO_LONG = 20.0
+UNREADY_TIMEOUT = 20.0
 """Seconds without one ready worker after which a version is registered afresh; TorchServe restarts a worker in 5 or 6,
 but waits ever longer after each of its failures, up to minutes."""
-LONGEST_PAUSE = 30.0
-ENOUGH = 2
+LONGEST_BACKOFF = 30.0
+FAILURES_UNTIL_UNLOADABLE = 2
 """Failures in a row after which a version counts as one that cannot be loaded: the first may be the machine's."""
-UNSOUND = (DamagedArchive, RefusedArchive, UnknownVersion, UnsignedArchive)
+PERMANENT_ERRORS = (DamagedArchive, RefusedArchive, UnknownVersion, UnsignedArchive)
 """What trying again does not mend: one such failure is enough."""
 
 Clock = Callable[[], float]
 
 
-class Found(Enum):
+class ReconcileResult(Enum):
     """What one look found, after it was mended where it could be."""
 
     NOTHING_RELEASED = "nothing released"
@@ -45,7 +45,7 @@ class Found(Enum):
     TOOK_OVER = "another version took over"
 
 
-class Pause:
+class Backoff:
     """Waits longer after each failure: reading a damaged archive each second would help nobody."""
 
     def __init__(self, clock: Clock) -> None:
@@ -61,7 +61,7 @@ class Pause:
 
     def lengthen(self) -> None:
         """After a failure: 1 s, 3 s, 7 s and so on."""
-        self._seconds = min(2 * self._seconds + 1, LONGEST_PAUSE)
+        self._seconds = min(2 * self._seconds + 1, LONGEST_BACKOFF)
         self._until = self._clock() + self._seconds
 
     def end(self) -> None:
@@ -69,7 +69,7 @@ class Pause:
         self._seconds = 0.0
 
 
-class Once:
+class Deduplicator:
     """Says a text when it is another than the one before."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -90,22 +90,22 @@ class Once:
         self._told = ""
 
 
-class Keeper:
+class VersionLoader:
     """Keeps one version loaded.
 
     Attributes:
         why: what the last failed try said.
     """
 
-    def __init__(self, place: Place, version: int, say: Callable[[str], None], clock: Clock) -> None:
+    def __init__(self, place: DeploymentTarget, version: int, say: Callable[[str], None], clock: Clock) -> None:
         """Takes where, what, whom to tell, and seconds."""
         self.version = version
         self.why = ""
         self._place = place
         self._say = say
         self._clock = clock
-        self._once = Once(say)
-        self._pause = Pause(clock)
+        self._once = Deduplicator(say)
+        self._pause = Backoff(clock)
         self._failures = 0
         self._unready_since: float | None = None
         self._was_whole = False
@@ -113,57 +113,57 @@ class Keeper:
     @property
     def is_hopeless(self) -> bool:
         """Whether another version must be looked for: its archive is unsound, or it was refused or not proven twice."""
-        return self._failures >= ENOUGH
+        return self._failures >= FAILURES_UNTIL_UNLOADABLE
 
-    def look(self, there: Registered | None) -> Found:
+    def look(self, there: RegisteredVersion | None) -> ReconcileResult:
         """How it is: WHOLE, STARTING, MISSING where it must be loaded now, or FAILED where that must wait."""
         if there and there.ready:
             self._complete(there)
             self._settle()
-            return Found.WHOLE
+            return ReconcileResult.WHOLE
         if there and self._may_recover(there):
-            return Found.STARTING
-        return Found.MISSING if self._pause.over else Found.FAILED
+            return ReconcileResult.STARTING
+        return ReconcileResult.MISSING if self._pause.over else ReconcileResult.FAILED
 
     def server_ended(self) -> None:
         """What was seen of its workers is past."""
         self._unready_since = None
 
-    def load(self, record: Release) -> Found:
+    def load(self, record: Release) -> ReconcileResult:
         """Loads and proves it, unless something else than this look saw is so by now.
 
         Raises:
-            Busy: a release runs.
-            ModelServerDown: nothing was tried that would tell of the version.
+            LockHeld: a release runs.
+            TorchServeUnreachable: nothing was tried that would tell of the version.
         """
         try:
-            with alone(self._place):
-                return Found.RELEASING if self._is_outdated(record) else self._load()
-        except (Busy, ModelServerDown):
+            with release_lock(self._place):
+                return ReconcileResult.RELEASING if self._is_outdated(record) else self._load()
+        except (LockHeld, TorchServeUnreachable):
             raise
         except OperationsError as error:
             return self._failed(error)
 
-    def _complete(self, there: Registered) -> None:
+    def _complete(self, there: RegisteredVersion) -> None:
         """Who started its workers one by one may have ended before the last."""
         if self._place.workers and there.wanted < self._place.workers:
             self._place.server.scale(self.version, self._place.workers)
 
-    def _may_recover(self, there: Registered) -> bool:
+    def _may_recover(self, there: RegisteredVersion) -> bool:
         """Whether TorchServe itself may still bring a worker back."""
         now = self._clock()
         self._unready_since = now if self._unready_since is None else self._unready_since
-        return there.workers > 0 and now - self._unready_since < UNREADY_TOO_LONG
+        return there.workers > 0 and now - self._unready_since < UNREADY_TIMEOUT
 
     def _is_outdated(self, record: Release) -> bool:
         """Whether a release that ended a moment ago has changed what this look saw."""
-        return recorded(self._place.registry.root) != record or self._scores()
+        return read_record(self._place.registry.root) != record or self._scores()
 
     def _scores(self) -> bool:
         there = self._place.server.registered().get(self.version)
         return there is not None and there.ready > 0
 
-    def _load(self) -> Found:
+    def _load(self) -> ReconcileResult:
         began = self._clock()
         try:
             load(self._place, self.version, lambda _: None)
@@ -176,13 +176,13 @@ class Keeper:
         if self._was_whole:  # The first load is an ordinary start, no repair to speak of.
             self._say(f"version {self.version} was loaded again in {self._clock() - began:.1f} s")
         self._settle()
-        return Found.LOADED
+        return ReconcileResult.LOADED
 
     def _prove(self) -> None:
         """Lets it score its golden rows; one that does not is of no use to anybody, and is deleted again."""
         try:
             prove(self._place, self._place.registry.entry(self.version))
-        except ModelServerDown:
+        except TorchServeUnreachable:
             raise
         except OperationsError as error:
             with contextlib.suppress(OperationsError):
@@ -194,13 +194,13 @@ class Keeper:
         self._pause.end()
         self._once.forget()
 
-    def _failed(self, error: OperationsError) -> Found:
-        if isinstance(error, UNSOUND):
-            self._failures = ENOUGH
-        elif isinstance(error, NotProven | ModelServerRefused):
+    def _failed(self, error: OperationsError) -> ReconcileResult:
+        if isinstance(error, PERMANENT_ERRORS):
+            self._failures = FAILURES_UNTIL_UNLOADABLE
+        elif isinstance(error, NotProven | TorchServeRefused):
             self._failures += 1
         self._pause.lengthen()
         self.why = str(error)
         if self._once(f"version {self.version} cannot be loaded: {error}"):
             journal.note(self._place.registry.root, "not_loadable", version=self.version, why=str(error))
-        return Found.FAILED
+        return ReconcileResult.FAILED

@@ -7,15 +7,15 @@ so a version that has been unwanted for longer than both scores nothing any more
 from collections.abc import Iterable
 
 from operations.rollout.keeping import Clock
-from operations.rollout.loading import Place, alone
-from operations.store.record import recorded
+from operations.rollout.loading import DeploymentTarget, release_lock
+from operations.store.record import read_record
 from releases.record import Release
 
 
-class Leftovers:
+class VersionGarbageCollector:
     """The versions that are seen unwanted, and since when."""
 
-    def __init__(self, place: Place, clock: Clock) -> None:
+    def __init__(self, place: DeploymentTarget, clock: Clock) -> None:
         """Has seen none."""
         self._place = place
         self._clock = clock
@@ -34,15 +34,15 @@ class Leftovers:
         """Deletes those that are due.
 
         Raises:
-            Busy: a release runs; it registers a version before the record wants it.
+            LockHeld: a release runs; it registers a version before the record wants it.
             OperationsError: one cannot be deleted.
         """
         now = self._clock()
         due = sorted(version for version, since in self._since.items() if now - since >= self._place.drain)
         if not due:
             return
-        with alone(self._place):
-            if recorded(self._place.registry.root) != record:
+        with release_lock(self._place):
+            if read_record(self._place.registry.root) != record:
                 return
             for version in due:
                 self._place.server.delete(version)

@@ -13,9 +13,9 @@ from operations.errors import OperationsError, in_words
 from operations.files import durable
 from operations.settings import LEAST_DRAIN
 from operations.store import copies
-from operations.store.copies import NoRoom
+from operations.store.copies import CopyFailed
 from operations.store.registry import Entry, Registry
-from operations.torchserve.client import ModelServer, ModelServerOdd, Registered
+from operations.torchserve.client import RegisteredVersion, TorchServeClient, TorchServeInvalidAnswer
 from releases.record import FILE_NAME
 
 READY_WITHIN = 60.0
@@ -29,7 +29,7 @@ class NotProven(OperationsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeploymentTarget:
     """Where a release happens.
 
     Attributes:
@@ -44,15 +44,15 @@ class Place:
 
     registry: Registry
     verified: Path
-    server: ModelServer
+    server: TorchServeClient
     workers: int | None
     redis_url: str | None = None
     drain: float = LEAST_DRAIN
     thresholds: Thresholds = CARDS_OWN
-    others: tuple[ModelServer, ...] = ()
+    others: tuple[TorchServeClient, ...] = ()
 
     @property
-    def each(self) -> list["Place"]:
+    def each(self) -> list["DeploymentTarget"]:
         """The place of each model server by itself."""
         return [replace(self, server=server, others=()) for server in (self.server, *self.others)]
 
@@ -62,13 +62,13 @@ class Place:
         return self.registry.root / FILE_NAME
 
 
-def alone(place: Place, patience: float = 0.0) -> contextlib.AbstractContextManager[None]:
+def release_lock(place: DeploymentTarget, patience: float = 0.0) -> contextlib.AbstractContextManager[None]:
     """Holds the lock under which alone versions are registered and deleted."""
     refusal = "another release is running, or the live version is being loaded again; try again when it is done"
-    return durable.held(place.registry.root / ".release.lock", refusal, patience)
+    return durable.locked(place.registry.root / ".release.lock", refusal, patience)
 
 
-def load(place: Place, version: int, say: Callable[[str], None]) -> None:
+def load(place: DeploymentTarget, version: int, say: Callable[[str], None]) -> None:
     """Registers a version by the copy of its archive that was verified, and waits for its workers.
 
     TorchServe opens a file by its name some time after it is told to. So it is told the name of a copy that nobody can
@@ -89,7 +89,7 @@ def load(place: Place, version: int, say: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def _copied(place: Place, version: int) -> Iterator[Path]:
+def _copied(place: DeploymentTarget, version: int) -> Iterator[Path]:
     """A verified copy of a version's archive where TorchServe finds it by its bare name, as long as the block lasts.
 
     It gets that name after it was verified. What a load left that was killed goes first, so there is one copy at most.
@@ -98,13 +98,13 @@ def _copied(place: Place, version: int) -> Iterator[Path]:
         place.verified.mkdir(mode=0o700, parents=True, exist_ok=True)
         _forget_copies(place.verified)
     except OSError as error:
-        raise NoRoom(in_words(error)) from None
+        raise CopyFailed(in_words(error)) from None
     with place.registry.verified(version, place.verified) as found:
         copy = place.verified / f"{found.archive.stem}.verified.mar"
         try:
             found.archive.replace(copy)
         except OSError as error:
-            raise NoRoom(in_words(error)) from None
+            raise CopyFailed(in_words(error)) from None
         try:
             yield copy
         finally:
@@ -120,7 +120,7 @@ def _forget_copies(directory: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def prove(place: Place, entry: Entry) -> None:
+def prove(place: DeploymentTarget, entry: Entry) -> None:
     """Lets a version describe itself and score its golden rows.
 
     Raises:
@@ -133,15 +133,15 @@ def prove(place: Place, entry: Entry) -> None:
         raise NotProven(f"version {entry.version} scores its golden rows otherwise than its training did")
 
 
-def _is_entry(place: Place, version: int) -> bool:
+def _is_entry(place: DeploymentTarget, version: int) -> bool:
     """Whether what runs as a version is the store's: after a store was emptied, numbers begin anew.
 
     Raises:
-        ModelServerRefused: that cannot be known now.
+        TorchServeRefused: that cannot be known now.
     """
     try:
         described = place.server.describe(version)
-    except ModelServerOdd:
+    except TorchServeInvalidAnswer:
         return False
     return _describes(described, place.registry.entry(version))
 
@@ -151,7 +151,7 @@ def _describes(description: Description, entry: Entry) -> bool:
     return found == (entry.version, entry.contract_fingerprint, entry.created)
 
 
-def _wait_for_the_rest(place: Place, version: int, say: Callable[[str], None]) -> None:
+def _wait_for_the_rest(place: DeploymentTarget, version: int, say: Callable[[str], None]) -> None:
     until = time.monotonic() + READY_WITHIN
     while (there := place.server.registered().get(version)) and there.ready < _meant(place, there):
         if time.monotonic() > until:
@@ -160,11 +160,11 @@ def _wait_for_the_rest(place: Place, version: int, say: Callable[[str], None]) -
         time.sleep(0.1)
 
 
-def _meant(place: Place, there: Registered) -> int:
+def _meant(place: DeploymentTarget, there: RegisteredVersion) -> int:
     return there.workers if place.workers is None else min(there.workers, place.workers)
 
 
-def _wait_until_ready(place: Place, version: int) -> None:
+def _wait_until_ready(place: DeploymentTarget, version: int) -> None:
     """The registration has waited for them; this does not rely on it."""
     until = time.monotonic() + READY_WITHIN
     while (there := place.server.registered().get(version)) is None or not there.has(place.workers):

@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Mapping
 
 from operations.errors import OperationsError, in_words
-from operations.files.durable import Busy
-from operations.rollout.keeping import Clock, Found, Keeper, Once
-from operations.rollout.leftovers import Leftovers
-from operations.rollout.loading import Place
-from operations.rollout.recovery import Base, Recovery
+from operations.files.durable import LockHeld
+from operations.rollout.keeping import Clock, Deduplicator, ReconcileResult, VersionLoader
+from operations.rollout.leftovers import VersionGarbageCollector
+from operations.rollout.loading import DeploymentTarget
+from operations.rollout.recovery import Recovery, TrainBaseModel
 from operations.rollout.release import abort_trial
 from operations.store import journal
-from operations.store.record import recorded
-from operations.torchserve.client import ModelServerDown, Registered
+from operations.store.record import read_record
+from operations.torchserve.client import RegisteredVersion, TorchServeUnreachable
 from releases.record import Release
 
 LONGEST_RELEASE = 90.0
@@ -36,10 +36,10 @@ class Reconciler:
 
     def __init__(
         self,
-        place: Place,
+        place: DeploymentTarget,
         say: Callable[[str], None],
         alert: Callable[[str], None],
-        base: Base | None = None,
+        base: TrainBaseModel | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         """Takes what to keep whole and whom to tell: `alert` takes what somebody must look at, and says it too.
@@ -51,19 +51,23 @@ class Reconciler:
         self._say = say
         self._alert = alert
         self._clock = clock
-        self._keepers: dict[int, Keeper] = {}
-        self._leftovers = Leftovers(place, clock)
+        self._keepers: dict[int, VersionLoader] = {}
+        self._leftovers = VersionGarbageCollector(place, clock)
         self._recovery = Recovery(place, say, alert, base, clock)
-        self._record_alert, self._lock_alert, self._load_alert = Once(alert), Once(alert), Once(alert)
-        self._trouble, self._others_trouble = Once(say), Once(say)
+        self._record_alert, self._lock_alert, self._load_alert = (
+            Deduplicator(alert),
+            Deduplicator(alert),
+            Deduplicator(alert),
+        )
+        self._trouble, self._others_trouble = Deduplicator(say), Deduplicator(say)
         self._was_released = False
         self._releasing_since: float | None = None
         self._busy = ""
 
-    def look(self) -> Found:
+    def look(self) -> ReconcileResult:
         """Compares and mends once, and says how the live version is; never raises for what is to be expected."""
         try:
-            record = recorded(self._place.registry.root)
+            record = read_record(self._place.registry.root)
         except OperationsError as error:
             return self._undecided(error)
         if record is None:
@@ -72,15 +76,15 @@ class Reconciler:
         self._was_released = True
         return self._watch_lock(self._expecting(lambda: self._mend(record), self._trouble))
 
-    def _unreleased(self) -> Found:
+    def _unreleased(self) -> ReconcileResult:
         self._leftovers.restart()
         if self._was_released:
             self._record_alert("the release record is gone: put release.json back from a backup, or release again")
-        return Found.NOTHING_RELEASED
+        return ReconcileResult.NOTHING_RELEASED
 
-    def _watch_lock(self, found: Found) -> Found:
+    def _watch_lock(self, found: ReconcileResult) -> ReconcileResult:
         """A release that stands still (Ctrl-Z, a frozen terminal) keeps the live version from being loaded."""
-        if found is not Found.RELEASING:
+        if found is not ReconcileResult.RELEASING:
             self._releasing_since = None
             self._lock_alert.forget()
             return found
@@ -89,52 +93,52 @@ class Reconciler:
             self._lock_alert(f"the live version is not loaded, and cannot be: {self._busy}")
         return found
 
-    def _undecided(self, error: OperationsError) -> Found:
+    def _undecided(self, error: OperationsError) -> ReconcileResult:
         """Without a record that can be read nobody knows what is wanted: nothing is loaded, deleted or guessed."""
         self._leftovers.restart()
         if self._record_alert(str(error)):
             journal.note(self._place.registry.root, "not_loadable", why=str(error))
-        return Found.FAILED
+        return ReconcileResult.FAILED
 
-    def _expecting(self, act: Callable[[], Found], trouble: Once) -> Found:
+    def _expecting(self, act: Callable[[], ReconcileResult], trouble: Deduplicator) -> ReconcileResult:
         """Does something that may meet a server that is down, a release that runs, or a failure of this machine."""
         try:
             found = act()
-        except ModelServerDown:
+        except TorchServeUnreachable:
             found = self._server_down()
-        except Busy as busy:
-            found, self._busy = Found.RELEASING, str(busy)
+        except LockHeld as busy:
+            found, self._busy = ReconcileResult.RELEASING, str(busy)
         except (OperationsError, OSError) as error:
             trouble(in_words(error) if isinstance(error, OSError) else str(error))
-            found = Found.FAILED
+            found = ReconcileResult.FAILED
         else:
             trouble.forget()
             return found
         self._leftovers.restart()
         return found
 
-    def _server_down(self) -> Found:
+    def _server_down(self) -> ReconcileResult:
         for keeper in self._keepers.values():
             keeper.server_ended()
-        return Found.SERVER_DOWN
+        return ReconcileResult.SERVER_DOWN
 
-    def _mend(self, record: Release) -> Found:
+    def _mend(self, record: Release) -> ReconcileResult:
         there = self._place.server.registered()
         self._leftovers.see(record, there)
         self._keepers = {version: self._keeper(version) for version in record.wanted}
         found = self._mend_live(record, there)
-        if found is Found.WHOLE:
+        if found is ReconcileResult.WHOLE:
             self._expecting(lambda: self._mend_others(record, there), self._others_trouble)
         return found
 
-    def _keeper(self, version: int) -> Keeper:
-        return self._keepers.get(version) or Keeper(self._place, version, self._say, self._clock)
+    def _keeper(self, version: int) -> VersionLoader:
+        return self._keepers.get(version) or VersionLoader(self._place, version, self._say, self._clock)
 
-    def _mend_live(self, record: Release, there: Mapping[int, Registered]) -> Found:
+    def _mend_live(self, record: Release, there: Mapping[int, RegisteredVersion]) -> ReconcileResult:
         keeper = self._keepers[record.version]
         found = keeper.look(there.get(record.version))
-        found = keeper.load(record) if found is Found.MISSING else found
-        if found is not Found.FAILED or not keeper.is_hopeless:
+        found = keeper.load(record) if found is ReconcileResult.MISSING else found
+        if found is not ReconcileResult.FAILED or not keeper.is_hopeless:
             self._load_alert.forget()
             return found
         if self.is_alone:
@@ -143,20 +147,20 @@ class Reconciler:
         self._load_alert(f"{where}: version {record.version}, which is live, cannot be loaded ({keeper.why})")
         return found
 
-    def _mend_others(self, record: Release, there: Mapping[int, Registered]) -> Found:
+    def _mend_others(self, record: Release, there: Mapping[int, RegisteredVersion]) -> ReconcileResult:
         """Loads at most one of the others, so that the live version is soon looked at again."""
         for version in record.wanted[1:]:
             keeper = self._keepers[version]
             seen = keeper.look(there.get(version))
-            found = keeper.load(record) if seen is Found.MISSING else seen
-            if found is Found.FAILED and keeper.is_hopeless:
+            found = keeper.load(record) if seen is ReconcileResult.MISSING else seen
+            if found is ReconcileResult.FAILED and keeper.is_hopeless:
                 self._end_trial(record, keeper)
-            if seen is Found.MISSING:
+            if seen is ReconcileResult.MISSING:
                 return found
         self._leftovers.delete(record)
-        return Found.WHOLE
+        return ReconcileResult.WHOLE
 
-    def _end_trial(self, record: Release, keeper: Keeper) -> None:
+    def _end_trial(self, record: Release, keeper: VersionLoader) -> None:
         """Ends the trial of a version that cannot be loaded; the one to go back to is tried on, and told once.
 
         Of several servers one cannot end it: requests that meet it fail towards the live version, and the watch counts.

@@ -8,17 +8,17 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from operations.errors import OperationsError, in_words
-from operations.files.durable import Busy
-from operations.rollout.keeping import Clock, Found, Once, Pause
-from operations.rollout.loading import Place
+from operations.files.durable import LockHeld
+from operations.rollout.keeping import Backoff, Clock, Deduplicator, ReconcileResult
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import take_over
 from operations.store import journal
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Entry
-from operations.torchserve.client import ModelServerDown
+from operations.torchserve.client import TorchServeUnreachable
 from releases.record import Release
 
-Base = Callable[[], int]
+TrainBaseModel = Callable[[], int]
 """Trains the base model, which takes a minute, and says which version of the store it is."""
 NOTHING_LEFT = (
     "no version of the model store can be loaded: restore a backup, release another version, "
@@ -30,7 +30,12 @@ class Recovery:
     """Tries the other versions while the live one cannot be loaded."""
 
     def __init__(
-        self, place: Place, say: Callable[[str], None], alert: Callable[[str], None], base: Base | None, clock: Clock
+        self,
+        place: DeploymentTarget,
+        say: Callable[[str], None],
+        alert: Callable[[str], None],
+        base: TrainBaseModel | None,
+        clock: Clock,
     ) -> None:
         """Takes whom to tell, and how the base model comes about, if it may serve."""
         self._place = place
@@ -40,11 +45,11 @@ class Recovery:
         self._clock = clock
         self._begin(None)
 
-    def look(self, record: Release, why: str) -> Found:
+    def look(self, record: Release, why: str) -> ReconcileResult:
         """Lets the best version that can take over do so; why the live one cannot be loaded is for people.
 
         Raises:
-            Busy: a release runs.
+            LockHeld: a release runs.
             OperationsError: the model server is down, or this machine fails; nothing has changed.
         """
         if record.version != self._live:
@@ -52,33 +57,33 @@ class Recovery:
         entries = self._place.registry.entries()
         for version in candidates(record, entries, other_columns=self._base is not None):
             if not self._is_needed(record):
-                return Found.RELEASING
+                return ReconcileResult.RELEASING
             if self._pauses[version].over and self._takes_over(record, version, why):
-                return Found.TOOK_OVER
+                return ReconcileResult.TOOK_OVER
         return self._last_resort(record, why)
 
     def _begin(self, live: int | None) -> None:
         """Another live version, another episode: what failed in the last one may be tried again at once."""
         self._live = live
-        self._pauses = defaultdict[int, Pause](lambda: Pause(self._clock))
-        self._once = defaultdict[int, Once](lambda: Once(self._say))
-        self._nothing_left = Once(self._alert)
-        self._training = Pause(self._clock)
+        self._pauses = defaultdict[int, Backoff](lambda: Backoff(self._clock))
+        self._once = defaultdict[int, Deduplicator](lambda: Deduplicator(self._say))
+        self._nothing_left = Deduplicator(self._alert)
+        self._training = Backoff(self._clock)
         self._is_trained = False
 
     def _is_needed(self, record: Release) -> bool:
         """Whether the live version is still the same, and still does not score."""
         there = self._place.server.registered().get(record.version)
-        return recorded(self._place.registry.root) == record and not (there and there.ready)
+        return read_record(self._place.registry.root) == record and not (there and there.ready)
 
     def _takes_over(self, record: Release, version: int, why: str) -> bool:
         try:
             take_over(self._place, version, lambda _: None, record)
-        except Busy:
+        except LockHeld:
             raise
         except OperationsError as error:
             self._pauses[version].lengthen()
-            if isinstance(error, ModelServerDown):
+            if isinstance(error, TorchServeUnreachable):
                 raise
             self._once[version](f"version {version} cannot take over: {error}")
             return False
@@ -88,24 +93,24 @@ class Recovery:
         self._alert(f"version {version} took over: version {record.version}, which is live, cannot be loaded ({why})")
         return True
 
-    def _last_resort(self, record: Release, why: str) -> Found:
+    def _last_resort(self, record: Release, why: str) -> ReconcileResult:
         """The base model, where it may serve; it is trained once, for each training adds a version to the store."""
         if self._base is None:
             self._nothing_left(NOTHING_LEFT)
-            return Found.FAILED
+            return ReconcileResult.FAILED
         if self._is_trained or not self._training.over:
-            return Found.FAILED
+            return ReconcileResult.FAILED
         self._nothing_left("no version of the model store can be loaded: training the base model (about a minute)")
         try:
             version = self._base()
         except OperationsError as error:
             self._training.lengthen()
             self._say(f"the base model could not be trained: {error}")
-            return Found.FAILED
+            return ReconcileResult.FAILED
         self._is_trained = True
         journal.note(self._place.registry.root, "base_model", version=version, why=why)
         is_live = self._is_needed(record) and self._takes_over(record, version, why)
-        return Found.TOOK_OVER if is_live else Found.FAILED
+        return ReconcileResult.TOOK_OVER if is_live else ReconcileResult.FAILED
 
 
 def candidates(record: Release, entries: Sequence[Entry], *, other_columns: bool) -> list[int]:

@@ -16,32 +16,34 @@ from functools import partial
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout import gate, tallies
-from operations.rollout.everywhere import loaded
-from operations.rollout.loading import Place, alone
-from operations.rollout.tallies import RedisDown
+from operations.rollout.everywhere import loaded_on_all
+from operations.rollout.loading import DeploymentTarget, release_lock
+from operations.rollout.tallies import RedisUnavailable
 from operations.store import journal
-from operations.store.record import recorded
-from operations.store.side_by_side import Both
+from operations.store.record import read_record
+from operations.store.side_by_side import SamplePair
 from releases.record import Release, Trial, TrialKind
 
 Say = Callable[[str], None]
-Compare = Callable[[Place, Release, int, Say], None]
+Compare = Callable[[DeploymentTarget, Release, int, Say], None]
 PATIENCE = 30.0
 """Seconds that a release waits for another, or for the reconciler, to end: on a busy machine a load took over 10."""
 
 
-class Overtaken(durable.Busy):
+class RecordChanged(durable.LockHeld):
     """Another release was first; what this one was to change is not there any more."""
 
 
-def release(place: Place, version: int, say: Say, *, accept_shift: bool = False, on: bytes | None = None) -> Release:
+def release(
+    place: DeploymentTarget, version: int, say: Say, *, accept_shift: bool = False, on: bytes | None = None
+) -> Release:
     """Makes a version live, or changes nothing.
 
     With `accept_shift` even if it flags other transactions than the live version. `on` is a CSV file of recent
     transactions to compare the two on, instead of what a trial has counted or the reference samples.
 
     Raises:
-        Busy: another release runs, or the reconciler loads a version.
+        LockHeld: another release runs, or the reconciler loads a version.
         ShiftTooLarge: it would flag other transactions than the live version does.
         OperationsError: it could not be made live; says why, and everything is as before.
     """
@@ -51,7 +53,7 @@ def release(place: Place, version: int, say: Say, *, accept_shift: bool = False,
         return _compared(place, before, version, say, compare)
 
 
-def promote(place: Place, say: Say, *, accept_shift: bool = False, on: bytes | None = None) -> Release:
+def promote(place: DeploymentTarget, say: Say, *, accept_shift: bool = False, on: bytes | None = None) -> Release:
     """Makes the version on trial live, as :func:`release` does.
 
     Raises:
@@ -64,7 +66,7 @@ def promote(place: Place, say: Say, *, accept_shift: bool = False, on: bytes | N
         return _compared(place, before, before.trial.version, say, compare)
 
 
-def rollback(place: Place, say: Say) -> Release:
+def rollback(place: DeploymentTarget, say: Say) -> Release:
     """Makes the version live that served before the live one, and ends a trial; it is loaded, so this takes a second.
 
     Servers that do not answer, or that end while they load the version, do not hinder it while another has it.
@@ -75,17 +77,17 @@ def rollback(place: Place, say: Say) -> Release:
     with _alone_with_record(place) as before:
         if before is None or before.previous is None:
             raise OperationsError("no version served before the live one: there is nothing to go back to")
-        with loaded(place, before.previous, say, is_urgent=True):
+        with loaded_on_all(place, before.previous, say, is_urgent=True):
             return _make_live(place, before, before.previous, "rolled_back", say)
 
 
-def take_over(place: Place, version: int, say: Say, of: Release | None = None) -> Release:
+def take_over(place: DeploymentTarget, version: int, say: Say, of: Release | None = None) -> Release:
     """Makes a version live instead of the live one, which cannot be loaded, and ends a trial.
 
     Where it is given `of` which record, it does so only for that one: what was released meanwhile goes on.
 
     Raises:
-        Busy: a release runs.
+        LockHeld: a release runs.
         OperationsError: this version could not be made live either, or the live one scores; everything is as before.
     """
     with _alone_with_record(place) as before:
@@ -93,16 +95,16 @@ def take_over(place: Place, version: int, say: Say, of: Release | None = None) -
             raise OperationsError("the version that another was to step in for is not live any more")
         if _where_scores(place, before.version):
             raise OperationsError(f"version {before.version} scores: nothing needs to step in for it")
-        with loaded(place, version, say):
+        with loaded_on_all(place, version, say):
             record = Release(version, before.version, _now(), instead_of=before.instead_of or before.version)
             return _write(place, record, "took_over", say, instead_of=record.instead_of)
 
 
-def start_trial(place: Place, version: int, kind: TrialKind, share: float, say: Say) -> Release:
+def start_trial(place: DeploymentTarget, version: int, kind: TrialKind, share: float, say: Say) -> Release:
     """Puts a version on trial beside the live one; on a trial of the same kind that runs, changes its share.
 
     Raises:
-        Busy: another release runs, or the reconciler loads a version.
+        LockHeld: another release runs, or the reconciler loads a version.
         OperationsError: it could not be put on trial; says why, and everything is as before.
     """
     if not place.redis_url:
@@ -113,17 +115,17 @@ def start_trial(place: Place, version: int, kind: TrialKind, share: float, say: 
             raise OperationsError(f"version {version} has no live version beside which it could be tried: release it")
         same = before.trial if before.trial and before.trial.kind is kind else None
         _verify(place, version, say)
-        with loaded(place, version, say):
+        with loaded_on_all(place, version, say):
             trial = Trial(kind, version, share, same.started if same else _now())
             facts = {"kind": kind, "share": share}
             return _write(place, replace(before, trial=trial), "trial_started", say, trial=version, **facts)
 
 
-def abort_trial(place: Place, why: str, say: Say, of: Trial | None = None) -> Release:
+def abort_trial(place: DeploymentTarget, why: str, say: Say, of: Trial | None = None) -> Release:
     """Ends the trial (`of` says which is meant, where that is known); the live version has all traffic in a second.
 
     Raises:
-        Busy: a release runs.
+        LockHeld: a release runs.
         OperationsError: there is no trial, or not this one any more.
     """
     with _alone_with_record(place) as before:
@@ -133,27 +135,31 @@ def abort_trial(place: Place, why: str, say: Say, of: Trial | None = None) -> Re
 
 
 @contextlib.contextmanager
-def _alone_with_record(place: Place) -> Iterator[Release | None]:
+def _alone_with_record(place: DeploymentTarget) -> Iterator[Release | None]:
     """The record, which no other process changes meanwhile, and none has changed while this one waited."""
-    seen = recorded(place.registry.root)
-    with alone(place, PATIENCE):
-        now = recorded(place.registry.root)
+    seen = read_record(place.registry.root)
+    with release_lock(place, PATIENCE):
+        now = read_record(place.registry.root)
         if now != seen:
             live = now.version if now else None
-            raise Overtaken(f"the release record was changed meanwhile, version {live} is live: look, and run it again")
+            raise RecordChanged(
+                f"the release record was changed meanwhile, version {live} is live: look, and run it again"
+            )
         yield now
 
 
-def _verify(place: Place, version: int, say: Say) -> None:
+def _verify(place: DeploymentTarget, version: int, say: Say) -> None:
     """Also what is loaded already must be good on disk: it will have to be loaded again."""
     place.registry.entry(version)
     say(f"version {version}: verifying its archive")
     place.registry.verify(version)
 
 
-def _compared(place: Place, before: Release | None, version: int, say: Say, compare: Compare | None) -> Release:
+def _compared(
+    place: DeploymentTarget, before: Release | None, version: int, say: Say, compare: Compare | None
+) -> Release:
     _verify(place, version, say)
-    with loaded(place, version, say) as there:
+    with loaded_on_all(place, version, say) as there:
         if before and before.version != version and compare:
             compare(there, before, version, say)
         promoted = before is not None and before.trial is not None
@@ -166,17 +172,17 @@ def _refuse_other_trial(record: Release | None, version: int) -> None:
         raise OperationsError(f"version {on_trial} is on trial: fraud release --promote, or --abort, before another")
 
 
-def _compare(on: bytes | None, place: Place, before: Release, version: int, say: Say) -> None:
+def _compare(on: bytes | None, place: DeploymentTarget, before: Release, version: int, say: Say) -> None:
     """Stops a release that would change what is flagged."""
     there = _where_scores(place, before.version)
     if there is None:
         say(f"version {before.version} scores nothing now, so there is nothing to compare version {version} with")
         return
     both = None if on is not None else _counted(place, before.trial)
-    gate.check(before.version, version, both or gate.scored(there, before.version, version, on), say)
+    gate.check(before.version, version, both or gate.scored_samples(there, before.version, version, on), say)
 
 
-def _where_scores(place: Place, version: int) -> Place | None:
+def _where_scores(place: DeploymentTarget, version: int) -> DeploymentTarget | None:
     """The first server on which a version scores: each has been proven by itself, so one can speak for all."""
     for one in place.each:
         there = one.server.registered().get(version)
@@ -185,23 +191,23 @@ def _where_scores(place: Place, version: int) -> Place | None:
     return None
 
 
-def _counted(place: Place, trial: Trial | None) -> Both | None:
+def _counted(place: DeploymentTarget, trial: Trial | None) -> SamplePair | None:
     """What was counted on live traffic while the version was on trial, if it was."""
     if trial is None or not place.redis_url:
         return None
-    with contextlib.suppress(RedisDown):
-        return gate.counted(tallies.read(place.redis_url, trial))
+    with contextlib.suppress(RedisUnavailable):
+        return gate.trial_samples(tallies.read_trial_counts(place.redis_url, trial))
     return None
 
 
-def _make_live(place: Place, before: Release | None, version: int, event: str, say: Say) -> Release:
+def _make_live(place: DeploymentTarget, before: Release | None, version: int, event: str, say: Say) -> Release:
     if before is None or before.version != version:
         return _write(place, Release(version, before.version if before else None, _now()), event, say)
     settled = replace(before, trial=None, instead_of=None)
     return before if settled == before else _write(place, settled, event, say)
 
 
-def _write(place: Place, record: Release, event: str, say: Say, **facts: object) -> Release:
+def _write(place: DeploymentTarget, record: Release, event: str, say: Say, **facts: object) -> Release:
     say("writing the release record")
     durable.write(place.record, record.to_bytes())
     told = {"version": record.version, "previous": record.previous, **facts}

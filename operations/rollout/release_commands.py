@@ -11,11 +11,11 @@ from rich.text import Text
 from operations.errors import OperationsError
 from operations.rollout import connection, release_status
 from operations.rollout import release as releases
-from operations.rollout.connection import Running
-from operations.rollout.following import Standing, behind, not_trying, standings
-from operations.rollout.loading import Place
+from operations.rollout.connection import RunningDeployment
+from operations.rollout.following import GatewayStatus, gateway_statuses, gateways_behind, gateways_not_running
+from operations.rollout.loading import DeploymentTarget
 from operations.settings import Layout
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.text import share
 from releases.record import Release, TrialKind
 
@@ -24,7 +24,7 @@ VERSION = re.compile(r"[1-9][0-9]{0,8}|status")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ReleaseOptions:
     """The options of `fraud release` as they were typed."""
 
     what: str | None
@@ -62,24 +62,24 @@ def status(layout: Layout, outside: Mapping[str, str]) -> RenderableType:
         OperationsError: the release record cannot be read.
     """
     try:
-        running = connection.find(layout, outside)
+        running = connection.find_deployment(layout, outside)
     except OperationsError:  # Nothing runs here: the record tells what will.
         return release_status.view(layout.store, outside.get("REDIS_URL"))
-    found = standings(running.gateway_url) if running.gateway_url else {}
+    found = gateway_statuses(running.gateway_url) if running.gateway_url else {}
     shown = release_status.view(running.store, running.redis_url, _paused(found))
-    record = recorded(running.store)
+    record = read_record(running.store)
     if len(found) <= 1 or record is None:
         return shown
     return Group(shown, Text("\n".join(["", *_gateways(found, record.version)])))
 
 
-def _paused(found: Mapping[str, Standing]) -> str | None:
+def _paused(found: Mapping[str, GatewayStatus]) -> str | None:
     """Why gateways send nothing to the version on trial, and which, where there are several."""
     reasons = {at: gateway.paused for at, gateway in found.items() if gateway.paused}
     return ", ".join(f"{why} at {at}" if len(found) > 1 else why for at, why in reasons.items()) or None
 
 
-def _gateways(found: Mapping[str, Standing], live: int) -> Iterator[str]:
+def _gateways(found: Mapping[str, GatewayStatus], live: int) -> Iterator[str]:
     """What several gateways serve, by name those that do not serve the live version."""
     others = {at: gateway.version for at, gateway in found.items() if gateway.version != live}
     yield f"{len(found) - len(others)} of {len(found)} gateways serve version {live}."
@@ -87,7 +87,7 @@ def _gateways(found: Mapping[str, Standing], live: int) -> Iterator[str]:
         yield f"{at} serves {f'version {version}' if version else 'none, or does not answer'}."
 
 
-def release(running: Running, wish: Wish, say: Say) -> None:
+def release(running: RunningDeployment, wish: ReleaseOptions, say: Say) -> None:
     """Releases, tries, promotes or aborts.
 
     Raises:
@@ -105,7 +105,7 @@ def release(running: Running, wish: Wish, say: Say) -> None:
         _live(running, _released(place, wish, say), say)
 
 
-def rollback(running: Running, say: Say) -> None:
+def rollback(running: RunningDeployment, say: Say) -> None:
     """Goes back to the version before.
 
     Raises:
@@ -114,7 +114,7 @@ def rollback(running: Running, say: Say) -> None:
     _live(running, releases.rollback(running.place, say), say)
 
 
-def _released(place: Place, wish: Wish, say: Say) -> Release:
+def _released(place: DeploymentTarget, wish: ReleaseOptions, say: Say) -> Release:
     on = wish.on.read_bytes() if wish.on else None
     if wish.promote:
         return releases.promote(place, say, accept_shift=wish.accept_shift, on=on)
@@ -122,20 +122,20 @@ def _released(place: Place, wish: Wish, say: Say) -> Release:
     return releases.release(place, version, say, accept_shift=wish.accept_shift, on=on)
 
 
-def _try(running: Running, version: int, kind: TrialKind, part: float, say: Say) -> None:
+def _try(running: RunningDeployment, version: int, kind: TrialKind, part: float, say: Say) -> None:
     record = releases.start_trial(running.place, version, kind, part, say)
     doing = "answers for" if kind is TrialKind.CANARY else "is scored beside, for"
     say(f"Version {version} {doing} {part:.1%} of all cards; version {record.version} is live.")
     say("How it does: fraud release status")
     if running.gateway_url and record.trial:
-        _late(not_trying(running.gateway_url, record.trial), "try it yet; {}/health says why.", say)
+        _late(gateways_not_running(running.gateway_url, record.trial), "try it yet; {}/health says why.", say)
 
 
-def _live(running: Running, record: Release, say: Say) -> None:
+def _live(running: RunningDeployment, record: Release, say: Say) -> None:
     before = f"; before it: version {record.previous}" if record.previous else ""
     say(f"Version {record.version} is live{before}.")
     if running.gateway_url:
-        _late(behind(running.gateway_url, record.version), "serve it yet; {}/health says what it serves.", say)
+        _late(gateways_behind(running.gateway_url, record.version), "serve it yet; {}/health says what it serves.", say)
 
 
 def _late(gateways: list[str], what: str, say: Say) -> None:

@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.decision import Decision
-from operations.rollout.tallies import RedisDown, read
+from operations.rollout.tallies import RedisUnavailable, read_trial_counts
 from operations.store import journal
-from operations.store.record import recorded
+from operations.store.record import read_record
 from releases.record import Release, Trial, TrialKind
 from releases.trial_counts import ArmCounts, TrialArm, TrialCounts, stability_index
 
@@ -32,7 +32,7 @@ def view(store: Path, redis_url: str | None, paused: str | None = None) -> Rende
     Raises:
         OperationsError: the release record cannot be read.
     """
-    record = recorded(store)
+    record = read_record(store)
     if record is None:
         return Text("nothing is released yet; `fraud release` makes the newest version live")
     parts: list[RenderableType] = [Text(_live(record))]
@@ -55,8 +55,8 @@ def _trial(record: Release, trial: Trial, redis_url: str | None) -> list[Rendera
         f"Version {trial.version} ({trial.kind}) {verb} {trial.share:.1%} of all entities since {trial.started}."
     )
     try:
-        tally = read(redis_url, trial) if redis_url else None
-    except RedisDown as error:
+        tally = read_trial_counts(redis_url, trial) if redis_url else None
+    except RedisUnavailable as error:
         return [said, Text(str(error))]
     if tally is None:
         return [said, Text("It is paused: there is no REDIS_URL.")]

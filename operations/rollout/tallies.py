@@ -15,15 +15,15 @@ from releases.trial_counts import TrialCounts, trial_key
 TIMEOUT_SECONDS = 1.0
 
 
-class RedisDown(OperationsError):
+class RedisUnavailable(OperationsError):
     """Redis does not answer: a trial pauses until it does."""
 
 
-def read(url: str, trial: Trial) -> TrialCounts:
+def read_trial_counts(url: str, trial: Trial) -> TrialCounts:
     """The counts of all gateways.
 
     Raises:
-        RedisDown: it does not answer, or holds something else under the trial's key.
+        RedisUnavailable: it does not answer, or holds something else under the trial's key.
     """
     key = trial_key(trial)
     with _connected(url) as redis:
@@ -41,4 +41,6 @@ def _connected(url: str) -> Iterator[Redis]:
         with connect(url, TIMEOUT_SECONDS, decode_responses=True) as client:
             yield client
     except (RedisError, OSError, ValueError) as error:
-        raise RedisDown(f"Redis does not answer ({type(error).__name__}): the trial pauses until it does") from None
+        raise RedisUnavailable(
+            f"Redis does not answer ({type(error).__name__}): the trial pauses until it does"
+        ) from None

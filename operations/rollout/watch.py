@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Callable
 
 from operations.errors import OperationsError, in_words
-from operations.files.durable import Busy
-from operations.rollout.keeping import Clock, Once
-from operations.rollout.loading import Place
+from operations.files.durable import LockHeld
+from operations.rollout.keeping import Clock, Deduplicator
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import abort_trial
-from operations.rollout.tallies import RedisDown, read
-from operations.store.record import recorded
-from operations.torchserve.client import ModelServerDown
+from operations.rollout.tallies import RedisUnavailable, read_trial_counts
+from operations.store.record import read_record
+from operations.torchserve.client import TorchServeUnreachable
 from releases.record import Trial, TrialKind
 from releases.trial_counts import TrialArm, TrialCounts
 
@@ -37,7 +37,7 @@ LEAST_SLOWDOWN = 0.010
 """Seconds; twice of very little is still little."""
 
 
-class Watch:
+class TrialMonitor:
     """Looks at the trial that the release record names, again and again.
 
     Attributes:
@@ -46,14 +46,14 @@ class Watch:
 
     def __init__(
         self,
-        place: Place,
+        place: DeploymentTarget,
         say: Callable[[str], None],
         alert: Callable[[str], None],
         clock: Clock = time.monotonic,
     ) -> None:
         """Takes whom to tell of what is to be known (`say`), and of what is to be looked at (`alert`)."""
         self.place = place
-        self._once = Once(say)
+        self._once = Deduplicator(say)
         self._alert = alert
         self._clock = clock
         self._trial: Trial | None = None
@@ -65,13 +65,13 @@ class Watch:
     def look(self) -> None:
         """Judges the trial once; never raises for what is to be expected."""
         try:
-            record = recorded(self.place.registry.root)
+            record = read_record(self.place.registry.root)
             if record and record.trial and self.place.redis_url:
-                self._judge(record.trial, read(self.place.redis_url, record.trial))
+                self._judge(record.trial, read_trial_counts(self.place.redis_url, record.trial))
                 self._once.forget()
-        except RedisDown as error:
+        except RedisUnavailable as error:
             self._once(str(error))
-        except Busy:
+        except LockHeld:
             pass  # A release runs; the next look finds what it made.
         except OperationsError as error:
             self._once(f"the trial is not watched: {error}")
@@ -113,17 +113,17 @@ class Watch:
         return f"TorchServe ended {MOST_LOSSES} times in {LOSSES_WITHIN / 60:.0f} minutes while it was on trial"
 
     def _bad(self, kind: TrialKind, tally: TrialCounts) -> str | None:
-        return bad(kind, tally.since(self._seen[0][1])) or bad(kind, tally.since(self._base))
+        return violated_bound(kind, tally.since(self._seen[0][1])) or violated_bound(kind, tally.since(self._base))
 
     def _is_loaded(self, version: int) -> bool:
         """Whether every TorchServe has it, ready or not: workers that end are the version's own fault."""
         try:
             return all(version in one.server.registered() for one in self.place.each)
-        except ModelServerDown:
+        except TorchServeUnreachable:
             return False
 
 
-def bad(kind: TrialKind, tally: TrialCounts) -> str | None:
+def violated_bound(kind: TrialKind, tally: TrialCounts) -> str | None:
     """In words, which bound a trial has passed; None where it has passed none."""
     live, trial = tally.arm(TrialArm.LIVE), tally.arm(TrialArm.TRIAL)
     if trial.errors >= LEAST_ERRORS and trial.error_rate > max(MOST_ERRORS, 2 * live.error_rate):

@@ -15,7 +15,7 @@ from operations.errors import OperationsError
 from operations.store.registry import Entry, Registry
 
 MODEL, CONTRACT, CARD, GOLDEN, REFERENCE = "model.pt", "contract.json", "card.json", "golden.json", "reference.json"
-WRONG = (
+LOAD_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
     *(ValueError, KeyError, TypeError, AttributeError),
 )
@@ -23,7 +23,7 @@ WRONG = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Archived:
+class ArchiveContents:
     """One version as its archive describes it.
 
     Attributes:
@@ -37,23 +37,23 @@ class Archived:
     model: bytes
 
 
-def read(registry: Registry, version: int) -> Archived:
+def read(registry: Registry, version: int) -> ArchiveContents:
     """Reads a version from the copy of its archive that was verified.
 
     Raises:
         OperationsError: there is no such version, its archive is damaged or another's, or cannot be read.
     """
-    with registry.verified(version) as verified, loadable(verified.entry.file):
+    with registry.verified(version) as verified, load_errors(verified.entry.file):
         found = _read(verified.entry, verified.archive)
     if (found.card.version, found.contract.fingerprint) != (version, found.entry.contract_fingerprint):
         raise OperationsError(f"{found.entry.file} is of another version or contract than its registry entry")
     return found
 
 
-def _read(entry: Entry, archive: Path) -> Archived:
+def _read(entry: Entry, archive: Path) -> ArchiveContents:
     with zipfile.ZipFile(archive) as packed:
         held = {name: packed.read(name) for name in (MODEL, CONTRACT, CARD, GOLDEN)}
-    return Archived(
+    return ArchiveContents(
         entry=entry,
         contract=Contract.from_bytes(held[CONTRACT]),
         card=ModelCard.from_json(json.loads(held[CARD])),
@@ -65,7 +65,7 @@ def _read(entry: Entry, archive: Path) -> Archived:
 def reference(registry: Registry, version: int) -> Golden | None:
     """The reference sample of a version; None where its archive has none, as an older one, or is damaged."""
     try:
-        with registry.verified(version) as verified, loadable(verified.entry.file):
+        with registry.verified(version) as verified, load_errors(verified.entry.file):
             return _reference(verified.archive)
     except OperationsError:
         return None
@@ -77,9 +77,9 @@ def _reference(archive: Path) -> Golden:
 
 
 @contextmanager
-def loadable(file: str) -> Iterator[None]:
+def load_errors(file: str) -> Iterator[None]:
     """Turns what a broken archive raises into an error for people; its own words may hold what is in the archive."""
     try:
         yield
-    except WRONG as error:
+    except LOAD_ERRORS as error:
         raise OperationsError(f"{file} cannot be loaded ({type(error).__name__})") from None

@@ -11,14 +11,14 @@ from rich.text import Text
 
 from contract.card import ModelCard
 from contract.schema import FLOAT32_MAX, Column, Contract, Kind
-from operations.store.archived import Archived
-from operations.store.models import state
-from operations.store.record import recorded
+from operations.store.archived import ArchiveContents
+from operations.store.models import release_state
+from operations.store.record import read_record
 from operations.store.registry import Registry
 from operations.text import figures
 
 
-def view(registry: Registry, found: Archived, now: datetime) -> RenderableType:
+def view(registry: Registry, found: ArchiveContents, now: datetime) -> RenderableType:
     """All that is known of a version."""
     card = found.card
     parts: dict[str, RenderableType] = {
@@ -36,7 +36,7 @@ def view(registry: Registry, found: Archived, now: datetime) -> RenderableType:
     return figures.sections(parts)
 
 
-def as_json(found: Archived) -> str:
+def as_json(found: ArchiveContents) -> str:
     """Model card and contract as the archive holds them, in one JSON text."""
     fields = {"card": found.card.to_json(), "contract": json.loads(found.contract.to_bytes())}
     return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
@@ -70,11 +70,11 @@ def bounds(column: Column) -> str:
     return " ".join(words)
 
 
-def _head(registry: Registry, found: Archived, now: datetime) -> dict[str, str]:
+def _head(registry: Registry, found: ArchiveContents, now: datetime) -> dict[str, str]:
     card, entry = found.card, found.entry
     signature = registry.signature(card.version)
     return {
-        "state": state(card.version, recorded(registry.root)) or figures.NONE,
+        "state": release_state(card.version, read_record(registry.root)) or figures.NONE,
         "created": f"{card.created} ({figures.age(card.created, now)} ago)",
         "thresholds": bands(card),
         "half precision": f"changes a probability by {figures.number(card.half_precision_difference)} at most",
@@ -84,7 +84,7 @@ def _head(registry: Registry, found: Archived, now: datetime) -> dict[str, str]:
     }
 
 
-def _hashes(found: Archived) -> dict[str, str]:
+def _hashes(found: ArchiveContents) -> dict[str, str]:
     return {"fingerprint": found.contract.fingerprint, "SHA-256": found.entry.sha256}
 
 

@@ -14,25 +14,25 @@ PREFIX = "fraud-verified-"
 CHUNK = 1 << 20
 
 
-class Unreadable(OperationsError):
+class SourceUnreadable(OperationsError):
     """A file cannot be read."""
 
 
-class NoRoom(OperationsError):
+class CopyFailed(OperationsError):
     """A copy cannot be written; that says nothing of what was to be copied."""
 
 
 @contextlib.contextmanager
-def private(directory: Path | None = None) -> Iterator[Path]:
+def private_directory(directory: Path | None = None) -> Iterator[Path]:
     """A new directory that is this user's alone and goes with the block, in this one or among the temporary files.
 
     Raises:
-        NoRoom: it cannot be made.
+        CopyFailed: it cannot be made.
     """
     try:
         scratch = tempfile.TemporaryDirectory(prefix=PREFIX, dir=directory, ignore_cleanup_errors=True)
     except OSError as error:
-        raise NoRoom(f"no directory for a copy of the archive can be made: {in_words(error)}") from None
+        raise CopyFailed(f"no directory for a copy of the archive can be made: {in_words(error)}") from None
     with scratch as name:
         yield Path(name)
 
@@ -41,8 +41,8 @@ def copy(source: Path, target: Path, most: int) -> str:
     """Copies so many bytes of a plain file at most into a new one, each read once, and gives their SHA-256.
 
     Raises:
-        Unreadable: the source cannot be read.
-        NoRoom: the copy cannot be written.
+        SourceUnreadable: the source cannot be read.
+        CopyFailed: the copy cannot be written.
     """
     digest = hashlib.sha256()
     try:
@@ -51,15 +51,15 @@ def copy(source: Path, target: Path, most: int) -> str:
                 digest.update(chunk)
                 written.write(chunk)
     except OSError as error:
-        raise NoRoom(f"no copy of the archive can be written: {in_words(error)}") from None
+        raise CopyFailed(f"no copy of the archive can be written: {in_words(error)}") from None
     return digest.hexdigest()
 
 
 def _read(source: Path, most: int) -> Iterator[bytes]:
     try:
-        with plain_file.opened(source) as file:
+        with plain_file.open_plain(source) as file:
             while most > 0 and (chunk := file.read(min(CHUNK, most))):
                 most -= len(chunk)
                 yield chunk
     except OSError as error:
-        raise Unreadable(in_words(error)) from None
+        raise SourceUnreadable(in_words(error)) from None

@@ -8,16 +8,16 @@ import numpy as np
 
 from contract.schema import Column, Contract, Kind
 from operations.store import archived, side_by_side
-from operations.store.archived import Archived, loadable
+from operations.store.archived import ArchiveContents, load_errors
 from operations.store.card_view import bounds
-from operations.store.opened import Opened, loaded
+from operations.store.opened import LoadedVersion, load_contents
 from operations.store.registry import Registry
-from operations.store.side_by_side import Rows, Sample, Scorer, Scores
+from operations.store.side_by_side import CsvRows, Scores, ScoreSample, VersionScorer
 from releases.trial_counts import stability_index
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnDifference:
     """Where two contracts' columns differ.
 
     Attributes:
@@ -34,7 +34,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
+class SharedGoldenRows:
     """Golden rows, and how many of them both versions can read."""
 
     of: tuple[int, ...]
@@ -43,7 +43,7 @@ class Golden:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoreDifference:
     """What two versions make of the same rows, of which there is at least one.
 
     Attributes:
@@ -62,10 +62,10 @@ class Scored:
     stability: float
 
     @classmethod
-    def of(cls, first: tuple[Opened, Scores], second: tuple[Opened, Scores]) -> Self:
+    def of(cls, first: tuple[LoadedVersion, Scores], second: tuple[LoadedVersion, Scores]) -> Self:
         """Compares the probabilities of the same rows, shape (rows,) each."""
         decided = [opened.card.bands.decide(scores) for opened, scores in (first, second)]
-        before, after = (Sample.of(opened.card.bands, scores) for opened, scores in (first, second))
+        before, after = (ScoreSample.of(opened.card.bands, scores) for opened, scores in (first, second))
         apart = np.abs(second[1].astype(np.float64) - first[1])
         return cls(
             rows=len(apart),
@@ -78,36 +78,36 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Difference:
+class VersionDifference:
     """Two versions side by side.
 
     Attributes:
         scored: None where both can read none of the golden rows.
     """
 
-    first: Archived
-    second: Archived
-    columns: Columns
-    golden: tuple[Golden, ...]
-    scored: Scored | None
+    first: ArchiveContents
+    second: ArchiveContents
+    columns: ColumnDifference
+    golden: tuple[SharedGoldenRows, ...]
+    scored: ScoreDifference | None
 
 
-def between(registry: Registry, first: int, second: int) -> Difference:
+def compare_versions(registry: Registry, first: int, second: int) -> VersionDifference:
     """Compares two versions; both score the golden rows of each.
 
     Raises:
         OperationsError: one does not exist, does not verify, or cannot be loaded.
     """
     found = archived.read(registry, first), archived.read(registry, second)
-    golden, scored = compare(loaded(found[0]), loaded(found[1]))
-    return Difference(*found, columns(found[0].contract, found[1].contract), golden, scored)
+    golden, scored = compare_scores(load_contents(found[0]), load_contents(found[1]))
+    return VersionDifference(*found, compare_columns(found[0].contract, found[1].contract), golden, scored)
 
 
-def columns(first: Contract, second: Contract) -> Columns:
+def compare_columns(first: Contract, second: Contract) -> ColumnDifference:
     """Compares the columns of two contracts by name; their order in a file is of no matter."""
     ours, theirs = ({column.name: column for column in each.columns} for each in (first, second))
     both = {name: _change(ours[name], theirs[name]) for name in ours if name in theirs}
-    return Columns(
+    return ColumnDifference(
         first=tuple(name for name in ours if name not in theirs),
         second=tuple(name for name in theirs if name not in ours),
         changed={name: words for name, words in both.items() if words},
@@ -115,27 +115,29 @@ def columns(first: Contract, second: Contract) -> Columns:
     )
 
 
-def compare(first: Opened, second: Opened) -> tuple[tuple[Golden, ...], Scored | None]:
+def compare_scores(
+    first: LoadedVersion, second: LoadedVersion
+) -> tuple[tuple[SharedGoldenRows, ...], ScoreDifference | None]:
     """Scores the golden rows of both versions by both; None where no row can be read by both.
 
     Raises:
         OperationsError: a model is broken.
     """
-    owners: dict[str, list[Opened]] = {}
+    owners: dict[str, list[LoadedVersion]] = {}
     for each in (first, second):
         owners.setdefault(each.golden.csv, []).append(each)
-    scorers = [Scorer(each.contract, each.card.bands, each.score) for each in (first, second)]
-    with loadable("golden.json"):
-        rows = [Rows.of(of[0].golden, of[0].contract) for of in owners.values()]
-    pairs = [side_by_side.score(each, *scorers) for each in rows]
+    scorers = [VersionScorer(each.contract, each.card.bands, each.score) for each in (first, second)]
+    with load_errors("golden.json"):
+        rows = [CsvRows.of(of[0].golden, of[0].contract) for of in owners.values()]
+    pairs = [side_by_side.score_shared_rows(each, *scorers) for each in rows]
     golden = tuple(_golden(of, len(pair[0])) for of, pair in zip(owners.values(), pairs, strict=True))
     ours, theirs = (np.concatenate(each) for each in zip(*pairs, strict=True))
-    return golden, Scored.of((first, ours), (second, theirs)) if len(ours) else None
+    return golden, ScoreDifference.of((first, ours), (second, theirs)) if len(ours) else None
 
 
-def _golden(of: list[Opened], shared: int) -> Golden:
+def _golden(of: list[LoadedVersion], shared: int) -> SharedGoldenRows:
     versions = dict.fromkeys(each.card.version for each in of)
-    return Golden(tuple(versions), len(of[0].golden.probabilities), shared)
+    return SharedGoldenRows(tuple(versions), len(of[0].golden.probabilities), shared)
 
 
 def _change(before: Column, after: Column) -> str:

@@ -6,9 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from operations.store.archived import Archived
+from operations.store.archived import ArchiveContents
 from operations.store.card_view import bands, data_facts
-from operations.store.diff import Columns, Difference, Golden, Scored
+from operations.store.diff import ColumnDifference, ScoreDifference, SharedGoldenRows, VersionDifference
 from operations.text import figures
 
 OTHER_DATA = "The data differs, and so do the rows that each was measured on: these metrics do not compare."
@@ -16,7 +16,7 @@ ENOUGH = 1000
 """Rows below which chance alone adds more than 0.01 to the stability index."""
 
 
-def view(found: Difference) -> RenderableType:
+def view(found: VersionDifference) -> RenderableType:
     """All differences, section by section."""
     first, second = found.first, found.second
     names = tuple(f"version {each.card.version}" for each in (first, second))
@@ -24,13 +24,13 @@ def view(found: Difference) -> RenderableType:
         "Data": _data(first, second, names),
         "Metrics": _metrics(first.card.metrics, second.card.metrics, names),
         "Thresholds": figures.facts({names[0]: bands(first.card), names[1]: bands(second.card)}),
-        "Columns": _columns(found.columns, names),
+        "ColumnDifference": _columns(found.columns, names),
         "Scores": _scores(found, names),
     }
     return figures.sections(parts)
 
 
-def _data(first: Archived, second: Archived, names: tuple[str, ...]) -> RenderableType:
+def _data(first: ArchiveContents, second: ArchiveContents, names: tuple[str, ...]) -> RenderableType:
     told = [data_facts(each.card.data) for each in (first, second)]
     if told[0] == told[1]:
         return Group(figures.facts(told[0]), Text("Both were trained on this data."))
@@ -54,12 +54,12 @@ def _metrics(
     return table
 
 
-def _columns(columns: Columns, names: tuple[str, ...]) -> RenderableType:
+def _columns(columns: ColumnDifference, names: tuple[str, ...]) -> RenderableType:
     changes = dict(_changes(columns, names))
     return figures.facts(changes) if changes else Text("the same")
 
 
-def _changes(columns: Columns, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _changes(columns: ColumnDifference, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     if columns.first:
         yield f"only in {names[0]}", ", ".join(columns.first)
     if columns.second:
@@ -69,19 +69,19 @@ def _changes(columns: Columns, names: tuple[str, ...]) -> Iterator[tuple[str, st
         yield "features", "other ones are made of the columns"
 
 
-def _scores(found: Difference, names: tuple[str, ...]) -> RenderableType:
+def _scores(found: VersionDifference, names: tuple[str, ...]) -> RenderableType:
     told = [Text(_golden(each)) for each in found.golden]
     if found.scored is None:
         return Group(*told, Text("No row can be read by both, so their scores do not compare."))
     return Group(*told, figures.facts(_compared(found.scored, names)))
 
 
-def _golden(golden: Golden) -> str:
+def _golden(golden: SharedGoldenRows) -> str:
     of = " and ".join(f"version {version}" for version in golden.of)
     return f"Golden rows of {of}: {golden.shared} of {golden.rows} can be read by both."
 
 
-def _compared(scored: Scored, names: tuple[str, ...]) -> dict[str, str]:
+def _compared(scored: ScoreDifference, names: tuple[str, ...]) -> dict[str, str]:
     rough = "; rough, of so few rows" if scored.rows < ENOUGH else ""
     flagged = zip(names, scored.flagged, strict=True)
     return {

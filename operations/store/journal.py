@@ -19,9 +19,9 @@ from operations.files import durable, plain_file
 
 FILE_NAME = "journal.jsonl"
 """Its name in the model store."""
-KEPT = 1000
+EVENTS_KEPT = 1000
 """Events that stay when the file is shortened."""
-MOST = 1200
+MAX_EVENTS = 1200
 MOST_BYTES = 16 << 20
 """Largest file that is read."""
 LONGEST_TEXT = 1000
@@ -32,12 +32,12 @@ PATIENCE = 1.0
 
 def note(store: Path, event: str, **facts: object) -> None:
     """Appends an event; never raises for trouble with the disk, and waits for nobody for long."""
-    with contextlib.suppress(OSError, OperationsError), durable.held(store / ".journal.lock", "", PATIENCE):
+    with contextlib.suppress(OSError, OperationsError), durable.locked(store / ".journal.lock", "", PATIENCE):
         path = store / FILE_NAME
         written = _written(path)
         line = ("\n" if written and not written.endswith(b"\n") else "") + _line(event, facts)
-        if not written or written.count(b"\n") >= MOST:
-            newest = written.splitlines(keepends=True)[1 - KEPT :]
+        if not written or written.count(b"\n") >= MAX_EVENTS:
+            newest = written.splitlines(keepends=True)[1 - EVENTS_KEPT :]
             durable.write(path, b"".join(newest) + line.encode())
         else:
             _append(path, line.encode())

@@ -49,7 +49,7 @@ class RefusedArchive(OperationsError):
     """An archive that must not be unpacked."""
 
 
-def check_listing(path: Path) -> None:
+def check_archive(path: Path) -> None:
     """Reads an archive through once, without unpacking it anywhere.
 
     Raises:

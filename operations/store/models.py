@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Entry, Registry
 from operations.text import figures
 from releases.record import Release, Trial, TrialKind
@@ -15,9 +15,9 @@ SHORT = 8
 """Digits of a fingerprint that tell the contracts of one store apart."""
 
 
-def table(store: Path, now: datetime) -> Table | Text:
+def models_table(store: Path, now: datetime) -> Table | Text:
     """One row for each version, the newest first; a sentence where there is none."""
-    record, registry = recorded(store), Registry(store)
+    record, registry = read_record(store), Registry(store)
     rows = {entry.version: _row(registry, entry, record, now) for entry in registry.entries()}
     rows |= {version: (str(version), *["-"] * 5, _joined("damaged", version, record)) for version in registry.damaged()}
     if not rows:
@@ -28,7 +28,7 @@ def table(store: Path, now: datetime) -> Table | Text:
     return shown
 
 
-def state(version: int, record: Release | None) -> str:
+def release_state(version: int, record: Release | None) -> str:
     """What the release record makes of a version, in words; empty for nothing."""
     if record is None:
         return ""
@@ -71,4 +71,4 @@ def _is_there(registry: Registry, entry: Entry) -> bool:
 
 
 def _joined(fault: str, version: int, record: Release | None) -> str:
-    return ", ".join(word for word in (fault, state(version, record)) if word)
+    return ", ".join(word for word in (fault, release_state(version, record)) if word)

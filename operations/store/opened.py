@@ -16,12 +16,12 @@ from contract.card import ModelCard
 from contract.golden import Golden
 from contract.schema import Contract
 from operations.store import archived
-from operations.store.archived import Archived, loadable
+from operations.store.archived import ArchiveContents, load_errors
 from operations.store.registry import Registry
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Opened:
+class LoadedVersion:
     """A version that can score.
 
     Attributes:
@@ -41,34 +41,34 @@ class Opened:
         """
         import torch
 
-        with loadable(f"the model of version {self.card.version}"), torch.inference_mode():
+        with load_errors(f"the model of version {self.card.version}"), torch.inference_mode():
             probabilities: NDArray[np.float32] = self.model(torch.from_numpy(matrix)).float().numpy()
             return probabilities.reshape(-1)
 
     def score_golden(self) -> NDArray[np.float32]:
         """The probabilities of its golden rows; as :meth:`score`."""
-        with loadable(f"the golden rows of version {self.card.version}"):
+        with load_errors(f"the golden rows of version {self.card.version}"):
             matrix = self.golden.matrix(self.contract)
         return self.score(matrix)
 
 
-def opened(registry: Registry, version: int) -> Opened:
+def load_version(registry: Registry, version: int) -> LoadedVersion:
     """Opens a version whose archive has just been verified.
 
     Raises:
         OperationsError: there is no such version, its archive is damaged or another's, or cannot be loaded.
     """
-    return loaded(archived.read(registry, version))
+    return load_contents(archived.read(registry, version))
 
 
-def loaded(found: Archived) -> Opened:
+def load_contents(found: ArchiveContents) -> LoadedVersion:
     """Opens a version whose archive was read before.
 
     Raises:
         OperationsError: torch cannot load its model.
     """
-    with loadable(found.entry.file):
-        return Opened(found.contract, found.card, found.golden, _model(found.model))
+    with load_errors(found.entry.file):
+        return LoadedVersion(found.contract, found.card, found.golden, _model(found.model))
 
 
 def _model(data: bytes) -> Any:  # noqa: ANN401 - torch's type, and torch is imported late.

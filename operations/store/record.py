@@ -10,7 +10,7 @@ MOST_BYTES = 65_536
 """Largest record that is read; one has some hundred bytes."""
 
 
-def recorded(store: Path) -> Release | None:
+def read_record(store: Path) -> Release | None:
     """The release record of a model store; None before the first release.
 
     Raises:

@@ -26,8 +26,8 @@ from contract.schema import Contract
 from operations.errors import OperationsError
 from operations.files import durable, plain_file
 from operations.store import copies
-from operations.store.listing import MOST_BYTES, check_listing
-from operations.store.signing import Keys
+from operations.store.listing import MOST_BYTES, check_archive
+from operations.store.signing import SigningKeys
 from releases.record import FILE_NAME, Release, ReleaseError
 
 ENTRY = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
@@ -101,7 +101,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedArchive:
     """A version whose archive was verified.
 
     Attributes:
@@ -115,10 +115,10 @@ class Verified:
 class Registry:
     """The versions in one model store."""
 
-    def __init__(self, root: Path, keys: Keys | None = None) -> None:
+    def __init__(self, root: Path, keys: SigningKeys | None = None) -> None:
         """Takes the store's directory, which need not exist yet; without keys, those of the environment."""
         self.root = root
-        self.keys = keys or Keys.of(os.environ)
+        self.keys = keys or SigningKeys.of(os.environ)
 
     def entries(self) -> list[Entry]:
         """All versions whose entries can be read, oldest first."""
@@ -185,10 +185,10 @@ class Registry:
             VersionTaken: the version exists.
             OperationsError: it cannot be signed, or another process adds one and does not end.
         """
-        with copies.private() as scratch:
+        with copies.private_directory() as scratch:
             copy = scratch / archive.name
             sha256 = copies.copy(archive, copy, ARCHIVE_BYTES)
-            check_listing(copy)
+            check_archive(copy)
             signature = self.keys.sign(copy) if self.keys.private else None
             self.root.mkdir(parents=True, exist_ok=True)
             with self._alone():
@@ -219,7 +219,7 @@ class Registry:
             UnknownVersion, DamagedArchive, RefusedArchive: as :meth:`verified`.
             OperationsError: it has one, or there is no key to sign with.
         """
-        with copies.private() as scratch:
+        with copies.private_directory() as scratch:
             signature, place = self.keys.sign(self._sound(version, scratch).archive), self.signature(version)
         with self._alone():
             if place.exists():
@@ -237,7 +237,7 @@ class Registry:
             pass
 
     @contextlib.contextmanager
-    def verified(self, version: int, directory: Path | None = None) -> Iterator[Verified]:
+    def verified(self, version: int, directory: Path | None = None) -> Iterator[VerifiedArchive]:
         """A version whose archive has its entry's hash, files that are fit to be unpacked, and a valid signature.
 
         All of this is true of the copy, whatever becomes of the files in the store. It lies in a new directory in the
@@ -250,30 +250,30 @@ class Registry:
             UnsignedArchive: it lacks a valid signature, and a key is set that demands one.
             OperationsError: there is no room for a copy.
         """
-        with copies.private(directory) as scratch:
+        with copies.private_directory(directory) as scratch:
             found = self._sound(version, scratch)
             self.keys.verify(found.archive, self.signature(version))
             yield found
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         refusal = f"another process adds a model to {self.root}; try again"
-        return durable.held(self.root / ".lock", refusal, PATIENCE)
+        return durable.locked(self.root / ".lock", refusal, PATIENCE)
 
-    def _sound(self, version: int, scratch: Path) -> Verified:
+    def _sound(self, version: int, scratch: Path) -> VerifiedArchive:
         """A version and a copy of its archive, signed or not."""
         entry = self.entry(version)
         path, copy = self.root / entry.file, scratch / entry.file
         try:
             sha256 = copies.copy(path, copy, min(entry.size, ARCHIVE_BYTES) + 1)
-        except copies.Unreadable:
+        except copies.SourceUnreadable:
             raise DamagedArchive(f"{path} cannot be read; put it back from a backup or release another") from None
         if sha256 != entry.sha256:
             raise DamagedArchive(
                 f"{path} is not the archive that was registered (its SHA-256 differs); "
                 "put it back from a backup or release another version"
             )
-        check_listing(copy)
-        return Verified(entry, copy)
+        check_archive(copy)
+        return VerifiedArchive(entry, copy)
 
 
 def _entry(archive: Path, sha256: str, card: ModelCard, contract: Contract) -> Entry:

@@ -22,7 +22,7 @@ Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scorer:
+class VersionScorer:
     """One of the two versions.
 
     Attributes:
@@ -36,7 +36,7 @@ class Scorer:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ScoreSample:
     """What one version made of some rows.
 
     Attributes:
@@ -61,15 +61,15 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Both:
+class SamplePair:
     """What two versions made of rows: both of the same ones, or each of its own.
 
     Attributes:
         joint: of the same rows, how many are in which bin of the one and of the other, shape (bins, bins); else None.
     """
 
-    before: Sample
-    after: Sample
+    before: ScoreSample
+    after: ScoreSample
     joint: NDArray[np.int64] | None = None
 
     @classmethod
@@ -79,11 +79,11 @@ class Both:
         places = (np.searchsorted(SCORE_EDGES, scores, side="right") for _, scores in (first, second))
         joint = np.zeros((bins, bins), dtype=np.int64)
         np.add.at(joint, tuple(places), 1)
-        return cls(Sample.of(*first), Sample.of(*second), joint)
+        return cls(ScoreSample.of(*first), ScoreSample.of(*second), joint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class CsvRows:
     """Rows of a CSV file to be scored by two versions.
 
     Attributes:
@@ -105,7 +105,7 @@ class Rows:
         return cls(golden.csv.encode(), {window.name: table.columns[window.name] for window in contract.history})
 
 
-def score(rows: Rows, first: Scorer, second: Scorer) -> tuple[Scores, Scores]:
+def score_shared_rows(rows: CsvRows, first: VersionScorer, second: VersionScorer) -> tuple[Scores, Scores]:
     """The probabilities of both for the rows that both can read.
 
     A column that only one of them knows is no obstacle to the other. Without such a row, or where one of them cannot
@@ -123,7 +123,7 @@ def score(rows: Rows, first: Scorer, second: Scorer) -> tuple[Scores, Scores]:
     return _scores(first, ours, shared, rows.history), _scores(second, theirs, shared, rows.history)
 
 
-def _scores(scorer: Scorer, reading: Reading, numbers: NDArray[np.int64], history: Columns | None) -> Scores:
+def _scores(scorer: VersionScorer, reading: Reading, numbers: NDArray[np.int64], history: Columns | None) -> Scores:
     table = reading.table.take(np.isin(reading.table.row_numbers, numbers))
     return scorer.score(to_matrix(scorer.contract, _with_past(scorer.contract, table, history)))
 

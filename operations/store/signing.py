@@ -29,7 +29,7 @@ class UnsignedArchive(OperationsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class SigningKeys:
     """Which keys are set; without any, nothing is signed and no signature is looked at.
 
     Attributes:

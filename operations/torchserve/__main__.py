@@ -10,7 +10,7 @@ from operations.torchserve import container
 
 def main() -> None:
     """Becomes the JVM, or says in one line why it cannot."""
-    private.begin()
+    private.set_umask()
     try:
         container.become(os.environ)
     except (OperationsError, OSError) as error:

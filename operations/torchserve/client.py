@@ -28,11 +28,11 @@ BLOCK_BYTES = 4_000_000
 """A request stays under TorchServe's default limit of 6.5 MB."""
 
 
-class ModelServerDown(OperationsError):
+class TorchServeUnreachable(OperationsError):
     """TorchServe cannot be reached."""
 
 
-class ModelServerRefused(OperationsError):
+class TorchServeRefused(OperationsError):
     """TorchServe answered, and not with success; `status` is its answer's."""
 
     def __init__(self, what: str, status: int, message: str) -> None:
@@ -41,12 +41,12 @@ class ModelServerRefused(OperationsError):
         self.status = status
 
 
-class ModelServerOdd(OperationsError):
+class TorchServeInvalidAnswer(OperationsError):
     """TorchServe answered with success, and with what cannot be understood."""
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegisteredVersion:
     """A version as TorchServe has it: how many workers, and how many of them can score.
 
     Attributes:
@@ -65,7 +65,7 @@ class Registered:
         return self.ready >= max(1, self.wanted if workers is None else workers)
 
 
-class ModelServer:
+class TorchServeClient:
     """TorchServe's management port, and the two requests to its inference port that prove a version.
 
     Attributes:
@@ -80,13 +80,13 @@ class ModelServer:
             base_url=management, transport=BoundedTransport(transport), trust_env=False, timeout=10.0
         )
 
-    def registered(self) -> dict[int, Registered]:
+    def registered(self) -> dict[int, RegisteredVersion]:
         """All versions, by number.
 
         Raises:
-            ModelServerDown: it cannot be reached.
-            ModelServerRefused: its answer is not success.
-            ModelServerOdd: its answer is no list of versions.
+            TorchServeUnreachable: it cannot be reached.
+            TorchServeRefused: its answer is not success.
+            TorchServeInvalidAnswer: its answer is no list of versions.
         """
         answer = self._send("GET", f"/models/{MODEL}/all")
         if answer.status_code == httpx.codes.NOT_FOUND:
@@ -112,7 +112,7 @@ class ModelServer:
         worker at a time: each start imports torch, and those who are served need a processor meanwhile.
 
         Raises:
-            ModelServerRefused: it failed, and may be registered without a worker that can score.
+            TorchServeRefused: it failed, and may be registered without a worker that can score.
         """
         wishes = {"url": archive.name, "model_name": MODEL, "synchronous": "false"}
         wishes |= {"batch_size": "1", "max_batch_delay": "1"} | ({"initial_workers": "1"} if workers else {})
@@ -129,7 +129,7 @@ class ModelServer:
         """Tells TorchServe how many workers a version is to have; it starts them in the background.
 
         Raises:
-            ModelServerRefused: it does not have the version.
+            TorchServeRefused: it does not have the version.
         """
         wishes = {"min_worker": str(workers), "max_worker": str(workers), "synchronous": "false"}
         _checked(f"scale version {version}", self._send("PUT", f"/models/{MODEL}/{version}", params=wishes))
@@ -148,7 +148,7 @@ class ModelServer:
         """One request to a version on the inference port.
 
         Raises:
-            ModelServerRefused: its answer is not success.
+            TorchServeRefused: its answer is not success.
         """
         answer = self._send(
             "POST",
@@ -162,20 +162,20 @@ class ModelServer:
         """What a version says of itself.
 
         Raises:
-            ModelServerRefused: its answer is not success.
-            ModelServerOdd: its answer is no description.
+            TorchServeRefused: its answer is not success.
+            TorchServeInvalidAnswer: its answer is no description.
         """
         try:
             return Description.from_bytes(self.ask(version, DESCRIBE))
         except DescriptionError as error:
-            raise ModelServerOdd(f"version {version} does not answer as a model should: {error}") from None
+            raise TorchServeInvalidAnswer(f"version {version} does not answer as a model should: {error}") from None
 
     def score(self, described: Description, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """The probabilities of a matrix's rows by the version that described itself.
 
         Raises:
-            ModelServerRefused: its answer is not success.
-            ModelServerOdd: its answer is not one probability by that version for each row.
+            TorchServeRefused: its answer is not success.
+            TorchServeInvalidAnswer: its answer is not one probability by that version for each row.
         """
         rows = max(1, BLOCK_BYTES // max(1, matrix[:1].nbytes))
         blocks = [matrix[start : start + rows] for start in range(0, len(matrix), rows)]
@@ -185,7 +185,7 @@ class ModelServer:
         """The number of the version that was not known, once so many of its workers are ready.
 
         Raises:
-            ModelServerRefused: one of them has ended, or they are too late.
+            TorchServeRefused: one of them has ended, or they are too late.
         """
         until, processes = time.monotonic() + patience, set[int]()
         while time.monotonic() < until:
@@ -198,7 +198,7 @@ class ModelServer:
             if len(processes) > max(new.wanted, workers or 0):
                 break
             time.sleep(0.1)
-        raise ModelServerRefused("start the workers", httpx.codes.SERVICE_UNAVAILABLE, "see its log")
+        raise TorchServeRefused("start the workers", httpx.codes.SERVICE_UNAVAILABLE, "see its log")
 
     def close(self) -> None:
         """Closes the connections."""
@@ -209,10 +209,10 @@ class ModelServer:
         try:
             answer = Frame.from_bytes(self.ask(version, Frame(version, fingerprint, block).to_bytes()))
         except FrameError as error:
-            raise ModelServerOdd(f"version {version} does not answer as a model should: {error}") from None
+            raise TorchServeInvalidAnswer(f"version {version} does not answer as a model should: {error}") from None
         found = (answer.version, answer.fingerprint, answer.values.shape)
         if found != (version, fingerprint, (len(block), 1)):
-            raise ModelServerOdd(f"version {version} does not answer with its own score for every row")
+            raise TorchServeInvalidAnswer(f"version {version} does not answer with its own score for every row")
         return answer.values[:, 0]
 
     def _make_other_default(self, version: int) -> None:
@@ -224,21 +224,23 @@ class ModelServer:
             return self._client.request(method, url, **more)
         except httpx.HTTPError as error:
             reason = type(error).__name__
-            raise ModelServerDown(f"TorchServe does not answer at {self.address} ({reason}); does it run?") from None
+            raise TorchServeUnreachable(
+                f"TorchServe does not answer at {self.address} ({reason}); does it run?"
+            ) from None
 
 
-def _listed(answer: httpx.Response) -> list[Registered]:
+def _listed(answer: httpx.Response) -> list[RegisteredVersion]:
     try:
         return [_registered(fields) for fields in answer.json()]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ModelServerOdd("TorchServe answers with no list of its versions; see its log") from None
+        raise TorchServeInvalidAnswer("TorchServe answers with no list of its versions; see its log") from None
 
 
-def _registered(fields: Mapping[str, Any]) -> Registered:
+def _registered(fields: Mapping[str, Any]) -> RegisteredVersion:
     states = [worker["status"] for worker in fields["workers"]]
     processes = frozenset(worker["pid"] for worker in fields["workers"] if worker.get("pid", -1) > 0)
     wanted = max(int(fields["minWorkers"]), len(states))
-    return Registered(int(fields["modelVersion"]), len(states), states.count(READY), wanted, processes)
+    return RegisteredVersion(int(fields["modelVersion"]), len(states), states.count(READY), wanted, processes)
 
 
 def _checked(what: str, answer: httpx.Response, hint: str = "") -> httpx.Response:
@@ -247,4 +249,4 @@ def _checked(what: str, answer: httpx.Response, hint: str = "") -> httpx.Respons
     message = ""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         message = str(answer.json()["message"])
-    raise ModelServerRefused(what, answer.status_code, message + hint)
+    raise TorchServeRefused(what, answer.status_code, message + hint)

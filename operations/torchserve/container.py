@@ -31,7 +31,7 @@ def become(outside: Mapping[str, str]) -> None:
     Raises:
         OperationsError: it cannot be started so; says what to set.
     """
-    launch.own(home := Path(tempfile.gettempdir()) / ready.HOME)
+    launch.own_directory(home := Path(tempfile.gettempdir()) / ready.HOME)
     scratch = home / "ts"
     command = prepare(outside, scratch)
     scratch.with_name(ready.PROCESS).write_text(str(os.getpid()))
@@ -53,13 +53,13 @@ def prepare(outside: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
         raise OperationsError(
             f"VERIFIED_PATH={verified} is no directory: mount there what `fraud` writes verified copies to"
         )
-    launch.clean(scratch)
-    count = workers.wished(outside) or workers.fitting(outside, DEVICES, CGROUP)
+    launch.prepare_scratch(scratch)
+    count = workers.configured_workers(outside) or workers.default_workers(outside, DEVICES, CGROUP)
     config, hosts = scratch.with_name(f"{scratch.name}.properties"), _hosts(outside)
     config.write_text(launch.configuration(PORTS, verified, hosts, count))
     scratch.with_name(ready.SILENT).unlink(missing_ok=True)
     scratch.with_name(ready.ADDRESS).write_text(f"http://{hosts.inference}:{PORTS.inference}")
-    return launch.command(java.find(outside), config, verified, scratch)
+    return launch.command(java.find_java(outside), config, verified, scratch)
 
 
 def _hosts(outside: Mapping[str, str]) -> Hosts:

@@ -6,21 +6,21 @@ import httpx
 
 from operations.network import addresses
 from operations.network.addresses import Resolve, resolved
-from operations.torchserve.client import ModelServer
+from operations.torchserve.client import TorchServeClient
 
 
-class Member(NamedTuple):
+class TorchServeEndpoint(NamedTuple):
     """One TorchServe, by its two addresses."""
 
     management: str
     inference: str
 
-    def server(self) -> ModelServer:
+    def server(self) -> TorchServeClient:
         """A connection to it."""
-        return ModelServer(self.management.rstrip("/"), self.inference.rstrip("/"))
+        return TorchServeClient(self.management.rstrip("/"), self.inference.rstrip("/"))
 
 
-def members(management: str, inference: str, resolve: Resolve = resolved) -> list[Member]:
+def endpoints(management: str, inference: str, resolve: Resolve = resolved) -> list[TorchServeEndpoint]:
     """The servers behind both URLs, in order.
 
     Where the name in the management URL stands for one address, both are used as they are given. Where it stands for
@@ -32,5 +32,5 @@ def members(management: str, inference: str, resolve: Resolve = resolved) -> lis
     """
     found = addresses.each(management, resolve)
     if len(found) == 1:
-        return [Member(management, inference)]
-    return [Member(url, addresses.at(inference, httpx.URL(url).host)) for url in found]
+        return [TorchServeEndpoint(management, inference)]
+    return [TorchServeEndpoint(url, addresses.at(inference, httpx.URL(url).host)) for url in found]

@@ -15,7 +15,7 @@ from operations.errors import OperationsError
 OLDEST = 17
 
 
-def find(environment: Mapping[str, str]) -> Path:
+def find_java(environment: Mapping[str, str]) -> Path:
     """The java to start.
 
     Raises:

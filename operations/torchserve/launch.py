@@ -104,7 +104,7 @@ def environment(outside: Mapping[str, str], scratch: Path) -> dict[str, str]:
     return passed | threads | {"TMPDIR": str(scratch), "TEMP": str(scratch)}
 
 
-def own(directory: Path) -> None:
+def own_directory(directory: Path) -> None:
     """Makes a directory that is this user's alone, or takes one that is.
 
     Raises:
@@ -120,9 +120,9 @@ def own(directory: Path) -> None:
     directory.chmod(0o700)
 
 
-def clean(scratch: Path) -> None:
+def prepare_scratch(scratch: Path) -> None:
     """Empties the scratch directory: unpacked archives and sockets of an earlier run stay behind in it."""
     shutil.rmtree(scratch, ignore_errors=True)
-    own(scratch)
+    own_directory(scratch)
     if len(os.fsencode(scratch)) > LONGEST_SOCKET_PATH - len("/.ts.sock.90000"):
         raise OperationsError(f"the path {scratch} is too long for sockets; set TMPDIR to a short one")

@@ -17,7 +17,7 @@ VERSIONS = 3
 """That are loaded at a time: the live one, the one before it, and one on trial."""
 
 
-def wished(outside: Mapping[str, str]) -> int | None:
+def configured_workers(outside: Mapping[str, str]) -> int | None:
     """MODEL_WORKERS; None where it is not set.
 
     Raises:
@@ -30,7 +30,7 @@ def wished(outside: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def fitting(outside: Mapping[str, str], devices: Path, cgroup: Path) -> int:
+def default_workers(outside: Mapping[str, str], devices: Path, cgroup: Path) -> int:
     """As many as GPUs, or as processors and memory allow; two at least, so that one may die.
 
     Args:

@@ -30,8 +30,8 @@ from operations.backups import backup, rescoring
 from operations.history import label_export
 from operations.settings import Layout
 from operations.store import journal
-from operations.store.opened import opened
-from operations.store.record import recorded
+from operations.store.opened import load_version
+from operations.store.record import read_record
 from operations.store.registry import Registry
 from tests.gateway.conftest import AUTHORISED, KEY
 from tests.gateway.trials import Valkey
@@ -122,20 +122,20 @@ def client(unpacked: Path, layout: Layout, valkey: Valkey) -> Iterator[TestClien
 
 def test_the_backup_is_verified() -> None:
     """Every byte, and the golden rows of the version in it."""
-    (result,) = rescoring.rescore(BACKUP)
+    (result,) = rescoring.check_golden_rows(BACKUP)
     assert result.good, result
     assert (result.version, result.live, result.rows) == (1, True, 32)
 
 
 def test_the_backup_is_restored(layout: Layout) -> None:
     """The version, the release record and the journal are where the commands look for them."""
-    record = recorded(layout.store)
+    record = read_record(layout.store)
     assert record is not None
     assert (record.version, record.previous, record.trial) == (1, None, None)
     assert [event["event"] for event in journal.events(layout.store)] == ["released"]
     (entry,) = Registry(layout.store).entries()
     Registry(layout.store).verify(entry.version)
-    version = opened(Registry(layout.store), entry.version)
+    version = load_version(Registry(layout.store), entry.version)
     assert version.golden.difference(version.score_golden()) < 1e-5
 
 

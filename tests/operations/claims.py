@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from operations.retraining.train import Wanted, train
+from operations.retraining.train import TrainOptions, train
 from operations.store.registry import Entry, Registry
 
 
@@ -33,7 +33,7 @@ def senseless(frame: pd.DataFrame) -> pd.DataFrame:
 def trained(registry: Registry, file: Path, frame: pd.DataFrame, epochs: int = 3) -> Entry:
     """The next version of a store, trained on these rows, which the file holds from now on."""
     frame.to_csv(file, index=False)
-    return train(registry, Wanted(file, None, 0, epochs), quiet())
+    return train(registry, TrainOptions(file, None, 0, epochs), quiet())
 
 
 def quiet() -> Console:

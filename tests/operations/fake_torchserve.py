@@ -14,7 +14,7 @@ from contract.description import Description
 from contract.frame import DESCRIBE, Frame
 from contract.golden import Golden
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
-from operations.torchserve.client import ModelServer
+from operations.torchserve.client import TorchServeClient
 from tests.tiny import card
 
 CONTRACT = Contract(
@@ -52,9 +52,9 @@ class FakeTorchServe:
     meeting: threading.Barrier | None = None
     processes: Iterator[int] = field(default_factory=lambda: count(1000))
 
-    def server(self) -> ModelServer:
+    def server(self) -> TorchServeClient:
         """The adapter over this fake."""
-        return ModelServer("http://management", "http://inference", httpx.MockTransport(self.answer))
+        return TorchServeClient("http://management", "http://inference", httpx.MockTransport(self.answer))
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """One request to either port."""

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from operations.files import durable
-from operations.rollout.keeping import Found
-from operations.rollout.loading import Place
+from operations.rollout.keeping import ReconcileResult
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.reconcile import Reconciler
-from operations.store.record import recorded
+from operations.store.record import read_record
 from releases.record import Release, Trial, TrialKind
 from tests.operations.fake_torchserve import FakeTorchServe, constant
 
@@ -32,7 +32,7 @@ def canary(version: int) -> Trial:
 class Stage:
     """A store, a TorchServe, and the reconciler between them."""
 
-    place: Place
+    place: DeploymentTarget
     torchserve: FakeTorchServe
     base: Callable[[], int] | None = None
     clock: Clock = field(default_factory=Clock)
@@ -42,19 +42,19 @@ class Stage:
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(self.place, self.said.append, self.alerts.append, self.base, self.clock)
 
-    def look(self, after: float = 0.0) -> Found:
+    def look(self, after: float = 0.0) -> ReconcileResult:
         """One look, so many seconds after the last one."""
         self.clock.now += after
         return self.reconciler.look()
 
-    def until_quiet(self) -> list[Found]:
+    def until_quiet(self) -> list[ReconcileResult]:
         """As many looks as any back-off may take."""
         return [self.look(after=40) for _ in range(4)]
 
     @property
     def record(self) -> Release:
         """The release record."""
-        record = recorded(self.place.registry.root)
+        record = read_record(self.place.registry.root)
         assert record is not None
         return record
 

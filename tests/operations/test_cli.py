@@ -13,7 +13,7 @@ from operations.cli import app, commands
 from operations.errors import in_words
 from operations.retraining import train as training
 from operations.rollout import release as module
-from operations.rollout.loading import Place
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release
 from operations.store.registry import Registry
 from releases.record import Release
@@ -22,7 +22,7 @@ from training.train import TrainRequest
 
 
 def test_models_are_listed_with_their_state(
-    place: Place, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    place: DeploymentTarget, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`fraud models` shows which version is live and which was before it."""
     release(place, 1, lambda _: None)
@@ -72,7 +72,7 @@ def test_the_version_is_said() -> None:
 
 def test_epochs_are_trainings_own() -> None:
     """Without --epochs a training runs as many as training itself chose."""
-    wanted = training.Wanted(None, None, 0, None)
+    wanted = training.TrainOptions(None, None, 0, None)
     assert training._request(1, Path(), wanted).epochs == TrainRequest(1, Path()).epochs
     assert training._request(1, Path(), replace(wanted, epochs=3)).epochs == 3
 
@@ -88,7 +88,7 @@ def test_a_release_verifies_the_store_that_the_stack_loads_from(
     monkeypatch.chdir(tmp_path)
     asked: list[Path] = []
 
-    def make_live(place: Place, version: int, *_: object, **__: object) -> Release:
+    def make_live(place: DeploymentTarget, version: int, *_: object, **__: object) -> Release:
         asked.append(place.registry.root)
         return Release(version, None, "2026-01-01T00:00:00+00:00")
 

@@ -56,12 +56,12 @@ def running(command: list[str], root: Path, environment: Mapping[str, str]) -> I
 def torchserve(root: Path, ports: Ports) -> Iterator[subprocess.Popen[bytes]]:
     """TorchServe as a container runs it, on ports of its own."""
     scratch = root / "ts"
-    launch.clean(scratch)
+    launch.prepare_scratch(scratch)
     config = root / "torchserve.properties"
     verified = Layout(root, root / "model_store").verified
     verified.mkdir(parents=True, exist_ok=True)
     config.write_text(launch.configuration(ports, verified, workers=2))
-    command = launch.command(java.find(os.environ), config, verified, scratch)
+    command = launch.command(java.find_java(os.environ), config, verified, scratch)
     with running([*command], root, launch.environment({}, scratch)) as process:
         yield process
 
@@ -99,7 +99,7 @@ def test_a_server_elsewhere_is_kept(tmp_path: Path) -> None:
     outside = {"MANAGEMENT_URL": management, "INFERENCE_URL": inference}
     with torchserve(tmp_path, ports) as server, keeping(tmp_path, **outside) as (keeper, client):
         whole(tmp_path, client)
-        place = connection.find(Layout(tmp_path, tmp_path / "model_store"), outside).place
+        place = connection.find_deployment(Layout(tmp_path, tmp_path / "model_store"), outside).place
         assert client.get("/release.json").json()["version"] == 2
         release(place, 1, lambda _: None, accept_shift=True)
         assert client.get("/release.json").json()["version"] == 1

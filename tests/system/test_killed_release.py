@@ -112,7 +112,7 @@ def _make_cold(stack: Stack, twin: Twin) -> None:
     record = Release(1, None, datetime.now(UTC).isoformat(timespec="milliseconds"))
     durable.write(stack.directory / "model_store" / FILE_NAME, record.to_bytes())
     layout = Layout(stack.directory, stack.directory / "model_store")
-    with closing(connection.find(layout, {}).server) as server:
+    with closing(connection.find_deployment(layout, {}).server) as server:
         server.delete(twin.version)
 
 

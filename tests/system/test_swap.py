@@ -10,11 +10,11 @@ from types import MappingProxyType
 import pytest
 
 from operations.errors import OperationsError
-from operations.rollout.loading import Place, load, prove
+from operations.rollout.loading import DeploymentTarget, load, prove
 from operations.settings import Layout
 from operations.store.registry import Registry
-from operations.store.signing import Keys
-from operations.torchserve.client import ModelServer, ModelServerDown
+from operations.store.signing import SigningKeys
+from operations.torchserve.client import TorchServeClient, TorchServeUnreachable
 from operations.torchserve.launch import Ports
 from tests import tiny
 from tests.operations.local.test_stack import pack
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.system, pytest.mark.xdist_group("keeper"), pytest.mark
 TURNS = 3
 
 
-class Robbed(ModelServer):
+class Robbed(TorchServeClient):
     """A TorchServe that is told to register a file, which somebody replaces in the store in that moment."""
 
     others: Mapping[Path, bytes] = MappingProxyType({})
@@ -68,19 +68,19 @@ def renaming(others: Mapping[Path, bytes]) -> Iterator[None]:
             replaced(path, data)
 
 
-def store(root: Path, keys: Keys, more: bytes = b"") -> Registry:
+def store(root: Path, keys: SigningKeys, more: bytes = b"") -> Registry:
     """A store with version 1, whose handler runs this, too."""
     registry = Registry(root / "model_store", keys)
     registry.add(pack(root, 1, more), replace(tiny.card(1), data={"sha256": "0" * 64}), tiny.CONTRACT)
     return registry
 
 
-def loads(place: Place) -> bool:
+def loads(place: DeploymentTarget) -> bool:
     """Whether version 1 is loaded and proven; it is deleted again."""
     try:
         load(place, 1, lambda _: None)
         prove(place, place.registry.entry(1))
-    except ModelServerDown:
+    except TorchServeUnreachable:
         raise
     except OperationsError:
         return False
@@ -93,11 +93,11 @@ def test_no_unsigned_code_runs(tmp_path: Path) -> None:
     """An archive that takes the place of the signed one when TorchServe is told of it, or at any time, never runs."""
     marker = tmp_path / "unsigned"
     signed = store(tmp_path, write_keys(tmp_path / "keys"))
-    other = store(tmp_path / "other", Keys(), f"open({str(marker)!r}, 'w').close()\n".encode())
+    other = store(tmp_path / "other", SigningKeys(), f"open({str(marker)!r}, 'w').close()\n".encode())
     others = {signed.root / name: (other.root / name).read_bytes() for name in ("fraud-1.mar", "fraud-1.json")}
     ports = Ports(*(free_port() for _ in range(5)))
     server = Robbed(f"http://127.0.0.1:{ports.management}", f"http://127.0.0.1:{ports.inference}")
-    place = Place(signed, Layout(tmp_path, signed.root).verified, server, 1)
+    place = DeploymentTarget(signed, Layout(tmp_path, signed.root).verified, server, 1)
     with torchserve(tmp_path, ports), contextlib.closing(server):
         wait_for(server.answers)
         with renaming(others):

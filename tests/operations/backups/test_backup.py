@@ -15,18 +15,18 @@ from typer.testing import CliRunner
 
 from gateway.settings import Settings
 from operations.backups import backup, backup_file, backup_parts, storage
-from operations.backups.backup import ChangedFile, Made, NothingToBackUp, PlaceTaken, UnexpectedFile
+from operations.backups.backup import ChangedFile, CreatedBackup, NothingToBackUp, PlaceTaken, UnexpectedFile
 from operations.backups.backup_file import DamagedBackup
-from operations.backups.backup_parts import State
-from operations.backups.rescoring import Rescored, rescore
+from operations.backups.backup_parts import BackupSource
+from operations.backups.rescoring import GoldenCheck, check_golden_rows
 from operations.cli import app, commands
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.rollout.loading import Place
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release
 from operations.settings import Layout
 from operations.store import journal
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Registry
 from tests import tiny
 from tests.operations import fake_s3
@@ -47,7 +47,7 @@ KEEP = 8
 
 
 @pytest.fixture
-def layout(place: Place, tmp_path: Path) -> Layout:
+def layout(place: DeploymentTarget, tmp_path: Path) -> Layout:
     """A checkout with versions 1 and 2, of which 2 is live."""
     for version in (1, 2):
         release(place, version, lambda _: None)
@@ -55,7 +55,7 @@ def layout(place: Place, tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
-def made(layout: Layout) -> Made:
+def made(layout: Layout) -> CreatedBackup:
     """A backup of it."""
     return _create(layout)
 
@@ -89,31 +89,31 @@ def _add_scoring(
         registry.add(archive, replace(tiny.card(version), data={"sha256": "0" * 64}), tiny.CONTRACT)
 
 
-def _create(layout: Layout, keep: int = KEEP) -> Made:
-    return backup.create(State(layout, OUTSIDE), storage.at(str(layout.root / "backups")), keep)
+def _create(layout: Layout, keep: int = KEEP) -> CreatedBackup:
+    return backup.create(BackupSource(layout, OUTSIDE), storage.at(str(layout.root / "backups")), keep)
 
 
 def _state_of(layout: Layout) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in layout.store.glob("[fr]*") if path.is_file()}
 
 
-def test_a_restore_gives_everything_back(made: Made, layout: Layout, empty: Layout) -> None:
+def test_a_restore_gives_everything_back(made: CreatedBackup, layout: Layout, empty: Layout) -> None:
     """Archives, entries and the release record come back as they were, into a clone."""
     backup.restore(Path(made.where), empty)
     assert _state_of(empty) == _state_of(layout)
-    assert recorded(empty.store) == recorded(layout.store)
+    assert read_record(empty.store) == read_record(layout.store)
     for version in (1, 2):
         Registry(empty.store).verify(version)
 
 
-def test_a_place_that_does_not_exist_is_empty(made: Made, layout: Layout, tmp_path: Path) -> None:
+def test_a_place_that_does_not_exist_is_empty(made: CreatedBackup, layout: Layout, tmp_path: Path) -> None:
     """A restore makes the directories that it needs."""
     there = Layout(tmp_path / "new", tmp_path / "new" / "model_store")
     backup.restore(Path(made.where), there)
     assert _state_of(there) == _state_of(layout)
 
 
-def test_no_secret_is_in_a_backup(made: Made, empty: Layout) -> None:
+def test_no_secret_is_in_a_backup(made: CreatedBackup, empty: Layout) -> None:
     """Keys and passwords are left out, and named as what must be set again; other variables are nobody's business."""
     held = Path(made.where).read_bytes()
     assert not any(
@@ -128,7 +128,7 @@ def test_no_secret_is_in_a_backup(made: Made, empty: Layout) -> None:
 def test_secrets_that_are_files_are_named_too(layout: Layout) -> None:
     """In containers secrets are given as files: a backup says that they were set there as well."""
     outside = {"API_KEY_FILE": "/run/secrets/api_key", "REDIS_URL_FILE": "/run/redis/url", "LOG_FILE": "gateway.jsonl"}
-    (held,) = backup_parts.EnvironmentSettings().files(State(layout, outside))
+    (held,) = backup_parts.EnvironmentSettings().files(BackupSource(layout, outside))
     assert isinstance(held.content, bytes)
     found = json.loads(held.content)
     assert found == {"settings": {"LOG_FILE": "gateway.jsonl"}, "left_out": ["API_KEY", "REDIS_URL"]}
@@ -138,7 +138,7 @@ def test_the_secret_of_history_is_named_and_not_held(layout: Layout, tmp_path: P
     """The one that `fraud up` has made: whoever restores needs to know that there is one, and its readers not it."""
     layout.history_key.parent.mkdir(parents=True, exist_ok=True)
     layout.history_key.write_text("s3cr3t" * 8)
-    made = backup.create(State(layout, {}), storage.at(str(tmp_path / "elsewhere")), 1)
+    made = backup.create(BackupSource(layout, {}), storage.at(str(tmp_path / "elsewhere")), 1)
     held = Path(made.where).read_bytes()
     assert b"HISTORY_KEY" in held
     assert b"s3cr3t" not in held
@@ -150,7 +150,7 @@ def test_every_setting_is_either_kept_or_secret() -> None:
     assert names <= {*backup_parts.SETTINGS, *backup_parts.SECRETS}
 
 
-def test_the_journal_comes_back(made: Made, layout: Layout, empty: Layout) -> None:
+def test_the_journal_comes_back(made: CreatedBackup, layout: Layout, empty: Layout) -> None:
     """What happened to releases is known after a restore, and goes on from there."""
     before = journal.events(layout.store)
     assert [event["event"] for event in before] == ["released", "released"]
@@ -175,7 +175,7 @@ def test_a_store_without_a_journal_is_backed_up(layout: Layout, empty: Layout) -
     assert journal.events(empty.store) == []
 
 
-def test_only_its_owner_may_read_a_backup(made: Made) -> None:
+def test_only_its_owner_may_read_a_backup(made: CreatedBackup) -> None:
     """A backup has mode 0600, and no temporary file lies beside it."""
     assert Path(made.where).stat().st_mode & 0o777 == 0o600
     assert len(list(Path(made.where).parent.iterdir())) == 1
@@ -187,7 +187,7 @@ def test_where_there_is_no_store_there_is_nothing_to_back_up(tmp_path: Path) -> 
         _create(Layout(tmp_path, tmp_path / "none"))
 
 
-def test_a_damaged_archive_stops_the_backup(made: Made, layout: Layout) -> None:
+def test_a_damaged_archive_stops_the_backup(made: CreatedBackup, layout: Layout) -> None:
     """A bad backup is not made, and so never takes the place of a good one."""
     (layout.store / "fraud-1.mar").write_bytes(b"archive X")
     with pytest.raises(ChangedFile, match=r"fraud-1\.mar"):
@@ -204,9 +204,9 @@ def test_a_record_without_its_version_stops_the_backup(layout: Layout) -> None:
 
 def test_a_backup_waits_for_a_release(layout: Layout) -> None:
     """While the store is locked nothing is read; the backup is of the moment after."""
-    made: list[Made] = []
+    made: list[CreatedBackup] = []
     thread = threading.Thread(target=lambda: made.append(_create(layout)))
-    with durable.held(layout.store / ".release.lock", ""):
+    with durable.locked(layout.store / ".release.lock", ""):
         thread.start()
         thread.join(0.3)
         assert thread.is_alive()
@@ -214,7 +214,9 @@ def test_a_backup_waits_for_a_release(layout: Layout) -> None:
     assert len(made) == 1
 
 
-def test_backups_beside_releases_and_trainings_are_whole(place: Place, layout: Layout, tmp_path: Path) -> None:
+def test_backups_beside_releases_and_trainings_are_whole(
+    place: DeploymentTarget, layout: Layout, tmp_path: Path
+) -> None:
     """While versions are added and released, every backup holds the version that its record names."""
     ended = threading.Event()
 
@@ -231,13 +233,13 @@ def test_backups_beside_releases_and_trainings_are_whole(place: Place, layout: L
         count += 1
         there = Layout(tmp_path / f"r{count}", tmp_path / f"r{count}" / "model_store")
         backup.restore(Path(_create(layout).where), there)
-        live = recorded(there.store)
+        live = read_record(there.store)
         assert live is not None
         Registry(there.store).verify(live.version)
     thread.join()
 
 
-def _publish(place: Place, version: int) -> None:
+def _publish(place: DeploymentTarget, version: int) -> None:
     release(place, version, lambda _: None)
 
 
@@ -256,7 +258,7 @@ def test_the_newest_are_kept(layout: Layout) -> None:
     names = [Path(_create(layout, keep=2).where).name for _ in range(3)]
     last = _create(layout, keep=2)
     assert last.deleted == [names[1]]
-    assert [name for name, _ in backup.kept(storage.at(str(layout.root / "backups")))] == [
+    assert [name for name, _ in backup.list_backups(storage.at(str(layout.root / "backups")))] == [
         names[2], Path(last.where).name
     ]  # fmt: skip
 
@@ -268,7 +270,7 @@ def test_backups_on_s3_are_kept_by_the_same_rule(layout: Layout, monkeypatch: py
             monkeypatch.setenv(name, value)
         server.objects["mine/notes.tar"] = b"mine"
         place = storage.at(f"s3://{fake_s3.BUCKET}/mine")
-        made = [backup.create(State(layout, OUTSIDE), place, keep=1) for _ in range(2)]
+        made = [backup.create(BackupSource(layout, OUTSIDE), place, keep=1) for _ in range(2)]
         with storage.local(made[1].where) as file:
             assert backup_file.read(file) == made[1].manifest
         assert server.objects.keys() == {"mine/notes.tar", made[1].where.removeprefix(f"s3://{fake_s3.BUCKET}/")}
@@ -299,7 +301,7 @@ def test_a_clock_that_went_back_does_not_cost_the_new_backup(layout: Layout) -> 
 
 
 @pytest.mark.parametrize("name", ["fraud-1.mar", "release.json", "anything"])
-def test_a_taken_place_is_refused(made: Made, empty: Layout, name: str) -> None:
+def test_a_taken_place_is_refused(made: CreatedBackup, empty: Layout, name: str) -> None:
     """A restore never mixes with what is there, and leaves it as it was."""
     (empty.store / name).write_text("mine")
     with pytest.raises(PlaceTaken, match=name):
@@ -307,7 +309,7 @@ def test_a_taken_place_is_refused(made: Made, empty: Layout, name: str) -> None:
     assert {path.name for path in empty.store.iterdir()} == {"README.md", name}
 
 
-def test_a_place_that_holds_the_backup_is_refused(made: Made, layout: Layout) -> None:
+def test_a_place_that_holds_the_backup_is_refused(made: CreatedBackup, layout: Layout) -> None:
     """Restoring over what is the same already is refused too: it is not empty."""
     there = Layout(layout.root / "clone", layout.root / "clone" / "model_store")
     backup.restore(Path(made.where), there)
@@ -315,7 +317,7 @@ def test_a_place_that_holds_the_backup_is_refused(made: Made, layout: Layout) ->
         backup.restore(Path(made.where), there)
 
 
-def test_a_damaged_backup_writes_nothing(made: Made, tmp_path: Path) -> None:
+def test_a_damaged_backup_writes_nothing(made: CreatedBackup, tmp_path: Path) -> None:
     """The last byte is verified before the first is written where it is to be restored."""
     path = Path(made.where)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -325,11 +327,11 @@ def test_a_damaged_backup_writes_nothing(made: Made, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model_store/evil.py", "settings/other", "unknown/file"])
-def test_an_unexpected_file_is_refused(made: Made, tmp_path: Path, empty: Layout, name: str) -> None:
+def test_an_unexpected_file_is_refused(made: CreatedBackup, tmp_path: Path, empty: Layout, name: str) -> None:
     """A sound backup with a file that this program would not put into one is refused whole."""
     manifest = backup_file.read(Path(made.where))
     item = replace(manifest.items[0], name=name)
-    content = backup_parts.EnvironmentSettings().files(State(empty, OUTSIDE))[0].content
+    content = backup_parts.EnvironmentSettings().files(BackupSource(empty, OUTSIDE))[0].content
     (tmp_path / "content").write_bytes(content if isinstance(content, bytes) else b"")
     odd = replace(manifest, items=(item,))
     backup_file.write(tmp_path / "odd.tar", odd, lambda _: (tmp_path / "content").open("rb"))
@@ -338,7 +340,9 @@ def test_an_unexpected_file_is_refused(made: Made, tmp_path: Path, empty: Layout
     assert [path.name for path in empty.store.iterdir()] == ["README.md"]
 
 
-def test_a_restore_that_was_cut_short_is_finished_by_another(made: Made, layout: Layout, tmp_path: Path) -> None:
+def test_a_restore_that_was_cut_short_is_finished_by_another(
+    made: CreatedBackup, layout: Layout, tmp_path: Path
+) -> None:
     """Wherever a restore ends, every version there is whole, the record comes last, and a second run completes it."""
     items = backup_file.read(Path(made.where)).items
     assert items[-1].name == "model_store/release.json"
@@ -349,7 +353,7 @@ def test_a_restore_that_was_cut_short_is_finished_by_another(made: Made, layout:
             (there.root / item.name.replace("settings/", "var/restored/").replace("journal/", "model_store/")).unlink()
         for entry in Registry(there.store).entries():
             Registry(there.store).verify(entry.version)
-        assert recorded(there.store) is None
+        assert read_record(there.store) is None
         backup.restore(Path(made.where), there)
         assert _state_of(there) == _state_of(layout)
 
@@ -357,7 +361,7 @@ def test_a_restore_that_was_cut_short_is_finished_by_another(made: Made, layout:
 def test_every_version_is_scored_again(scoring: Layout, tmp_path: Path) -> None:
     """Verifying a backup scores the golden rows of each version, and says which one is live."""
     durable.write(scoring.store / "release.json", b'{"version": 2, "previous": 1, "released": ""}')
-    lines = [str(result) for result in rescore(Path(_create(scoring).where))]
+    lines = [str(result) for result in check_golden_rows(Path(_create(scoring).where))]
     assert [line.split(", largest")[0] for line in lines] == [
         "version 1: 2 golden rows score as in training",
         "version 2 (live): 2 golden rows score as in training",
@@ -403,14 +407,14 @@ def test_a_version_that_no_longer_scores_is_told(
 ) -> None:
     """A version that was bad when it was backed up is named, and the others are scored all the same."""
     _add_scoring(Registry(scoring.store), tmp_path / "bad", 3, spoil)
-    results = list(rescore(Path(_create(scoring).where)))
+    results = list(check_golden_rows(Path(_create(scoring).where)))
     assert [result.good for result in results] == [True, True, False]
     assert said in str(results[2])
 
 
 def test_a_score_that_is_no_number_is_not_good() -> None:
     """NaN is within no tolerance."""
-    assert not Rescored(1, live=True, rows=1, difference=float("nan")).good
+    assert not GoldenCheck(1, live=True, rows=1, difference=float("nan")).good
 
 
 def test_the_commands_work_together(scoring: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,7 +458,7 @@ def test_backing_up_needs_no_torch() -> None:
     assert shown.stdout.strip() == "set()"
 
 
-def test_a_damaged_entry_stops_the_backup(made: Made, layout: Layout) -> None:
+def test_a_damaged_entry_stops_the_backup(made: CreatedBackup, layout: Layout) -> None:
     """A backup that silently left a version out might push the last whole one out of the kept ones."""
     (layout.store / "fraud-1.json").write_text("{")
     with pytest.raises(OperationsError, match="version 1 is damaged"):
@@ -485,7 +489,7 @@ def test_an_archive_that_is_replaced_is_never_backed_up(layout: Layout) -> None:
     assert made
 
 
-def test_a_backup_that_is_replaced_is_restored_whole_or_not(made: Made, layout: Layout) -> None:
+def test_a_backup_that_is_replaced_is_restored_whole_or_not(made: CreatedBackup, layout: Layout) -> None:
     """What is put back was verified to its end: another file that comes to its place changes nothing."""
     file, restored = Path(made.where), 0
     for swap in at_every_step({file: b"another"}):

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from operations.cli import commands
-from operations.commands.terminal import outside
+from operations.commands.terminal import environment
 from operations.errors import OperationsError
 from operations.jobs import outcome
 from operations.settings import Layout
@@ -65,4 +65,4 @@ def test_a_secret_file_that_is_missing_is_said_in_one_line(monkeypatch: pytest.M
     """A command that cannot read a secret names the variable; there is no traceback."""
     monkeypatch.setenv("ALERT_URL_FILE", str(tmp_path / "none"))
     with pytest.raises(OperationsError, match="ALERT_URL_FILE"):
-        outside()
+        environment()

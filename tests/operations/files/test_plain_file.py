@@ -45,6 +45,6 @@ def test_what_was_opened_stays_the_same_file(tmp_path: Path) -> None:
     path, other = tmp_path / "file", tmp_path / "other"
     path.write_bytes(b"first")
     other.write_bytes(b"other")
-    with plain_file.opened(path) as file:
+    with plain_file.open_plain(path) as file:
         other.replace(path)
         assert file.read() == b"first"

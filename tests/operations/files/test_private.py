@@ -24,7 +24,7 @@ def test_what_was_left_open_is_closed(tmp_path: Path) -> None:
         path.touch()
         path.chmod(bits)
     (program.parent / "link").symlink_to(elsewhere)
-    private.mend(tmp_path / "in")
+    private.restrict_to_owner(tmp_path / "in")
     assert [mode(path) for path in (tmp_path / "in", program.parent, program, elsewhere)] == [0o700] * 3 + [0o644]
 
 

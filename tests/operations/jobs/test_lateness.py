@@ -120,7 +120,7 @@ def test_a_job_that_runs_is_well_for_a_day(layout: Layout, hours: int, state: St
     """However late it is, and however the one before it ended; after a day it hangs."""
     ran(layout, SUNDAY - timedelta(days=14), exit_code=1)
     lock = outcome.lock(layout, "backup")
-    with durable.held(lock, ""):
+    with durable.locked(lock, ""):
         os.utime(lock, (SUNDAY.timestamp(), SUNDAY.timestamp()))
         finding = found(layout, SUNDAY + timedelta(hours=hours))
     assert finding == Finding(state, "fraud backup runs since 2026-03-08 04:30 UTC")

@@ -160,7 +160,7 @@ def test_the_same_job_does_not_run_twice(layout: Layout, capsys: pytest.CaptureF
     did = list[str]()
     outcome.directory(layout).mkdir(parents=True)
     with (
-        durable.held(outcome.lock(layout, "backup"), ""),
+        durable.locked(outcome.lock(layout, "backup"), ""),
         pytest.raises(SystemExit) as ended,
         reported(layout, "backup"),
     ):

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from operations.files import durable
-from operations.files.durable import Busy
+from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
 from operations.jobs.outcome import Outcome
@@ -111,7 +111,7 @@ def test_a_job_that_is_cancelled_ends_first(layout: Layout) -> None:
     layout.store.mkdir()
 
     async def cancelled() -> None:
-        with durable.held(layout.store / ".release.lock", ""):  # A backup waits for it, for minutes.
+        with durable.locked(layout.store / ".release.lock", ""):  # A backup waits for it, for minutes.
             task = asyncio.create_task(run(ENDLESS, layout, _nobody))
             await until(lambda: any("operations" in child.cmdline() for child in children()))
             task.cancel()
@@ -130,9 +130,9 @@ def test_the_same_job_is_refused_while_it_runs(layout: Layout) -> None:
     async def twice() -> None:
         first = asyncio.create_task(run(MODELS, layout, _nobody))
         await until(lambda: bool(children()))
-        with pytest.raises(Busy, match="fraud models runs already"):
+        with pytest.raises(LockHeld, match="fraud models runs already"):
             await run(MODELS, layout, _nobody)
-        with pytest.raises(Busy):
+        with pytest.raises(LockHeld):
             refuse_running(MODELS, layout)
         assert await first == 0
         assert await run(MODELS, layout, _nobody) == 0
@@ -143,7 +143,7 @@ def test_the_same_job_is_refused_while_it_runs(layout: Layout) -> None:
 def test_a_job_that_a_person_runs_is_not_started(layout: Layout) -> None:
     """Who holds the lock is named; nothing is written down."""
     outcome.directory(layout).mkdir(parents=True)
-    with durable.held(outcome.lock(layout, "models"), ""), pytest.raises(Busy, match=f"process {os.getpid()}"):
+    with durable.locked(outcome.lock(layout, "models"), ""), pytest.raises(LockHeld, match=f"process {os.getpid()}"):
         asyncio.run(run(MODELS, layout, _nobody))
     assert outcome.last(layout, "models") is None
 

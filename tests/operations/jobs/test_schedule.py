@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.files import durable
-from operations.files.durable import Busy
+from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs import schedule as module
 from operations.jobs.crontab import Job
@@ -250,7 +250,10 @@ def test_a_job_that_still_runs_is_skipped_and_that_is_said(layout: Layout) -> No
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (Busy("fraud clean runs already (process 7)"), "fraud clean runs already (process 7): this time is skipped"),
+        (
+            LockHeld("fraud clean runs already (process 7)"),
+            "fraud clean runs already (process 7): this time is skipped",
+        ),
         (ZeroDivisionError("4111"), "clean could not be run: ZeroDivisionError"),
     ],
 )
@@ -360,7 +363,7 @@ def test_the_real_process_ends_its_jobs_and_itself(layout: Layout) -> None:
     command = [sys.executable, "-c", PROCESS]
     log = layout.root / "output"
     with (
-        durable.held(layout.store / ".release.lock", ""),  # The backup waits for it.
+        durable.locked(layout.store / ".release.lock", ""),  # The backup waits for it.
         log.open("wb") as output,
         subprocess.Popen(command, cwd=layout.root, stdout=output, stderr=output) as process,
     ):
@@ -389,5 +392,5 @@ def test_one_schedule_runs_in_a_directory(layout: Layout) -> None:
     """A second one says so and does nothing."""
     outcome.directory(layout).mkdir(parents=True)
     lock = outcome.lock(layout, "schedule")
-    with durable.held(lock, ""), pytest.raises(Busy, match="a schedule runs in"):
+    with durable.locked(lock, ""), pytest.raises(LockHeld, match="a schedule runs in"):
         module.run(JOBS, layout, lambda _: None)

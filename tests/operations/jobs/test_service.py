@@ -14,7 +14,7 @@ from operations.errors import OperationsError
 from operations.jobs import service
 from operations.jobs.finding import Finding, State, fault, good, unknown
 from operations.network import addresses
-from operations.rollout.connection import Running
+from operations.rollout.connection import RunningDeployment
 from operations.settings import Layout
 from releases.record import Release
 from tests import valkey
@@ -173,7 +173,7 @@ def test_all_workers_of_the_live_version_must_be_ready(
 ) -> None:
     """Other versions do not matter."""
     torchserve.registered = {1: ["READY"]} | ({2: states} if states is not None else {})
-    running = Running(torchserve.server(), 2, store, store / "verified", None, None)
+    running = RunningDeployment(torchserve.server(), 2, store, store / "verified", None, None)
     assert list(service.model_servers(running, store, patience=0)) == [finding]
 
 
@@ -181,7 +181,7 @@ def test_each_model_server_is_asked(store: Path, torchserve: FakeTorchServe) -> 
     """Of several, each is named by its address."""
     torchserve.registered = {2: ["READY"]}
     other = FakeTorchServe(down=True).server()
-    running = Running(torchserve.server(), 1, store, store / "verified", None, None, others=(other,))
+    running = RunningDeployment(torchserve.server(), 1, store, store / "verified", None, None, others=(other,))
     first, second = service.model_servers(running, store, patience=0)
     assert first == good("1 of 1 workers of version 2, which is live, are ready on http://management")
     assert second.state is State.FAULT

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
-from operations.torchserve.fleet import Member
+from operations.torchserve.fleet import TorchServeEndpoint
 from tests.operations.fake_torchserve import FakeTorchServe
 
 
@@ -42,7 +42,7 @@ class _Request(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def served(fake: FakeTorchServe, host: str = "127.0.0.1", port: int = 0) -> Iterator[Member]:
+def served(fake: FakeTorchServe, host: str = "127.0.0.1", port: int = 0) -> Iterator[TorchServeEndpoint]:
     """Both of its ports in one, which tells requests apart by their paths."""
     with _Ports((host, port), _Request) as server:
         server.fake = fake
@@ -50,7 +50,7 @@ def served(fake: FakeTorchServe, host: str = "127.0.0.1", port: int = 0) -> Iter
         thread.start()
         url = f"http://{host}:{server.server_port}"
         try:
-            yield Member(url, url)
+            yield TorchServeEndpoint(url, url)
         finally:
             server.shutdown()
             thread.join()

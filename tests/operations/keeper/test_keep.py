@@ -19,9 +19,9 @@ from operations.jobs.running import GRACE
 from operations.jobs.schedule import lock
 from operations.local.programs import free_ports
 from operations.settings import Layout
-from operations.store.record import recorded
+from operations.store.record import read_record
 from operations.store.registry import Registry
-from operations.torchserve.fleet import Member
+from operations.torchserve.fleet import TorchServeEndpoint
 from releases.record import Release
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.keeper.served import served
@@ -94,7 +94,7 @@ class Site:
 
     root: Path
     fake: TorchServe
-    member: Member
+    member: TorchServeEndpoint
     running: ExitStack
     keepers: list[Keeper] = field(default_factory=list)
 
@@ -146,7 +146,7 @@ def until(condition: Callable[[], object]) -> None:
 
 def live(root: Path) -> int:
     """The recorded version; 0 before the first."""
-    record = recorded(root / "model_store")
+    record = read_record(root / "model_store")
     return record.version if record else 0
 
 

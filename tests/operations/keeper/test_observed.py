@@ -6,8 +6,8 @@ import pytest
 
 from operations.keeper import observed as module
 from operations.keeper.observed import Observed
-from operations.rollout.keeping import Found
-from operations.rollout.loading import Place
+from operations.rollout.keeping import ReconcileResult
+from operations.rollout.loading import DeploymentTarget
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
 
@@ -15,7 +15,7 @@ A, B = "http://10.0.0.1:8081", "http://10.0.0.2:8081"
 
 
 @pytest.fixture
-def observed(place: Place, torchserve: FakeTorchServe) -> Observed:
+def observed(place: DeploymentTarget, torchserve: FakeTorchServe) -> Observed:
     """Version 1 is live, and two servers are there."""
     Stage(place, torchserve).write(1)
     found = Observed(place.registry.root)
@@ -27,18 +27,18 @@ def observed(place: Place, torchserve: FakeTorchServe) -> Observed:
 def test_ready_is_whole_everywhere(observed: Observed) -> None:
     """Until each server has the live version, one that lacks it is named."""
     assert observed.lack() == f"version 1 at {A}: not looked at yet"
-    observed.see(A, Found.WHOLE)
-    observed.see(B, Found.MISSING)
+    observed.see(A, ReconcileResult.WHOLE)
+    observed.see(B, ReconcileResult.MISSING)
     assert (observed.lack(), observed.whole, observed.servers) == (f"version 1 at {B}: not loaded", 1, 2)
-    observed.see(B, Found.LOADED)
+    observed.see(B, ReconcileResult.LOADED)
     assert (observed.lack(), observed.whole) == (None, 2)
 
 
 def test_a_server_that_has_gone_counts_no_more(observed: Observed) -> None:
     """Not even by a look that ends after it has gone."""
-    observed.see(A, Found.WHOLE)
+    observed.see(A, ReconcileResult.WHOLE)
     observed.forget(B)
-    observed.see(B, Found.SERVER_DOWN)
+    observed.see(B, ReconcileResult.SERVER_DOWN)
     assert (observed.lack(), observed.servers) == (None, 1)
 
 
@@ -50,7 +50,7 @@ def test_without_a_server_nothing_is_ready(observed: Observed) -> None:
     assert (observed.lack(), observed.last_look) == ("torchserve is no name", 0.0)
 
 
-def test_without_a_record_nothing_is_ready(observed: Observed, place: Place) -> None:
+def test_without_a_record_nothing_is_ready(observed: Observed, place: DeploymentTarget) -> None:
     """Nothing released, a record that cannot be read, and another keeper at work are each told."""
     place.record.write_text("{")
     assert "is damaged" in str(observed.lack())
@@ -63,9 +63,9 @@ def test_without_a_record_nothing_is_ready(observed: Observed, place: Place) -> 
 
 def test_the_last_look_is_that_of_the_most_neglected_server(observed: Observed) -> None:
     """An alert on its age finds one server that is not looked at among many that are."""
-    observed.see(A, Found.WHOLE)
+    observed.see(A, ReconcileResult.WHOLE)
     assert observed.last_look == 0.0
-    observed.see(B, Found.WHOLE)
+    observed.see(B, ReconcileResult.WHOLE)
     assert time.time() - 60 < observed.last_look <= time.time()
 
 

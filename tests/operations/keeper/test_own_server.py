@@ -66,14 +66,14 @@ def test_commands_beside_it_find_it(tmp_path: Path, ports: Ports) -> None:
     """`fraud release` in the same container needs no address; when it has ended, nothing runs."""
     found = read(tmp_path, REVIEW_THRESHOLD="0.2")
     with own_server.planned(found) as (program, member):
-        running = connection.find(found.layout, {})
+        running = connection.find_deployment(found.layout, {})
         assert (running.server.address, running.workers) == (member.management, None)
         assert running.thresholds.review == 0.2
         assert found.layout.stack.stat().st_mode & 0o777 == 0o600
         scratch = program.directory
     assert not scratch.exists()
     with pytest.raises(OperationsError, match="nothing runs here"):
-        connection.find(found.layout, {})
+        connection.find_deployment(found.layout, {})
 
 
 def test_no_secret_reaches_it(tmp_path: Path, ports: Ports) -> None:

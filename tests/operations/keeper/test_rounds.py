@@ -14,8 +14,8 @@ from operations.errors import OperationsError
 from operations.keeper import rounds
 from operations.keeper.rounds import BaseModel
 from operations.processes.supervisor import MARK
-from operations.rollout.loading import Place
-from operations.rollout.watch import Watch
+from operations.rollout.loading import DeploymentTarget
+from operations.rollout.watch import TrialMonitor
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
 
@@ -32,7 +32,7 @@ def child(tmp_path: Path) -> settings.Settings:
 
 
 def test_a_server_that_never_answers_is_taken_for_frozen(
-    place: Place, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+    place: DeploymentTarget, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is frozen would never be started again otherwise: whoever runs it is told."""
     monkeypatch.setattr(rounds, "FROZEN", 0.0)
@@ -61,7 +61,7 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
             raise KeyError("a secret")
 
     async def run() -> None:
-        looking = asyncio.create_task(rounds.watch(cast("Watch", Surprised()), said.append))
+        looking = asyncio.create_task(rounds.watch(cast("TrialMonitor", Surprised()), said.append))
         assert await asyncio.to_thread(again.wait, 30)
         looking.cancel()
 
@@ -70,7 +70,7 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
     assert "secret" not in said[0]
 
 
-def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settings, place: Place) -> None:
+def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settings, place: DeploymentTarget) -> None:
     """The reconciler, on its thread, gets the error of the child that ran on the loop."""
 
     async def run() -> None:
@@ -81,7 +81,7 @@ def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settin
     asyncio.run(run())
 
 
-def test_a_training_ends_with_the_stack(child: settings.Settings, place: Place) -> None:
+def test_a_training_ends_with_the_stack(child: settings.Settings, place: DeploymentTarget) -> None:
     """When the stack's loop ends, the child is ended, and the thread that waits for it is let go."""
     (child.layout.root / "operations" / "__main__.py").write_text(SLOW)
     seen = child.layout.root / "pid"

@@ -12,9 +12,9 @@ from operations.keeper import rounds, servers
 from operations.keeper.observed import Observed
 from operations.keeper.servers import Servers, Telling
 from operations.network.addresses import Unresolved
-from operations.rollout.loading import Place
+from operations.rollout.loading import DeploymentTarget
 from operations.store.registry import Registry
-from operations.torchserve.fleet import Member
+from operations.torchserve.fleet import TorchServeEndpoint
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.keeper.served import served
 from tests.operations.stage import Stage
@@ -25,10 +25,10 @@ READY = ["READY", "READY"]
 class Ground:
     """Two TorchServes at real ports, of which a look-up finds what the test says, and a keeper's rounds."""
 
-    def __init__(self, registry: Registry, members: list[Member], fakes: list[FakeTorchServe]) -> None:
+    def __init__(self, registry: Registry, members: list[TorchServeEndpoint], fakes: list[FakeTorchServe]) -> None:
         self.members = members
         self.fakes = fakes
-        self.found: list[Member] | None = list(members)
+        self.found: list[TorchServeEndpoint] | None = list(members)
         self.said: list[str] = []
         self.alerts: list[str] = []
         self.ended = 0
@@ -38,7 +38,7 @@ class Ground:
         found = settings.keeper(outside, registry.root.parent)
         self.servers = Servers(found, self._look_up, self.observed, self.tell)
 
-    def _look_up(self) -> list[Member]:
+    def _look_up(self) -> list[TorchServeEndpoint]:
         if self.found is None:
             raise Unresolved("torchserve is no name")
         return self.found
@@ -58,7 +58,7 @@ class Ground:
 
 
 @pytest.fixture
-def ground(registry: Registry, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+def ground(registry: Registry, place: DeploymentTarget, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     """Version 1 is live, and both servers have just started."""
     monkeypatch.setattr(servers, "RESOLVE_EVERY", 0.02)
     monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
@@ -125,7 +125,7 @@ def test_a_look_up_that_fails_takes_no_server_away(ground: Ground) -> None:
     asyncio.run(run())
 
 
-def test_only_the_only_server_lets_another_version_take_over(ground: Ground, place: Place) -> None:
+def test_only_the_only_server_lets_another_version_take_over(ground: Ground, place: DeploymentTarget) -> None:
     """Of two, neither changes the record; when one has gone, the other does."""
     stage = Stage(place, ground.fakes[0])
     stage.write(2, previous=1)

@@ -25,7 +25,7 @@ from operations.errors import OperationsError
 from operations.local.programs import free_ports
 from operations.processes.supervisor import MARK
 from operations.store.registry import Registry
-from operations.torchserve.client import ModelServer
+from operations.torchserve.client import TorchServeClient
 from releases.record import Release
 from tests import tiny, valkey
 from tests.operations import conftest
@@ -81,7 +81,7 @@ class Stack:
     def whole(self, version: int) -> bool:
         """Whether a version has both its workers and scores."""
         addresses = json.loads((self.root / "var" / "run" / "stack.json").read_bytes())
-        server = ModelServer(addresses["management_url"], addresses["inference_url"])
+        server = TorchServeClient(addresses["management_url"], addresses["inference_url"])
         with contextlib.closing(server), contextlib.suppress(OperationsError, KeyError):
             return server.registered()[version].ready == 2 and self.scores(version)
         return False

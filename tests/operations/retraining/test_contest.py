@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from contract.decision import CARDS_OWN, Thresholds
-from operations.retraining.contest import contest
-from operations.retraining.verdict import Goal, Terms, Verdict
+from operations.retraining.contest import compare_with_live
+from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.store.registry import Registry
 from releases.record import Release
 from tests.operations.claims import claims, senseless, trained
@@ -41,12 +41,18 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
 
 
 def judged(
-    trainings: Trainings, version: int, live: int, goal: Goal = Goal.LIVE, thresholds: Thresholds = CARDS_OWN
+    trainings: Trainings,
+    version: int,
+    live: int,
+    goal: ReleaseMode = ReleaseMode.LIVE,
+    thresholds: Thresholds = CARDS_OWN,
 ) -> Verdict:
     """A version judged against a live one."""
     record = Release(live, None, "2026-05-01T00:00:00+00:00")
     (trainings.store / "release.json").write_bytes(record.to_bytes())
-    return contest(Registry(trainings.store), version, trainings.files[version], Terms(goal), thresholds)
+    return compare_with_live(
+        Registry(trainings.store), version, trainings.files[version], ReleaseCriteria(goal), thresholds
+    )
 
 
 def test_a_better_version_passes(trainings: Trainings) -> None:
@@ -78,7 +84,7 @@ def test_both_are_judged_by_the_thresholds_in_force(trainings: Trainings, thresh
 def test_an_equal_version_may_be_a_shadow_alone(trainings: Trainings) -> None:
     """A tie is no gain, so the live version stays; to be scored beside it costs nothing."""
     assert "no better" in str(judged(trainings, GOOD, live=GOOD).objection)
-    assert judged(trainings, GOOD, live=GOOD, goal=Goal.SHADOW).passed
+    assert judged(trainings, GOOD, live=GOOD, goal=ReleaseMode.SHADOW).passed
 
 
 def test_columns_that_the_data_lacks_are_named(trainings: Trainings) -> None:
@@ -102,9 +108,11 @@ def test_a_damaged_live_archive_is_not_loaded(trainings: Trainings, tmp_path: Pa
     assert "SHA-256 differs" in str(judged(copy, GOOD, live=SENSELESS).objection)
 
 
-@pytest.mark.parametrize(("goal", "passed"), [(Goal.LIVE, True), (Goal.CANARY, False), (Goal.SHADOW, False)])
-def test_the_first_version_may_go_live(trainings: Trainings, goal: Goal, *, passed: bool) -> None:
+@pytest.mark.parametrize(
+    ("goal", "passed"), [(ReleaseMode.LIVE, True), (ReleaseMode.CANARY, False), (ReleaseMode.SHADOW, False)]
+)
+def test_the_first_version_may_go_live(trainings: Trainings, goal: ReleaseMode, *, passed: bool) -> None:
     """Where nothing is live a version can be released, but not tried beside another."""
     (trainings.store / "release.json").unlink(missing_ok=True)
-    verdict = contest(Registry(trainings.store), GOOD, trainings.files[GOOD], Terms(goal))
+    verdict = compare_with_live(Registry(trainings.store), GOOD, trainings.files[GOOD], ReleaseCriteria(goal))
     assert (verdict.passed, verdict.live) == (passed, None)

@@ -12,12 +12,12 @@ from rich.console import Console
 from contract.description import Description
 from operations.errors import OperationsError
 from operations.retraining.cycle import Find, retrain
-from operations.retraining.train import Wanted
-from operations.retraining.verdict import Goal, Terms, Verdict
-from operations.rollout.connection import Running
+from operations.retraining.train import TrainOptions
+from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
+from operations.rollout.connection import RunningDeployment
 from operations.settings import Layout
-from operations.store.opened import opened
-from operations.store.record import recorded
+from operations.store.opened import load_version
+from operations.store.record import read_record
 from operations.store.registry import Registry
 from releases.record import Release, TrialKind
 from tests.operations.claims import claims, senseless, trained
@@ -32,7 +32,7 @@ class ServingVersions(FakeTorchServe):
 
     def _register(self, params: httpx.QueryParams) -> httpx.Response:
         version = int(params["url"].removeprefix("fraud-").removesuffix(".verified.mar"))
-        held = opened(Registry(self.store), version)
+        held = load_version(Registry(self.store), version)
         self.models[version] = lambda matrix: held.score(matrix.copy()).reshape(-1, 1)
         self.descriptions[version] = Description(held.contract, held.card, held.golden, "cpu", half_precision=False)
         return super()._register(params)
@@ -46,13 +46,13 @@ class Timer:
         self.data = root / "claims.csv"
         self.store = Registry(self.layout.store)
         self.torchserve = ServingVersions(store=self.layout.store)
-        self.running: Running | None = Running(
+        self.running: RunningDeployment | None = RunningDeployment(
             self.torchserve.server(), 2, self.layout.store, self.layout.verified, None, "redis://unused"
         )
         self.find: Find = self._look
         self.said = io.StringIO()
 
-    def _look(self) -> Running:
+    def _look(self) -> RunningDeployment:
         if self.running is None:
             raise OperationsError("nothing runs here")
         return self.running
@@ -67,14 +67,16 @@ class Timer:
         record = Release(version, None, "2026-05-01T00:00:00+00:00")
         (self.layout.store / "release.json").write_bytes(record.to_bytes())
 
-    def ring(self, goal: Goal, margin: float = 0.0) -> Verdict:
+    def ring(self, goal: ReleaseMode, margin: float = 0.0) -> Verdict:
         """Retrains on all claims."""
         claims().to_csv(self.data, index=False)
         console = Console(file=self.said, width=400)
-        return retrain(self.layout, self.find, Wanted(self.data, None, 0, 3), Terms(goal, margin), console)
+        return retrain(
+            self.layout, self.find, TrainOptions(self.data, None, 0, 3), ReleaseCriteria(goal, margin), console
+        )
 
     def live(self) -> int | None:
-        record = recorded(self.layout.store)
+        record = read_record(self.layout.store)
         return record.version if record else None
 
 
@@ -87,7 +89,7 @@ def timer(tmp_path: Path) -> Timer:
 def test_a_better_version_goes_live(timer: Timer) -> None:
     """Trained, judged, loaded, proven by its golden rows, recorded."""
     timer.first(sense=False)
-    assert timer.ring(Goal.LIVE).passed
+    assert timer.ring(ReleaseMode.LIVE).passed
     assert timer.live() == 2
     assert "Version 2 is live" in timer.said.getvalue()
 
@@ -95,8 +97,8 @@ def test_a_better_version_goes_live(timer: Timer) -> None:
 def test_a_canary_gets_its_share(timer: Timer) -> None:
     """What passes as a canary is put on trial beside the live version."""
     timer.first(sense=False)
-    timer.ring(Goal.CANARY)
-    record = recorded(timer.layout.store)
+    timer.ring(ReleaseMode.CANARY)
+    record = read_record(timer.layout.store)
     assert record is not None
     assert record.trial is not None
     assert (record.version, record.trial.version, record.trial.kind, record.trial.share) == (
@@ -107,7 +109,7 @@ def test_a_canary_gets_its_share(timer: Timer) -> None:
 def test_what_does_not_pass_stays_in_the_store(timer: Timer) -> None:
     """A margin that is not reached is a verdict, kept for the job to read, and no failure."""
     timer.first(sense=True)
-    assert not timer.ring(Goal.LIVE, margin=0.9).passed
+    assert not timer.ring(ReleaseMode.LIVE, margin=0.9).passed
     assert timer.live() == 1
     assert timer.store.newest() == 2
     kept = json.loads((timer.layout.root / "var" / "verdicts" / "fraud-2.json").read_text())
@@ -118,7 +120,7 @@ def test_without_a_stack_it_is_judged_all_the_same(timer: Timer) -> None:
     """Where nothing runs the version is trained and judged, and one line tells how to release it."""
     timer.running = None
     with pytest.raises(OperationsError, match="was not released: nothing runs here; then: fraud release 1"):
-        timer.ring(Goal.LIVE)
+        timer.ring(ReleaseMode.LIVE)
     assert timer.store.newest() == 1
     assert (timer.layout.root / "var" / "verdicts" / "fraud-1.json").exists()
 
@@ -128,7 +130,7 @@ def test_a_failed_release_leaves_the_version_in_the_store(timer: Timer) -> None:
     timer.first(sense=False)
     timer.torchserve.broken = {2}
     with pytest.raises(OperationsError, match="version 2 is in the model store but was not released"):
-        timer.ring(Goal.LIVE)
+        timer.ring(ReleaseMode.LIVE)
     assert (timer.live(), timer.store.newest()) == (1, 2)
 
 
@@ -137,20 +139,22 @@ def test_a_rival_that_was_not_beaten_stays(timer: Timer) -> None:
     timer.first(sense=False)
     look, live = timer.find, iter([1, 7])
 
-    def find() -> Running:
+    def find() -> RunningDeployment:
         timer.record(next(live))
         return look()
 
     timer.find = find
     with pytest.raises(OperationsError, match="version 7 went live meanwhile"):
-        timer.ring(Goal.LIVE)
+        timer.ring(ReleaseMode.LIVE)
     assert timer.live() == 7
 
 
 def test_another_store_is_not_released_to(timer: Timer, tmp_path: Path) -> None:
     """A stack that was started meanwhile and loads from elsewhere has other versions under the same numbers."""
-    elsewhere = Running(timer.torchserve.server(), 2, tmp_path / "elsewhere", tmp_path / "verified", None, None)
+    elsewhere = RunningDeployment(
+        timer.torchserve.server(), 2, tmp_path / "elsewhere", tmp_path / "verified", None, None
+    )
     looks = iter([timer.find(), elsewhere])
     timer.find = lambda: next(looks)
     with pytest.raises(OperationsError, match="the stack that runs here loads from"):
-        timer.ring(Goal.LIVE)
+        timer.ring(ReleaseMode.LIVE)

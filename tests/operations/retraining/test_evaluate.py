@@ -12,7 +12,7 @@ from contract.card import ModelCard
 from contract.decision import Bands
 from operations.cli import commands
 from operations.errors import OperationsError
-from operations.retraining.evaluate import Wanted, _request, evaluate
+from operations.retraining.evaluate import EvaluateOptions, _request, evaluate
 from operations.store.registry import DamagedArchive, Registry
 from tests.operations.claims import claims, trained
 from training.simulator import Simulation
@@ -45,7 +45,7 @@ def test_the_command_writes_page_and_json(place: Path, monkeypatch: pytest.Monke
 def test_the_archive_scores_as_its_card_says(place: Path, tmp_path: Path) -> None:
     """What is measured again through the archive is what training measured, and what it packed."""
     registry = Registry(place / "model_store")
-    wanted = Wanted(1, place / "claims.csv", tmp_path / "r.html", beside=False)
+    wanted = EvaluateOptions(1, place / "claims.csv", tmp_path / "r.html", beside=False)
     report, paths = evaluate(registry, wanted)
     metrics = registry.entry(1).metrics["test"]
     for name in ("average_precision", "roc_auc", "expected_calibration_error"):
@@ -59,7 +59,7 @@ def test_a_damaged_archive_is_not_opened(place: Path, tmp_path: Path) -> None:
     shutil.copytree(place / "model_store", store)
     (store / "fraud-1.mar").write_bytes(b"something else")
     with pytest.raises(DamagedArchive):
-        evaluate(Registry(store), Wanted(1, place / "claims.csv", tmp_path / "r.html"))
+        evaluate(Registry(store), EvaluateOptions(1, place / "claims.csv", tmp_path / "r.html"))
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_data_that_cannot_be_used_is_one_sentence(place: Path, tmp_path: Path, t
     """A file without the columns is refused in words, and no page is written."""
     (tmp_path / "bad.csv").write_text(text)
     with pytest.raises(OperationsError, match=said):
-        evaluate(Registry(place / "model_store"), Wanted(1, tmp_path / "bad.csv", tmp_path / "r.html"))
+        evaluate(Registry(place / "model_store"), EvaluateOptions(1, tmp_path / "bad.csv", tmp_path / "r.html"))
     assert not (tmp_path / "r.html").exists()
 
 
 def test_a_version_of_a_file_needs_the_file(place: Path, tmp_path: Path) -> None:
     """Without --data only what learned from the simulator can be measured again."""
     with pytest.raises(OperationsError, match="--data"):
-        evaluate(Registry(place / "model_store"), Wanted(None, None, tmp_path / "r.html"))
+        evaluate(Registry(place / "model_store"), EvaluateOptions(None, None, tmp_path / "r.html"))
 
 
 def test_simulated_payments_are_made_again() -> None:

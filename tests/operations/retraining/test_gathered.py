@@ -14,7 +14,7 @@ from history.keyed_hash import NAME
 from history.labels import KEPT, kept_places
 from history.redis_schema import FRAUD, GENUINE
 from operations.errors import OperationsError
-from operations.retraining.gathered import Gathered, Wish, gathered
+from operations.retraining.gathered import TrainingData, TrainingDataOptions, gather_training_data
 from operations.retraining.scheduled import retrain
 from operations.settings import Layout
 from operations.store.archived import read
@@ -48,24 +48,24 @@ def layout(root: Path) -> Layout:
     return Layout(root, root / "model_store")
 
 
-def gather(root: Path, wish: Wish, **outside: str) -> tuple[Gathered, pd.DataFrame]:
+def gather(root: Path, wish: TrainingDataOptions, **outside: str) -> tuple[TrainingData, pd.DataFrame]:
     """What was gathered, and its rows."""
-    with gathered(layout(root), outside, wish) as found:
+    with gather_training_data(layout(root), outside, wish) as found:
         return found, pd.read_csv(found.path)
 
 
 def test_one_labelled_file_is_taken_as_it_is(tmp_path: Path) -> None:
     """Where no Redis is configured and nothing is asked of its labels."""
     claims().to_csv(tmp_path / "claims.csv", index=False)
-    found, _ = gather(tmp_path, Wish(tmp_path / "claims.csv"))
-    assert found == Gathered(tmp_path / "claims.csv")
+    found, _ = gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv"))
+    assert found == TrainingData(tmp_path / "claims.csv")
 
 
 def test_a_file_to_which_no_label_came_is_taken_as_it_is(tmp_path: Path, url: str) -> None:
     """Its bytes stay the same, and a version that was trained on them is known by them."""
     trained(Registry(layout(tmp_path).store), tmp_path / "claims.csv", claims().head(1600), 1)
-    found, _ = gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
-    assert found == Gathered(tmp_path / "claims.csv")
+    found, _ = gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
+    assert found == TrainingData(tmp_path / "claims.csv")
 
 
 def test_transactions_get_the_labels_that_came_in(tmp_path: Path, url: str) -> None:
@@ -73,7 +73,9 @@ def test_transactions_get_the_labels_that_came_in(tmp_path: Path, url: str) -> N
     trained(Registry(layout(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     claims().drop(columns="fake").to_csv(tmp_path / "claims.csv", index=False)
     keep(url, claims().head(2000))
-    found, frame = gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
+    found, frame = gather(
+        tmp_path, TrainingDataOptions(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY
+    )
     assert found.said is not None
     assert "2,000 by labels that came in); 400 of 2,400 have no label" in found.said
     assert frame["fake"].head(2000).tolist() == claims().head(2000)["fake"].tolist()
@@ -92,7 +94,7 @@ def test_a_folder_is_gathered_by_a_schema(tmp_path: Path) -> None:
     schema.write_text(
         'name="c"\n[columns.claim]\nkind="id"\n[columns.filed]\nkind="timestamp"\n[columns.fake]\nkind="label"'
     )
-    _, frame = gather(tmp_path, Wish(folder, schema))
+    _, frame = gather(tmp_path, TrainingDataOptions(folder, schema))
     assert sorted(frame["claim"]) == sorted(claims()["claim"])
 
 
@@ -101,12 +103,12 @@ def test_old_transactions_without_a_label_are_genuine(tmp_path: Path) -> None:
     trained(Registry(layout(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     frame = claims().assign(fake=[*[""] * 400, *claims()["fake"].tail(2000)])
     frame.to_csv(tmp_path / "claims.csv", index=False)
-    found, whole = gather(tmp_path, Wish(tmp_path / "claims.csv", days=1))
+    found, whole = gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv", days=1))
     assert len(whole) == 2400
     assert found.said is not None
     assert "400 genuine by their age" in found.said
     with pytest.raises(OperationsError, match="none of the 2,400 transactions"):
-        gather(tmp_path, Wish(tmp_path / "claims.csv", days=36_500))
+        gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv", days=36_500))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_what_is_not_there_is_refused(make: object, reason: str, tmp_path: Path)
     """By its name, in one line."""
     (tmp_path / "empty").mkdir()
     with pytest.raises(OperationsError, match=reason):
-        gather(tmp_path, Wish(make(tmp_path / "empty")))  # type: ignore[operator]
+        gather(tmp_path, TrainingDataOptions(make(tmp_path / "empty")))  # type: ignore[operator]
 
 
 def test_several_files_without_a_schema_or_a_version_are_refused(tmp_path: Path) -> None:
@@ -128,7 +130,7 @@ def test_several_files_without_a_schema_or_a_version_are_refused(tmp_path: Path)
     for name in ("1.csv", "2.csv"):
         claims().to_csv(tmp_path / name, index=False)
     with pytest.raises(OperationsError, match="set TRAINING_SCHEMA"):
-        gather(tmp_path, Wish(tmp_path))
+        gather(tmp_path, TrainingDataOptions(tmp_path))
 
 
 def test_transactions_of_which_nothing_is_known_are_refused(tmp_path: Path, url: str) -> None:
@@ -136,14 +138,19 @@ def test_transactions_of_which_nothing_is_known_are_refused(tmp_path: Path, url:
     trained(Registry(layout(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     claims().drop(columns="fake").to_csv(tmp_path / "claims.csv", index=False)
     with pytest.raises(OperationsError, match=r"none of the 2,400 transactions in .* has a label"):
-        gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
+        gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
 
 
 def test_a_redis_that_does_not_answer_fails_the_job(tmp_path: Path) -> None:
     """Training without the labels that came in would be another thing than what was asked for."""
     trained(Registry(layout(tmp_path).store), tmp_path / "claims.csv", claims().head(1600), 1)
     with pytest.raises(OperationsError, match="Redis does not answer"):
-        gather(tmp_path, Wish(tmp_path / "claims.csv"), REDIS_URL="redis://127.0.0.1:1/0", HISTORY_KEY=HISTORY_KEY)
+        gather(
+            tmp_path,
+            TrainingDataOptions(tmp_path / "claims.csv"),
+            REDIS_URL="redis://127.0.0.1:1/0",
+            HISTORY_KEY=HISTORY_KEY,
+        )
 
 
 def test_retraining_learns_from_labels_that_came_in(tmp_path: Path, url: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from operations.errors import OperationsError
-from operations.retraining.train import Wanted, train
+from operations.retraining.train import TrainOptions, train
 from operations.store.registry import Registry
 from tests.operations.claims import claims, trained
 from tests.operations.conftest import add
@@ -30,7 +30,7 @@ def test_two_trainings_at_once_both_succeed(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "model_store")
     claims(600).to_csv(tmp_path / "claims.csv", index=False)
     console = Interrupting(registry, tmp_path, [1])
-    entry = train(registry, Wanted(tmp_path / "claims.csv", None, 0, 1), console)
+    entry = train(registry, TrainOptions(tmp_path / "claims.csv", None, 0, 1), console)
     assert entry.version == 2
     assert (registry.root / "fraud-2.mar").read_bytes() != (registry.root / "fraud-1.mar").read_bytes()
 
@@ -45,4 +45,6 @@ def test_a_training_leaves_nothing_but_its_version(tmp_path: Path) -> None:
 def test_what_training_refuses_is_said(tmp_path: Path) -> None:
     """A file that is not there is an error for people."""
     with pytest.raises(OperationsError, match="no such file"):
-        train(Registry(tmp_path / "store"), Wanted(tmp_path / "none.csv", None, 0, 1), Console(file=io.StringIO()))
+        train(
+            Registry(tmp_path / "store"), TrainOptions(tmp_path / "none.csv", None, 0, 1), Console(file=io.StringIO())
+        )

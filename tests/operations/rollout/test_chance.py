@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from operations.rollout.chance import BY_CHANCE, least_instability, surely_more
-from operations.rollout.gate import MOST_ALERT_RATIO, MOST_INSTABILITY
-from operations.store.side_by_side import Both, Sample
+from operations.rollout.chance import BY_CHANCE, is_significantly_more, stability_lower_bound
+from operations.rollout.gate import MAX_ALERT_RATIO, MAX_STABILITY_INDEX
+from operations.store.side_by_side import SamplePair, ScoreSample
 from releases.trial_counts import SCORE_EDGES, stability_index
 
 TRAFFIC = np.array([28306, 6432, 2908, 1214, 598, 170, 372]) / 40000
@@ -30,24 +30,24 @@ def truth(joint: NDArray[np.float64]) -> float:
     return stability_index(tuple(counts.sum(axis=1)), tuple(counts.sum(axis=0)))
 
 
-def drawn(joint: NDArray[np.float64], rows: int, draw: np.random.Generator, *, same: bool) -> Both:
+def drawn(joint: NDArray[np.float64], rows: int, draw: np.random.Generator, *, same: bool) -> SamplePair:
     """A sample of so many rows: the same for both, or each version's own."""
     before, after = joint.sum(axis=1), joint.sum(axis=0)
     if not same:
-        return Both(_sample(draw.multinomial(rows, before)), _sample(draw.multinomial(rows, after)))
+        return SamplePair(_sample(draw.multinomial(rows, before)), _sample(draw.multinomial(rows, after)))
     counts = draw.multinomial(rows, joint.ravel()).reshape(joint.shape)
-    return Both(_sample(counts.sum(axis=1)), _sample(counts.sum(axis=0)), counts)
+    return SamplePair(_sample(counts.sum(axis=1)), _sample(counts.sum(axis=0)), counts)
 
 
-def _sample(scores: NDArray[np.int64]) -> Sample:
-    return Sample(int(scores.sum()), 0, tuple(scores.tolist()))
+def _sample(scores: NDArray[np.int64]) -> ScoreSample:
+    return ScoreSample(int(scores.sum()), 0, tuple(scores.tolist()))
 
 
 def refused(joint: NDArray[np.float64], rows: int, *, same: bool) -> float:
     """The share of such samples that are beyond the bound."""
     draw = np.random.default_rng(rows)
     samples = (drawn(joint, rows, draw, same=same) for _ in range(TIMES))
-    return float(np.mean([least_instability(each) > MOST_INSTABILITY for each in samples]))
+    return float(np.mean([stability_lower_bound(each) > MAX_STABILITY_INDEX for each in samples]))
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -55,7 +55,7 @@ def refused(joint: NDArray[np.float64], rows: int, *, same: bool) -> float:
 def test_at_the_bound_itself_chance_stops_few_releases(rows: int, same: bool) -> None:
     """Of versions whose true index is at the bound about one sample in a hundred is refused, of few rows or many."""
     joint = moved(0.33)
-    assert truth(joint) == pytest.approx(MOST_INSTABILITY, abs=0.01)
+    assert truth(joint) == pytest.approx(MAX_STABILITY_INDEX, abs=0.01)
     assert refused(joint, rows, same=same) <= AT_MOST
 
 
@@ -81,9 +81,9 @@ def test_more_rows_see_smaller_shifts() -> None:
     assert refused(moved(0.4), 4096, same=True) > 0.98
 
 
-def flagging(flagged: int, rows: int) -> Sample:
+def flagging(flagged: int, rows: int) -> ScoreSample:
     """Rows of which so many are flagged."""
-    return Sample(rows, flagged, ())
+    return ScoreSample(rows, flagged, ())
 
 
 @pytest.mark.parametrize("rows", [(64, 64), (4096, 4096), (20_000, 1000), (1000, 20_000)])
@@ -91,10 +91,10 @@ def flagging(flagged: int, rows: int) -> Sample:
 def test_at_the_ratio_itself_chance_stops_few_releases(rate: float, rows: tuple[int, int]) -> None:
     """Of versions that flag just so many times as much one sample in a hundred is told, of equal ones none."""
     draw = np.random.default_rng(1)
-    for times, most in ((MOST_ALERT_RATIO, AT_MOST), (1.0, 0.0)):
+    for times, most in ((MAX_ALERT_RATIO, AT_MOST), (1.0, 0.0)):
         few, many = draw.binomial(rows[0], rate, TIMES), draw.binomial(rows[1], times * rate, TIMES)
         told = [
-            surely_more(flagging(one, rows[0]), flagging(other, rows[1]), MOST_ALERT_RATIO)
+            is_significantly_more(flagging(one, rows[0]), flagging(other, rows[1]), MAX_ALERT_RATIO)
             for one, other in zip(few.tolist(), many.tolist(), strict=True)
         ]
         assert np.mean(told) <= most
@@ -102,6 +102,6 @@ def test_at_the_ratio_itself_chance_stops_few_releases(rate: float, rows: tuple[
 
 def test_thresholds_on_another_scale_are_seen() -> None:
     """All rows flagged, or none of those that were, are more than chance from 2% of a reference sample on."""
-    assert surely_more(flagging(82, 4096), flagging(4096, 4096), MOST_ALERT_RATIO)
-    assert surely_more(flagging(0, 4096), flagging(82, 4096), MOST_ALERT_RATIO)
-    assert not surely_more(flagging(0, 64), flagging(2, 64), MOST_ALERT_RATIO)
+    assert is_significantly_more(flagging(82, 4096), flagging(4096, 4096), MAX_ALERT_RATIO)
+    assert is_significantly_more(flagging(0, 4096), flagging(82, 4096), MAX_ALERT_RATIO)
+    assert not is_significantly_more(flagging(0, 64), flagging(2, 64), MAX_ALERT_RATIO)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from operations.rollout.following import Standing, behind, not_trying, standings
+from operations.rollout.following import GatewayStatus, gateway_statuses, gateways_behind, gateways_not_running
 from releases.record import Trial, TrialKind
 
 TRIAL = Trial(TrialKind.CANARY, 3, 0.5, "2026-01-01T00:00:00+00:00")
@@ -83,51 +83,53 @@ def both(*more: str) -> Callable[[str, int], list[str]]:
 
 def test_waits_until_the_version_is_served(gateway: Gateway) -> None:
     """It returns as soon as the gateway says that it serves the version."""
-    assert behind(gateway.url, 2) == []
+    assert gateways_behind(gateway.url, 2) == []
     assert gateway.asked == 3
 
 
 def test_gives_up(gateway: Gateway) -> None:
     """A gateway that stays with another version, or does not answer, is named in time."""
-    assert behind(f"{gateway.url}/", 9, patience=0.2) == [gateway.url]
-    assert behind("http://127.0.0.1:1", 1, patience=0.2) == ["http://127.0.0.1:1"]
+    assert gateways_behind(f"{gateway.url}/", 9, patience=0.2) == [gateway.url]
+    assert gateways_behind("http://127.0.0.1:1", 1, patience=0.2) == ["http://127.0.0.1:1"]
 
 
 def test_a_name_for_nothing_is_a_gateway_that_does_not_follow() -> None:
     """The release is done by then: a mistake in GATEWAY_URL is no failure of it."""
-    assert behind("http://nowhere.invalid:8000", 1, patience=0.1) == ["http://nowhere.invalid:8000"]
+    assert gateways_behind("http://nowhere.invalid:8000", 1, patience=0.1) == ["http://nowhere.invalid:8000"]
 
 
 def test_waits_until_the_trial_runs(gateway: Gateway) -> None:
     """A trial that is paused still is not under way."""
-    assert not_trying(gateway.url, TRIAL) == []
+    assert gateways_not_running(gateway.url, TRIAL) == []
     assert gateway.asked == 3
-    assert not_trying(gateway.url, replace(TRIAL, version=4), patience=0.2) == [gateway.url]
+    assert gateways_not_running(gateway.url, replace(TRIAL, version=4), patience=0.2) == [gateway.url]
 
 
 @pytest.mark.parametrize("change", [{"share": 0.05}, {"kind": TrialKind.SHADOW}])
 def test_a_trial_by_another_share_or_kind_is_not_this_one(gateway: Gateway, change: dict[str, Any]) -> None:
     """After a change of the share it waits until the gateway has that too."""
-    assert not_trying(gateway.url, replace(TRIAL, **change), patience=0.5) == [gateway.url]
+    assert gateways_not_running(gateway.url, replace(TRIAL, **change), patience=0.5) == [gateway.url]
 
 
 def test_waits_until_all_follow(pair: tuple[Gateway, Gateway]) -> None:
     """Each address is asked until it follows, and no longer."""
     first, second = pair
-    assert behind(f"http://gateway:{first.server_port}", 2, resolve=both()) == []
+    assert gateways_behind(f"http://gateway:{first.server_port}", 2, resolve=both()) == []
     assert (first.asked, second.asked) == (3, 6)
 
 
 def test_names_those_that_do_not_follow(pair: tuple[Gateway, Gateway]) -> None:
     """A gateway that does not answer is named, the others are not."""
     url = f"http://gateway:{pair[0].server_port}"
-    assert behind(url, 2, patience=1.0, resolve=both("127.0.0.3")) == [f"http://127.0.0.3:{pair[0].server_port}"]
+    assert gateways_behind(url, 2, patience=1.0, resolve=both("127.0.0.3")) == [
+        f"http://127.0.0.3:{pair[0].server_port}"
+    ]
 
 
 def test_says_how_each_stands(pair: tuple[Gateway, Gateway]) -> None:
     """What each serves, why its trial is paused, and nothing of one that does not answer."""
     first, second = pair
     first.late = 0
-    found = standings(f"http://gateway:{first.server_port}", both("127.0.0.3"))
-    assert list(found.values()) == [Standing(2, None), Standing(1, "not_adopted"), Standing()]
+    found = gateway_statuses(f"http://gateway:{first.server_port}", both("127.0.0.3"))
+    assert list(found.values()) == [GatewayStatus(2, None), GatewayStatus(1, "not_adopted"), GatewayStatus()]
     assert list(found)[1] == second.url

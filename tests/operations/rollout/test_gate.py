@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from contract.decision import CARDS_OWN, Bands, Thresholds
 from contract.golden import Golden
-from operations.rollout.gate import ENOUGH_COUNTED, alert_shift, check, counted, scored, shift
-from operations.rollout.loading import Place
+from operations.rollout.gate import MIN_TRIAL_ROWS, alert_shift, check, scored_samples, shift, trial_samples
+from operations.rollout.loading import DeploymentTarget
 from operations.store.registry import Registry
-from operations.store.side_by_side import Both, Sample
+from operations.store.side_by_side import SamplePair, ScoreSample
 from releases.trial_counts import TrialArm, TrialCounts, score_counts
 from tests.operations.conftest import contents, pack
 from tests.operations.fake_torchserve import CONTRACT, GOLDEN, FakeTorchServe
@@ -23,16 +23,16 @@ from tests.tiny import card
 BANDS = Bands(0.1, 0.5)
 
 
-def sample(rows: int, flagged: int) -> Sample:
+def sample(rows: int, flagged: int) -> ScoreSample:
     """Rows of which some have a high score."""
     scores = np.concatenate([np.full(flagged, 0.4), np.full(rows - flagged, 0.0001)])
-    return Sample(rows, flagged, score_counts(scores))
+    return ScoreSample(rows, flagged, score_counts(scores))
 
 
 @given(st.integers(1, 10_000).flatmap(lambda rows: st.tuples(st.just(rows), st.integers(0, rows))))
 def test_no_change_passes(rows_and_flagged: tuple[int, int]) -> None:
     """The same scores and decisions pass, however many there are."""
-    assert shift(Both(sample(*rows_and_flagged), sample(*rows_and_flagged))) is None
+    assert shift(SamplePair(sample(*rows_and_flagged), sample(*rows_and_flagged))) is None
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_no_change_passes(rows_and_flagged: tuple[int, int]) -> None:
 )
 def test_a_far_other_alert_rate_does_not_pass(before: tuple[int, int], after: tuple[int, int]) -> None:
     """Surely more than twice as many alerts, less than half, or none, is told with both rates."""
-    assert "would flag" in str(shift(Both(sample(*before), sample(*after))))
+    assert "would flag" in str(shift(SamplePair(sample(*before), sample(*after))))
 
 
 @pytest.mark.parametrize(
@@ -63,28 +63,30 @@ def test_the_direction_does_not_matter(first: int, second: int) -> None:
 def test_other_scores_do_not_pass_though_as_many_are_flagged() -> None:
     """Scores of another population are told although no decision changes."""
     low, high = np.full(1000, 0.0005), np.full(1000, 0.05)
-    both = Both.of((BANDS, low), (BANDS, high))
+    both = SamplePair.of((BANDS, low), (BANDS, high))
     assert "scores otherwise" in str(shift(both))
 
 
 def test_what_passes_is_said() -> None:
     """The comparison is a line of the release."""
     said: list[str] = []
-    check(1, 2, Both(sample(100, 1), sample(100, 2)), said.append)
+    check(1, 2, SamplePair(sample(100, 1), sample(100, 2)), said.append)
     assert said == ["version 2: comparing with version 1: 1.0% of 100 rows flagged, now 2.0%"]
 
 
-@pytest.mark.parametrize(("rows", "enough"), [(ENOUGH_COUNTED - 1, False), (ENOUGH_COUNTED, True)])
+@pytest.mark.parametrize(("rows", "enough"), [(MIN_TRIAL_ROWS - 1, False), (MIN_TRIAL_ROWS, True)])
 def test_a_trial_must_have_counted_enough(rows: int, enough: bool) -> None:
     """A few live transactions are no better than golden rows."""
     tally, scores = TrialCounts(), np.full(rows, 0.2)
     for side in TrialArm:
         tally.scored(side, scores, BANDS.decide(scores), 0.01)
-    samples = counted(tally)
+    samples = trial_samples(tally)
     assert (samples is not None) is enough
 
 
-def test_the_reference_samples_of_both_are_compared(place: Place, tmp_path: Path, torchserve: FakeTorchServe) -> None:
+def test_the_reference_samples_of_both_are_compared(
+    place: DeploymentTarget, tmp_path: Path, torchserve: FakeTorchServe
+) -> None:
     """Rows that an archive holds are taken, each once; of a version whose archive has none, its golden ones."""
     registry = Registry(tmp_path / "samples")
     sample = Golden("payment,amount\na,0\nb,1\nc,1.5\n", (0.0, 0.25, 0.375))
@@ -95,27 +97,29 @@ def test_the_reference_samples_of_both_are_compared(place: Place, tmp_path: Path
         )
     torchserve.registered = {1: ["READY"], 2: ["READY"], 3: ["READY"]}
     place = replace(place, registry=registry)
-    assert scored(place, 1, 2, None).before.rows == 3
-    assert scored(place, 1, 3, None).before.rows == 3 + len(GOLDEN.probabilities)
+    assert scored_samples(place, 1, 2, None).before.rows == 3
+    assert scored_samples(place, 1, 3, None).before.rows == 3 + len(GOLDEN.probabilities)
 
 
-def test_a_damaged_archive_of_the_live_version_hinders_no_release(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_damaged_archive_of_the_live_version_hinders_no_release(
+    place: DeploymentTarget, torchserve: FakeTorchServe
+) -> None:
     """It scores on, and the gate takes its golden rows."""
     torchserve.registered = {1: ["READY"], 2: ["READY"]}
     (place.registry.root / "fraud-1.mar").write_bytes(b"damaged")
-    assert scored(place, 1, 2, None).before.rows == len(GOLDEN.probabilities)
+    assert scored_samples(place, 1, 2, None).before.rows == len(GOLDEN.probabilities)
 
 
 @pytest.mark.parametrize(
     ("thresholds", "flagged"), [(CARDS_OWN, (1, 3)), (Thresholds(0.3, 0.6), (2, 2)), (Thresholds(0.0), (4, 4))]
 )
 def test_both_are_judged_by_the_thresholds_in_force(
-    place: Place, torchserve: FakeTorchServe, thresholds: Thresholds, flagged: tuple[int, int]
+    place: DeploymentTarget, torchserve: FakeTorchServe, thresholds: Thresholds, flagged: tuple[int, int]
 ) -> None:
     """Each decides by its own card, but where the gateways override it."""
     torchserve.registered = {1: ["READY"], 2: ["READY"]}
     torchserve.descriptions[2] = replace(torchserve.describe(2), card=card(2, Bands(0.1, 0.1)))
     rows = b"payment,amount\na,0\nb,1\nc,1.5\nd,3\n"  # Probabilities of 0, 0.25, 0.375 and 0.75.
-    both = scored(replace(place, thresholds=thresholds), 1, 2, rows)
+    both = scored_samples(replace(place, thresholds=thresholds), 1, 2, rows)
     assert (both.before.rows, both.after.rows) == (4, 4)
     assert (both.before.flagged, both.after.flagged) == flagged

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.rollout.keeping import LONGEST_PAUSE, Once, Pause
+from operations.rollout.keeping import LONGEST_BACKOFF, Backoff, Deduplicator
 from tests.operations.stage import Clock
 
 
 def test_pauses_grow_to_a_bound_and_end_with_a_success() -> None:
     """After each failure in a row the wait is longer, up to 30 s; after a success it begins anew."""
     clock = Clock()
-    pause, waits = Pause(clock), []
+    pause, waits = Backoff(clock), []
     for _ in range(7):
         assert pause.over
         pause.lengthen()
@@ -18,7 +18,7 @@ def test_pauses_grow_to_a_bound_and_end_with_a_success() -> None:
         while not pause.over:
             clock.now += 1
         waits.append(clock.now - began)
-    assert waits == [1, 3, 7, 15, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+    assert waits == [1, 3, 7, 15, LONGEST_BACKOFF, LONGEST_BACKOFF, LONGEST_BACKOFF]
     pause.end()
     assert pause.over
 
@@ -27,7 +27,7 @@ def test_pauses_grow_to_a_bound_and_end_with_a_success() -> None:
 def test_the_same_is_not_said_twice_in_a_row(texts: list[str]) -> None:
     """Each text is said when it is another than the one before."""
     said: list[str] = []
-    once = Once(said.append)
+    once = Deduplicator(said.append)
     new = [once(text) for text in texts]
     assert said == [text for text, is_new in zip(texts, new, strict=True) if is_new]
     assert new == [index == 0 or texts[index - 1] != text for index, text in enumerate(texts)]
@@ -36,7 +36,7 @@ def test_the_same_is_not_said_twice_in_a_row(texts: list[str]) -> None:
 def test_what_was_forgotten_is_said_again() -> None:
     """Trouble that ended and came again is news."""
     said: list[str] = []
-    once = Once(said.append)
+    once = Deduplicator(said.append)
     once("a")
     once.forget()
     once("a")

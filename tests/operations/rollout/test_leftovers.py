@@ -3,8 +3,8 @@
 import pytest
 
 from operations.files import durable
-from operations.rollout.keeping import Found
-from operations.rollout.loading import Place
+from operations.rollout.keeping import ReconcileResult
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release
 from operations.settings import LEAST_DRAIN as DRAIN
 from tests.operations.fake_torchserve import FakeTorchServe
@@ -12,12 +12,12 @@ from tests.operations.stage import Stage
 
 
 @pytest.fixture
-def stage(place: Place, torchserve: FakeTorchServe) -> Stage:
+def stage(place: DeploymentTarget, torchserve: FakeTorchServe) -> Stage:
     """A reconciler where version 1 is live and version 2 is registered, wanted by nobody."""
     release(place, 1, lambda _: None)
     torchserve.registered[2] = ["READY"]
     stage = Stage(place, torchserve)
-    assert stage.look() is Found.WHOLE
+    assert stage.look() is ReconcileResult.WHOLE
     return stage
 
 
@@ -25,7 +25,7 @@ def test_a_version_drains_before_it_is_deleted(stage: Stage, torchserve: FakeTor
     """Deleting kills with -9: a version is deleted only after it was unwanted for the whole drain."""
     stage.look(after=DRAIN - 0.1)
     assert torchserve.deleted == []
-    assert stage.look(after=0.1) is Found.WHOLE
+    assert stage.look(after=0.1) is ReconcileResult.WHOLE
     assert torchserve.deleted == [2]
     assert torchserve.registered.keys() == {1}
 
@@ -44,8 +44,8 @@ def test_a_version_that_is_wanted_again_drains_anew(stage: Stage, torchserve: Fa
 
 def test_nothing_is_deleted_while_a_release_runs(stage: Stage, torchserve: FakeTorchServe) -> None:
     """A release registers before it records: a look that meets it begins to count anew."""
-    with durable.held(stage.place.registry.root / ".release.lock", ""):
-        assert stage.look(after=DRAIN) is Found.WHOLE
+    with durable.locked(stage.place.registry.root / ".release.lock", ""):
+        assert stage.look(after=DRAIN) is ReconcileResult.WHOLE
     stage.look()
     stage.look(after=DRAIN - 0.1)
     assert torchserve.deleted == []

@@ -10,8 +10,8 @@ import pytest
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout import release as release_module
-from operations.rollout.keeping import UNREADY_TOO_LONG, Found
-from operations.rollout.loading import Place, alone
+from operations.rollout.keeping import UNREADY_TIMEOUT, ReconcileResult
+from operations.rollout.loading import DeploymentTarget, release_lock
 from operations.rollout.reconcile import LONGEST_RELEASE
 from operations.rollout.release import release
 from operations.store import journal
@@ -25,7 +25,7 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture
-def stage(place: Place, torchserve: FakeTorchServe) -> Stage:
+def stage(place: DeploymentTarget, torchserve: FakeTorchServe) -> Stage:
     """A reconciler where version 1 is live."""
     release(place, 1, quiet)
     return Stage(place, torchserve)
@@ -40,63 +40,63 @@ def trio(stage: Stage, tmp_path: Path) -> Stage:
     return stage
 
 
-def test_nothing_is_loaded_before_the_first_release(place: Place, torchserve: FakeTorchServe) -> None:
+def test_nothing_is_loaded_before_the_first_release(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Without a record nothing is registered."""
-    assert Stage(place, torchserve).look() is Found.NOTHING_RELEASED
+    assert Stage(place, torchserve).look() is ReconcileResult.NOTHING_RELEASED
     assert torchserve.files == []
 
 
 def test_a_whole_server_is_left_alone(stage: Stage, torchserve: FakeTorchServe) -> None:
     """A version with a ready worker is not touched."""
     torchserve.registered[1] = ["READY", "LOADING"]
-    assert stage.look() is Found.WHOLE
+    assert stage.look() is ReconcileResult.WHOLE
     assert torchserve.files == ["fraud-1.verified.mar"]
 
 
 def test_a_server_that_started_again_gets_the_recorded_version(stage: Stage, torchserve: FakeTorchServe) -> None:
     """After a restart, which forgets all versions, the recorded one is registered."""
     stage.restart_server()
-    assert stage.look() is Found.LOADED
+    assert stage.look() is ReconcileResult.LOADED
     assert torchserve.registered == {1: ["READY", "READY"]}
 
 
 def test_a_version_gets_the_workers_that_its_loading_did_not_come_to(stage: Stage, torchserve: FakeTorchServe) -> None:
     """A release that was killed between two workers leaves one: the next look asks for all of them."""
     torchserve.registered[1] = ["READY"]
-    assert stage.look() is Found.WHOLE
+    assert stage.look() is ReconcileResult.WHOLE
     assert torchserve.registered == {1: ["READY", "READY"]}
 
 
 def test_a_first_load_is_no_repair(stage: Stage) -> None:
     """Loading the recorded version at a start is not spoken of; loading it again after it was whole is."""
     stage.restart_server()
-    assert (stage.look(), stage.said) == (Found.LOADED, [])
+    assert (stage.look(), stage.said) == (ReconcileResult.LOADED, [])
     stage.restart_server()
-    assert stage.look() is Found.LOADED
+    assert stage.look() is ReconcileResult.LOADED
     assert [text.partition(" in ")[0] for text in stage.said] == ["version 1 was loaded again"]
 
 
 def test_a_server_that_is_down_is_waited_for(stage: Stage, torchserve: FakeTorchServe) -> None:
     """A server that does not answer is no failure of the model: the first look after it loads at once."""
     torchserve.down = True
-    assert stage.look() is Found.SERVER_DOWN
+    assert stage.look() is ReconcileResult.SERVER_DOWN
     torchserve.down = False
     stage.restart_server()
-    assert stage.look() is Found.LOADED
+    assert stage.look() is ReconcileResult.LOADED
 
 
 def test_a_version_without_workers_is_registered_afresh(stage: Stage, torchserve: FakeTorchServe) -> None:
     """A version that is registered with no worker is deleted and registered again, though it is the default."""
     torchserve.registered = {1: [], 2: ["READY"]}
-    assert stage.look() is Found.LOADED
+    assert stage.look() is ReconcileResult.LOADED
     assert torchserve.registered[1] == ["READY", "READY"]
 
 
 def test_a_worker_gets_time_to_start_again(stage: Stage, torchserve: FakeTorchServe) -> None:
     """TorchServe restarts its workers itself; only after long without a ready one is the version registered afresh."""
     torchserve.registered[1] = ["UNLOADED", "UNLOADED"]
-    assert stage.look() is Found.STARTING
-    assert stage.look(after=UNREADY_TOO_LONG) is Found.LOADED
+    assert stage.look() is ReconcileResult.STARTING
+    assert stage.look(after=UNREADY_TIMEOUT) is ReconcileResult.LOADED
 
 
 def test_a_mended_archive_is_loaded(stage: Stage) -> None:
@@ -105,19 +105,19 @@ def test_a_mended_archive_is_loaded(stage: Stage) -> None:
     whole = (stage.place.registry.root / "fraud-1.mar").read_bytes()
     stage.damage(1)
     stage.restart_server()
-    assert stage.look() is Found.FAILED
+    assert stage.look() is ReconcileResult.FAILED
     (stage.place.registry.root / "fraud-1.mar").write_bytes(whole)
-    assert stage.look() is Found.FAILED  # It waits a second after the first failure.
-    assert stage.look(after=1) is Found.LOADED
+    assert stage.look() is ReconcileResult.FAILED  # It waits a second after the first failure.
+    assert stage.look(after=1) is ReconcileResult.LOADED
 
 
 def test_a_release_is_not_disturbed(stage: Stage, torchserve: FakeTorchServe) -> None:
     """While a release holds the lock nothing is mended; after it, all is."""
     stage.restart_server()
-    with durable.held(stage.place.registry.root / ".release.lock", ""):
-        assert stage.look() is Found.RELEASING
+    with durable.locked(stage.place.registry.root / ".release.lock", ""):
+        assert stage.look() is ReconcileResult.RELEASING
         assert torchserve.registered == {}
-    assert stage.look() is Found.LOADED
+    assert stage.look() is ReconcileResult.LOADED
 
 
 @dataclass
@@ -126,9 +126,9 @@ class Meanwhile:
 
     act: Callable[[], object]
 
-    def __call__(self, place: Place, patience: float = 0.0) -> object:
+    def __call__(self, place: DeploymentTarget, patience: float = 0.0) -> object:
         self.act()
-        return alone(place, patience)
+        return release_lock(place, patience)
 
 
 def test_what_a_release_changed_meanwhile_is_not_undone(
@@ -137,7 +137,7 @@ def test_what_a_release_changed_meanwhile_is_not_undone(
     """A look that saw the state before a release does not act on it."""
     stage.restart_server()
     monkeypatch.setattr("operations.rollout.keeping.alone", Meanwhile(lambda: release(stage.place, 2, quiet)))
-    assert stage.look() is Found.RELEASING
+    assert stage.look() is ReconcileResult.RELEASING
     assert torchserve.registered.keys() == {2}
 
 
@@ -148,7 +148,7 @@ def test_what_another_loaded_meanwhile_is_not_loaded_again(
     stage.restart_server()
     meanwhile = Meanwhile(lambda: torchserve.registered.update({1: ["READY"]}))
     monkeypatch.setattr("operations.rollout.keeping.alone", meanwhile)
-    assert stage.look() is Found.RELEASING
+    assert stage.look() is ReconcileResult.RELEASING
     assert (torchserve.registered, torchserve.deleted) == ({1: ["READY"]}, [])
 
 
@@ -163,18 +163,18 @@ def test_a_version_with_a_ready_worker_is_never_deleted(
         raise OperationsError("409")
 
     monkeypatch.setattr("operations.rollout.keeping.load", refused)
-    assert stage.look() is Found.FAILED
+    assert stage.look() is ReconcileResult.FAILED
     assert (torchserve.registered, torchserve.deleted) == ({1: ["READY"]}, [])
-    assert stage.look() is Found.WHOLE
+    assert stage.look() is ReconcileResult.WHOLE
 
 
 def test_an_odd_answer_ends_nothing(stage: Stage, torchserve: FakeTorchServe) -> None:
     """One answer that cannot be understood is told, nothing takes over, and the next look is as before."""
     torchserve.odd = b"<html>"
-    assert [stage.look(), stage.look()] == [Found.FAILED, Found.FAILED]
+    assert [stage.look(), stage.look()] == [ReconcileResult.FAILED, ReconcileResult.FAILED]
     assert (len(stage.said), stage.record.version) == (1, 1)
     torchserve.odd = None
-    assert stage.look() is Found.WHOLE
+    assert stage.look() is ReconcileResult.WHOLE
 
 
 def test_a_damaged_record_is_told_once_and_nothing_is_guessed(stage: Stage, torchserve: FakeTorchServe) -> None:
@@ -182,7 +182,7 @@ def test_a_damaged_record_is_told_once_and_nothing_is_guessed(stage: Stage, torc
     stage.restart_server()
     torchserve.registered[2] = ["READY"]
     stage.place.record.write_text("{")
-    assert set(stage.until_quiet()) == {Found.FAILED}
+    assert set(stage.until_quiet()) == {ReconcileResult.FAILED}
     assert (torchserve.registered, len(stage.alerts)) == ({2: ["READY"]}, 1)
     assert "damaged" in journal.events(stage.place.registry.root)[-1]["why"]
 
@@ -194,16 +194,21 @@ def test_files_that_cannot_be_read_end_nothing(stage: Stage, name: str) -> None:
     path, aside = stage.place.registry.root / name, stage.place.registry.root / "aside"
     path.rename(aside)
     path.mkdir()
-    assert set(stage.until_quiet()) == {Found.FAILED}
+    assert set(stage.until_quiet()) == {ReconcileResult.FAILED}
     path.rmdir()
     aside.rename(path)
-    assert stage.look(after=40) is Found.LOADED
+    assert stage.look(after=40) is ReconcileResult.LOADED
     assert stage.record.version == 1
 
 
 def test_every_wanted_version_is_loaded_the_live_one_first(trio: Stage, torchserve: FakeTorchServe) -> None:
     """After a restart the live version is loaded, then the one on trial, then the one before, each with all workers."""
-    assert [trio.look() for _ in range(4)] == [Found.LOADED, Found.WHOLE, Found.WHOLE, Found.WHOLE]
+    assert [trio.look() for _ in range(4)] == [
+        ReconcileResult.LOADED,
+        ReconcileResult.WHOLE,
+        ReconcileResult.WHOLE,
+        ReconcileResult.WHOLE,
+    ]
     assert torchserve.files[1:] == ["fraud-2.verified.mar", "fraud-3.verified.mar", "fraud-1.verified.mar"]
     assert torchserve.registered == {version: ["READY", "READY"] for version in (1, 2, 3)}
     assert trio.said == []
@@ -211,16 +216,16 @@ def test_every_wanted_version_is_loaded_the_live_one_first(trio: Stage, torchser
 
 def test_one_other_version_is_loaded_at_a_look(trio: Stage, torchserve: FakeTorchServe) -> None:
     """Loading takes seconds: after each, the live version is looked at before another is loaded."""
-    assert [trio.look(), trio.look()] == [Found.LOADED, Found.WHOLE]
+    assert [trio.look(), trio.look()] == [ReconcileResult.LOADED, ReconcileResult.WHOLE]
     trio.restart_server()
-    assert trio.look() is Found.LOADED
+    assert trio.look() is ReconcileResult.LOADED
     assert torchserve.registered.keys() == {2}
 
 
 def test_the_others_wait_while_the_live_version_starts(trio: Stage, torchserve: FakeTorchServe) -> None:
     """No other version is loaded while the live one does not score: it might need loading the next moment."""
     torchserve.registered[2] = ["UNLOADED"]
-    assert trio.look() is Found.STARTING
+    assert trio.look() is ReconcileResult.STARTING
     assert torchserve.registered.keys() == {2}
 
 
@@ -229,7 +234,7 @@ def test_a_previous_version_that_cannot_be_loaded_changes_nothing(trio: Stage) -
     trio.write(2, previous=1)
     trio.damage(1)
     trio.look()
-    assert set(trio.until_quiet()) == {Found.WHOLE}
+    assert set(trio.until_quiet()) == {ReconcileResult.WHOLE}
     assert [text.partition(":")[0] for text in trio.said] == ["version 1 cannot be loaded"]
     assert (trio.record.previous, trio.alerts) == (1, [])
 
@@ -241,15 +246,15 @@ def test_each_version_has_its_own_pause(trio: Stage, torchserve: FakeTorchServe)
     trio.look()
     trio.until_quiet()
     trio.restart_server()
-    assert trio.look() is Found.LOADED
+    assert trio.look() is ReconcileResult.LOADED
     tries = torchserve.files.count("fraud-1.verified.mar")
-    assert [trio.look(after=1), torchserve.files.count("fraud-1.verified.mar")] == [Found.WHOLE, tries]
+    assert [trio.look(after=1), torchserve.files.count("fraud-1.verified.mar")] == [ReconcileResult.WHOLE, tries]
 
 
 def test_a_trial_that_cannot_be_loaded_is_aborted(trio: Stage) -> None:
     """A version on trial whose archive does not verify ends its trial at once, with an alert; the live one goes on."""
     trio.damage(3)
-    assert [trio.look(), trio.look()] == [Found.LOADED, Found.WHOLE]
+    assert [trio.look(), trio.look()] == [ReconcileResult.LOADED, ReconcileResult.WHOLE]
     assert (trio.record.version, trio.record.previous, trio.record.trial) == (2, 1, None)
     assert len(trio.alerts) == 1
     assert trio.alerts[0].startswith("the canary of version 3 was aborted: it cannot be loaded (")
@@ -262,7 +267,7 @@ def test_a_trial_that_is_refused_once_is_tried_again(trio: Stage) -> None:
     trio.look()
     assert trio.record.trial == canary(3)
     trio.look()
-    assert trio.look(after=1) is Found.WHOLE
+    assert trio.look(after=1) is ReconcileResult.WHOLE
     assert trio.record.trial is None
 
 
@@ -271,8 +276,8 @@ def test_a_trial_is_aborted_when_the_lock_is_free(trio: Stage, monkeypatch: pyte
     monkeypatch.setattr(release_module, "PATIENCE", 0.0)
     trio.damage(3)
     trio.look()
-    with durable.held(trio.place.registry.root / ".release.lock", ""):
-        assert trio.look() is Found.WHOLE
+    with durable.locked(trio.place.registry.root / ".release.lock", ""):
+        assert trio.look() is ReconcileResult.WHOLE
     assert trio.record.trial is not None
     trio.look()
     assert trio.record.trial is None
@@ -283,7 +288,7 @@ def test_a_record_that_is_gone_is_told(stage: Stage) -> None:
     stage.look()
     stage.place.record.unlink()
     for _ in range(2):
-        assert stage.look() is Found.NOTHING_RELEASED
+        assert stage.look() is ReconcileResult.NOTHING_RELEASED
     assert [text for text in stage.alerts if "the release record is gone" in text] == stage.alerts
     assert len(stage.alerts) == 1
 
@@ -292,11 +297,11 @@ def test_a_release_that_stands_still_is_told(stage: Stage) -> None:
     """While it holds the lock a live version that is not loaded cannot be: after a while people are told by whom."""
     stage.look()
     stage.restart_server()
-    with durable.held(stage.place.registry.root / ".release.lock", ""):
+    with durable.locked(stage.place.registry.root / ".release.lock", ""):
         stage.look()
         assert stage.alerts == []
         stage.look(after=LONGEST_RELEASE + 1)
         stage.look()
         assert len(stage.alerts) == 1
         assert f"(process {os.getpid()})" in stage.alerts[0]
-    assert stage.look() is Found.LOADED
+    assert stage.look() is ReconcileResult.LOADED

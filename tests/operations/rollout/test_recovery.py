@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout import release as release_module
-from operations.rollout.keeping import Found
-from operations.rollout.loading import Place
+from operations.rollout.keeping import ReconcileResult
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.recovery import NOTHING_LEFT, candidates
 from operations.rollout.release import release, take_over
 from operations.store import journal
@@ -40,7 +40,7 @@ def store(versions: int = 4) -> Iterator[Stage]:
         registry, torchserve = Registry(Path(directory) / "model_store"), FakeTorchServe(verified)
         for version in range(1, versions + 1):
             add(registry, Path(directory), version)
-        yield Stage(Place(registry, verified, torchserve.server(), 2), torchserve)
+        yield Stage(DeploymentTarget(registry, verified, torchserve.server(), 2), torchserve)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_another_takes_over_at_once_when_the_archive_is_unsound(stage: Stage, sp
     name = "fraud-3.mar" if "archive" in spoil else "fraud-3.json"
     path = stage.place.registry.root / name
     path.unlink() if spoil.startswith("no") else path.write_bytes(b"{")
-    assert stage.look() is Found.TOOK_OVER
+    assert stage.look() is ReconcileResult.TOOK_OVER
     assert (stage.record.version, stage.record.previous, stage.record.instead_of) == (2, 3, 3)
     assert stage.torchserve.registered == {2: ["READY", "READY"]}
 
@@ -92,9 +92,12 @@ def test_people_are_told_of_it(stage: Stage) -> None:
 def test_one_refusal_is_not_enough(stage: Stage) -> None:
     """TorchServe may refuse for the machine's sake: another version takes over after the second time in a row."""
     stage.refuse(3)
-    assert (stage.look(), stage.record.version) == (Found.FAILED, 3)
-    assert (stage.look(), stage.record.version) == (Found.FAILED, 3)  # It waits a second before it tries again.
-    assert (stage.look(after=1), stage.record.version) == (Found.TOOK_OVER, 2)
+    assert (stage.look(), stage.record.version) == (ReconcileResult.FAILED, 3)
+    assert (stage.look(), stage.record.version) == (
+        ReconcileResult.FAILED,
+        3,
+    )  # It waits a second before it tries again.
+    assert (stage.look(after=1), stage.record.version) == (ReconcileResult.TOOK_OVER, 2)
 
 
 def test_a_refusal_that_passes_changes_nothing(stage: Stage) -> None:
@@ -102,27 +105,27 @@ def test_a_refusal_that_passes_changes_nothing(stage: Stage) -> None:
     for _ in range(2):
         stage.restart_server()
         stage.refuse(3)
-        assert stage.look() is Found.FAILED
+        assert stage.look() is ReconcileResult.FAILED
         stage.torchserve.broken.clear()
-        assert stage.look(after=1) is Found.LOADED
+        assert stage.look(after=1) is ReconcileResult.LOADED
     assert (stage.record.version, stage.alerts) == (3, [])
 
 
 def test_a_version_that_does_not_prove_is_replaced(stage: Stage) -> None:
     """What scores its golden rows otherwise is deleted again, and after the second time another takes over."""
     stage.falsify(3)
-    assert stage.look() is Found.FAILED
+    assert stage.look() is ReconcileResult.FAILED
     assert 3 not in stage.torchserve.registered
-    assert (stage.look(after=1), stage.record.version) == (Found.TOOK_OVER, 2)
+    assert (stage.look(after=1), stage.record.version) == (ReconcileResult.TOOK_OVER, 2)
 
 
 def test_a_version_with_ready_workers_goes_on_whatever_its_file_looks_like(stage: Stage) -> None:
     """An archive that is damaged on the disk harms nobody while its version scores."""
     stage.look()
     stage.damage(3)
-    assert stage.look(after=40) is Found.WHOLE
+    assert stage.look(after=40) is ReconcileResult.WHOLE
     stage.torchserve.registered[3] = ["READY", "UNLOADED"]
-    assert stage.look(after=40) is Found.WHOLE
+    assert stage.look(after=40) is ReconcileResult.WHOLE
     assert (stage.record.version, stage.alerts) == (3, [])
 
 
@@ -130,8 +133,8 @@ def test_nothing_takes_over_while_a_release_holds_the_lock(stage: Stage, monkeyp
     """Somebody is mending it already: the record is theirs."""
     monkeypatch.setattr(release_module, "PATIENCE", 0.0)
     stage.damage(3)
-    with durable.held(stage.place.registry.root / ".release.lock", ""):
-        assert stage.look() is Found.RELEASING
+    with durable.locked(stage.place.registry.root / ".release.lock", ""):
+        assert stage.look() is ReconcileResult.RELEASING
     assert (stage.record.version, stage.torchserve.files) == (3, [])
 
 
@@ -139,7 +142,7 @@ def test_a_server_that_is_down_is_no_reason(stage: Stage) -> None:
     """When TorchServe does not answer, no archive is at fault."""
     stage.damage(3)
     stage.torchserve.down = True
-    assert set(stage.until_quiet()) == {Found.SERVER_DOWN}
+    assert set(stage.until_quiet()) == {ReconcileResult.SERVER_DOWN}
     assert stage.record.version == 3
 
 
@@ -184,7 +187,7 @@ def test_no_good_version_changes_nothing(stage: Stage) -> None:
     before = stage.record
     stage.damage(1, 2, 3)
     stage.refuse(4)
-    assert set(stage.until_quiet()) == {Found.FAILED}
+    assert set(stage.until_quiet()) == {ReconcileResult.FAILED}
     assert (stage.record, stage.alerts) == (before, [NOTHING_LEFT])
     assert stage.torchserve.registered == {}
 
@@ -210,10 +213,10 @@ def test_a_machine_that_fails_is_no_reason(stage: Stage, monkeypatch: pytest.Mon
     stage.damage(3)
     with monkeypatch.context() as disk:
         disk.setattr(durable, "write", full)
-        assert set(stage.until_quiet()) == {Found.FAILED}
+        assert set(stage.until_quiet()) == {ReconcileResult.FAILED}
     assert (stage.record.version, log) == (3, [])
     assert any("No space left" in text for text in stage.said)
-    assert stage.look(after=40) is Found.TOOK_OVER
+    assert stage.look(after=40) is ReconcileResult.TOOK_OVER
 
 
 def test_other_columns_are_passed_over(stage: Stage) -> None:
@@ -239,7 +242,7 @@ def test_other_columns_take_over_before_a_base_model(stage: Stage) -> None:
         stage.change_entry(version, inputs=OTHER)
     stage.damage(3)
     with_base = Stage(stage.place, stage.torchserve, lambda: pytest.fail("it was trained"))
-    assert with_base.look() is Found.TOOK_OVER
+    assert with_base.look() is ReconcileResult.TOOK_OVER
     assert stage.record.version == 2
 
 
@@ -248,7 +251,7 @@ def test_the_base_model_is_the_last_resort(stage: Stage) -> None:
     log: list[str] = []
     with_base = Stage(stage.place, stage.torchserve, trains(stage, log))
     stage.damage(1, 2, 3, 4)
-    assert with_base.look() is Found.TOOK_OVER
+    assert with_base.look() is ReconcileResult.TOOK_OVER
     assert (stage.record.version, stage.record.instead_of, log) == (5, 3, ["trained"])
     assert [event["event"] for event in journal.events(stage.place.registry.root)][-2:] == ["base_model", "took_over"]
     assert with_base.alerts[0].startswith("no version of the model store can be loaded: training")
@@ -259,10 +262,10 @@ def test_the_base_model_is_trained_once(stage: Stage) -> None:
     log: list[str] = []
     with_base = Stage(stage.place, stage.torchserve, trains(stage, log))
     stage.refuse(1, 2, 3, 4, 5)
-    assert set(with_base.until_quiet()) == {Found.FAILED}
+    assert set(with_base.until_quiet()) == {ReconcileResult.FAILED}
     assert (log, stage.record.version) == (["trained"], 3)
     stage.torchserve.broken = {1, 2, 3, 4}
-    assert with_base.look(after=40) is Found.TOOK_OVER
+    assert with_base.look(after=40) is ReconcileResult.TOOK_OVER
     assert (log, stage.record.version) == (["trained"], 5)
 
 
@@ -276,7 +279,7 @@ def test_a_training_that_fails_is_tried_again_later(stage: Stage) -> None:
 
     with_base = Stage(stage.place, stage.torchserve, fail)
     stage.damage(1, 2, 3, 4)
-    assert [with_base.look(), with_base.look(), with_base.look(after=1)] == [Found.FAILED] * 3
+    assert [with_base.look(), with_base.look(), with_base.look(after=1)] == [ReconcileResult.FAILED] * 3
     assert (len(tries), stage.record.version) == (2, 3)
 
 
@@ -293,7 +296,7 @@ def test_what_was_released_during_the_training_stays(stage: Stage) -> None:
     stage.damage(1, 2, 3, 4)
     with_base.look()
     assert stage.record.version == 6
-    assert with_base.look() is Found.WHOLE
+    assert with_base.look() is ReconcileResult.WHOLE
 
 
 def test_versions_that_fail_one_after_the_other_are_all_replaced(stage: Stage) -> None:
@@ -302,7 +305,7 @@ def test_versions_that_fail_one_after_the_other_are_all_replaced(stage: Stage) -
     stage.look()
     stage.damage(2)
     stage.restart_server()
-    assert stage.look() is Found.TOOK_OVER
+    assert stage.look() is ReconcileResult.TOOK_OVER
     assert (stage.record.version, stage.record.instead_of) == (1, 3)
 
 

@@ -13,11 +13,11 @@ from operations.files import durable
 from operations.rollout import loading
 from operations.rollout import release as module
 from operations.rollout.gate import ShiftTooLarge
-from operations.rollout.loading import NotProven, Place
-from operations.rollout.release import Overtaken, abort_trial, promote, release, rollback, start_trial, take_over
-from operations.store.record import recorded
+from operations.rollout.loading import DeploymentTarget, NotProven
+from operations.rollout.release import RecordChanged, abort_trial, promote, release, rollback, start_trial, take_over
+from operations.store.record import read_record
 from operations.store.registry import DamagedArchive, UnknownVersion
-from operations.torchserve.client import ModelServerOdd, ModelServerRefused
+from operations.torchserve.client import TorchServeInvalidAnswer, TorchServeRefused
 from releases.record import Release, TrialKind
 from tests.operations.conftest import add
 from tests.operations.damages import cuts, flips
@@ -29,46 +29,46 @@ def quiet(_: str) -> None:
     """Hears nothing."""
 
 
-def test_a_release_registers_and_records(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_release_registers_and_records(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """A released version has its workers, is in the record, and had none before it."""
     record = release(place, 1, quiet)
     assert (record.version, record.previous) == (1, None)
-    assert recorded(place.registry.root) == record
+    assert read_record(place.registry.root) == record
     assert torchserve.registered == {1: ["READY", "READY"]}
 
 
-def test_the_version_before_stays_warm(place: Place, torchserve: FakeTorchServe) -> None:
+def test_the_version_before_stays_warm(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """The version that served before is in the record and stays registered."""
     release(place, 1, quiet)
     assert release(place, 2, quiet).previous == 1
     assert torchserve.registered.keys() == {1, 2}
 
 
-def test_of_two_rollbacks_at_once_one_is_told(place: Place) -> None:
+def test_of_two_rollbacks_at_once_one_is_told(place: DeploymentTarget) -> None:
     """The second waits for the first, finds another record than it was asked about, and changes nothing."""
     release(place, 1, quiet)
     release(place, 2, quiet)
     refusals: list[str] = []
 
     def second() -> None:
-        with pytest.raises(Overtaken) as refused:
+        with pytest.raises(RecordChanged) as refused:
             rollback(place, quiet)
         refusals.append(str(refused.value))
 
     waiting = threading.Thread(target=second)
-    with durable.held(place.registry.root / ".release.lock", ""):
+    with durable.locked(place.registry.root / ".release.lock", ""):
         waiting.start()
         waiting.join(0.2)
         place.record.write_bytes(Release(1, 2, "2026-01-01T00:00:00+00:00").to_bytes())
     waiting.join(60)
     assert refusals == ["the release record was changed meanwhile, version 1 is live: look, and run it again"]
-    record = recorded(place.registry.root)
+    record = read_record(place.registry.root)
     assert record
     assert record.version == 1
 
 
 @pytest.mark.parametrize("act", ["release", "promote", "try"])
-def test_what_is_loaded_must_be_good_on_disk_too(place: Place, act: str) -> None:
+def test_what_is_loaded_must_be_good_on_disk_too(place: DeploymentTarget, act: str) -> None:
     """A version that scores already is not made live, nor tried, while its archive is damaged."""
     release(place, 1, quiet)
     on_trial(place)
@@ -79,13 +79,15 @@ def test_what_is_loaded_must_be_good_on_disk_too(place: Place, act: str) -> None
         "promote": lambda: promote(place, quiet),
         "try": lambda: on_trial(place, share=0.5),
     }
-    before = recorded(place.registry.root)
+    before = read_record(place.registry.root)
     with pytest.raises(DamagedArchive):
         acts[act]()
-    assert recorded(place.registry.root) == before
+    assert read_record(place.registry.root) == before
 
 
-def test_a_version_that_runs_is_released_without_loading_it(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_version_that_runs_is_released_without_loading_it(
+    place: DeploymentTarget, torchserve: FakeTorchServe
+) -> None:
     """Going back to the version before registers nothing."""
     release(place, 1, quiet)
     release(place, 2, quiet)
@@ -93,33 +95,33 @@ def test_a_version_that_runs_is_released_without_loading_it(place: Place, torchs
     assert torchserve.files == ["fraud-1.verified.mar", "fraud-2.verified.mar"]
 
 
-def test_releasing_the_live_version_keeps_the_one_before(place: Place) -> None:
+def test_releasing_the_live_version_keeps_the_one_before(place: DeploymentTarget) -> None:
     """Releasing what is live already changes nothing in the record."""
     release(place, 1, quiet)
     before = release(place, 2, quiet)
     assert release(place, 2, quiet) == before
 
 
-def test_a_failed_registration_is_deleted(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_failed_registration_is_deleted(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """TorchServe keeps a version that failed to load; the release deletes it and changes no record."""
     release(place, 1, quiet)
     torchserve.broken = {2}
-    with pytest.raises(ModelServerRefused, match="start the workers"):
+    with pytest.raises(TorchServeRefused, match="start the workers"):
         release(place, 2, quiet)
     assert torchserve.registered.keys() == {1}
-    assert recorded(place.registry.root) == release(place, 1, quiet)
+    assert read_record(place.registry.root) == release(place, 1, quiet)
 
 
-def test_a_version_with_other_scores_is_not_released(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_version_with_other_scores_is_not_released(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """A version whose golden rows score otherwise than in training is deleted again."""
     torchserve.models[1] = constant(0.25, 0.51)
     with pytest.raises(NotProven, match="golden rows"):
         release(place, 1, quiet)
     assert torchserve.registered == {}
-    assert recorded(place.registry.root) is None
+    assert read_record(place.registry.root) is None
 
 
-def test_a_damaged_archive_never_reaches_the_model_server(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_damaged_archive_never_reaches_the_model_server(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """An archive that does not verify is not registered."""
     (place.registry.root / "fraud-1.mar").write_bytes(b"archive X")
     with pytest.raises(DamagedArchive):
@@ -127,17 +129,17 @@ def test_a_damaged_archive_never_reaches_the_model_server(place: Place, torchser
     assert torchserve.files == []
 
 
-def test_one_release_at_a_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_release_at_a_time(place: DeploymentTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     """A release while another runs, and does not end soon, is refused."""
     monkeypatch.setattr(module, "PATIENCE", 0.1)
     with (
-        durable.held(place.registry.root / ".release.lock", ""),
+        durable.locked(place.registry.root / ".release.lock", ""),
         pytest.raises(OperationsError, match="another release"),
     ):
         release(place, 1, quiet)
 
 
-def test_a_default_version_can_be_deleted(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_default_version_can_be_deleted(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """TorchServe refuses to delete its default version: another is made the default first."""
     release(place, 1, quiet)
     release(place, 2, quiet)
@@ -145,14 +147,14 @@ def test_a_default_version_can_be_deleted(place: Place, torchserve: FakeTorchSer
     assert torchserve.registered.keys() == {2}
 
 
-def test_a_damaged_record_is_named(place: Place) -> None:
+def test_a_damaged_record_is_named(place: DeploymentTarget) -> None:
     """A record that cannot be read is an error that says what to do, never taken for no record."""
     place.record.write_text("{")
     with pytest.raises(OperationsError, match="damaged"):
-        recorded(place.registry.root)
+        read_record(place.registry.root)
 
 
-def test_a_rollback_goes_to_the_version_before(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_rollback_goes_to_the_version_before(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """The version that served before is live again, without being loaded again; another rollback undoes it."""
     release(place, 1, quiet)
     release(place, 2, quiet)
@@ -160,17 +162,17 @@ def test_a_rollback_goes_to_the_version_before(place: Place, torchserve: FakeTor
     assert torchserve.files == ["fraud-1.verified.mar", "fraud-2.verified.mar"]
 
 
-def test_there_must_be_a_version_before(place: Place) -> None:
+def test_there_must_be_a_version_before(place: DeploymentTarget) -> None:
     """Without a version before the live one a rollback is refused and changes nothing."""
     with pytest.raises(OperationsError, match="nothing to go back"):
         rollback(place, quiet)
     before = release(place, 1, quiet)
     with pytest.raises(OperationsError, match="nothing to go back"):
         rollback(place, quiet)
-    assert recorded(place.registry.root) == before
+    assert read_record(place.registry.root) == before
 
 
-def test_a_number_that_is_used_anew_is_loaded_anew(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_number_that_is_used_anew_is_loaded_anew(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """What runs under a number is not taken for the store's version when the store has another of that number."""
     torchserve.registered = {1: ["READY", "READY"]}
     entry = place.registry.root / "fraud-1.json"
@@ -180,18 +182,18 @@ def test_a_number_that_is_used_anew_is_loaded_anew(place: Place, torchserve: Fak
     assert torchserve.files == ["fraud-1.verified.mar"]
 
 
-def test_a_release_waits_for_the_reconciler(place: Place) -> None:
+def test_a_release_waits_for_the_reconciler(place: DeploymentTarget) -> None:
     """Whoever loads a version holds the lock for some seconds."""
     releasing = threading.Thread(target=release, args=(place, 1, quiet))
-    with durable.held(place.registry.root / ".release.lock", ""):
+    with durable.locked(place.registry.root / ".release.lock", ""):
         releasing.start()
         releasing.join(0.2)
         assert releasing.is_alive()
     releasing.join(60)
-    assert recorded(place.registry.root) is not None
+    assert read_record(place.registry.root) is not None
 
 
-def test_an_unknown_version_is_told_first(place: Place, torchserve: FakeTorchServe) -> None:
+def test_an_unknown_version_is_told_first(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Nothing is said or done about a version that is not there, whether the server runs or not."""
     said: list[str] = []
     torchserve.down = True
@@ -201,7 +203,7 @@ def test_an_unknown_version_is_told_first(place: Place, torchserve: FakeTorchSer
 
 
 def test_a_live_version_whose_worker_restarts_is_not_deleted(
-    place: Place, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+    place: DeploymentTarget, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one worker of two ready it scores: the other is waited for, and not relied on."""
     monkeypatch.setattr(loading, "READY_WITHIN", 0.1)
@@ -213,18 +215,21 @@ def test_a_live_version_whose_worker_restarts_is_not_deleted(
     assert "only 1 of its 2 workers" in said[1]
 
 
-def test_a_version_that_does_not_answer_now_is_not_deleted(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_version_that_does_not_answer_now_is_not_deleted(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """When the live version cannot say which model it is, nobody knows that it is another: nothing changes."""
     release(place, 1, quiet)
     torchserve.refuses_to_score = True
-    with pytest.raises(ModelServerRefused):
+    with pytest.raises(TorchServeRefused):
         release(place, 1, quiet)
     assert (torchserve.registered, torchserve.deleted) == ({1: ["READY", "READY"]}, [])
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])
 def test_a_release_that_is_interrupted_after_its_record_keeps_what_the_record_names(
-    place: Place, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
+    place: DeploymentTarget,
+    torchserve: FakeTorchServe,
+    monkeypatch: pytest.MonkeyPatch,
+    interruption: type[BaseException],
 ) -> None:
     """Once the record is replaced its version is live, whatever happens then."""
 
@@ -235,33 +240,35 @@ def test_a_release_that_is_interrupted_after_its_record_keeps_what_the_record_na
     monkeypatch.setattr(durable, "_sync_directory", interrupted)
     with pytest.raises(interruption):
         release(place, 2, quiet)
-    record = recorded(place.registry.root)
+    record = read_record(place.registry.root)
     assert record is not None
     assert (record.version, set(torchserve.registered)) == (2, {1, 2})
 
 
-def test_a_version_is_not_deleted_on_a_record_that_cannot_be_read(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_version_is_not_deleted_on_a_record_that_cannot_be_read(
+    place: DeploymentTarget, torchserve: FakeTorchServe
+) -> None:
     """Where nobody knows what is live, nothing is deleted."""
     torchserve.broken = {1}
 
     def spoil(_: str) -> None:
         place.record.write_text("{")
 
-    with pytest.raises(ModelServerRefused):
+    with pytest.raises(TorchServeRefused):
         release(place, 1, spoil)
     assert torchserve.deleted == []
 
 
-def test_what_an_earlier_release_left_broken_is_deleted(place: Place, torchserve: FakeTorchServe) -> None:
+def test_what_an_earlier_release_left_broken_is_deleted(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """A version that was registered without a ready worker is none that a failed release must keep."""
     release(place, 1, quiet)
     torchserve.registered[2], torchserve.broken = [], {2}
-    with pytest.raises(ModelServerRefused):
+    with pytest.raises(TorchServeRefused):
         release(place, 2, quiet)
     assert torchserve.registered.keys() == {1}
 
 
-def test_a_release_deletes_nothing(place: Place, torchserve: FakeTorchServe, tmp_path: Path) -> None:
+def test_a_release_deletes_nothing(place: DeploymentTarget, torchserve: FakeTorchServe, tmp_path: Path) -> None:
     """Requests may still be on an older version: the reconciler forgets it when they cannot be any more."""
     add(place.registry, tmp_path, 3)
     for version in (1, 2, 3):
@@ -279,24 +286,24 @@ def other_thresholds(torchserve: FakeTorchServe, version: int) -> None:
 RECENT = b"payment,amount\n" + b"".join(b"p%d,%f\n" % (number, number / 200) for number in range(400))
 
 
-def test_a_version_that_flags_far_more_is_stopped(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_version_that_flags_far_more_is_stopped(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """A release that would change the share of flagged transactions is told, and changes nothing."""
     before = release(place, 1, quiet)
     other_thresholds(torchserve, 2)
     with pytest.raises(ShiftTooLarge, match=r"80\.0% of transactions.* 0\.0%.*--accept-shift"):
         release(place, 2, quiet, on=RECENT)
-    assert recorded(place.registry.root) == before
+    assert read_record(place.registry.root) == before
     assert torchserve.registered.keys() == {1}
 
 
-def test_a_shift_can_be_accepted(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_shift_can_be_accepted(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Whoever means it says so."""
     release(place, 1, quiet)
     other_thresholds(torchserve, 2)
     assert release(place, 2, quiet, accept_shift=True, on=RECENT).version == 2
 
 
-def test_the_way_back_has_no_gate(place: Place, torchserve: FakeTorchServe) -> None:
+def test_the_way_back_has_no_gate(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """A rollback goes to what served before, however differently it decides."""
     release(place, 1, quiet)
     other_thresholds(torchserve, 2)
@@ -304,7 +311,7 @@ def test_the_way_back_has_no_gate(place: Place, torchserve: FakeTorchServe) -> N
     assert rollback(place, quiet).version == 1
 
 
-def test_a_version_with_other_columns_cannot_be_compared(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_version_with_other_columns_cannot_be_compared(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Where no row can be scored by both, nobody knows what would change: the release stops and says how to go on."""
     release(place, 1, quiet)
     columns = (Column("claim", Kind.ID), Column("kilograms", Kind.NUMBER))
@@ -317,7 +324,7 @@ def test_a_version_with_other_columns_cannot_be_compared(place: Place, torchserv
         release(place, 2, quiet)
 
 
-def test_a_live_version_that_is_gone_is_no_obstacle(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_live_version_that_is_gone_is_no_obstacle(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Where the live version scores nothing, a release is the way out and is not compared with it."""
     release(place, 1, quiet)
     torchserve.registered.clear()
@@ -325,30 +332,32 @@ def test_a_live_version_that_is_gone_is_no_obstacle(place: Place, torchserve: Fa
     assert release(place, 2, quiet, on=RECENT).version == 2
 
 
-def on_trial(place: Place, version: int = 2, share: float = 0.05, kind: TrialKind = TrialKind.CANARY) -> Release:
+def on_trial(
+    place: DeploymentTarget, version: int = 2, share: float = 0.05, kind: TrialKind = TrialKind.CANARY
+) -> Release:
     """Puts a version on trial where there is a Redis."""
     return start_trial(replace(place, redis_url="redis://nowhere"), version, kind, share, quiet)
 
 
-def test_a_trial_is_loaded_proven_and_recorded(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_trial_is_loaded_proven_and_recorded(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """A version on trial has its workers, and the live version stays the live one."""
     before = release(place, 1, quiet)
     after = on_trial(place)
     assert after.trial
     assert (after.trial.kind, after.trial.version, after.trial.share) == (TrialKind.CANARY, 2, 0.05)
     assert replace(after, trial=None) == before
-    assert recorded(place.registry.root) == after
+    assert read_record(place.registry.root) == after
     assert torchserve.registered.keys() == {1, 2}
 
 
-def test_a_trial_needs_redis(place: Place) -> None:
+def test_a_trial_needs_redis(place: DeploymentTarget) -> None:
     """Without a place to count there is no trial."""
     release(place, 1, quiet)
     with pytest.raises(OperationsError, match="REDIS_URL"):
         start_trial(place, 2, TrialKind.SHADOW, 1.0, quiet)
 
 
-def test_the_live_version_is_not_tried_beside_itself(place: Place) -> None:
+def test_the_live_version_is_not_tried_beside_itself(place: DeploymentTarget) -> None:
     """A trial needs another version than the live one, and a live one."""
     with pytest.raises(OperationsError, match="no live version"):
         on_trial(place, 1)
@@ -357,17 +366,17 @@ def test_the_live_version_is_not_tried_beside_itself(place: Place) -> None:
         on_trial(place, 1)
 
 
-def test_a_trial_that_fails_to_load_changes_nothing(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_trial_that_fails_to_load_changes_nothing(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """What cannot be loaded is deleted again."""
     before = release(place, 1, quiet)
     torchserve.broken = {2}
-    with pytest.raises(ModelServerRefused):
+    with pytest.raises(TorchServeRefused):
         on_trial(place)
-    assert recorded(place.registry.root) == before
+    assert read_record(place.registry.root) == before
     assert torchserve.registered.keys() == {1}
 
 
-def test_one_trial_at_a_time(place: Place, tmp_path: Path) -> None:
+def test_one_trial_at_a_time(place: DeploymentTarget, tmp_path: Path) -> None:
     """While a version is on trial no other is tried or released."""
     add(place.registry, tmp_path, 3)
     release(place, 1, quiet)
@@ -378,7 +387,7 @@ def test_one_trial_at_a_time(place: Place, tmp_path: Path) -> None:
         release(place, 3, quiet)
 
 
-def test_a_larger_share_is_the_same_trial(place: Place) -> None:
+def test_a_larger_share_is_the_same_trial(place: DeploymentTarget) -> None:
     """What was counted goes on when only the share changes; another kind of trial begins anew."""
     release(place, 1, quiet)
     first = on_trial(place).trial
@@ -387,7 +396,7 @@ def test_a_larger_share_is_the_same_trial(place: Place) -> None:
     assert second == replace(first, share=0.5)
 
 
-def test_a_promotion_ends_the_trial(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_promotion_ends_the_trial(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """The version on trial is released as any other, without being loaded again."""
     release(place, 1, quiet)
     on_trial(place)
@@ -396,7 +405,7 @@ def test_a_promotion_ends_the_trial(place: Place, torchserve: FakeTorchServe) ->
     assert torchserve.files == ["fraud-1.verified.mar", "fraud-2.verified.mar"]
 
 
-def test_an_aborted_trial_leaves_the_live_version(place: Place) -> None:
+def test_an_aborted_trial_leaves_the_live_version(place: DeploymentTarget) -> None:
     """The record is as it was before the trial; another abort finds none."""
     before = release(place, 1, quiet)
     on_trial(place)
@@ -405,7 +414,7 @@ def test_an_aborted_trial_leaves_the_live_version(place: Place) -> None:
         abort_trial(place, "by hand", quiet)
 
 
-def test_an_abort_does_not_meet_another_trial(place: Place) -> None:
+def test_an_abort_does_not_meet_another_trial(place: DeploymentTarget) -> None:
     """Who judged one trial does not end the one that has begun meanwhile."""
     release(place, 1, quiet)
     judged = on_trial(place).trial
@@ -414,7 +423,7 @@ def test_an_abort_does_not_meet_another_trial(place: Place) -> None:
         abort_trial(place, "slow", quiet, of=judged)
 
 
-def test_a_rollback_ends_a_trial(place: Place, tmp_path: Path) -> None:
+def test_a_rollback_ends_a_trial(place: DeploymentTarget, tmp_path: Path) -> None:
     """It is for emergencies: one command, whatever is going on."""
     add(place.registry, tmp_path, 3)
     release(place, 1, quiet)
@@ -425,7 +434,7 @@ def test_a_rollback_ends_a_trial(place: Place, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def unloadable(place: Place, torchserve: FakeTorchServe) -> Place:
+def unloadable(place: DeploymentTarget, torchserve: FakeTorchServe) -> DeploymentTarget:
     """Version 2 is live, after version 1, and scores nothing any more."""
     release(place, 1, quiet)
     release(place, 2, quiet)
@@ -433,20 +442,22 @@ def unloadable(place: Place, torchserve: FakeTorchServe) -> Place:
     return place
 
 
-def test_a_version_takes_over(unloadable: Place) -> None:
+def test_a_version_takes_over(unloadable: DeploymentTarget) -> None:
     """Instead of a live version that cannot be loaded another serves, and the record says for which."""
     after = take_over(unloadable, 1, quiet)
     assert (after.version, after.previous, after.instead_of) == (1, 2, 2)
 
 
-def test_nothing_takes_over_from_a_version_that_scores(unloadable: Place, torchserve: FakeTorchServe) -> None:
+def test_nothing_takes_over_from_a_version_that_scores(
+    unloadable: DeploymentTarget, torchserve: FakeTorchServe
+) -> None:
     """When the live version has come back meanwhile, it stays."""
     torchserve.registered[2] = ["READY"]
     with pytest.raises(OperationsError, match="nothing needs to step in"):
         take_over(unloadable, 1, quiet)
 
 
-def test_a_release_settles_a_takeover(unloadable: Place) -> None:
+def test_a_release_settles_a_takeover(unloadable: DeploymentTarget) -> None:
     """Released by a person, the version that stepped in serves in its own right."""
     take_over(unloadable, 1, quiet)
     after = release(unloadable, 1, quiet)
@@ -456,29 +467,29 @@ def test_a_release_settles_a_takeover(unloadable: Place) -> None:
 @pytest.mark.parametrize(
     "odd", [b"", b"<html>", b'{"code": 200}', b"7", b"null", b"[1]", b'[{"workers": null}]', b"\xff", b"[{}]"]
 )
-def test_an_odd_answer_is_an_error_for_people(place: Place, torchserve: FakeTorchServe, odd: bytes) -> None:
+def test_an_odd_answer_is_an_error_for_people(place: DeploymentTarget, torchserve: FakeTorchServe, odd: bytes) -> None:
     """What is no list of versions is told as that, and the server counts as not answering yet."""
     torchserve.odd = odd
-    with pytest.raises(ModelServerOdd):
+    with pytest.raises(TorchServeInvalidAnswer):
         place.server.registered()
     assert not place.server.answers()
 
 
-def test_a_record_that_the_system_does_not_read_is_told(place: Place) -> None:
+def test_a_record_that_the_system_does_not_read_is_told(place: DeploymentTarget) -> None:
     """An error of the file system is one for people."""
     place.record.mkdir()
     with pytest.raises(OperationsError, match="Is a directory"):
-        recorded(place.registry.root)
+        read_record(place.registry.root)
 
 
-def test_versions_are_compared_by_the_thresholds_in_force(place: Place, torchserve: FakeTorchServe) -> None:
+def test_versions_are_compared_by_the_thresholds_in_force(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Where the gateways override the thresholds of both cards alike, no card's own ones stop a release."""
     release(place, 1, quiet)
     other_thresholds(torchserve, 2)
     assert release(replace(place, thresholds=Thresholds(0.2, 0.6)), 2, quiet, on=RECENT).version == 2
 
 
-def test_no_damage_reaches_the_model_server(place: Place, torchserve: FakeTorchServe) -> None:
+def test_no_damage_reaches_the_model_server(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Cut at every 20th byte, or with a bit of any of 100 bytes changed, no archive is registered or recorded."""
     archive = place.registry.root / "fraud-1.mar"
     data = archive.read_bytes()
@@ -486,4 +497,4 @@ def test_no_damage_reaches_the_model_server(place: Place, torchserve: FakeTorchS
         archive.write_bytes(damaged)
         with pytest.raises(DamagedArchive):
             release(place, 1, quiet)
-    assert (torchserve.files, recorded(place.registry.root)) == ([], None)
+    assert (torchserve.files, read_record(place.registry.root)) == ([], None)

@@ -9,37 +9,39 @@ from rich.console import Console
 
 from operations.errors import OperationsError
 from operations.rollout import connection, release_commands
-from operations.rollout.connection import Running
-from operations.rollout.following import Standing
-from operations.rollout.loading import Place
-from operations.rollout.release_commands import Wish, release, rollback, status
+from operations.rollout.connection import RunningDeployment
+from operations.rollout.following import GatewayStatus
+from operations.rollout.loading import DeploymentTarget
+from operations.rollout.release_commands import ReleaseOptions, release, rollback, status
 from operations.settings import Layout
-from operations.store.record import recorded
+from operations.store.record import read_record
 from releases.record import TrialKind
 
-NOTHING = Wish(what=None, canary=None, on=None, shadow=False, promote=False, abort=False, accept_shift=False)
+NOTHING = ReleaseOptions(what=None, canary=None, on=None, shadow=False, promote=False, abort=False, accept_shift=False)
 
 
-def wish(**options: object) -> Wish:
+def wish(**options: object) -> ReleaseOptions:
     """Options, all others left out."""
-    fields = {name: getattr(NOTHING, name) for name in Wish.__slots__}
-    return Wish(**(fields | options))
+    fields = {name: getattr(NOTHING, name) for name in ReleaseOptions.__slots__}
+    return ReleaseOptions(**(fields | options))
 
 
 @pytest.fixture
-def running(place: Place) -> Running:
+def running(place: DeploymentTarget) -> RunningDeployment:
     """A model server that runs, and a Redis that nobody needs to ask."""
-    return Running(place.server, place.workers, place.registry.root, place.verified, None, "redis://127.0.0.1:1")
+    return RunningDeployment(
+        place.server, place.workers, place.registry.root, place.verified, None, "redis://127.0.0.1:1"
+    )
 
 
-def did(running: Running, **options: object) -> str:
+def did(running: RunningDeployment, **options: object) -> str:
     """Runs `fraud release`; what it said."""
     said: list[str] = []
     release(running, wish(**options), said.append)
     return "\n".join(said)
 
 
-def test_without_a_number_the_newest_is_released(running: Running) -> None:
+def test_without_a_number_the_newest_is_released(running: RunningDeployment) -> None:
     """The last training's version goes live, and each step is said."""
     said = did(running).splitlines()
     assert said == [
@@ -51,25 +53,25 @@ def test_without_a_number_the_newest_is_released(running: Running) -> None:
     ]
 
 
-def test_a_canary_is_begun_and_promoted(running: Running) -> None:
+def test_a_canary_is_begun_and_promoted(running: RunningDeployment) -> None:
     """`--canary 5%`, then `--promote`: the version on trial is live, and the one before it is named."""
     did(running, what="1")
     assert "Version 2 answers for 5.0% of all cards; version 1 is live." in did(running, what="2", canary="5%")
     assert "Version 2 is live; before it: version 1." in did(running, promote=True)
 
 
-def test_a_shadow_is_begun_and_aborted(running: Running) -> None:
+def test_a_shadow_is_begun_and_aborted(running: RunningDeployment) -> None:
     """`--shadow`, then `--abort`: the live version stays."""
     did(running, what="1")
     did(running, what="2", shadow=True)
-    record = recorded(running.store)
+    record = read_record(running.store)
     assert record
     assert record.trial
     assert (record.trial.kind, record.trial.share) == (TrialKind.SHADOW, 1.0)
     assert "The trial is over. Version 1 is live." in did(running, abort=True)
 
 
-def test_a_rollback_says_what_is_live(running: Running) -> None:
+def test_a_rollback_says_what_is_live(running: RunningDeployment) -> None:
     """The version before is live again."""
     did(running, what="1")
     did(running, what="2")
@@ -79,7 +81,7 @@ def test_a_rollback_says_what_is_live(running: Running) -> None:
 
 
 @pytest.mark.parametrize("act", ["promote", "abort"])
-def test_there_must_be_a_trial_to_end(running: Running, act: str) -> None:
+def test_there_must_be_a_trial_to_end(running: RunningDeployment, act: str) -> None:
     """Promoting or aborting nothing is told."""
     did(running, what="1")
     with pytest.raises(OperationsError, match="no version is on trial"):
@@ -111,7 +113,7 @@ def test_options_that_exclude_each_other_are_refused(options: dict[str, object])
 
 
 @pytest.mark.parametrize("share", ["5", ""])
-def test_a_share_is_checked_before_anything_is_done(running: Running, share: str) -> None:
+def test_a_share_is_checked_before_anything_is_done(running: RunningDeployment, share: str) -> None:
     """A share that is none, as of a variable that is not set, starts no worker and releases nothing."""
     did(running, what="1")
     with pytest.raises(OperationsError, match="no share"):
@@ -125,16 +127,16 @@ def test_the_status_needs_no_running_stack(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, Standing]:
+def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, GatewayStatus]:
     """How gateways stand, as a test sets it; none of them is asked."""
-    found: dict[str, Standing] = {}
+    found: dict[str, GatewayStatus] = {}
     monkeypatch.setattr(release_commands, "standings", lambda _: found)
     monkeypatch.setattr(release_commands, "behind", lambda _, live: [at for at in found if found[at].version != live])
     monkeypatch.setattr(connection, "find", lambda *_: pytest.fail("a test sets what runs"))
     return found
 
 
-def shown(running: Running, monkeypatch: pytest.MonkeyPatch) -> str:
+def shown(running: RunningDeployment, monkeypatch: pytest.MonkeyPatch) -> str:
     """What `fraud release status` prints beside gateways."""
     beside = replace(running, gateway_url="http://gateway:8000", redis_url=None)
     monkeypatch.setattr(connection, "find", lambda *_: beside)
@@ -143,21 +145,21 @@ def shown(running: Running, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(console.file.getvalue())  # type: ignore[attr-defined] # it is the one given
 
 
-def test_gateways_that_do_not_follow_are_named(running: Running, gateways: dict[str, Standing]) -> None:
+def test_gateways_that_do_not_follow_are_named(running: RunningDeployment, gateways: dict[str, GatewayStatus]) -> None:
     """The release is done; each gateway that is late is said with its address."""
-    gateways |= {"http://10.0.0.1:8000": Standing(1), "http://10.0.0.2:8000": Standing(None)}
+    gateways |= {"http://10.0.0.1:8000": GatewayStatus(1), "http://10.0.0.2:8000": GatewayStatus(None)}
     said = did(replace(running, gateway_url="http://gateway:8000"), what="1").splitlines()
     late = "The gateway does not serve it yet; http://10.0.0.2:8000/health says what it serves."
     assert said[-2:] == ["Version 1 is live.", late]
 
 
 def test_the_status_names_gateways_that_serve_another_version(
-    running: Running, gateways: dict[str, Standing], monkeypatch: pytest.MonkeyPatch
+    running: RunningDeployment, gateways: dict[str, GatewayStatus], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of several gateways it says how many serve the live version, and which do not."""
     did(running, what="1")
-    gateways |= {"http://10.0.0.1:8000": Standing(1), "http://10.0.0.2:8000": Standing(2)}
-    gateways["http://10.0.0.3:8000"] = Standing()
+    gateways |= {"http://10.0.0.1:8000": GatewayStatus(1), "http://10.0.0.2:8000": GatewayStatus(2)}
+    gateways["http://10.0.0.3:8000"] = GatewayStatus()
     said = shown(running, monkeypatch)
     assert "1 of 3 gateways serve version 1." in said
     assert "http://10.0.0.2:8000 serves version 2." in said
@@ -166,12 +168,12 @@ def test_the_status_names_gateways_that_serve_another_version(
 
 
 def test_the_status_says_where_a_trial_is_paused(
-    running: Running, gateways: dict[str, Standing], monkeypatch: pytest.MonkeyPatch
+    running: RunningDeployment, gateways: dict[str, GatewayStatus], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One gateway's reason stands alone; of several, each with its address."""
     did(running, what="1")
     did(running, what="2", canary="5%")
-    gateways["http://10.0.0.1:8000"] = Standing(1, "not_adopted")
+    gateways["http://10.0.0.1:8000"] = GatewayStatus(1, "not_adopted")
     assert "The gateway sends it nothing now: not_adopted." in shown(running, monkeypatch)
-    gateways["http://10.0.0.2:8000"] = Standing(1)
+    gateways["http://10.0.0.2:8000"] = GatewayStatus(1)
     assert "not_adopted at http://10.0.0.1:8000." in shown(running, monkeypatch)

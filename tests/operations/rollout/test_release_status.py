@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Console
 
 from contract.decision import Bands, Decision
-from operations.rollout.loading import Place
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import abort_trial, release, start_trial, take_over
 from operations.rollout.release_status import view
 from releases.record import TrialKind
@@ -15,7 +15,7 @@ from tests.operations.fake_torchserve import FakeTorchServe
 from tests.valkey import Valkey
 
 
-def shown(place: Place) -> str:
+def shown(place: DeploymentTarget) -> str:
     """The status as printed."""
     console = Console(width=200)
     with console.capture() as captured:
@@ -27,12 +27,12 @@ def quiet(_: str) -> None:
     """Hears nothing."""
 
 
-def test_before_the_first_release_there_is_nothing_to_show(place: Place) -> None:
+def test_before_the_first_release_there_is_nothing_to_show(place: DeploymentTarget) -> None:
     """It says what to do."""
     assert "nothing is released yet" in shown(place)
 
 
-def test_the_live_version_and_the_last_events_are_shown(place: Place) -> None:
+def test_the_live_version_and_the_last_events_are_shown(place: DeploymentTarget) -> None:
     """Without a trial it is one line, and what happened lately."""
     release(place, 1, quiet)
     release(place, 2, quiet)
@@ -42,7 +42,7 @@ def test_the_live_version_and_the_last_events_are_shown(place: Place) -> None:
     assert text.count("released") == 2
 
 
-def test_a_takeover_is_told(place: Place, torchserve: FakeTorchServe) -> None:
+def test_a_takeover_is_told(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Whoever looks sees that the live version is not the one that was released."""
     release(place, 1, quiet)
     release(place, 2, quiet)
@@ -51,7 +51,7 @@ def test_a_takeover_is_told(place: Place, torchserve: FakeTorchServe) -> None:
     assert "instead of version 2, which could not be loaded" in shown(place)
 
 
-def test_both_sides_of_a_trial_stand_side_by_side(place: Place, valkey: Valkey) -> None:
+def test_both_sides_of_a_trial_stand_side_by_side(place: DeploymentTarget, valkey: Valkey) -> None:
     """Requests, failures, latency, alerts, scores and decisions that differ, for the live version and the other."""
     place = replace(place, redis_url=valkey.url)
     release(place, 1, quiet)
@@ -76,7 +76,7 @@ def test_both_sides_of_a_trial_stand_side_by_side(place: Place, valkey: Valkey) 
     assert "4 transactions were left out" in text
 
 
-def test_a_trial_without_redis_says_that_it_is_paused(place: Place, valkey: Valkey) -> None:
+def test_a_trial_without_redis_says_that_it_is_paused(place: DeploymentTarget, valkey: Valkey) -> None:
     """Nobody can judge it meanwhile."""
     place = replace(place, redis_url=valkey.url)
     release(place, 1, quiet)
@@ -86,7 +86,7 @@ def test_a_trial_without_redis_says_that_it_is_paused(place: Place, valkey: Valk
     assert "paused" in shown(replace(place, redis_url=None))
 
 
-def test_why_a_trial_ended_is_shown(place: Place) -> None:
+def test_why_a_trial_ended_is_shown(place: DeploymentTarget) -> None:
     """The reason stands beside the event."""
     release(place, 1, quiet)
     start_trial(replace(place, redis_url="redis://nowhere"), 2, TrialKind.CANARY, 0.05, quiet)

@@ -12,13 +12,13 @@ import pytest
 from operations.errors import OperationsError
 from operations.rollout import everywhere
 from operations.rollout.gate import ShiftTooLarge
-from operations.rollout.keeping import Found
-from operations.rollout.loading import Place, load
+from operations.rollout.keeping import ReconcileResult
+from operations.rollout.loading import DeploymentTarget, load
 from operations.rollout.release import release, rollback, start_trial
-from operations.rollout.watch import Watch
-from operations.store.record import recorded
+from operations.rollout.watch import TrialMonitor
+from operations.store.record import read_record
 from operations.store.registry import Registry
-from operations.torchserve.client import ModelServer
+from operations.torchserve.client import TorchServeClient
 from releases.record import TrialKind
 from tests.operations.fake_torchserve import FakeTorchServe, constant
 from tests.operations.stage import Stage, canary
@@ -38,18 +38,20 @@ def second(tmp_path: Path) -> FakeTorchServe:
 
 
 @pytest.fixture
-def both(registry: Registry, torchserve: FakeTorchServe, second: FakeTorchServe, tmp_path: Path) -> Iterator[Place]:
+def both(
+    registry: Registry, torchserve: FakeTorchServe, second: FakeTorchServe, tmp_path: Path
+) -> Iterator[DeploymentTarget]:
     """Where releases go to both."""
     servers = [
-        ModelServer(address, "http://inference", httpx.MockTransport(fake.answer))
+        TorchServeClient(address, "http://inference", httpx.MockTransport(fake.answer))
         for address, fake in ((FIRST, torchserve), (SECOND, second))
     ]
-    yield Place(registry, tmp_path / "verified", servers[0], 2, others=(servers[1],))
+    yield DeploymentTarget(registry, tmp_path / "verified", servers[0], 2, others=(servers[1],))
     for server in servers:
         server.close()
 
 
-def test_a_release_goes_to_all(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+def test_a_release_goes_to_all(both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
     """Each server has the version, and what is done is said of each."""
     said: list[str] = []
     release(both, 1, said.append)
@@ -60,14 +62,16 @@ def test_a_release_goes_to_all(both: Place, torchserve: FakeTorchServe, second: 
     assert said[-1] == "writing the release record"
 
 
-def test_where_one_refuses_all_is_as_before(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+def test_where_one_refuses_all_is_as_before(
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe
+) -> None:
     """The server that took the version forgets it again, the record stays, and the other one is named."""
     before = release(both, 1, quiet)
     second.broken.add(2)
     with pytest.raises(OperationsError, match=f"^{SECOND}: TorchServe refused to start the workers"):
         release(both, 2, quiet)
     assert torchserve.registered == second.registered == {1: READY}
-    assert recorded(both.registry.root) == before
+    assert read_record(both.registry.root) == before
 
 
 def left_out(address: str, version: int) -> str:
@@ -76,7 +80,7 @@ def left_out(address: str, version: int) -> str:
 
 
 def test_a_release_goes_past_a_server_that_does_not_answer(
-    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not ready before the keeper has loaded the live version there; it is named, and versions are compared."""
     monkeypatch.setattr(everywhere, "RETURN_WITHIN", 0.1)
@@ -90,7 +94,7 @@ def test_a_release_goes_past_a_server_that_does_not_answer(
 
 
 def test_a_release_waits_for_a_server_that_starts(
-    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe
 ) -> None:
     """One that is up in a moment gets the version like the others."""
     second.down = True
@@ -102,7 +106,7 @@ def test_a_release_waits_for_a_server_that_starts(
 
 
 def test_where_none_answers_nothing_changes(
-    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version that nobody has proven is never live: neither a release nor a rollback is done."""
     monkeypatch.setattr(everywhere, "RETURN_WITHIN", 0.1)
@@ -114,11 +118,11 @@ def test_where_none_answers_nothing_changes(
         release(both, 1, quiet)
     with pytest.raises(OperationsError, match=nobody):
         rollback(both, quiet)
-    assert recorded(both.registry.root) == before
+    assert read_record(both.registry.root) == before
 
 
 def test_a_server_that_ends_while_it_loads_stops_a_release(
-    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe
 ) -> None:
     """It may be the version that ends it, and would end it again."""
     before = release(both, 1, quiet)
@@ -126,12 +130,12 @@ def test_a_server_that_ends_while_it_loads_stops_a_release(
     with pytest.raises(OperationsError, match=f"TorchServe does not answer at {SECOND}"):
         release(both, 2, quiet)
     assert torchserve.registered == {1: READY}
-    assert recorded(both.registry.root) == before
+    assert read_record(both.registry.root) == before
 
 
 @pytest.mark.parametrize("bad", [0, 1])
 def test_a_rollback_goes_past_a_server_that_does_not_answer(
-    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe, bad: int
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe, bad: int
 ) -> None:
     """At once: it is the way out of an emergency."""
     release(both, 1, quiet)
@@ -140,13 +144,13 @@ def test_a_rollback_goes_past_a_server_that_does_not_answer(
     said: list[str] = []
     began = time.monotonic()
     assert rollback(both, said.append).version == 1
-    assert time.monotonic() - began < everywhere.RETURN_WITHIN / 2
+    assert time.monotonic() - began < everywhere.RECONNECT_TIMEOUT / 2
     assert left_out((FIRST, SECOND)[bad], 1) in said
 
 
 @pytest.mark.parametrize("bad", [0, 1])
 def test_a_rollback_goes_past_a_server_that_ends_while_it_loads(
-    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe, bad: int
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe, bad: int
 ) -> None:
     """One that ends again and again answers for a moment; those that have the version are asked first."""
     release(both, 1, quiet)
@@ -160,7 +164,7 @@ def test_a_rollback_goes_past_a_server_that_ends_while_it_loads(
 
 
 def test_a_rollback_to_a_version_that_ends_every_server_reaches_one(
-    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe
 ) -> None:
     """Before one server has proven it, none is gone past that ends over it."""
     release(both, 1, quiet)
@@ -171,10 +175,10 @@ def test_a_rollback_to_a_version_that_ends_every_server_reaches_one(
     with pytest.raises(OperationsError, match=FIRST):
         rollback(both, quiet)
     assert second.registered == {2: READY}
-    assert recorded(both.registry.root) == before
+    assert read_record(both.registry.root) == before
 
 
-def test_servers_are_asked_at_once(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+def test_servers_are_asked_at_once(both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
     """Behind a closed way each takes as long as a connection may: a rollback waits for the slowest, not for the sum."""
     release(both, 1, quiet)
     release(both, 2, quiet)
@@ -185,7 +189,7 @@ def test_servers_are_asked_at_once(both: Place, torchserve: FakeTorchServe, seco
 
 
 def test_a_version_that_ends_the_first_never_reaches_the_second(
-    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe
 ) -> None:
     """One after the other: while the first is down, the others score as before."""
     before = release(both, 1, quiet)
@@ -194,11 +198,11 @@ def test_a_version_that_ends_the_first_never_reaches_the_second(
         release(both, 2, quiet)
     assert second.registered == {1: READY}
     assert second.files == ["fraud-1.verified.mar"]
-    assert recorded(both.registry.root) == before
+    assert read_record(both.registry.root) == before
 
 
 def test_one_that_has_the_version_already_keeps_it(
-    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe
 ) -> None:
     """It is loaded where it is missing, and neither loaded again nor deleted where it scores."""
     release(both, 1, quiet)
@@ -210,7 +214,7 @@ def test_one_that_has_the_version_already_keeps_it(
 
 
 def test_a_failure_deletes_it_only_where_it_was_not(
-    both: Place, torchserve: FakeTorchServe, second: FakeTorchServe
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe
 ) -> None:
     """A server that scored the version before a release that failed scores it afterwards."""
     release(both, 1, quiet)
@@ -221,7 +225,9 @@ def test_a_failure_deletes_it_only_where_it_was_not(
     assert (torchserve.registered, second.registered) == ({1: READY, 2: READY}, {1: READY})
 
 
-def test_each_must_prove_the_version(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+def test_each_must_prove_the_version(
+    both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe
+) -> None:
     """A server on which the golden rows score otherwise is named, and no server keeps the version."""
     second.models[1] = constant(0.9, 0.9)
     with pytest.raises(OperationsError, match=f"^{SECOND}: version 1 scores its golden rows otherwise"):
@@ -229,7 +235,7 @@ def test_each_must_prove_the_version(both: Place, torchserve: FakeTorchServe, se
     assert torchserve.registered == second.registered == {}
 
 
-def test_the_gate_asks_one_where_the_live_version_scores(both: Place, torchserve: FakeTorchServe) -> None:
+def test_the_gate_asks_one_where_the_live_version_scores(both: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """A server that has just started, and lacks the live version still, does not open the gate."""
     release(both, 1, quiet)
     torchserve.registered.clear()
@@ -240,7 +246,7 @@ def test_the_gate_asks_one_where_the_live_version_scores(both: Place, torchserve
     assert not any("nothing to compare" in line for line in said)
 
 
-def test_the_gate_holds_for_all(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+def test_the_gate_holds_for_all(both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
     """What the gate stops is on no server afterwards."""
     release(both, 1, quiet)
     with pytest.raises(ShiftTooLarge):
@@ -248,7 +254,7 @@ def test_the_gate_holds_for_all(both: Place, torchserve: FakeTorchServe, second:
     assert torchserve.registered == second.registered == {1: READY}
 
 
-def test_a_rollback_goes_to_all(both: Place, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
+def test_a_rollback_goes_to_all(both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe) -> None:
     """The version before is loaded where it is missing, before it is live again."""
     release(both, 1, quiet)
     release(both, 2, quiet)
@@ -259,30 +265,30 @@ def test_a_rollback_goes_to_all(both: Place, torchserve: FakeTorchServe, second:
     assert second.registered.keys() == {1}
 
 
-def test_a_trial_is_lost_where_one_server_lacks_it(both: Place, second: FakeTorchServe) -> None:
+def test_a_trial_is_lost_where_one_server_lacks_it(both: DeploymentTarget, second: FakeTorchServe) -> None:
     """What fails on a server that has just come is not the version's fault."""
     release(both, 1, quiet)
     tried = replace(both, redis_url="redis://nowhere")
     start_trial(tried, 2, TrialKind.CANARY, 0.5, quiet)
-    watch = Watch(tried, quiet, quiet)
+    watch = TrialMonitor(tried, quiet, quiet)
     assert watch._is_loaded(2)
     second.registered.clear()
     assert not watch._is_loaded(2)
 
 
-def test_one_of_several_does_not_change_what_is_live(both: Place, torchserve: FakeTorchServe) -> None:
+def test_one_of_several_does_not_change_what_is_live(both: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Where the live version cannot be loaded on a bad server, that is told once with its address, and stays so."""
     stage = Stage(both.each[0], torchserve)
     stage.reconciler.is_alone = False
     stage.write(2, previous=1)
     stage.damage(2)
-    assert Found.TOOK_OVER not in stage.until_quiet()
+    assert ReconcileResult.TOOK_OVER not in stage.until_quiet()
     assert stage.record.version == 2
     (alert,) = stage.alerts
     assert alert.startswith(f"{FIRST}: version 2, which is live, cannot be loaded (")
 
 
-def test_the_last_server_may_let_another_version_take_over(both: Place, torchserve: FakeTorchServe) -> None:
+def test_the_last_server_may_let_another_version_take_over(both: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Once the others have gone, their number protects nobody."""
     stage = Stage(both.each[0], torchserve)
     stage.reconciler.is_alone = False
@@ -290,11 +296,11 @@ def test_the_last_server_may_let_another_version_take_over(both: Place, torchser
     stage.damage(2)
     stage.until_quiet()
     stage.reconciler.is_alone = True
-    assert Found.TOOK_OVER in stage.until_quiet()
+    assert ReconcileResult.TOOK_OVER in stage.until_quiet()
     assert stage.record.version == 1
 
 
-def test_one_of_several_does_not_end_a_trial(both: Place, torchserve: FakeTorchServe) -> None:
+def test_one_of_several_does_not_end_a_trial(both: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """On the others it may do well; the watch counts what fails."""
     stage = Stage(both.each[0], torchserve)
     stage.reconciler.is_alone = False

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from operations.rollout.tallies import RedisDown, read
+from operations.rollout.tallies import RedisUnavailable, read_trial_counts
 from releases.record import Trial, TrialKind
 from releases.trial_counts import trial_key
 from tests.valkey import Valkey
@@ -24,19 +24,19 @@ def test_gateways_are_added_up(valkey: Valkey) -> None:
     """Two gateways' totals are one tally."""
     write(valkey, "a", {"live:requests": 2, "trial:errors": 1})
     write(valkey, "b", {"live:requests": 3})
-    assert read(valkey.url, TRIAL).counts == {"live:requests": 5, "trial:errors": 1}
+    assert read_trial_counts(valkey.url, TRIAL).counts == {"live:requests": 5, "trial:errors": 1}
 
 
 def test_a_trial_that_nobody_counts_yet_is_empty(valkey: Valkey) -> None:
     """Before the first request there is nothing, and that is no error."""
-    assert not read(valkey.url, TRIAL).counts
+    assert not read_trial_counts(valkey.url, TRIAL).counts
 
 
 def test_a_redis_that_is_gone_is_told(valkey: Valkey) -> None:
     """Without an answer nobody knows how the trial does."""
     valkey.kill()
-    with pytest.raises(RedisDown, match="pauses"):
-        read(valkey.url, TRIAL)
+    with pytest.raises(RedisUnavailable, match="pauses"):
+        read_trial_counts(valkey.url, TRIAL)
 
 
 def test_something_else_under_the_key_is_told(valkey: Valkey) -> None:
@@ -44,17 +44,17 @@ def test_something_else_under_the_key_is_told(valkey: Valkey) -> None:
     write(valkey, "a", {"live:requests": 2})
     client = valkey.client()
     client.hset(f"{trial_key(TRIAL)}:a", mapping={"live:requests": "many"})
-    with pytest.raises(RedisDown):
-        read(valkey.url, TRIAL)
+    with pytest.raises(RedisUnavailable):
+        read_trial_counts(valkey.url, TRIAL)
     client.delete(trial_key(TRIAL))
     client.set(trial_key(TRIAL), "text")
     client.close()
-    with pytest.raises(RedisDown):
-        read(valkey.url, TRIAL)
+    with pytest.raises(RedisUnavailable):
+        read_trial_counts(valkey.url, TRIAL)
 
 
 def test_what_is_no_address_is_told() -> None:
     """A setting that is wrong ends no command with a traceback, and its password is not shown."""
-    with pytest.raises(RedisDown) as refused:
-        read("localhost:6379?password=secret", TRIAL)
+    with pytest.raises(RedisUnavailable) as refused:
+        read_trial_counts("localhost:6379?password=secret", TRIAL)
     assert "secret" not in str(refused.value)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.files import durable
-from operations.rollout.loading import Place
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release, start_trial
-from operations.rollout.watch import SETTLING, WINDOW, Watch, bad
-from operations.store.record import recorded
+from operations.rollout.watch import SETTLING, WINDOW, TrialMonitor, violated_bound
+from operations.store.record import read_record
 from releases.record import Trial, TrialKind
 from releases.trial_counts import TrialArm, TrialCounts, trial_key
 from tests.operations.fake_torchserve import FakeTorchServe
@@ -50,24 +50,24 @@ FINE = (200, 0, 0.004)
 )
 def test_bounds(live: tuple[int, int, float], trial: tuple[int, int, float], said: str | None) -> None:
     """Few errors, errors that the live version has too, and little slowness pass; more is told in words."""
-    why = bad(TrialKind.CANARY, tally(live, trial))
+    why = violated_bound(TrialKind.CANARY, tally(live, trial))
     assert (why is None) if said is None else (said in str(why))
 
 
 def test_a_shadow_may_be_slow() -> None:
     """Nobody waits for a shadow."""
-    assert bad(TrialKind.SHADOW, tally(FINE, (200, 0, 9.0))) is None
+    assert violated_bound(TrialKind.SHADOW, tally(FINE, (200, 0, 9.0))) is None
 
 
 @given(st.integers(1, 300), st.integers(0, 300), st.floats(0.001, 5))
 def test_a_trial_that_does_as_the_live_version_is_never_bad(requests: int, errors: int, seconds: float) -> None:
     """Whatever the live version does, the same of another version is no reason to abort it."""
     side = (requests, min(errors, requests), seconds)
-    assert bad(TrialKind.CANARY, tally(side, side)) is None
+    assert violated_bound(TrialKind.CANARY, tally(side, side)) is None
 
 
 @pytest.fixture
-def trial(place: Place, valkey: Valkey) -> tuple[Place, Trial]:
+def trial(place: DeploymentTarget, valkey: Valkey) -> tuple[DeploymentTarget, Trial]:
     """Version 1 is live, version 2 its canary."""
     place = replace(place, redis_url=valkey.url)
     release(place, 1, lambda _: None)
@@ -79,11 +79,11 @@ def trial(place: Place, valkey: Valkey) -> tuple[Place, Trial]:
 class Watched:
     """A watch, what it said, and a clock in the test's hand."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: DeploymentTarget) -> None:
         self.said: list[str] = []
         self.alerts: list[str] = []
         self.now = 0.0
-        self.watch = Watch(place, self.said.append, self.alerts.append, lambda: self.now)
+        self.watch = TrialMonitor(place, self.said.append, self.alerts.append, lambda: self.now)
 
     def look(self, seconds: float = 1.0) -> None:
         """Looks after so many seconds."""
@@ -99,7 +99,7 @@ def write(valkey: Valkey, trial: Trial, counted: TrialCounts) -> None:
     client.close()
 
 
-def test_a_canary_that_fails_is_aborted(trial: tuple[Place, Trial], valkey: Valkey) -> None:
+def test_a_canary_that_fails_is_aborted(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """It is ended by itself, the live version stays, and people are told why."""
     place, started = trial
     watched = Watched(place)
@@ -108,13 +108,13 @@ def test_a_canary_that_fails_is_aborted(trial: tuple[Place, Trial], valkey: Valk
     assert watched.alerts == []
     write(valkey, started, tally(FINE, (60, 10, 0.004)))
     watched.look()
-    record = recorded(place.registry.root)
+    record = read_record(place.registry.root)
     assert record
     assert (record.version, record.trial) == (1, None)
     assert watched.alerts == ["the canary of version 2 was aborted: 10 of 10 requests to it failed (bound 2%)"]
 
 
-def test_a_good_past_hides_nothing(trial: tuple[Place, Trial], valkey: Valkey) -> None:
+def test_a_good_past_hides_nothing(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """The last minute is judged by itself: a share that is small of all requests may be large of the last ones."""
     place, started = trial
     watched = Watched(place)
@@ -134,7 +134,7 @@ def test_a_good_past_hides_nothing(trial: tuple[Place, Trial], valkey: Valkey) -
 
 @pytest.mark.parametrize("down", [True, False])
 def test_what_fails_while_the_server_comes_back_is_not_the_versions_fault(
-    trial: tuple[Place, Trial], torchserve: FakeTorchServe, valkey: Valkey, *, down: bool
+    trial: tuple[DeploymentTarget, Trial], torchserve: FakeTorchServe, valkey: Valkey, *, down: bool
 ) -> None:
     """TorchServe down, or up again without the version: what fails then ends no trial, what fails later does."""
     place, started = trial
@@ -155,7 +155,7 @@ def test_what_fails_while_the_server_comes_back_is_not_the_versions_fault(
 
 
 def test_a_server_that_ends_again_and_again_ends_the_trial(
-    trial: tuple[Place, Trial], torchserve: FakeTorchServe
+    trial: tuple[DeploymentTarget, Trial], torchserve: FakeTorchServe
 ) -> None:
     """A version whose workers take the server down costs the live version too: the third time is enough."""
     place, _ = trial
@@ -173,7 +173,7 @@ def test_a_server_that_ends_again_and_again_ends_the_trial(
     ]
 
 
-def test_redis_that_is_gone_is_told_once(trial: tuple[Place, Trial], valkey: Valkey) -> None:
+def test_redis_that_is_gone_is_told_once(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """Without counts nothing is judged; back again, the watch goes on."""
     place, started = trial
     watched = Watched(place)
@@ -189,7 +189,7 @@ def test_redis_that_is_gone_is_told_once(trial: tuple[Place, Trial], valkey: Val
     assert len(watched.alerts) == 1
 
 
-def test_without_a_trial_nothing_is_asked(place: Place) -> None:
+def test_without_a_trial_nothing_is_asked(place: DeploymentTarget) -> None:
     """No release, or no trial: the watch has nothing to do and says nothing."""
     watched = Watched(replace(place, redis_url="redis://127.0.0.1:1"))
     watched.look()
@@ -198,7 +198,9 @@ def test_without_a_trial_nothing_is_asked(place: Place) -> None:
     assert (watched.said, watched.alerts) == ([], [])
 
 
-def test_a_full_disk_ends_nothing(trial: tuple[Place, Trial], valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_nothing(
+    trial: tuple[DeploymentTarget, Trial], valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A record that cannot be written is told, and the watch tries again."""
 
     def full(*_: object) -> None:
@@ -216,7 +218,7 @@ def test_a_full_disk_ends_nothing(trial: tuple[Place, Trial], valkey: Valkey, mo
     assert len(watched.alerts) == 1
 
 
-def test_a_damaged_record_ends_nothing(trial: tuple[Place, Trial]) -> None:
+def test_a_damaged_record_ends_nothing(trial: tuple[DeploymentTarget, Trial]) -> None:
     """A record that cannot be read is told, and the watch goes on."""
     place, _ = trial
     place.record.write_text("{")

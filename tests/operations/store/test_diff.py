@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contract.decision import Bands
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
 from operations.errors import OperationsError
-from operations.store.diff import Difference, Golden, between, columns
+from operations.store.diff import SharedGoldenRows, VersionDifference, compare_columns, compare_versions
 from operations.store.registry import Registry
 from tests import tiny
 from tests.operations import archives
@@ -26,9 +26,9 @@ def store(tmp_path: Path) -> Registry:
     return Registry(tmp_path / "model_store")
 
 
-def compare(store: Registry) -> Difference:
+def compare(store: Registry) -> VersionDifference:
     """Versions 1 and 2."""
-    return between(store, 1, 2)
+    return compare_versions(store, 1, 2)
 
 
 def test_the_same_model_differs_in_nothing(store: Registry) -> None:
@@ -36,7 +36,7 @@ def test_the_same_model_differs_in_nothing(store: Registry) -> None:
     archives.add(store, 1)
     archives.add(store, 2)
     found = compare(store)
-    assert found.golden == (Golden((1, 2), rows=2, shared=2),)
+    assert found.golden == (SharedGoldenRows((1, 2), rows=2, shared=2),)
     assert found.scored is not None
     assert (found.scored.rows, found.scored.largest, found.scored.differ, found.scored.stability) == (2, 0, 0, 0)
 
@@ -60,7 +60,7 @@ def test_rows_of_a_wider_contract_are_read_by_both(store: Registry) -> None:
     archives.add(store, 1)
     archives.add(store, 2, contract=WIDER, golden_csv=WIDER_CSV)
     found = compare(store)
-    assert found.golden == (Golden((1,), rows=2, shared=0), Golden((2,), rows=1, shared=1))
+    assert found.golden == (SharedGoldenRows((1,), rows=2, shared=0), SharedGoldenRows((2,), rows=1, shared=1))
     assert found.scored is not None
     assert found.scored.rows == 1
 
@@ -108,22 +108,22 @@ def _contract(*changed: Column) -> Contract:
 )
 def test_a_changed_column_is_told_in_words(before: Column, after: Column, said: str) -> None:
     """Kind, what an empty cell means, bounds, and how many category values."""
-    assert columns(_contract(before), _contract(after)).changed == {"x": said}
+    assert compare_columns(_contract(before), _contract(after)).changed == {"x": said}
 
 
 def test_columns_of_one_side_are_named() -> None:
     """A column that only one contract has is told by its name."""
-    found = columns(_contract(Column("old", Kind.ID)), _contract(Column("new", Kind.ID)))
+    found = compare_columns(_contract(Column("old", Kind.ID)), _contract(Column("new", Kind.ID)))
     assert (found.first, found.second, found.changed, found.features) == (("old",), ("new",), {}, False)
 
 
 @given(st.permutations(tiny.COLUMNS))
 def test_the_order_of_columns_is_of_no_matter(order: list[Column]) -> None:
     """A file may have its columns in any order, and so a contract that differs in nothing else is the same."""
-    found = columns(tiny.CONTRACT, Contract("other", tuple(order), tiny.FEATURES))
+    found = compare_columns(tiny.CONTRACT, Contract("other", tuple(order), tiny.FEATURES))
     assert (found.first, found.second, found.changed, found.features) == ((), (), {}, False)
 
 
 def test_other_features_are_told() -> None:
     """Two models may make other features of the same columns."""
-    assert columns(tiny.CONTRACT, Contract("tiny", tiny.COLUMNS, tiny.FEATURES[:2])).features
+    assert compare_columns(tiny.CONTRACT, Contract("tiny", tiny.COLUMNS, tiny.FEATURES[:2])).features

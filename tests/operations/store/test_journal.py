@@ -39,12 +39,15 @@ def test_a_torn_line_costs_no_other(tmp_path: Path, torn: bytes) -> None:
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     """When there are many, the file is shortened to the newest thousand; it never holds many more."""
-    lines = [json.dumps({"at": "", "event": "released", "version": number}) for number in range(journal.MOST)]
+    lines = [json.dumps({"at": "", "event": "released", "version": number}) for number in range(journal.MAX_EVENTS)]
     (tmp_path / journal.FILE_NAME).write_text("\n".join(lines) + "\n")
-    journal.note(tmp_path, "released", version=journal.MOST)
+    journal.note(tmp_path, "released", version=journal.MAX_EVENTS)
     events = journal.events(tmp_path)
-    assert len(events) == journal.KEPT
-    assert [events[0]["version"], events[-1]["version"]] == [journal.MOST - journal.KEPT + 1, journal.MOST]
+    assert len(events) == journal.EVENTS_KEPT
+    assert [events[0]["version"], events[-1]["version"]] == [
+        journal.MAX_EVENTS - journal.EVENTS_KEPT + 1,
+        journal.MAX_EVENTS,
+    ]
 
 
 def test_a_long_text_is_cut(tmp_path: Path) -> None:
@@ -57,7 +60,7 @@ def test_trouble_with_the_disk_stops_nothing(tmp_path: Path, monkeypatch: pytest
     """A store that is gone, a file that is none, and a lock that is held: the event is left out, nothing is raised."""
     monkeypatch.setattr(journal, "PATIENCE", 0.0)
     journal.note(tmp_path / "none", "released", version=1)
-    with durable.held(tmp_path / ".journal.lock", ""):
+    with durable.locked(tmp_path / ".journal.lock", ""):
         journal.note(tmp_path, "released", version=1)
     (tmp_path / journal.FILE_NAME).mkdir()
     journal.note(tmp_path, "released", version=1)
@@ -73,7 +76,7 @@ def write(store: Path, process: int) -> None:
 def test_processes_write_beside_each_other(tmp_path: Path) -> None:
     """Commands and the stack append at once, while the file is shortened: no line is lost or mixed with another."""
     old = json.dumps({"at": "", "event": "old"}) + "\n"
-    (tmp_path / journal.FILE_NAME).write_text(old * (journal.MOST - 60))
+    (tmp_path / journal.FILE_NAME).write_text(old * (journal.MAX_EVENTS - 60))
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=write, args=(tmp_path, number)) for number in range(2)]
     for writer in writers:

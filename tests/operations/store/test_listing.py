@@ -15,7 +15,7 @@ import pytest
 from contract.golden import Golden
 from operations.errors import OperationsError
 from operations.store import listing
-from operations.store.listing import RefusedArchive, check_listing
+from operations.store.listing import RefusedArchive, check_archive
 from operations.store.registry import DamagedArchive, Registry
 from tests.operations.claims import claims, trained
 from tests.operations.conftest import contents, pack
@@ -51,18 +51,18 @@ def packed_anew(archive: Path, act: Callable[[dict[str, bytes]], object], method
 
 def test_an_archive_as_it_should_be_passes(archive: Path) -> None:
     """Packed or stored, and with entries for its directories."""
-    check_listing(archive)
+    check_archive(archive)
     packed_anew(archive, len, zipfile.ZIP_DEFLATED)
-    check_listing(archive)
+    check_archive(archive)
     with_member(archive, "contract/")
-    check_listing(archive)
+    check_archive(archive)
 
 
 def test_what_training_builds_passes(tmp_path: Path) -> None:
     """torch-model-archiver's own way of packing is known here."""
     golden = Golden("amount\n1\n", (0.5,))
     parts = Parts(ZEROS, CONTRACT, replace(card(1), data={"sha256": "0" * 64}), golden, installed_handler())
-    check_listing(build(parts, tmp_path))
+    check_archive(build(parts, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_path_that_leads_out_is_refused(archive: Path, name: str) -> None:
     """So is one that two programs may read differently."""
     with_member(archive, name)
     with pytest.raises(RefusedArchive, match="leads out"):
-        check_listing(archive)
+        check_archive(archive)
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
@@ -82,7 +82,7 @@ def test_what_is_neither_file_nor_directory_is_refused(archive: Path, kind: int)
     member.external_attr = (kind | 0o777) << 16
     with_member(archive, member, b"/etc/passwd")
     with pytest.raises(RefusedArchive, match="link"):
-        check_listing(archive)
+        check_archive(archive)
 
 
 @pytest.mark.parametrize("name", ["model.pt", "MODEL.PT", "model.pt/"])
@@ -90,7 +90,7 @@ def test_a_name_that_is_there_twice_is_refused(archive: Path, name: str) -> None
     """The second would be written over the first."""
     with_member(archive, name, b"")
     with pytest.raises(RefusedArchive, match="twice"):
-        check_listing(archive)
+        check_archive(archive)
 
 
 @pytest.mark.parametrize("name", sorted(listing.REQUIRED))
@@ -98,21 +98,21 @@ def test_a_missing_file_is_refused(archive: Path, name: str) -> None:
     """A version without one of its parts would fail in the worker."""
     packed_anew(archive, lambda files: files.pop(name))
     with pytest.raises(RefusedArchive, match=f"lacks {name}"):
-        check_listing(archive)
+        check_archive(archive)
 
 
 def test_a_file_that_the_checksums_do_not_know_is_refused(archive: Path) -> None:
     """Nothing comes along unseen."""
     with_member(archive, "evil.py", b"")
     with pytest.raises(RefusedArchive, match="not those of its checksums"):
-        check_listing(archive)
+        check_archive(archive)
 
 
 def test_changed_content_is_refused(archive: Path) -> None:
     """The checksums are compared, file by file."""
     packed_anew(archive, lambda files: files.update({"model.pt": b"another"}))
     with pytest.raises(RefusedArchive, match=r"model\.pt is not the file"):
-        check_listing(archive)
+        check_archive(archive)
 
 
 @pytest.mark.parametrize("sums", [b"", b"[]", b"7", b"null", b'{"model.pt": 7}', b"[" * 100_000, b"\xff"])
@@ -120,7 +120,7 @@ def test_checksums_that_are_none_are_refused(archive: Path, sums: bytes) -> None
     """Whatever stands in their file."""
     packed_anew(archive, lambda files: files.update({"checksums.json": sums}))
     with pytest.raises(RefusedArchive):
-        check_listing(archive)
+        check_archive(archive)
 
 
 @pytest.mark.parametrize(("bound", "value"), [("MOST_BYTES", 99_999), ("MOST_FILES", 8), ("SUMS_BYTES", 10)])
@@ -129,10 +129,10 @@ def test_more_than_the_bounds_is_refused(
 ) -> None:
     """An archive of honest size passes only below the bounds."""
     archive = pack(tmp_path / "large.mar", {**contents(1), "model.pt": ZEROS, "notes": b""})
-    check_listing(archive)
+    check_archive(archive)
     monkeypatch.setattr(listing, bound, value)
     with pytest.raises(RefusedArchive, match=r"more than|larger than"):
-        check_listing(archive)
+        check_archive(archive)
 
 
 def test_a_bomb_is_refused(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         assert opened.read("model.pt") == b"\0"
     with pytest.raises(RefusedArchive, match="larger than it says"):
-        check_listing(archive)
+        check_archive(archive)
 
 
 def test_what_is_packed_and_not_listed_is_refused(archive: Path) -> None:
@@ -158,7 +158,7 @@ def test_what_is_packed_and_not_listed_is_refused(archive: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         assert opened.testzip() is None
     with pytest.raises(RefusedArchive, match="do not agree"):
-        check_listing(archive)
+        check_archive(archive)
 
 
 def test_what_lies_between_files_and_listing_is_refused(archive: Path) -> None:
@@ -167,7 +167,7 @@ def test_what_lies_between_files_and_listing_is_refused(archive: Path) -> None:
         opened.writestr("evil.py", b"")
         del opened.filelist[-1]
     with pytest.raises(RefusedArchive, match="more than it lists"):
-        check_listing(archive)
+        check_archive(archive)
 
 
 def _refused(registry: Registry, damaged: bytes) -> bool:
@@ -208,7 +208,7 @@ def test_damage_before_it_is_registered_is_refused_or_harmless(archive: Path) ->
     for damaged in (*cuts(data), *flips(data)):
         archive.write_bytes(damaged)
         try:
-            check_listing(archive)
+            check_archive(archive)
         except RefusedArchive:
             continue
         assert len(damaged) == len(data)
@@ -230,4 +230,4 @@ def test_the_registry_refuses_what_was_added_unseen(registry: Registry, archive:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """What the system does not open is no archive."""
     with pytest.raises(RefusedArchive, match="FileNotFoundError"):
-        check_listing(tmp_path / "none.mar")
+        check_archive(tmp_path / "none.mar")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from operations.rollout.loading import Place
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release
-from operations.store.models import state, table
+from operations.store.models import models_table, release_state
 from operations.store.registry import Registry
 from releases.record import FILE_NAME, Release, Trial, TrialKind
 from tests.operations import archives
@@ -22,7 +22,7 @@ def shown(store: Path, now: datetime = NOW) -> str:
     """What a person sees."""
     console = Console(width=200)
     with console.capture() as captured:
-        console.print(table(store, now), soft_wrap=True)
+        console.print(models_table(store, now), soft_wrap=True)
     return captured.get()
 
 
@@ -31,7 +31,7 @@ def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
     assert shown(tmp_path / "[none]") == f"no versions in {tmp_path}/[none]; `fraud train` makes one\n"
 
 
-def test_a_damaged_version_is_shown_beside_the_others(registry: Registry, place: Place) -> None:
+def test_a_damaged_version_is_shown_beside_the_others(registry: Registry, place: DeploymentTarget) -> None:
     """One damaged entry takes nothing from the rest."""
     release(place, 1, lambda _: None)
     (registry.root / "fraud-2.json").write_text("{")
@@ -64,15 +64,15 @@ def test_a_version_is_listed_with_what_it_is_chosen_by(tmp_path: Path) -> None:
 )
 def test_the_record_says_what_a_version_is(version: int, said: str) -> None:
     """Each version's part in the release record is named; the others have none."""
-    assert state(version, RECORD) == said
+    assert release_state(version, RECORD) == said
 
 
 def test_a_shadow_is_named() -> None:
     """It answers for nobody, so its share is no share of the answers."""
     record = replace(RECORD, trial=Trial(TrialKind.SHADOW, 2, 1.0, ""))
-    assert state(2, record) == "previous, shadow"
+    assert release_state(2, record) == "previous, shadow"
 
 
 def test_before_the_first_release_nothing_has_a_state() -> None:
     """Without a record there is nothing to say."""
-    assert state(1, None) == ""
+    assert release_state(1, None) == ""

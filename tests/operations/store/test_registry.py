@@ -139,7 +139,7 @@ def test_an_archive_that_must_not_be_unpacked_is_not_taken_in(registry: Registry
 def test_an_archive_waits_for_a_backup(registry: Registry, tmp_path: Path) -> None:
     """While a backup holds the store, a trained model waits to be taken in."""
     adding = threading.Thread(target=add, args=(registry, tmp_path, 3))
-    with durable.held(registry.root / ".lock", ""):
+    with durable.locked(registry.root / ".lock", ""):
         adding.start()
         adding.join(0.2)
         assert adding.is_alive()
@@ -151,7 +151,7 @@ def test_a_lock_that_is_not_let_go_is_told(registry: Registry, tmp_path: Path, m
     """The wait ends."""
     monkeypatch.setattr(module, "PATIENCE", 0.1)
     began = time.monotonic()
-    with durable.held(registry.root / ".lock", ""), pytest.raises(durable.Busy, match="another process adds"):
+    with durable.locked(registry.root / ".lock", ""), pytest.raises(durable.LockHeld, match="another process adds"):
         add(registry, tmp_path, 3)
     assert time.monotonic() - began >= 0.1
 
@@ -172,7 +172,7 @@ def test_an_interruption_after_the_move_is_told_as_it_is(tmp_path: Path, monkeyp
 
 def test_a_lock_that_cannot_be_opened_is_an_error_for_people(tmp_path: Path) -> None:
     """What the file system refuses is said in one line."""
-    with pytest.raises(OperationsError, match="No such file"), durable.held(tmp_path / "none" / ".lock", ""):
+    with pytest.raises(OperationsError, match="No such file"), durable.locked(tmp_path / "none" / ".lock", ""):
         pass
 
 

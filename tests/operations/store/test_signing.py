@@ -16,20 +16,20 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from operations.backups import backup, storage
-from operations.backups.backup_parts import State
+from operations.backups.backup_parts import BackupSource
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.retraining import train as training
-from operations.rollout.loading import Place
+from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release
 from operations.settings import Layout
 from operations.store.registry import Registry
-from operations.store.signing import SIGNING_KEY, VERIFY_KEY, Keys, UnsignedArchive
+from operations.store.signing import SIGNING_KEY, VERIFY_KEY, SigningKeys, UnsignedArchive
 from tests.extras import to_install
 from tests.operations.conftest import add
 
 
-def write_keys(directory: Path, curve: ec.EllipticCurve | None = None, password: bytes | None = None) -> Keys:
+def write_keys(directory: Path, curve: ec.EllipticCurve | None = None, password: bytes | None = None) -> SigningKeys:
     """A new pair of keys in PEM files."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
     locked = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
@@ -38,17 +38,17 @@ def write_keys(directory: Path, curve: ec.EllipticCurve | None = None, password:
     directory.mkdir()
     (directory / "private.pem").write_bytes(private)
     (directory / "public.pem").write_bytes(public)
-    return Keys(directory / "private.pem", directory / "public.pem")
+    return SigningKeys(directory / "private.pem", directory / "public.pem")
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Keys:
+def keys(tmp_path: Path) -> SigningKeys:
     """A pair of keys on P-256."""
     return write_keys(tmp_path / "keys")
 
 
 @pytest.fixture
-def signed(tmp_path: Path, keys: Keys) -> Registry:
+def signed(tmp_path: Path, keys: SigningKeys) -> Registry:
     """A store with versions 1 and 2, both signed."""
     registry = Registry(tmp_path / "model_store", keys)
     for version in (1, 2):
@@ -109,14 +109,14 @@ def test_the_signature_of_another_version_is_refused(signed: Registry) -> None:
 
 def test_an_archive_that_was_changed_with_its_entry_is_refused(signed: Registry, tmp_path: Path) -> None:
     """Who can write into the store can write any SHA-256 into an entry, but cannot sign."""
-    forged = Registry(tmp_path / "forged" / "model_store", Keys())
+    forged = Registry(tmp_path / "forged" / "model_store", SigningKeys())
     forged.root.parent.mkdir()
     add(forged, tmp_path / "forged", 2)
     for name in ("mar", "json"):
         (signed.root / f"fraud-1.{name}").write_bytes((forged.root / f"fraud-2.{name}").read_bytes())
     entry = replace(forged.entry(2), version=1, file="fraud-1.mar")
     (signed.root / "fraud-1.json").write_bytes(entry.to_bytes())
-    Registry(signed.root, Keys()).verify(1)
+    Registry(signed.root, SigningKeys()).verify(1)
     with pytest.raises(UnsignedArchive):
         signed.verify(1)
 
@@ -164,7 +164,7 @@ def test_a_signature_that_cannot_be_read_is_refused(signed: Registry) -> None:
         signed.verify(1)
 
 
-def test_an_existing_version_is_signed_once(registry: Registry, keys: Keys) -> None:
+def test_an_existing_version_is_signed_once(registry: Registry, keys: SigningKeys) -> None:
     """A signature that is there is never replaced."""
     signing = Registry(registry.root, keys)
     with pytest.raises(UnsignedArchive):
@@ -175,7 +175,7 @@ def test_an_existing_version_is_signed_once(registry: Registry, keys: Keys) -> N
         signing.sign(1)
 
 
-def test_a_damaged_archive_is_not_signed(registry: Registry, keys: Keys) -> None:
+def test_a_damaged_archive_is_not_signed(registry: Registry, keys: SigningKeys) -> None:
     """A signature says that the archive is the registered one."""
     (registry.root / "fraud-1.mar").write_bytes(b"archive X")
     with pytest.raises(OperationsError, match="SHA-256"):
@@ -189,7 +189,7 @@ def test_nothing_is_signed_without_a_key(registry: Registry) -> None:
         registry.sign(1)
 
 
-def test_the_command_signs(registry: Registry, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_signs(registry: Registry, keys: SigningKeys, monkeypatch: pytest.MonkeyPatch) -> None:
     """`fraud models sign` takes its key from the environment, and `fraud models show` demands the signature."""
     monkeypatch.chdir(registry.root.parent)
     monkeypatch.setenv(SIGNING_KEY, str(keys.private))
@@ -200,7 +200,7 @@ def test_the_command_signs(registry: Registry, keys: Keys, monkeypatch: pytest.M
         CliRunner().invoke(commands, ["models", "show", "1"], catch_exceptions=False)
 
 
-def test_an_unsigned_version_is_not_released(place: Place, keys: Keys) -> None:
+def test_an_unsigned_version_is_not_released(place: DeploymentTarget, keys: SigningKeys) -> None:
     """TorchServe never sees it."""
     place = replace(place, registry=Registry(place.registry.root, keys))
     with pytest.raises(UnsignedArchive):
@@ -221,7 +221,7 @@ def test_an_unsigned_version_is_not_released(place: Place, keys: Keys) -> None:
         (VERIFY_KEY, "empty"),
     ],
 )
-def test_a_key_that_cannot_be_used_is_told(tmp_path: Path, keys: Keys, setting: str, wrong: str) -> None:
+def test_a_key_that_cannot_be_used_is_told(tmp_path: Path, keys: SigningKeys, setting: str, wrong: str) -> None:
     """One line names the setting and the file, before anything is trained or loaded."""
     assert keys.private is not None
     directory = keys.private.parent
@@ -229,24 +229,24 @@ def test_a_key_that_cannot_be_used_is_told(tmp_path: Path, keys: Keys, setting: 
     write_keys(directory / "bitcoin", ec.SECP256K1())
     (directory / "empty").write_bytes(b"")
     with pytest.raises(OperationsError, match=f"^{setting}=.*{wrong} (cannot be read|holds no)"):
-        Keys.of({setting: str(directory / wrong)}).check()
+        SigningKeys.of({setting: str(directory / wrong)}).check()
 
 
 def test_a_training_is_not_lost_to_a_bad_key(tmp_path: Path) -> None:
     """The key is tried before the training."""
-    registry = Registry(tmp_path / "model_store", Keys(private=tmp_path / "none"))
+    registry = Registry(tmp_path / "model_store", SigningKeys(private=tmp_path / "none"))
     with pytest.raises(OperationsError, match=SIGNING_KEY):
-        training.train(registry, training.Wanted(None, None, 0, None), Console(quiet=True))
+        training.train(registry, training.TrainOptions(None, None, 0, None), Console(quiet=True))
     assert not registry.root.exists()
 
 
-def test_a_missing_package_is_told(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_told(keys: SigningKeys, monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting without its packages says what to install, by no name that anyone could publish."""
     for name in ("model_signing", "model_signing.signing", "model_signing.verifying"):
         monkeypatch.setitem(sys.modules, name, None)
     for setting in ({SIGNING_KEY: str(keys.private)}, {VERIFY_KEY: str(keys.public)}):
         with pytest.raises(OperationsError, match=re.escape(f"pip install {to_install('signing')}")):
-            Keys.of(setting).check()
+            SigningKeys.of(setting).check()
 
 
 def test_a_number_with_a_signature_is_not_used_again(registry: Registry) -> None:
@@ -257,7 +257,7 @@ def test_a_number_with_a_signature_is_not_used_again(registry: Registry) -> None
 
 def test_a_backup_carries_the_signatures(signed: Registry, tmp_path: Path) -> None:
     """What was signed is signed in the place that it is restored into."""
-    made = backup.create(State(Layout(tmp_path, signed.root), {}), storage.at(str(tmp_path / "backups")), keep=1)
+    made = backup.create(BackupSource(Layout(tmp_path, signed.root), {}), storage.at(str(tmp_path / "backups")), keep=1)
     there = Layout(tmp_path / "clone", tmp_path / "clone" / "model_store")
     backup.restore(Path(made.where), there)
     for version in (1, 2):

@@ -11,12 +11,12 @@ import pytest
 
 from contract.card import ModelCard
 from operations.errors import OperationsError
-from operations.rollout.keeping import UNSOUND
-from operations.rollout.loading import Place, load
+from operations.rollout.keeping import PERMANENT_ERRORS
+from operations.rollout.loading import DeploymentTarget, load
 from operations.store import archived
-from operations.store.copies import NoRoom
+from operations.store.copies import CopyFailed
 from operations.store.registry import DamagedArchive, Registry
-from operations.store.signing import Keys, UnsignedArchive
+from operations.store.signing import SigningKeys, UnsignedArchive
 from tests.operations.archives import add
 from tests.operations.conftest import contents, pack
 from tests.operations.fake_torchserve import CONTRACT, FakeTorchServe
@@ -26,13 +26,13 @@ from tests.tiny import card
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> SigningKeys:
     """A pair of keys."""
     return write_keys(tmp_path_factory.mktemp("swaps") / "keys")
 
 
 @pytest.fixture
-def good(tmp_path: Path, keys: Keys) -> Registry:
+def good(tmp_path: Path, keys: SigningKeys) -> Registry:
     """A store with version 1, signed; whatever is loaded from it must be signed."""
     registry = Registry(tmp_path / "model_store", keys)
     add(registry, 1)
@@ -42,16 +42,16 @@ def good(tmp_path: Path, keys: Keys) -> Registry:
 @pytest.fixture
 def evil(tmp_path: Path, good: Registry) -> Mapping[Path, bytes]:
     """Archive and entry of another, unsigned version 1, by the paths of the good ones."""
-    other = Registry(tmp_path / "evil" / "model_store", Keys())
+    other = Registry(tmp_path / "evil" / "model_store", SigningKeys())
     (tmp_path / "evil").mkdir()
     add(other, 1, slope=-0.01)
     return {good.root / name: (other.root / name).read_bytes() for name in ("fraud-1.mar", "fraud-1.json")}
 
 
-def placed(tmp_path: Path, registry: Registry) -> tuple[Place, FakeTorchServe]:
+def placed(tmp_path: Path, registry: Registry) -> tuple[DeploymentTarget, FakeTorchServe]:
     """A place over a TorchServe that opens what it loads by its name, as the real one does."""
     torchserve = FakeTorchServe(tmp_path / "verified")
-    return Place(registry, tmp_path / "verified", torchserve.server(), 2), torchserve
+    return DeploymentTarget(registry, tmp_path / "verified", torchserve.server(), 2), torchserve
 
 
 @pytest.mark.parametrize("files", [1, 2], ids=["archive", "archive and entry"])
@@ -81,7 +81,7 @@ def test_torchserve_gets_what_was_verified(
 def test_what_is_read_was_verified(good: Registry, evil: Mapping[Path, bytes], files: int) -> None:
     """A version that is opened here is the signed one, or none."""
     signed = archived.read(good, 1)
-    found = list[archived.Archived]()
+    found = list[archived.ArchiveContents]()
     for _ in at_every_step(dict(list(evil.items())[:files])):
         with contextlib.suppress(OperationsError):
             found.append(archived.read(good, 1))
@@ -105,7 +105,7 @@ def test_what_is_signed_was_registered(good: Registry, evil: Mapping[Path, bytes
     assert signed
 
 
-def test_what_is_taken_in_is_what_was_signed(tmp_path: Path, keys: Keys) -> None:
+def test_what_is_taken_in_is_what_was_signed(tmp_path: Path, keys: SigningKeys) -> None:
     """An archive that is replaced while it is added is in the store whole, with its own hash and signature, or not."""
     built = pack(tmp_path / "built.mar", contents(1))
     other = pack(tmp_path / "other.mar", contents(2)).read_bytes()
@@ -191,9 +191,9 @@ def test_a_directory_that_cannot_be_written_condemns_no_version(tmp_path: Path, 
     """Without room for a copy nothing is known of the archive: no other version must take over for that."""
     place, _ = placed(tmp_path, good)
     place.verified.write_bytes(b"in its way")
-    with pytest.raises(NoRoom) as refused:
+    with pytest.raises(CopyFailed) as refused:
         load(place, 1, lambda _: None)
-    assert not isinstance(refused.value, UNSOUND)
+    assert not isinstance(refused.value, PERMANENT_ERRORS)
 
 
 @pytest.mark.parametrize("name", ["fraud-1.mar", "fraud-1.json", "fraud-1.sig"])

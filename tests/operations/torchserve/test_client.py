@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.torchserve.client import ModelServerRefused
+from operations.torchserve.client import TorchServeRefused
 from tests.operations.fake_torchserve import FakeTorchServe
 
 
@@ -26,6 +26,6 @@ def test_the_server_chooses_where_no_number_is_given() -> None:
 def test_a_worker_that_cannot_start_fails_the_registration() -> None:
     """Where the first worker ends again and again, no second one is asked for."""
     fake = FakeTorchServe(broken={1})
-    with pytest.raises(ModelServerRefused, match="start the workers"):
+    with pytest.raises(TorchServeRefused, match="start the workers"):
         fake.server().register(Path("fraud-1.verified.mar"), 2)
     assert fake.asked == [(1, 1)]

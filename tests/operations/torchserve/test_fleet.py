@@ -1,21 +1,21 @@
 """Which TorchServes two URLs stand for."""
 
-from operations.torchserve.fleet import Member, members
+from operations.torchserve.fleet import TorchServeEndpoint, endpoints
 
 URLS = ("http://torchserve-management:8081", "http://torchserve:8080")
 
 
 def test_one_address_is_one_server_with_the_urls_as_given() -> None:
     """Management and inference may be different names, on different networks."""
-    assert members(*URLS, lambda *_: ["10.0.0.1"]) == [Member(*URLS)]
+    assert endpoints(*URLS, lambda *_: ["10.0.0.1"]) == [TorchServeEndpoint(*URLS)]
 
 
 def test_each_address_is_a_server_and_scores_there() -> None:
     """The inference name may lead to any of them, so that each is asked at its own address."""
-    found = members(*URLS, _both)
+    found = endpoints(*URLS, _both)
     assert found == [
-        Member("http://10.0.0.1:8081", "http://10.0.0.1:8080"),
-        Member("http://10.0.0.2:8081", "http://10.0.0.2:8080"),
+        TorchServeEndpoint("http://10.0.0.1:8081", "http://10.0.0.1:8080"),
+        TorchServeEndpoint("http://10.0.0.2:8081", "http://10.0.0.2:8080"),
     ]
 
 
@@ -26,6 +26,6 @@ def _both(host: str, port: int) -> list[str]:
 
 def test_a_slash_at_the_end_is_no_part_of_the_address() -> None:
     """As people write URLs, with it or without."""
-    server = Member("http://there:8081/", "http://there:8080/").server()
+    server = TorchServeEndpoint("http://there:8081/", "http://there:8080/").server()
     assert server.address == "http://there:8081"
     server.close()

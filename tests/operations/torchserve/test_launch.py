@@ -33,7 +33,7 @@ def test_the_configuration_sets_every_port(tmp_path: Path) -> None:
 def test_a_scratch_path_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
     """Workers' sockets have short paths or none: a long one is refused before TorchServe fails on it."""
     with pytest.raises(OperationsError, match="TMPDIR"):
-        launch.clean(tmp_path / ("x" * (launch.LONGEST_SOCKET_PATH - len(os.fsencode(tmp_path)))))
+        launch.prepare_scratch(tmp_path / ("x" * (launch.LONGEST_SOCKET_PATH - len(os.fsencode(tmp_path)))))
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])
@@ -45,13 +45,13 @@ def test_a_directory_that_somebody_else_put_there_is_not_taken(tmp_path: Path, k
     else:
         place.touch()
     with pytest.raises(OperationsError, match="is no directory of user"):
-        launch.own(place)
+        launch.own_directory(place)
 
 
 def test_a_scratch_directory_is_its_users_alone(tmp_path: Path) -> None:
     """Unpacked archives lie in it: whoever could write there could change what a worker imports."""
     (tmp_path / "ts").mkdir(mode=0o777)
-    launch.clean(tmp_path / "ts")
+    launch.prepare_scratch(tmp_path / "ts")
     assert (tmp_path / "ts").stat().st_mode & 0o777 == 0o700
 
 
