@@ -41,7 +41,7 @@ def loaded_on_all(
         The place with those servers alone that have the version.
 
     Raises:
-        TorchServeUnreachable: the only server does not answer, or none does, or one has ended while it loaded the version.
+        TorchServeUnreachable: no server answers, or one has ended while it loaded the version.
         OperationsError: a server that answers cannot load it or prove it.
     """
     entry = place.registry.entry(version)
