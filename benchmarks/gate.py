@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from operations.rollout import gate
 from operations.rollout.chance import stability_lower_bound
 from operations.store import archived
@@ -72,8 +72,8 @@ def main() -> None:
         _tell("thresholds a hundredth", _both(registry, honest[0], honest[1], bands=lambda each: _times(each, 0.01)))
 
 
-def _times(bands: Bands, factor: float) -> Bands:
-    return Bands(min(bands.review * factor, 1.0), min(bands.decline * factor, 1.0))
+def _times(bands: DecisionBands, factor: float) -> DecisionBands:
+    return DecisionBands(min(bands.review * factor, 1.0), min(bands.decline * factor, 1.0))
 
 
 def _trained(registry: Registry, rows: pd.DataFrame, seed: int, epochs: int) -> LoadedVersion:
@@ -93,7 +93,7 @@ def _both(
     first: LoadedVersion,
     second: LoadedVersion,
     spoil: Callable[[Scores], Scores] = lambda scores: scores,
-    bands: Callable[[Bands], Bands] = lambda bands: bands,
+    bands: Callable[[DecisionBands], DecisionBands] = lambda bands: bands,
 ) -> SamplePair:
     """What the two make of the samples that they brought, where something is done to the second."""
 

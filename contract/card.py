@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class ModelCard:
         half_precision_difference: largest change of a probability under half precision, on the validation rows.
         notes: what a reader should know: warnings that training gave.
         history: what the history features are worth on the test period: "average_precision" and "flagged_share" with
-            them, without (another training), and with neutral ones, as while Redis is gone; empty where there are none.
+            them, without (another training), and with neutral ones, as in an outage; empty where there are none.
         decisions: which column is the "amount", what mistakes "costs" (None without an amount), and by name the
             "points": thresholds with what they were chosen for, what is "expected" of each by the validation period
             and what the "test" period made of it; shares, alerts a day, money in units of the amount column.
@@ -33,7 +33,7 @@ class ModelCard:
 
     version: int
     created: str
-    bands: Bands
+    bands: DecisionBands
     metrics: Mapping[str, Mapping[str, float]]
     data: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -53,7 +53,7 @@ class ModelCard:
         """Reads what :meth:`to_json` wrote; what a newer release added is left out, what is newer here is empty."""
         told = {"history": {}, "decisions": {}, "evaluation": {}, **fields}
         known = {name: told[name] for name in cls.__dataclass_fields__}
-        return cls(**{**known, "bands": Bands(**fields["bands"]), "notes": tuple(fields["notes"])})
+        return cls(**{**known, "bands": DecisionBands(**fields["bands"]), "notes": tuple(fields["notes"])})
 
     def to_bytes(self) -> bytes:
         """The card.json of an archive."""

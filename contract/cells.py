@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import dates
-from contract.faults import Code
+from contract.faults import FaultCode
 from contract.schema import Column, Kind, Missing, TimeFormat
 
-LONGEST_TEXT = 256
+MAX_TEXT_LENGTH = 256
 """Characters that an id, entity or category may have: they become keys elsewhere."""
 
 PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
@@ -28,16 +28,16 @@ PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASC
 MICROSECONDS = 1_000_000
 EXACT_INTEGERS = 2**53
 NAN = math.nan
-MEASURED = frozenset({Kind.NUMBER, Kind.WEIGHT})
+NUMERIC_KINDS = frozenset({Kind.NUMBER, Kind.WEIGHT})
 """The kinds whose cells are numbers, and no moments."""
-FAR = 250_000_000_000.0
+MAX_TIMESTAMP = 250_000_000_000.0
 """Seconds: the years of four digits end before."""
 
 
 class CellFault(ValueError):
     """A cell that cannot be converted; carries the code."""
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: FaultCode) -> None:
         """Carries the code alone: the cell's value is never repeated."""
         super().__init__(code)
         self.code = code
@@ -48,13 +48,13 @@ class Cells:
     """A column's values, and the faults by position (from 0)."""
 
     values: NDArray[Any]
-    faults: dict[int, Code] = field(default_factory=dict)
+    faults: dict[int, FaultCode] = field(default_factory=dict)
 
 
 def from_text(column: Column, texts: Sequence[str]) -> Cells:
     """Converts the cells of a CSV column."""
     if _is_number(column):
-        return _numeric(column, _in_seconds(column, _fast_floats(texts) or _each(_number_text, texts)))
+        return _numeric(column, _in_seconds(column, _fast_floats(texts) or _convert_all(_number_text, texts)))
     if column.kind is Kind.TIMESTAMP:
         return _numeric(column, _times(column.time_format, texts))
     return _textual(column, Cells(_objects([text.strip() for text in texts])))
@@ -63,28 +63,28 @@ def from_text(column: Column, texts: Sequence[str]) -> Cells:
 def from_json(column: Column, values: Sequence[object]) -> Cells:
     """Converts the values that JSON objects hold for a column; None is a missing cell."""
     if _is_number(column):
-        return _numeric(column, _in_seconds(column, _each(_json_number, values)))
+        return _numeric(column, _in_seconds(column, _convert_all(_json_number, values)))
     if column.kind is Kind.TIMESTAMP:
-        return _numeric(column, _each(partial(_json_time, column.time_format), values))
-    return _textual(column, _each_text(values))
+        return _numeric(column, _convert_all(partial(_json_time, column.time_format), values))
+    return _textual(column, _convert_texts(values))
 
 
 def _is_number(column: Column) -> bool:
-    return column.kind in MEASURED or (column.kind is Kind.TIMESTAMP and column.time_format.is_number)
+    return column.kind in NUMERIC_KINDS or (column.kind is Kind.TIMESTAMP and column.time_format.is_number)
 
 
 def _in_seconds(column: Column, cells: Cells) -> Cells:
     """Milliseconds and microseconds as seconds; what no calendar holds is no time."""
     if column.kind is not Kind.TIMESTAMP or column.time_format is TimeFormat.SECONDS:
         return cells
-    values = cells.values / dates.PARTS[column.time_format]
-    far = np.isfinite(values) & (np.abs(values) >= FAR)
-    return Cells(values, cells.faults | dict.fromkeys(_positions(far), Code.NOT_A_DATE))
+    values = cells.values / dates.UNITS_PER_SECOND[column.time_format]
+    too_far = np.isfinite(values) & (np.abs(values) >= MAX_TIMESTAMP)
+    return Cells(values, cells.faults | dict.fromkeys(_positions(too_far), FaultCode.NOT_A_DATE))
 
 
 def _times(form: TimeFormat, texts: Sequence[str]) -> Cells:
     fast = _fast_times(texts) if form is TimeFormat.ISO else None
-    return fast or _each(partial(_time_text, form), texts)
+    return fast or _convert_all(partial(_time_text, form), texts)
 
 
 def _fast_floats(texts: Sequence[str]) -> Cells | None:
@@ -116,7 +116,7 @@ def _fast_times(texts: Sequence[str]) -> Cells | None:
     return Cells(moments / MICROSECONDS) if np.all(np.abs(moments) < EXACT_INTEGERS) else None
 
 
-def _each(convert: Callable[[Any], float], cells: Sequence[Any]) -> Cells:
+def _convert_all(convert: Callable[[Any], float], cells: Sequence[Any]) -> Cells:
     """All cells at once where none is at fault, else one by one."""
     try:
         return Cells(np.array([convert(cell) for cell in cells], dtype=np.float64))
@@ -139,11 +139,11 @@ def _number_text(text: str) -> float:
     if not text:
         return NAN
     if not text.isascii() or "_" in text:
-        raise CellFault(Code.NOT_A_NUMBER)
+        raise CellFault(FaultCode.NOT_A_NUMBER)
     try:
         value = float(text)
     except ValueError:
-        raise CellFault(Code.NOT_A_NUMBER) from None
+        raise CellFault(FaultCode.NOT_A_NUMBER) from None
     return _finite(value)
 
 
@@ -152,42 +152,42 @@ def _time_text(form: TimeFormat, text: str) -> float:
     if not text:
         return NAN
     try:
-        return dates.read(form, text)
-    except dates.NoDate:
-        raise CellFault(Code.NOT_A_DATE) from None
+        return dates.parse_time(form, text)
+    except dates.DateFormatError:
+        raise CellFault(FaultCode.NOT_A_DATE) from None
 
 
 def _json_number(value: object) -> float:
     if value is None:
         return NAN
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise CellFault(Code.NOT_A_NUMBER)
+        raise CellFault(FaultCode.NOT_A_NUMBER)
     try:
         return _finite(float(value))
     except OverflowError:
-        raise CellFault(Code.NOT_FINITE) from None
+        raise CellFault(FaultCode.NOT_FINITE) from None
 
 
 def _json_time(form: TimeFormat, value: object) -> float:
     if value is None:
         return NAN
     if not isinstance(value, str):
-        raise CellFault(Code.NOT_A_DATE)
+        raise CellFault(FaultCode.NOT_A_DATE)
     return _time_text(form, value)
 
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise CellFault(Code.NOT_FINITE)
+        raise CellFault(FaultCode.NOT_FINITE)
     return value
 
 
-def _each_text(values: Sequence[object]) -> Cells:
+def _convert_texts(values: Sequence[object]) -> Cells:
     texts, faults = [], {}
     for position, value in enumerate(values):
         text = "" if value is None else value
         if not isinstance(text, str) or not _encodable(text):
-            text, faults[position] = "", Code.NOT_TEXT
+            text, faults[position] = "", FaultCode.NOT_TEXT
         texts.append(text.strip())
     return Cells(_objects(texts), faults)
 
@@ -204,22 +204,22 @@ def _encodable(text: str) -> bool:
 def _numeric(column: Column, cells: Cells) -> Cells:
     values, faults = cells.values, cells.faults
     infinite = np.isinf(values)
-    outside = ~infinite & ((values < column.minimum) | (values > column.maximum))
-    faults |= dict.fromkeys(_positions(infinite), Code.NOT_FINITE)
-    faults |= dict.fromkeys(_positions(outside), Code.OUT_OF_BOUNDS)
+    out_of_bounds = ~infinite & ((values < column.minimum) | (values > column.maximum))
+    faults |= dict.fromkeys(_positions(infinite), FaultCode.NOT_FINITE)
+    faults |= dict.fromkeys(_positions(out_of_bounds), FaultCode.OUT_OF_BOUNDS)
     return _without_missing(column, cells, np.isnan(values))
 
 
 def _textual(column: Column, cells: Cells) -> Cells:
-    long = [position for position, text in enumerate(cells.values) if len(text) > LONGEST_TEXT]
-    cells.faults.update(dict.fromkeys(long, Code.TOO_LONG))
+    too_long = [position for position, text in enumerate(cells.values) if len(text) > MAX_TEXT_LENGTH]
+    cells.faults.update(dict.fromkeys(too_long, FaultCode.TOO_LONG))
     return _without_missing(column, cells, cells.values == "")
 
 
 def _without_missing(column: Column, cells: Cells, missing: NDArray[np.bool_]) -> Cells:
     if column.missing is Missing.REFUSE:
         for position in _positions(missing):
-            cells.faults.setdefault(position, Code.MISSING)
+            cells.faults.setdefault(position, FaultCode.MISSING)
     return cells
 
 

@@ -43,81 +43,81 @@ MONTHS = (
 """Written whole or cut short, to three letters at least."""
 CENTURY = 2000
 """Of a year that is written with two digits."""
-PARTS = {TimeFormat.SECONDS: 1.0, TimeFormat.MILLISECONDS: 1e3, TimeFormat.MICROSECONDS: 1e6}
+UNITS_PER_SECOND = {TimeFormat.SECONDS: 1.0, TimeFormat.MILLISECONDS: 1e3, TimeFormat.MICROSECONDS: 1e6}
 """How many of a number's unit are in a second."""
 NOON = 12
 
 
-class NoDate(ValueError):
+class DateFormatError(ValueError):
     """A text that is no moment in the format; it never repeats the text."""
 
 
-def read(form: TimeFormat, text: str) -> float:
+def parse_time(form: TimeFormat, text: str) -> float:
     """The seconds of a text that is not empty, in a format of text.
 
     Raises:
-        NoDate: it is none.
+        DateFormatError: it is none.
     """
     try:
         moment = READERS[form](text.strip())
     except (ValueError, OverflowError):
-        raise NoDate from None
+        raise DateFormatError from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def joined(day: str, clock: str) -> str:
+def join_date_time(day: str, clock: str) -> str:
     """One text of a day and of the time of the day that stands beside it; "" where either is missing."""
     day, clock = day.strip(), clock.strip()
     return f"{day} {clock}" if day and clock else ""
 
 
-def parted(text: str) -> tuple[str, str]:
-    """Day and time of the day of what :func:`written` wrote in a format of text."""
+def split_date_time(text: str) -> tuple[str, str]:
+    """Day and time of the day of what :func:`format_time` wrote in a format of text."""
     day, _, clock = text.replace("T", " ").partition(" ")
     return day, clock
 
 
-def written(form: TimeFormat, seconds: float) -> str:
-    """A moment in a format, to the microsecond; :func:`read` gives it back.
+def format_time(form: TimeFormat, seconds: float) -> str:
+    """A moment in a format, to the microsecond; :func:`parse_time` gives it back.
 
     Raises:
         ValueError, OverflowError: a text cannot hold it.
     """
     if form is TimeFormat.SECONDS:
         return repr(seconds)
-    if form in PARTS:
-        return f"{seconds * PARTS[form]:.3f}"
+    if form in UNITS_PER_SECOND:
+        return f"{seconds * UNITS_PER_SECOND[form]:.3f}"
     moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
     return WRITERS[form](moment)
 
 
 def _iso(text: str) -> datetime:
     if not ISO.fullmatch(text):
-        raise NoDate
+        raise DateFormatError
     return datetime.fromisoformat(text)
 
 
 def _day_first(text: str) -> datetime:
-    return _found(FORMS[TimeFormat.DAY_FIRST].fullmatch(text))
+    return _from_match(FORMS[TimeFormat.DAY_FIRST].fullmatch(text))
 
 
 def _month_first(text: str) -> datetime:
-    return _found(FORMS[TimeFormat.MONTH_FIRST].fullmatch(text))
+    return _from_match(FORMS[TimeFormat.MONTH_FIRST].fullmatch(text))
 
 
 def _year_first(text: str) -> datetime:
     if packed := PACKED.fullmatch(text):
         year, month, day, hour, minute, second = (int(part or 0) for part in packed.groups())
-        return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - `read` says that it is UTC.
-    return _found(FORMS[TimeFormat.YEAR_FIRST].fullmatch(text))
+        return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - `parse_time` says that it is UTC.
+    return _from_match(FORMS[TimeFormat.YEAR_FIRST].fullmatch(text))
 
 
-def _found(match: re.Match[str] | None) -> datetime:
+def _from_match(match: re.Match[str] | None) -> datetime:
     if match is None:
-        raise NoDate
+        raise DateFormatError
     parts = match.groupdict()
     year = int(parts["year"]) + (CENTURY if len(parts["year"]) < len("2026") else 0)
-    moment = datetime(year, _month(parts["month"]), int(parts["day"]))  # noqa: DTZ001 - `_zoned` and `read` say whose.
+    moment = datetime(year, _month(parts["month"]), int(parts["day"]))  # noqa: DTZ001 - `_zoned` and `parse_time` say whose.
     return _zoned(moment + _clock(parts), parts["zone"])
 
 
@@ -131,10 +131,10 @@ def _clock(parts: Mapping[str, str | None]) -> timedelta:
     hour, minute, second = (int(parts[name] or 0) for name in ("hour", "minute", "second"))
     if parts["half"]:
         if not 1 <= hour <= NOON:
-            raise NoDate
+            raise DateFormatError
         hour = hour % NOON + (NOON if parts["half"].upper() == "PM" else 0)
     if hour >= 2 * NOON or max(minute, second) >= 60:  # noqa: PLR2004 - minutes and seconds.
-        raise NoDate
+        raise DateFormatError
     part = int((parts["part"] or "0").ljust(6, "0"))
     return timedelta(hours=hour, minutes=minute, seconds=second, microseconds=part)
 

@@ -17,7 +17,7 @@ class Decision(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Bands:
+class DecisionBands:
     """The probabilities from which a transaction is reviewed and declined.
 
     A threshold itself belongs to the band above it; equal thresholds leave no review band.
@@ -31,14 +31,14 @@ class Bands:
         if not 0 <= self.review <= self.decline <= 1:
             raise ValueError("thresholds must satisfy 0 <= review <= decline <= 1")
 
-    def overridden(self, review: float | None, decline: float | None) -> "Bands":
+    def overridden(self, review: float | None, decline: float | None) -> "DecisionBands":
         """These bands with other thresholds where they are given; review is lowered to decline where it is above.
 
         Raises:
             ValueError: a threshold is no probability.
         """
         upper = self.decline if decline is None else decline
-        return Bands(min(self.review if review is None else review, upper), upper)
+        return DecisionBands(min(self.review if review is None else review, upper), upper)
 
     def decide(self, probabilities: NDArray[Any]) -> list[Decision]:
         """The decision for each probability, in order."""
@@ -48,7 +48,7 @@ class Bands:
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
+class ThresholdOverrides:
     """What one deployment decides by instead of the thresholds of its models; None leaves a model's own."""
 
     review: float | None = None
@@ -59,10 +59,10 @@ class Thresholds:
         if not all(0 <= each <= 1 for each in (self.review, self.decline) if each is not None):
             raise ValueError("a threshold must be from 0 to 1")
 
-    def over(self, bands: Bands) -> Bands:
+    def over(self, bands: DecisionBands) -> DecisionBands:
         """The bands in force for a model with these."""
         return bands.overridden(self.review, self.decline)
 
 
-CARDS_OWN = Thresholds()
+NO_OVERRIDES = ThresholdOverrides()
 """Every model decides by the thresholds on its card."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.card import ModelCard
-from contract.golden import TOLERANCE, Golden
+from contract.golden import TOLERANCE, GoldenRows
 from contract.schema import Contract
 
 
@@ -27,7 +27,7 @@ class Description:
 
     contract: Contract
     card: ModelCard
-    golden: Golden
+    golden: GoldenRows
     device: str
     half_precision: bool
 
@@ -64,7 +64,7 @@ class Description:
             return cls(
                 contract=Contract.from_bytes(fields["contract"].encode()),
                 card=ModelCard.from_json(fields["card"]),
-                golden=Golden.from_json(fields["golden"]),
+                golden=GoldenRows.from_json(fields["golden"]),
                 device=str(fields["device"]),
                 half_precision=bool(fields["half_precision"]),
             )

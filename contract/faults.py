@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Code(StrEnum):
+class FaultCode(StrEnum):
     """The machine-readable name of a fault."""
 
     MISSING = "missing"
@@ -34,10 +34,10 @@ class Fault:
 
     row: int | None
     column: str | None
-    code: Code
+    code: FaultCode
 
 
-class Refused(ValueError):
+class InputError(ValueError):
     """An input that cannot be read as transactions at all; the caller's fault.
 
     Attributes:
@@ -50,5 +50,5 @@ class Refused(ValueError):
         self.faults = faults or []
 
 
-class NotText(Refused):
+class NotTextError(InputError):
     """The bytes are not UTF-8 text."""

@@ -16,7 +16,7 @@ from contract.table import Table
 UNKNOWN, MISSING, FIRST_VALUE = 0, 1, 2
 DAY_SECONDS = 86_400.0
 DAYS_PER_WEEK = 7
-OF_HISTORY = Column("history", Kind.NUMBER, Missing.ALLOW)
+HISTORY_COLUMN = Column("history", Kind.NUMBER, Missing.ALLOW)
 """Stands for each column of history."""
 EPOCH_WEEKDAY = 3
 """1970-01-01 was a Thursday; Monday is 0."""
@@ -31,7 +31,7 @@ def to_matrix(contract: Contract, table: Table) -> NDArray[np.float32]:
     matrix = np.empty((table.rows, contract.width), dtype=np.float32)
     for position, feature in enumerate(contract.features):
         compute = _COMPUTE[feature.kind]
-        matrix[:, position] = compute(columns.get(feature.column, OF_HISTORY), table.columns[feature.column])
+        matrix[:, position] = compute(columns.get(feature.column, HISTORY_COLUMN), table.columns[feature.column])
     return matrix
 
 

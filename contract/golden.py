@@ -20,7 +20,7 @@ TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
+class GoldenRows:
     """Rows as a caller would upload them, and the probability of each.
 
     The rows are nobody's: training draws every column on its own, so no row repeats a transaction.

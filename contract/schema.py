@@ -13,10 +13,10 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 
-from contract.windows import OF_NUMBERS, Aggregate, Window
+from contract.windows import NUMBER_AGGREGATES, Aggregate, Window
 
 FORMAT = 1
-CONFIRMED = "confirmed_at"
+CONFIRMED_COLUMN = "confirmed_at"
 """The column of a file of transactions that says since when a label is known: in no contract, and never a feature."""
 FLOAT32_MAX = 3.4028234663852886e38
 """Largest magnitude that a cell may hold: the matrix is float32."""
@@ -38,7 +38,7 @@ class Kind(StrEnum):
     WEIGHT = "weight"
 
 
-OF_TRAINING = frozenset({Kind.LABEL, Kind.WEIGHT})
+TRAINING_ONLY_KINDS = frozenset({Kind.LABEL, Kind.WEIGHT})
 """The kinds that training alone reads: a transaction to be scored need not have them, and nobody looks at them."""
 
 
@@ -228,7 +228,7 @@ class Contract:
     @cached_property
     def inputs(self) -> tuple[Column, ...]:
         """The columns that a transaction to be scored must have: all but the label and the weight."""
-        return tuple(column for column in self.columns if column.kind not in OF_TRAINING)
+        return tuple(column for column in self.columns if column.kind not in TRAINING_ONLY_KINDS)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -303,7 +303,7 @@ class Contract:
 
 def readable(aggregate: Aggregate) -> frozenset[Kind]:
     """The kinds of column that an aggregate reads."""
-    return frozenset({Kind.NUMBER} if aggregate in OF_NUMBERS else {Kind.CATEGORY, Kind.ENTITY})
+    return frozenset({Kind.NUMBER} if aggregate in NUMBER_AGGREGATES else {Kind.CATEGORY, Kind.ENTITY})
 
 
 def _one_delay(history: tuple[Window, ...]) -> None:

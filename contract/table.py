@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import cells, dates
-from contract.faults import Code, Fault, NotText, Refused
+from contract.faults import Fault, FaultCode, InputError, NotTextError
 from contract.schema import Column, Contract, Kind
 
 BLOCK_ROWS = 512
@@ -27,7 +27,7 @@ BLOCK_ROWS = 512
 DECODED_BYTES = 65_536
 """Bytes that are looked at together for whether they are text."""
 
-MOST_FAULTS = 10_000
+MAX_FAULTS = 10_000
 """Faults after which an input is refused as a whole: each costs ten times the memory of the comma that can cause it."""
 
 
@@ -64,7 +64,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
+class ParsedRows:
     """What was read: the rows without a fault, the faults of the others, and the number of all rows."""
 
     table: Table
@@ -72,33 +72,33 @@ class Reading:
     rows: int
 
 
-def read_csv(contract: Contract, body: bytes, *, with_label: bool = False, others: Collection[str] = ()) -> Reading:
+def read_csv(contract: Contract, body: bytes, *, with_label: bool = False, others: Collection[str] = ()) -> ParsedRows:
     """Reads a CSV file with a header, comma-separated, in UTF-8 (a byte order mark is fine).
 
     Columns that only `others` names may be there and are not looked at, as the label.
 
     Raises:
-        Refused: it is no such file, its header does not fit the contract, or it has more than MOST_FAULTS faults.
+        InputError: it is no such file, its header does not fit the contract, or it has more than MAX_FAULTS faults.
     """
     records = csv_records(body)
     try:
         header = [name.strip() for name in next(records, [])]
         if not header:
-            raise Refused("The file is empty.")
+            raise InputError("The file is empty.")
         columns = contract.columns if with_label else contract.inputs
         places = _places(_known_names(contract, others), columns, header)
         return _reading(columns, _csv_blocks(records, columns, places, len(header)))
     except csv.Error:
-        raise Refused("The file is not well-formed CSV.") from None
+        raise InputError("The file is not well-formed CSV.") from None
 
 
-def read_json(contract: Contract, objects: Sequence[object], *, others: Collection[str] = ()) -> Reading:
+def read_json(contract: Contract, objects: Sequence[object], *, others: Collection[str] = ()) -> ParsedRows:
     """Reads JSON objects, one a transaction; a key that is absent is a missing cell.
 
     Keys that only `others` names may be there and are not looked at, as the label.
 
     Raises:
-        Refused: they have more than MOST_FAULTS faults.
+        InputError: they have more than MAX_FAULTS faults.
     """
     return _reading(contract.inputs, _json_blocks(contract, objects, _known_names(contract, others)))
 
@@ -107,7 +107,7 @@ def csv_records(body: bytes) -> Iterator[list[str]]:
     """The records of a CSV file as lists of cells, blank lines left out; the header is the first.
 
     Raises:
-        NotText: the bytes are not UTF-8, or hold a NUL.
+        NotTextError: the bytes are not UTF-8, or hold a NUL.
         csv.Error: raised by the iterator at a record that is not well-formed.
     """
     _require_text(body)
@@ -121,7 +121,7 @@ def _require_text(body: bytes) -> None:
     """Decodes the bytes piece by piece, and keeps nothing.
 
     Raises:
-        NotText: they are not UTF-8, or hold a NUL.
+        NotTextError: they are not UTF-8, or hold a NUL.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
@@ -129,13 +129,13 @@ def _require_text(body: bytes) -> None:
             decoder.decode(body[begin : begin + DECODED_BYTES])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        raise NotText("The file is not UTF-8 text.") from None
+        raise NotTextError("The file is not UTF-8 text.") from None
     if b"\0" in body:
-        raise NotText("The file is binary, not text.")
+        raise NotTextError("The file is binary, not text.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Block:
+class _RowBlock:
     """Consecutive rows: the cells of those that have the right shape, and the faults of those that have not."""
 
     rows: int
@@ -148,19 +148,19 @@ def _places(known: frozenset[str], columns: tuple[Column, ...], header: list[str
     """Where each column stands in the header, by its name.
 
     Raises:
-        Refused: with a fault for each name that is missing, unknown or there twice. An unknown name is the caller's
+        InputError: with a fault for each name that is missing, unknown or there twice. An unknown name is the caller's
             text and is not repeated: its position, from 1, stands for it.
     """
-    if len(header) > _most_columns(known):
-        raise Refused("The header has too many columns.", [Fault(None, None, Code.TOO_MANY_COLUMNS)])
-    faults = [Fault(None, name, Code.MISSING_COLUMN) for name in _names(columns) if name not in header]
+    if len(header) > _max_columns(known):
+        raise InputError("The header has too many columns.", [Fault(None, None, FaultCode.TOO_MANY_COLUMNS)])
+    faults = [Fault(None, name, FaultCode.MISSING_COLUMN) for name in _names(columns) if name not in header]
     for position, name in enumerate(header):
         if name not in known:
-            faults.append(Fault(None, f"#{position + 1}", Code.UNKNOWN_COLUMN))
+            faults.append(Fault(None, f"#{position + 1}", FaultCode.UNKNOWN_COLUMN))
         elif name in header[:position]:
-            faults.append(Fault(None, name, Code.DUPLICATE_COLUMN))
+            faults.append(Fault(None, name, FaultCode.DUPLICATE_COLUMN))
     if faults:
-        raise Refused("The header does not fit the contract of the live model.", faults)
+        raise InputError("The header does not fit the contract of the live model.", faults)
     return {name: header.index(name) for name in _names(columns)}
 
 
@@ -169,7 +169,7 @@ def _known_names(contract: Contract, others: Collection[str]) -> frozenset[str]:
     return frozenset(_names(contract.columns)).union(others)
 
 
-def _most_columns(known: frozenset[str]) -> int:
+def _max_columns(known: frozenset[str]) -> int:
     """How many names are still worth a fault each."""
     return 2 * len(known) + 16
 
@@ -180,33 +180,33 @@ def _names(columns: Iterable[Column]) -> list[str]:
 
 def _csv_blocks(
     records: Iterator[list[str]], columns: tuple[Column, ...], places: Mapping[str, int], width: int
-) -> Iterator[_Block]:
+) -> Iterator[_RowBlock]:
     first = 1
     while records_read := list(islice(records, BLOCK_ROWS)):
         numbers = np.arange(first, first + len(records_read))
         first += len(records_read)
         whole = np.array([len(record) == width for record in records_read])
-        faults = [Fault(number, None, Code.FIELD_COUNT) for number in numbers[~whole].tolist()]
+        faults = [Fault(number, None, FaultCode.FIELD_COUNT) for number in numbers[~whole].tolist()]
         texts = _transposed([record for record in records_read if len(record) == width], width)
-        converted = {column.name: cells.from_text(column, _cells_of(column, texts, places)) for column in columns}
-        yield _Block(len(records_read), numbers[whole], converted, faults)
+        converted = {column.name: cells.from_text(column, _column_texts(column, texts, places)) for column in columns}
+        yield _RowBlock(len(records_read), numbers[whole], converted, faults)
 
 
-def _cells_of(column: Column, texts: Sequence[Sequence[str]], places: Mapping[str, int]) -> Sequence[str]:
+def _column_texts(column: Column, texts: Sequence[Sequence[str]], places: Mapping[str, int]) -> Sequence[str]:
     own = texts[places[column.name]]
-    return list(map(dates.joined, own, texts[places[column.clock]])) if column.clock else own
+    return list(map(dates.join_date_time, own, texts[places[column.clock]])) if column.clock else own
 
 
 def _transposed(records: list[list[str]], width: int) -> Sequence[Sequence[str]]:
     return list(zip(*records, strict=True)) or [()] * width
 
 
-def _json_blocks(contract: Contract, objects: Sequence[object], known: frozenset[str]) -> Iterator[_Block]:
+def _json_blocks(contract: Contract, objects: Sequence[object], known: frozenset[str]) -> Iterator[_RowBlock]:
     for start in range(0, len(objects), BLOCK_ROWS):
         yield _json_block(contract, list(enumerate(objects[start : start + BLOCK_ROWS], start + 1)), known)
 
 
-def _json_block(contract: Contract, numbered: Sequence[tuple[int, object]], known: frozenset[str]) -> _Block:
+def _json_block(contract: Contract, numbered: Sequence[tuple[int, object]], known: frozenset[str]) -> _RowBlock:
     faults = [fault for number, value in numbered for fault in _object_faults(known, number, value)]
     bad = {fault.row for fault in faults}
     good = [(number, value) for number, value in numbered if number not in bad and isinstance(value, dict)]
@@ -214,7 +214,7 @@ def _json_block(contract: Contract, numbered: Sequence[tuple[int, object]], know
         column.name: cells.from_json(column, [_json_value(column, value) for _, value in good])
         for column in contract.inputs
     }
-    return _Block(len(numbered), np.array([number for number, _ in good], dtype=np.int64), converted, faults)
+    return _RowBlock(len(numbered), np.array([number for number, _ in good], dtype=np.int64), converted, faults)
 
 
 def _json_value(column: Column, value: Mapping[str, object]) -> object:
@@ -223,49 +223,49 @@ def _json_value(column: Column, value: Mapping[str, object]) -> object:
         return day
     clock = value.get(column.clock)
     if isinstance(day, str) and isinstance(clock, str):
-        return dates.joined(day, clock)
+        return dates.join_date_time(day, clock)
     # What is no text is no time; what is not there is missing.
     return None if {type(day), type(clock)} <= {str, NoneType} else False
 
 
 def _object_faults(known: frozenset[str], number: int, value: object) -> Iterator[Fault]:
     if not isinstance(value, dict):
-        yield Fault(number, None, Code.NOT_AN_OBJECT)
-    elif len(value) > _most_columns(known):
-        yield Fault(number, None, Code.TOO_MANY_COLUMNS)
+        yield Fault(number, None, FaultCode.NOT_AN_OBJECT)
+    elif len(value) > _max_columns(known):
+        yield Fault(number, None, FaultCode.TOO_MANY_COLUMNS)
     elif not value.keys() <= known:
         for position, name in enumerate(value):
             if name not in known:
-                yield Fault(number, f"#{position + 1}", Code.UNKNOWN_COLUMN)
+                yield Fault(number, f"#{position + 1}", FaultCode.UNKNOWN_COLUMN)
 
 
-def _reading(columns: tuple[Column, ...], blocks: Iterable[_Block]) -> Reading:
+def _reading(columns: tuple[Column, ...], blocks: Iterable[_RowBlock]) -> ParsedRows:
     tables, faults, rows = list[Table](), list[Fault](), 0
     for block in blocks:
         found = [*block.row_faults, *_cell_faults(block)]
         tables.append(_good_rows(block, {fault.row for fault in found}))
         rows += block.rows
         faults.extend(sorted(found, key=lambda fault: fault.row or 0))
-        if len(faults) > MOST_FAULTS:
-            raise Refused(f"More than {MOST_FAULTS:,} cells are at fault.", faults)
-    return Reading(_joined(tables) if tables else _no_rows(columns), tuple(faults), rows)
+        if len(faults) > MAX_FAULTS:
+            raise InputError(f"More than {MAX_FAULTS:,} cells are at fault.", faults)
+    return ParsedRows(_joined(tables) if tables else _no_rows(columns), tuple(faults), rows)
 
 
-def _good_rows(block: _Block, bad: set[int | None]) -> Table:
+def _good_rows(block: _RowBlock, bad: set[int | None]) -> Table:
     table = Table({name: cell.values for name, cell in block.cells.items()}, block.numbers)
     if not bad:
         return table
     return table.take(np.array([number not in bad for number in block.numbers.tolist()], dtype=bool))
 
 
-def _cell_faults(block: _Block) -> Iterator[Fault]:
+def _cell_faults(block: _RowBlock) -> Iterator[Fault]:
     for name, column in block.cells.items():
         for position, code in column.faults.items():
             yield Fault(int(block.numbers[position]), name, code)
 
 
 def _no_rows(columns: tuple[Column, ...]) -> Table:
-    numeric = {*cells.MEASURED, Kind.TIMESTAMP}
+    numeric = {*cells.NUMERIC_KINDS, Kind.TIMESTAMP}
     empty = {c.name: np.empty(0, dtype=np.float64 if c.kind in numeric else object) for c in columns}
     return Table(empty, np.empty(0, dtype=np.int64))
 

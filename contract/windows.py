@@ -22,9 +22,9 @@ from typing import Any, Self
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 SMALLEST_BUCKET = MINUTE
-MOST_BUCKETS = 2_000
+MAX_BUCKETS = 2_000
 """Of a window and its delay: what bounds the state of an entity."""
-MOST_SECONDS = 10 * 365 * DAY
+MAX_SECONDS = 10 * 365 * DAY
 """Likewise: however large the buckets, state must expire one day."""
 UNITS = {"d": DAY, "h": HOUR, "m": MINUTE}
 
@@ -47,9 +47,9 @@ class Aggregate(StrEnum):
     RISK = "risk"
 
 
-OF_NUMBERS = frozenset({Aggregate.SUM, Aggregate.MEAN, Aggregate.MAX, Aggregate.STD, Aggregate.RATIO})
+NUMBER_AGGREGATES = frozenset({Aggregate.SUM, Aggregate.MEAN, Aggregate.MAX, Aggregate.STD, Aggregate.RATIO})
 """These read a number column."""
-OF_ONE = OF_NUMBERS | {Aggregate.DISTINCT}
+COLUMN_AGGREGATES = NUMBER_AGGREGATES | {Aggregate.DISTINCT}
 """These read a column; distinct reads one of text."""
 
 
@@ -83,9 +83,9 @@ class Window:
             raise WindowError(f"{self.name}: a bucket has at least {SMALLEST_BUCKET} seconds, a window at least one")
         if self.seconds % self.bucket or self.delay % self.bucket:
             raise WindowError(f"{self.name}: window and delay must be whole numbers of buckets")
-        if self.buckets + self.delay // self.bucket > MOST_BUCKETS:
-            raise WindowError(f"{self.name}: more than {MOST_BUCKETS} buckets; take larger ones")
-        if self.seconds + self.delay > MOST_SECONDS:
+        if self.buckets + self.delay // self.bucket > MAX_BUCKETS:
+            raise WindowError(f"{self.name}: more than {MAX_BUCKETS} buckets; take larger ones")
+        if self.seconds + self.delay > MAX_SECONDS:
             raise WindowError(f"{self.name}: longer than ten years")
         if self.delay and self.aggregate in {Aggregate.SINCE_LAST, Aggregate.RATIO}:
             raise WindowError(f"{self.name}: {self.aggregate} has no delay")
@@ -93,8 +93,8 @@ class Window:
             raise WindowError(f"{self.name}: a risk needs the delay of its labels")
 
     def _check_columns(self) -> None:
-        if (self.column is not None) != (self.aggregate in OF_ONE):
-            needs = "needs a" if self.aggregate in OF_ONE else "has no"
+        if (self.column is not None) != (self.aggregate in COLUMN_AGGREGATES):
+            needs = "needs a" if self.aggregate in COLUMN_AGGREGATES else "has no"
             raise WindowError(f"{self.aggregate} over {self.entity} {needs} column")
         if "(" in self.entity:
             raise WindowError(f"{self.entity}: an entity's name with a bracket would not be told from a column's")

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from contract.faults import Code, Fault
+from contract.faults import Fault, FaultCode
 from gateway.api.routes import router
 from gateway.background import running
 from gateway.drain import Drain
@@ -150,4 +150,4 @@ async def _bad_parameter(_: Request, error: Exception) -> Response:
     """FastAPI's own answer would repeat what was sent."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
     names = [str(fault["loc"][-1]) for fault in error.errors()]
-    return problem_response(BadParameter("", [Fault(None, name, Code.NOT_AN_OPTION) for name in names]))
+    return problem_response(BadParameter("", [Fault(None, name, FaultCode.NOT_AN_OPTION) for name in names]))

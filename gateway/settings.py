@@ -8,7 +8,7 @@ from pydantic import Field, HttpUrl, SecretStr, ValidationError, ValidationInfo,
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from environment.secret_files import NAMES, environment
 from history.keyed_hash import UNKEYED, HistoryKey
 
@@ -182,7 +182,7 @@ class Settings(BaseSettings):
         """What ids and entities are hashed with in Redis."""
         return HistoryKey.of(self.history_key.get_secret_value()) if self.history_key else UNKEYED
 
-    def bands(self, chosen: Bands) -> Bands:
+    def bands(self, chosen: DecisionBands) -> DecisionBands:
         """The model's own thresholds, or this deployment's where it overrides them; always in order."""
         return chosen.overridden(self.review_threshold, self.decline_threshold)
 

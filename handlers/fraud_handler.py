@@ -21,7 +21,7 @@ import torch
 from contract.card import ModelCard
 from contract.description import Description
 from contract.frame import DESCRIBE, Frame, FrameError
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from contract.schema import Contract
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _description(files: dict[str, bytes], device: str, *, half: bool) -> Descrip
     return Description(
         contract=Contract.from_bytes(files["contract.json"]),
         card=ModelCard.from_json(json.loads(files["card.json"])),
-        golden=Golden.from_json(json.loads(files["golden.json"])),
+        golden=GoldenRows.from_json(json.loads(files["golden.json"])),
         device=device,
         half_precision=half,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from contract.decision import Thresholds
+from contract.decision import ThresholdOverrides
 from environment import secret_files
 from history.keyed_hash import HistoryKey
 from operations.errors import OperationsError
@@ -127,7 +127,7 @@ class Upkeep:
     base_model: bool
     alert_url: str | None
     drain: float
-    thresholds: Thresholds
+    thresholds: ThresholdOverrides
     outside: Mapping[str, str]
 
     @property
@@ -249,7 +249,7 @@ def _loose(path: Path) -> str:
     return f"MODEL_PATH={path} is no archive of a model store; `fraud train` makes one"
 
 
-def thresholds(outside: Mapping[str, str]) -> Thresholds:
+def thresholds(outside: Mapping[str, str]) -> ThresholdOverrides:
     """The decision thresholds that a deployment sets over its models' own.
 
     Raises:
@@ -257,7 +257,7 @@ def thresholds(outside: Mapping[str, str]) -> Thresholds:
     """
     names = ("REVIEW_THRESHOLD", "DECLINE_THRESHOLD")
     try:
-        return Thresholds(*(float(text) if (text := outside.get(name)) else None for name in names))
+        return ThresholdOverrides(*(float(text) if (text := outside.get(name)) else None for name in names))
     except ValueError:
         raise OperationsError(f"{names[0]} and {names[1]} are probabilities, from 0 to 1") from None
 

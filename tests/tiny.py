@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from contract.card import ModelCard
-from contract.decision import Bands
-from contract.golden import Golden
+from contract.decision import DecisionBands
+from contract.golden import GoldenRows
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from handlers.fraud_handler import FraudHandler
 
@@ -38,7 +38,7 @@ FEATURES = (
     Feature("hour_sin", FeatureKind.HOUR_SIN, "timestamp"),
 )
 CONTRACT = Contract("tiny", COLUMNS, FEATURES)
-BANDS = Bands(0.5, 0.9)
+BANDS = DecisionBands(0.5, 0.9)
 HEADER = "transaction_id,timestamp,amount,age,channel"
 GOLDEN_CSV = f"{HEADER}\ng-1,2026-01-01T10:00:00,10,30,chip\ng-2,2026-01-02T22:00:00,9000,,online\n"
 
@@ -69,16 +69,16 @@ def write_version(  # noqa: PLR0913 - each is a part of an archive
         warnings.simplefilter("ignore", DeprecationWarning)
         scripted = torch.jit.script(TinyModel(slope))
         torch.jit.save(scripted, directory / "model.pt")
-    matrix = Golden(golden_csv, (), history).matrix(contract)
+    matrix = GoldenRows(golden_csv, (), history).matrix(contract)
     scores = scripted(torch.from_numpy(matrix)).tolist()
     (directory / "contract.json").write_bytes(contract.to_bytes())
     (directory / "card.json").write_bytes(card(version).to_bytes())
-    (directory / "golden.json").write_text(json.dumps(Golden(golden_csv, tuple(scores), history).to_json()))
+    (directory / "golden.json").write_text(json.dumps(GoldenRows(golden_csv, tuple(scores), history).to_json()))
     seal(directory)
     return directory
 
 
-def card(version: int, bands: Bands = BANDS) -> ModelCard:
+def card(version: int, bands: DecisionBands = BANDS) -> ModelCard:
     """A model card."""
     return ModelCard(version, "2026-01-01T00:00:00+00:00", bands, {}, {}, {}, {}, 0.01)
 

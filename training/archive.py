@@ -19,7 +19,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from contract.card import ModelCard
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from contract.schema import Contract
 from training.errors import TrainingError
 from training.report.document import Document
@@ -44,10 +44,10 @@ class Parts:
     model: bytes
     contract: Contract
     card: ModelCard
-    golden: Golden
+    golden: GoldenRows
     handler: bytes
     report: Document | None = None
-    reference: Golden | None = None
+    reference: GoldenRows | None = None
 
     def contents(self) -> dict[str, bytes]:
         """The files by their names inside the archive, the checksums last."""

@@ -25,9 +25,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contract.faults import Code, Fault, Refused
-from contract.schema import CONFIRMED, Column, Contract, Kind, Missing
-from contract.table import Reading, Table, read_csv
+from contract.faults import Fault, FaultCode, InputError
+from contract.schema import CONFIRMED_COLUMN, Column, Contract, Kind, Missing
+from contract.table import ParsedRows, Table, read_csv
 from contract.windows import DAY
 from training import source
 from training.errors import TrainingError
@@ -38,14 +38,14 @@ SHOWN_FAULTS = 5
 TRUE, FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 """How a label may be written, in capitals too."""
 ADVICE = {
-    Code.MISSING: 'fill empty cells, or set missing = "allow" for their column',
-    Code.NOT_A_NUMBER: "write numbers as 1234.5, with a point, without separators and signs such as $ or %, empty the "
-    'cells that are none and set missing = "allow", or choose another kind',
-    Code.NOT_FINITE: 'empty cells such as nan and set missing = "allow", and write no number above 3.4e38',
-    Code.OUT_OF_BOUNDS: "mend the numbers, or widen minimum and maximum",
-    Code.NOT_A_DATE: "write times as 2026-01-31T18:05:00, or choose another time_format or kind",
-    Code.TOO_LONG: "shorten the text to 256 characters, or leave its column out of the schema",
-    Code.FIELD_COUNT: "give each row as many fields as the header has (a field with a comma in it needs quotes)",
+    FaultCode.MISSING: 'fill empty cells, or set missing = "allow" for their column',
+    FaultCode.NOT_A_NUMBER: "write numbers as 1234.5, with a point, without separators and signs such as $ or %, empty "
+    'the cells that are none and set missing = "allow", or choose another kind',
+    FaultCode.NOT_FINITE: 'empty cells such as nan and set missing = "allow", and write no number above 3.4e38',
+    FaultCode.OUT_OF_BOUNDS: "mend the numbers, or widen minimum and maximum",
+    FaultCode.NOT_A_DATE: "write times as 2026-01-31T18:05:00, or choose another time_format or kind",
+    FaultCode.TOO_LONG: "shorten the text to 256 characters, or leave its column out of the schema",
+    FaultCode.FIELD_COUNT: "give each row as many fields as the header has (a field with a comma in it needs quotes)",
 }
 """What to do about the faults of each code."""
 NEXT_TO_NOTHING = 1e-12
@@ -120,7 +120,7 @@ def from_csv(contract: Contract, body: bytes) -> Labelled:
     narrowed, notes = _named_columns(contract, body)
     try:
         reading = read_csv(contract, narrowed, with_label=True)
-    except Refused as error:
+    except InputError as error:
         raise TrainingError(_refusal(error, body)) from error
     return _labelled(contract, reading, hashlib.sha256(body).hexdigest(), notes)
 
@@ -166,14 +166,14 @@ def _load_parquet(contract: Contract, path: Path) -> Labelled:
     return _labelled(contract, reading, sha256, _extra_note(extra))
 
 
-def _read_block(contract: Contract, block: pa.RecordBatch) -> Reading:
+def _read_block(contract: Contract, block: pa.RecordBatch) -> ParsedRows:
     try:
         return read_csv(contract, source.arrow_csv(pa.Table.from_batches([block])), with_label=True)
-    except Refused as error:
+    except InputError as error:
         raise TrainingError(_refusal(error)) from error
 
 
-def _joined(readings: Sequence[Reading]) -> Reading:
+def _joined(readings: Sequence[ParsedRows]) -> ParsedRows:
     """Consecutive blocks as one reading, the rows numbered through."""
     if not readings:
         raise TrainingError("The data file has no rows.")
@@ -187,7 +187,7 @@ def _joined(readings: Sequence[Reading]) -> Reading:
         for reading, start in pairs
         for fault in reading.faults
     )
-    return Reading(Table(columns, numbers), faults, starts[-1])
+    return ParsedRows(Table(columns, numbers), faults, starts[-1])
 
 
 def _named_columns(contract: Contract, body: bytes) -> tuple[bytes, tuple[str, ...]]:
@@ -212,16 +212,16 @@ def _for_training(contract: Contract, header: Sequence[str]) -> Contract:
     Raises:
         TrainingError: the schema names that column.
     """
-    if CONFIRMED in contract.names:
+    if CONFIRMED_COLUMN in contract.names:
         raise TrainingError(
-            f"The schema names {CONFIRMED}, which says since when a label is known and would tell the label: take it "
-            "out of the schema; training reads it by itself."
+            f"The schema names {CONFIRMED_COLUMN}, which says since when a label is known and would tell the label: "
+            "take it out of the schema; training reads it by itself."
         )
     columns = [
         replace(column, missing=Missing.ALLOW) if column.kind is Kind.LABEL else column for column in contract.columns
     ]
-    if CONFIRMED in header and contract.time is not None:
-        columns.append(Column(CONFIRMED, Kind.TIMESTAMP, Missing.ALLOW, time_format=contract.time.time_format))
+    if CONFIRMED_COLUMN in header and contract.time is not None:
+        columns.append(Column(CONFIRMED_COLUMN, Kind.TIMESTAMP, Missing.ALLOW, time_format=contract.time.time_format))
     return replace(contract, columns=tuple(columns))
 
 
@@ -245,7 +245,7 @@ def _extra_note(extra: list[str]) -> tuple[str, ...]:
     return (f"Columns that the schema does not name were left out: {', '.join(extra)}. Uploads must not have them.",)
 
 
-def _refusal(error: Refused, body: bytes = b"") -> str:
+def _refusal(error: InputError, body: bytes = b"") -> str:
     faults = error.faults
     if not faults:
         # Reading it again finds the row that is not well-formed, and raises with its number.
@@ -256,13 +256,13 @@ def _refusal(error: Refused, body: bytes = b"") -> str:
     return f"The data file's header does not fit the schema ({counted(len(faults), 'fault')}): {details}."
 
 
-def _labelled(contract: Contract, reading: Reading, sha256: str, notes: tuple[str, ...]) -> Labelled:
+def _labelled(contract: Contract, reading: ParsedRows, sha256: str, notes: tuple[str, ...]) -> Labelled:
     if reading.faults:
         raise TrainingError(_bad_cells(contract, reading))
     if not reading.rows:
         raise TrainingError("The data file has no rows.")
     columns = dict(reading.table.columns)
-    confirmed = columns.pop(CONFIRMED, None)
+    confirmed = columns.pop(CONFIRMED_COLUMN, None)
     labels, told = _labels(contract, reading.table)
     time = contract.first(Kind.TIMESTAMP)
     seconds = None if time is None else columns[time.name]
@@ -276,7 +276,7 @@ def _labelled(contract: Contract, reading: Reading, sha256: str, notes: tuple[st
     return _weighed(contract, _in_order(apart))
 
 
-def _bad_cells(contract: Contract, reading: Reading) -> str:
+def _bad_cells(contract: Contract, reading: ParsedRows) -> str:
     counts = Counter(f"{fault.code} in {fault.column or 'the row'}" for fault in reading.faults)
     kinds = "; ".join(f"{count} x {what}" for what, count in counts.most_common(SHOWN_FAULTS))
     first = "; ".join(
@@ -290,7 +290,7 @@ def _bad_cells(contract: Contract, reading: Reading) -> str:
 
 
 def _advice(contract: Contract, fault: Fault) -> str:
-    if contract.weight is not None and fault.column == contract.weight.name and fault.code is Code.MISSING:
+    if contract.weight is not None and fault.column == contract.weight.name and fault.code is FaultCode.MISSING:
         return WEIGHT_ADVICE
     return ADVICE.get(fault.code, "mend the rows")
 
@@ -372,5 +372,7 @@ def _of_today(data: Labelled, told: NDArray[np.bool_]) -> Labelled:
     if data.confirmed is not None and told.any():
         told = told & ~(data.confirmed > now)
         if not told.any():
-            raise TrainingError(f"No label is known yet: {CONFIRMED} lies in the future in every row that has one.")
+            raise TrainingError(
+                f"No label is known yet: {CONFIRMED_COLUMN} lies in the future in every row that has one."
+            )
     return _told_apart(data, told)

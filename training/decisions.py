@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from training.amounts import Amount
 from training.errors import TrainingError
 from training.evaluation import Labels, Policy, Scores, choose_bands
@@ -145,7 +145,7 @@ class Period:
 class Decided:
     """The thresholds in force and what the model card tells of all of them."""
 
-    bands: Bands
+    bands: DecisionBands
     card: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -275,7 +275,7 @@ def _cost_words(costs: Costs) -> str:
     )
 
 
-def _wished(bands: Bands, points: Mapping[str, _Point]) -> tuple[Bands, bool]:
+def _wished(bands: DecisionBands, points: Mapping[str, _Point]) -> tuple[DecisionBands, bool]:
     """The bands with the stated thresholds in force; 1 where a wish is met by flagging nothing."""
     stated = [1.0 if point.threshold is None else point.threshold for point in points.values() if point.stated]
     if not stated:

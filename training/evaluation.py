@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from training.ranking import Floats, Ranking
 
 Scores = NDArray[np.float32]
@@ -89,7 +89,7 @@ def _platt(
 
 def choose_bands(
     probabilities: Scores, labels: Labels, policy: Policy, weights: Floats | None = None
-) -> tuple[Bands, tuple[str, ...]]:
+) -> tuple[DecisionBands, tuple[str, ...]]:
     """The thresholds for these validation rows, and notes on what could not be had.
 
     `weights` is how many transactions each row stands for, shape (rows,); None for one each.
@@ -99,7 +99,7 @@ def choose_bands(
     decline, notes = _decline(ranking, probabilities, counted, policy.decline_precision)
     share = max(policy.alert_share, 2 * float(np.average(labels, weights=counted)))
     review = _highest_share(ranking, probabilities, counted, share)
-    return Bands(review=min(review, decline), decline=decline), notes
+    return DecisionBands(review=min(review, decline), decline=decline), notes
 
 
 def _decline(
@@ -132,7 +132,7 @@ def _threshold(ranking: Ranking, probabilities: Scores, good: Labels) -> float:
 
 
 def measure(
-    probabilities: Scores, labels: Labels, bands: Bands, weights: NDArray[np.float64] | None = None
+    probabilities: Scores, labels: Labels, bands: DecisionBands, weights: NDArray[np.float64] | None = None
 ) -> dict[str, float]:
     """The metrics of one period; names as in the model card, shares between 0 and 1.
 
@@ -206,7 +206,7 @@ def recalls(ranking: Ranking, weights: Floats) -> dict[str, float]:
 
 
 def _by_band(
-    values: NDArray[np.float64], labels: Labels, bands: Bands, weights: NDArray[np.float64]
+    values: NDArray[np.float64], labels: Labels, bands: DecisionBands, weights: NDArray[np.float64]
 ) -> dict[str, float]:
     declined = values >= bands.decline
     reviewed = (values >= bands.review) & ~declined

@@ -18,7 +18,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from contract import dates
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from contract.schema import Column, Contract, Kind, Missing
 from contract.table import Table, read_csv
 from history.plan import Plan
@@ -40,7 +40,7 @@ _Row = tuple[str, ...]
 _Past = tuple[float | None, ...]
 
 
-def golden(contract: Contract, newest: Table, scripted: Scripted, seed: int) -> Golden:
+def golden(contract: Contract, newest: Table, scripted: Scripted, seed: int) -> GoldenRows:
     """Rows that are nobody's, from the newest rows of the data, with the probabilities that they must get.
 
     Every column is drawn on its own, numbers and times between the quantiles of the data and rounded; ids, entities
@@ -59,7 +59,7 @@ def golden(contract: Contract, newest: Table, scripted: Scripted, seed: int) -> 
     return _scored(contract, [drawn[place] for place in places], [past[place] for place in places], scripted)
 
 
-def reference(contract: Contract, newest: Table, scripted: Scripted, seed: int) -> Golden:
+def reference(contract: Contract, newest: Table, scripted: Scripted, seed: int) -> GoldenRows:
     """A sample of the newest rows that scores as they do, and in which no row is a transaction.
 
     Each number, time and history value is that of another row of nearly the same rank (rank swapping, as statistical
@@ -136,8 +136,8 @@ def _own(contract: Contract, rows: list[_Row]) -> Iterator[_Row]:
     return (tuple(compress(row, own)) for row in rows)
 
 
-def _scored(contract: Contract, rows: list[_Row], past: list[_Past], scripted: Scripted) -> Golden:
-    unscored = Golden(_text(contract, rows), (), tuple(past))
+def _scored(contract: Contract, rows: list[_Row], past: list[_Past], scripted: Scripted) -> GoldenRows:
+    unscored = GoldenRows(_text(contract, rows), (), tuple(past))
     return replace(unscored, probabilities=tuple(map(float, scripted.probabilities(unscored.matrix(contract)))))
 
 
@@ -152,7 +152,7 @@ def _text(contract: Contract, rows: list[_Row]) -> str:
 def _fields(contract: Contract, row: _Row) -> Iterator[str]:
     """A row's cells as a file has them: a time whose clock has a column of its own is parted."""
     for column, cell in zip(contract.inputs, row, strict=True):
-        yield from dates.parted(cell) if column.clock else (cell,)
+        yield from dates.split_date_time(cell) if column.clock else (cell,)
 
 
 def _cells(column: Column, newest: Table, draw: Generator) -> list[str]:
@@ -202,5 +202,5 @@ def _cell(column: Column, value: Any, number: int) -> str:  # noqa: ANN401 - a t
     if np.isnan(value):
         return ""
     if column.kind is Kind.TIMESTAMP:
-        return dates.written(column.time_format, float(value))
+        return dates.format_time(column.time_format, float(value))
     return repr(value)

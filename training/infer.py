@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contract import cells
-from contract.cells import LONGEST_TEXT
-from contract.dates import PARTS, joined
-from contract.schema import CONFIRMED, FLOAT32_MAX, Column, Kind, Missing, TimeFormat
+from contract.cells import MAX_TEXT_LENGTH
+from contract.dates import UNITS_PER_SECOND, join_date_time
+from contract.schema import CONFIRMED_COLUMN, FLOAT32_MAX, Column, Kind, Missing, TimeFormat
 from training import source
 from training.amounts import Amount, guessed
 from training.data import FALSE, TRUE
@@ -211,7 +211,7 @@ def _guess(name: str, column: pd.Series, label: str, truth: pd.Series) -> Guess:
 
 def _apart(name: str, column: pd.Series, truth: pd.Series) -> Guess | None:
     """A column that is no feature, for it tells of the label; None for any other."""
-    if name == CONFIRMED:
+    if name == CONFIRMED_COLUMN:
         return Guess(None, {}, "no column of a transaction: training reads it by itself, since when a label is known")
     if "fraud" in name.lower() or "chargeback" in name.lower():
         return Guess(None, {}, "left out: by its name it may tell the label, and a model would only repeat it")
@@ -327,9 +327,9 @@ def _time(name: str, numbers: NDArray[np.float64], *, whole: bool) -> Guess | No
 def _finer(name: str, numbers: NDArray[np.float64]) -> TimeFormat | None:
     """Milliseconds, or microseconds of a column that is called a time."""
     told = TIME_NAME.search(name)
-    if _within(numbers / PARTS[TimeFormat.MILLISECONDS], EPOCH if told else LATELY):
+    if _within(numbers / UNITS_PER_SECOND[TimeFormat.MILLISECONDS], EPOCH if told else LATELY):
         return TimeFormat.MILLISECONDS
-    fits = told and _within(numbers / PARTS[TimeFormat.MICROSECONDS], EPOCH)
+    fits = told and _within(numbers / UNITS_PER_SECOND[TimeFormat.MICROSECONDS], EPOCH)
     return TimeFormat.MICROSECONDS if fits else None
 
 
@@ -381,8 +381,8 @@ def _log(numbers: NDArray[np.float64]) -> dict[str, str]:
 
 def _text(name: str, full: pd.Series) -> Guess:
     different = full.nunique()
-    if full.str.len().max() > LONGEST_TEXT:
-        return Guess(None, {}, f"left out: some cells have more than {LONGEST_TEXT} characters")
+    if full.str.len().max() > MAX_TEXT_LENGTH:
+        return Guess(None, {}, f"left out: some cells have more than {MAX_TEXT_LENGTH} characters")
     if is_clock(full):
         return CLOCK
     if _named_for_one(name, different) or _is_long_number(full):
@@ -449,7 +449,7 @@ def _with_clock(frame: pd.DataFrame, guesses: dict[str, Guess]) -> dict[str, Gue
     if len(clocks) != 1 or not times:
         return guesses
     main, clock = times[0], clocks[0]
-    both = frame[main].combine(frame[clock], joined)
+    both = frame[main].combine(frame[clock], join_date_time)
     full = both[both != ""]
     found = dates_of(full)
     dated = int((frame[main] != "").sum())
@@ -475,9 +475,9 @@ def _times(frame: pd.DataFrame, guesses: Mapping[str, Guess], frauds: NDArray[np
         return None
     keys = guesses[main].keys
     form = TimeFormat(keys["time_format"].strip('"'))
-    texts = frame[main].combine(frame[json.loads(keys["clock"])], joined) if "clock" in keys else frame[main]
+    texts = frame[main].combine(frame[json.loads(keys["clock"])], join_date_time) if "clock" in keys else frame[main]
     column = Column("time", Kind.TIMESTAMP, Missing.ALLOW, time_format=form)
-    known = cells.from_text(column, frame[CONFIRMED].tolist()).values if CONFIRMED in frame else None
+    known = cells.from_text(column, frame[CONFIRMED_COLUMN].tolist()).values if CONFIRMED_COLUMN in frame else None
     return Times.of(cells.from_text(column, texts.tolist()).values, frauds, known)
 
 

@@ -118,7 +118,7 @@ def _clocks_fit(form: TimeFormat, full: pd.Series) -> NDArray[np.bool_]:
     """Whether the times of the day can be read, each writing tried with one day: a day has few of them."""
     clocks = full.str.extract(f"({CLOCK})", expand=False).fillna("")
     codes, distinct = pd.factorize(clocks)
-    day = dates.written(form, 0.0).replace("T", " ").split(" ")[0]
+    day = dates.format_time(form, 0.0).replace("T", " ").split(" ")[0]
     fits: NDArray[np.bool_] = _fits(form, [f"{day}{clock}" for clock in distinct])[codes]
     return fits
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.schema import Feature, FeatureKind, Kind, readable
-from contract.windows import DAY, HOUR, MINUTE, OF_ONE, Aggregate, Window, WindowError, duration
+from contract.windows import COLUMN_AGGREGATES, DAY, HOUR, MINUTE, Aggregate, Window, WindowError, duration
 from training import schema_values as values
 from training.errors import SchemaError
 
@@ -110,7 +110,7 @@ class _Block:
 
     def _check_column(self, aggregates: list[Aggregate], column: str | None) -> None:
         """The column must be of the kind that each aggregate reads, and some aggregate must read it."""
-        reading = [aggregate for aggregate in aggregates if aggregate in OF_ONE]
+        reading = [aggregate for aggregate in aggregates if aggregate in COLUMN_AGGREGATES]
         if column is None and reading:
             raise SchemaError(f'{self.where}: {reading[0]} reads a column: write column = "amount", for example.')
         if column is not None and not reading:
@@ -136,7 +136,7 @@ class _Block:
     def _window(self, aggregate: Aggregate, entity: str, column: str | None, times: tuple[int, int, int]) -> Window:
         length, bucket, delay = times
         try:
-            return Window(aggregate, entity, column if aggregate in OF_ONE else None, length, bucket, delay)
+            return Window(aggregate, entity, column if aggregate in COLUMN_AGGREGATES else None, length, bucket, delay)
         except WindowError as error:
             raise SchemaError(
                 f"{self.where}: {error}. Its buckets are {duration(bucket)}: change bucket, windows or delay, or give "

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from contract.faults import NotText
+from contract.faults import NotTextError
 from contract.long_numbers import DIGITS, holds_long_number
 from contract.table import csv_records
 from training.errors import TrainingError
@@ -61,7 +61,7 @@ def records(body: bytes) -> Iterator[list[str]]:
     """
     try:
         source = csv_records(_unpacked(body))
-    except NotText as error:
+    except NotTextError as error:
         raise TrainingError(f"The data file cannot be used. {error} Save it as CSV in UTF-8.") from None
     return _well_formed(source)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from contract.card import ModelCard
 from contract.features import to_matrix
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from contract.schema import Contract, Kind
 from contract.windows import Aggregate
 from training import archive, data, decisions, evaluation, export, leaks, loop
@@ -115,7 +115,7 @@ class Trained:
         return self.parts.card
 
     @property
-    def golden(self) -> Golden:
+    def golden(self) -> GoldenRows:
         """Its golden rows."""
         return self.parts.golden
 
@@ -335,7 +335,7 @@ def _decided(request: TrainRequest, periods: _Periods, scripted: export.Scripted
 
 
 def _card(
-    request: TrainRequest, periods: _Periods, fitted: Fitted, scripted: export.Scripted, golden: Golden
+    request: TrainRequest, periods: _Periods, fitted: Fitted, scripted: export.Scripted, golden: GoldenRows
 ) -> ModelCard:
     difference, measured = export.half_precision(scripted, periods.validation.matrix, golden.matrix(periods.contract))
     scores = scripted.probabilities(periods.validation.matrix)

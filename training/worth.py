@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.features import to_matrix
 from contract.schema import Contract
 from contract.table import Table
@@ -37,7 +37,7 @@ def without_history(contract: Contract) -> tuple[Contract, NDArray[np.int64]] | 
 
 
 def worth(
-    labels: Labels, scores: Mapping[str, Scores], bands: Bands, weights: NDArray[np.float64] | None = None
+    labels: Labels, scores: Mapping[str, Scores], bands: DecisionBands, weights: NDArray[np.float64] | None = None
 ) -> dict[str, Any]:
     """The model card's `history`, of the rows of one period.
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from contract import dates
-from contract.cells import FAR, LONGEST_TEXT
-from contract.schema import FLOAT32_MAX, OF_TRAINING, Column, Contract, Kind, Missing, TimeFormat
+from contract.cells import MAX_TEXT_LENGTH, MAX_TIMESTAMP
+from contract.schema import FLOAT32_MAX, TRAINING_ONLY_KINDS, Column, Contract, Kind, Missing, TimeFormat
 
 Schema = dict[str, Any]
 NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
@@ -28,7 +28,7 @@ WHAT = {
 
 def transaction(contract: Contract, others: Collection[str] = ()) -> Schema:
     """An object that a contract reads; what only training or another version reads may be there too."""
-    ignored = {name for column in contract.columns if column.kind in OF_TRAINING for name in column.names}
+    ignored = {name for column in contract.columns if column.kind in TRAINING_ONLY_KINDS for name in column.names}
     found = of_columns(contract.inputs)
     found["properties"] = dict.fromkeys(sorted({*others, *ignored}), NOT_READ) | found["properties"]
     return found
@@ -52,9 +52,9 @@ def example(column: Column) -> Mapping[str, Any]:
     if column.kind is not Kind.TIMESTAMP:
         return {column.name: (*column.values, NAMES.get(column.kind, ""))[0]}
     if column.time_format.is_number:
-        return {column.name: MOMENT * dates.PARTS[column.time_format]}
-    text = dates.written(column.time_format, MOMENT)
-    return dict(zip(column.names, dates.parted(text), strict=True)) if column.clock else {column.name: text}
+        return {column.name: MOMENT * dates.UNITS_PER_SECOND[column.time_format]}
+    text = dates.format_time(column.time_format, MOMENT)
+    return dict(zip(column.names, dates.split_date_time(text), strict=True)) if column.clock else {column.name: text}
 
 
 def _properties(column: Column) -> Schema:
@@ -76,7 +76,7 @@ def _number(column: Column) -> Schema:
         return {"type": "number", "minimum": column.minimum, "maximum": column.maximum}
     if column.time_format is TimeFormat.SECONDS:
         return {"type": "number", "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX, "description": "Seconds."}
-    bound = FAR * dates.PARTS[column.time_format]
+    bound = MAX_TIMESTAMP * dates.UNITS_PER_SECOND[column.time_format]
     what = f"{column.time_format.capitalize()} since 1970."
     return {"type": "number", "exclusiveMinimum": -bound, "exclusiveMaximum": bound, "description": what}
 
@@ -85,7 +85,7 @@ def _text(column: Column) -> Schema:
     blank = {} if column.missing is Missing.ALLOW else {"pattern": NOT_BLANK}
     if column.kind is not Kind.TIMESTAMP:
         seen = {"description": WHAT[column.kind]}
-        return {"type": "string", "maxLength": LONGEST_TEXT, **blank, **seen}
+        return {"type": "string", "maxLength": MAX_TEXT_LENGTH, **blank, **seen}
     order = "" if column.time_format is TimeFormat.ISO else f"{column.time_format}-"
     if column.clock:
         return {"type": "string", **blank, "format": f"{order}date", "description": "The day."}

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.faults import Code, Fault, NotText, Refused
+from contract.faults import Fault, FaultCode, InputError, NotTextError
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
-from contract.table import Reading, read_json
+from contract.table import ParsedRows, read_json
 from gateway.http.problems import NotLabels, NotSupported
 from gateway.requests.payload import INLINE_TRANSACTIONS, OnError, Payload
 from history.layout import numbered
@@ -59,9 +59,9 @@ def read_labels(given: Payload, time: TimeFormat, on_error: OnError) -> Labels:
     """
     try:
         reading = _read(given, time)
-    except NotText as error:
+    except NotTextError as error:
         raise NotSupported(str(error)) from None
-    except Refused as error:
+    except InputError as error:
         in_header = error.faults and all(fault.row is None for fault in error.faults)
         detail = f"The columns are {ID}, {FRAUD} and {CONFIRMED}." if in_header else str(error)
         raise NotLabels(detail, error.faults) from None
@@ -83,13 +83,13 @@ def label_columns(time: TimeFormat) -> tuple[Column, ...]:
     return Column(ID, Kind.ID), Column(FRAUD, Kind.CATEGORY), confirmed
 
 
-def _read(given: Payload, time: TimeFormat) -> Reading:
+def _read(given: Payload, time: TimeFormat) -> ParsedRows:
     """A file may be without the column of moments, where a label may be without one."""
     *columns, confirmed = label_columns(time)
     try:
         return given.read(_contract(*columns, confirmed), ())
-    except Refused as error:
-        if confirmed.missing is Missing.REFUSE or error.faults != [Fault(None, CONFIRMED, Code.MISSING_COLUMN)]:
+    except InputError as error:
+        if confirmed.missing is Missing.REFUSE or error.faults != [Fault(None, CONFIRMED, FaultCode.MISSING_COLUMN)]:
             raise
     return given.read(_contract(*columns), ())
 
@@ -98,12 +98,12 @@ def _contract(*columns: Column) -> Contract:
     return Contract("labels", columns, (Feature(FRAUD, FeatureKind.CATEGORY, FRAUD),))
 
 
-def _labels(reading: Reading) -> Labels:
+def _labels(reading: ParsedRows) -> Labels:
     """Where several rows name one transaction, the last counts."""
     said = [OPTIONS.get(text.lower()) for text in reading.table.columns[FRAUD].tolist()]
     usable = np.array([each is not None for each in said], dtype=np.bool_)
     numbers = reading.table.row_numbers
-    wrong = [Fault(number, FRAUD, Code.NOT_AN_OPTION) for number in numbers[~usable].tolist()]
+    wrong = [Fault(number, FRAUD, FaultCode.NOT_AN_OPTION) for number in numbers[~usable].tolist()]
     table = reading.table.take(usable)
     codes, ids = numbered(table.columns[ID].tolist())
     last = np.empty(len(ids), dtype=np.int64)

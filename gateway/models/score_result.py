@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from contract.decision import Decision
 from contract.faults import Fault
 from contract.schema import Contract, Kind
-from contract.table import Reading, Table
+from contract.table import ParsedRows, Table
 from gateway.models.model_calls import ModelResponse
 from gateway.models.serving_versions import AdoptedModel
 
@@ -65,7 +65,7 @@ class ScoreResult:
         return sum(decision is not Decision.APPROVE for decision in self.decisions)
 
 
-def scored(model: AdoptedModel, reading: Reading, parts: Sequence[PartialScores]) -> ScoreResult:
+def scored(model: AdoptedModel, reading: ParsedRows, parts: Sequence[PartialScores]) -> ScoreResult:
     """The parts as one; together they hold each row that was read once."""
     whole = _whole(parts, reading.table.rows)
     return ScoreResult(

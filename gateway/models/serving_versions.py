@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.description import Description
 from contract.schema import Contract
 from history.plan import Plan
@@ -14,7 +14,7 @@ class AdoptedModel:
     """One adopted version: its description, and the thresholds in force here."""
 
     description: Description
-    bands: Bands
+    bands: DecisionBands
 
     @property
     def version(self) -> int:

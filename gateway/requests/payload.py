@@ -9,10 +9,10 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.faults import NotText, Refused
+from contract.faults import InputError, NotTextError
 from contract.features import to_matrix
 from contract.schema import Contract
-from contract.table import Reading, Table, read_csv, read_json
+from contract.table import ParsedRows, Table, read_csv, read_json
 from gateway.history.batch_writer import Values
 from gateway.http.problems import NotScorable, NotSupported
 from gateway.metrics import Metrics
@@ -43,11 +43,11 @@ class Payload:
     """What a caller sent, to be read by whichever contract.
 
     Attributes:
-        read: takes a contract, and names that may be there and are not read; raises Refused.
+        read: takes a contract, and names that may be there and are not read; raises InputError.
         inline: it is small enough to be worked on between other requests; a larger one goes to a thread.
     """
 
-    read: Callable[[Contract, Collection[str]], Reading]
+    read: Callable[[Contract, Collection[str]], ParsedRows]
     inline: bool
 
     async def work(
@@ -80,7 +80,7 @@ class PreparedRows:
 
     given: Payload
     serving: ServingVersions
-    reading: Reading
+    reading: ParsedRows
     matrix: NDArray[np.float32]
     chosen: NDArray[np.int64]
 
@@ -100,7 +100,7 @@ class TrialRows:
     unreadable: int
 
 
-def read(given: Payload, serving: ServingVersions, on_error: OnError, metrics: Metrics) -> Reading:
+def read(given: Payload, serving: ServingVersions, on_error: OnError, metrics: Metrics) -> ParsedRows:
     """Reads an input by the live contract.
 
     Raises:
@@ -110,7 +110,9 @@ def read(given: Payload, serving: ServingVersions, on_error: OnError, metrics: M
         return _accepted(given, serving, on_error)
 
 
-def prepare(given: Payload, serving: ServingVersions, reading: Reading, past: Values, metrics: Metrics) -> PreparedRows:
+def prepare(
+    given: Payload, serving: ServingVersions, reading: ParsedRows, past: Values, metrics: Metrics
+) -> PreparedRows:
     """Makes the live version's matrix of what was read and of its history."""
     contract = serving.model.contract
     table = reading.table.extended(past)
@@ -127,7 +129,7 @@ def trial_rows_of(prepared: PreparedRows, tried: AdoptedModel) -> TrialRows:
         return TrialRows(prepared.chosen, prepared.matrix[prepared.chosen], 0)
     try:
         table = prepared.given.read(tried.contract, live.names | prepared.serving.others).table
-    except Refused:
+    except InputError:
         return no_trial_rows(prepared, unreadable=len(prepared.chosen))
     wanted = prepared.reading.table.row_numbers[prepared.chosen]
     both, ours, theirs = np.intersect1d(wanted, table.row_numbers, assume_unique=True, return_indices=True)
@@ -151,12 +153,12 @@ def no_trial_rows(prepared: PreparedRows, unreadable: int) -> TrialRows:
     return TrialRows(NO_ROWS, prepared.matrix[NO_ROWS], unreadable)
 
 
-def _accepted(given: Payload, serving: ServingVersions, on_error: OnError) -> Reading:
+def _accepted(given: Payload, serving: ServingVersions, on_error: OnError) -> ParsedRows:
     try:
         reading = given.read(serving.model.contract, serving.others)
-    except NotText as error:
+    except NotTextError as error:
         raise NotSupported(str(error)) from None
-    except Refused as error:
+    except InputError as error:
         raise NotScorable(str(error), error.faults) from None
     if not reading.rows:
         raise NotScorable("There is no transaction in it.")

@@ -26,7 +26,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from contract import cells, dates
-from contract.schema import CONFIRMED, Column, Contract, Kind, TimeFormat
+from contract.schema import CONFIRMED_COLUMN, Column, Contract, Kind, TimeFormat
 from environment.redis_client import connect
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.labels import kept_labels, kept_places
@@ -190,18 +190,18 @@ class _Places:
         identity, moment, label = names
         if lost := [name for name in (identity, *moment) if name not in header]:
             raise OperationsError(f"the file {file.name} has no column {lost[0]}, by which labels are found")
-        if other := sorted(set(columns) ^ (set(header) - {label, CONFIRMED})):
+        if other := sorted(set(columns) ^ (set(header) - {label, CONFIRMED_COLUMN})):
             raise OperationsError(
                 f"the file {file.name} and a newer one do not both have the columns {', '.join(other)}"
             )
-        label_place, since = (header.index(name) if name in header else None for name in (label, CONFIRMED))
+        label_place, since = (header.index(name) if name in header else None for name in (label, CONFIRMED_COLUMN))
         places = tuple(header.index(name) for name in columns)
         return cls(header.index(identity), tuple(map(header.index, moment)), label_place, since, places)
 
     def moment(self, row: Sequence[str]) -> str:
         """The time of the transaction."""
         day, *clock = (row[place] for place in self.time)
-        return dates.joined(day, clock[0]) if clock else day
+        return dates.join_date_time(day, clock[0]) if clock else day
 
     def own(self, row: Sequence[str]) -> tuple[str, str]:
         """The label and its moment that the file itself has; "" where it has none."""
@@ -235,8 +235,8 @@ class _Join:
             with _in_words(file), _records(file) as records:
                 header = [name.strip() for name in next(records, [])]
                 if not columns:
-                    columns = [name for name in header if name not in {self._label, CONFIRMED}]
-                    to.writerow([*columns, self._label, CONFIRMED])
+                    columns = [name for name in header if name not in {self._label, CONFIRMED_COLUMN}]
+                    to.writerow([*columns, self._label, CONFIRMED_COLUMN])
                 places = _Places.of(header, columns, (self._id.name, self._time.names, self._label), file)
                 done = self._copied(_blocks(records, len(header)), places, to, done, remember=len(files) > 1)
                 self._seen |= self._fresh
@@ -308,7 +308,7 @@ class _Join:
         if np.isnan(seconds):
             return ""
         try:
-            text = dates.written(self._time.time_format, seconds)
+            text = dates.format_time(self._time.time_format, seconds)
         except (OverflowError, ValueError, OSError):  # A moment of no world.
             return ""
         return f"{text}+00:00" if self._time.time_format is TimeFormat.ISO else text

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.schema import CONFIRMED, Column, Contract, Feature, FeatureKind, Kind, Missing
+from contract.schema import CONFIRMED_COLUMN, Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import Table
 from history.keyed_hash import UNKEYED
 from history.plan import Plan
@@ -116,9 +116,9 @@ def read_by(contract: Contract, plan: Plan, header: frozenset[str]) -> Contract:
             columns.append(replace(column, missing=Missing.ALLOW))
         elif column.kind is Kind.ID or column.name in needed:
             columns.append(column)
-    if CONFIRMED in header and CONFIRMED not in contract.names and contract.time:
+    if CONFIRMED_COLUMN in header and CONFIRMED_COLUMN not in contract.names and contract.time:
         form = contract.time.time_format
-        columns.append(Column(CONFIRMED, Kind.TIMESTAMP, Missing.ALLOW, time_format=form))
+        columns.append(Column(CONFIRMED_COLUMN, Kind.TIMESTAMP, Missing.ALLOW, time_format=form))
     # A contract has a feature, which nobody computes here.
     return Contract(contract.name, tuple(columns), (Feature("time", FeatureKind.HOUR_SIN, plan.time),))
 
@@ -146,7 +146,7 @@ class PastTransactionsBuilder:
         timed = np.isfinite(seconds)
         self.untimed += int((~timed).sum())
         self._newest = max(self._newest, seconds[timed].max(initial=-np.inf))
-        confirmed = table.columns.get(CONFIRMED, np.full(table.rows, np.nan))
+        confirmed = table.columns.get(CONFIRMED_COLUMN, np.full(table.rows, np.nan))
         usable = timed & self._seen(_met(seconds, labels, confirmed))
         self.older += int((timed & ~usable).sum())
         if usable.any():
@@ -177,7 +177,7 @@ class PastTransactionsBuilder:
             named=np.fromiter(map(bool, ids), np.bool_, len(ids)),
             seconds=columns[self._plan.time],
             labels=labels,
-            confirmed=columns.get(CONFIRMED, np.full(table.rows, np.nan)),
+            confirmed=columns.get(CONFIRMED_COLUMN, np.full(table.rows, np.nan)),
             numbers={name: columns[name] for name in self._numeric},
             codes={name: _numbered(numbers, columns[name]) for name, numbers in self._numbers.items()},
             texts={},

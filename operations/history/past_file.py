@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from contract.faults import Code, Fault, Refused
-from contract.schema import CONFIRMED, Contract, Kind
-from contract.table import MOST_FAULTS, Reading, csv_records, read_csv
+from contract.faults import Fault, FaultCode, InputError
+from contract.schema import CONFIRMED_COLUMN, Contract, Kind
+from contract.table import MAX_FAULTS, ParsedRows, csv_records, read_csv
 from history.plan import Plan
 from operations.errors import OperationsError, in_words
 from operations.history.past import NO_LABEL, ParsedFile, PastTransactionsBuilder, ProgressCallback, labels_of, read_by
@@ -133,7 +133,7 @@ class _Reader:
     @property
     def known(self) -> frozenset[str]:
         """The columns that may be read."""
-        header = self._contract.names | {CONFIRMED}
+        header = self._contract.names | {CONFIRMED_COLUMN}
         return read_by(self._contract, self._plan, header).names
 
     def take(self, body: bytes) -> None:
@@ -146,7 +146,7 @@ class _Reader:
             header = [name.strip() for name in next(csv_records(body), [])]
             self._read_by = self._read_by or read_by(self._contract, self._plan, frozenset(header))
             self._add(self._read_by, read_csv(self._read_by, body, with_label=True, others=header))
-        except Refused as error:
+        except InputError as error:
             raise Refusal(self._refusal(error)) from None
         except csv.Error:
             raise Refusal(f"The file is not well-formed CSV after row {self._rows}: is a quote out of place?") from None
@@ -164,23 +164,23 @@ class _Reader:
         gathered, past = self._gathered, self._gathered.past()
         return ParsedFile(past, sha256, self._rows, self._skipped, gathered.older, gathered.untimed, gathered.repeated)
 
-    def _add(self, contract: Contract, reading: Reading) -> None:
+    def _add(self, contract: Contract, reading: ParsedRows) -> None:
         table, label = reading.table, contract.first(Kind.LABEL)
         name = label.name if label else None
         labels = labels_of(table.columns[name] if name else None, table.rows, TRUE, FALSE)
         good = labels != NO_LABEL
         wrong = table.row_numbers[~good].tolist()
-        faults = [*reading.faults, *(Fault(row, name, Code.NOT_AN_OPTION) for row in wrong)]
+        faults = [*reading.faults, *(Fault(row, name, FaultCode.NOT_AN_OPTION) for row in wrong)]
         self._gathered = self._gathered or PastTransactionsBuilder(contract, self._plan)
         self._gathered.add(table.take(good) if wrong else table, labels[good])
         self._skipped += len({fault.row for fault in faults})
         if not self._skip:
             self._faults += [Fault((fault.row or 0) + self._rows, fault.column, fault.code) for fault in faults]
         self._rows += reading.rows
-        if len(self._faults) > MOST_FAULTS:
+        if len(self._faults) > MAX_FAULTS:
             raise Refusal(_bad_cells(self._faults))
 
-    def _refusal(self, error: Refused) -> str:
+    def _refusal(self, error: InputError) -> str:
         if not error.faults:
             where = f" It is after row {self._rows}." if self._rows else ""
             return f"{error}{where}"

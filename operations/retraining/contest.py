@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from contract.decision import CARDS_OWN, Thresholds
+from contract.decision import NO_OVERRIDES, ThresholdOverrides
 from operations.errors import OperationsError
 from operations.retraining.verdict import (
     ComparedVersion,
@@ -23,7 +23,11 @@ from training.train import TrainRequest, read
 
 
 def compare_with_live(
-    registry: Registry, version: int, data: Path | None, terms: ReleaseCriteria, thresholds: Thresholds = CARDS_OWN
+    registry: Registry,
+    version: int,
+    data: Path | None,
+    terms: ReleaseCriteria,
+    thresholds: ThresholdOverrides = NO_OVERRIDES,
 ) -> Verdict:
     """Judges a version against the live one of its store, on the newest rows of the data that it was trained on.
 
@@ -57,7 +61,9 @@ def _without_rival(goal: ReleaseMode) -> str | None:
     )
 
 
-def _compared(new: LoadedVersion, live: LoadedVersion, data: Path | None, thresholds: Thresholds) -> VersionComparison:
+def _compared(
+    new: LoadedVersion, live: LoadedVersion, data: Path | None, thresholds: ThresholdOverrides
+) -> VersionComparison:
     bout = meet(_rival(new), _rival(live), partial(read, request=TrainRequest(new.card.version, Path(), data)))
     outcome = measure(bout.labels, bout.new, bout.live, bout.weights)
     return VersionComparison(

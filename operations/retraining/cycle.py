@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from contract.decision import CARDS_OWN
+from contract.decision import NO_OVERRIDES
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.retraining.contest import compare_with_live
@@ -39,7 +39,7 @@ def retrain(layout: Layout, find: Find, wanted: TrainOptions, terms: ReleaseCrit
     entry = train(registry, wanted, console)
     console.print(figures.metrics(entry.metrics))
     verdict = compare_with_live(
-        registry, entry.version, wanted.data, terms, running.place.thresholds if running else CARDS_OWN
+        registry, entry.version, wanted.data, terms, running.place.thresholds if running else NO_OVERRIDES
     )
     where = _kept(layout, verdict)
     for line in (*verdict.lines(), f"The verdict is in {where}."):

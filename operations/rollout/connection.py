@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract.decision import CARDS_OWN, Thresholds
+from contract.decision import NO_OVERRIDES, ThresholdOverrides
 from operations.errors import OperationsError
 from operations.network.running import addresses, redis_of
 from operations.rollout.loading import DeploymentTarget
@@ -41,7 +41,7 @@ class RunningDeployment:
     verified: Path
     gateway_url: str | None
     redis_url: str | None
-    thresholds: Thresholds = CARDS_OWN
+    thresholds: ThresholdOverrides = NO_OVERRIDES
     others: tuple[TorchServeClient, ...] = ()
 
     @property
@@ -88,10 +88,10 @@ def _workers(fields: Mapping[str, object], outside: Mapping[str, str]) -> int | 
     return workers.configured_workers(outside) or (found if isinstance(found, int) else None)
 
 
-def _thresholds(fields: Mapping[str, object], outside: Mapping[str, str]) -> Thresholds:
+def _thresholds(fields: Mapping[str, object], outside: Mapping[str, str]) -> ThresholdOverrides:
     """The running stack's, whatever this shell has; where there is none, this shell's."""
     found = fields.get("thresholds")
-    return Thresholds(**found) if isinstance(found, dict) and found else thresholds(outside)
+    return ThresholdOverrides(**found) if isinstance(found, dict) and found else thresholds(outside)
 
 
 def _store(layout: Layout, outside: Mapping[str, str], running: object) -> Path:

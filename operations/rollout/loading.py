@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from contract.decision import CARDS_OWN, Thresholds
+from contract.decision import NO_OVERRIDES, ThresholdOverrides
 from contract.description import Description
 from operations.errors import OperationsError, in_words
 from operations.files import durable
@@ -48,7 +48,7 @@ class DeploymentTarget:
     workers: int | None
     redis_url: str | None = None
     drain: float = LEAST_DRAIN
-    thresholds: Thresholds = CARDS_OWN
+    thresholds: ThresholdOverrides = NO_OVERRIDES
     others: tuple[TorchServeClient, ...] = ()
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.card import ModelCard
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from contract.schema import Contract
 from operations.errors import OperationsError
 from operations.store.registry import Entry, Registry
@@ -33,7 +33,7 @@ class ArchiveContents:
     entry: Entry
     contract: Contract
     card: ModelCard
-    golden: Golden
+    golden: GoldenRows
     model: bytes
 
 
@@ -57,12 +57,12 @@ def _read(entry: Entry, archive: Path) -> ArchiveContents:
         entry=entry,
         contract=Contract.from_bytes(held[CONTRACT]),
         card=ModelCard.from_json(json.loads(held[CARD])),
-        golden=Golden.from_json(json.loads(held[GOLDEN])),
+        golden=GoldenRows.from_json(json.loads(held[GOLDEN])),
         model=held[MODEL],
     )
 
 
-def reference(registry: Registry, version: int) -> Golden | None:
+def reference(registry: Registry, version: int) -> GoldenRows | None:
     """The reference sample of a version; None where its archive has none, as an older one, or is damaged."""
     try:
         with registry.verified(version) as verified, load_errors(verified.entry.file):
@@ -71,9 +71,9 @@ def reference(registry: Registry, version: int) -> Golden | None:
         return None
 
 
-def _reference(archive: Path) -> Golden:
+def _reference(archive: Path) -> GoldenRows:
     with zipfile.ZipFile(archive) as packed:
-        return Golden.from_json(json.loads(packed.read(REFERENCE)))
+        return GoldenRows.from_json(json.loads(packed.read(REFERENCE)))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ EVENTS_KEPT = 1000
 MAX_EVENTS = 1200
 MOST_BYTES = 16 << 20
 """Largest file that is read."""
-LONGEST_TEXT = 1000
+MAX_TEXT_LENGTH = 1000
 """Characters of a fact; what a model server says of a failure may be long."""
 PATIENCE = 1.0
 """Seconds that an event waits for another process to write its own."""
@@ -60,7 +60,7 @@ def _written(path: Path) -> bytes:
 
 
 def _line(event: str, facts: Mapping[str, object]) -> str:
-    short = {name: fact[:LONGEST_TEXT] if isinstance(fact, str) else fact for name, fact in facts.items()}
+    short = {name: fact[:MAX_TEXT_LENGTH] if isinstance(fact, str) else fact for name, fact in facts.items()}
     return json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, **short}) + "\n"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.card import ModelCard
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from contract.schema import Contract
 from operations.store import archived
 from operations.store.archived import ArchiveContents, load_errors
@@ -30,7 +30,7 @@ class LoadedVersion:
 
     contract: Contract
     card: ModelCard
-    golden: Golden
+    golden: GoldenRows
     model: Any
 
     def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:

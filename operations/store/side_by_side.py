@@ -7,12 +7,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.decision import Bands, Decision
-from contract.faults import NotText, Refused
+from contract.decision import Decision, DecisionBands
+from contract.faults import InputError, NotTextError
 from contract.features import to_matrix
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from contract.schema import Contract
-from contract.table import Reading, Table, read_csv
+from contract.table import ParsedRows, Table, read_csv
 from history.evaluation import over
 from history.layout import Columns
 from history.plan import Plan
@@ -31,7 +31,7 @@ class VersionScorer:
     """
 
     contract: Contract
-    bands: Bands
+    bands: DecisionBands
     score: Callable[[NDArray[np.float32]], Scores]
 
 
@@ -49,7 +49,7 @@ class ScoreSample:
     scores: tuple[int, ...]
 
     @classmethod
-    def of(cls, bands: Bands, probabilities: Scores) -> Self:
+    def of(cls, bands: DecisionBands, probabilities: Scores) -> Self:
         """Counts probabilities, shape (rows,), as these bands decide them."""
         flagged = sum(decision is not Decision.APPROVE for decision in bands.decide(probabilities))
         return cls(len(probabilities), flagged, score_counts(probabilities))
@@ -73,7 +73,7 @@ class SamplePair:
     joint: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, first: tuple[Bands, Scores], second: tuple[Bands, Scores]) -> Self:
+    def of(cls, first: tuple[DecisionBands, Scores], second: tuple[DecisionBands, Scores]) -> Self:
         """Counts the probabilities of the same rows, shape (rows,) each, as each side's bands decide them."""
         bins = len(SCORE_EDGES) + 1
         places = (np.searchsorted(SCORE_EDGES, scores, side="right") for _, scores in (first, second))
@@ -95,7 +95,7 @@ class CsvRows:
     history: Columns | None = None
 
     @classmethod
-    def of(cls, golden: Golden, contract: Contract) -> Self:
+    def of(cls, golden: GoldenRows, contract: Contract) -> Self:
         """Rows that come with their past.
 
         Raises:
@@ -115,7 +115,7 @@ def score_shared_rows(rows: CsvRows, first: VersionScorer, second: VersionScorer
     none = np.empty(0, dtype=np.float32)
     try:
         ours, theirs = (read_csv(each.contract, rows.text, others=names) for each in (first, second))
-    except (NotText, Refused):
+    except (NotTextError, InputError):
         return none, none
     shared = np.intersect1d(ours.table.row_numbers, theirs.table.row_numbers)
     if not len(shared):
@@ -123,7 +123,7 @@ def score_shared_rows(rows: CsvRows, first: VersionScorer, second: VersionScorer
     return _scores(first, ours, shared, rows.history), _scores(second, theirs, shared, rows.history)
 
 
-def _scores(scorer: VersionScorer, reading: Reading, numbers: NDArray[np.int64], history: Columns | None) -> Scores:
+def _scores(scorer: VersionScorer, reading: ParsedRows, numbers: NDArray[np.int64], history: Columns | None) -> Scores:
     table = reading.table.take(np.isin(reading.table.row_numbers, numbers))
     return scorer.score(to_matrix(scorer.contract, _with_past(scorer.contract, table, history)))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.card import ModelCard
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from tests.contract.examples import JSON_VALUES
 
 LATER = ("history", "decisions", "evaluation")
@@ -15,7 +15,7 @@ LATER = ("history", "decisions", "evaluation")
 CARD = ModelCard(
     version=3,
     created="2026-01-01T00:00:00+00:00",
-    bands=Bands(0.25, 0.75),
+    bands=DecisionBands(0.25, 0.75),
     metrics={"test": {"auc": 0.9}},
     data={"sha256": "00", "rows": 5},
     settings={"seed": 1},

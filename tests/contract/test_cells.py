@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.cells import LONGEST_TEXT, CellFault, Cells, from_json, from_text
-from contract.faults import Code
+from contract.cells import MAX_TEXT_LENGTH, CellFault, Cells, from_json, from_text
+from contract.faults import FaultCode
 from contract.schema import FLOAT32_MAX, Column, Kind, Missing, TimeFormat
 from tests.contract.examples import COLUMNS, JSON_VALUES
 
@@ -30,7 +30,7 @@ def value_of(cells: Cells) -> object:
     return value
 
 
-def fault_of(cells: Cells) -> Code:
+def fault_of(cells: Cells) -> FaultCode:
     """The fault of the only cell."""
     (code,) = cells.faults.values()
     return code
@@ -97,13 +97,13 @@ def test_a_clean_neighbour_does_not_change_how_a_number_is_read(text: str) -> No
 )
 def test_text_that_is_no_number_is_not_a_number(text: str) -> None:
     """Underscores, digits of other scripts, hexadecimal and words are no numbers."""
-    assert fault_of(from_text(NUMBER, [text])) is Code.NOT_A_NUMBER
+    assert fault_of(from_text(NUMBER, [text])) is FaultCode.NOT_A_NUMBER
 
 
 @pytest.mark.parametrize("text", ["nan", "NaN", "-nan", "inf", "-Infinity", "1e999", "-1e999", "9" * 400])
 def test_a_number_that_is_not_finite_is_a_fault(text: str) -> None:
     """NaN, infinity and numbers beyond float64 are not finite, and never a missing cell."""
-    assert fault_of(from_text(OPTIONAL, [text])) is Code.NOT_FINITE
+    assert fault_of(from_text(OPTIONAL, [text])) is FaultCode.NOT_FINITE
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_number_that_is_not_finite_is_a_fault(text: str) -> None:
 )
 def test_a_json_number_that_is_not_finite_is_a_fault(number: float) -> None:
     """JSON's NaN, infinity and integers beyond float64 are the same fault as in a CSV cell."""
-    assert fault_of(from_json(OPTIONAL, [number])) is Code.NOT_FINITE
+    assert fault_of(from_json(OPTIONAL, [number])) is FaultCode.NOT_FINITE
 
 
 @pytest.mark.parametrize("text", [" 1.5", "1.5 ", "\t1.5", "+1.5", "1.5e0", "01.5", "1.5\u00a0", "15e-1"])
@@ -123,7 +123,7 @@ def test_spaces_and_other_spellings_of_a_number_are_read(text: str) -> None:
 @pytest.mark.parametrize("value", [True, False, "1", "", [], {}, [1], b"1", object()])
 def test_json_takes_only_numbers_for_numbers(value: object) -> None:
     """In JSON a string is no number and true is no 1."""
-    assert fault_of(from_json(OPTIONAL, [value])) is Code.NOT_A_NUMBER
+    assert fault_of(from_json(OPTIONAL, [value])) is FaultCode.NOT_A_NUMBER
 
 
 @given(st.floats(-FLOAT32_MAX, FLOAT32_MAX), FINITE)
@@ -138,7 +138,7 @@ def test_bounds_are_inclusive(bound: float, number: float) -> None:
 @pytest.mark.parametrize("text", ["3.5e38", "-3.5e38", "1e308"])
 def test_a_number_beyond_float32_is_out_of_bounds(text: str) -> None:
     """A finite number that the matrix could not hold is refused even without declared bounds."""
-    assert fault_of(from_text(NUMBER, [text])) is Code.OUT_OF_BOUNDS
+    assert fault_of(from_text(NUMBER, [text])) is FaultCode.OUT_OF_BOUNDS
 
 
 @pytest.mark.parametrize("column", [*COLUMNS, SECONDS], ids=lambda column: f"{column.name}-{column.kind}")
@@ -146,16 +146,16 @@ def test_a_number_beyond_float32_is_out_of_bounds(text: str) -> None:
 def test_the_policy_decides_about_a_missing_cell(column: Column, text: str) -> None:
     """An empty or blank cell is missing: a fault where the column refuses it, else no value."""
     for cells in (from_text(column, [text]), from_json(column, [None])):
-        assert cells.faults == ({0: Code.MISSING} if column.missing is Missing.REFUSE else {})
+        assert cells.faults == ({0: FaultCode.MISSING} if column.missing is Missing.REFUSE else {})
         assert cells.values[0] == "" or math.isnan(cells.values[0])
 
 
 def test_a_bad_cell_is_not_called_missing() -> None:
     """A cell with a fault of its own keeps it, though it has no value."""
     assert from_text(NUMBER, ["", "x", "inf"]).faults == {
-        0: Code.MISSING,
-        1: Code.NOT_A_NUMBER,
-        2: Code.NOT_FINITE,
+        0: FaultCode.MISSING,
+        1: FaultCode.NOT_A_NUMBER,
+        2: FaultCode.NOT_FINITE,
     }
 
 
@@ -239,19 +239,19 @@ def test_the_spellings_of_iso_8601_are_read(text: str, same: str) -> None:
 )
 def test_text_that_is_no_date_is_not_a_date(text: str) -> None:
     """A leap second, a day that is not, another separator or script, or another notation is no date."""
-    assert fault_of(from_text(DATE, [text])) is Code.NOT_A_DATE
+    assert fault_of(from_text(DATE, [text])) is FaultCode.NOT_A_DATE
 
 
 @pytest.mark.parametrize("text", ["1711111111", "1711111111111", "17111111111.5", "20240101123", "1.7e9"])
 def test_a_number_of_seconds_is_not_taken_for_a_date(text: str) -> None:
     """Seconds and milliseconds in a column of ISO dates are a fault, never a moment of the year 1711."""
-    assert fault_of(from_text(DATE, [text])) is Code.NOT_A_DATE
+    assert fault_of(from_text(DATE, [text])) is FaultCode.NOT_A_DATE
 
 
 @pytest.mark.parametrize("value", [0, 1.5, True, [], {}, "", "x"])
 def test_json_takes_only_text_for_dates(value: object) -> None:
     """In JSON a date is a string; a number is none, and an empty string is missing."""
-    assert fault_of(from_json(DATE, [value])) is (Code.MISSING if value == "" else Code.NOT_A_DATE)
+    assert fault_of(from_json(DATE, [value])) is (FaultCode.MISSING if value == "" else FaultCode.NOT_A_DATE)
 
 
 @given(FINITE.filter(lambda number: abs(number) <= FLOAT32_MAX))
@@ -260,7 +260,7 @@ def test_a_timestamp_in_seconds_is_any_number(number: float) -> None:
     assert value_of(from_text(SECONDS, [repr(number)])) == value_of(from_json(SECONDS, [number])) == number
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=LONGEST_TEXT))
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=MAX_TEXT_LENGTH))
 def test_text_loses_only_the_spaces_around_it(text: str) -> None:
     """A category is the cell without the spaces around it, the same in CSV and JSON."""
     assert value_of(from_text(WORD, [text])) == value_of(from_json(WORD, [text])) == text.strip()
@@ -269,15 +269,15 @@ def test_text_loses_only_the_spaces_around_it(text: str) -> None:
 @pytest.mark.parametrize("excess", [0, 1])
 def test_text_has_a_longest_length(excess: int) -> None:
     """Text of the longest length is fine and one character more is too long; spaces around it do not count."""
-    text = " " + "x" * (LONGEST_TEXT + excess) + " "
+    text = " " + "x" * (MAX_TEXT_LENGTH + excess) + " "
     for cells in (from_text(WORD, [text]), from_json(WORD, [text])):
-        assert cells.faults == ({0: Code.TOO_LONG} if excess else {})
+        assert cells.faults == ({0: FaultCode.TOO_LONG} if excess else {})
 
 
 @pytest.mark.parametrize("value", [1, 1.5, True, [], {}, "\ud800", "a\udfffb"])
 def test_json_takes_only_encodable_text_for_text(value: object) -> None:
     """A number, a boolean, a list or a lone surrogate is no text."""
-    assert fault_of(from_json(WORD, [value])) is Code.NOT_TEXT
+    assert fault_of(from_json(WORD, [value])) is FaultCode.NOT_TEXT
 
 
 def test_no_cells_are_no_values() -> None:
@@ -288,7 +288,7 @@ def test_no_cells_are_no_values() -> None:
 
 def test_a_cell_fault_says_its_code_alone() -> None:
     """The message of a cell's fault is its code."""
-    assert str(CellFault(Code.NOT_A_DATE)) == "not_a_date"
+    assert str(CellFault(FaultCode.NOT_A_DATE)) == "not_a_date"
 
 
 PLAIN = st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31)).map(str)  # noqa: DTZ001 - naive text
@@ -310,4 +310,4 @@ def test_dates_at_once_and_one_by_one_agree(texts: list[str]) -> None:
     together = from_text(column, texts)
     careful = from_text(column, ["", *texts])  # an empty cell sends the whole column the careful way
     assert np.array_equal(together.values, careful.values[1:], equal_nan=True)
-    assert {place + 1: code for place, code in together.faults.items()} | {0: Code.MISSING} == careful.faults
+    assert {place + 1: code for place, code in together.faults.items()} | {0: FaultCode.MISSING} == careful.faults

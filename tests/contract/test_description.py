@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.description import Description, DescriptionError
-from contract.golden import TOLERANCE, Golden
+from contract.golden import TOLERANCE, GoldenRows
 from tests.contract.examples import CONTRACT, GOOD, JSON_VALUES, csv_bytes
 from tests.contract.test_card import CARD
 
-DESCRIPTION = Description(CONTRACT, CARD, Golden(csv_bytes([GOOD, GOOD]).decode(), (0.25, 0.5)), "cpu", False)
+DESCRIPTION = Description(CONTRACT, CARD, GoldenRows(csv_bytes([GOOD, GOOD]).decode(), (0.25, 0.5)), "cpu", False)
 
 
 def document() -> dict[str, Any]:
@@ -24,7 +24,7 @@ def document() -> dict[str, Any]:
 @given(st.booleans(), st.text(), st.lists(st.floats(0, 1)).map(tuple))
 def test_a_description_survives_its_own_bytes(half: bool, device: str, probabilities: tuple[float, ...]) -> None:
     """What to_bytes writes, from_bytes reads back equal, with the contract's fingerprint."""
-    golden = Golden(DESCRIPTION.golden.csv, probabilities)
+    golden = GoldenRows(DESCRIPTION.golden.csv, probabilities)
     description = replace(DESCRIPTION, half_precision=half, device=device, golden=golden)
     again = Description.from_bytes(description.to_bytes())
     assert again == description

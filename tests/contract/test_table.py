@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract import table
-from contract.faults import Code, Fault, NotText, Refused
+from contract.faults import Fault, FaultCode, InputError, NotTextError
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
-from contract.table import Reading, Table, csv_records, read_csv, read_json
+from contract.table import ParsedRows, Table, csv_records, read_csv, read_json
 from tests.contract.examples import AS_JSON, CONTRACT, GOOD, INPUTS, JSON_VALUES, assert_same, csv_bytes, lines
 
 MARKER = "4111-SECRET"
@@ -46,7 +46,7 @@ def good_line(name: str = "t-1") -> str:
     return ",".join((GOOD | {"id": name}).values())
 
 
-def assert_partitioned(reading: Reading) -> None:
+def assert_partitioned(reading: ParsedRows) -> None:
     """Every row is either in the table or has a fault, in the order of the input."""
     numbers, faulty = reading.table.row_numbers.tolist(), [fault.row or 0 for fault in reading.faults]
     assert sorted([*numbers, *set(faulty)]) == list(range(1, reading.rows + 1))
@@ -76,16 +76,16 @@ def test_what_was_written_is_read(rows: list[dict[str, str]], names: list[str], 
 
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    """Bytes of any kind give a reading or Refused, never another exception."""
-    with suppress(Refused):
+    """Bytes of any kind give a reading or InputError, never another exception."""
+    with suppress(InputError):
         assert_partitioned(read_csv(CONTRACT, body))
 
 
 @given(st.binary() | st.text('",\n\r1aé\t ').map(str.encode))
 def test_any_bytes_below_a_good_header_are_read_or_refused(body: bytes) -> None:
-    """Below a good header, too, any bytes give rows and faults or Refused."""
+    """Below a good header, too, any bytes give rows and faults or InputError."""
     for contract, header in [(CONTRACT, HEADER), (ONE, "n")]:
-        with suppress(Refused):
+        with suppress(InputError):
             assert_partitioned(read_csv(contract, f"{header}\n".encode() + body))
 
 
@@ -134,7 +134,10 @@ def test_rows_are_numbered_through_a_long_file() -> None:
     names[4_999], names[9_999] = "too,few", names[9_999].replace("12.5", "-1")
     names.insert(100, "")
     reading = read_csv(CONTRACT, lines(*names))
-    assert reading.faults == (Fault(5_000, None, Code.FIELD_COUNT), Fault(10_000, "amount", Code.OUT_OF_BOUNDS))
+    assert reading.faults == (
+        Fault(5_000, None, FaultCode.FIELD_COUNT),
+        Fault(10_000, "amount", FaultCode.OUT_OF_BOUNDS),
+    )
     ids = [f"t-{number}" for number in reading.table.row_numbers.tolist()]
     assert reading.table.columns["id"].tolist() == ids
     assert reading.rows == 10_000
@@ -144,10 +147,10 @@ def test_every_fault_of_a_row_is_named() -> None:
     """A row with several bad cells has a fault for each, by column."""
     reading = read_csv(CONTRACT, lines("t-1,yesterday,-1,x,inf,chip,c-1"))
     assert reading.faults == (
-        Fault(1, "time", Code.NOT_A_DATE),
-        Fault(1, "amount", Code.OUT_OF_BOUNDS),
-        Fault(1, "age", Code.NOT_A_NUMBER),
-        Fault(1, "since", Code.NOT_FINITE),
+        Fault(1, "time", FaultCode.NOT_A_DATE),
+        Fault(1, "amount", FaultCode.OUT_OF_BOUNDS),
+        Fault(1, "age", FaultCode.NOT_A_NUMBER),
+        Fault(1, "since", FaultCode.NOT_FINITE),
     )
 
 
@@ -172,7 +175,7 @@ def test_the_weight_is_read_with_the_label() -> None:
     body = f"{HEADER},fraud,w\n{good_line()},1,10.5\n{good_line()},1,inf\n".encode()
     reading = read_csv(WEIGHTED, body, with_label=True)
     assert reading.table.columns["w"].tolist() == [10.5]
-    assert reading.faults == (Fault(2, "w", Code.NOT_FINITE),)
+    assert reading.faults == (Fault(2, "w", FaultCode.NOT_FINITE),)
     nothing = read_csv(WEIGHTED, f"{HEADER},fraud,w\n".encode(), with_label=True)
     assert nothing.table.columns["w"].dtype == np.float64
 
@@ -185,9 +188,9 @@ def test_the_label_is_read_where_it_is_asked_for() -> None:
 
 def test_a_label_that_is_asked_for_must_be_there() -> None:
     """Training refuses a file without the label."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InputError) as caught:
         read_csv(CONTRACT, lines(good_line()), with_label=True)
-    assert caught.value.faults == [Fault(None, "fraud", Code.MISSING_COLUMN)]
+    assert caught.value.faults == [Fault(None, "fraud", FaultCode.MISSING_COLUMN)]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n", "\r\n\r\n"])
@@ -213,7 +216,7 @@ def test_a_quoted_line_break_is_part_of_its_cell() -> None:
 
 def test_an_empty_cell_of_a_narrow_file_is_a_row() -> None:
     """In a file of one column a quoted empty cell is a row, a blank line none."""
-    assert read_csv(ONE, b'n\n1\n\n""\n').faults == (Fault(2, "n", Code.MISSING),)
+    assert read_csv(ONE, b'n\n1\n\n""\n').faults == (Fault(2, "n", FaultCode.MISSING),)
 
 
 def test_a_header_alone_has_no_rows() -> None:
@@ -227,7 +230,7 @@ def test_a_header_alone_has_no_rows() -> None:
 @pytest.mark.parametrize("body", [b"", b"\n", b"\r\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
 def test_an_empty_file_is_refused(body: bytes) -> None:
     """A file without a header is refused as empty."""
-    with pytest.raises(Refused, match="empty"):
+    with pytest.raises(InputError, match="empty"):
         read_csv(CONTRACT, body)
 
 
@@ -244,14 +247,14 @@ def test_an_empty_file_is_refused(body: bytes) -> None:
 )
 def test_bytes_that_are_no_text_are_not_text(body: bytes) -> None:
     """NUL, another encoding, a binary file and encoded surrogates are no text."""
-    with pytest.raises(NotText):
+    with pytest.raises(NotTextError):
         read_csv(CONTRACT, body)
 
 
 @pytest.mark.parametrize("row", ['"unterminated', '"a"b,1', "x" * 131_073, '"' + "x" * 131_073 + '"'])
 def test_broken_quotes_and_endless_cells_are_refused(row: str) -> None:
     """An unterminated quote, text after a quote and a cell beyond the csv module's limit are no CSV."""
-    with pytest.raises(Refused, match="well-formed"):
+    with pytest.raises(InputError, match="well-formed"):
         read_csv(CONTRACT, lines(good_line(), row))
 
 
@@ -264,24 +267,24 @@ def test_a_quote_inside_a_cell_is_its_text() -> None:
 @pytest.mark.parametrize(
     ("header", "faults"),
     [
-        (HEADER.replace("age,", ""), [Fault(None, "age", Code.MISSING_COLUMN)]),
-        (f"{HEADER},{MARKER}", [Fault(None, "#8", Code.UNKNOWN_COLUMN)]),
-        (f"{HEADER},", [Fault(None, "#8", Code.UNKNOWN_COLUMN)]),
-        (f"{HEADER},age", [Fault(None, "age", Code.DUPLICATE_COLUMN)]),
-        (f"{HEADER},fraud,fraud", [Fault(None, "fraud", Code.DUPLICATE_COLUMN)]),
+        (HEADER.replace("age,", ""), [Fault(None, "age", FaultCode.MISSING_COLUMN)]),
+        (f"{HEADER},{MARKER}", [Fault(None, "#8", FaultCode.UNKNOWN_COLUMN)]),
+        (f"{HEADER},", [Fault(None, "#8", FaultCode.UNKNOWN_COLUMN)]),
+        (f"{HEADER},age", [Fault(None, "age", FaultCode.DUPLICATE_COLUMN)]),
+        (f"{HEADER},fraud,fraud", [Fault(None, "fraud", FaultCode.DUPLICATE_COLUMN)]),
         (
             HEADER.replace("age", "Age"),
-            [Fault(None, "age", Code.MISSING_COLUMN), Fault(None, "#4", Code.UNKNOWN_COLUMN)],
+            [Fault(None, "age", FaultCode.MISSING_COLUMN), Fault(None, "#4", FaultCode.UNKNOWN_COLUMN)],
         ),
         (
             HEADER.replace(",", ";"),
-            [*(Fault(None, n, Code.MISSING_COLUMN) for n in INPUTS), Fault(None, "#1", Code.UNKNOWN_COLUMN)],
+            [*(Fault(None, n, FaultCode.MISSING_COLUMN) for n in INPUTS), Fault(None, "#1", FaultCode.UNKNOWN_COLUMN)],
         ),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused(header: str, faults: list[Fault]) -> None:
     """Missing, unknown and duplicate columns are named, an unknown one by its position."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InputError) as caught:
         read_csv(CONTRACT, f"{header}\n{good_line()}\n".encode())
     assert caught.value.faults == faults
 
@@ -290,22 +293,22 @@ def test_a_header_that_does_not_fit_is_refused(header: str, faults: list[Fault])
 @pytest.mark.parametrize("names", [["n"] * 20_000, [f"n{place}" for place in range(20_000)], [""] * 1_000_000])
 def test_too_many_columns_are_refused_at_once(names: list[str]) -> None:
     """A header of thousands of names is one fault, found without looking at each."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InputError) as caught:
         read_csv(CONTRACT, ",".join(names).encode())
-    assert caught.value.faults == [Fault(None, None, Code.TOO_MANY_COLUMNS)]
+    assert caught.value.faults == [Fault(None, None, FaultCode.TOO_MANY_COLUMNS)]
 
 
 @pytest.mark.parametrize("row", [f"{good_line()},1", good_line().rpartition(",")[0], "x"])
 def test_a_wrong_number_of_fields_is_a_fault_of_the_row(row: str) -> None:
     """Where every row has a field too many or too few, every row has that one fault and the table is empty."""
     reading = read_csv(CONTRACT, lines(row, row, row))
-    assert reading.faults == tuple(Fault(number, None, Code.FIELD_COUNT) for number in (1, 2, 3))
+    assert reading.faults == tuple(Fault(number, None, FaultCode.FIELD_COUNT) for number in (1, 2, 3))
     assert reading.table.rows == 0
 
 
 def test_a_row_of_spaces_is_not_blank() -> None:
     """A line of spaces is a row with too few fields."""
-    assert read_csv(CONTRACT, lines("   ")).faults == (Fault(1, None, Code.FIELD_COUNT),)
+    assert read_csv(CONTRACT, lines("   ")).faults == (Fault(1, None, FaultCode.FIELD_COUNT),)
 
 
 SECRET_BODIES = [
@@ -328,7 +331,7 @@ def test_no_cell_of_a_file_is_repeated(body: bytes) -> None:
     """Neither a fault nor an error's message and traceback holds the text of a cell or of an unknown name."""
     try:
         said = repr(read_csv(CONTRACT, body).faults)
-    except Refused as refused:
+    except InputError as refused:
         said = "".join(traceback.format_exception(refused)) + repr(refused.faults)
     assert said
     assert MARKER not in said
@@ -370,27 +373,27 @@ def test_an_absent_key_is_a_missing_cell() -> None:
     """A key that is not there reads like null: a fault or no value, as the column says."""
     reading = read_json(CONTRACT, [{**AS_JSON, "age": None}, {k: v for k, v in AS_JSON.items() if k != "age"}, {}])
     assert [math.isnan(age) for age in reading.table.columns["age"]] == [True, True]
-    assert reading.faults == tuple(Fault(3, name, Code.MISSING) for name in ("id", "time", "amount"))
+    assert reading.faults == tuple(Fault(3, name, FaultCode.MISSING) for name in ("id", "time", "amount"))
 
 
 @pytest.mark.parametrize("value", [None, 1, "x", [], True])
 def test_what_is_no_object_is_a_fault_of_its_row(value: object) -> None:
     """A transaction that is no JSON object is named by its number."""
     reading = read_json(CONTRACT, [AS_JSON, value])
-    assert reading.faults == (Fault(2, None, Code.NOT_AN_OBJECT),)
+    assert reading.faults == (Fault(2, None, FaultCode.NOT_AN_OBJECT),)
     assert reading.table.row_numbers.tolist() == [1]
 
 
 def test_an_unknown_key_is_a_fault_by_its_place() -> None:
     """A key that the contract does not know is named by its position; the label is known and not looked at."""
     reading = read_json(CONTRACT, [AS_JSON | {"fraud": [], "more": 1}])
-    assert reading.faults == (Fault(1, "#9", Code.UNKNOWN_COLUMN),)
+    assert reading.faults == (Fault(1, "#9", FaultCode.UNKNOWN_COLUMN),)
 
 
 def test_an_object_with_too_many_keys_has_one_fault() -> None:
     """An object of thousands of unknown keys has one fault, not thousands."""
     reading = read_json(CONTRACT, [{str(key): key for key in range(20_000)}])
-    assert reading.faults == (Fault(1, None, Code.TOO_MANY_COLUMNS),)
+    assert reading.faults == (Fault(1, None, FaultCode.TOO_MANY_COLUMNS),)
 
 
 def test_no_objects_are_no_rows() -> None:
@@ -402,12 +405,12 @@ def test_no_objects_are_no_rows() -> None:
     "read", [lambda: read_csv(CONTRACT, lines(*["x"] * 20)), lambda: read_json(CONTRACT, [{}] * 20)]
 )
 def test_an_input_of_nothing_but_faults_is_refused(
-    read: Callable[[], Reading], monkeypatch: pytest.MonkeyPatch
+    read: Callable[[], ParsedRows], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond the most faults that are kept, the input is refused with those found so far."""
-    monkeypatch.setattr(table, "MOST_FAULTS", 10)
+    monkeypatch.setattr(table, "MAX_FAULTS", 10)
     monkeypatch.setattr(table, "BLOCK_ROWS", 4)
-    with pytest.raises(Refused, match="More than 10 cells") as caught:
+    with pytest.raises(InputError, match="More than 10 cells") as caught:
         read()
     assert 10 < len(caught.value.faults) < 30
 
@@ -416,7 +419,7 @@ def test_an_input_of_nothing_but_faults_is_refused(
 @pytest.mark.parametrize("body", [lines("x\n" * 1_000_000), lines(",,,,,,\n" * 300_000)], ids=["short", "empty"])
 def test_a_file_of_nothing_but_faults_is_refused_early(body: bytes) -> None:
     """A file that would have a fault every other byte is refused before its faults fill the memory."""
-    with pytest.raises(Refused, match="More than 10,000") as caught:
+    with pytest.raises(InputError, match="More than 10,000") as caught:
         read_csv(CONTRACT, body)
     assert len(caught.value.faults) < 20_000
 
@@ -438,7 +441,7 @@ def test_records_leave_blank_lines_out() -> None:
 
 def test_records_of_no_text_are_refused_at_once() -> None:
     """Bytes that are no text are refused by the call itself, not while iterating."""
-    with pytest.raises(NotText):
+    with pytest.raises(NotTextError):
         csv_records(b"\xff")
 
 
@@ -456,14 +459,14 @@ def test_other_names_may_be_there_and_are_not_looked_at(cell: str) -> None:
 @pytest.mark.parametrize(
     ("header", "fault"),
     [
-        (f"{HEADER},more,{MARKER}", Fault(None, "#9", Code.UNKNOWN_COLUMN)),
-        (f"{HEADER},more,more", Fault(None, "more", Code.DUPLICATE_COLUMN)),
-        (HEADER.replace("age", "more"), Fault(None, "age", Code.MISSING_COLUMN)),
+        (f"{HEADER},more,{MARKER}", Fault(None, "#9", FaultCode.UNKNOWN_COLUMN)),
+        (f"{HEADER},more,more", Fault(None, "more", FaultCode.DUPLICATE_COLUMN)),
+        (HEADER.replace("age", "more"), Fault(None, "age", FaultCode.MISSING_COLUMN)),
     ],
 )
 def test_other_names_excuse_nothing_else(header: str, fault: Fault) -> None:
     """Unknown names, a name that is there twice and a missing column are faults as ever."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InputError) as caught:
         read_csv(CONTRACT, f"{header}\n{good_line()}\n".encode(), others={"more"})
     assert caught.value.faults == [fault]
 
@@ -471,7 +474,7 @@ def test_other_names_excuse_nothing_else(header: str, fault: Fault) -> None:
 def test_other_keys_excuse_no_unknown_one() -> None:
     """A JSON key that neither contract knows is a fault by its position."""
     reading = read_json(CONTRACT, [AS_JSON | {"more": 1, MARKER: 1}], others={"more"})
-    assert reading.faults == (Fault(1, "#9", Code.UNKNOWN_COLUMN),)
+    assert reading.faults == (Fault(1, "#9", FaultCode.UNKNOWN_COLUMN),)
 
 
 def test_an_extended_table_has_the_same_rows_and_more_columns() -> None:
@@ -511,11 +514,11 @@ def test_a_day_and_its_clock_are_one_time() -> None:
     for reading in (csv_rows, read_json(TIMED, objects)):
         assert reading.table.columns["day"].tolist() == pytest.approx([1769882700.0, math.nan, math.nan], nan_ok=True)
         assert reading.table.columns.keys() == {"day", "amount"}
-        assert reading.faults == (Fault(4, "day", Code.NOT_A_DATE),)
+        assert reading.faults == (Fault(4, "day", FaultCode.NOT_A_DATE),)
 
 
 def test_a_clock_is_a_column_of_its_own() -> None:
     """A file without it lacks a column, and nobody calls it unknown."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InputError) as caught:
         read_csv(TIMED, b"day,amount\n31/01/2026,1\n")
-    assert caught.value.faults == [Fault(None, "at", Code.MISSING_COLUMN)]
+    assert caught.value.faults == [Fault(None, "at", FaultCode.MISSING_COLUMN)]

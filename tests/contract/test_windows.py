@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.windows import (
+    COLUMN_AGGREGATES,
     DAY,
     HOUR,
+    MAX_BUCKETS,
     MINUTE,
-    MOST_BUCKETS,
-    OF_ONE,
     SMALLEST_BUCKET,
     Aggregate,
     Window,
@@ -32,13 +32,13 @@ def definitions(draw: st.DrawFn, names: st.SearchStrategy[str] = NAMES) -> Windo
     """Any window that has a meaning; no bracket in the entity's name, see the test after the next."""
     aggregate = draw(st.sampled_from(Aggregate))
     bucket = draw(st.sampled_from([MINUTE, 61, 90, HOUR, DAY, 7 * DAY]) | st.integers(SMALLEST_BUCKET, 10**5))
-    most = min(MOST_BUCKETS // 2, 4 * 365 * DAY // bucket)
+    most = min(MAX_BUCKETS // 2, 4 * 365 * DAY // bucket)
     buckets, delay = draw(st.integers(1, most)), draw(st.integers(0, most)) * bucket
     if aggregate in {Aggregate.SINCE_LAST, Aggregate.RATIO}:
         delay = 0
     if aggregate is Aggregate.RISK:
         delay = delay or bucket
-    column = draw(names) if aggregate in OF_ONE else None
+    column = draw(names) if aggregate in COLUMN_AGGREGATES else None
     entity = draw(names.filter(lambda name: "(" not in name))
     return Window(aggregate, entity, column, buckets * bucket, bucket, delay)
 
@@ -116,8 +116,8 @@ def test_a_duration_has_its_largest_whole_unit(seconds: int, text: str) -> None:
         (COUNT, {"seconds": HOUR + 1}),
         (COUNT, {"delay": -HOUR}),
         (COUNT, {"delay": MINUTE}),
-        (COUNT, {"seconds": (MOST_BUCKETS + 1) * HOUR}),
-        (COUNT, {"seconds": MOST_BUCKETS * HOUR, "delay": HOUR}),
+        (COUNT, {"seconds": (MAX_BUCKETS + 1) * HOUR}),
+        (COUNT, {"seconds": MAX_BUCKETS * HOUR, "delay": HOUR}),
         (COUNT, {"aggregate": Aggregate.SINCE_LAST, "delay": HOUR}),
         (SUM, {"aggregate": Aggregate.RATIO, "delay": HOUR}),
         (RISK, {"delay": 0}),
@@ -139,8 +139,8 @@ def test_a_window_longer_than_anyone_s_past_is_refused(days: int) -> None:
 
 def test_the_most_buckets_are_allowed() -> None:
     """The bound itself is no refusal."""
-    assert replace(COUNT, seconds=MOST_BUCKETS * HOUR).buckets == MOST_BUCKETS
-    assert replace(COUNT, seconds=HOUR, delay=(MOST_BUCKETS - 1) * HOUR).oldest == MOST_BUCKETS
+    assert replace(COUNT, seconds=MAX_BUCKETS * HOUR).buckets == MAX_BUCKETS
+    assert replace(COUNT, seconds=HOUR, delay=(MAX_BUCKETS - 1) * HOUR).oldest == MAX_BUCKETS
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 
-from contract.dates import parted, written
+from contract.dates import format_time, split_date_time
 from contract.schema import TimeFormat
 
 FORMS = {"file", "files"}
@@ -61,7 +61,7 @@ def as_it_is_meant(_: Any, case: Any, __: Any) -> None:  # noqa: ANN401 - likewi
 schemathesis.serializer("text/csv")(csv_body)
 schemathesis.hook("before_call")(as_it_is_meant)
 for form in (TimeFormat.DAY_FIRST, TimeFormat.MONTH_FIRST, TimeFormat.YEAR_FIRST):
-    texts = MOMENTS.map(partial(written, form))
+    texts = MOMENTS.map(partial(format_time, form))
     schemathesis.openapi.format(f"{form}-date-time", texts)
-    schemathesis.openapi.format(f"{form}-date", texts.map(lambda text: parted(text)[0]))
+    schemathesis.openapi.format(f"{form}-date", texts.map(lambda text: split_date_time(text)[0]))
 schemathesis.openapi.format("time-of-day", st.times().map(str))

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
 from contract.table import read_csv
-from contract.windows import DAY, HOUR, OF_NUMBERS, Aggregate, Window
+from contract.windows import DAY, HOUR, NUMBER_AGGREGATES, Aggregate, Window
 from gateway.app import create_app
 from gateway.settings import Settings
 from history.evaluation import over
@@ -26,7 +26,7 @@ Row = dict[str, object]
 
 
 def _window(aggregate: Aggregate) -> Window:
-    column = "amount" if aggregate in OF_NUMBERS else "shop" if aggregate is Aggregate.DISTINCT else None
+    column = "amount" if aggregate in NUMBER_AGGREGATES else "shop" if aggregate is Aggregate.DISTINCT else None
     return Window(aggregate, "card", column, 7 * DAY, HOUR, 7 * DAY if aggregate is Aggregate.RISK else 0)
 
 

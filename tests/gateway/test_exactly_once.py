@@ -14,9 +14,9 @@ import pytest
 from redis.asyncio import Redis
 
 from contract.card import ModelCard
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.description import Description
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from contract.table import Table, read_csv
 from gateway.history import batch_writer as arrival
 from gateway.history.answers import AnswerWriter
@@ -52,9 +52,9 @@ async def work(function: Callable[..., Result], *arguments: Any) -> Result:  # n
 
 def serving() -> ServingVersions:
     """A version with history is live."""
-    bands = Bands(0.5, 0.9)
+    bands = DecisionBands(0.5, 0.9)
     card = ModelCard(1, "2026-01-01T00:00:00+00:00", bands, {}, {}, {}, {}, 0.01)
-    description = Description(CARDS, card, Golden("", ()), "cpu", half_precision=False)
+    description = Description(CARDS, card, GoldenRows("", ()), "cpu", half_precision=False)
     return ServingVersions(AdoptedModel(description, bands), None, Plan.of([CARDS]))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import HttpUrl, ValidationError
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from gateway.settings import Settings
 from tests.keys import HISTORY_KEY, KEY
 
@@ -21,7 +21,7 @@ def test_overridden_thresholds_stay_in_order(
 ) -> None:
     """Any override of either threshold gives valid bands, and the overriding decline threshold is kept."""
     settings = Settings(api_key="k", review_threshold=review, decline_threshold=decline)
-    bands = settings.bands(Bands(min(first, second), max(first, second)))
+    bands = settings.bands(DecisionBands(min(first, second), max(first, second)))
     assert bands.decline == (max(first, second) if decline is None else decline)
 
 

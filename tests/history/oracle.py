@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
-from contract.windows import DAY, HOUR, MINUTE, OF_NUMBERS, OF_ONE, Aggregate, Window
+from contract.windows import COLUMN_AGGREGATES, DAY, HOUR, MINUTE, NUMBER_AGGREGATES, Aggregate, Window
 from history.evaluation import FLAT, LARGEST
 from history.layout import MAX_BUCKET, SLOTS, slots
 
@@ -233,8 +233,8 @@ def _window(draw: st.DrawFn, aggregate: Aggregate, delays: Mapping[tuple[str, in
         delay = delays[entity, bucket]
     elif aggregate not in {Aggregate.SINCE_LAST, Aggregate.RATIO}:
         delay = draw(st.sampled_from([0, 0, 1, 2, 7]))
-    of = draw(st.sampled_from(NUMBERS if aggregate in OF_NUMBERS else (*CATEGORIES, *ENTITIES)))
-    column = of if aggregate in OF_ONE else None
+    of = draw(st.sampled_from(NUMBERS if aggregate in NUMBER_AGGREGATES else (*CATEGORIES, *ENTITIES)))
+    column = of if aggregate in COLUMN_AGGREGATES else None
     return Window(aggregate, entity, column, draw(st.sampled_from([1, 2, 3, 24, 30])) * bucket, bucket, delay * bucket)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.schema import Contract
 from operations.store.registry import Registry
 from tests import tiny
@@ -33,7 +33,9 @@ def add(
     """Adds a version that can score; `card` replaces fields of its model card."""
     directory: Path = registry.root.parent / f"unpacked-{version}"
     tiny.write_version(directory, version, contract, golden_csv, slope)
-    described = replace(tiny.card(version), **{"bands": Bands(0.5, 0.9), "metrics": METRICS, "data": DATA, **card})
+    described = replace(
+        tiny.card(version), **{"bands": DecisionBands(0.5, 0.9), "metrics": METRICS, "data": DATA, **card}
+    )
     (directory / "card.json").write_bytes(described.to_bytes())
     (directory / "checksums.json").unlink()
     archive = pack(directory.with_suffix(".mar"), {file.name: file.read_bytes() for file in directory.iterdir()})

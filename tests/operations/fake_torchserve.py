@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contract.description import Description
 from contract.frame import DESCRIBE, Frame
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from operations.torchserve.client import TorchServeClient
 from tests.tiny import card
@@ -22,7 +22,7 @@ CONTRACT = Contract(
     (Column("payment", Kind.ID), Column("amount", Kind.NUMBER)),
     (Feature("amount", FeatureKind.NUMBER, "amount"),),
 )
-GOLDEN = Golden("payment,amount\na,1\nb,2\n", (0.25, 0.5))
+GOLDEN = GoldenRows("payment,amount\na,1\nb,2\n", (0.25, 0.5))
 
 
 @dataclass

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.decision import Bands, Decision
+from contract.decision import Decision, DecisionBands
 from releases.record import Trial, TrialKind
 from releases.trial_counts import SCORE_EDGES, TrialArm, TrialCounts, score_counts, stability_index, trial_key
 
 SCORES = st.lists(st.floats(0, 1, width=32), max_size=30).map(lambda scores: np.array(scores, dtype=np.float32))
-BANDS = Bands(0.1, 0.5)
+BANDS = DecisionBands(0.1, 0.5)
 
 
 def tallied(*requests: np.ndarray, side: TrialArm = TrialArm.LIVE) -> TrialCounts:

@@ -110,3 +110,15 @@ def test_an_unwritable_place_is_refused(trained: Trained, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match="cannot be written"):
         archive.build(_parts(trained), tmp_path / "file")
+
+
+def test_packed_sources_know_nothing_of_redis(trained: Trained) -> None:
+    """A worker's archive holds no key or script of Redis, and neither `history` nor `releases`."""
+    with zipfile.ZipFile(trained.archive) as opened:
+        names = opened.namelist()
+        sources = {name: opened.read(name).decode() for name in names if name.endswith(".py")}
+    assert not [name for name in names if name.startswith(("history/", "releases/"))]
+    for name, source in sources.items():
+        assert "redis" not in source.lower(), name
+        assert "fraud:" not in source.lower(), name
+        assert "EVAL" not in source, name

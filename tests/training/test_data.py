@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.table import MOST_FAULTS
+from contract.table import MAX_FAULTS
 from tests.swapping import at_every_step
 from tests.training.conftest import TINY
 from tests.training.rows import SCHEMA, contract
@@ -196,8 +196,8 @@ def test_advice_fits_the_fault(row: str, advice: str) -> None:
 
 def test_too_many_faults_do_not_blame_the_header() -> None:
     """A file with more bad cells than are listed is refused for its cells."""
-    body = HEADER + "a,2026-01-01,x,30,chip,0\n" * (MOST_FAULTS + 1)
-    with pytest.raises(TrainingError, match=f"used. More than {MOST_FAULTS:,} cells are at fault"):
+    body = HEADER + "a,2026-01-01,x,30,chip,0\n" * (MAX_FAULTS + 1)
+    with pytest.raises(TrainingError, match=f"used. More than {MAX_FAULTS:,} cells are at fault"):
         data.from_csv(contract(), body.encode())
 
 

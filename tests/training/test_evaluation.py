@@ -4,7 +4,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from training import evaluation
 from training.evaluation import (
     FALSE_POSITIVES,
@@ -119,7 +119,7 @@ def test_recalls_are_those_of_the_roc_curve(pairs: list[tuple[float, bool]]) -> 
     false_positives, recall, _ = roc_curve(labels, scores, sample_weight=weights, drop_intermediate=False)
     found = recalls(Ranking.of(labels, scores), weights)
     assert found == {name: recall[false_positives <= most].max() for name, most in FALSE_POSITIVES.items()}
-    told = measure(scores, labels, Bands(0.5, 0.9), weights)
+    told = measure(scores, labels, DecisionBands(0.5, 0.9), weights)
     assert {told[f"recall_at_{name}_false_positives"] for name in found} == set(found.values())
 
 

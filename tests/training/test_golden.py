@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from contract.features import to_matrix
-from contract.golden import TOLERANCE, Golden
+from contract.golden import TOLERANCE, GoldenRows
 from contract.schema import Contract
 from contract.table import Table, read_csv
 from history.evaluation import over
@@ -147,10 +147,10 @@ def test_golden_json_is_what_the_version_says(trained: Trained) -> None:
         assert json.loads(archive.read("golden.json")) == json.loads(json.dumps(trained.golden.to_json()))
 
 
-def _reference(trained: Trained) -> tuple[Golden, Table]:
+def _reference(trained: Trained) -> tuple[GoldenRows, Table]:
     """The packed reference sample, and its rows with their past."""
     with zipfile.ZipFile(trained.archive) as archive:
-        sample = Golden.from_json(json.loads(archive.read("reference.json")))
+        sample = GoldenRows.from_json(json.loads(archive.read("reference.json")))
     return sample, sample.table(trained.contract)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.schema import Contract, FeatureKind
 from contract.table import Table, read_csv
 from history.evaluation import over
@@ -24,7 +24,7 @@ windows = ["7d"]
 log = true
 """
 CONTRACT = parse_schema(rows.SCHEMA + HISTORY).contract({})
-BANDS = Bands(0.5, 0.9)
+BANDS = DecisionBands(0.5, 0.9)
 FULL, NEUTRAL = np.array([0.9, 0.2, 0.6, 0.1], np.float32), np.array([0.2, 0.6, 0.1, 0.1], np.float32)
 BOTH = {"with": FULL, "neutral": NEUTRAL}
 LABELS = np.array([True, False, False, False])

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from training.amounts import amount_of
 from training.decisions import Costs, Period, figures
 from training.ranking import Interval, Ranking, intervals
@@ -83,7 +83,7 @@ def _points(subject: Subject) -> Document:
     return dict(subject.card.decisions.get("points", {}))
 
 
-def _test(period: Period, costs: Costs | None, bands: Bands) -> Document:
+def _test(period: Period, costs: Costs | None, bands: DecisionBands) -> Document:
     curve = metrics.alerts(period, costs)
     at_risk = float(period.value[period.labels].sum())
     return metrics.numbers(period) | {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.schema import Contract, Kind
 from training.decisions import Period
 from training.ranking import Ranking
@@ -34,7 +34,7 @@ Segment = dict[str, Any]
 Names = NDArray[np.object_]
 
 
-def segment(name: str, period: Period, rows: NDArray[np.bool_], bands: Bands) -> Segment:
+def segment(name: str, period: Period, rows: NDArray[np.bool_], bands: DecisionBands) -> Segment:
     """The figures of some rows of a period, at least one; what few of them cannot tell is left out."""
     weights, labels, scores = period.weights[rows], period.labels[rows], period.scores[rows]
     flagged = scores >= bands.review
@@ -55,7 +55,7 @@ def segment(name: str, period: Period, rows: NDArray[np.bool_], bands: Bands) ->
     return found
 
 
-def by_time(contract: Contract, part: Part, period: Period, bands: Bands) -> dict[str, list[Segment]]:
+def by_time(contract: Contract, part: Part, period: Period, bands: DecisionBands) -> dict[str, list[Segment]]:
     """By month, and by week where there are few months; nothing without times."""
     if part.seconds is None or contract.time is None:
         return {}
@@ -67,7 +67,7 @@ def by_time(contract: Contract, part: Part, period: Period, bands: Bands) -> dic
     return tables
 
 
-def by_column(contract: Contract, part: Part, period: Period, bands: Bands) -> dict[str, list[Segment]]:
+def by_column(contract: Contract, part: Part, period: Period, bands: DecisionBands) -> dict[str, list[Segment]]:
     """By the values of each category column."""
     columns = [column for column in contract.columns if column.kind is Kind.CATEGORY]
     return {
@@ -76,7 +76,7 @@ def by_column(contract: Contract, part: Part, period: Period, bands: Bands) -> d
     }
 
 
-def by_amount(period: Period, bands: Bands) -> list[Segment]:
+def by_amount(period: Period, bands: DecisionBands) -> list[Segment]:
     """By amount, in parts of equally many rows; nothing where no column is the amount."""
     if period.amounts is None:
         return []
@@ -96,7 +96,7 @@ def _amounts(inner: list[float]) -> list[str]:
 
 
 def _table(
-    names: Names, period: Period, bands: Bands, order: list[str] | None = None, *, by_size: bool = False
+    names: Names, period: Period, bands: DecisionBands, order: list[str] | None = None, *, by_size: bool = False
 ) -> list[Segment]:
     merged = _merged(names)
     present = list(_ordered(merged, order, by_size=by_size))

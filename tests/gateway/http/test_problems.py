@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from contract.faults import Code, Fault
+from contract.faults import Fault, FaultCode
 from gateway.http import problems
 from gateway.http.problems import LISTED_FAULTS, NotScorable, Problem, problem_response
 
@@ -27,7 +27,7 @@ def test_body_states_the_status(kind: type[Problem]) -> None:
 
 def test_lists_the_first_faults_and_counts_all() -> None:
     """A file of faults is answered with the first 20 and the total."""
-    faults = [Fault(row, "amount", Code.MISSING) for row in range(1, 101)]
+    faults = [Fault(row, "amount", FaultCode.MISSING) for row in range(1, 101)]
     body = NotScorable("", faults).to_json()
     assert [fault["row"] for fault in body["errors"]] == list(range(1, LISTED_FAULTS + 1))
     assert body["error_count"] == 100

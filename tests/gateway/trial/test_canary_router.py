@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.schema import Contract
-from contract.table import Reading, read_csv
+from contract.table import ParsedRows, read_csv
 from gateway.metrics import Metrics
 from gateway.models.inference_client import InferenceClient, connect_model_server
 from gateway.models.model_calls import ModelCalls
@@ -65,7 +65,7 @@ def test_a_decision_is_by_the_bands_of_its_version(tried: Tried, tmp_path: Path)
     """Where the canary has other thresholds, its rows are decided by them."""
     tried.start(CANARY)
     directory = write_version(tmp_path / "v3", 3, slope=0.005)
-    (directory / "card.json").write_bytes(card(3, Bands(0.1, 0.2)).to_bytes())
+    (directory / "card.json").write_bytes(card(3, DecisionBands(0.1, 0.2)).to_bytes())
     seal(directory)
     tried.model_server.serve(directory, 3)
     tried.record(replace(CANARY, version=3, share=1.0))
@@ -193,7 +193,7 @@ async def test_what_fails_while_the_canary_s_rows_are_read_is_a_failure(
     """Neither a defect nor slowness looks like missing columns, and the live version answers."""
     model_server.serve(write_version(tmp_path / "v2", 2, OTHER, OTHER_GOLDEN), 2)
 
-    def read(contract: Contract, others: Collection[str]) -> Reading:
+    def read(contract: Contract, others: Collection[str]) -> ParsedRows:
         if contract == OTHER:
             raise failure
         return read_csv(contract, rows().encode(), others=others)

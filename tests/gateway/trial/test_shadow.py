@@ -6,7 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from gateway.trial import shadow
 from releases.trial_counts import TrialArm, TrialCounts
 from tests.gateway.trials import IDS, ON_TRIAL, OTHER, SHADOW, UNION, Tried, expected, probability, rows, versions
@@ -18,7 +18,7 @@ def both(tally: TrialCounts) -> dict[str, int]:
     return {name: count for name, count in tally.counts.items() if name.startswith("both:")}
 
 
-def decisions(bands: Bands) -> Counter[str]:
+def decisions(bands: DecisionBands) -> Counter[str]:
     """What they are to be for one upload of `rows()`."""
     pairs = [bands.decide(np.array([probability(each, version) for version in (1, 2)])) for each in ON_TRIAL]
     return Counter(f"both:{ours}:{theirs}" for ours, theirs in pairs)
@@ -32,7 +32,7 @@ def test_a_shadow_never_answers_and_is_compared(tried: Tried) -> None:
     tally = tried.valkey.tally(SHADOW)
     live, trial = tally.arm(TrialArm.LIVE), tally.arm(TrialArm.TRIAL)
     assert (live.rows, trial.rows, tally.rows_compared) == (len(ON_TRIAL),) * 3
-    assert both(tally) == decisions(Bands(0.3, 0.9))
+    assert both(tally) == decisions(DecisionBands(0.3, 0.9))
     assert tally.decisions_that_differ > 0
     assert min(live.latency(0.5), trial.latency(0.5)) > 0
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import Table, read_csv
 from contract.windows import DAY, HOUR, Aggregate, Window
@@ -206,7 +206,7 @@ def assert_same(values: dict[str, Any], expected: dict[str, Any]) -> None:
 def add(registry: Registry, version: int, of: Contract, **card_fields: Any) -> None:  # noqa: ANN401 - any field of a card
     """Adds a version with this contract; its model is never loaded."""
     described = replace(card(version), **{"data": {"sha256": "0" * 64}, **card_fields})
-    golden = Golden("", (), ())
+    golden = GoldenRows("", (), ())
     contents = {
         "model.pt": b"a model", "contract.json": of.to_bytes(), "card.json": described.to_bytes(),
         "golden.json": json.dumps(golden.to_json()).encode(),

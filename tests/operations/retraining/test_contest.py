@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.decision import CARDS_OWN, Thresholds
+from contract.decision import NO_OVERRIDES, ThresholdOverrides
 from operations.retraining.contest import compare_with_live
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.store.registry import Registry
@@ -45,7 +45,7 @@ def judged(
     version: int,
     live: int,
     goal: ReleaseMode = ReleaseMode.LIVE,
-    thresholds: Thresholds = CARDS_OWN,
+    thresholds: ThresholdOverrides = NO_OVERRIDES,
 ) -> Verdict:
     """A version judged against a live one."""
     record = Release(live, None, "2026-05-01T00:00:00+00:00")
@@ -76,7 +76,7 @@ def test_each_scores_by_its_own_contract(trainings: Trainings) -> None:
 @pytest.mark.parametrize(("threshold", "rate"), [(0.0, 1.0), (1.0, 0.0)])
 def test_both_are_judged_by_the_thresholds_in_force(trainings: Trainings, threshold: float, rate: float) -> None:
     """Where the gateways decide by thresholds of their own, no card's own ones count."""
-    compared = judged(trainings, GOOD, live=SENSELESS, thresholds=Thresholds(threshold, threshold)).compared
+    compared = judged(trainings, GOOD, live=SENSELESS, thresholds=ThresholdOverrides(threshold, threshold)).compared
     assert compared is not None
     assert (compared.new.sample.alert_rate, compared.live.sample.alert_rate) == (rate, rate)
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from contract.card import ModelCard
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.retraining.evaluate import EvaluateOptions, _request, evaluate
@@ -86,7 +86,7 @@ def test_a_version_of_a_file_needs_the_file(place: Path, tmp_path: Path) -> None
 def test_simulated_payments_are_made_again() -> None:
     """The simulation is the one that the card tells."""
     told = {"source": {"simulator": {"seed": 5, "days": 30, "customers": 9, "terminals": 8, "first_day": 0}}}
-    card = ModelCard(1, "", Bands(0.1, 0.2), {}, told, {}, {}, 0.0)
+    card = ModelCard(1, "", DecisionBands(0.1, 0.2), {}, told, {}, {}, 0.0)
     assert _request(card, None).simulation == Simulation(seed=5, days=30, customers=9, terminals=8)
 
 

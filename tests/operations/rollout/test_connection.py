@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.decision import Thresholds
+from contract.decision import ThresholdOverrides
 from operations.errors import OperationsError
 from operations.rollout import connection
 from operations.settings import Layout
@@ -73,9 +73,11 @@ def test_the_running_stacks_thresholds_are_in_force(tmp_path: Path) -> None:
     written["thresholds"] = {"review": 0.2, "decline": None}
     (tmp_path / "var" / "run" / "stack.json").write_text(json.dumps(written))
     layout, outside = Layout(tmp_path, tmp_path), {"REVIEW_THRESHOLD": "0.7"}
-    assert connection.find_deployment(layout, outside).place.thresholds == Thresholds(0.2, None)
+    assert connection.find_deployment(layout, outside).place.thresholds == ThresholdOverrides(0.2, None)
     (tmp_path / "var" / "run" / "stack.json").unlink()
-    assert connection.find_deployment(layout, {**ELSEWHERE, **outside}).place.thresholds == Thresholds(0.7, None)
+    assert connection.find_deployment(layout, {**ELSEWHERE, **outside}).place.thresholds == ThresholdOverrides(
+        0.7, None
+    )
 
 
 @pytest.mark.parametrize("threshold", ["high", "nan", "1.5"])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.decision import CARDS_OWN, Bands, Thresholds
-from contract.golden import Golden
+from contract.decision import NO_OVERRIDES, DecisionBands, ThresholdOverrides
+from contract.golden import GoldenRows
 from operations.rollout.gate import MIN_TRIAL_ROWS, alert_shift, check, scored_samples, shift, trial_samples
 from operations.rollout.loading import DeploymentTarget
 from operations.store.registry import Registry
@@ -20,7 +20,7 @@ from tests.operations.conftest import contents, pack
 from tests.operations.fake_torchserve import CONTRACT, GOLDEN, FakeTorchServe
 from tests.tiny import card
 
-BANDS = Bands(0.1, 0.5)
+BANDS = DecisionBands(0.1, 0.5)
 
 
 def sample(rows: int, flagged: int) -> ScoreSample:
@@ -89,7 +89,7 @@ def test_the_reference_samples_of_both_are_compared(
 ) -> None:
     """Rows that an archive holds are taken, each once; of a version whose archive has none, its golden ones."""
     registry = Registry(tmp_path / "samples")
-    sample = Golden("payment,amount\na,0\nb,1\nc,1.5\n", (0.0, 0.25, 0.375))
+    sample = GoldenRows("payment,amount\na,0\nb,1\nc,1.5\n", (0.0, 0.25, 0.375))
     for version, held in ((1, {"reference.json": sample}), (2, {"reference.json": sample}), (3, {})):
         files = contents(version) | {name: json.dumps(rows.to_json()).encode() for name, rows in held.items()}
         registry.add(
@@ -111,14 +111,15 @@ def test_a_damaged_archive_of_the_live_version_hinders_no_release(
 
 
 @pytest.mark.parametrize(
-    ("thresholds", "flagged"), [(CARDS_OWN, (1, 3)), (Thresholds(0.3, 0.6), (2, 2)), (Thresholds(0.0), (4, 4))]
+    ("thresholds", "flagged"),
+    [(NO_OVERRIDES, (1, 3)), (ThresholdOverrides(0.3, 0.6), (2, 2)), (ThresholdOverrides(0.0), (4, 4))],
 )
 def test_both_are_judged_by_the_thresholds_in_force(
-    place: DeploymentTarget, torchserve: FakeTorchServe, thresholds: Thresholds, flagged: tuple[int, int]
+    place: DeploymentTarget, torchserve: FakeTorchServe, thresholds: ThresholdOverrides, flagged: tuple[int, int]
 ) -> None:
     """Each decides by its own card, but where the gateways override it."""
     torchserve.registered = {1: ["READY"], 2: ["READY"]}
-    torchserve.descriptions[2] = replace(torchserve.describe(2), card=card(2, Bands(0.1, 0.1)))
+    torchserve.descriptions[2] = replace(torchserve.describe(2), card=card(2, DecisionBands(0.1, 0.1)))
     rows = b"payment,amount\na,0\nb,1\nc,1.5\nd,3\n"  # Probabilities of 0, 0.25, 0.375 and 0.75.
     both = scored_samples(replace(place, thresholds=thresholds), 1, 2, rows)
     assert (both.before.rows, both.after.rows) == (4, 4)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.decision import Bands, Thresholds
+from contract.decision import DecisionBands, ThresholdOverrides
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from operations.errors import OperationsError
 from operations.files import durable
@@ -279,7 +279,7 @@ def test_a_release_deletes_nothing(place: DeploymentTarget, torchserve: FakeTorc
 def other_thresholds(torchserve: FakeTorchServe, version: int) -> None:
     """Lets a version decline what has a probability of a tenth."""
     torchserve.descriptions[version] = replace(
-        torchserve.describe(version), card=replace(card(version), bands=Bands(0.1, 0.1))
+        torchserve.describe(version), card=replace(card(version), bands=DecisionBands(0.1, 0.1))
     )
 
 
@@ -486,7 +486,7 @@ def test_versions_are_compared_by_the_thresholds_in_force(place: DeploymentTarge
     """Where the gateways override the thresholds of both cards alike, no card's own ones stop a release."""
     release(place, 1, quiet)
     other_thresholds(torchserve, 2)
-    assert release(replace(place, thresholds=Thresholds(0.2, 0.6)), 2, quiet, on=RECENT).version == 2
+    assert release(replace(place, thresholds=ThresholdOverrides(0.2, 0.6)), 2, quiet, on=RECENT).version == 2
 
 
 def test_no_damage_reaches_the_model_server(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:

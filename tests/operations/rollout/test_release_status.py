@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from rich.console import Console
 
-from contract.decision import Bands, Decision
+from contract.decision import Decision, DecisionBands
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import abort_trial, release, start_trial, take_over
 from operations.rollout.release_status import view
@@ -58,7 +58,7 @@ def test_both_sides_of_a_trial_stand_side_by_side(place: DeploymentTarget, valke
     trial = start_trial(place, 2, TrialKind.SHADOW, 1.0, quiet).trial
     assert trial
     tally, scores = TrialCounts(), np.array([0.05, 0.6])
-    for side, bands in zip(TrialArm, (Bands(0.1, 0.5), Bands(0.7, 0.8)), strict=True):
+    for side, bands in zip(TrialArm, (DecisionBands(0.1, 0.5), DecisionBands(0.7, 0.8)), strict=True):
         tally.scored(side, scores, bands.decide(scores), 0.004)
     tally.compared([Decision.APPROVE, Decision.DECLINE], [Decision.APPROVE, Decision.APPROVE])
     tally.unreadable(3)

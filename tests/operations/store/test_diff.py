@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
 from operations.errors import OperationsError
 from operations.store.diff import SharedGoldenRows, VersionDifference, compare_columns, compare_versions
@@ -44,7 +44,7 @@ def test_the_same_model_differs_in_nothing(store: Registry) -> None:
 def test_both_models_score_the_rows(store: Registry) -> None:
     """The differences are those of the two models' own probabilities, and each decides by its own thresholds."""
     archives.add(store, 1, slope=0.01)
-    archives.add(store, 2, slope=0.0, bands=Bands(0.4, 0.9))
+    archives.add(store, 2, slope=0.0, bands=DecisionBands(0.4, 0.9))
     scored = compare(store).scored
     assert scored is not None
     low, high = 1 / (1 + np.exp(9.9)), 1 / (1 + np.exp(-80.0))

@@ -53,7 +53,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
 def test_a_long_text_is_cut(tmp_path: Path) -> None:
     """What a model server says of a failure may be long."""
     journal.note(tmp_path, "not_loadable", why="x" * 5000)
-    assert len(journal.events(tmp_path)[0]["why"]) == journal.LONGEST_TEXT
+    assert len(journal.events(tmp_path)[0]["why"]) == journal.MAX_TEXT_LENGTH
 
 
 def test_trouble_with_the_disk_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

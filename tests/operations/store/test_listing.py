@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.golden import Golden
+from contract.golden import GoldenRows
 from operations.errors import OperationsError
 from operations.store import listing
 from operations.store.listing import RefusedArchive, check_archive
@@ -60,7 +60,7 @@ def test_an_archive_as_it_should_be_passes(archive: Path) -> None:
 
 def test_what_training_builds_passes(tmp_path: Path) -> None:
     """torch-model-archiver's own way of packing is known here."""
-    golden = Golden("amount\n1\n", (0.5,))
+    golden = GoldenRows("amount\n1\n", (0.5,))
     parts = Parts(ZEROS, CONTRACT, replace(card(1), data={"sha256": "0" * 64}), golden, installed_handler())
     check_archive(build(parts, tmp_path))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
 from contract.windows import Aggregate, Window
 from operations.store.side_by_side import CsvRows, SamplePair, Scores, ScoreSample, VersionScorer, score_shared_rows
@@ -21,7 +21,7 @@ def scorer(*others: str, maximum: float = 1000.0) -> VersionScorer:
     """A version whose probability is a thousandth of the amount; it demands these other columns, too."""
     columns = (Column("amount", Kind.NUMBER, minimum=0.0, maximum=maximum), *(Column(name, Kind.ID) for name in others))
     contract = Contract("c", columns, (Feature("amount", FeatureKind.NUMBER, "amount"),))
-    return VersionScorer(contract, Bands(0.5, 0.9), lambda matrix: matrix[:, 0] / np.float32(1000))
+    return VersionScorer(contract, DecisionBands(0.5, 0.9), lambda matrix: matrix[:, 0] / np.float32(1000))
 
 
 def amounts(scores: Scores) -> list[int]:
@@ -60,7 +60,7 @@ def test_rows_come_with_their_past() -> None:
     )
     features = tuple(Feature(each.name, FeatureKind.NUMBER, each.name) for each in (brought, unknown))
     contract = Contract("c", columns, features, (brought, unknown))
-    first, second = (VersionScorer(contract, Bands(0.5, 0.9), itemgetter((slice(None), at))) for at in (0, 1))
+    first, second = (VersionScorer(contract, DecisionBands(0.5, 0.9), itemgetter((slice(None), at))) for at in (0, 1))
     text = b"amount,card,when\n1,a,0\n99,a,1\n2,a,2\n"
     ours, theirs = score_shared_rows(CsvRows(text, {brought.name: np.array([5.0, 6.0, 7.0])}), first, second)
     assert (ours.tolist(), theirs.tolist()) == ([5.0, 7.0], [0.0, 0.0])
@@ -69,7 +69,7 @@ def test_rows_come_with_their_past() -> None:
 @given(PROBABILITIES, st.floats(0, 1))
 def test_the_same_rows_are_counted_as_pairs(probabilities: Scores, review: float) -> None:
     """Each side's bins are the margins of the pairs."""
-    both = SamplePair.of((Bands(review, 1.0), probabilities), (Bands(review, 1.0), probabilities[::-1]))
+    both = SamplePair.of((DecisionBands(review, 1.0), probabilities), (DecisionBands(review, 1.0), probabilities[::-1]))
     assert both.joint is not None
     assert tuple(both.joint.sum(axis=1)) == both.before.scores
     assert tuple(both.joint.sum(axis=0)) == both.after.scores
@@ -78,7 +78,7 @@ def test_the_same_rows_are_counted_as_pairs(probabilities: Scores, review: float
 @given(PROBABILITIES, st.floats(0, 1))
 def test_a_sample_counts_every_row_once(probabilities: Scores, review: float) -> None:
     """All that reach the lower threshold are flagged, and each row is in one bin."""
-    sample = ScoreSample.of(Bands(review, 1.0), probabilities)
+    sample = ScoreSample.of(DecisionBands(review, 1.0), probabilities)
     assert sample.rows == len(probabilities) == sum(sample.scores)
     assert sample.flagged == sum(float(each) >= review for each in probabilities)
     assert len(sample.scores) == len(SCORE_EDGES) + 1
@@ -86,4 +86,4 @@ def test_a_sample_counts_every_row_once(probabilities: Scores, review: float) ->
 
 def test_no_rows_have_an_alert_rate() -> None:
     """Of no rows none is flagged."""
-    assert ScoreSample.of(Bands(0.5, 0.9), np.empty(0, dtype=np.float32)).alert_rate == 0
+    assert ScoreSample.of(DecisionBands(0.5, 0.9), np.empty(0, dtype=np.float32)).alert_rate == 0

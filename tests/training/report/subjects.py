@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.card import ModelCard
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.features import to_matrix
 from contract.schema import Contract
 from contract.table import Table
@@ -20,7 +20,7 @@ from training.report.subject import Part, Subject
 DAY = 86_400.0
 START = 1_767_225_600.0
 """2026-01-01."""
-CARD = ModelCard(7, "2026-03-01T00:00:00+00:00", Bands(0.3, 0.8), {}, {}, {}, {}, 0.0)
+CARD = ModelCard(7, "2026-03-01T00:00:00+00:00", DecisionBands(0.3, 0.8), {}, {}, {}, {}, 0.0)
 
 
 def score(matrix: NDArray[np.float32]) -> Scores:

@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from contract.decision import Bands
+from contract.decision import DecisionBands
 from contract.schema import Contract, TimeFormat
 from tests.training.report.subjects import DAY, score, subject
 from training.decisions import Period
 from training.report import segments
 from training.report.subject import Part, Subject
 
-BANDS = Bands(0.3, 0.8)
+BANDS = DecisionBands(0.3, 0.8)
 
 
 def scored(about: Subject) -> Period:
