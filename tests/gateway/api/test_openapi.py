@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from gateway.api.json_schema import NOT_BLANK
-from gateway.http.problems import Draining, Refused, LabelsNotTaken, Problem, Unavailable
+from gateway.http.problems import Draining, LabelsNotTaken, Problem, Refused, Unavailable
 from releases.record import Release
 from tests.gateway.conftest import Serve, documented
 from tests.gateway.contracts import CONTRACTS, EVERYTHING, NAMELESS, served
