@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from contract.decision import DecisionBands
 from operations.rollout import gate
-from operations.rollout.chance import stability_lower_bound
+from operations.rollout.significance import stability_lower_bound
 from operations.store import archived
 from operations.store.opened import LoadedVersion, load_version
+from operations.store.paired_scoring import CsvRows, SamplePair, Scores, VersionScorer
 from operations.store.registry import Registry
-from operations.store.side_by_side import CsvRows, SamplePair, Scores, VersionScorer
 from releases.trial_counts import stability_index
 from training.schema import DEFAULT
 from training.simulator import Simulation, simulate

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from operations.errors import OperationsError
-from operations.rollout import connection
-from operations.rollout.connection import RunningDeployment
+from operations.rollout import deployment
+from operations.rollout.deployment import RunningDeployment
 from operations.settings import Layout
-from operations.store.record import read_record
+from operations.store.release_record import read_record
 from releases.record import Release
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "transactions.csv"
@@ -19,7 +19,7 @@ def here() -> tuple[RunningDeployment, str, Release]:
     Raises:
         OperationsError: no gateway with a live version runs here.
     """
-    running = connection.find_deployment(Layout(Path.cwd(), Path.cwd() / "model_store"), os.environ)
+    running = deployment.find_deployment(Layout(Path.cwd(), Path.cwd() / "model_store"), os.environ)
     live = read_record(running.store)
     if live is None or running.gateway_url is None:
         raise OperationsError("no gateway with a live version runs here: start `fraud up`")

@@ -22,13 +22,13 @@ from operations.commands import labels as label_commands
 from operations.commands import reports as report_commands
 from operations.commands import terminal
 from operations.errors import OperationsError, in_words
-from operations.files import private
+from operations.files import permissions
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode
-from operations.rollout import connection
+from operations.rollout import deployment
 from operations.settings import Layout
-from operations.store import models
+from operations.store import models_view
 from operations.store.registry import Registry
-from operations.text import figures
+from operations.text import formatting
 
 SAMPLE = Path("examples/transactions.csv")
 
@@ -51,7 +51,7 @@ report_commands.add_to(commands)
 
 def app() -> None:
     """The `fraud` command. SIGTERM ends it as an exit would, so that temporary files go."""
-    private.set_umask()
+    permissions.set_umask()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         commands()
@@ -156,12 +156,12 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     terms = ReleaseCriteria(goal, margin, share)
     if goal is not ReleaseMode.NONE:
         cycle.retrain(
-            layout, lambda: connection.find_deployment(layout, terminal.environment()), wanted, terms, console
+            layout, lambda: deployment.find_deployment(layout, terminal.environment()), wanted, terms, console
         )
         return
     entry = training.train(Registry(layout.store), wanted, console)
     if hint:
-        console.print(figures.metrics(entry.metrics))
+        console.print(formatting.metrics(entry.metrics))
         console.print(f"\nVersion {entry.version} is in the model store. Make it live: fraud release {entry.version}")
 
 
@@ -192,7 +192,7 @@ def release(  # noqa: PLR0913 - each is one option of the command line
     if wish.what == "status":
         terminal.console().print(acts.status(terminal.layout(), terminal.environment()))
     else:
-        acts.release(connection.find_deployment(terminal.layout(), terminal.environment()), wish, terminal.say)
+        acts.release(deployment.find_deployment(terminal.layout(), terminal.environment()), wish, terminal.say)
 
 
 @commands.command()
@@ -200,14 +200,14 @@ def rollback() -> None:
     """Make the version live again that served before the live one, and end a trial."""
     from operations.rollout import release_commands as acts
 
-    acts.rollback(connection.find_deployment(terminal.layout(), terminal.environment()), terminal.say)
+    acts.rollback(deployment.find_deployment(terminal.layout(), terminal.environment()), terminal.say)
 
 
 @model_commands.callback(invoke_without_command=True)
 def list_models(context: typer.Context) -> None:
     """List the versions in the model store, or look into them."""
     if context.invoked_subcommand is None:
-        terminal.console().print(models.models_table(terminal.layout().store, datetime.now(UTC)))
+        terminal.console().print(models_view.models_table(terminal.layout().store, datetime.now(UTC)))
 
 
 @model_commands.command("show")

@@ -15,7 +15,7 @@ from contract.decision import ThresholdOverrides
 from environment import secret_files
 from history.keyed_hash import HistoryKey
 from operations.errors import OperationsError
-from operations.files import private
+from operations.files import permissions
 from operations.store.registry import Registry
 from operations.torchserve import workers
 
@@ -99,8 +99,8 @@ class Layout:
         """Closes to others what an older release left open."""
         for directory in (*(self.root / "var").iterdir(), self.store):
             if directory != self.jobs:
-                private.restrict_to_owner(directory)
-        (self.root / "var").chmod(private.PASSED_THROUGH)
+                permissions.restrict_to_owner(directory)
+        (self.root / "var").chmod(permissions.PASSED_THROUGH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

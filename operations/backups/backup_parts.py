@@ -16,8 +16,8 @@ from operations.errors import OperationsError
 from operations.files import plain_file
 from operations.settings import Layout
 from operations.store import journal
-from operations.store.record import read_record
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 from operations.store.signing import SIGNING_KEY, VERIFY_KEY
 from releases.record import FILE_NAME
 

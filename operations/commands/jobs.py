@@ -66,11 +66,11 @@ def list_backups(
 @backup_commands.command("verify")
 def verify_backup(file: str) -> None:
     """Restore a backup into a scratch directory and score the golden rows of each version."""
-    from operations.backups import rescoring, storage
+    from operations.backups import golden_check, storage
 
     bad = []
     with storage.local(file) as path:
-        for result in rescoring.check_golden_rows(path):
+        for result in golden_check.check_golden_rows(path):
             terminal.say(str(result))
             bad += [] if result.good else [str(result.version)]
     if bad:

@@ -14,7 +14,7 @@ from history.redis_schema import Argument
 from operations.history.agreed import agree
 from operations.history.load import connected
 from operations.history.past import ParsedFile
-from operations.store.record import read_record
+from operations.store.release_record import read_record
 
 
 def begun(url: str, store: Path, key: HistoryKey) -> Epoch:

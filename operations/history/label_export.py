@@ -37,8 +37,8 @@ from operations.history.agreed import agree
 from operations.network.running import history_key, needed_redis
 from operations.settings import Layout
 from operations.store import archived
-from operations.store.record import read_record
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 from training import source
 from training.data import TRUE
 from training.errors import TrainingError

@@ -9,8 +9,8 @@ from contract.schema import Contract
 from history.plan import Plan
 from operations.errors import OperationsError
 from operations.store import archived
-from operations.store.record import read_record
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 
 
 class NoHistory(OperationsError):

@@ -12,8 +12,8 @@ from operations.jobs import crontab, holdings, lateness, service
 from operations.jobs.crontab import Job
 from operations.jobs.finding import PATIENCE, Finding, State, fault
 from operations.network.running import redis_of
-from operations.rollout import connection
-from operations.rollout.connection import RunningDeployment
+from operations.rollout import deployment
+from operations.rollout.deployment import RunningDeployment
 from operations.settings import Layout
 
 Look = Callable[[], Iterable[Finding]]
@@ -49,7 +49,7 @@ def look(layout: Layout, outside: Mapping[str, str], patience: float = PATIENCE)
     """All findings, the most urgent first."""
     running: RunningDeployment | None = None
     try:
-        running = connection.find_deployment(layout, outside)
+        running = deployment.find_deployment(layout, outside)
     except OperationsError as error:
         if outside.get("MANAGEMENT_URL") or layout.stack.exists():
             yield fault(str(error))

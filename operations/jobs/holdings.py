@@ -10,9 +10,9 @@ from operations.jobs import lateness
 from operations.jobs.finding import Finding, fault, good, unknown
 from operations.settings import Layout
 from operations.store import journal
-from operations.store.record import read_record
 from operations.store.registry import Registry
-from operations.text import figures
+from operations.store.release_record import read_record
+from operations.text import formatting
 
 LEAST_SHARE, LEAST_BYTES = 0.10, 1_000_000_000
 """Free room on a disk; less of either is a fault."""
@@ -61,7 +61,7 @@ def backups(layout: Layout, store: Path, outside: Mapping[str, str], now: dateti
         is_due = oldest is not None and now.timestamp() - oldest > OLDEST_BACKUP.total_seconds()
         return fault(f"there is no backup in {place}") if is_due else unknown("the newest backup (none yet)")
     made = datetime.strptime(names[-1].removeprefix("fraud-backup-"), "%Y%m%d-%H%M%S-%f.tar").replace(tzinfo=UTC)
-    text = f"the newest backup is {figures.age(made.isoformat(), now)} old"
+    text = f"the newest backup is {formatting.age(made.isoformat(), now)} old"
     return fault(f"{text}, in {place}") if now - made > OLDEST_BACKUP else good(text)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from environment import secret_files
 from environment.secret_files import SecretFileError
 from operations.errors import OperationsError
-from operations.files import durable, private
+from operations.files import durable, permissions
 from operations.files.durable import LockHeld
 from operations.network.alerts import Alerts
 from operations.settings import Layout
@@ -68,7 +68,7 @@ def directory(layout: Layout) -> Path:
 def prepare(layout: Layout) -> None:
     """Makes that directory, which others may read, in one that they may pass through."""
     layout.jobs.mkdir(parents=True, exist_ok=True)
-    for place, mode in ((layout.jobs.parent, private.PASSED_THROUGH), (layout.jobs, private.READ_BY_ALL)):
+    for place, mode in ((layout.jobs.parent, permissions.PASSED_THROUGH), (layout.jobs, permissions.READ_BY_ALL)):
         with contextlib.suppress(PermissionError):  # A volume's own directory may belong to others.
             place.chmod(mode)
 

@@ -12,9 +12,9 @@ from operations.errors import OperationsError
 from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
 from operations.network import addresses
 from operations.network.bounded import BoundedTransport
-from operations.rollout.connection import RunningDeployment
+from operations.rollout.deployment import RunningDeployment
 from operations.settings import web_address
-from operations.store.record import read_record
+from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeClient
 
 TIMEOUT = 5.0

@@ -25,8 +25,8 @@ from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import abort_trial, release
 from operations.settings import Upkeep
 from operations.store import journal
-from operations.store.record import read_record
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 from releases.record import FILE_NAME
 
 T = TypeVar("T")

@@ -30,11 +30,11 @@ from operations.network.alerts import Alerts
 from operations.processes.aside import aside
 from operations.processes.signals import stopping, until_told
 from operations.processes.supervisor import Kept, Program
-from operations.rollout.keeping import Deduplicator
-from operations.rollout.watch import TrialMonitor
+from operations.rollout.trial_monitor import TrialMonitor
+from operations.rollout.version_loader import Deduplicator
 from operations.settings import KeeperSettings
-from operations.store.record import read_record
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 from operations.torchserve import fleet
 from operations.torchserve.fleet import TorchServeEndpoint
 

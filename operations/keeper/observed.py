@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from operations.errors import OperationsError
-from operations.rollout.keeping import ReconcileResult
-from operations.store.record import read_record
+from operations.rollout.version_loader import ReconcileResult
+from operations.store.release_record import read_record
 from releases.record import Release
 
 WHOLE = frozenset({ReconcileResult.WHOLE, ReconcileResult.LOADED})

@@ -29,7 +29,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from operations.errors import OperationsError, in_words
 from operations.keeper import defect
 from operations.keeper.observed import Observed
-from operations.rollout.keeping import Deduplicator
+from operations.rollout.version_loader import Deduplicator
 from releases.record import FILE_NAME
 
 MOST_CONNECTIONS = 32

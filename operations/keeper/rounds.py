@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from operations.keeper import defect, first_model
 from operations.processes.aside import aside
-from operations.rollout.keeping import ReconcileResult
-from operations.rollout.reconcile import Reconciler
-from operations.rollout.watch import TrialMonitor
+from operations.rollout.reconciler import Reconciler
+from operations.rollout.trial_monitor import TrialMonitor
+from operations.rollout.version_loader import ReconcileResult
 from operations.settings import Upkeep
 from operations.store.registry import Registry
 

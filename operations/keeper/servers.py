@@ -9,10 +9,10 @@ from operations.keeper import rounds
 from operations.keeper.observed import Observed
 from operations.network.addresses import Unresolved
 from operations.processes.aside import aside
-from operations.rollout.keeping import Deduplicator, ReconcileResult
 from operations.rollout.loading import DeploymentTarget
-from operations.rollout.reconcile import Reconciler
+from operations.rollout.reconciler import Reconciler
 from operations.rollout.recovery import TrainBaseModel
+from operations.rollout.version_loader import Deduplicator, ReconcileResult
 from operations.settings import Upkeep
 from operations.store.registry import Registry
 from operations.torchserve.client import TorchServeClient

@@ -31,11 +31,11 @@ from operations.network.alerts import Alerts
 from operations.processes.signals import stopping, until_told
 from operations.processes.supervisor import Kept, stop_all
 from operations.rollout.loading import DeploymentTarget
-from operations.rollout.reconcile import Reconciler
-from operations.rollout.watch import TrialMonitor
+from operations.rollout.reconciler import Reconciler
+from operations.rollout.trial_monitor import TrialMonitor
 from operations.settings import Settings, history_key_of
-from operations.store.record import read_record
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeClient
 
 PATIENCE = 60.0

@@ -14,15 +14,15 @@ from rich.console import Console
 from contract.decision import NO_OVERRIDES
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.retraining.contest import compare_with_live
+from operations.retraining.live_comparison import compare_with_live
 from operations.retraining.train import TrainOptions, train
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.rollout import release_commands
-from operations.rollout.connection import RunningDeployment
+from operations.rollout.deployment import RunningDeployment
 from operations.settings import Layout
-from operations.store.record import read_record
 from operations.store.registry import Registry
-from operations.text import figures
+from operations.store.release_record import read_record
+from operations.text import formatting
 
 Find = Callable[[], RunningDeployment]
 """Finds what runs here, or raises an OperationsError; asked before the training and after it."""
@@ -37,7 +37,7 @@ def retrain(layout: Layout, find: Find, wanted: TrainOptions, terms: ReleaseCrit
     running = _running(find)
     registry = Registry(running.store if running else layout.store)
     entry = train(registry, wanted, console)
-    console.print(figures.metrics(entry.metrics))
+    console.print(formatting.metrics(entry.metrics))
     verdict = compare_with_live(
         registry, entry.version, wanted.data, terms, running.place.thresholds if running else NO_OVERRIDES
     )

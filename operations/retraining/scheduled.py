@@ -19,7 +19,7 @@ from rich.console import Console
 
 from operations.errors import OperationsError, in_words
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode
-from operations.rollout import connection
+from operations.rollout import deployment
 from operations.settings import Layout
 from operations.store.registry import Entry, Registry
 
@@ -37,7 +37,7 @@ def retrain(layout: Layout, outside: Mapping[str, str], console: Console) -> Non
     if not (name := outside.get("TRAINING_DATA")):
         console.print("TRAINING_DATA is not set: there is nothing to learn from, and nothing is trained.")
         return
-    from operations.retraining.gathered import TrainingDataOptions, gather_training_data
+    from operations.retraining.training_data import TrainingDataOptions, gather_training_data
 
     schema = Path(text) if (text := outside.get("TRAINING_SCHEMA")) else None
     with gather_training_data(layout, outside, TrainingDataOptions(Path(name), schema, days)) as found:
@@ -63,7 +63,7 @@ def _train(
         entry = train.train(Registry(layout.store), wanted, console)
         console.print(f"Version {entry.version} is in the model store. Make it live: fraud release {entry.version}")
     else:
-        cycle.retrain(layout, lambda: connection.find_deployment(layout, outside), wanted, terms, console)
+        cycle.retrain(layout, lambda: deployment.find_deployment(layout, outside), wanted, terms, console)
 
 
 def _days(outside: Mapping[str, str]) -> float | None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from operations.errors import OperationsError
 from operations.rollout import gate
-from operations.store.side_by_side import ScoreSample
+from operations.store.paired_scoring import ScoreSample
 from operations.text import share
 
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from contract.description import Description
 from operations.errors import OperationsError
-from operations.rollout.chance import is_significantly_more, stability_lower_bound
 from operations.rollout.loading import DeploymentTarget
-from operations.store import archived, side_by_side
+from operations.rollout.significance import is_significantly_more, stability_lower_bound
+from operations.store import archived, paired_scoring
 from operations.store.archived import load_errors
-from operations.store.side_by_side import CsvRows, SamplePair, ScoreSample, VersionScorer
+from operations.store.paired_scoring import CsvRows, SamplePair, ScoreSample, VersionScorer
 from releases.trial_counts import TrialArm, TrialCounts, stability_index
 
 MAX_ALERT_RATIO = 2.0
@@ -107,7 +107,7 @@ def scored_samples(place: DeploymentTarget, live: int, version: int, on: bytes |
 def score_both(rows: Iterable[CsvRows], first: VersionScorer, second: VersionScorer) -> SamplePair:
     """What two versions make of all of these rows that both can read."""
     distinct = {each.text: each for each in rows}.values()  # Two trainings on the same data may bring the same rows.
-    pairs = [side_by_side.score_shared_rows(each, first, second) for each in distinct]
+    pairs = [paired_scoring.score_shared_rows(each, first, second) for each in distinct]
     before, after = (np.concatenate(each) for each in zip(*pairs, strict=True))
     return SamplePair.of((first.bands, before), (second.bands, after))
 

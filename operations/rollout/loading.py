@@ -12,15 +12,15 @@ from contract.description import Description
 from operations.errors import OperationsError, in_words
 from operations.files import durable
 from operations.settings import LEAST_DRAIN
-from operations.store import copies
-from operations.store.copies import CopyFailed
+from operations.store import archive_copies
+from operations.store.archive_copies import CopyFailed
 from operations.store.registry import Entry, Registry
 from operations.torchserve.client import RegisteredVersion, TorchServeClient, TorchServeInvalidAnswer
 from releases.record import FILE_NAME
 
 READY_WITHIN = 60.0
 """Seconds that a registered version's workers may take to be ready."""
-COPIES = ("fraud-*.verified.mar", f"{copies.PREFIX}*")
+COPIES = ("fraud-*.verified.mar", f"{archive_copies.PREFIX}*")
 """Names in the directory that TorchServe loads from."""
 
 

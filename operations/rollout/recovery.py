@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 from operations.errors import OperationsError, in_words
 from operations.files.durable import LockHeld
-from operations.rollout.keeping import Backoff, Clock, Deduplicator, ReconcileResult
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import take_over
+from operations.rollout.version_loader import Backoff, Clock, Deduplicator, ReconcileResult
 from operations.store import journal
-from operations.store.record import read_record
 from operations.store.registry import Entry
+from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeUnreachable
 from releases.record import Release
 

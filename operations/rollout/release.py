@@ -15,13 +15,13 @@ from functools import partial
 
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.rollout import gate, tallies
-from operations.rollout.everywhere import loaded_on_all
+from operations.rollout import gate, trial_counts
+from operations.rollout.all_servers import loaded_on_all
 from operations.rollout.loading import DeploymentTarget, release_lock
-from operations.rollout.tallies import RedisUnavailable
+from operations.rollout.trial_counts import RedisUnavailable
 from operations.store import journal
-from operations.store.record import read_record
-from operations.store.side_by_side import SamplePair
+from operations.store.paired_scoring import SamplePair
+from operations.store.release_record import read_record
 from releases.record import Release, Trial, TrialKind
 
 Say = Callable[[str], None]
@@ -196,7 +196,7 @@ def _counted(place: DeploymentTarget, trial: Trial | None) -> SamplePair | None:
     if trial is None or not place.redis_url:
         return None
     with contextlib.suppress(RedisUnavailable):
-        return gate.trial_samples(tallies.read_trial_counts(place.redis_url, trial))
+        return gate.trial_samples(trial_counts.read_trial_counts(place.redis_url, trial))
     return None
 
 

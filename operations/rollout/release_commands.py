@@ -9,13 +9,18 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from operations.errors import OperationsError
-from operations.rollout import connection, release_status
+from operations.rollout import deployment, release_status
 from operations.rollout import release as releases
-from operations.rollout.connection import RunningDeployment
-from operations.rollout.following import GatewayStatus, gateway_statuses, gateways_behind, gateways_not_running
+from operations.rollout.deployment import RunningDeployment
+from operations.rollout.gateway_status import (
+    GatewayStatus,
+    gateway_statuses,
+    gateways_behind,
+    gateways_not_running,
+)
 from operations.rollout.loading import DeploymentTarget
 from operations.settings import Layout
-from operations.store.record import read_record
+from operations.store.release_record import read_record
 from operations.text import share
 from releases.record import Release, TrialKind
 
@@ -62,7 +67,7 @@ def status(layout: Layout, outside: Mapping[str, str]) -> RenderableType:
         OperationsError: the release record cannot be read.
     """
     try:
-        running = connection.find_deployment(layout, outside)
+        running = deployment.find_deployment(layout, outside)
     except OperationsError:  # Nothing runs here: the record tells what will.
         return release_status.view(layout.store, outside.get("REDIS_URL"))
     found = gateway_statuses(running.gateway_url) if running.gateway_url else {}

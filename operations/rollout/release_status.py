@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.decision import Decision
-from operations.rollout.tallies import RedisUnavailable, read_trial_counts
+from operations.rollout.trial_counts import RedisUnavailable, read_trial_counts
 from operations.store import journal
-from operations.store.record import read_record
+from operations.store.release_record import read_record
 from releases.record import Release, Trial, TrialKind
 from releases.trial_counts import ArmCounts, TrialArm, TrialCounts, stability_index
 

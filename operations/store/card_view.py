@@ -12,28 +12,30 @@ from rich.text import Text
 from contract.card import ModelCard
 from contract.schema import FLOAT32_MAX, Column, Contract, Kind
 from operations.store.archived import ArchiveContents
-from operations.store.models import release_state
-from operations.store.record import read_record
+from operations.store.models_view import release_state
 from operations.store.registry import Registry
-from operations.text import figures
+from operations.store.release_record import read_record
+from operations.text import formatting
 
 
 def view(registry: Registry, found: ArchiveContents, now: datetime) -> RenderableType:
     """All that is known of a version."""
     card = found.card
     parts: dict[str, RenderableType] = {
-        f"Version {card.version}": Group(figures.facts(_head(registry, found, now)), figures.facts(_hashes(found))),
-        "Data": Group(figures.facts(data_facts(card.data)), _periods(card.data)),
-        "Metrics": figures.metrics(card.metrics),
+        f"Version {card.version}": Group(
+            formatting.facts(_head(registry, found, now)), formatting.facts(_hashes(found))
+        ),
+        "Data": Group(formatting.facts(data_facts(card.data)), _periods(card.data)),
+        "Metrics": formatting.metrics(card.metrics),
         **({"History": history(card.history, found.contract)} if found.contract.history else {}),
         **({"Decisions": decisions(card.decisions)} if card.decisions else {}),
         **({"Report": evaluation(card.evaluation)} if card.evaluation else {}),
         "Columns": _columns(found.contract),
-        "Settings": figures.facts({name: figures.one_line(value) for name, value in card.settings.items()}),
-        "Libraries": Text(figures.one_line(card.libraries)),
+        "Settings": formatting.facts({name: formatting.one_line(value) for name, value in card.settings.items()}),
+        "Libraries": Text(formatting.one_line(card.libraries)),
         "Notes": Group(*(Text(f"- {note}") for note in card.notes)) if card.notes else Text("none"),
     }
-    return figures.sections(parts)
+    return formatting.sections(parts)
 
 
 def as_json(found: ArchiveContents) -> str:
@@ -45,18 +47,18 @@ def as_json(found: ArchiveContents) -> str:
 def data_facts(data: Mapping[str, Any]) -> dict[str, str]:
     """What a version was trained on; an older card may say less."""
     rows, frauds = data.get("rows"), data.get("frauds")
-    of_them = f" ({figures.share(frauds / rows)})" if rows and frauds else ""
+    of_them = f" ({formatting.share(frauds / rows)})" if rows and frauds else ""
     return {
         "source": _source(data.get("source")),
-        "rows": f"{figures.number(rows)}, of them {figures.number(frauds)} fraud{of_them}",
-        "gap": f"{figures.number(data.get('gap_days'))} days between the periods",
-        "SHA-256": str(data.get("sha256", figures.NONE)),
+        "rows": f"{formatting.number(rows)}, of them {formatting.number(frauds)} fraud{of_them}",
+        "gap": f"{formatting.number(data.get('gap_days'))} days between the periods",
+        "SHA-256": str(data.get("sha256", formatting.NONE)),
     }
 
 
 def bands(card: ModelCard) -> str:
     """The decision thresholds in words."""
-    return f"review from {figures.number(card.bands.review)}, decline from {figures.number(card.bands.decline)}"
+    return f"review from {formatting.number(card.bands.review)}, decline from {formatting.number(card.bands.decline)}"
 
 
 def bounds(column: Column) -> str:
@@ -66,7 +68,7 @@ def bounds(column: Column) -> str:
     if column.kind is Kind.TIMESTAMP:
         return str(column.time_format)
     low, high = column.minimum > -FLOAT32_MAX, column.maximum < FLOAT32_MAX
-    words = [f"from {figures.number(column.minimum)}"] * low + [f"to {figures.number(column.maximum)}"] * high
+    words = [f"from {formatting.number(column.minimum)}"] * low + [f"to {formatting.number(column.maximum)}"] * high
     return " ".join(words)
 
 
@@ -74,10 +76,10 @@ def _head(registry: Registry, found: ArchiveContents, now: datetime) -> dict[str
     card, entry = found.card, found.entry
     signature = registry.signature(card.version)
     return {
-        "state": release_state(card.version, read_record(registry.root)) or figures.NONE,
-        "created": f"{card.created} ({figures.age(card.created, now)} ago)",
+        "state": release_state(card.version, read_record(registry.root)) or formatting.NONE,
+        "created": f"{card.created} ({formatting.age(card.created, now)} ago)",
         "thresholds": bands(card),
-        "half precision": f"changes a probability by {figures.number(card.half_precision_difference)} at most",
+        "half precision": f"changes a probability by {formatting.number(card.half_precision_difference)} at most",
         "contract": f"{found.contract.name}, {len(found.contract.features)} features",
         "archive": f"{entry.file}, {entry.size:,} bytes",
         "signature": signature.name if signature.exists() else "none",
@@ -91,45 +93,47 @@ def _hashes(found: ArchiveContents) -> dict[str, str]:
 def _source(source: object) -> str:
     """The file's name, or the simulator's settings."""
     if isinstance(source, Mapping):
-        return "; ".join(f"{name}: {figures.one_line(value)}" for name, value in source.items())
-    return str(source or figures.NONE)
+        return "; ".join(f"{name}: {formatting.one_line(value)}" for name, value in source.items())
+    return str(source or formatting.NONE)
 
 
 def _periods(data: Mapping[str, Any]) -> Table:
-    table = figures.columns("period", "rows", "frauds", "from", "to")
+    table = formatting.columns("period", "rows", "frauds", "from", "to")
     for name, period in data.get("periods", {}).items():
-        counts = (figures.number(period.get(count)) for count in ("rows", "frauds"))
-        table.add_row(Text(name), *counts, *(Text(figures.moment(period.get(end))) for end in ("first", "last")))
+        counts = (formatting.number(period.get(count)) for count in ("rows", "frauds"))
+        table.add_row(Text(name), *counts, *(Text(formatting.moment(period.get(end))) for end in ("first", "last")))
     return table
 
 
 def history(worth: Mapping[str, Any], contract: Contract) -> Group:
     """What the history features are worth on the test period, and which there are."""
-    table = figures.columns("on the test period", "with", "without", "neutral")
+    table = formatting.columns("on the test period", "with", "without", "neutral")
     for name in ("average_precision", "flagged_share"):
         by_training = worth.get(name, {})
-        table.add_row(Text(name), *(figures.number(by_training.get(each)) for each in ("with", "without", "neutral")))
-    gain = f"gain in average precision: {figures.number(worth.get('gain'))}; neutral: nothing is known of the past"
+        table.add_row(
+            Text(name), *(formatting.number(by_training.get(each)) for each in ("with", "without", "neutral"))
+        )
+    gain = f"gain in average precision: {formatting.number(worth.get('gain'))}; neutral: nothing is known of the past"
     return Group(table, Text(gain), *(Text(f"- {window.name}") for window in contract.history))
 
 
 def decisions(told: Mapping[str, Any]) -> Group:
     """Thresholds by what they were chosen for: expected by the validation period, and found in the test period."""
     names = {"alert_share": "flagged", "precision": "precision", "recall": "recall", "value_detected": "value"}
-    table = figures.columns("for", "from", "", *names.values(), "saved a day")
+    table = formatting.columns("for", "from", "", *names.values(), "saved a day")
     for name, point in told.get("points", {}).items():
         for period in ("expected", "test"):
-            row = [figures.share(point.get(period, {}).get(each)) for each in names]
-            start = (_short(name), figures.number(point["threshold"])) if period == "expected" else ("", "")
-            table.add_row(*map(Text, (*start, period, *row, figures.number(_saved(point.get(period, {}))))))
+            row = [formatting.share(point.get(period, {}).get(each)) for each in names]
+            start = (_short(name), formatting.number(point["threshold"])) if period == "expected" else ("", "")
+            table.add_row(*map(Text, (*start, period, *row, formatting.number(_saved(point.get(period, {}))))))
     amount = told.get("amount", {})
     column = f"the column {amount['column']}, because {amount['why']}" if amount.get("column") else amount.get("why")
-    return Group(table, Text(f"amount: {column or figures.NONE}"), *map(Text, _costs(told.get("costs"))))
+    return Group(table, Text(f"amount: {column or formatting.NONE}"), *map(Text, _costs(told.get("costs"))))
 
 
 def evaluation(told: Mapping[str, Any]) -> Group:
     """The short form of the report that is packed with the version."""
-    interval = " to ".join(map(figures.number, told.get("average_precision_interval") or ())) or figures.NONE
+    interval = " to ".join(map(formatting.number, told.get("average_precision_interval") or ())) or formatting.NONE
     lines = [f"average precision on the test period, 95% interval: {interval}", *map(_rival, told.get("rivals", ()))]
     return Group(*map(Text, lines), Text("the long form: report.html in the archive, or `fraud evaluate`"))
 
@@ -142,7 +146,7 @@ def _short(name: str) -> str:
 def _rival(told: Mapping[str, Any]) -> str:
     lead = told.get("difference")
     within = f"; the lead over it is from {lead[0]:+.3f} to {lead[1]:+.3f}" if lead else ""
-    return f"{told['name']}: {figures.number(told['average_precision'])}{within}"
+    return f"{told['name']}: {formatting.number(told['average_precision'])}{within}"
 
 
 def _saved(of: Mapping[str, Any]) -> object:
@@ -155,7 +159,7 @@ def _costs(told: Mapping[str, Any] | None) -> list[str]:
     if not told:
         return []
     said = "stated" if told["stated"] else "assumed: state it with --false-alarm"
-    alarm, missed = figures.number(told["false_alarm"]), figures.number(told["missed"])
+    alarm, missed = formatting.number(told["false_alarm"]), formatting.number(told["missed"])
     return [f"costs: a false alarm {alarm}, a missed fraud {missed} x its amount ({said})"]
 
 

@@ -7,12 +7,12 @@ from typing import Self
 import numpy as np
 
 from contract.schema import Column, Contract, Kind
-from operations.store import archived, side_by_side
+from operations.store import archived, paired_scoring
 from operations.store.archived import ArchiveContents, load_errors
 from operations.store.card_view import bounds
 from operations.store.opened import LoadedVersion, load_contents
+from operations.store.paired_scoring import CsvRows, Scores, ScoreSample, VersionScorer
 from operations.store.registry import Registry
-from operations.store.side_by_side import CsvRows, Scores, ScoreSample, VersionScorer
 from releases.trial_counts import stability_index
 
 
@@ -129,7 +129,7 @@ def compare_scores(
     scorers = [VersionScorer(each.contract, each.card.bands, each.score) for each in (first, second)]
     with load_errors("golden.json"):
         rows = [CsvRows.of(of[0].golden, of[0].contract) for of in owners.values()]
-    pairs = [side_by_side.score_shared_rows(each, *scorers) for each in rows]
+    pairs = [paired_scoring.score_shared_rows(each, *scorers) for each in rows]
     golden = tuple(_golden(of, len(pair[0])) for of, pair in zip(owners.values(), pairs, strict=True))
     ours, theirs = (np.concatenate(each) for each in zip(*pairs, strict=True))
     return golden, ScoreDifference.of((first, ours), (second, theirs)) if len(ours) else None

@@ -9,7 +9,7 @@ from rich.text import Text
 from operations.store.archived import ArchiveContents
 from operations.store.card_view import bands, data_facts
 from operations.store.diff import ColumnDifference, ScoreDifference, SharedGoldenRows, VersionDifference
-from operations.text import figures
+from operations.text import formatting
 
 OTHER_DATA = "The data differs, and so do the rows that each was measured on: these metrics do not compare."
 ENOUGH = 1000
@@ -23,18 +23,18 @@ def view(found: VersionDifference) -> RenderableType:
     parts: dict[str, RenderableType] = {
         "Data": _data(first, second, names),
         "Metrics": _metrics(first.card.metrics, second.card.metrics, names),
-        "Thresholds": figures.facts({names[0]: bands(first.card), names[1]: bands(second.card)}),
+        "Thresholds": formatting.facts({names[0]: bands(first.card), names[1]: bands(second.card)}),
         "ColumnDifference": _columns(found.columns, names),
         "Scores": _scores(found, names),
     }
-    return figures.sections(parts)
+    return formatting.sections(parts)
 
 
 def _data(first: ArchiveContents, second: ArchiveContents, names: tuple[str, ...]) -> RenderableType:
     told = [data_facts(each.card.data) for each in (first, second)]
     if told[0] == told[1]:
-        return Group(figures.facts(told[0]), Text("Both were trained on this data."))
-    parts = [part for name, facts in zip(names, told, strict=True) for part in (Text(name), figures.facts(facts))]
+        return Group(formatting.facts(told[0]), Text("Both were trained on this data."))
+    parts = [part for name, facts in zip(names, told, strict=True) for part in (Text(name), formatting.facts(facts))]
     same = told[0]["SHA-256"] == told[1]["SHA-256"]
     return Group(*parts, Text("Both were trained on the same data." if same else OTHER_DATA))
 
@@ -42,21 +42,24 @@ def _data(first: ArchiveContents, second: ArchiveContents, names: tuple[str, ...
 def _metrics(
     first: Mapping[str, Mapping[str, float]], second: Mapping[str, Mapping[str, float]], names: tuple[str, ...]
 ) -> Table:
-    table = figures.columns("metric", *names, "difference")
+    table = formatting.columns("metric", *names, "difference")
     for period in dict.fromkeys([*first, *second]):
         ours, theirs = first.get(period, {}), second.get(period, {})
         table.add_row(Text(period, style="italic"))
         for name in dict.fromkeys([*ours, *theirs]):
             before, after = ours.get(name), theirs.get(name)
             table.add_row(
-                Text(f"  {name}"), figures.number(before), figures.number(after), figures.difference(before, after)
+                Text(f"  {name}"),
+                formatting.number(before),
+                formatting.number(after),
+                formatting.difference(before, after),
             )
     return table
 
 
 def _columns(columns: ColumnDifference, names: tuple[str, ...]) -> RenderableType:
     changes = dict(_changes(columns, names))
-    return figures.facts(changes) if changes else Text("the same")
+    return formatting.facts(changes) if changes else Text("the same")
 
 
 def _changes(columns: ColumnDifference, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -73,7 +76,7 @@ def _scores(found: VersionDifference, names: tuple[str, ...]) -> RenderableType:
     told = [Text(_golden(each)) for each in found.golden]
     if found.scored is None:
         return Group(*told, Text("No row can be read by both, so their scores do not compare."))
-    return Group(*told, figures.facts(_compared(found.scored, names)))
+    return Group(*told, formatting.facts(_compared(found.scored, names)))
 
 
 def _golden(golden: SharedGoldenRows) -> str:
@@ -88,7 +91,7 @@ def _compared(scored: ScoreDifference, names: tuple[str, ...]) -> dict[str, str]
         "rows scored by both": str(scored.rows),
         "largest difference": f"{scored.largest:.2g}",
         "mean difference": f"{scored.mean:.2g}",
-        "decided otherwise": f"{scored.differ} ({figures.share(scored.differ / scored.rows)})",
-        "flagged": ", ".join(f"{figures.share(share)} by {name}" for name, share in flagged),
+        "decided otherwise": f"{scored.differ} ({formatting.share(scored.differ / scored.rows)})",
+        "flagged": ", ".join(f"{formatting.share(share)} by {name}" for name, share in flagged),
         "stability index": f"{scored.stability:.2f} (below 0.1 alike, above 0.25 another distribution{rough})",
     }

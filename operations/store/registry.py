@@ -25,8 +25,8 @@ from contract.card import ModelCard
 from contract.schema import Contract
 from operations.errors import OperationsError
 from operations.files import durable, plain_file
-from operations.store import copies
-from operations.store.listing import MOST_BYTES, check_archive
+from operations.store import archive_copies
+from operations.store.archive_check import MOST_BYTES, check_archive
 from operations.store.signing import SigningKeys
 from releases.record import FILE_NAME, Release, ReleaseError
 
@@ -185,9 +185,9 @@ class Registry:
             VersionTaken: the version exists.
             OperationsError: it cannot be signed, or another process adds one and does not end.
         """
-        with copies.private_directory() as scratch:
+        with archive_copies.private_directory() as scratch:
             copy = scratch / archive.name
-            sha256 = copies.copy(archive, copy, ARCHIVE_BYTES)
+            sha256 = archive_copies.copy(archive, copy, ARCHIVE_BYTES)
             check_archive(copy)
             signature = self.keys.sign(copy) if self.keys.private else None
             self.root.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,7 @@ class Registry:
             UnknownVersion, DamagedArchive, RefusedArchive: as :meth:`verified`.
             OperationsError: it has one, or there is no key to sign with.
         """
-        with copies.private_directory() as scratch:
+        with archive_copies.private_directory() as scratch:
             signature, place = self.keys.sign(self._sound(version, scratch).archive), self.signature(version)
         with self._alone():
             if place.exists():
@@ -250,7 +250,7 @@ class Registry:
             UnsignedArchive: it lacks a valid signature, and a key is set that demands one.
             OperationsError: there is no room for a copy.
         """
-        with copies.private_directory(directory) as scratch:
+        with archive_copies.private_directory(directory) as scratch:
             found = self._sound(version, scratch)
             self.keys.verify(found.archive, self.signature(version))
             yield found
@@ -264,8 +264,8 @@ class Registry:
         entry = self.entry(version)
         path, copy = self.root / entry.file, scratch / entry.file
         try:
-            sha256 = copies.copy(path, copy, min(entry.size, ARCHIVE_BYTES) + 1)
-        except copies.SourceUnreadable:
+            sha256 = archive_copies.copy(path, copy, min(entry.size, ARCHIVE_BYTES) + 1)
+        except archive_copies.SourceUnreadable:
             raise DamagedArchive(f"{path} cannot be read; put it back from a backup or release another") from None
         if sha256 != entry.sha256:
             raise DamagedArchive(

@@ -4,13 +4,13 @@ import os
 import sys
 
 from operations.errors import OperationsError
-from operations.files import private
+from operations.files import permissions
 from operations.torchserve import container
 
 
 def main() -> None:
     """Becomes the JVM, or says in one line why it cannot."""
-    private.set_umask()
+    permissions.set_umask()
     try:
         container.become(os.environ)
     except (OperationsError, OSError) as error:

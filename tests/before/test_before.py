@@ -26,13 +26,13 @@ from gateway.settings import Settings
 from history.epoch import EPOCH, Epoch
 from history.plan import Plan
 from history.session import BatchSession, HistoryOptions
-from operations.backups import backup, rescoring
+from operations.backups import backup, golden_check
 from operations.history import label_export
 from operations.settings import Layout
 from operations.store import journal
 from operations.store.opened import load_version
-from operations.store.record import read_record
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 from tests.gateway.conftest import AUTHORISED, KEY
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until
@@ -122,7 +122,7 @@ def client(unpacked: Path, layout: Layout, valkey: Valkey) -> Iterator[TestClien
 
 def test_the_backup_is_verified() -> None:
     """Every byte, and the golden rows of the version in it."""
-    (result,) = rescoring.check_golden_rows(BACKUP)
+    (result,) = golden_check.check_golden_rows(BACKUP)
     assert result.good, result
     assert (result.version, result.live, result.rows) == (1, True, 32)
 

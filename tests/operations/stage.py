@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from operations.files import durable
-from operations.rollout.keeping import ReconcileResult
 from operations.rollout.loading import DeploymentTarget
-from operations.rollout.reconcile import Reconciler
-from operations.store.record import read_record
+from operations.rollout.reconciler import Reconciler
+from operations.rollout.version_loader import ReconcileResult
+from operations.store.release_record import read_record
 from releases.record import Release, Trial, TrialKind
 from tests.operations.fake_torchserve import FakeTorchServe, constant
 

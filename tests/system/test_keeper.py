@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from operations.rollout import connection
+from operations.rollout import deployment
 from operations.rollout.release import release
 from operations.settings import Layout
 from operations.torchserve import java, launch
@@ -99,7 +99,7 @@ def test_a_server_elsewhere_is_kept(tmp_path: Path) -> None:
     outside = {"MANAGEMENT_URL": management, "INFERENCE_URL": inference}
     with torchserve(tmp_path, ports) as server, keeping(tmp_path, **outside) as (keeper, client):
         whole(tmp_path, client)
-        place = connection.find_deployment(Layout(tmp_path, tmp_path / "model_store"), outside).place
+        place = deployment.find_deployment(Layout(tmp_path, tmp_path / "model_store"), outside).place
         assert client.get("/release.json").json()["version"] == 2
         release(place, 1, lambda _: None, accept_shift=True)
         assert client.get("/release.json").json()["version"] == 1

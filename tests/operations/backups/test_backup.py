@@ -18,7 +18,7 @@ from operations.backups import backup, backup_file, backup_parts, storage
 from operations.backups.backup import ChangedFile, CreatedBackup, NothingToBackUp, PlaceTaken, UnexpectedFile
 from operations.backups.backup_file import DamagedBackup
 from operations.backups.backup_parts import BackupSource
-from operations.backups.rescoring import GoldenCheck, check_golden_rows
+from operations.backups.golden_check import GoldenCheck, check_golden_rows
 from operations.cli import app, commands
 from operations.errors import OperationsError
 from operations.files import durable
@@ -26,8 +26,8 @@ from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release
 from operations.settings import Layout
 from operations.store import journal
-from operations.store.record import read_record
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 from tests import tiny
 from tests.operations import fake_s3
 from tests.operations.conftest import add, pack

@@ -14,7 +14,7 @@ from operations.errors import OperationsError
 from operations.jobs import service
 from operations.jobs.finding import Finding, State, fault, good, unknown
 from operations.network import addresses
-from operations.rollout.connection import RunningDeployment
+from operations.rollout.deployment import RunningDeployment
 from operations.settings import Layout
 from releases.record import Release
 from tests import valkey

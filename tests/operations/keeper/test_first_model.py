@@ -22,7 +22,7 @@ from operations.rollout import release as release_module
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release, start_trial
 from operations.settings import Settings
-from operations.store.record import read_record
+from operations.store.release_record import read_record
 from releases.record import TrialKind
 from tests.keys import HISTORY_KEY
 from tests.operations.conftest import add

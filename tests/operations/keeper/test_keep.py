@@ -19,8 +19,8 @@ from operations.jobs.running import GRACE
 from operations.jobs.schedule import lock
 from operations.local.programs import free_ports
 from operations.settings import Layout
-from operations.store.record import read_record
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 from operations.torchserve.fleet import TorchServeEndpoint
 from releases.record import Release
 from tests.operations.fake_torchserve import FakeTorchServe

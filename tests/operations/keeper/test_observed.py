@@ -6,8 +6,8 @@ import pytest
 
 from operations.keeper import observed as module
 from operations.keeper.observed import Observed
-from operations.rollout.keeping import ReconcileResult
 from operations.rollout.loading import DeploymentTarget
+from operations.rollout.version_loader import ReconcileResult
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
 

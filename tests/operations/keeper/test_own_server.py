@@ -15,7 +15,7 @@ from operations.errors import OperationsError
 from operations.jobs.clean import clean
 from operations.keeper import own_server
 from operations.local.programs import free_ports
-from operations.rollout import connection
+from operations.rollout import deployment
 from operations.settings import KeeperSettings
 from operations.torchserve import container
 from operations.torchserve.launch import Ports
@@ -66,14 +66,14 @@ def test_commands_beside_it_find_it(tmp_path: Path, ports: Ports) -> None:
     """`fraud release` in the same container needs no address; when it has ended, nothing runs."""
     found = read(tmp_path, REVIEW_THRESHOLD="0.2")
     with own_server.planned(found) as (program, member):
-        running = connection.find_deployment(found.layout, {})
+        running = deployment.find_deployment(found.layout, {})
         assert (running.server.address, running.workers) == (member.management, None)
         assert running.thresholds.review == 0.2
         assert found.layout.stack.stat().st_mode & 0o777 == 0o600
         scratch = program.directory
     assert not scratch.exists()
     with pytest.raises(OperationsError, match="nothing runs here"):
-        connection.find_deployment(found.layout, {})
+        deployment.find_deployment(found.layout, {})
 
 
 def test_no_secret_reaches_it(tmp_path: Path, ports: Ports) -> None:

@@ -16,8 +16,8 @@ from operations.errors import OperationsError
 from operations.keeper import pages as module
 from operations.keeper.observed import Observed
 from operations.keeper.pages import Pages, served
-from operations.rollout.keeping import ReconcileResult
 from operations.rollout.loading import DeploymentTarget
+from operations.rollout.version_loader import ReconcileResult
 from releases.record import Release
 from tests.operations.stage import canary
 

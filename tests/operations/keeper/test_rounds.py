@@ -15,7 +15,7 @@ from operations.keeper import rounds
 from operations.keeper.rounds import BaseModel
 from operations.processes.supervisor import MARK
 from operations.rollout.loading import DeploymentTarget
-from operations.rollout.watch import TrialMonitor
+from operations.rollout.trial_monitor import TrialMonitor
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
 

@@ -14,11 +14,11 @@ from operations.errors import OperationsError
 from operations.retraining.cycle import Find, retrain
 from operations.retraining.train import TrainOptions
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
-from operations.rollout.connection import RunningDeployment
+from operations.rollout.deployment import RunningDeployment
 from operations.settings import Layout
 from operations.store.opened import load_version
-from operations.store.record import read_record
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 from releases.record import Release, TrialKind
 from tests.operations.claims import claims, senseless, trained
 from tests.operations.fake_torchserve import FakeTorchServe

@@ -16,7 +16,7 @@ from operations.retraining.verdict import (
     VersionComparison,
     objection,
 )
-from operations.store.side_by_side import ScoreSample
+from operations.store.paired_scoring import ScoreSample
 
 ANSWERING = (ReleaseMode.CANARY, ReleaseMode.LIVE)
 RELEASED = (ReleaseMode.SHADOW, *ANSWERING)

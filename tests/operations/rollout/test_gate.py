@@ -13,8 +13,8 @@ from contract.decision import NO_OVERRIDES, DecisionBands, ThresholdOverrides
 from contract.golden import GoldenRows
 from operations.rollout.gate import MIN_TRIAL_ROWS, alert_shift, check, scored_samples, shift, trial_samples
 from operations.rollout.loading import DeploymentTarget
+from operations.store.paired_scoring import SamplePair, ScoreSample
 from operations.store.registry import Registry
-from operations.store.side_by_side import SamplePair, ScoreSample
 from releases.trial_counts import TrialArm, TrialCounts, score_counts
 from tests.operations.conftest import contents, pack
 from tests.operations.fake_torchserve import CONTRACT, GOLDEN, FakeTorchServe

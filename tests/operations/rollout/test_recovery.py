@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout import release as release_module
-from operations.rollout.keeping import ReconcileResult
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.recovery import NOTHING_LEFT, candidates
 from operations.rollout.release import release, take_over
+from operations.rollout.version_loader import ReconcileResult
 from operations.store import journal
 from operations.store.registry import Entry, Registry
 from releases.record import Release

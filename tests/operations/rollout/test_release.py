@@ -15,8 +15,8 @@ from operations.rollout import release as module
 from operations.rollout.gate import ShiftTooLarge
 from operations.rollout.loading import DeploymentTarget, NotProven
 from operations.rollout.release import RecordChanged, abort_trial, promote, release, rollback, start_trial, take_over
-from operations.store.record import read_record
 from operations.store.registry import DamagedArchive, UnknownVersion
+from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeInvalidAnswer, TorchServeRefused
 from releases.record import Release, TrialKind
 from tests.operations.conftest import add

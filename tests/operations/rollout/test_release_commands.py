@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from operations.errors import OperationsError
-from operations.rollout import connection, release_commands
-from operations.rollout.connection import RunningDeployment
-from operations.rollout.following import GatewayStatus
+from operations.rollout import deployment, release_commands
+from operations.rollout.deployment import RunningDeployment
+from operations.rollout.gateway_status import GatewayStatus
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release_commands import ReleaseOptions, release, rollback, status
 from operations.settings import Layout
-from operations.store.record import read_record
+from operations.store.release_record import read_record
 from releases.record import TrialKind
 
 NOTHING = ReleaseOptions(what=None, canary=None, on=None, shadow=False, promote=False, abort=False, accept_shift=False)
@@ -132,14 +132,14 @@ def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, GatewayStatus]:
     found: dict[str, GatewayStatus] = {}
     monkeypatch.setattr(release_commands, "standings", lambda _: found)
     monkeypatch.setattr(release_commands, "behind", lambda _, live: [at for at in found if found[at].version != live])
-    monkeypatch.setattr(connection, "find", lambda *_: pytest.fail("a test sets what runs"))
+    monkeypatch.setattr(deployment, "find", lambda *_: pytest.fail("a test sets what runs"))
     return found
 
 
 def shown(running: RunningDeployment, monkeypatch: pytest.MonkeyPatch) -> str:
     """What `fraud release status` prints beside gateways."""
     beside = replace(running, gateway_url="http://gateway:8000", redis_url=None)
-    monkeypatch.setattr(connection, "find", lambda *_: beside)
+    monkeypatch.setattr(deployment, "find", lambda *_: beside)
     console = Console(file=io.StringIO(), width=200)
     console.print(status(Layout(running.store.parent, running.store), {}))
     return str(console.file.getvalue())  # type: ignore[attr-defined] # it is the one given

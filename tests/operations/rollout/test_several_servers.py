@@ -10,14 +10,14 @@ import httpx
 import pytest
 
 from operations.errors import OperationsError
-from operations.rollout import everywhere
+from operations.rollout import all_servers
 from operations.rollout.gate import ShiftTooLarge
-from operations.rollout.keeping import ReconcileResult
 from operations.rollout.loading import DeploymentTarget, load
 from operations.rollout.release import release, rollback, start_trial
-from operations.rollout.watch import TrialMonitor
-from operations.store.record import read_record
+from operations.rollout.trial_monitor import TrialMonitor
+from operations.rollout.version_loader import ReconcileResult
 from operations.store.registry import Registry
+from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeClient
 from releases.record import TrialKind
 from tests.operations.fake_torchserve import FakeTorchServe, constant
@@ -83,7 +83,7 @@ def test_a_release_goes_past_a_server_that_does_not_answer(
     both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not ready before the keeper has loaded the live version there; it is named, and versions are compared."""
-    monkeypatch.setattr(everywhere, "RETURN_WITHIN", 0.1)
+    monkeypatch.setattr(all_servers, "RETURN_WITHIN", 0.1)
     release(both, 1, quiet)
     torchserve.down = True
     said: list[str] = []
@@ -109,7 +109,7 @@ def test_where_none_answers_nothing_changes(
     both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version that nobody has proven is never live: neither a release nor a rollback is done."""
-    monkeypatch.setattr(everywhere, "RETURN_WITHIN", 0.1)
+    monkeypatch.setattr(all_servers, "RETURN_WITHIN", 0.1)
     release(both, 1, quiet)
     before = release(both, 2, quiet)
     torchserve.down = second.down = True
@@ -144,7 +144,7 @@ def test_a_rollback_goes_past_a_server_that_does_not_answer(
     said: list[str] = []
     began = time.monotonic()
     assert rollback(both, said.append).version == 1
-    assert time.monotonic() - began < everywhere.RECONNECT_TIMEOUT / 2
+    assert time.monotonic() - began < all_servers.RECONNECT_TIMEOUT / 2
     assert left_out((FIRST, SECOND)[bad], 1) in said
 
 

@@ -11,7 +11,7 @@ import pytest
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.store import registry as module
-from operations.store.listing import RefusedArchive
+from operations.store.archive_check import RefusedArchive
 from operations.store.registry import DamagedArchive, Registry, UnknownVersion
 from tests.operations.conftest import add, contents, pack
 from tests.operations.fake_torchserve import CONTRACT

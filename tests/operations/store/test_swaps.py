@@ -11,10 +11,10 @@ import pytest
 
 from contract.card import ModelCard
 from operations.errors import OperationsError
-from operations.rollout.keeping import PERMANENT_ERRORS
 from operations.rollout.loading import DeploymentTarget, load
+from operations.rollout.version_loader import PERMANENT_ERRORS
 from operations.store import archived
-from operations.store.copies import CopyFailed
+from operations.store.archive_copies import CopyFailed
 from operations.store.registry import DamagedArchive, Registry
 from operations.store.signing import SigningKeys, UnsignedArchive
 from tests.operations.archives import add

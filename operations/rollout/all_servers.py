@@ -15,8 +15,8 @@ from dataclasses import replace
 
 from operations.errors import OperationsError
 from operations.rollout.loading import DeploymentTarget, load, prove
-from operations.store.record import read_record
 from operations.store.registry import Entry
+from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeClient, TorchServeUnreachable
 
 Say = Callable[[str], None]

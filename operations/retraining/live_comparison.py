@@ -14,9 +14,9 @@ from operations.retraining.verdict import (
     objection,
 )
 from operations.store.opened import LoadedVersion, load_version
-from operations.store.record import read_record
+from operations.store.paired_scoring import ScoreSample
 from operations.store.registry import Registry
-from operations.store.side_by_side import ScoreSample
+from operations.store.release_record import read_record
 from training.errors import TrainingError
 from training.rival import Rival, measure, meet
 from training.train import TrainRequest, read

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.rollout.keeping import LONGEST_BACKOFF, Backoff, Deduplicator
+from operations.rollout.version_loader import LONGEST_BACKOFF, Backoff, Deduplicator
 from tests.operations.stage import Clock
 
 

@@ -10,10 +10,10 @@ import pytest
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout import release as release_module
-from operations.rollout.keeping import UNREADY_TIMEOUT, ReconcileResult
 from operations.rollout.loading import DeploymentTarget, release_lock
-from operations.rollout.reconcile import LONGEST_RELEASE
+from operations.rollout.reconciler import LONGEST_RELEASE
 from operations.rollout.release import release
+from operations.rollout.version_loader import UNREADY_TIMEOUT, ReconcileResult
 from operations.store import journal
 from tests.operations.conftest import add
 from tests.operations.fake_torchserve import FakeTorchServe
@@ -136,7 +136,7 @@ def test_what_a_release_changed_meanwhile_is_not_undone(
 ) -> None:
     """A look that saw the state before a release does not act on it."""
     stage.restart_server()
-    monkeypatch.setattr("operations.rollout.keeping.alone", Meanwhile(lambda: release(stage.place, 2, quiet)))
+    monkeypatch.setattr("operations.rollout.version_loader.alone", Meanwhile(lambda: release(stage.place, 2, quiet)))
     assert stage.look() is ReconcileResult.RELEASING
     assert torchserve.registered.keys() == {2}
 
@@ -147,7 +147,7 @@ def test_what_another_loaded_meanwhile_is_not_loaded_again(
     """A version that has become ready is left alone."""
     stage.restart_server()
     meanwhile = Meanwhile(lambda: torchserve.registered.update({1: ["READY"]}))
-    monkeypatch.setattr("operations.rollout.keeping.alone", meanwhile)
+    monkeypatch.setattr("operations.rollout.version_loader.alone", meanwhile)
     assert stage.look() is ReconcileResult.RELEASING
     assert (torchserve.registered, torchserve.deleted) == ({1: ["READY"]}, [])
 
@@ -162,7 +162,7 @@ def test_a_version_with_a_ready_worker_is_never_deleted(
         torchserve.registered[1] = ["READY"]
         raise OperationsError("409")
 
-    monkeypatch.setattr("operations.rollout.keeping.load", refused)
+    monkeypatch.setattr("operations.rollout.version_loader.load", refused)
     assert stage.look() is ReconcileResult.FAILED
     assert (torchserve.registered, torchserve.deleted) == ({1: ["READY"]}, [])
     assert stage.look() is ReconcileResult.WHOLE

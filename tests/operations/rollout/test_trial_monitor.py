@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from operations.files import durable
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release, start_trial
-from operations.rollout.watch import SETTLING, WINDOW, TrialMonitor, violated_bound
-from operations.store.record import read_record
+from operations.rollout.trial_monitor import SETTLING, WINDOW, TrialMonitor, violated_bound
+from operations.store.release_record import read_record
 from releases.record import Trial, TrialKind
 from releases.trial_counts import TrialArm, TrialCounts, trial_key
 from tests.operations.fake_torchserve import FakeTorchServe

@@ -12,9 +12,9 @@ from operations.errors import OperationsError
 from operations.files.durable import LockHeld
 from operations.rollout.loading import DeploymentTarget, NotProven, load, prove, release_lock
 from operations.store import journal
-from operations.store.listing import RefusedArchive
-from operations.store.record import read_record
+from operations.store.archive_check import RefusedArchive
 from operations.store.registry import DamagedArchive, UnknownVersion
+from operations.store.release_record import read_record
 from operations.store.signing import UnsignedArchive
 from operations.torchserve.client import RegisteredVersion, TorchServeRefused, TorchServeUnreachable
 from releases.record import Release

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 
 from operations.errors import OperationsError, in_words
 from operations.files.durable import LockHeld
-from operations.rollout.keeping import Clock, Deduplicator, ReconcileResult, VersionLoader
-from operations.rollout.leftovers import VersionGarbageCollector
+from operations.rollout.garbage_collection import VersionGarbageCollector
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.recovery import Recovery, TrainBaseModel
 from operations.rollout.release import abort_trial
+from operations.rollout.version_loader import Clock, Deduplicator, ReconcileResult, VersionLoader
 from operations.store import journal
-from operations.store.record import read_record
+from operations.store.release_record import read_record
 from operations.torchserve.client import RegisteredVersion, TorchServeUnreachable
 from releases.record import Release
 

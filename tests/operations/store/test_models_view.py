@@ -9,7 +9,7 @@ from rich.console import Console
 
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release
-from operations.store.models import models_table, release_state
+from operations.store.models_view import models_table, release_state
 from operations.store.registry import Registry
 from releases.record import FILE_NAME, Release, Trial, TrialKind
 from tests.operations import archives

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from contract.decision import DecisionBands
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
 from contract.windows import Aggregate, Window
-from operations.store.side_by_side import CsvRows, SamplePair, Scores, ScoreSample, VersionScorer, score_shared_rows
+from operations.store.paired_scoring import (
+    CsvRows,
+    SamplePair,
+    Scores,
+    ScoreSample,
+    VersionScorer,
+    score_shared_rows,
+)
 from releases.trial_counts import SCORE_EDGES
 
 PROBABILITIES = st.lists(st.floats(0, 1, width=32)).map(lambda values: np.array(values, dtype=np.float32))

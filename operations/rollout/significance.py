@@ -2,7 +2,7 @@
 
 A bound counts as passed only where samples of so many rows would show as much by chance about once in a hundred times,
 were the truth at the bound itself. Where it is far below, as between two trainings that differ in their seed, they
-never do; where it is far above, 64 rows suffice (tests/operations/rollout/test_chance.py measures it).
+never do; where it is far above, 64 rows suffice (tests/operations/rollout/test_significance.py measures it).
 """
 
 import math
@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from operations.store.side_by_side import SamplePair, ScoreSample
+from operations.store.paired_scoring import SamplePair, ScoreSample
 from releases.trial_counts import stability_index, stability_indices
 
 BY_CHANCE = 0.01

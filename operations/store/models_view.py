@@ -6,9 +6,9 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from operations.store.record import read_record
 from operations.store.registry import Entry, Registry
-from operations.text import figures
+from operations.store.release_record import read_record
+from operations.text import formatting
 from releases.record import Release, Trial, TrialKind
 
 SHORT = 8
@@ -43,23 +43,23 @@ def release_state(version: int, record: Release | None) -> str:
 
 
 def _trial(trial: Trial) -> str:
-    return "shadow" if trial.kind is TrialKind.SHADOW else f"canary {figures.share(trial.share)}"
+    return "shadow" if trial.kind is TrialKind.SHADOW else f"canary {formatting.share(trial.share)}"
 
 
 def _row(registry: Registry, entry: Entry, record: Release | None, now: datetime) -> tuple[str, ...]:
     test = entry.metrics.get("test", {})
     return (
         str(entry.version),
-        figures.age(entry.created, now),
+        formatting.age(entry.created, now),
         *(_three_digits(test.get(name)) for name in ("average_precision", "roc_auc")),
-        figures.share(test.get("flagged_share")),
+        formatting.share(test.get("flagged_share")),
         entry.contract_fingerprint[:SHORT],
         _joined("" if _is_there(registry, entry) else "damaged", entry.version, record),
     )
 
 
 def _three_digits(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, int | float) else figures.NONE
+    return f"{value:.3f}" if isinstance(value, int | float) else formatting.NONE
 
 
 def _is_there(registry: Registry, entry: Entry) -> bool:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from operations.text import figures
+from operations.text import formatting
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -15,14 +15,14 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 )
 def test_numbers_have_sensible_digits(value: object, shown: str) -> None:
     """Whole numbers are whole, fractions have four digits, and what is no number is a dash."""
-    assert figures.number(value) == shown
+    assert formatting.number(value) == shown
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_a_number_without_an_end_is_shown(value: float) -> None:
     """A broken metric breaks no table."""
-    assert figures.number(value) == f"{value}"
-    assert figures.difference(0.5, value) == f"{value:+}"
+    assert formatting.number(value) == f"{value}"
+    assert formatting.difference(0.5, value) == f"{value:+}"
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,13 @@ def test_a_number_without_an_end_is_shown(value: float) -> None:
 )
 def test_a_difference_has_its_sign(before: object, after: object, shown: str) -> None:
     """Better or worse is seen at once; what only one has differs by nothing that can be told."""
-    assert figures.difference(before, after) == shown
+    assert formatting.difference(before, after) == shown
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.05, "5%"), (0.018338, "1.83%"), (1, "100%"), (None, "-")])
 def test_shares_are_percent(value: object, shown: str) -> None:
     """A share is a percentage with three digits."""
-    assert figures.share(value) == shown
+    assert formatting.share(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_shares_are_percent(value: object, shown: str) -> None:
 )
 def test_an_age_is_in_its_largest_unit(created: str, shown: str) -> None:
     """Times without an offset are UTC, a clock that is ahead makes nothing younger than now."""
-    assert figures.age(created, NOW) == shown
+    assert formatting.age(created, NOW) == shown
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_an_age_is_in_its_largest_unit(created: str, shown: str) -> None:
 )
 def test_a_moment_is_written_as_the_data_does(value: object, shown: str) -> None:
     """ISO times to the minute, seconds as they are."""
-    assert figures.moment(value) == shown
+    assert formatting.moment(value) == shown
 
 
 def test_a_setting_is_one_line() -> None:
     """A table of settings stays readable, whatever is nested in it."""
-    assert figures.one_line({"seed": 1, "net": {"rate": 0.123456, "kind": "x"}}) == "seed 1, net rate 0.1235, kind x"
+    assert formatting.one_line({"seed": 1, "net": {"rate": 0.123456, "kind": "x"}}) == "seed 1, net rate 0.1235, kind x"

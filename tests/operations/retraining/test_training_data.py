@@ -14,8 +14,12 @@ from history.keyed_hash import NAME
 from history.labels import KEPT, kept_places
 from history.redis_schema import FRAUD, GENUINE
 from operations.errors import OperationsError
-from operations.retraining.gathered import TrainingData, TrainingDataOptions, gather_training_data
 from operations.retraining.scheduled import retrain
+from operations.retraining.training_data import (
+    TrainingData,
+    TrainingDataOptions,
+    gather_training_data,
+)
 from operations.settings import Layout
 from operations.store.archived import read
 from operations.store.registry import Registry

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from operations.rollout.following import GatewayStatus, gateway_statuses, gateways_behind, gateways_not_running
+from operations.rollout.gateway_status import (
+    GatewayStatus,
+    gateway_statuses,
+    gateways_behind,
+    gateways_not_running,
+)
 from releases.record import Trial, TrialKind
 
 TRIAL = Trial(TrialKind.CANARY, 3, 0.5, "2026-01-01T00:00:00+00:00")

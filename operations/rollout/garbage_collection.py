@@ -6,9 +6,9 @@ so a version that has been unwanted for longer than both scores nothing any more
 
 from collections.abc import Iterable
 
-from operations.rollout.keeping import Clock
 from operations.rollout.loading import DeploymentTarget, release_lock
-from operations.store.record import read_record
+from operations.rollout.version_loader import Clock
+from operations.store.release_record import read_record
 from releases.record import Release
 
 

@@ -10,8 +10,8 @@ from operations.backups import backup
 from operations.errors import OperationsError
 from operations.settings import Layout
 from operations.store.opened import load_version
-from operations.store.record import read_record
 from operations.store.registry import Entry, Registry
+from operations.store.release_record import read_record
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from operations.rollout.chance import BY_CHANCE, is_significantly_more, stability_lower_bound
 from operations.rollout.gate import MAX_ALERT_RATIO, MAX_STABILITY_INDEX
-from operations.store.side_by_side import SamplePair, ScoreSample
+from operations.rollout.significance import BY_CHANCE, is_significantly_more, stability_lower_bound
+from operations.store.paired_scoring import SamplePair, ScoreSample
 from releases.trial_counts import SCORE_EDGES, stability_index
 
 TRAFFIC = np.array([28306, 6432, 2908, 1214, 598, 170, 372]) / 40000

@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 from operations.errors import OperationsError, in_words
 from operations.files.durable import LockHeld
-from operations.rollout.keeping import Clock, Deduplicator
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import abort_trial
-from operations.rollout.tallies import RedisUnavailable, read_trial_counts
-from operations.store.record import read_record
+from operations.rollout.trial_counts import RedisUnavailable, read_trial_counts
+from operations.rollout.version_loader import Clock, Deduplicator
+from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeUnreachable
 from releases.record import Trial, TrialKind
 from releases.trial_counts import TrialArm, TrialCounts

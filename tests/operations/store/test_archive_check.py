@@ -14,8 +14,8 @@ import pytest
 
 from contract.golden import GoldenRows
 from operations.errors import OperationsError
-from operations.store import listing
-from operations.store.listing import RefusedArchive, check_archive
+from operations.store import archive_check
+from operations.store.archive_check import RefusedArchive, check_archive
 from operations.store.registry import DamagedArchive, Registry
 from tests.operations.claims import claims, trained
 from tests.operations.conftest import contents, pack
@@ -93,7 +93,7 @@ def test_a_name_that_is_there_twice_is_refused(archive: Path, name: str) -> None
         check_archive(archive)
 
 
-@pytest.mark.parametrize("name", sorted(listing.REQUIRED))
+@pytest.mark.parametrize("name", sorted(archive_check.REQUIRED))
 def test_a_missing_file_is_refused(archive: Path, name: str) -> None:
     """A version without one of its parts would fail in the worker."""
     packed_anew(archive, lambda files: files.pop(name))
@@ -130,7 +130,7 @@ def test_more_than_the_bounds_is_refused(
     """An archive of honest size passes only below the bounds."""
     archive = pack(tmp_path / "large.mar", {**contents(1), "model.pt": ZEROS, "notes": b""})
     check_archive(archive)
-    monkeypatch.setattr(listing, bound, value)
+    monkeypatch.setattr(archive_check, bound, value)
     with pytest.raises(RefusedArchive, match=r"more than|larger than"):
         check_archive(archive)
 

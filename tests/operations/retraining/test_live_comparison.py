@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract.decision import NO_OVERRIDES, ThresholdOverrides
-from operations.retraining.contest import compare_with_live
+from operations.retraining.live_comparison import compare_with_live
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.store.registry import Registry
 from releases.record import Release

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from operations.rollout.tallies import RedisUnavailable, read_trial_counts
+from operations.rollout.trial_counts import RedisUnavailable, read_trial_counts
 from releases.record import Trial, TrialKind
 from releases.trial_counts import trial_key
 from tests.valkey import Valkey

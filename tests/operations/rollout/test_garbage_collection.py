@@ -3,9 +3,9 @@
 import pytest
 
 from operations.files import durable
-from operations.rollout.keeping import ReconcileResult
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release
+from operations.rollout.version_loader import ReconcileResult
 from operations.settings import LEAST_DRAIN as DRAIN
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage

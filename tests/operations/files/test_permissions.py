@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.files import private
+from operations.files import permissions
 from operations.settings import Layout
 
 
@@ -24,7 +24,7 @@ def test_what_was_left_open_is_closed(tmp_path: Path) -> None:
         path.touch()
         path.chmod(bits)
     (program.parent / "link").symlink_to(elsewhere)
-    private.restrict_to_owner(tmp_path / "in")
+    permissions.restrict_to_owner(tmp_path / "in")
     assert [mode(path) for path in (tmp_path / "in", program.parent, program, elsewhere)] == [0o700] * 3 + [0o644]
 
 
