@@ -6,7 +6,7 @@ from pathlib import Path
 from operations.errors import OperationsError
 from operations.rollout import deployment
 from operations.rollout.deployment import RunningDeployment
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.release_record import read_record
 from releases.record import Release
 
@@ -19,7 +19,7 @@ def here() -> tuple[RunningDeployment, str, Release]:
     Raises:
         OperationsError: no gateway with a live version runs here.
     """
-    running = deployment.find_deployment(Layout(Path.cwd(), Path.cwd() / "model_store"), os.environ)
+    running = deployment.find_deployment(StatePaths(Path.cwd(), Path.cwd() / "model_store"), os.environ)
     live = read_record(running.store)
     if live is None or running.gateway_url is None:
         raise OperationsError("no gateway with a live version runs here: start `fraud up`")

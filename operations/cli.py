@@ -25,7 +25,7 @@ from operations.errors import OperationsError, in_words
 from operations.files import permissions
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode
 from operations.rollout import deployment
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store import models_view
 from operations.store.registry import Registry
 from operations.text import formatting
@@ -106,9 +106,9 @@ def keep(
     from operations.jobs import crontab
     from operations.keeper import keep as keeper
 
-    outside, root = terminal.environment(), Path.cwd()
-    jobs = crontab.read(crontab.located(outside, root)) if with_schedule else ()
-    keeper.keep(settings.keeper(outside, root, with_torchserve=with_torchserve), terminal.console(), jobs)
+    env, root = terminal.environment(), Path.cwd()
+    jobs = crontab.read(crontab.located(env, root)) if with_schedule else ()
+    keeper.keep(settings.keeper(env, root, with_torchserve=with_torchserve), terminal.console(), jobs)
 
 
 @commands.command()
@@ -148,18 +148,16 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     from operations.retraining import cycle
     from operations.retraining import train as training
 
-    console, layout = terminal.console(), terminal.layout()
+    console, paths = terminal.console(), terminal.paths()
     stated = training.stated(alerts, false_alarm, missed, amount)
     wanted = training.TrainOptions(
         data, schema, seed, epochs, tuple(allow_leak or ()), threads, tune, resume, stated, beside
     )
     terms = ReleaseCriteria(goal, margin, share)
     if goal is not ReleaseMode.NONE:
-        cycle.retrain(
-            layout, lambda: deployment.find_deployment(layout, terminal.environment()), wanted, terms, console
-        )
+        cycle.retrain(paths, lambda: deployment.find_deployment(paths, terminal.environment()), wanted, terms, console)
         return
-    entry = training.train(Registry(layout.store), wanted, console)
+    entry = training.train(Registry(paths.store), wanted, console)
     if hint:
         console.print(formatting.metrics(entry.metrics))
         console.print(f"\nVersion {entry.version} is in the model store. Make it live: fraud release {entry.version}")
@@ -190,9 +188,9 @@ def release(  # noqa: PLR0913 - each is one option of the command line
 
     wish = acts.ReleaseOptions(what, canary, on, shadow, promote, abort, accept_shift)
     if wish.what == "status":
-        terminal.console().print(acts.status(terminal.layout(), terminal.environment()))
+        terminal.console().print(acts.status(terminal.paths(), terminal.environment()))
     else:
-        acts.release(deployment.find_deployment(terminal.layout(), terminal.environment()), wish, terminal.say)
+        acts.release(deployment.find_deployment(terminal.paths(), terminal.environment()), wish, terminal.say)
 
 
 @commands.command()
@@ -200,14 +198,14 @@ def rollback() -> None:
     """Make the version live again that served before the live one, and end a trial."""
     from operations.rollout import release_commands as acts
 
-    acts.rollback(deployment.find_deployment(terminal.layout(), terminal.environment()), terminal.say)
+    acts.rollback(deployment.find_deployment(terminal.paths(), terminal.environment()), terminal.say)
 
 
 @model_commands.callback(invoke_without_command=True)
 def list_models(context: typer.Context) -> None:
     """List the versions in the model store, or look into them."""
     if context.invoked_subcommand is None:
-        terminal.console().print(models_view.models_table(terminal.layout().store, datetime.now(UTC)))
+        terminal.console().print(models_view.models_table(terminal.paths().store, datetime.now(UTC)))
 
 
 @model_commands.command("show")
@@ -219,7 +217,7 @@ def show_model(
     """Print the model card of a version."""
     from operations.store import archived, card_view
 
-    registry = Registry(terminal.layout().store)
+    registry = Registry(terminal.paths().store)
     found = archived.read(registry, registry.newest() if version is None else version)
     if as_json:
         typer.echo(card_view.as_json(found))
@@ -232,13 +230,13 @@ def compare_models(first: Annotated[int, typer.Argument(min=1)], second: Annotat
     """Compare two versions: data, metrics, columns, and scores on their golden rows."""
     from operations.store import diff, diff_view
 
-    terminal.page().print(diff_view.view(diff.compare_versions(Registry(terminal.layout().store), first, second)))
+    terminal.page().print(diff_view.view(diff.compare_versions(Registry(terminal.paths().store), first, second)))
 
 
 @model_commands.command("sign")
 def sign_model(version: Annotated[int, typer.Argument(min=1)]) -> None:
     """Sign the archive of a version with the key that MODEL_SIGNING_KEY names."""
-    terminal.console().print(f"Wrote {Registry(terminal.layout().store).sign(version)}.", markup=False)
+    terminal.console().print(f"Wrote {Registry(terminal.paths().store).sign(version)}.", markup=False)
 
 
 @commands.command()
@@ -248,11 +246,11 @@ def restore(
     """Put a backup into an empty place."""
     from operations.backups import backup, storage
 
-    layout = Layout(into.absolute(), into.absolute() / "model_store") if into else terminal.layout()
+    paths = StatePaths(into.absolute(), into.absolute() / "model_store") if into else terminal.paths()
     with storage.local(file) as path:
-        manifest = backup.restore(path, layout)
-    terminal.say(f"Restored into {layout.root}: {backup.summary(manifest)}.")
-    terminal.say(f"The settings that it was made with are in {layout.root / 'var' / 'restored'}.")
+        manifest = backup.restore(path, paths)
+    terminal.say(f"Restored into {paths.root}: {backup.summary(manifest)}.")
+    terminal.say(f"The settings that it was made with are in {paths.root / 'var' / 'restored'}.")
 
 
 @schema_commands.command("infer")

@@ -32,7 +32,7 @@ read from its file would else stand in the environment of a process, where other
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class StatePaths:
     """Where one checkout keeps what it runs with.
 
     Attributes:
@@ -104,7 +104,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upkeep:
+class ControllerSettings:
     """What it takes to keep model servers as the release record says.
 
     Attributes:
@@ -116,10 +116,10 @@ class Upkeep:
         alert_url: where alerts are posted, if anywhere; a secret.
         drain: seconds after which no request can be on a version that nobody wants any more.
         thresholds: what overrides the models' own decision thresholds.
-        outside: the environment that `fraud` was started with, but for secrets; it is handed on.
+        env: the environment that `fraud` was started with, but for secrets; it is handed on.
     """
 
-    layout: Layout
+    paths: StatePaths
     redis_url: str | None
     history_key: str | None
     version: int | None
@@ -128,7 +128,7 @@ class Upkeep:
     alert_url: str | None
     drain: float
     thresholds: ThresholdOverrides
-    outside: Mapping[str, str]
+    env: Mapping[str, str]
 
     @property
     def redis(self) -> Mapping[str, str] | None:
@@ -139,7 +139,7 @@ class Upkeep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(Upkeep):
+class Settings(ControllerSettings):
     """One run of the whole system on one machine; without a `redis_url` it starts one."""
 
     host: str
@@ -153,7 +153,7 @@ class Settings(Upkeep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeeperSettings(Upkeep):
+class KeeperSettings(ControllerSettings):
     """One keeper.
 
     Attributes:
@@ -168,53 +168,53 @@ class KeeperSettings(Upkeep):
     port: int
 
 
-def read(host: str, port: int, outside: Mapping[str, str], root: Path) -> Settings:
+def read(host: str, port: int, env: Mapping[str, str], root: Path) -> Settings:
     """The settings of a run in a directory.
 
     Raises:
         OperationsError: the environment asks for something that is not there.
     """
-    upkeep = _upkeep(outside, root, workers.configured_workers(outside) or workers.DEFAULT)
-    return Settings(**upkeep, host=host, port=port, api_key=outside.get("API_KEY") or DEFAULT_KEY)
+    upkeep = _upkeep(env, root, workers.configured_workers(env) or workers.DEFAULT)
+    return Settings(**upkeep, host=host, port=port, api_key=env.get("API_KEY") or DEFAULT_KEY)
 
 
-def keeper(outside: Mapping[str, str], root: Path, *, with_torchserve: bool = False) -> KeeperSettings:
+def keeper(env: Mapping[str, str], root: Path, *, with_torchserve: bool = False) -> KeeperSettings:
     """The settings of a keeper in a directory, which runs a TorchServe itself or is told where the others are.
 
     Raises:
         OperationsError: the environment asks for something that is not there, or does not say what it must.
     """
-    management, inference = (http_url(outside, name) for name in ("MANAGEMENT_URL", "INFERENCE_URL"))
+    management, inference = (http_url(env, name) for name in ("MANAGEMENT_URL", "INFERENCE_URL"))
     if not with_torchserve and not (management and inference):
         raise OperationsError("set MANAGEMENT_URL and INFERENCE_URL to TorchServe's addresses, or --with-torchserve")
     return KeeperSettings(
-        **_upkeep(outside, root, workers.configured_workers(outside)),
+        **_upkeep(env, root, workers.configured_workers(env)),
         management_url=None if with_torchserve else management,
         inference_url=None if with_torchserve else inference,
-        host=outside.get("KEEPER_HOST") or "127.0.0.1",
-        port=_port(outside, "KEEPER_PORT", KEEPER_PORT),
+        host=env.get("KEEPER_HOST") or "127.0.0.1",
+        port=_port(env, "KEEPER_PORT", KEEPER_PORT),
     )
 
 
-def _upkeep(outside: Mapping[str, str], root: Path, count: int | None) -> dict[str, Any]:
-    store, version = model_path(outside, root)
+def _upkeep(env: Mapping[str, str], root: Path, count: int | None) -> dict[str, Any]:
+    store, version = model_path(env, root)
     return {
-        "layout": Layout(root, store, verified_path(outside, root, store)),
-        "redis_url": redis_url(outside),
-        "history_key": _history_key(outside),
+        "paths": StatePaths(root, store, verified_path(env, root, store)),
+        "redis_url": redis_url(env),
+        "history_key": _history_key(env),
         "version": version,
         "workers": count,
-        "base_model": _base_model(outside),
-        "alert_url": _alert_url(outside),
-        "drain": _drain(outside),
-        "thresholds": thresholds(outside),
-        "outside": {name: value for name, value in outside.items() if name not in ITS_OWN},
+        "base_model": _base_model(env),
+        "alert_url": _alert_url(env),
+        "drain": _drain(env),
+        "thresholds": thresholds(env),
+        "env": {name: value for name, value in env.items() if name not in ITS_OWN},
     }
 
 
-def model_path(outside: Mapping[str, str], root: Path) -> tuple[Path, int | None]:
+def model_path(env: Mapping[str, str], root: Path) -> tuple[Path, int | None]:
     """The model store, and the one version of it that MODEL_PATH names, if it names an archive."""
-    path = (root / (outside.get("MODEL_PATH") or "model_store")).absolute()
+    path = (root / (env.get("MODEL_PATH") or "model_store")).absolute()
     if path.is_dir() or (path.suffix != ".mar" and not path.exists()):
         return path, None
     if path.suffix != ".mar":
@@ -225,13 +225,13 @@ def model_path(outside: Mapping[str, str], root: Path) -> tuple[Path, int | None
     raise OperationsError(_loose(path))
 
 
-def verified_path(outside: Mapping[str, str], root: Path, store: Path) -> Path | None:
+def verified_path(env: Mapping[str, str], root: Path, store: Path) -> Path | None:
     """VERIFIED_PATH: where verified copies go for a TorchServe in another container; None where it is not set.
 
     Raises:
         OperationsError: it lies in the model store, where others may write.
     """
-    if not (text := outside.get("VERIFIED_PATH")):
+    if not (text := env.get("VERIFIED_PATH")):
         return None
     path = (root / text).absolute()
     if path.resolve().is_relative_to(store.resolve()):
@@ -249,7 +249,7 @@ def _loose(path: Path) -> str:
     return f"MODEL_PATH={path} is no archive of a model store; `fraud train` makes one"
 
 
-def thresholds(outside: Mapping[str, str]) -> ThresholdOverrides:
+def thresholds(env: Mapping[str, str]) -> ThresholdOverrides:
     """The decision thresholds that a deployment sets over its models' own.
 
     Raises:
@@ -257,18 +257,18 @@ def thresholds(outside: Mapping[str, str]) -> ThresholdOverrides:
     """
     names = ("REVIEW_THRESHOLD", "DECLINE_THRESHOLD")
     try:
-        return ThresholdOverrides(*(float(text) if (text := outside.get(name)) else None for name in names))
+        return ThresholdOverrides(*(float(text) if (text := env.get(name)) else None for name in names))
     except ValueError:
         raise OperationsError(f"{names[0]} and {names[1]} are probabilities, from 0 to 1") from None
 
 
-def http_url(outside: Mapping[str, str], name: str) -> str | None:
+def http_url(env: Mapping[str, str], name: str) -> str | None:
     """An address of the environment, which may be a secret and is not shown; None where it is not set.
 
     Raises:
         OperationsError: it is no http:// or https:// address.
     """
-    text = outside.get(name)
+    text = env.get(name)
     return web_address(name, text) if text else None
 
 
@@ -287,13 +287,13 @@ def web_address(name: str, text: str) -> str:
     return text
 
 
-def redis_url(outside: Mapping[str, str]) -> str | None:
+def redis_url(env: Mapping[str, str]) -> str | None:
     """The address of Redis, which no message may show: it may hold a password; None where none is set.
 
     Raises:
         OperationsError: it is no address of Redis.
     """
-    url = outside.get("REDIS_URL") or None
+    url = env.get("REDIS_URL") or None
     if url and not url.startswith(("redis://", "rediss://", "unix://")):
         raise OperationsError("REDIS_URL is no redis://, rediss:// or unix:// address")
     return url
@@ -311,20 +311,20 @@ def history_key_of(text: str) -> HistoryKey:
         raise OperationsError(f"HISTORY_KEY: {error}") from None
 
 
-def _history_key(outside: Mapping[str, str]) -> str | None:
-    text = outside.get("HISTORY_KEY") or None
+def _history_key(env: Mapping[str, str]) -> str | None:
+    text = env.get("HISTORY_KEY") or None
     if text:
         history_key_of(text)
     return text
 
 
-def known_seconds(outside: Mapping[str, str]) -> float:
+def known_seconds(env: Mapping[str, str]) -> float:
     """How long a transaction is known by its id: KNOWN_DAYS, as the gateways have it.
 
     Raises:
         OperationsError: it is no number of days that they take.
     """
-    text = outside.get("KNOWN_DAYS") or str(DEFAULT_KNOWN_DAYS)
+    text = env.get("KNOWN_DAYS") or str(DEFAULT_KNOWN_DAYS)
     try:
         days = float(text)
     except ValueError:
@@ -334,29 +334,29 @@ def known_seconds(outside: Mapping[str, str]) -> float:
     return days * 86_400
 
 
-def _drain(outside: Mapping[str, str]) -> float:
+def _drain(env: Mapping[str, str]) -> float:
     """The gateway judges DEADLINE_SECONDS itself, when it starts; what is no number is its default here."""
     try:
-        deadline = float(outside.get("DEADLINE_SECONDS") or 0)
+        deadline = float(env.get("DEADLINE_SECONDS") or 0)
     except ValueError:
         deadline = 0.0
     return max(LEAST_DRAIN, deadline + 5.0)
 
 
-def _base_model(outside: Mapping[str, str]) -> bool:
-    text = outside.get("BASE_MODEL") or "false"
+def _base_model(env: Mapping[str, str]) -> bool:
+    text = env.get("BASE_MODEL") or "false"
     if text not in ("true", "false"):
         raise OperationsError("BASE_MODEL is true or false")
     return text == "true"
 
 
-def _alert_url(outside: Mapping[str, str]) -> str | None:
+def _alert_url(env: Mapping[str, str]) -> str | None:
     """The address of alerts, which no message may show."""
-    return http_url(outside, "ALERT_URL")
+    return http_url(env, "ALERT_URL")
 
 
-def _port(outside: Mapping[str, str], name: str, default: int) -> int:
-    text = outside.get(name) or str(default)
+def _port(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name) or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= LARGEST_PORT:
         raise OperationsError(f"{name}={text} is no port, which is a number from 1 to {LARGEST_PORT}")
     return int(text)

@@ -22,7 +22,7 @@ from operations.backups.backup_parts import PARTS, BackupPart, BackupSource, Sou
 from operations.backups.storage import Storage
 from operations.errors import OperationsError
 from operations.files import durable, plain_file
-from operations.settings import Layout
+from operations.settings import StatePaths
 
 NAME = re.compile(r"fraud-backup-[0-9]{8}-[0-9]{6}-[0-9]{6}\.tar")
 LOCKS = {".release.lock": "another release is running; try again", ".lock": "another process adds a model; try again"}
@@ -92,7 +92,7 @@ def summary(manifest: Manifest) -> str:
     return f"versions {versions}; {manifest.file_size / 1e6:.1f} MB, made {manifest.created}"
 
 
-def restore(file: Path, layout: Layout) -> Manifest:
+def restore(file: Path, paths: StatePaths) -> Manifest:
     """Puts a backup into an empty place.
 
     Raises:
@@ -100,10 +100,10 @@ def restore(file: Path, layout: Layout) -> Manifest:
     """
     with _readable(), tempfile.TemporaryDirectory(prefix="fraud-restore-") as scratch:
         manifest = backup_file.read(file, lambda item: _new(Path(scratch), item))
-        homes = {item: _home(item, layout) for item in manifest.items}
+        homes = {item: _home(item, paths) for item in manifest.items}
         _refuse_taken(homes)
-        layout.store.mkdir(parents=True, exist_ok=True)
-        with _locked(layout.store):
+        paths.store.mkdir(parents=True, exist_ok=True)
+        with _locked(paths.store):
             _refuse_taken(homes)
             for item, home in homes.items():
                 home.parent.mkdir(parents=True, exist_ok=True)
@@ -113,9 +113,9 @@ def restore(file: Path, layout: Layout) -> Manifest:
 
 def _snapshot(state: BackupSource) -> dict[str, SourceFile]:
     """What the parts hold at one moment, by name. Archives never change: they are read after the locks are let go."""
-    if not state.layout.store.is_dir():
-        raise NothingToBackUp(f"there is no model store at {state.layout.store}; `fraud train` makes one")
-    with _locked(state.layout.store):
+    if not state.paths.store.is_dir():
+        raise NothingToBackUp(f"there is no model store at {state.paths.store}; `fraud train` makes one")
+    with _locked(state.paths.store):
         return {f"{part.name}/{held.name}": held for part in PARTS for held in part.files(state)}
 
 
@@ -165,8 +165,8 @@ def _part(item: Item) -> BackupPart:
     raise UnexpectedFile(f"the backup holds {item.name}, which this release does not know; use the one that made it")
 
 
-def _home(item: Item, layout: Layout) -> Path:
-    return _part(item).home(layout) / item.name.partition("/")[2]
+def _home(item: Item, paths: StatePaths) -> Path:
+    return _part(item).home(paths) / item.name.partition("/")[2]
 
 
 def _refuse_taken(homes: dict[Item, Path]) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from operations.errors import OperationsError
 from operations.files import plain_file
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store import journal
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
@@ -47,11 +47,11 @@ class BackupSource:
     """One deployment, from which a backup is taken.
 
     Attributes:
-        outside: the environment.
+        env: the environment.
     """
 
-    layout: Layout
-    outside: Mapping[str, str]
+    paths: StatePaths
+    env: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class BackupPart(Protocol):
     def expects(self, file: str) -> bool:
         """Whether a backup may hold a file of this name in this part."""
 
-    def home(self, layout: Layout) -> Path:
+    def home(self, paths: StatePaths) -> Path:
         """The directory that its files are put back into."""
 
 
@@ -93,9 +93,9 @@ class EnvironmentSettings:
 
     def files(self, state: BackupSource) -> list[SourceFile]:
         """One file: the values, and the names of what must be set anew."""
-        kept = {name: value for name in SETTINGS if (value := state.outside.get(name)) and "@" not in value}
-        given = {name for name, value in state.outside.items() if value}
-        given |= {"HISTORY_KEY"} if state.layout.history_key.exists() else set()
+        kept = {name: value for name in SETTINGS if (value := state.env.get(name)) and "@" not in value}
+        given = {name for name, value in state.env.items() if value}
+        given |= {"HISTORY_KEY"} if state.paths.history_key.exists() else set()
         secret = [name for name in SECRETS if given & {name, f"{name}_FILE"}]
         left_out = [*secret, *(name for name in SETTINGS if name in given and name not in kept)]
         text = json.dumps({"settings": kept, "left_out": left_out}, indent=1) + "\n"
@@ -105,9 +105,9 @@ class EnvironmentSettings:
         """That one file."""
         return file == SETTINGS_FILE
 
-    def home(self, layout: Layout) -> Path:
+    def home(self, paths: StatePaths) -> Path:
         """Where nothing reads it but a person."""
-        return layout.root / "var" / "restored"
+        return paths.root / "var" / "restored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class ModelStore:
         Raises:
             OperationsError: an entry or the record is damaged, or the live version is not in the store.
         """
-        registry = Registry(state.layout.store)
+        registry = Registry(state.paths.store)
         if damaged := registry.damaged():
             raise OperationsError(f"version {damaged[0]} is damaged: a backup without it might replace a whole one")
         entries, record = registry.entries(), read_record(registry.root)
@@ -139,9 +139,9 @@ class ModelStore:
         """The names that the registry gives, and the record's."""
         return file == FILE_NAME or re.fullmatch(r"fraud-[1-9][0-9]{0,8}\.(mar|sig|json)", file) is not None
 
-    def home(self, layout: Layout) -> Path:
+    def home(self, paths: StatePaths) -> Path:
         """The model store."""
-        return layout.store
+        return paths.store
 
 
 def _read(path: Path) -> SourceFile:
@@ -158,7 +158,7 @@ class Journal:
     def files(self, state: BackupSource) -> list[SourceFile]:
         """One file, or none where nothing has happened yet."""
         try:
-            return [_read(state.layout.store / journal.FILE_NAME)]
+            return [_read(state.paths.store / journal.FILE_NAME)]
         except FileNotFoundError:
             return []
 
@@ -166,9 +166,9 @@ class Journal:
         """That one file."""
         return file == journal.FILE_NAME
 
-    def home(self, layout: Layout) -> Path:
+    def home(self, paths: StatePaths) -> Path:
         """The model store."""
-        return layout.store
+        return paths.store
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +179,15 @@ class Verdicts:
 
     def files(self, state: BackupSource) -> list[SourceFile]:
         """One file for each version that was judged."""
-        return [_read(path) for path in sorted(state.layout.verdicts.glob("fraud-*.json")) if self.expects(path.name)]
+        return [_read(path) for path in sorted(state.paths.verdicts.glob("fraud-*.json")) if self.expects(path.name)]
 
     def expects(self, file: str) -> bool:
         """The names that retraining gives."""
         return re.fullmatch(r"fraud-[1-9][0-9]{0,8}\.json", file) is not None
 
-    def home(self, layout: Layout) -> Path:
+    def home(self, paths: StatePaths) -> Path:
         """Where a scheduled job reads them."""
-        return layout.verdicts
+        return paths.verdicts
 
 
 PARTS: tuple[BackupPart, ...] = (EnvironmentSettings(), Journal(), Verdicts(), ModelStore())

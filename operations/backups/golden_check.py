@@ -8,7 +8,7 @@ from pathlib import Path
 from contract.golden import TOLERANCE
 from operations.backups import backup
 from operations.errors import OperationsError
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.opened import load_version
 from operations.store.registry import Entry, Registry
 from operations.store.release_record import read_record
@@ -52,9 +52,9 @@ def check_golden_rows(file: Path) -> Iterator[GoldenCheck]:
         OperationsError: the backup is damaged.
     """
     with tempfile.TemporaryDirectory(prefix="fraud-verify-") as scratch:
-        layout = Layout(Path(scratch), Path(scratch) / "model_store")
-        backup.restore(file, layout)
-        registry, record = Registry(layout.store), read_record(layout.store)
+        paths = StatePaths(Path(scratch), Path(scratch) / "model_store")
+        backup.restore(file, paths)
+        registry, record = Registry(paths.store), read_record(paths.store)
         live = record.version if record else None
         for entry in registry.entries():
             yield _rescored(registry, entry, live=entry.version == live)

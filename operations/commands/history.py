@@ -27,11 +27,11 @@ def keep_key(
 ) -> None:
     """Write a copy of the secret that ids and entities are hashed with in Redis, which no backup holds."""
     from operations.files import durable
-    from operations.network.running import history_secret
+    from operations.network.endpoints import history_secret
 
     if out.exists():
         raise OperationsError(f"{out} exists; choose another name")
-    durable.write(out, f"{history_secret(terminal.layout(), terminal.environment())}\n".encode())
+    durable.write(out, f"{history_secret(terminal.paths(), terminal.environment())}\n".encode())
     terminal.say(f"Wrote {out}. Keep it apart from backups and from Redis: HISTORY_KEY_FILE takes it as it is.")
 
 
@@ -42,13 +42,13 @@ def rekey_history() -> None:
     Gateways score without history meanwhile, and say so. A run that was cut off goes on when the command runs again.
     """
     from operations.history import rekey
-    from operations.network.running import history_key, needed_redis
+    from operations.network.endpoints import history_key, needed_redis
 
-    layout, outside = terminal.layout(), terminal.environment()
+    paths, env = terminal.paths(), terminal.environment()
     with terminal.console().status("rekeying") as status:
         done = rekey.rekey(
-            needed_redis(layout, outside),
-            history_key(layout, outside),
+            needed_redis(paths, env),
+            history_key(paths, env),
             lambda moved: status.update(f"rekeying: {moved:,} digests"),
         )
     again = " (this run went on where another had ended)" if done.resumed else ""
@@ -76,4 +76,4 @@ def load_history(
     if (file is None) != simulator:
         raise OperationsError("say what to load: a file, or --simulator")
     wish = command.LoadOptions(file, version, skip)
-    command.run(terminal.layout(), terminal.environment(), wish, terminal.console())
+    command.run(terminal.paths(), terminal.environment(), wish, terminal.console())

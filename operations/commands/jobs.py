@@ -42,9 +42,9 @@ def create_backup(
     from operations.backups.backup_parts import BackupSource
     from operations.jobs.outcome import reported
 
-    layout, console = terminal.layout(), terminal.console()
-    with reported(layout, "backup"):
-        made = backup.create(BackupSource(layout, os.environ), storage.at(to or terminal.backups()), keep)
+    paths, console = terminal.paths(), terminal.console()
+    with reported(paths, "backup"):
+        made = backup.create(BackupSource(paths, os.environ), storage.at(to or terminal.backups()), keep)
         console.print(f"Wrote {made.where}: {backup.summary(made.manifest)}.", markup=False)
         for name in made.deleted:
             console.print(f"Deleted {name}: {keep} are kept.", markup=False)
@@ -87,9 +87,9 @@ def retrain(
     from operations.jobs.outcome import reported
     from operations.retraining import scheduled
 
-    with reported(terminal.layout(), "retrain"):
+    with reported(terminal.paths(), "retrain"):
         days = {} if genuine_after is None else {"RETRAIN_GENUINE_AFTER": str(genuine_after)}
-        scheduled.retrain(terminal.layout(), terminal.environment() | days, terminal.console())
+        scheduled.retrain(terminal.paths(), terminal.environment() | days, terminal.console())
 
 
 def check() -> None:
@@ -97,8 +97,8 @@ def check() -> None:
     from operations.jobs import check as checking
     from operations.jobs.outcome import reported
 
-    with reported(terminal.layout(), "check"):
-        checking.check(terminal.layout(), terminal.environment(), terminal.say)
+    with reported(terminal.paths(), "check"):
+        checking.check(terminal.paths(), terminal.environment(), terminal.say)
 
 
 def clean(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False) -> None:
@@ -107,10 +107,10 @@ def clean(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say w
     from operations.jobs.outcome import reported
 
     if dry_run:
-        cleaning.clean(terminal.layout(), os.environ, terminal.say, dry_run=True)
+        cleaning.clean(terminal.paths(), os.environ, terminal.say, dry_run=True)
         return
-    with reported(terminal.layout(), "clean"):
-        cleaning.clean(terminal.layout(), os.environ, terminal.say)
+    with reported(terminal.paths(), "clean"):
+        cleaning.clean(terminal.paths(), os.environ, terminal.say)
 
 
 def schedule(
@@ -121,8 +121,8 @@ def schedule(
     from operations.jobs import crontab
     from operations.jobs import schedule as scheduling
 
-    layout = terminal.layout()
+    paths = terminal.paths()
     if not healthy:
-        scheduling.run(crontab.read(crontab.located(os.environ, layout.root)), layout, terminal.say)
-    elif not scheduling.healthy(layout):
-        raise OperationsError(f"no schedule has looked in {layout.root} for {scheduling.STALE:.0f} s")
+        scheduling.run(crontab.read(crontab.located(os.environ, paths.root)), paths, terminal.say)
+    elif not scheduling.healthy(paths):
+        raise OperationsError(f"no schedule has looked in {paths.root} for {scheduling.STALE:.0f} s")

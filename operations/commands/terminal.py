@@ -9,7 +9,7 @@ from environment import secret_files
 from environment.secret_files import SecretFileError
 from operations import settings
 from operations.errors import OperationsError
-from operations.settings import Layout
+from operations.settings import StatePaths
 
 
 def environment() -> dict[str, str]:
@@ -24,16 +24,16 @@ def environment() -> dict[str, str]:
         raise OperationsError(str(error)) from None
 
 
-def layout() -> Layout:
+def paths() -> StatePaths:
     """Where this directory keeps what it runs with."""
     root = Path.cwd()
     store, _ = settings.model_path(os.environ, root)
-    return Layout(root, store, settings.verified_path(os.environ, root, store))
+    return StatePaths(root, store, settings.verified_path(os.environ, root, store))
 
 
 def backups() -> str:
     """Where backups lie unless told otherwise."""
-    return str(layout().root / "var" / "backups")
+    return str(paths().root / "var" / "backups")
 
 
 def console() -> Console:

@@ -34,8 +34,8 @@ from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.history.agreed import agree
-from operations.network.running import history_key, needed_redis
-from operations.settings import Layout
+from operations.network.endpoints import history_key, needed_redis
+from operations.settings import StatePaths
 from operations.store import archived
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
@@ -90,12 +90,12 @@ class ExportCounts:
         return ExportCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
-def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days: float | None = None) -> ExportCounts:
+def run(paths: StatePaths, env: Mapping[str, str], file: Path, out: Path, days: float | None = None) -> ExportCounts:
     """Joins a file with the labels in the Redis of this deployment, by the columns of the live version.
 
     Args:
-        layout: where the model store is; without a live version, the newest says what the columns are.
-        outside: the environment; REDIS_URL, or else the stack that runs here, says where Redis is.
+        paths: where the model store is; without a live version, the newest says what the columns are.
+        env: the environment; REDIS_URL, or else the stack that runs here, says where Redis is.
         file: of transactions, CSV or parquet.
         out: what is written; it must not exist.
         days: transactions older than this that have no label are taken as genuine, and younger ones have none.
@@ -103,8 +103,8 @@ def run(layout: Layout, outside: Mapping[str, str], file: Path, out: Path, days:
     Raises:
         OperationsError: the file cannot be read, there is no version or no Redis, or it does not answer.
     """
-    with connected(needed_redis(layout, outside), history_key(layout, outside)) as came_in:
-        return export(came_in, live_contract(layout.store), [file], out, days)
+    with connected(needed_redis(paths, env), history_key(paths, env)) as came_in:
+        return export(came_in, live_contract(paths.store), [file], out, days)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from operations.history import epochs, load, past_file
 from operations.history.past import ParsedFile, ProgressCallback
 from operations.history.plans import PlanLayouts
 from operations.history.wanted import VersionHistory, wanted
-from operations.network.running import history_key, needed_redis
-from operations.settings import Layout, known_seconds
+from operations.network.endpoints import history_key, needed_redis
+from operations.settings import StatePaths, known_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +34,19 @@ class LoadOptions:
     skip: bool
 
 
-def run(layout: Layout, outside: Mapping[str, str], wish: LoadOptions, console: Console) -> None:
+def run(paths: StatePaths, env: Mapping[str, str], wish: LoadOptions, console: Console) -> None:
     """Loads, with a bar.
 
     Raises:
         OperationsError: it cannot be, or was cut off.
     """
-    url, known, key = needed_redis(layout, outside), known_seconds(outside), history_key(layout, outside)
-    what = wanted(layout.store, wish.version)
+    url, known, key = needed_redis(paths, env), known_seconds(env), history_key(paths, env)
+    what = wanted(paths.store, wish.version)
     with _bar(console) as bar:
         found = _read(what, wish, _ProgressBar(bar, "reading", 0))
         target = load.Target(url, what.plan, PlanLayouts(what.registry, what.plan, what.contract), known, key)
         rows = found.past.rows if found.past else 0
-        epoch = epochs.begun(url, layout.store, key)
+        epoch = epochs.begun(url, paths.store, key)
         loaded = load.load(target, found, _ProgressBar(bar, "loading", rows))
         epoch = epochs.reached(url, epoch, what.plan, found)
     for line in (*_said(what, found, loaded), *_short(epoch, what.plan.seconds)):

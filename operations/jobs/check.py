@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from operations.errors import OperationsError, in_words
-from operations.jobs import crontab, holdings, lateness, service
+from operations.jobs import crontab, job_checks, storage_checks
+from operations.jobs import service_checks as service
 from operations.jobs.crontab import Job
 from operations.jobs.finding import PATIENCE, Finding, State, fault
-from operations.network.running import redis_of
+from operations.network.endpoints import redis_of
 from operations.rollout import deployment
 from operations.rollout.deployment import RunningDeployment
-from operations.settings import Layout
+from operations.settings import StatePaths
 
 Look = Callable[[], Iterable[Finding]]
 
@@ -23,12 +24,12 @@ class FaultsFound(OperationsError):
     """Something is wrong; the text holds all that is."""
 
 
-def check(layout: Layout, outside: Mapping[str, str], say: Callable[[str], None], patience: float = PATIENCE) -> None:
+def check(paths: StatePaths, env: Mapping[str, str], say: Callable[[str], None], patience: float = PATIENCE) -> None:
     """Looks at all, a line each.
 
     Args:
-        layout: the directory and its model store.
-        outside: the environment, with secrets themselves rather than their files.
+        paths: the directory and its model store.
+        env: the environment, with secrets themselves rather than their files.
         say: takes each line.
         patience: seconds in which a fault of the service may go away by itself.
 
@@ -36,7 +37,7 @@ def check(layout: Layout, outside: Mapping[str, str], say: Callable[[str], None]
         FaultsFound: something is wrong.
     """
     faults, seen = [], set[Finding]()
-    for finding in look(layout, outside, patience):
+    for finding in look(paths, env, patience):
         if finding not in seen:  # A record that cannot be read is met by several looks.
             say(str(finding))
             faults += [finding.text] if finding.state is State.FAULT else []
@@ -45,40 +46,40 @@ def check(layout: Layout, outside: Mapping[str, str], say: Callable[[str], None]
         raise FaultsFound(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}: {'; '.join(faults)}")
 
 
-def look(layout: Layout, outside: Mapping[str, str], patience: float = PATIENCE) -> Iterator[Finding]:
+def look(paths: StatePaths, env: Mapping[str, str], patience: float = PATIENCE) -> Iterator[Finding]:
     """All findings, the most urgent first."""
     running: RunningDeployment | None = None
     try:
-        running = deployment.find_deployment(layout, outside)
+        running = deployment.find_deployment(paths, env)
     except OperationsError as error:
-        if outside.get("MANAGEMENT_URL") or layout.stack.exists():
+        if env.get("MANAGEMENT_URL") or paths.stack.exists():
             yield fault(str(error))
-    for each in _looks(layout, outside, running, patience):
+    for each in _looks(paths, env, running, patience):
         yield from _guarded(each)
 
 
 def _looks(
-    layout: Layout, outside: Mapping[str, str], running: RunningDeployment | None, patience: float
+    paths: StatePaths, env: Mapping[str, str], running: RunningDeployment | None, patience: float
 ) -> Sequence[Look]:
-    store, now = running.store if running else layout.store, datetime.now(UTC)
+    store, now = running.store if running else paths.store, datetime.now(UTC)
     return (
-        lambda: service.gateways(service.gateway_url(outside, running), store, patience),
+        lambda: service.gateways(service.gateway_url(env, running), store, patience),
         lambda: service.model_servers(running, store, patience),
-        lambda: [service.redis(redis_of(layout, outside))],
-        lambda: holdings.archive(store),
-        lambda: holdings.disks([store, layout.root / "var"]),
-        lambda: [holdings.backups(layout, store, outside, now)],
-        lambda: lateness.jobs(_schedule(outside, layout), layout, now, are_run_elsewhere=_is_deployed(outside)),
+        lambda: [service.redis(redis_of(paths, env))],
+        lambda: storage_checks.archive(store),
+        lambda: storage_checks.disks([store, paths.root / "var"]),
+        lambda: [storage_checks.backups(paths, store, env, now)],
+        lambda: job_checks.jobs(_schedule(env, paths), paths, now, are_run_elsewhere=_is_deployed(env)),
     )
 
 
-def _schedule(outside: Mapping[str, str], layout: Layout) -> Sequence[Job]:
-    return crontab.read(crontab.located(outside, layout.root))
+def _schedule(env: Mapping[str, str], paths: StatePaths) -> Sequence[Job]:
+    return crontab.read(crontab.located(env, paths.root))
 
 
-def _is_deployed(outside: Mapping[str, str]) -> bool:
+def _is_deployed(env: Mapping[str, str]) -> bool:
     """Whether this is one of several containers, whose platform runs the jobs."""
-    return bool(outside.get("MANAGEMENT_URL"))
+    return bool(env.get("MANAGEMENT_URL"))
 
 
 def _guarded(findings: Look) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ import psutil
 from operations.backups.backup_parts import PARTS
 from operations.errors import OperationsError, in_words
 from operations.processes.supervisor import MARK
-from operations.settings import Layout
+from operations.settings import StatePaths
 
 DAY = 86_400.0
 CLEAN_DAYS = "CLEAN_DAYS"
@@ -91,12 +91,12 @@ class Seen:
         return stat.S_IMODE(self.status.st_mode)
 
 
-def clean(layout: Layout, outside: Mapping[str, str], say: Callable[[str], None], *, dry_run: bool = False) -> int:
+def clean(paths: StatePaths, env: Mapping[str, str], say: Callable[[str], None], *, dry_run: bool = False) -> int:
     """Deletes what is old, and says what and how much.
 
     Args:
-        layout: the directory and its model store.
-        outside: the environment.
+        paths: the directory and its model store.
+        env: the environment.
         say: takes each line.
         dry_run: only says what would go.
 
@@ -106,10 +106,10 @@ def clean(layout: Layout, outside: Mapping[str, str], say: Callable[[str], None]
     Raises:
         OperationsError: CLEAN_DAYS is no number of days; or something could not be deleted, when all else is.
     """
-    for link in _links(layout):
+    for link in _links(paths):
         say(f"{link} is a link and is left alone")
     freed, failures, verb = 0, list[str](), "would delete" if dry_run else "deleted"
-    for found in candidates(layout, outside, time.time()):
+    for found in candidates(paths, env, time.time()):
         try:
             if not dry_run:
                 _delete(found.path)
@@ -124,34 +124,34 @@ def clean(layout: Layout, outside: Mapping[str, str], say: Callable[[str], None]
     return freed
 
 
-def candidates(layout: Layout, outside: Mapping[str, str], now: float) -> list[Found]:
+def candidates(paths: StatePaths, env: Mapping[str, str], now: float) -> list[Found]:
     """What goes now, in seconds since 1970.
 
     Raises:
         OperationsError: CLEAN_DAYS is no number of days.
     """
-    var, oldest_log = layout.root / "var", now - _days(outside) * DAY
-    links = set(_links(layout))
+    var, oldest_log = paths.root / "var", now - _days(env) * DAY
+    links = set(_links(paths))
     found = [
         *_files(var / "log", ROTATED, oldest_log, "an old log"),
         *_scratch(Path(tempfile.gettempdir()).resolve(), now),
-        *_directories(layout.store, TRAINING, IN_TRAINING, now - TRAINING_DAYS * DAY, "left by a training"),
-        *_unfinished(layout.store, IN_STORE, now),
+        *_directories(paths.store, TRAINING, IN_TRAINING, now - TRAINING_DAYS * DAY, "left by a training"),
+        *_unfinished(paths.store, IN_STORE, now),
         *(each for name, names in WRITTEN.items() for each in _unfinished(var / name, names, now)),
-        *_verdicts(layout.verdicts),
+        *_verdicts(paths.verdicts),
     ]
     return [each for each in found if links.isdisjoint(each.path.parents)]
 
 
-def _links(layout: Layout) -> list[Path]:
+def _links(paths: StatePaths) -> list[Path]:
     """Directories of ours that were replaced by links: what lies there may be somebody else's."""
-    var = layout.root / "var"
-    ours = (layout.store, var, var / "log", *(var / name for name in WRITTEN))
+    var = paths.root / "var"
+    ours = (paths.store, var, var / "log", *(var / name for name in WRITTEN))
     return [path for path in ours if path.is_symlink()]
 
 
-def _days(outside: Mapping[str, str]) -> int:
-    text = outside.get(CLEAN_DAYS) or str(DEFAULT_DAYS)
+def _days(env: Mapping[str, str]) -> int:
+    text = env.get(CLEAN_DAYS) or str(DEFAULT_DAYS)
     if not text.isdecimal() or not 1 <= int(text) <= MOST_DAYS:
         raise OperationsError(f"{CLEAN_DAYS} is a number of days from 1 to {MOST_DAYS}")
     return int(text)

@@ -57,9 +57,9 @@ class Job:
         return next(CronSim(self.when, moment), None)
 
 
-def located(outside: Mapping[str, str], root: Path) -> Path:
+def located(env: Mapping[str, str], root: Path) -> Path:
     """The file that SCHEDULE names, from this directory on; without it, the one that comes with the software."""
-    named = outside.get(SCHEDULE)
+    named = env.get(SCHEDULE)
     return root / named if named else DEFAULT
 
 

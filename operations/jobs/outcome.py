@@ -23,7 +23,7 @@ from operations.errors import OperationsError
 from operations.files import durable, permissions
 from operations.files.durable import LockHeld
 from operations.network.alerts import Alerts
-from operations.settings import Layout
+from operations.settings import StatePaths
 
 BUSY = os.EX_TEMPFAIL
 """Exit code of a command that did nothing, since the same job runs already: 75. It is no outcome of the job."""
@@ -60,47 +60,47 @@ class Outcome:
     succeeded: float | None
 
 
-def directory(layout: Layout) -> Path:
+def directory(paths: StatePaths) -> Path:
     """Where outcomes and locks of jobs are."""
-    return layout.jobs
+    return paths.jobs
 
 
-def prepare(layout: Layout) -> None:
+def prepare(paths: StatePaths) -> None:
     """Makes that directory, which others may read, in one that they may pass through."""
-    layout.jobs.mkdir(parents=True, exist_ok=True)
-    for place, mode in ((layout.jobs.parent, permissions.PASSED_THROUGH), (layout.jobs, permissions.READ_BY_ALL)):
+    paths.jobs.mkdir(parents=True, exist_ok=True)
+    for place, mode in ((paths.jobs.parent, permissions.PASSED_THROUGH), (paths.jobs, permissions.READ_BY_ALL)):
         with contextlib.suppress(PermissionError):  # A volume's own directory may belong to others.
             place.chmod(mode)
 
 
-def lock(layout: Layout, job: str) -> Path:
+def lock(paths: StatePaths, job: str) -> Path:
     """The file that is locked while a job runs."""
-    return directory(layout) / f"{job}.lock"
+    return directory(paths) / f"{job}.lock"
 
 
-def last(layout: Layout, job: str) -> Outcome | None:
+def last(paths: StatePaths, job: str) -> Outcome | None:
     """The last run of a job; None where it has not run, or its file is damaged."""
-    return _read(_file(layout, job), job)
+    return _read(_file(paths, job), job)
 
 
-def note(layout: Layout, job: str, exit_code: int, duration: float) -> None:
+def note(paths: StatePaths, job: str, exit_code: int, duration: float) -> None:
     """Writes down how a job has just ended; never raises for trouble with the disk."""
     now = time.time()
-    before = last(layout, job)
+    before = last(paths, job)
     succeeded = now if exit_code == 0 else before.succeeded if before else None
     with contextlib.suppress(OSError):
-        prepare(layout)
-        durable.write(_file(layout, job), _text({job: Outcome(now, exit_code, duration, succeeded)}), 0o644)
+        prepare(paths)
+        durable.write(_file(paths, job), _text({job: Outcome(now, exit_code, duration, succeeded)}), 0o644)
 
 
-def exposition(layout: Layout) -> bytes:
+def exposition(paths: StatePaths) -> bytes:
     """The outcomes of all jobs as one text in Prometheus' format; a damaged file is left out."""
-    files = sorted(directory(layout).glob("*.prom"))
+    files = sorted(directory(paths).glob("*.prom"))
     return _text({file.stem: outcome for file in files if (outcome := _read(file, file.stem))})
 
 
 @contextmanager
-def reported(layout: Layout, job: str) -> Iterator[None]:
+def reported(paths: StatePaths, job: str) -> Iterator[None]:
     """Around a command: holds the job's lock, writes down its outcome, and posts an alert where it failed.
 
     The command's own end is not changed by it, whether an exception, an exit code or neither. An interruption from the
@@ -109,23 +109,23 @@ def reported(layout: Layout, job: str) -> Iterator[None]:
     Raises:
         SystemExit: with exit code 75, since the job runs already; nothing is done then, and nothing written down.
     """
-    with _alone(layout, job):
+    with _alone(paths, job):
         began = time.monotonic()
         try:
             yield
         except BaseException as error:
             code = _exit_code(error)
-            note(layout, job, code, time.monotonic() - began)
+            note(paths, job, code, time.monotonic() - began)
             if code and not isinstance(error, KeyboardInterrupt):
                 alert(f"fraud {job} failed: {_reason(error, code)}", os.environ)
             raise
-        note(layout, job, 0, time.monotonic() - began)
+        note(paths, job, 0, time.monotonic() - began)
 
 
-def alert(text: str, outside: Mapping[str, str]) -> None:
+def alert(text: str, env: Mapping[str, str]) -> None:
     """Posts an alert to ALERT_URL, if that is set, and waits for it: the command ends now. Failures are said."""
     try:
-        url = secret_files.environment(outside).get("ALERT_URL")
+        url = secret_files.environment(env).get("ALERT_URL")
     except SecretFileError as error:
         _complain(str(error))
         return
@@ -136,12 +136,12 @@ def alert(text: str, outside: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _alone(layout: Layout, job: str) -> Iterator[None]:
+def _alone(paths: StatePaths, job: str) -> Iterator[None]:
     """Holds the job's lock; where no lock can be had, on a full disk say, the job runs all the same."""
     with contextlib.ExitStack() as held:
         try:
-            prepare(layout)
-            held.enter_context(durable.locked(lock(layout, job), f"fraud {job} runs already"))
+            prepare(paths)
+            held.enter_context(durable.locked(lock(paths, job), f"fraud {job} runs already"))
         except LockHeld as busy:
             _complain(f"error: {busy}")
             raise SystemExit(BUSY) from None
@@ -173,8 +173,8 @@ def _complain(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _file(layout: Layout, job: str) -> Path:
-    return directory(layout) / f"{job}.prom"
+def _file(paths: StatePaths, job: str) -> Path:
+    return directory(paths) / f"{job}.prom"
 
 
 def _text(outcomes: Mapping[str, Outcome]) -> bytes:

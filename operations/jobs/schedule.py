@@ -21,15 +21,16 @@ from pathlib import Path
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.files.durable import LockHeld
-from operations.jobs import outcome, running
+from operations.jobs import outcome
+from operations.jobs import runner as running
 from operations.jobs.crontab import Job
-from operations.jobs.running import Write
+from operations.jobs.runner import Write
 from operations.processes.signals import stopping, until_told
-from operations.settings import Layout
+from operations.settings import StatePaths
 
 Clock = Callable[[], datetime]
 Sleep = Callable[[float], Awaitable[None]]
-Run = Callable[[Job, Layout, Write], Awaitable[int]]
+Run = Callable[[Job, StatePaths, Write], Awaitable[int]]
 LOOK_EVERY = 5.0
 STALE = 60.0
 """Seconds without a look after which the schedule counts as stuck."""
@@ -71,10 +72,10 @@ def believed(since: Mapping[str, datetime], now: datetime) -> dict[str, datetime
     return {name: now if moment - now > SLACK else moment for name, moment in since.items()}
 
 
-def remembered(layout: Layout) -> Memory | None:
+def remembered(paths: StatePaths) -> Memory | None:
     """What the schedule of this directory wrote down; None where none ever ran here."""
     try:
-        fields = json.loads(_memory(layout).read_bytes())
+        fields = json.loads(_memory(paths).read_bytes())
         memory = Memory(float(fields["began"]), {name: float(value) for name, value in fields["since"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
@@ -82,34 +83,34 @@ def remembered(layout: Layout) -> Memory | None:
     return memory if is_whole else None
 
 
-def healthy(layout: Layout) -> bool:
+def healthy(paths: StatePaths) -> bool:
     """Whether the schedule of this directory has looked a moment ago."""
     try:
-        return abs(time.time() - _beat(layout).stat().st_mtime) < STALE
+        return abs(time.time() - _beat(paths).stat().st_mtime) < STALE
     except OSError:
         return False
 
 
-def run(jobs: Sequence[Job], layout: Layout, say: Write) -> None:
+def run(jobs: Sequence[Job], paths: StatePaths, say: Write) -> None:
     """Runs the schedule until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
         OperationsError: one runs in this directory already.
     """
-    with lock(layout):
-        asyncio.run(_until_told(Schedule(jobs, layout, say)))
+    with lock(paths):
+        asyncio.run(_until_told(Schedule(jobs, paths, say)))
 
 
 @contextlib.contextmanager
-def lock(layout: Layout) -> Iterator[None]:
+def lock(paths: StatePaths) -> Iterator[None]:
     """Holds the lock by which one schedule runs in a directory.
 
     Raises:
         LockHeld: one does already.
     """
-    outcome.prepare(layout)
-    refusal = f"a schedule runs in {layout.root} already; stop it first"
-    with durable.locked(outcome.lock(layout, "schedule"), refusal):
+    outcome.prepare(paths)
+    refusal = f"a schedule runs in {paths.root} already; stop it first"
+    with durable.locked(outcome.lock(paths, "schedule"), refusal):
         yield
 
 
@@ -119,7 +120,7 @@ class Schedule:
     def __init__(  # noqa: PLR0913 - what it works with
         self,
         jobs: Sequence[Job],
-        layout: Layout,
+        paths: StatePaths,
         say: Write,
         *,
         clock: Clock = lambda: datetime.now(UTC),
@@ -128,7 +129,7 @@ class Schedule:
     ) -> None:
         """Starts nothing yet."""
         self._jobs = jobs
-        self._layout = layout
+        self._layout = paths
         self._write = say
         self._clock = clock
         self._sleep = sleep
@@ -248,9 +249,9 @@ def _said(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
 
 
-def _memory(layout: Layout) -> Path:
-    return outcome.directory(layout) / "schedule.json"
+def _memory(paths: StatePaths) -> Path:
+    return outcome.directory(paths) / "schedule.json"
 
 
-def _beat(layout: Layout) -> Path:
-    return outcome.directory(layout) / "schedule.beat"
+def _beat(paths: StatePaths) -> Path:
+    return outcome.directory(paths) / "schedule.beat"

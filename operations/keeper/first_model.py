@@ -16,14 +16,14 @@ from operations.errors import OperationsError
 from operations.files.durable import LockHeld
 from operations.history.load import Interrupted
 from operations.history.simulators_past import lacking
-from operations.keeper import lease
-from operations.network.running import history_key
-from operations.processes import tether
-from operations.processes.aside import aside
+from operations.keeper import loading_lease
+from operations.network.endpoints import history_key
+from operations.processes import parent_death
+from operations.processes.daemon_thread import run_in_daemon_thread
 from operations.processes.supervisor import end, meaning
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import abort_trial, release
-from operations.settings import Upkeep
+from operations.settings import ControllerSettings
 from operations.store import journal
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
@@ -41,7 +41,7 @@ REDIS_PATIENCE = 20.0
 
 
 async def ensure(
-    settings: Upkeep,
+    settings: ControllerSettings,
     place: DeploymentTarget,
     mark: Mapping[str, str],
     say: Callable[[str], None],
@@ -55,7 +55,7 @@ async def ensure(
     version, is_live = await wanted(settings, place.registry, mark, say)
     async with past(settings, redis, version, mark, say):
         if not is_live:
-            while not await aside(partial(answering, place)):  # noqa: ASYNC110 - no event tells of another process
+            while not await run_in_daemon_thread(partial(answering, place)):  # noqa: ASYNC110 - no event tells of another process
                 await asyncio.sleep(ASK_EVERY)
             while not await make_live(place, version, say):  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(ASK_EVERY)
@@ -63,7 +63,7 @@ async def ensure(
 
 
 async def wanted(
-    settings: Upkeep, registry: Registry, mark: Mapping[str, str], say: Callable[[str], None]
+    settings: ControllerSettings, registry: Registry, mark: Mapping[str, str], say: Callable[[str], None]
 ) -> tuple[int, bool]:
     """Which version is to be live, trained where the store is empty, and whether it is that already.
 
@@ -93,8 +93,8 @@ async def make_live(place: DeploymentTarget, version: int, say: Callable[[str], 
         OperationsError: it cannot be released.
     """
     try:
-        await aside(partial(_end_other_trial, place, version, say))
-        await aside(partial(release, place, version, say, accept_shift=True))
+        await run_in_daemon_thread(partial(_end_other_trial, place, version, say))
+        await run_in_daemon_thread(partial(release, place, version, say, accept_shift=True))
     except LockHeld:
         return False
     return True
@@ -125,14 +125,16 @@ def _newest(registry: Registry) -> int | None:
     return max((entry.version for entry in registry.entries()), default=None)
 
 
-async def _first(settings: Upkeep, registry: Registry, mark: Mapping[str, str], say: Callable[[str], None]) -> int:
+async def _first(
+    settings: ControllerSettings, registry: Registry, mark: Mapping[str, str], say: Callable[[str], None]
+) -> int:
     say("the model store is empty: training the default model on simulated transactions (about a minute)")
     return await train(settings, registry, mark)
 
 
 @asynccontextmanager
 async def past(
-    settings: Upkeep,
+    settings: ControllerSettings,
     redis: Mapping[str, str] | None,
     version: int,
     mark: Mapping[str, str],
@@ -156,7 +158,7 @@ async def past(
 
 
 async def _loaded(  # noqa: PLR0913, PLR0917 - what `past` was given, and one more
-    settings: Upkeep,
+    settings: ControllerSettings,
     redis: Mapping[str, str] | None,
     version: int,
     mark: Mapping[str, str],
@@ -167,7 +169,7 @@ async def _loaded(  # noqa: PLR0913, PLR0917 - what `past` was given, and one mo
         if redis is None or not await _is_lacking(settings, redis, version):
             return
         began = time.monotonic()
-        async with lease.held(redis["REDIS_URL"]):
+        async with loading_lease.held(redis["REDIS_URL"]):
             known.set()
             await fraud(settings, {**mark, **redis}, "history", "load", "--simulator", "--version", str(version))
         say(f"the default model has its simulated past ({time.monotonic() - began:.1f} s)")
@@ -177,9 +179,9 @@ async def _loaded(  # noqa: PLR0913, PLR0917 - what `past` was given, and one mo
         known.set()
 
 
-async def _is_lacking(settings: Upkeep, redis: Mapping[str, str], version: int) -> bool:
-    key = history_key(settings.layout, redis)
-    return await once_redis_answers(partial(lacking, settings.layout.store, redis["REDIS_URL"], key, version))
+async def _is_lacking(settings: ControllerSettings, redis: Mapping[str, str], version: int) -> bool:
+    key = history_key(settings.paths, redis)
+    return await once_redis_answers(partial(lacking, settings.paths.store, redis["REDIS_URL"], key, version))
 
 
 async def once_redis_answers(act: Callable[[], T]) -> T:
@@ -191,14 +193,14 @@ async def once_redis_answers(act: Callable[[], T]) -> T:
     until = time.monotonic() + REDIS_PATIENCE
     while True:
         try:
-            return await aside(act)
+            return await run_in_daemon_thread(act)
         except Interrupted:
             if time.monotonic() > until:
                 raise
         await asyncio.sleep(ASK_EVERY)
 
 
-async def train(settings: Upkeep, registry: Registry, mark: Mapping[str, str]) -> int:
+async def train(settings: ControllerSettings, registry: Registry, mark: Mapping[str, str]) -> int:
     """Trains the default model on simulated transactions, and says which version it is.
 
     Raises:
@@ -212,7 +214,7 @@ async def train(settings: Upkeep, registry: Registry, mark: Mapping[str, str]) -
     return newest
 
 
-async def fraud(settings: Upkeep, mark: Mapping[str, str], *arguments: str) -> None:
+async def fraud(settings: ControllerSettings, mark: Mapping[str, str], *arguments: str) -> None:
     """Runs a `fraud` command as a process of its own, on this terminal: torch stays out of this one.
 
     Args:
@@ -223,11 +225,11 @@ async def fraud(settings: Upkeep, mark: Mapping[str, str], *arguments: str) -> N
     Raises:
         OperationsError: it failed; it has said why itself.
     """
-    root = settings.layout.root
+    root = settings.paths.root
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid())),
+        *(sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid())),
         *(sys.executable, "-m", "operations", *arguments),
-        env={**settings.outside, **mark, "MODEL_PATH": str(settings.layout.store)},
+        env={**settings.env, **mark, "MODEL_PATH": str(settings.paths.store)},
         cwd=root,
         start_new_session=True,
     )

@@ -22,14 +22,14 @@ from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
 from operations.jobs.schedule import Schedule, lock
-from operations.keeper import first_model, own_server, pages, rounds
-from operations.keeper.observed import Observed
+from operations.keeper import first_model, own_server, pages, reconcile_loop
 from operations.keeper.pages import Pages
 from operations.keeper.servers import Servers, Telling
+from operations.keeper.status import KeeperStatus
 from operations.network.alerts import Alerts
-from operations.processes.aside import aside
+from operations.processes.daemon_thread import run_in_daemon_thread
 from operations.processes.signals import stopping, until_told
-from operations.processes.supervisor import Kept, Program
+from operations.processes.supervisor import ManagedProcess, Program
 from operations.rollout.trial_monitor import TrialMonitor
 from operations.rollout.version_loader import Deduplicator
 from operations.settings import KeeperSettings
@@ -58,7 +58,7 @@ def keep(settings: KeeperSettings, console: Console, jobs: Sequence[Job] = ()) -
     Raises:
         OperationsError: it cannot start.
     """
-    settings.layout.prepare()
+    settings.paths.prepare()
     if settings.management_url and settings.inference_url:
         look_up = partial(fleet.endpoints, settings.management_url, settings.inference_url)
         asyncio.run(_Keeper(settings, console, jobs, look_up).until_stopped())
@@ -81,11 +81,11 @@ class _Keeper:
         self._settings = settings
         self._console = console
         self._alert = Alerts(settings.alert_url, self._say)
-        self._own = Kept(own, {}, self._say) if own else None
-        self._observed = Observed(settings.layout.store)
+        self._own = ManagedProcess(own, {}, self._say) if own else None
+        self._observed = KeeperStatus(settings.paths.store)
         tell = Telling(self._say, self._alert, self._own.kill if self._own else None)
         self._servers = Servers(settings, look_up, self._observed, tell)
-        self._schedule = Schedule(jobs, settings.layout, self._say) if jobs else None
+        self._schedule = Schedule(jobs, settings.paths, self._say) if jobs else None
         self._scheduling: asyncio.Task[None] | None = None
 
     async def until_stopped(self) -> None:
@@ -93,7 +93,7 @@ class _Keeper:
         self._loop = asyncio.get_running_loop()
         async with stopping(self._hurry) as told:
             with self._pages() as url:
-                self._say(f"keeping the model servers of {self._settings.layout.store}; pages on {url}")
+                self._say(f"keeping the model servers of {self._settings.paths.store}; pages on {url}")
                 await self._work_until(told)
 
     async def _work_until(self, told: asyncio.Event) -> None:
@@ -142,7 +142,7 @@ class _Keeper:
     def _is_alone(self, held: contextlib.ExitStack) -> bool:
         refusal = "another keeper works on this model store; this one waits until it has ended"
         try:
-            held.enter_context(durable.locked(self._settings.layout.store / ".keeper.lock", refusal))
+            held.enter_context(durable.locked(self._settings.paths.store / ".keeper.lock", refusal))
         except LockHeld as busy:
             if not self._observed.waiting:
                 self._say(str(busy))
@@ -156,7 +156,7 @@ class _Keeper:
         tell = Deduplicator(self._say)
         while True:
             try:
-                with lock(self._settings.layout):
+                with lock(self._settings.paths):
                     await schedule.keep()
             except OperationsError as error:
                 tell(f"the jobs do not run yet: {error}")
@@ -168,7 +168,7 @@ class _Keeper:
             await asyncio.sleep(BEAT)
         watch = TrialMonitor(place, self._say, self._alert)
         async with asyncio.TaskGroup() as group:
-            group.create_task(rounds.watch(watch, self._say))
+            group.create_task(reconcile_loop.watch(watch, self._say))
             while True:
                 watch.place = self._servers.place or watch.place
                 await asyncio.sleep(BEAT)
@@ -195,29 +195,33 @@ class _Keeper:
             OperationsError: there is none, or nobody can know which.
         """
         settings = self._settings
-        version, is_live = await first_model.wanted(settings, Registry(settings.layout.store), {}, self._say)
+        version, is_live = await first_model.wanted(settings, Registry(settings.paths.store), {}, self._say)
         async with first_model.past(settings, settings.redis, version, {}, self._say):
             while not is_live and not self._was_released(version):
                 place = self._servers.place
                 if place is not None:
-                    answering = await aside(partial(first_model.answering, place))
+                    answering = await run_in_daemon_thread(partial(first_model.answering, place))
                     is_live = answering and await first_model.make_live(place, version, self._say)
                 await asyncio.sleep(first_model.ASK_EVERY)
 
     def _was_released(self, version: int) -> bool:
         """Whether what was to be released is, or a person has meanwhile released something else."""
-        record, named = read_record(self._settings.layout.store), self._settings.version
+        record, named = read_record(self._settings.paths.store), self._settings.version
         return record is not None and (named is None or record.version == version)
 
-    def _base(self) -> rounds.BaseModel | None:
+    def _base(self) -> reconcile_loop.BaseModelTrainer | None:
         """Trains the base model, where one may serve."""
         settings = self._settings
-        return rounds.BaseModel(settings, Registry(settings.layout.store), {}) if settings.base_model else None
+        return (
+            reconcile_loop.BaseModelTrainer(settings, Registry(settings.paths.store), {})
+            if settings.base_model
+            else None
+        )
 
     @contextlib.contextmanager
     def _pages(self) -> Iterator[str]:
         settings = self._settings
-        found = Pages(self._observed, settings.layout.store, lambda: outcome.exposition(settings.layout))
+        found = Pages(self._observed, settings.paths.store, lambda: outcome.exposition(settings.paths))
         with pages.served(settings.host, settings.port, found, self._say) as url:
             yield url
 

@@ -33,29 +33,29 @@ def planned(settings: KeeperSettings) -> Iterator[tuple[Program, TorchServeEndpo
     member = _member(settings)
     try:
         program = _program(settings, directory / "ts")
-        durable.write(settings.layout.stack, _addresses(settings, member), 0o600)
+        durable.write(settings.paths.stack, _addresses(settings, member), 0o600)
         yield program, member
     finally:
         with contextlib.suppress(OSError):
-            settings.layout.stack.unlink(missing_ok=True)
+            settings.paths.stack.unlink(missing_ok=True)
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def _program(settings: KeeperSettings, scratch: Path) -> Program:
-    outside = {name: value for name, value in settings.outside.items() if name != "MANAGEMENT_HOST"}
-    paths = {"MODEL_PATH": str(settings.layout.store), "VERIFIED_PATH": str(settings.layout.verified)}
+    env = {name: value for name, value in settings.env.items() if name != "MANAGEMENT_HOST"}
+    paths = {"MODEL_PATH": str(settings.paths.store), "VERIFIED_PATH": str(settings.paths.verified)}
     return Program(
         name="model server",
-        command=container.prepare(outside | paths, scratch),
-        environment=launch.environment(outside, scratch) | {MARK: secrets.token_hex(16)},  # `fraud clean` looks for it.
+        command=container.prepare(env | paths, scratch),
+        environment=launch.environment(env, scratch) | {MARK: secrets.token_hex(16)},  # `fraud clean` looks for it.
         directory=scratch.parent,
-        log=settings.layout.logs / "torchserve.log",
+        log=settings.paths.logs / "torchserve.log",
         prepare=lambda: launch.prepare_scratch(scratch),
     )
 
 
 def _member(settings: KeeperSettings) -> TorchServeEndpoint:
-    host = settings.outside.get("INFERENCE_HOST") or LOOPBACK
+    host = settings.env.get("INFERENCE_HOST") or LOOPBACK
     called = LOOPBACK if host == EVERYWHERE else host
     return TorchServeEndpoint(
         f"http://{LOOPBACK}:{container.PORTS.management}", f"http://{called}:{container.PORTS.inference}"
@@ -68,7 +68,7 @@ def _addresses(settings: KeeperSettings, member: TorchServeEndpoint) -> bytes:
         "inference_url": member.inference,
         "thresholds": asdict(settings.thresholds),
         "workers": settings.workers,
-        "store": str(settings.layout.store.resolve()),
-        "verified": str(settings.layout.verified.resolve()),
+        "store": str(settings.paths.store.resolve()),
+        "verified": str(settings.paths.verified.resolve()),
     }
     return (json.dumps(fields, indent=1) + "\n").encode()

@@ -28,7 +28,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from operations.errors import OperationsError, in_words
 from operations.keeper import defect
-from operations.keeper.observed import Observed
+from operations.keeper.status import KeeperStatus
 from operations.rollout.version_loader import Deduplicator
 from releases.record import FILE_NAME
 
@@ -52,7 +52,7 @@ class Answer:
 class Pages:
     """What each page says."""
 
-    def __init__(self, observed: Observed, store: Path, jobs_metrics: Callable[[], bytes]) -> None:
+    def __init__(self, observed: KeeperStatus, store: Path, jobs_metrics: Callable[[], bytes]) -> None:
         """Takes what the rounds have seen, the model store, and the metrics of the jobs."""
         self._observed = observed
         self._record = store / FILE_NAME
@@ -216,7 +216,7 @@ def _text(text: str) -> Answer:
     return Answer(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
 
 
-def _registry(observed: Observed) -> CollectorRegistry:
+def _registry(observed: KeeperStatus) -> CollectorRegistry:
     """Each gauge is read when it is asked for."""
     registry = CollectorRegistry()
     gauges: dict[str, tuple[str, Callable[[], float]]] = {
@@ -234,7 +234,7 @@ def _registry(observed: Observed) -> CollectorRegistry:
     return registry
 
 
-def _version(observed: Observed, *, trial: bool) -> int:
+def _version(observed: KeeperStatus, *, trial: bool) -> int:
     record = observed.record
     if record is None or (trial and record.trial is None):
         return 0

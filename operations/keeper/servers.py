@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from operations.keeper import rounds
-from operations.keeper.observed import Observed
-from operations.network.addresses import Unresolved
-from operations.processes.aside import aside
+from operations.keeper import reconcile_loop
+from operations.keeper.status import KeeperStatus
+from operations.network.addresses import UnresolvedName
+from operations.processes.daemon_thread import run_in_daemon_thread
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.reconciler import Reconciler
 from operations.rollout.recovery import TrainBaseModel
 from operations.rollout.version_loader import Deduplicator, ReconcileResult
-from operations.settings import Upkeep
+from operations.settings import ControllerSettings
 from operations.store.registry import Registry
 from operations.torchserve.client import TorchServeClient
 from operations.torchserve.fleet import TorchServeEndpoint
@@ -43,7 +43,11 @@ class Servers:
     """The servers that a look-up names, each with its rounds."""
 
     def __init__(
-        self, settings: Upkeep, look_up: Callable[[], Sequence[TorchServeEndpoint]], observed: Observed, tell: Telling
+        self,
+        settings: ControllerSettings,
+        look_up: Callable[[], Sequence[TorchServeEndpoint]],
+        observed: KeeperStatus,
+        tell: Telling,
     ) -> None:
         """Takes how to find the servers, and who hears what; `base` may be set before they are followed.
 
@@ -70,7 +74,7 @@ class Servers:
         """Looks the servers up again and again; when cancelled, ends their rounds."""
         try:
             while True:
-                with suppress(Unresolved):
+                with suppress(UnresolvedName):
                     self._take(await self._found())
                 await asyncio.sleep(RESOLVE_EVERY)
         finally:
@@ -82,11 +86,11 @@ class Servers:
         """Those that are there now.
 
         Raises:
-            Unresolved: nobody knows, so that those stay that were there.
+            UnresolvedName: nobody knows, so that those stay that were there.
         """
         try:
-            found = await aside(self._look_up)
-        except Unresolved as error:
+            found = await run_in_daemon_thread(self._look_up)
+        except UnresolvedName as error:
             self._observed.unresolved = str(error)
             self._once(str(error))
             raise
@@ -107,7 +111,7 @@ class Servers:
         reconciler = Reconciler(self._place(server), self._tell.say, self._tell.alert, self.base)
         self._observed.begin(server.address)
         hangs = _Hangs(server.address, self._tell, self._observed)
-        rounds_of_it = rounds.reconcile(reconciler, hangs.frozen, self._tell.say, hangs.see)
+        rounds_of_it = reconcile_loop.reconcile(reconciler, hangs.frozen, self._tell.say, hangs.see)
         self._rounds[member] = _Round(server, reconciler, asyncio.create_task(rounds_of_it))
 
     def _end(self, member: TorchServeEndpoint) -> None:
@@ -124,8 +128,8 @@ class Servers:
     def _place(self, server: TorchServeClient) -> DeploymentTarget:
         settings = self._settings
         return DeploymentTarget(
-            registry=Registry(settings.layout.store),
-            verified=settings.layout.verified,
+            registry=Registry(settings.paths.store),
+            verified=settings.paths.verified,
             server=server,
             workers=settings.workers,
             redis_url=settings.redis_url,
@@ -137,7 +141,7 @@ class Servers:
 class _Hangs:
     """Tells once of a server that has not answered for long; whoever runs it must end it, or this does where it may."""
 
-    def __init__(self, address: str, tell: Telling, observed: Observed) -> None:
+    def __init__(self, address: str, tell: Telling, observed: KeeperStatus) -> None:
         self._address = address
         self._tell = tell
         self._observed = observed
@@ -149,6 +153,6 @@ class _Hangs:
             self._once.forget()
 
     def frozen(self) -> None:
-        self._once(f"TorchServe at {self._address} has not answered for {rounds.FROZEN:.0f} s")
+        self._once(f"TorchServe at {self._address} has not answered for {reconcile_loop.FROZEN:.0f} s")
         if self._tell.frozen:
             self._tell.frozen()

@@ -49,10 +49,10 @@ def plan(settings: Settings, scratch: Path) -> Stack:
     *five, redis_port = free_ports(6)
     ports = Ports(*five)
     database, redis_url = None, settings.redis_url
-    key = settings.history_key or history_key.kept(settings.layout.history_key)
+    key = settings.history_key or history_key.kept(settings.paths.history_key)
     if redis_url is None:
-        file = settings.layout.run / "valkey.conf"
-        redis_url = valkey.configure(file, settings.layout.valkey, redis_port)
+        file = settings.paths.run / "valkey.conf"
+        redis_url = valkey.configure(file, settings.paths.valkey, redis_port)
         database = _valkey(settings, file)
     inference_url = f"http://{LOOPBACK}:{ports.inference}"
     return Stack(
@@ -68,49 +68,49 @@ def plan(settings: Settings, scratch: Path) -> Stack:
 
 
 def _gateway(settings: Settings, inference_url: str, redis_url: str, key: str) -> Program:
-    layout = settings.layout
+    paths = settings.paths
     chosen = {
         "API_KEY": settings.api_key,
         "HOST": settings.host,
         "PORT": str(settings.port),
         "MODEL_SERVER_URL": inference_url,
         "MODEL_NAME": launch.MODEL,
-        "RELEASE_RECORD": str(layout.store / FILE_NAME),
+        "RELEASE_RECORD": str(paths.store / FILE_NAME),
         "REDIS_URL": redis_url,
         "HISTORY_KEY": key,
-        "LOG_FILE": str(layout.logs / "gateway.jsonl"),
+        "LOG_FILE": str(paths.logs / "gateway.jsonl"),
         "DRAIN_DELAY_SECONDS": "0",  # No balancer stands in front of it.
         "LOG_STREAM": "false",  # The file is rotated; what is left for the output is a failure to start.
     }
     return Program(
         name="gateway",
         command=(sys.executable, "-m", "gateway"),
-        environment={**settings.outside, **chosen},
-        directory=layout.root,
-        log=layout.logs / "gateway.log",
+        environment={**settings.env, **chosen},
+        directory=paths.root,
+        log=paths.logs / "gateway.log",
         grace=DRAIN,
     )
 
 
 def _model_server(settings: Settings, ports: Ports, scratch: Path) -> Program:
-    layout = settings.layout
-    config = layout.run / "torchserve.properties"
-    durable.write(config, launch.configuration(ports, layout.verified).encode(), 0o600)
+    paths = settings.paths
+    config = paths.run / "torchserve.properties"
+    durable.write(config, launch.configuration(ports, paths.verified).encode(), 0o600)
     return Program(
         name="model server",
-        command=launch.command(java.find_java(settings.outside), config, layout.verified, scratch),
-        environment=launch.environment(settings.outside, scratch),
+        command=launch.command(java.find_java(settings.env), config, paths.verified, scratch),
+        environment=launch.environment(settings.env, scratch),
         directory=scratch.parent,
-        log=layout.logs / "torchserve.log",
+        log=paths.logs / "torchserve.log",
         prepare=lambda: launch.prepare_scratch(scratch),
     )
 
 
 def _valkey(settings: Settings, file: Path) -> Program:
-    layout = settings.layout
+    paths = settings.paths
     # Its title would be written over its environment, and the mark of the stack with it.
     command = (*valkey.command(file), "--set-proc-title", "no")
-    return Program("valkey", command, {}, layout.valkey, layout.logs / "valkey.log")
+    return Program("valkey", command, {}, paths.valkey, paths.logs / "valkey.log")
 
 
 def free_ports(count: int) -> list[int]:

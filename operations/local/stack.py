@@ -23,13 +23,13 @@ from rich.console import Console
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.history.rekey import rekey
-from operations.keeper import first_model, rounds
-from operations.local import greeting
-from operations.local.ledger import Ledger
+from operations.keeper import first_model, reconcile_loop
+from operations.local import summary
+from operations.local.process_registry import ProcessRegistry
 from operations.local.programs import Stack, plan, refuse_taken
 from operations.network.alerts import Alerts
 from operations.processes.signals import stopping, until_told
-from operations.processes.supervisor import Kept, stop_all
+from operations.processes.supervisor import ManagedProcess, stop_all
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.reconciler import Reconciler
 from operations.rollout.trial_monitor import TrialMonitor
@@ -48,12 +48,12 @@ def up(settings: Settings, console: Console) -> None:
     Raises:
         OperationsError: it cannot start.
     """
-    layout = settings.layout
-    layout.prepare()
-    layout.mend()
-    refusal = f"a stack runs in {layout.root} already ({layout.stack} says where); stop it first"
-    with durable.locked(layout.run / "lock", refusal):
-        ledger = Ledger(layout.run / "processes.json")
+    paths = settings.paths
+    paths.prepare()
+    paths.mend()
+    refusal = f"a stack runs in {paths.root} already ({paths.stack} says where); stop it first"
+    with durable.locked(paths.run / "lock", refusal):
+        ledger = ProcessRegistry(paths.run / "processes.json")
         if ended := ledger.end_leftovers():
             console.print(f"Ended {ended} processes that an earlier run had left behind.")
         refuse_taken(settings.host, settings.port)
@@ -62,7 +62,7 @@ def up(settings: Settings, console: Console) -> None:
 
 
 @contextlib.contextmanager
-def _scratch(ledger: Ledger) -> Iterator[Path]:
+def _scratch(ledger: ProcessRegistry) -> Iterator[Path]:
     """A private directory with a short path (TorchServe keeps sockets in it) that goes with the stack."""
     directory = Path(tempfile.mkdtemp(prefix="fraud-"))
     ledger.owns(directory)
@@ -75,19 +75,19 @@ def _scratch(ledger: Ledger) -> Iterator[Path]:
 class _Run:
     """One run of the stack."""
 
-    def __init__(self, settings: Settings, stack: Stack, ledger: Ledger, console: Console) -> None:
+    def __init__(self, settings: Settings, stack: Stack, ledger: ProcessRegistry, console: Console) -> None:
         self._settings = settings
         self._stack = stack
         self._console = console
         self._alert = Alerts(settings.alert_url, self._say)
         self._mark = mark = ledger.mark
-        self._gateway = Kept(stack.gateway, mark, self._say)
-        self._model_server = Kept(stack.model_server, mark, self._say)
-        self._valkey = [Kept(stack.valkey, mark, self._say)] if stack.valkey else []
+        self._gateway = ManagedProcess(stack.gateway, mark, self._say)
+        self._model_server = ManagedProcess(stack.model_server, mark, self._say)
+        self._valkey = [ManagedProcess(stack.valkey, mark, self._say)] if stack.valkey else []
         server = TorchServeClient(stack.management_url, stack.inference_url)
-        layout = settings.layout
+        paths = settings.paths
         self._place = DeploymentTarget(
-            Registry(layout.store), layout.verified, server, settings.workers, stack.redis_url, drain=settings.drain
+            Registry(paths.store), paths.verified, server, settings.workers, stack.redis_url, drain=settings.drain
         )
 
     async def until_stopped(self) -> None:
@@ -103,7 +103,7 @@ class _Run:
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         try:
-            durable.write(self._settings.layout.stack, self._addresses(), 0o600)
+            durable.write(self._settings.paths.stack, self._addresses(), 0o600)
             yield [kept.start() for kept in (self._model_server, *self._valkey, self._gateway)]
         finally:
             await self._stop()
@@ -112,7 +112,7 @@ class _Run:
         began = time.monotonic()
         self._show("\nStopping (Ctrl-C again: at once) ...")
         await stop_all([[self._gateway], [self._model_server, *self._valkey]])
-        self._settings.layout.stack.unlink(missing_ok=True)
+        self._settings.paths.stack.unlink(missing_ok=True)
         self._show(f"Everything is stopped ({time.monotonic() - began:.1f} s).")
 
     def _hurry(self) -> None:
@@ -127,8 +127,8 @@ class _Run:
             "redis_url": self._stack.redis_url,
             "thresholds": asdict(self._settings.thresholds),
             "workers": self._settings.workers,
-            "store": str(self._settings.layout.store.resolve()),
-            "verified": str(self._settings.layout.verified.resolve()),
+            "store": str(self._settings.paths.store.resolve()),
+            "verified": str(self._settings.paths.verified.resolve()),
         }
         return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -143,14 +143,14 @@ class _Run:
     async def _work(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(rounds.reconcile(self._reconciler(), self._kill_frozen, self._say))
-                group.create_task(rounds.watch(TrialMonitor(self._place, self._say, self._alert), self._say))
+                group.create_task(reconcile_loop.reconcile(self._reconciler(), self._kill_frozen, self._say))
+                group.create_task(reconcile_loop.watch(TrialMonitor(self._place, self._say, self._alert), self._say))
                 group.create_task(self._bring_up())
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
 
     def _kill_frozen(self) -> None:
-        self._say(f"the model server has not answered for {rounds.FROZEN:.0f} s and is killed")
+        self._say(f"the model server has not answered for {reconcile_loop.FROZEN:.0f} s and is killed")
         self._model_server.kill()
 
     async def _bring_up(self) -> None:
@@ -175,9 +175,9 @@ class _Run:
         await self._until_ready()
         seconds = time.monotonic() - began
         await self._sample()
-        found = await asyncio.to_thread(greeting.look, self._settings, self._stack, self._live() or version)
+        found = await asyncio.to_thread(summary.look, self._settings, self._stack, self._live() or version)
         with contextlib.suppress(OSError, ValueError, SystemExit):
-            greeting.show(self._console, found, seconds)
+            summary.show(self._console, found, seconds)
 
     def _live(self) -> int | None:
         """The live version now: another may have taken over from the one that was to be."""
@@ -196,7 +196,7 @@ class _Run:
 
     async def _sample(self) -> None:
         """Writes the file that the printed curl line uploads; the stack runs on without it."""
-        sample = self._settings.layout.sample
+        sample = self._settings.paths.sample
         if not sample.exists():
             try:
                 await first_model.fraud(self._settings, self._mark, "sample", "-o", str(sample))
@@ -209,7 +209,7 @@ class _Run:
         async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
             while not await self._is_ready(client):
                 if time.monotonic() > late:
-                    self._say(f"the gateway is not ready after {PATIENCE:.0f} s; see {self._settings.layout.logs}")
+                    self._say(f"the gateway is not ready after {PATIENCE:.0f} s; see {self._settings.paths.logs}")
                     late = math.inf
                 await asyncio.sleep(0.1)
 
@@ -221,5 +221,5 @@ class _Run:
 
     def _reconciler(self) -> Reconciler:
         may_train = self._settings.base_model
-        base = rounds.BaseModel(self._settings, self._place.registry, self._mark) if may_train else None
+        base = reconcile_loop.BaseModelTrainer(self._settings, self._place.registry, self._mark) if may_train else None
         return Reconciler(self._place, self._say, self._alert, base)

@@ -12,7 +12,7 @@ Resolve = Callable[[str, int], Collection[str]]
 HTTP_PORT = 80
 
 
-class Unresolved(OperationsError):
+class UnresolvedName(OperationsError):
     """A name stands for nothing now."""
 
 
@@ -20,12 +20,12 @@ def resolved(host: str, port: int) -> list[str]:
     """The addresses of a host; of one with both kinds, those of version 4, for it would count twice.
 
     Raises:
-        Unresolved: it has none.
+        UnresolvedName: it has none.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise Unresolved(f"{host} is no name that can be resolved here") from None
+        raise UnresolvedName(f"{host} is no name that can be resolved here") from None
     first = min(int(family) for family, *_ in found)
     return sorted({str(address[0]) for family, *_, address in found if family == first})
 
@@ -36,7 +36,7 @@ def each(url: str, resolve: Resolve = resolved) -> list[str]:
     A certificate is for a name: behind https:// the name is asked, whatever it stands for.
 
     Raises:
-        Unresolved: it stands for none.
+        UnresolvedName: it stands for none.
     """
     parsed = httpx.URL(url)
     if parsed.scheme == "https":

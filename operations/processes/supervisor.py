@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from operations.errors import OperationsError, in_words
-from operations.processes import tether
+from operations.processes import parent_death
 
 MARK = "FRAUD_STACK"
 """In the environment of each process of a stack, and of a keeper's own TorchServe: their scratch is in use."""
@@ -55,7 +55,7 @@ class Program:
     grace: float = 4.0
 
 
-class Kept:
+class ManagedProcess:
     """One program, and the process that runs it at the moment."""
 
     def __init__(self, program: Program, mark: Mapping[str, str], report: Callable[[str], None]) -> None:
@@ -132,7 +132,7 @@ class Kept:
 async def spawn(program: Program, mark: Mapping[str, str]) -> asyncio.subprocess.Process:
     """Starts a program once, tied to this process, leading its own session, and with the mark of its stack."""
     program.prepare()
-    command = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *program.command]
+    command = [sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid()), *program.command]
     with program.log.open("ab") as log:
         return await asyncio.create_subprocess_exec(
             *command,
@@ -159,7 +159,7 @@ async def end(process: asyncio.subprocess.Process, grace: float) -> None:
     await process.wait()
 
 
-async def stop_all(stages: Sequence[Sequence[Kept]]) -> None:
+async def stop_all(stages: Sequence[Sequence[ManagedProcess]]) -> None:
     """Ends the programs stage by stage, those of one stage together."""
     for stage in stages:
         await asyncio.gather(*(kept.stop() for kept in stage))

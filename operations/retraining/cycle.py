@@ -19,7 +19,7 @@ from operations.retraining.train import TrainOptions, train
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.rollout import release_commands
 from operations.rollout.deployment import RunningDeployment
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from operations.text import formatting
@@ -28,20 +28,20 @@ Find = Callable[[], RunningDeployment]
 """Finds what runs here, or raises an OperationsError; asked before the training and after it."""
 
 
-def retrain(layout: Layout, find: Find, wanted: TrainOptions, terms: ReleaseCriteria, console: Console) -> Verdict:
+def retrain(paths: StatePaths, find: Find, wanted: TrainOptions, terms: ReleaseCriteria, console: Console) -> Verdict:
     """Trains the next version, judges it against the live one, and releases it if it passes.
 
     Raises:
         OperationsError: the data cannot be used; or the version passed but could not be released, and is in the store.
     """
     running = _running(find)
-    registry = Registry(running.store if running else layout.store)
+    registry = Registry(running.store if running else paths.store)
     entry = train(registry, wanted, console)
     console.print(formatting.metrics(entry.metrics))
     verdict = compare_with_live(
         registry, entry.version, wanted.data, terms, running.place.thresholds if running else NO_OVERRIDES
     )
-    where = _kept(layout, verdict)
+    where = _kept(paths, verdict)
     for line in (*verdict.lines(), f"The verdict is in {where}."):
         console.print(line, markup=False)
     if verdict.passed:
@@ -56,9 +56,9 @@ def _running(find: Find) -> RunningDeployment | None:
     return None
 
 
-def _kept(layout: Layout, verdict: Verdict) -> Path:
-    layout.verdicts.mkdir(parents=True, exist_ok=True)
-    path = layout.verdicts / f"fraud-{verdict.version}.json"
+def _kept(paths: StatePaths, verdict: Verdict) -> Path:
+    paths.verdicts.mkdir(parents=True, exist_ok=True)
+    path = paths.verdicts / f"fraud-{verdict.version}.json"
     durable.write(path, (json.dumps(verdict.to_json(), indent=1) + "\n").encode())
     return path
 

@@ -20,11 +20,11 @@ from rich.console import Console
 from operations.errors import OperationsError, in_words
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode
 from operations.rollout import deployment
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.registry import Entry, Registry
 
 
-def retrain(layout: Layout, outside: Mapping[str, str], console: Console) -> None:
+def retrain(paths: StatePaths, env: Mapping[str, str], console: Console) -> None:
     """Trains on the data that TRAINING_DATA names and releases by the rule; does nothing where there is nothing new.
 
     Without data it does not take the simulator's: a version a week, each as good as the one before, would fill the disk
@@ -33,25 +33,25 @@ def retrain(layout: Layout, outside: Mapping[str, str], console: Console) -> Non
     Raises:
         OperationsError: a setting or the data cannot be used; or a version passed the rule and could not be released.
     """
-    terms, days = _terms(outside), _days(outside)
-    if not (name := outside.get("TRAINING_DATA")):
+    terms, days = _terms(env), _days(env)
+    if not (name := env.get("TRAINING_DATA")):
         console.print("TRAINING_DATA is not set: there is nothing to learn from, and nothing is trained.")
         return
     from operations.retraining.training_data import TrainingDataOptions, gather_training_data
 
-    schema = Path(text) if (text := outside.get("TRAINING_SCHEMA")) else None
-    with gather_training_data(layout, outside, TrainingDataOptions(Path(name), schema, days)) as found:
+    schema = Path(text) if (text := env.get("TRAINING_SCHEMA")) else None
+    with gather_training_data(paths, env, TrainingDataOptions(Path(name), schema, days)) as found:
         if found.said:
             console.print(found.said, markup=False)
-        if same := _trained_on(layout, found.path, schema):
+        if same := _trained_on(paths, found.path, schema):
             console.print(f"Version {same.version} was trained on this very file: nothing is trained.")
             return
-        _train(layout, outside, (found.path, schema), terms, console)
+        _train(paths, env, (found.path, schema), terms, console)
 
 
 def _train(
-    layout: Layout,
-    outside: Mapping[str, str],
+    paths: StatePaths,
+    env: Mapping[str, str],
     files: tuple[Path, Path | None],
     terms: ReleaseCriteria,
     console: Console,
@@ -60,14 +60,14 @@ def _train(
 
     wanted = train.TrainOptions(*files, 0, None)
     if terms.goal is ReleaseMode.NONE:
-        entry = train.train(Registry(layout.store), wanted, console)
+        entry = train.train(Registry(paths.store), wanted, console)
         console.print(f"Version {entry.version} is in the model store. Make it live: fraud release {entry.version}")
     else:
-        cycle.retrain(layout, lambda: deployment.find_deployment(layout, outside), wanted, terms, console)
+        cycle.retrain(paths, lambda: deployment.find_deployment(paths, env), wanted, terms, console)
 
 
-def _days(outside: Mapping[str, str]) -> float | None:
-    if not (text := outside.get("RETRAIN_GENUINE_AFTER")):
+def _days(env: Mapping[str, str]) -> float | None:
+    if not (text := env.get("RETRAIN_GENUINE_AFTER")):
         return None
     try:
         days = float(text)
@@ -78,19 +78,19 @@ def _days(outside: Mapping[str, str]) -> float | None:
     return days
 
 
-def _terms(outside: Mapping[str, str]) -> ReleaseCriteria:
-    text, margin = outside.get("RETRAIN_RELEASE") or ReleaseMode.LIVE, outside.get("RETRAIN_MARGIN") or "0"
+def _terms(env: Mapping[str, str]) -> ReleaseCriteria:
+    text, margin = env.get("RETRAIN_RELEASE") or ReleaseMode.LIVE, env.get("RETRAIN_MARGIN") or "0"
     try:
         goal = ReleaseMode(text)
     except ValueError:
         raise OperationsError(f"RETRAIN_RELEASE is one of {', '.join(ReleaseMode)}") from None
     try:
-        return ReleaseCriteria(goal, float(margin), outside.get("RETRAIN_SHARE") or "5%")
+        return ReleaseCriteria(goal, float(margin), env.get("RETRAIN_SHARE") or "5%")
     except ValueError:
         raise OperationsError("RETRAIN_MARGIN is a number from 0 to 1, of average precision") from None
 
 
-def _trained_on(layout: Layout, data: Path, schema: Path | None) -> Entry | None:
+def _trained_on(paths: StatePaths, data: Path, schema: Path | None) -> Entry | None:
     """The newest version that this file was trained on, by a schema that has not changed since."""
     try:
         with data.open("rb") as file:
@@ -98,7 +98,7 @@ def _trained_on(layout: Layout, data: Path, schema: Path | None) -> Entry | None
         changed = schema.stat().st_mtime if schema else 0.0
     except OSError as error:
         raise OperationsError(f"TRAINING_DATA or TRAINING_SCHEMA cannot be read: {in_words(error)}") from None
-    same = [entry for entry in Registry(layout.store).entries() if entry.data_sha256 == sha256]
+    same = [entry for entry in Registry(paths.store).entries() if entry.data_sha256 == sha256]
     return same[-1] if same and changed < _seconds(same[-1].created) else None
 
 

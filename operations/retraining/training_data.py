@@ -14,8 +14,8 @@ from pathlib import Path
 from contract.schema import Contract, Kind
 from operations.errors import OperationsError, in_words
 from operations.history.label_export import ExportCounts, ReceivedLabels, connected, export, live_contract
-from operations.network.running import history_key, redis_of
-from operations.settings import Layout
+from operations.network.endpoints import history_key, redis_of
+from operations.settings import StatePaths
 from training import source
 from training.errors import TrainingError
 from training.schema import load_schema
@@ -48,21 +48,21 @@ class TrainingData:
 
 @contextlib.contextmanager
 def gather_training_data(
-    layout: Layout, outside: Mapping[str, str], wish: TrainingDataOptions
+    paths: StatePaths, env: Mapping[str, str], wish: TrainingDataOptions
 ) -> Iterator[TrainingData]:
     """Gathers what a deployment has to learn from.
 
     Raises:
         OperationsError: a file cannot be read or joined, no transaction has a label, or Redis does not answer.
     """
-    files, url = _files(wish.data), redis_of(layout, outside)
+    files, url = _files(wish.data), redis_of(paths, env)
     if len(files) == 1 and url is None and wish.days is None:
         yield TrainingData(files[0])
         return
-    layout.store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".training-", dir=layout.store) as scratch:
-        with connected(url, history_key(layout, outside)) if url else contextlib.nullcontext() as came_in:
-            found = _joined(layout, came_in, wish, files, Path(scratch))
+    paths.store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".training-", dir=paths.store) as scratch:
+        with connected(url, history_key(paths, env)) if url else contextlib.nullcontext() as came_in:
+            found = _joined(paths, came_in, wish, files, Path(scratch))
         yield found
 
 
@@ -80,9 +80,9 @@ def _files(data: Path) -> list[Path]:
 
 
 def _joined(
-    layout: Layout, came_in: ReceivedLabels | None, wish: TrainingDataOptions, files: list[Path], scratch: Path
+    paths: StatePaths, came_in: ReceivedLabels | None, wish: TrainingDataOptions, files: list[Path], scratch: Path
 ) -> TrainingData:
-    contract = _contract(layout, wish, files[-1])
+    contract = _contract(paths, wish, files[-1])
     if contract is None and len(files) == 1 and wish.days is None:
         return TrainingData(
             files[0], "No label that came in is used: no schema says which columns are id, time and label."
@@ -104,7 +104,7 @@ def _as_it_was(found: ExportCounts) -> bool:
     return not (found.came_in or found.unlabelled or found.by_age)
 
 
-def _contract(layout: Layout, wish: TrainingDataOptions, file: Path) -> Contract | None:
+def _contract(paths: StatePaths, wish: TrainingDataOptions, file: Path) -> Contract | None:
     """By the schema; else by the live version, where the file has its columns; else nobody knows."""
     try:
         if wish.schema is not None:
@@ -113,7 +113,7 @@ def _contract(layout: Layout, wish: TrainingDataOptions, file: Path) -> Contract
     except (TrainingError, OSError) as error:
         raise OperationsError(str(error)) from None
     with contextlib.suppress(OperationsError):
-        live = live_contract(layout.store)
+        live = live_contract(paths.store)
         needed = {name for column in (live.first(Kind.ID), live.time) if column is not None for name in column.names}
         return live if len(needed) > 1 and needed <= header else None
     return None

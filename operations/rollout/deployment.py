@@ -10,9 +10,9 @@ from pathlib import Path
 
 from contract.decision import NO_OVERRIDES, ThresholdOverrides
 from operations.errors import OperationsError
-from operations.network.running import addresses, redis_of
+from operations.network.endpoints import addresses, redis_of
 from operations.rollout.loading import DeploymentTarget
-from operations.settings import Layout, http_url, thresholds
+from operations.settings import StatePaths, http_url, thresholds
 from operations.store.registry import Registry
 from operations.torchserve import fleet, workers
 from operations.torchserve.client import TorchServeClient
@@ -58,47 +58,47 @@ class RunningDeployment:
         )
 
 
-def find_deployment(layout: Layout, outside: Mapping[str, str]) -> RunningDeployment:
+def find_deployment(paths: StatePaths, env: Mapping[str, str]) -> RunningDeployment:
     """What to talk to.
 
     Raises:
         OperationsError: no stack runs here, and the environment names none, or what is no address; or MODEL_PATH is not
             the stack's.
     """
-    fields = addresses(layout, outside)
-    management, inference, gateway = (http_url(outside, name) or fields.get(name.lower()) for name in ADDRESSES)
+    fields = addresses(paths, env)
+    management, inference, gateway = (http_url(env, name) or fields.get(name.lower()) for name in ADDRESSES)
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
     server, *others = (member.server() for member in fleet.endpoints(str(management), str(inference)))
     return RunningDeployment(
         server=server,
-        workers=_workers(fields, outside),
-        store=_store(layout, outside, fields.get("store")),
-        verified=Path(str(fields.get("verified") or layout.verified)),
+        workers=_workers(fields, env),
+        store=_store(paths, env, fields.get("store")),
+        verified=Path(str(fields.get("verified") or paths.verified)),
         gateway_url=str(gateway) if gateway else None,
-        redis_url=redis_of(layout, outside),
-        thresholds=_thresholds(fields, outside),
+        redis_url=redis_of(paths, env),
+        thresholds=_thresholds(fields, env),
         others=tuple(others),
     )
 
 
-def _workers(fields: Mapping[str, object], outside: Mapping[str, str]) -> int | None:
+def _workers(fields: Mapping[str, object], env: Mapping[str, str]) -> int | None:
     """MODEL_WORKERS, or the running stack's; a server that only the environment names has a number of its own."""
     found = fields.get("workers")
-    return workers.configured_workers(outside) or (found if isinstance(found, int) else None)
+    return workers.configured_workers(env) or (found if isinstance(found, int) else None)
 
 
-def _thresholds(fields: Mapping[str, object], outside: Mapping[str, str]) -> ThresholdOverrides:
+def _thresholds(fields: Mapping[str, object], env: Mapping[str, str]) -> ThresholdOverrides:
     """The running stack's, whatever this shell has; where there is none, this shell's."""
     found = fields.get("thresholds")
-    return ThresholdOverrides(**found) if isinstance(found, dict) and found else thresholds(outside)
+    return ThresholdOverrides(**found) if isinstance(found, dict) and found else thresholds(env)
 
 
-def _store(layout: Layout, outside: Mapping[str, str], running: object) -> Path:
+def _store(paths: StatePaths, env: Mapping[str, str], running: object) -> Path:
     """The running stack's store where there is one; MODEL_PATH may repeat it, but not name another."""
     if not running:
-        return layout.store
+        return paths.store
     store = Path(str(running))
-    if outside.get("MODEL_PATH") and layout.store.resolve() != store.resolve():
-        raise OperationsError(f"the stack that runs here loads from {store}; MODEL_PATH names {layout.store}: unset it")
+    if env.get("MODEL_PATH") and paths.store.resolve() != store.resolve():
+        raise OperationsError(f"the stack that runs here loads from {store}; MODEL_PATH names {paths.store}: unset it")
     return store

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import httpx
 
 from operations.network import addresses
-from operations.network.addresses import Resolve, Unresolved, resolved
-from operations.network.bounded import BoundedTransport
+from operations.network.addresses import Resolve, UnresolvedName, resolved
+from operations.network.bounded_transport import BoundedTransport
 from releases.record import Trial
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ def _remaining(url: str, wanted: Callable[[Any], bool], patience: float, resolve
 
 def _addresses(url: str, resolve: Resolve) -> list[str]:
     """A name that stands for nothing is asked as it is, and found not to answer."""
-    with contextlib.suppress(Unresolved):
+    with contextlib.suppress(UnresolvedName):
         return addresses.each(url.rstrip("/"), resolve)
     return [url.rstrip("/")]
 

@@ -19,7 +19,7 @@ from operations.rollout.gateway_status import (
     gateways_not_running,
 )
 from operations.rollout.loading import DeploymentTarget
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.release_record import read_record
 from operations.text import share
 from releases.record import Release, TrialKind
@@ -60,16 +60,16 @@ class ReleaseOptions:
         return int(self.what) if self.what else None
 
 
-def status(layout: Layout, outside: Mapping[str, str]) -> RenderableType:
+def status(paths: StatePaths, env: Mapping[str, str]) -> RenderableType:
     """What is live and what is on trial.
 
     Raises:
         OperationsError: the release record cannot be read.
     """
     try:
-        running = deployment.find_deployment(layout, outside)
+        running = deployment.find_deployment(paths, env)
     except OperationsError:  # Nothing runs here: the record tells what will.
-        return release_status.view(layout.store, outside.get("REDIS_URL"))
+        return release_status.view(paths.store, env.get("REDIS_URL"))
     found = gateway_statuses(running.gateway_url) if running.gateway_url else {}
     shown = release_status.view(running.store, running.redis_url, _paused(found))
     record = read_record(running.store)

@@ -41,9 +41,9 @@ class SigningKeys:
     public: Path | None = None
 
     @classmethod
-    def of(cls, outside: Mapping[str, str]) -> Self:
+    def of(cls, env: Mapping[str, str]) -> Self:
         """The keys that an environment names."""
-        private, public = (Path(text) if (text := outside.get(name)) else None for name in (SIGNING_KEY, VERIFY_KEY))
+        private, public = (Path(text) if (text := env.get(name)) else None for name in (SIGNING_KEY, VERIFY_KEY))
         return cls(private, public)
 
     def check(self) -> None:

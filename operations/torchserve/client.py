@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from contract.description import Description, DescriptionError
 from contract.frame import DESCRIBE, Frame, FrameError
 from operations.errors import OperationsError
-from operations.network.bounded import BoundedTransport
+from operations.network.bounded_transport import BoundedTransport
 from operations.torchserve.launch import MODEL
 
 READY = "READY"

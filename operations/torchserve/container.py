@@ -25,7 +25,7 @@ PORTS = Ports(inference=8080, management=8081, metrics=8082, grpc_inference=7070
 DEVICES, CGROUP = Path("/dev"), Path("/sys/fs/cgroup")
 
 
-def become(outside: Mapping[str, str]) -> None:
+def become(env: Mapping[str, str]) -> None:
     """Replaces this process by the JVM: the container ends when the JVM does, however that ends.
 
     Raises:
@@ -33,46 +33,46 @@ def become(outside: Mapping[str, str]) -> None:
     """
     launch.own_directory(home := Path(tempfile.gettempdir()) / ready.HOME)
     scratch = home / "ts"
-    command = prepare(outside, scratch)
+    command = prepare(env, scratch)
     scratch.with_name(ready.PROCESS).write_text(str(os.getpid()))
     os.chdir(scratch)
-    os.execve(command[0], command, launch.environment(outside, scratch))  # noqa: S606 - no shell is wanted
+    os.execve(command[0], command, launch.environment(env, scratch))  # noqa: S606 - no shell is wanted
 
 
-def prepare(outside: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
+def prepare(env: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
     """Empties the scratch directory, writes the configuration beside it, and says what to run.
 
     Raises:
         OperationsError: it cannot be started so; says what to set.
     """
-    store = Path(outside.get("MODEL_PATH") or "model_store").absolute()
+    store = Path(env.get("MODEL_PATH") or "model_store").absolute()
     if not store.is_dir():
         raise OperationsError(f"MODEL_PATH={store} is no directory: mount the model store there")
-    verified = Path(outside.get("VERIFIED_PATH") or "var/run/verified").absolute()
+    verified = Path(env.get("VERIFIED_PATH") or "var/run/verified").absolute()
     if not verified.is_dir():
         raise OperationsError(
             f"VERIFIED_PATH={verified} is no directory: mount there what `fraud` writes verified copies to"
         )
     launch.prepare_scratch(scratch)
-    count = workers.configured_workers(outside) or workers.default_workers(outside, DEVICES, CGROUP)
-    config, hosts = scratch.with_name(f"{scratch.name}.properties"), _hosts(outside)
+    count = workers.configured_workers(env) or workers.default_workers(env, DEVICES, CGROUP)
+    config, hosts = scratch.with_name(f"{scratch.name}.properties"), _hosts(env)
     config.write_text(launch.configuration(PORTS, verified, hosts, count))
     scratch.with_name(ready.SILENT).unlink(missing_ok=True)
     scratch.with_name(ready.ADDRESS).write_text(f"http://{hosts.inference}:{PORTS.inference}")
-    return launch.command(java.find_java(outside), config, verified, scratch)
+    return launch.command(java.find_java(env), config, verified, scratch)
 
 
-def _hosts(outside: Mapping[str, str]) -> Hosts:
+def _hosts(env: Mapping[str, str]) -> Hosts:
     return Hosts(
-        inference=_own(outside, "INFERENCE_HOST", PORTS.inference),
-        management=_own(outside, "MANAGEMENT_HOST", PORTS.management),
-        metrics=_own(outside, "METRICS_HOST", PORTS.metrics),
+        inference=_own(env, "INFERENCE_HOST", PORTS.inference),
+        management=_own(env, "MANAGEMENT_HOST", PORTS.management),
+        metrics=_own(env, "METRICS_HOST", PORTS.metrics),
     )
 
 
-def _own(outside: Mapping[str, str], name: str, port: int) -> str:
+def _own(env: Mapping[str, str], name: str, port: int) -> str:
     """The address of this container that a host name stands for; of several containers of that name, its own."""
-    host = outside.get(name) or launch.LOOPBACK
+    host = env.get(name) or launch.LOOPBACK
     try:
         found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)}
     except OSError:

@@ -28,7 +28,7 @@ def endpoints(management: str, inference: str, resolve: Resolve = resolved) -> l
     lead to any of them.
 
     Raises:
-        Unresolved: the name stands for none.
+        UnresolvedName: the name stands for none.
     """
     found = addresses.each(management, resolve)
     if len(found) == 1:

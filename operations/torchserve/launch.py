@@ -94,12 +94,12 @@ def _wheel() -> Path:
     return Path(spec.origin).parents[1]
 
 
-def environment(outside: Mapping[str, str], scratch: Path) -> dict[str, str]:
+def environment(env: Mapping[str, str], scratch: Path) -> dict[str, str]:
     """What the JVM and its workers may see: no secret, no PYTHONPATH before the archive's own modules.
 
     CUDA_VISIBLE_DEVICES and the like pass. One thread a worker: the workers are the parallelism.
     """
-    passed = {name: value for name, value in outside.items() if not SECRET.search(name) and name != "PYTHONPATH"}
+    passed = {name: value for name, value in env.items() if not SECRET.search(name) and name != "PYTHONPATH"}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return passed | threads | {"TMPDIR": str(scratch), "TEMP": str(scratch)}
 

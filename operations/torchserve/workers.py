@@ -17,36 +17,36 @@ VERSIONS = 3
 """That are loaded at a time: the live one, the one before it, and one on trial."""
 
 
-def configured_workers(outside: Mapping[str, str]) -> int | None:
+def configured_workers(env: Mapping[str, str]) -> int | None:
     """MODEL_WORKERS; None where it is not set.
 
     Raises:
         OperationsError: it is no such number.
     """
-    if not (text := outside.get("MODEL_WORKERS")):
+    if not (text := env.get("MODEL_WORKERS")):
         return None
     if not text.isdecimal() or not 1 <= int(text) <= MOST:
         raise OperationsError(f"MODEL_WORKERS={text} is no number from 1 to {MOST}")
     return int(text)
 
 
-def default_workers(outside: Mapping[str, str], devices: Path, cgroup: Path) -> int:
+def default_workers(env: Mapping[str, str], devices: Path, cgroup: Path) -> int:
     """As many as GPUs, or as processors and memory allow; two at least, so that one may die.
 
     Args:
-        outside: the environment, for CUDA_VISIBLE_DEVICES.
+        env: the environment, for CUDA_VISIBLE_DEVICES.
         devices: where the operating system shows devices: /dev.
         cgroup: where it shows the bounds of this container: /sys/fs/cgroup.
     """
-    if gpus := _gpus(outside, devices):
+    if gpus := _gpus(env, devices):
         return max(DEFAULT, min(gpus, MOST))
     return max(DEFAULT, min(_processors(cgroup), _affordable(cgroup), MOST))
 
 
-def _gpus(outside: Mapping[str, str], devices: Path) -> int:
+def _gpus(env: Mapping[str, str], devices: Path) -> int:
     """Devices that the container was given, and of them those that CUDA_VISIBLE_DEVICES leaves."""
     given = len([path for path in devices.glob("nvidia*") if path.name.removeprefix("nvidia").isdecimal()])
-    if (visible := outside.get("CUDA_VISIBLE_DEVICES")) is None:
+    if (visible := env.get("CUDA_VISIBLE_DEVICES")) is None:
         return given
     return min(given, len([each for each in visible.split(",") if each.strip() not in ("", "-1")]))
 

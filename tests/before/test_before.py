@@ -28,7 +28,7 @@ from history.plan import Plan
 from history.session import BatchSession, HistoryOptions
 from operations.backups import backup, golden_check
 from operations.history import label_export
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store import journal
 from operations.store.opened import load_version
 from operations.store.registry import Registry
@@ -64,18 +64,18 @@ sys.stdout.buffer.write(handler.handle([{"body": sys.stdin.buffer.read()}], cont
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def paths(tmp_path: Path) -> StatePaths:
     """The backup restored into an empty place."""
-    layout = Layout(tmp_path, tmp_path / "model_store")
-    backup.restore(BACKUP, layout)
-    return layout
+    paths = StatePaths(tmp_path, tmp_path / "model_store")
+    backup.restore(BACKUP, paths)
+    return paths
 
 
 @pytest.fixture
-def unpacked(layout: Layout, tmp_path: Path) -> Path:
+def unpacked(paths: StatePaths, tmp_path: Path) -> Path:
     """The archive as TorchServe unpacks it, once it has been verified."""
     directory = tmp_path / "unpacked"
-    with Registry(layout.store).verified(1) as verified, zipfile.ZipFile(verified.archive) as archive:
+    with Registry(paths.store).verified(1) as verified, zipfile.ZipFile(verified.archive) as archive:
         archive.extractall(directory)
     return directory
 
@@ -103,14 +103,14 @@ def valkey(tmp_path_factory: pytest.TempPathFactory, answered: dict[str, Any]) -
 
 
 @pytest.fixture
-def client(unpacked: Path, layout: Layout, valkey: Valkey) -> Iterator[TestClient]:
+def client(unpacked: Path, paths: StatePaths, valkey: Valkey) -> Iterator[TestClient]:
     """Today's gateway before that version and that Redis."""
     server = TinyServer()
     server.serve(unpacked)
     settings = Settings(
         api_key=KEY,
         history_key=SecretStr(HISTORY_KEY),
-        release_record=layout.store / "release.json",
+        release_record=paths.store / "release.json",
         follow_seconds=0.01,
         redis_url=valkey.url,
         history_timeout_seconds=10.0,
@@ -127,15 +127,15 @@ def test_the_backup_is_verified() -> None:
     assert (result.version, result.live, result.rows) == (1, True, 32)
 
 
-def test_the_backup_is_restored(layout: Layout) -> None:
+def test_the_backup_is_restored(paths: StatePaths) -> None:
     """The version, the release record and the journal are where the commands look for them."""
-    record = read_record(layout.store)
+    record = read_record(paths.store)
     assert record is not None
     assert (record.version, record.previous, record.trial) == (1, None, None)
-    assert [event["event"] for event in journal.events(layout.store)] == ["released"]
-    (entry,) = Registry(layout.store).entries()
-    Registry(layout.store).verify(entry.version)
-    version = load_version(Registry(layout.store), entry.version)
+    assert [event["event"] for event in journal.events(paths.store)] == ["released"]
+    (entry,) = Registry(paths.store).entries()
+    Registry(paths.store).verify(entry.version)
+    version = load_version(Registry(paths.store), entry.version)
     assert version.golden.difference(version.score_golden()) < 1e-5
 
 
@@ -213,10 +213,10 @@ def _taken(labels: int, changed: int) -> dict[str, Any]:
     return {"labels": labels, "accepted": labels, "changed": changed, "unknown": []}
 
 
-def test_labels_are_exported(layout: Layout, valkey: Valkey, answered: dict[str, Any]) -> None:
+def test_labels_are_exported(paths: StatePaths, valkey: Valkey, answered: dict[str, Any]) -> None:
     """As `fraud labels export` joins them with the transactions."""
-    scored, out = layout.root / "scored.csv", layout.root / "labels.csv"
+    scored, out = paths.root / "scored.csv", paths.root / "labels.csv"
     scored.write_text(answered["scored"])
-    label_export.run(layout, {"REDIS_URL": valkey.url, "HISTORY_KEY": HISTORY_KEY}, scored, out, None)
+    label_export.run(paths, {"REDIS_URL": valkey.url, "HISTORY_KEY": HISTORY_KEY}, scored, out, None)
     exported = {cells[0]: cells[-2:] for line in out.read_text().splitlines()[1:] if (cells := line.split(","))}
     assert exported == {name: [fraud, f"{at}+00:00"] for name, fraud, at in answered["labels"]}

@@ -14,7 +14,7 @@ from gateway.metrics import Metrics
 from gateway.models.serving_versions import TrialState
 from history.labels import ConfusionCounts
 from operations.jobs import outcome
-from operations.settings import Layout
+from operations.settings import StatePaths
 from releases.record import Trial, TrialKind
 
 RECORDINGS = [Path(__file__).with_name(f"monitoring_torchserve_{place}.txt") for place in (1, 2)]
@@ -40,11 +40,11 @@ def gateway() -> str:
 
 def keeper(root: Path) -> str:
     """What the keeper shows of the jobs, in a directory of the test's: one succeeded, one failed."""
-    layout = Layout(root, root / "model_store")
-    outcome.note(layout, "check", 0, 1.5)
-    outcome.note(layout, "backup", 0, 3.0)
-    outcome.note(layout, "backup", 1, 2.0)
-    return outcome.exposition(layout).decode()
+    paths = StatePaths(root, root / "model_store")
+    outcome.note(paths, "check", 0, 1.5)
+    outcome.note(paths, "backup", 0, 3.0)
+    outcome.note(paths, "backup", 1, 2.0)
+    return outcome.exposition(paths).decode()
 
 
 def exposed(root: Path) -> dict[str, Exposed]:

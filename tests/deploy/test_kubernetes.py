@@ -33,8 +33,8 @@ from history.journal import SETTLE
 from history.session import BLOCK_ROWS
 from operations import settings
 from operations.history.rekey import rekey
-from operations.keeper import lease
-from operations.keeper.observed import Observed
+from operations.keeper import loading_lease
+from operations.keeper.status import KeeperStatus
 from operations.local import valkey
 from releases.record import Trial, TrialKind
 from releases.trial_counts import trial_key
@@ -347,7 +347,7 @@ def test_the_old_keeper_ends_before_a_new_one_starts(resources: list[Resource], 
     """A rolling update would wait for ever: a keeper that waits for the other one's lock is alive and not ready."""
     spec = named(resources, "Deployment", "keeper")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
-    second = Observed(tmp_path)
+    second = KeeperStatus(tmp_path)
     second.waiting = "another keeper works on this model store"
     assert (second.lack(), second.stuck()) == (second.waiting, None)
 
@@ -761,7 +761,7 @@ def test_redis_lets_a_gateway_serve_with_history(redis: Redis, tmp_path: Path) -
     url, text = address_of(redis), "\n".join([HEADER, line("1"), ""])
 
     async def load_before(gateway: Gateway) -> None:
-        async with lease.held(url):
+        async with loading_lease.held(url):
             await asyncio.to_thread(gateway.until_it_is, "history_loading")
 
     redis.set(LOADING, "1", ex=LEASE_SECONDS)

@@ -16,23 +16,23 @@ from operations.store.registry import Registry
 from tests.keys import HISTORY_KEY
 
 
-def read(root: Path, **outside: str) -> Settings:
+def read(root: Path, **env: str) -> Settings:
     """The settings of a run in a directory with this environment."""
-    return settings.read("127.0.0.1", 8000, outside, root)
+    return settings.read("127.0.0.1", 8000, env, root)
 
 
 def test_everything_has_a_default(tmp_path: Path) -> None:
     """Without any variable the key is the known one and the store stands in the directory."""
     found = read(tmp_path)
     assert found.key_is_default
-    assert found.layout.store == tmp_path / "model_store"
+    assert found.paths.store == tmp_path / "model_store"
     assert (found.redis_url, found.version, found.workers) == (None, None, 2)
 
 
 def test_empty_variables_are_unset(tmp_path: Path) -> None:
     """A variable that is set to nothing, as Makefiles do, counts as unset."""
     found, bare = read(tmp_path, API_KEY="", MODEL_PATH="", REDIS_URL="", MODEL_WORKERS=""), read(tmp_path)
-    assert (found.api_key, found.layout, found.redis_url) == (bare.api_key, bare.layout, bare.redis_url)
+    assert (found.api_key, found.paths, found.redis_url) == (bare.api_key, bare.paths, bare.redis_url)
 
 
 @pytest.mark.parametrize("path", ["model_store", "model_store/verified", "link"])
@@ -45,11 +45,11 @@ def test_verified_copies_do_not_lie_in_the_store(tmp_path: Path, path: str) -> N
 
 def test_verified_copies_lie_where_nobody_else_writes(tmp_path: Path) -> None:
     """Unless it is said where, in a directory that is this user's alone."""
-    found = read(tmp_path).layout
+    found = read(tmp_path).paths
     found.prepare()
     assert found.verified.is_relative_to(tmp_path / "var" / "run")
     assert found.verified.stat().st_mode & 0o777 == 0o700
-    assert read(tmp_path, VERIFIED_PATH="elsewhere").layout.verified == tmp_path / "elsewhere"
+    assert read(tmp_path, VERIFIED_PATH="elsewhere").paths.verified == tmp_path / "elsewhere"
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://user:secret@there", "6379"])
@@ -85,13 +85,13 @@ def test_a_version_is_unloaded_when_no_request_can_be_on_it(tmp_path: Path, dead
 
 def test_model_path_names_a_store(tmp_path: Path) -> None:
     """MODEL_PATH may be a directory."""
-    assert read(tmp_path, MODEL_PATH=str(tmp_path / "elsewhere")).layout.store == tmp_path / "elsewhere"
+    assert read(tmp_path, MODEL_PATH=str(tmp_path / "elsewhere")).paths.store == tmp_path / "elsewhere"
 
 
 def test_model_path_names_a_version(tmp_path: Path, registry: Registry) -> None:
     """MODEL_PATH may be one archive of a store: that version is wanted."""
     found = read(tmp_path, MODEL_PATH="model_store/fraud-2.mar")
-    assert (found.layout.store, found.version) == (registry.root, 2)
+    assert (found.paths.store, found.version) == (registry.root, 2)
 
 
 def test_model_path_outside_a_store_is_refused(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_secrets_are_handed_on_to_nobody(tmp_path: Path) -> None:
     found = read(tmp_path, **secrets, HISTORY_KEY=HISTORY_KEY, OTHER="x")
     assert (found.api_key, found.redis_url, found.alert_url) == tuple(secrets.values())
     assert found.redis == {"REDIS_URL": secrets["REDIS_URL"], "HISTORY_KEY": HISTORY_KEY}
-    assert found.outside == {"OTHER": "x"}
+    assert found.env == {"OTHER": "x"}
     assert read(tmp_path, ALERT_URL="").alert_url is None
 
 
@@ -191,7 +191,7 @@ def test_a_keepers_secrets_are_handed_on_to_nobody(tmp_path: Path) -> None:
     secrets["HISTORY_KEY"] = HISTORY_KEY
     found = settings.keeper(ELSEWHERE | secrets, tmp_path)
     assert found.alert_url == "http://chat"
-    assert found.outside == ELSEWHERE
+    assert found.env == ELSEWHERE
 
 
 @pytest.mark.parametrize("text", ["s3cr3t", "s3cr3t," + "x" * 40])

@@ -13,7 +13,7 @@ import pytest
 
 from operations.rollout import deployment
 from operations.rollout.release import release
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.torchserve import java, launch
 from operations.torchserve.launch import Ports
 from tests.operations.local.test_stack import fill
@@ -58,7 +58,7 @@ def torchserve(root: Path, ports: Ports) -> Iterator[subprocess.Popen[bytes]]:
     scratch = root / "ts"
     launch.prepare_scratch(scratch)
     config = root / "torchserve.properties"
-    verified = Layout(root, root / "model_store").verified
+    verified = StatePaths(root, root / "model_store").verified
     verified.mkdir(parents=True, exist_ok=True)
     config.write_text(launch.configuration(ports, verified, workers=2))
     command = launch.command(java.find_java(os.environ), config, verified, scratch)
@@ -99,7 +99,7 @@ def test_a_server_elsewhere_is_kept(tmp_path: Path) -> None:
     outside = {"MANAGEMENT_URL": management, "INFERENCE_URL": inference}
     with torchserve(tmp_path, ports) as server, keeping(tmp_path, **outside) as (keeper, client):
         whole(tmp_path, client)
-        place = deployment.find_deployment(Layout(tmp_path, tmp_path / "model_store"), outside).place
+        place = deployment.find_deployment(StatePaths(tmp_path, tmp_path / "model_store"), outside).place
         assert client.get("/release.json").json()["version"] == 2
         release(place, 1, lambda _: None, accept_shift=True)
         assert client.get("/release.json").json()["version"] == 1

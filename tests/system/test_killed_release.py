@@ -14,7 +14,7 @@ import pytest
 from benchmarks.load import Load, failed
 from operations.files import durable
 from operations.rollout import deployment
-from operations.settings import Layout
+from operations.settings import StatePaths
 from releases.record import FILE_NAME, Release
 from tests.system.conftest import Stack, Twin, live_version, release, wait_for
 
@@ -111,8 +111,8 @@ def _make_cold(stack: Stack, twin: Twin) -> None:
     release(stack, 1)
     record = Release(1, None, datetime.now(UTC).isoformat(timespec="milliseconds"))
     durable.write(stack.directory / "model_store" / FILE_NAME, record.to_bytes())
-    layout = Layout(stack.directory, stack.directory / "model_store")
-    with closing(deployment.find_deployment(layout, {}).server) as server:
+    paths = StatePaths(stack.directory, stack.directory / "model_store")
+    with closing(deployment.find_deployment(paths, {}).server) as server:
         server.delete(twin.version)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from operations.errors import OperationsError
 from operations.rollout.loading import DeploymentTarget, load, prove
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.registry import Registry
 from operations.store.signing import SigningKeys
 from operations.torchserve.client import TorchServeClient, TorchServeUnreachable
@@ -97,7 +97,7 @@ def test_no_unsigned_code_runs(tmp_path: Path) -> None:
     others = {signed.root / name: (other.root / name).read_bytes() for name in ("fraud-1.mar", "fraud-1.json")}
     ports = Ports(*(free_port() for _ in range(5)))
     server = Robbed(f"http://127.0.0.1:{ports.management}", f"http://127.0.0.1:{ports.inference}")
-    place = DeploymentTarget(signed, Layout(tmp_path, signed.root).verified, server, 1)
+    place = DeploymentTarget(signed, StatePaths(tmp_path, signed.root).verified, server, 1)
     with torchserve(tmp_path, ports), contextlib.closing(server):
         wait_for(server.answers)
         with renaming(others):

@@ -24,7 +24,7 @@ from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store import journal
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
@@ -47,35 +47,35 @@ KEEP = 8
 
 
 @pytest.fixture
-def layout(place: DeploymentTarget, tmp_path: Path) -> Layout:
+def paths(place: DeploymentTarget, tmp_path: Path) -> StatePaths:
     """A checkout with versions 1 and 2, of which 2 is live."""
     for version in (1, 2):
         release(place, version, lambda _: None)
-    return Layout(tmp_path, place.registry.root)
+    return StatePaths(tmp_path, place.registry.root)
 
 
 @pytest.fixture
-def made(layout: Layout) -> CreatedBackup:
+def made(paths: StatePaths) -> CreatedBackup:
     """A backup of it."""
-    return _create(layout)
+    return _create(paths)
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Layout:
+def empty(tmp_path: Path) -> StatePaths:
     """A new clone: its model store has a page of text and nothing else."""
-    layout = Layout(tmp_path / "clone", tmp_path / "clone" / "model_store")
-    layout.store.mkdir(parents=True)
-    (layout.store / "README.md").write_text("# The model store\n")
-    return layout
+    paths = StatePaths(tmp_path / "clone", tmp_path / "clone" / "model_store")
+    paths.store.mkdir(parents=True)
+    (paths.store / "README.md").write_text("# The model store\n")
+    return paths
 
 
 @pytest.fixture
-def scoring(tmp_path: Path) -> Layout:
+def scoring(tmp_path: Path) -> StatePaths:
     """A checkout with two versions that have real models; none is live."""
-    layout = Layout(tmp_path, tmp_path / "model_store")
+    paths = StatePaths(tmp_path, tmp_path / "model_store")
     for version in (1, 2):
-        _add_scoring(Registry(layout.store), tmp_path / f"unpacked-{version}", version)
-    return layout
+        _add_scoring(Registry(paths.store), tmp_path / f"unpacked-{version}", version)
+    return paths
 
 
 def _add_scoring(
@@ -89,31 +89,31 @@ def _add_scoring(
         registry.add(archive, replace(tiny.card(version), data={"sha256": "0" * 64}), tiny.CONTRACT)
 
 
-def _create(layout: Layout, keep: int = KEEP) -> CreatedBackup:
-    return backup.create(BackupSource(layout, OUTSIDE), storage.at(str(layout.root / "backups")), keep)
+def _create(paths: StatePaths, keep: int = KEEP) -> CreatedBackup:
+    return backup.create(BackupSource(paths, OUTSIDE), storage.at(str(paths.root / "backups")), keep)
 
 
-def _state_of(layout: Layout) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in layout.store.glob("[fr]*") if path.is_file()}
+def _state_of(paths: StatePaths) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in paths.store.glob("[fr]*") if path.is_file()}
 
 
-def test_a_restore_gives_everything_back(made: CreatedBackup, layout: Layout, empty: Layout) -> None:
+def test_a_restore_gives_everything_back(made: CreatedBackup, paths: StatePaths, empty: StatePaths) -> None:
     """Archives, entries and the release record come back as they were, into a clone."""
     backup.restore(Path(made.where), empty)
-    assert _state_of(empty) == _state_of(layout)
-    assert read_record(empty.store) == read_record(layout.store)
+    assert _state_of(empty) == _state_of(paths)
+    assert read_record(empty.store) == read_record(paths.store)
     for version in (1, 2):
         Registry(empty.store).verify(version)
 
 
-def test_a_place_that_does_not_exist_is_empty(made: CreatedBackup, layout: Layout, tmp_path: Path) -> None:
+def test_a_place_that_does_not_exist_is_empty(made: CreatedBackup, paths: StatePaths, tmp_path: Path) -> None:
     """A restore makes the directories that it needs."""
-    there = Layout(tmp_path / "new", tmp_path / "new" / "model_store")
+    there = StatePaths(tmp_path / "new", tmp_path / "new" / "model_store")
     backup.restore(Path(made.where), there)
-    assert _state_of(there) == _state_of(layout)
+    assert _state_of(there) == _state_of(paths)
 
 
-def test_no_secret_is_in_a_backup(made: CreatedBackup, empty: Layout) -> None:
+def test_no_secret_is_in_a_backup(made: CreatedBackup, empty: StatePaths) -> None:
     """Keys and passwords are left out, and named as what must be set again; other variables are nobody's business."""
     held = Path(made.where).read_bytes()
     assert not any(
@@ -125,20 +125,20 @@ def test_no_secret_is_in_a_backup(made: CreatedBackup, empty: Layout) -> None:
     assert settings["left_out"] == ["API_KEY", "REDIS_URL", "ALERT_URL", "MODEL_SERVER_URL"]
 
 
-def test_secrets_that_are_files_are_named_too(layout: Layout) -> None:
+def test_secrets_that_are_files_are_named_too(paths: StatePaths) -> None:
     """In containers secrets are given as files: a backup says that they were set there as well."""
-    outside = {"API_KEY_FILE": "/run/secrets/api_key", "REDIS_URL_FILE": "/run/redis/url", "LOG_FILE": "gateway.jsonl"}
-    (held,) = backup_parts.EnvironmentSettings().files(BackupSource(layout, outside))
+    env = {"API_KEY_FILE": "/run/secrets/api_key", "REDIS_URL_FILE": "/run/redis/url", "LOG_FILE": "gateway.jsonl"}
+    (held,) = backup_parts.EnvironmentSettings().files(BackupSource(paths, env))
     assert isinstance(held.content, bytes)
     found = json.loads(held.content)
     assert found == {"settings": {"LOG_FILE": "gateway.jsonl"}, "left_out": ["API_KEY", "REDIS_URL"]}
 
 
-def test_the_secret_of_history_is_named_and_not_held(layout: Layout, tmp_path: Path) -> None:
+def test_the_secret_of_history_is_named_and_not_held(paths: StatePaths, tmp_path: Path) -> None:
     """The one that `fraud up` has made: whoever restores needs to know that there is one, and its readers not it."""
-    layout.history_key.parent.mkdir(parents=True, exist_ok=True)
-    layout.history_key.write_text("s3cr3t" * 8)
-    made = backup.create(BackupSource(layout, {}), storage.at(str(tmp_path / "elsewhere")), 1)
+    paths.history_key.parent.mkdir(parents=True, exist_ok=True)
+    paths.history_key.write_text("s3cr3t" * 8)
+    made = backup.create(BackupSource(paths, {}), storage.at(str(tmp_path / "elsewhere")), 1)
     held = Path(made.where).read_bytes()
     assert b"HISTORY_KEY" in held
     assert b"s3cr3t" not in held
@@ -150,28 +150,28 @@ def test_every_setting_is_either_kept_or_secret() -> None:
     assert names <= {*backup_parts.SETTINGS, *backup_parts.SECRETS}
 
 
-def test_the_journal_comes_back(made: CreatedBackup, layout: Layout, empty: Layout) -> None:
+def test_the_journal_comes_back(made: CreatedBackup, paths: StatePaths, empty: StatePaths) -> None:
     """What happened to releases is known after a restore, and goes on from there."""
-    before = journal.events(layout.store)
+    before = journal.events(paths.store)
     assert [event["event"] for event in before] == ["released", "released"]
     backup.restore(Path(made.where), empty)
     assert journal.events(empty.store) == before
 
 
-def test_verdicts_come_back(layout: Layout, empty: Layout) -> None:
+def test_verdicts_come_back(paths: StatePaths, empty: StatePaths) -> None:
     """What retraining found of a version is restored where a scheduled job reads it."""
-    layout.verdicts.mkdir(parents=True)
-    (layout.verdicts / "fraud-2.json").write_text('{"passed": true}')
-    (layout.verdicts / "notes.txt").touch()
-    backup.restore(Path(_create(layout).where), empty)
+    paths.verdicts.mkdir(parents=True)
+    (paths.verdicts / "fraud-2.json").write_text('{"passed": true}')
+    (paths.verdicts / "notes.txt").touch()
+    backup.restore(Path(_create(paths).where), empty)
     assert [file.name for file in empty.verdicts.iterdir()] == ["fraud-2.json"]
 
 
-def test_a_store_without_a_journal_is_backed_up(layout: Layout, empty: Layout) -> None:
+def test_a_store_without_a_journal_is_backed_up(paths: StatePaths, empty: StatePaths) -> None:
     """The journal is for people: a store whose events were never written, or are lost, is sound."""
-    (layout.store / journal.FILE_NAME).unlink()
-    backup.restore(Path(_create(layout).where), empty)
-    assert _state_of(empty) == _state_of(layout)
+    (paths.store / journal.FILE_NAME).unlink()
+    backup.restore(Path(_create(paths).where), empty)
+    assert _state_of(empty) == _state_of(paths)
     assert journal.events(empty.store) == []
 
 
@@ -184,29 +184,29 @@ def test_only_its_owner_may_read_a_backup(made: CreatedBackup) -> None:
 def test_where_there_is_no_store_there_is_nothing_to_back_up(tmp_path: Path) -> None:
     """A backup of nothing is refused."""
     with pytest.raises(NothingToBackUp, match="fraud train"):
-        _create(Layout(tmp_path, tmp_path / "none"))
+        _create(StatePaths(tmp_path, tmp_path / "none"))
 
 
-def test_a_damaged_archive_stops_the_backup(made: CreatedBackup, layout: Layout) -> None:
+def test_a_damaged_archive_stops_the_backup(made: CreatedBackup, paths: StatePaths) -> None:
     """A bad backup is not made, and so never takes the place of a good one."""
-    (layout.store / "fraud-1.mar").write_bytes(b"archive X")
+    (paths.store / "fraud-1.mar").write_bytes(b"archive X")
     with pytest.raises(ChangedFile, match=r"fraud-1\.mar"):
-        _create(layout, keep=1)
+        _create(paths, keep=1)
     assert Path(made.where).exists()
 
 
-def test_a_record_without_its_version_stops_the_backup(layout: Layout) -> None:
+def test_a_record_without_its_version_stops_the_backup(paths: StatePaths) -> None:
     """A store whose live version is gone is not taken for a sound one."""
-    (layout.store / "fraud-2.json").unlink()
+    (paths.store / "fraud-2.json").unlink()
     with pytest.raises(OperationsError, match="no version 2"):
-        _create(layout)
+        _create(paths)
 
 
-def test_a_backup_waits_for_a_release(layout: Layout) -> None:
+def test_a_backup_waits_for_a_release(paths: StatePaths) -> None:
     """While the store is locked nothing is read; the backup is of the moment after."""
     made: list[CreatedBackup] = []
-    thread = threading.Thread(target=lambda: made.append(_create(layout)))
-    with durable.locked(layout.store / ".release.lock", ""):
+    thread = threading.Thread(target=lambda: made.append(_create(paths)))
+    with durable.locked(paths.store / ".release.lock", ""):
         thread.start()
         thread.join(0.3)
         assert thread.is_alive()
@@ -215,7 +215,7 @@ def test_a_backup_waits_for_a_release(layout: Layout) -> None:
 
 
 def test_backups_beside_releases_and_trainings_are_whole(
-    place: DeploymentTarget, layout: Layout, tmp_path: Path
+    place: DeploymentTarget, paths: StatePaths, tmp_path: Path
 ) -> None:
     """While versions are added and released, every backup holds the version that its record names."""
     ended = threading.Event()
@@ -231,8 +231,8 @@ def test_backups_beside_releases_and_trainings_are_whole(
     count = 0
     while not ended.is_set() or not count:
         count += 1
-        there = Layout(tmp_path / f"r{count}", tmp_path / f"r{count}" / "model_store")
-        backup.restore(Path(_create(layout).where), there)
+        there = StatePaths(tmp_path / f"r{count}", tmp_path / f"r{count}" / "model_store")
+        backup.restore(Path(_create(paths).where), there)
         live = read_record(there.store)
         assert live is not None
         Registry(there.store).verify(live.version)
@@ -253,55 +253,55 @@ def _until_done(step: Callable[[], None]) -> None:
                 raise
 
 
-def test_the_newest_are_kept(layout: Layout) -> None:
+def test_the_newest_are_kept(paths: StatePaths) -> None:
     """The retention rule deletes the oldest backups, and says which."""
-    names = [Path(_create(layout, keep=2).where).name for _ in range(3)]
-    last = _create(layout, keep=2)
+    names = [Path(_create(paths, keep=2).where).name for _ in range(3)]
+    last = _create(paths, keep=2)
     assert last.deleted == [names[1]]
-    assert [name for name, _ in backup.list_backups(storage.at(str(layout.root / "backups")))] == [
+    assert [name for name, _ in backup.list_backups(storage.at(str(paths.root / "backups")))] == [
         names[2], Path(last.where).name
     ]  # fmt: skip
 
 
-def test_backups_on_s3_are_kept_by_the_same_rule(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backups_on_s3_are_kept_by_the_same_rule(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bucket keeps as many as a directory would, and nothing else in it is touched."""
     with fake_s3.running() as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         server.objects["mine/notes.tar"] = b"mine"
         place = storage.at(f"s3://{fake_s3.BUCKET}/mine")
-        made = [backup.create(BackupSource(layout, OUTSIDE), place, keep=1) for _ in range(2)]
+        made = [backup.create(BackupSource(paths, OUTSIDE), place, keep=1) for _ in range(2)]
         with storage.local(made[1].where) as file:
             assert backup_file.read(file) == made[1].manifest
         assert server.objects.keys() == {"mine/notes.tar", made[1].where.removeprefix(f"s3://{fake_s3.BUCKET}/")}
 
 
-def test_only_backups_are_deleted(layout: Layout) -> None:
+def test_only_backups_are_deleted(paths: StatePaths) -> None:
     """What has another name than a backup, or is a directory or a link, stays."""
-    directory = layout.root / "backups"
+    directory = paths.root / "backups"
     directory.mkdir()
     others = ["fraud-backup-notes.tar", "fraud-backup-20200101-000000-000000.tar.old", "a.tar"]
     for name in others:
         (directory / name).write_text("mine")
     (directory / "fraud-backup-20200101-000000-000001.tar").mkdir()
     (directory / "fraud-backup-20200101-000000-000002.tar").symlink_to(directory / "a.tar")
-    _create(layout, keep=1)
-    assert _create(layout, keep=1).deleted
+    _create(paths, keep=1)
+    assert _create(paths, keep=1).deleted
     assert len(list(directory.iterdir())) == len(others) + 3
 
 
-def test_a_clock_that_went_back_does_not_cost_the_new_backup(layout: Layout) -> None:
+def test_a_clock_that_went_back_does_not_cost_the_new_backup(paths: StatePaths) -> None:
     """The backup just made stays, although another one claims to be newer."""
-    future = layout.root / "backups" / "fraud-backup-29990101-000000-000000.tar"
+    future = paths.root / "backups" / "fraud-backup-29990101-000000-000000.tar"
     future.parent.mkdir()
     future.write_bytes(b"")
-    made = _create(layout, keep=1)
+    made = _create(paths, keep=1)
     assert made.deleted == [future.name]
     assert Path(made.where).exists()
 
 
 @pytest.mark.parametrize("name", ["fraud-1.mar", "release.json", "anything"])
-def test_a_taken_place_is_refused(made: CreatedBackup, empty: Layout, name: str) -> None:
+def test_a_taken_place_is_refused(made: CreatedBackup, empty: StatePaths, name: str) -> None:
     """A restore never mixes with what is there, and leaves it as it was."""
     (empty.store / name).write_text("mine")
     with pytest.raises(PlaceTaken, match=name):
@@ -309,9 +309,9 @@ def test_a_taken_place_is_refused(made: CreatedBackup, empty: Layout, name: str)
     assert {path.name for path in empty.store.iterdir()} == {"README.md", name}
 
 
-def test_a_place_that_holds_the_backup_is_refused(made: CreatedBackup, layout: Layout) -> None:
+def test_a_place_that_holds_the_backup_is_refused(made: CreatedBackup, paths: StatePaths) -> None:
     """Restoring over what is the same already is refused too: it is not empty."""
-    there = Layout(layout.root / "clone", layout.root / "clone" / "model_store")
+    there = StatePaths(paths.root / "clone", paths.root / "clone" / "model_store")
     backup.restore(Path(made.where), there)
     with pytest.raises(PlaceTaken, match="already"):
         backup.restore(Path(made.where), there)
@@ -322,12 +322,12 @@ def test_a_damaged_backup_writes_nothing(made: CreatedBackup, tmp_path: Path) ->
     path = Path(made.where)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(DamagedBackup):
-        backup.restore(path, Layout(tmp_path / "new", tmp_path / "new" / "model_store"))
+        backup.restore(path, StatePaths(tmp_path / "new", tmp_path / "new" / "model_store"))
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("name", ["model_store/evil.py", "settings/other", "unknown/file"])
-def test_an_unexpected_file_is_refused(made: CreatedBackup, tmp_path: Path, empty: Layout, name: str) -> None:
+def test_an_unexpected_file_is_refused(made: CreatedBackup, tmp_path: Path, empty: StatePaths, name: str) -> None:
     """A sound backup with a file that this program would not put into one is refused whole."""
     manifest = backup_file.read(Path(made.where))
     item = replace(manifest.items[0], name=name)
@@ -341,13 +341,13 @@ def test_an_unexpected_file_is_refused(made: CreatedBackup, tmp_path: Path, empt
 
 
 def test_a_restore_that_was_cut_short_is_finished_by_another(
-    made: CreatedBackup, layout: Layout, tmp_path: Path
+    made: CreatedBackup, paths: StatePaths, tmp_path: Path
 ) -> None:
     """Wherever a restore ends, every version there is whole, the record comes last, and a second run completes it."""
     items = backup_file.read(Path(made.where)).items
     assert items[-1].name == "model_store/release.json"
     for done in range(len(items)):
-        there = Layout(tmp_path / f"cut-{done}", tmp_path / f"cut-{done}" / "model_store")
+        there = StatePaths(tmp_path / f"cut-{done}", tmp_path / f"cut-{done}" / "model_store")
         backup.restore(Path(made.where), there)
         for item in items[done:]:
             (there.root / item.name.replace("settings/", "var/restored/").replace("journal/", "model_store/")).unlink()
@@ -355,10 +355,10 @@ def test_a_restore_that_was_cut_short_is_finished_by_another(
             Registry(there.store).verify(entry.version)
         assert read_record(there.store) is None
         backup.restore(Path(made.where), there)
-        assert _state_of(there) == _state_of(layout)
+        assert _state_of(there) == _state_of(paths)
 
 
-def test_every_version_is_scored_again(scoring: Layout, tmp_path: Path) -> None:
+def test_every_version_is_scored_again(scoring: StatePaths, tmp_path: Path) -> None:
     """Verifying a backup scores the golden rows of each version, and says which one is live."""
     durable.write(scoring.store / "release.json", b'{"version": 2, "previous": 1, "released": ""}')
     lines = [str(result) for result in check_golden_rows(Path(_create(scoring).where))]
@@ -403,7 +403,7 @@ def _incomplete(directory: Path) -> None:
     ],
 )
 def test_a_version_that_no_longer_scores_is_told(
-    scoring: Layout, tmp_path: Path, spoil: Callable[[Path], None], said: str
+    scoring: StatePaths, tmp_path: Path, spoil: Callable[[Path], None], said: str
 ) -> None:
     """A version that was bad when it was backed up is named, and the others are scored all the same."""
     _add_scoring(Registry(scoring.store), tmp_path / "bad", 3, spoil)
@@ -417,7 +417,7 @@ def test_a_score_that_is_no_number_is_not_good() -> None:
     assert not GoldenCheck(1, live=True, rows=1, difference=float("nan")).good
 
 
-def test_the_commands_work_together(scoring: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_work_together(scoring: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
     """`fraud backup` twice, list, verify and restore, as a person types them."""
     monkeypatch.chdir(scoring.root)
     runner = CliRunner()
@@ -430,7 +430,7 @@ def test_the_commands_work_together(scoring: Layout, monkeypatch: pytest.MonkeyP
     assert runner.invoke(commands, ["backup", "verify", file]).stdout.count("as in training") == 2
     restored = runner.invoke(commands, ["restore", file, "--into", "elsewhere"])
     assert restored.exit_code == 0, restored.output
-    assert _state_of(Layout(scoring.root, scoring.root / "elsewhere" / "model_store")) == _state_of(scoring)
+    assert _state_of(StatePaths(scoring.root, scoring.root / "elsewhere" / "model_store")) == _state_of(scoring)
 
 
 @pytest.mark.parametrize("command", [["restore"], ["backup", "verify"]])
@@ -458,42 +458,42 @@ def test_backing_up_needs_no_torch() -> None:
     assert shown.stdout.strip() == "set()"
 
 
-def test_a_damaged_entry_stops_the_backup(made: CreatedBackup, layout: Layout) -> None:
+def test_a_damaged_entry_stops_the_backup(made: CreatedBackup, paths: StatePaths) -> None:
     """A backup that silently left a version out might push the last whole one out of the kept ones."""
-    (layout.store / "fraud-1.json").write_text("{")
+    (paths.store / "fraud-1.json").write_text("{")
     with pytest.raises(OperationsError, match="version 1 is damaged"):
-        _create(layout, keep=1)
+        _create(paths, keep=1)
 
 
 @pytest.mark.parametrize("name", ["fraud-1.sig", "journal.jsonl", "fraud-1.json"])
-def test_what_a_link_leads_to_is_in_no_backup(layout: Layout, tmp_path: Path, name: str) -> None:
+def test_what_a_link_leads_to_is_in_no_backup(paths: StatePaths, tmp_path: Path, name: str) -> None:
     """Whoever writes into the store cannot have a file of the deployment's, such as a key, carried off by a backup."""
     secret = tmp_path / "signing.pem"
-    secret.write_bytes((layout.store / name).read_bytes() if name.endswith(".json") else b"a private key")
-    (layout.store / name).unlink(missing_ok=True)
-    (layout.store / name).symlink_to(secret)
+    secret.write_bytes((paths.store / name).read_bytes() if name.endswith(".json") else b"a private key")
+    (paths.store / name).unlink(missing_ok=True)
+    (paths.store / name).symlink_to(secret)
     with pytest.raises(OperationsError):
-        _create(layout)
+        _create(paths)
 
 
-def test_an_archive_that_is_replaced_is_never_backed_up(layout: Layout) -> None:
+def test_an_archive_that_is_replaced_is_never_backed_up(paths: StatePaths) -> None:
     """At whatever step another comes to its place: what is backed up is what was registered, or the backup fails."""
-    archive = layout.store / "fraud-1.mar"
+    archive = paths.store / "fraud-1.mar"
     whole, made = archive.read_bytes(), 0
     for swap in at_every_step({archive: b"another"}):
         with contextlib.suppress(OperationsError):
-            there = Layout(layout.root / f"at-{swap.before}", layout.root / f"at-{swap.before}" / "model_store")
-            backup.restore(Path(_create(layout).where), there)
+            there = StatePaths(paths.root / f"at-{swap.before}", paths.root / f"at-{swap.before}" / "model_store")
+            backup.restore(Path(_create(paths).where), there)
             assert (there.store / archive.name).read_bytes() == whole
             made += 1
     assert made
 
 
-def test_a_backup_that_is_replaced_is_restored_whole_or_not(made: CreatedBackup, layout: Layout) -> None:
+def test_a_backup_that_is_replaced_is_restored_whole_or_not(made: CreatedBackup, paths: StatePaths) -> None:
     """What is put back was verified to its end: another file that comes to its place changes nothing."""
     file, restored = Path(made.where), 0
     for swap in at_every_step({file: b"another"}):
-        there = Layout(layout.root / f"back-{swap.before}", layout.root / f"back-{swap.before}" / "model_store")
+        there = StatePaths(paths.root / f"back-{swap.before}", paths.root / f"back-{swap.before}" / "model_store")
         with contextlib.suppress(OperationsError):
             backup.restore(file, there)
             Registry(there.store).verify(2)

@@ -9,7 +9,7 @@ from operations.cli import commands
 from operations.commands.terminal import environment
 from operations.errors import OperationsError
 from operations.jobs import outcome
-from operations.settings import Layout
+from operations.settings import StatePaths
 from releases.record import FILE_NAME, Release
 
 
@@ -25,7 +25,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def reported(directory: Path) -> str:
     """The outcomes that the commands left in a directory."""
-    return outcome.exposition(Layout(directory, directory / "model_store")).decode()
+    return outcome.exposition(StatePaths(directory, directory / "model_store")).decode()
 
 
 @pytest.mark.parametrize("job", ["backup", "clean", "retrain"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from operations.files import permissions
-from operations.settings import Layout
+from operations.settings import StatePaths
 
 
 def mode(path: Path) -> int:
@@ -30,14 +30,14 @@ def test_what_was_left_open_is_closed(tmp_path: Path) -> None:
 
 def test_the_outcomes_of_jobs_stay_readable(tmp_path: Path) -> None:
     """By node_exporter, which may pass through var and not list it."""
-    layout = Layout(tmp_path, tmp_path / "model_store")
-    layout.prepare()
-    layout.jobs.mkdir()
-    layout.jobs.chmod(0o755)
-    (layout.jobs / "backup.prom").touch()
-    (layout.jobs / "backup.prom").chmod(0o644)
-    layout.mend()
-    found = [mode(path) for path in (tmp_path / "var", layout.logs, layout.store, layout.jobs / "backup.prom")]
+    paths = StatePaths(tmp_path, tmp_path / "model_store")
+    paths.prepare()
+    paths.jobs.mkdir()
+    paths.jobs.chmod(0o755)
+    (paths.jobs / "backup.prom").touch()
+    (paths.jobs / "backup.prom").chmod(0o644)
+    paths.mend()
+    found = [mode(path) for path in (tmp_path / "var", paths.logs, paths.store, paths.jobs / "backup.prom")]
     assert found == [0o711, 0o700, 0o700, 0o644]
 
 

@@ -19,7 +19,7 @@ from operations.commands import labels as label_commands
 from operations.errors import OperationsError
 from operations.history import label_export
 from operations.history.label_export import ExportCounts, ReceivedLabels, export
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.registry import Registry
 from tests import tiny, valkey
 from tests.keys import HISTORY_KEY, KEY
@@ -225,16 +225,16 @@ def test_no_link_is_written_through(redis: Redis, tmp_path: Path) -> None:
 
 def test_the_columns_are_those_of_the_version_in_the_store(redis: Redis, tmp_path: Path) -> None:
     """The newest where none is live; Redis is where REDIS_URL says, and its silence is an error for people."""
-    layout = Layout(tmp_path, tmp_path / "model_store")
+    paths = StatePaths(tmp_path, tmp_path / "model_store")
     file, out = written(tmp_path, f"1,a,{JANUARY}"), tmp_path / "labelled.csv"
     there = {"REDIS_URL": valkey_url(redis), "HISTORY_KEY": HISTORY_KEY}
     with pytest.raises(OperationsError, match="no model version"):
-        label_export.run(layout, there, file, out)
-    archives.add(Registry(layout.store), 1)
-    assert label_export.run(layout, there, file, out) == ExportCounts(rows=1, frauds=1, came_in=1)
+        label_export.run(paths, there, file, out)
+    archives.add(Registry(paths.store), 1)
+    assert label_export.run(paths, there, file, out) == ExportCounts(rows=1, frauds=1, came_in=1)
     nowhere = {"REDIS_URL": "redis://:secret@127.0.0.1:1/0", "HISTORY_KEY": HISTORY_KEY}
     with pytest.raises(OperationsError, match="Redis does not answer"):
-        label_export.run(layout, nowhere, file, tmp_path / "other.csv")
+        label_export.run(paths, nowhere, file, tmp_path / "other.csv")
 
 
 def test_the_command_says_what_it_wrote(redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

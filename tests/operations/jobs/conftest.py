@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from operations.settings import Layout
+from operations.settings import StatePaths
 from tests.operations.jobs.receiver import Receiver, receiving
 
 
 @pytest.fixture
-def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StatePaths:
     """An empty directory, where no setting of this shell counts."""
     for name in ("ALERT_URL", "ALERT_URL_FILE", "BACKUP_TO", "GATEWAY_URL", "MANAGEMENT_URL", "REDIS_URL", "SCHEDULE"):
         monkeypatch.delenv(name, raising=False)
     root = tmp_path / "fraud"
     root.mkdir()
-    return Layout(root, root / "model_store")
+    return StatePaths(root, root / "model_store")
 
 
 @pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> Iterator[Receiver]:
+def receiver(monkeypatch: pytest.MonkeyPatch, paths: StatePaths) -> Iterator[Receiver]:
     """One that ALERT_URL names."""
     with receiving() as found:
         monkeypatch.setenv("ALERT_URL", found.url)

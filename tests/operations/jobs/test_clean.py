@@ -13,7 +13,7 @@ from operations.errors import OperationsError
 from operations.files import durable
 from operations.jobs import clean as module
 from operations.jobs.clean import clean
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.registry import Registry
 from tests.operations.conftest import add
 
@@ -42,10 +42,10 @@ def old(path: Path, *, mode: int | None = None, content: bytes | None = b"12345"
     return path
 
 
-def cleaned(layout: Layout, *, dry_run: bool = False, **outside: str) -> list[str]:
+def cleaned(paths: StatePaths, *, dry_run: bool = False, **env: str) -> list[str]:
     """What is said."""
     said = list[str]()
-    clean(layout, outside, said.append, dry_run=dry_run)
+    clean(paths, env, said.append, dry_run=dry_run)
     return said
 
 
@@ -107,83 +107,83 @@ TEMPTING = (
 )
 
 
-def test_only_the_right_files_go(layout: Layout) -> None:
+def test_only_the_right_files_go(paths: StatePaths) -> None:
     """Of a tree of old files with tempting names, those alone go that this software leaves behind."""
-    gone = [old(layout.root / name) for name in OLD_AND_OURS]
-    kept = [old(layout.root / name) for name in TEMPTING]
-    said = cleaned(layout)
+    gone = [old(paths.root / name) for name in OLD_AND_OURS]
+    kept = [old(paths.root / name) for name in TEMPTING]
+    said = cleaned(paths)
     assert [path for path in gone if path.exists()] == []
     assert [path for path in kept if not path.exists()] == []
     assert said[-1] == f"{5 * len(gone)} bytes were freed"
     assert len(said) == len(gone) + 1
 
 
-def test_a_dry_run_deletes_nothing(layout: Layout) -> None:
+def test_a_dry_run_deletes_nothing(paths: StatePaths) -> None:
     """It says the same, of what would be."""
-    paths = [old(layout.root / name) for name in OLD_AND_OURS]
-    said = cleaned(layout, dry_run=True)
-    assert all(path.exists() for path in paths)
-    assert f"would delete {paths[0]}: an old log, 5 bytes" in said
-    assert said[-1] == f"{5 * len(paths)} bytes would be freed"
+    files = [old(paths.root / name) for name in OLD_AND_OURS]
+    said = cleaned(paths, dry_run=True)
+    assert all(path.exists() for path in files)
+    assert f"would delete {files[0]}: an old log, 5 bytes" in said
+    assert said[-1] == f"{5 * len(files)} bytes would be freed"
 
 
-def test_what_is_young_stays(layout: Layout) -> None:
+def test_what_is_young_stays(paths: StatePaths) -> None:
     """Everything of the last day stays: it may be in use."""
-    paths = [old(layout.root / name, age=time.time() - 3600) for name in OLD_AND_OURS]
-    assert cleaned(layout) == ["0 bytes were freed"]
-    assert all(path.exists() for path in paths)
+    files = [old(paths.root / name, age=time.time() - 3600) for name in OLD_AND_OURS]
+    assert cleaned(paths) == ["0 bytes were freed"]
+    assert all(path.exists() for path in files)
 
 
-def test_the_age_of_logs_is_a_setting(layout: Layout) -> None:
+def test_the_age_of_logs_is_a_setting(paths: StatePaths) -> None:
     """CLEAN_DAYS says after how many days a log goes, 14 by default."""
-    log = old(layout.root / "var" / "log" / "gateway.log.1", age=time.time() - 10 * 86_400)
-    cleaned(layout)
+    log = old(paths.root / "var" / "log" / "gateway.log.1", age=time.time() - 10 * 86_400)
+    cleaned(paths)
     assert log.exists()
-    cleaned(layout, CLEAN_DAYS="9")
+    cleaned(paths, CLEAN_DAYS="9")
     assert not log.exists()
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "x", "1e3", "99999"])
-def test_an_age_that_is_none_deletes_nothing(layout: Layout, days: str) -> None:
+def test_an_age_that_is_none_deletes_nothing(paths: StatePaths, days: str) -> None:
     """A wrong setting is refused before anything is deleted."""
-    log = old(layout.root / "var" / "log" / "gateway.log.1")
+    log = old(paths.root / "var" / "log" / "gateway.log.1")
     with pytest.raises(OperationsError, match="CLEAN_DAYS"):
-        cleaned(layout, CLEAN_DAYS=days)
+        cleaned(paths, CLEAN_DAYS=days)
     assert log.exists()
 
 
-def test_no_link_is_followed(layout: Layout, tmp_path: Path, scratch: Path) -> None:
+def test_no_link_is_followed(paths: StatePaths, tmp_path: Path, scratch: Path) -> None:
     """Neither links with the right names, nor right names behind links, nor behind directories that became links."""
-    outside = [old(tmp_path / "elsewhere" / name) for name in ("gateway.log.1", "backup.tar", ".release.json.0a1b2c3d")]
-    (layout.root / "var" / "run").mkdir(parents=True)
-    (layout.root / "var" / "log").symlink_to(tmp_path / "elsewhere")
-    layout.store.symlink_to(tmp_path / "elsewhere")
+    env = [old(tmp_path / "elsewhere" / name) for name in ("gateway.log.1", "backup.tar", ".release.json.0a1b2c3d")]
+    (paths.root / "var" / "run").mkdir(parents=True)
+    (paths.root / "var" / "log").symlink_to(tmp_path / "elsewhere")
+    paths.store.symlink_to(tmp_path / "elsewhere")
     links = [
-        layout.root / "var" / "run" / ".stack.json.0a1b2c3d",
+        paths.root / "var" / "run" / ".stack.json.0a1b2c3d",
         scratch / "fraud-backup-0a1b2c3d",
         scratch / "fraud-0a1b2c3d",
     ]
     for link in links:
         link.symlink_to(tmp_path / "elsewhere")
         os.utime(link, (LONG_AGO, LONG_AGO), follow_symlinks=False)
-    said = cleaned(layout)
-    assert all(path.exists() for path in (*outside, *links))
+    said = cleaned(paths)
+    assert all(path.exists() for path in (*env, *links))
     assert said == [
-        f"{layout.store} is a link and is left alone",
-        f"{layout.root / 'var' / 'log'} is a link and is left alone",
+        f"{paths.store} is a link and is left alone",
+        f"{paths.root / 'var' / 'log'} is a link and is left alone",
         "0 bytes were freed",
     ]
 
 
-def test_var_may_be_a_link_and_nothing_goes(layout: Layout, tmp_path: Path) -> None:
+def test_var_may_be_a_link_and_nothing_goes(paths: StatePaths, tmp_path: Path) -> None:
     """Where var itself is a link, what is behind it is not touched."""
     log = old(tmp_path / "elsewhere" / "log" / "gateway.log.1")
-    (layout.root / "var").symlink_to(tmp_path / "elsewhere")
-    assert cleaned(layout)[-1] == "0 bytes were freed"
+    (paths.root / "var").symlink_to(tmp_path / "elsewhere")
+    assert cleaned(paths)[-1] == "0 bytes were freed"
     assert log.exists()
 
 
-def test_links_inside_scratch_go_and_what_they_name_stays(layout: Layout, tmp_path: Path, scratch: Path) -> None:
+def test_links_inside_scratch_go_and_what_they_name_stays(paths: StatePaths, tmp_path: Path, scratch: Path) -> None:
     """A scratch directory is deleted with the links in it, not with what they lead to."""
     kept = old(tmp_path / "elsewhere" / "precious")
     directory = old(scratch / "fraud-verify-0a1b2c3d", content=None)
@@ -192,7 +192,7 @@ def test_links_inside_scratch_go_and_what_they_name_stays(layout: Layout, tmp_pa
     os.utime(inside / "link", (LONG_AGO, LONG_AGO), follow_symlinks=False)
     for path in (inside, directory):
         os.utime(path, (LONG_AGO, LONG_AGO))
-    cleaned(layout)
+    cleaned(paths)
     assert not directory.exists()
     assert kept.exists()
 
@@ -210,13 +210,13 @@ def test_links_inside_scratch_go_and_what_they_name_stays(layout: Layout, tmp_pa
         ("fraud-backup-abcdefgh", None),
     ],
 )
-def test_scratch_of_killed_commands_goes(layout: Layout, scratch: Path, name: str, inside: str | None) -> None:
+def test_scratch_of_killed_commands_goes(paths: StatePaths, scratch: Path, name: str, inside: str | None) -> None:
     """Directories that a kill left in $TMPDIR, with what is in them."""
     directory = scratch / name
     if inside:
         old(directory / inside)
     old(directory, content=None)
-    assert len(cleaned(layout)) == 2
+    assert len(cleaned(paths)) == 2
     assert not directory.exists()
 
 
@@ -234,93 +234,93 @@ def test_scratch_of_killed_commands_goes(layout: Layout, scratch: Path, name: st
         ("fraud-backup-0a1b2c3d0", "backup.tar", 0o700),
     ],
 )
-def test_tempting_directories_stay(layout: Layout, scratch: Path, name: str, inside: str, mode: int) -> None:
+def test_tempting_directories_stay(paths: StatePaths, scratch: Path, name: str, inside: str, mode: int) -> None:
     """Another name, another mode, or something in it that we do not put there."""
     old(scratch / name / inside)
     directory = old(scratch / name, content=None, mode=mode)
-    assert cleaned(layout) == ["0 bytes were freed"]
+    assert cleaned(paths) == ["0 bytes were freed"]
     assert directory.exists()
 
 
-def test_scratch_that_is_written_to_stays(layout: Layout, scratch: Path) -> None:
+def test_scratch_that_is_written_to_stays(paths: StatePaths, scratch: Path) -> None:
     """What counts is the newest change of anything in the directory."""
     directory = scratch / "fraud-backup-0a1b2c3d"
     old(directory / "backup.tar", age=time.time() - 60)
     old(directory, content=None)
-    cleaned(layout)
+    cleaned(paths)
     assert directory.exists()
 
 
 def test_scratch_of_a_stack_stays_while_any_runs(
-    layout: Layout, scratch: Path, monkeypatch: pytest.MonkeyPatch
+    paths: StatePaths, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An idle stack writes nothing into its directory for days."""
     monkeypatch.setattr(module, "_a_stack_runs", lambda: True)
     directory = old(scratch / "fraud-0a1b2c3d", content=None)
-    cleaned(layout)
+    cleaned(paths)
     assert directory.exists()
 
 
-def test_a_copy_that_a_person_made_stays(layout: Layout) -> None:
+def test_a_copy_that_a_person_made_stays(paths: StatePaths) -> None:
     """A file of the right name that everybody may read was not left by a write that was cut short."""
-    copy = old(layout.store / ".release.json.original", mode=0o644)
-    linked = old(layout.store / ".release.json.0a1b2c3d")
-    os.link(linked, layout.root / "kept")
-    cleaned(layout)
+    copy = old(paths.store / ".release.json.original", mode=0o644)
+    linked = old(paths.store / ".release.json.0a1b2c3d")
+    os.link(linked, paths.root / "kept")
+    cleaned(paths)
     assert copy.exists()
     assert linked.exists()
 
 
-def test_what_an_unfinished_write_leaves_goes(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_unfinished_write_leaves_goes(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
     """The very file that `durable.write` leaves when it is killed."""
-    layout.store.mkdir()
+    paths.store.mkdir()
     monkeypatch.setattr(os, "replace", _killed)
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     with pytest.raises(KeyboardInterrupt):
-        durable.write(layout.store / "release.json", b"12345", 0o600)
+        durable.write(paths.store / "release.json", b"12345", 0o600)
     monkeypatch.undo()
-    (left,) = layout.store.iterdir()
+    (left,) = paths.store.iterdir()
     os.utime(left, (LONG_AGO, LONG_AGO))
-    assert clean(layout, {}, lambda _: None) == 5
-    assert list(layout.store.iterdir()) == []
+    assert clean(paths, {}, lambda _: None) == 5
+    assert list(paths.store.iterdir()) == []
 
 
 def _killed(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_trainings_that_were_killed_go_after_a_week(layout: Layout) -> None:
+def test_trainings_that_were_killed_go_after_a_week(paths: StatePaths) -> None:
     """A training may learn for days without writing."""
-    young = old(layout.store / ".training-0a1b2c3d", content=None, age=time.time() - 3 * 86_400)
-    dead = old(layout.store / ".training-z9y8x7w6", content=None)
-    cleaned(layout)
+    young = old(paths.store / ".training-0a1b2c3d", content=None, age=time.time() - 3 * 86_400)
+    dead = old(paths.store / ".training-z9y8x7w6", content=None)
+    cleaned(paths)
     assert young.exists()
     assert not dead.exists()
 
 
-def test_the_newest_verdicts_stay(layout: Layout) -> None:
+def test_the_newest_verdicts_stay(paths: StatePaths) -> None:
     """A year of them, by their number and not by their age."""
-    paths = [old(layout.verdicts / f"fraud-{number}.json") for number in range(1, 61)]
-    cleaned(layout)
-    assert [path for path in paths if path.exists()] == paths[-52:]
+    files = [old(paths.verdicts / f"fraud-{number}.json") for number in range(1, 61)]
+    cleaned(paths)
+    assert [path for path in files if path.exists()] == files[-52:]
 
 
-def test_a_store_is_as_sound_as_before(layout: Layout) -> None:
+def test_a_store_is_as_sound_as_before(paths: StatePaths) -> None:
     """Versions verify after the cleaning, however old they are."""
-    registry = Registry(layout.store)
+    registry = Registry(paths.store)
     for version in (1, 2):
-        add(registry, layout.root, version)
-    for path in layout.store.iterdir():
+        add(registry, paths.root, version)
+    for path in paths.store.iterdir():
         os.utime(path, (LONG_AGO, LONG_AGO))
-    before = sorted(layout.store.iterdir())
-    cleaned(layout)
-    assert sorted(layout.store.iterdir()) == before
+    before = sorted(paths.store.iterdir())
+    cleaned(paths)
+    assert sorted(paths.store.iterdir()) == before
     registry.verify(1)
 
 
-def test_what_cannot_be_deleted_is_a_failure_at_the_end(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_deleted_is_a_failure_at_the_end(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
     """All else is deleted first, and the error says why in one line."""
-    paths = [old(layout.root / "var" / "log" / f"gateway.log.{number}") for number in (1, 2, 3)]
+    files = [old(paths.root / "var" / "log" / f"gateway.log.{number}") for number in (1, 2, 3)]
     unlink = Path.unlink
 
     def refused(path: Path, *, missing_ok: bool = False) -> None:
@@ -330,13 +330,13 @@ def test_what_cannot_be_deleted_is_a_failure_at_the_end(layout: Layout, monkeypa
 
     monkeypatch.setattr(Path, "unlink", refused)
     with pytest.raises(OperationsError, match=r"1 could not be deleted; the first: .*gateway.log.2: Permission denied"):
-        cleaned(layout)
-    assert [path.exists() for path in paths] == [False, True, False]
+        cleaned(paths)
+    assert [path.exists() for path in files] == [False, True, False]
 
 
-def test_an_empty_directory_is_clean(layout: Layout) -> None:
+def test_an_empty_directory_is_clean(paths: StatePaths) -> None:
     """Where nothing ever ran there is nothing to delete."""
-    assert cleaned(layout) == ["0 bytes were freed"]
+    assert cleaned(paths) == ["0 bytes were freed"]
 
 
 PIECES = st.sampled_from(
@@ -350,8 +350,8 @@ NAMES = st.lists(PIECES, min_size=1, max_size=6).map("".join).filter(lambda name
 def test_nothing_durable_ever_goes(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     """In the store only unfinished files can go: hidden ones with a random end."""
     root = tmp_path_factory.mktemp("any")
-    layout = Layout(root, root / "model_store")
-    paths = {old(layout.store / name) for name in names}
-    cleaned(layout)
-    gone = {path.name for path in paths if not path.exists()}
+    paths = StatePaths(root, root / "model_store")
+    files = {old(paths.store / name) for name in names}
+    cleaned(paths)
+    gone = {path.name for path in files if not path.exists()}
     assert all(name.startswith(".") and name.endswith((".0a1b2c3d", ".original")) for name in gone)

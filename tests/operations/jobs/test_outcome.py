@@ -15,23 +15,23 @@ from operations.errors import OperationsError
 from operations.files import durable
 from operations.jobs import outcome
 from operations.jobs.outcome import Outcome, reported
-from operations.settings import Layout
+from operations.settings import StatePaths
 from tests.operations.jobs.receiver import Receiver
 from tests.patience import PATIENCE
 
 
-def samples(layout: Layout) -> dict[tuple[str, str], float]:
+def samples(paths: StatePaths) -> dict[tuple[str, str], float]:
     """The exposition, by metric and job."""
-    families = text_string_to_metric_families(outcome.exposition(layout).decode())
+    families = text_string_to_metric_families(outcome.exposition(paths).decode())
     return {(each.name, each.labels["job_name"]): each.value for family in families for each in family.samples}
 
 
-def test_a_success_is_written_down(layout: Layout) -> None:
+def test_a_success_is_written_down(paths: StatePaths) -> None:
     """When it ended, how long it took, and that it did well."""
     began = time.time()
-    with reported(layout, "backup"):
+    with reported(paths, "backup"):
         pass
-    last = outcome.last(layout, "backup")
+    last = outcome.last(paths, "backup")
     assert last is not None
     assert last.exit_code == 0
     assert began <= last.ended <= time.time()
@@ -56,57 +56,57 @@ def test_a_success_is_written_down(layout: Layout) -> None:
         (typer.Abort(), 1),
     ],
 )
-def test_each_end_is_written_down_and_goes_on(layout: Layout, error: BaseException, code: int) -> None:
+def test_each_end_is_written_down_and_goes_on(paths: StatePaths, error: BaseException, code: int) -> None:
     """The exception is raised as it was, and its exit code is the one that the process will end with."""
-    with pytest.raises(type(error)) as raised, reported(layout, "backup"):
+    with pytest.raises(type(error)) as raised, reported(paths, "backup"):
         raise error
     assert raised.value is error
-    last = outcome.last(layout, "backup")
+    last = outcome.last(paths, "backup")
     assert last is not None
     assert last.exit_code == code
 
 
-def test_the_last_success_stays_over_failures(layout: Layout) -> None:
+def test_the_last_success_stays_over_failures(paths: StatePaths) -> None:
     """A failure changes all but the time of the last success."""
-    outcome.note(layout, "backup", 0, 1.0)
-    good = outcome.last(layout, "backup")
-    outcome.note(layout, "backup", 1, 2.0)
-    outcome.note(layout, "backup", 2, 3.0)
-    bad = outcome.last(layout, "backup")
+    outcome.note(paths, "backup", 0, 1.0)
+    good = outcome.last(paths, "backup")
+    outcome.note(paths, "backup", 1, 2.0)
+    outcome.note(paths, "backup", 2, 3.0)
+    bad = outcome.last(paths, "backup")
     assert good is not None
     assert bad is not None
     assert (bad.exit_code, bad.duration, bad.succeeded) == (2, 3.0, good.succeeded)
 
 
-def test_a_job_that_never_did_well_has_no_such_time(layout: Layout) -> None:
+def test_a_job_that_never_did_well_has_no_such_time(paths: StatePaths) -> None:
     """The metric of the last success is not there until there is one."""
-    outcome.note(layout, "backup", 1, 1.0)
-    assert ("fraud_job_last_success_timestamp_seconds", "backup") not in samples(layout)
-    assert samples(layout)["fraud_job_last_exit_code", "backup"] == 1
+    outcome.note(paths, "backup", 1, 1.0)
+    assert ("fraud_job_last_success_timestamp_seconds", "backup") not in samples(paths)
+    assert samples(paths)["fraud_job_last_exit_code", "backup"] == 1
 
 
-def test_a_file_is_what_node_exporter_reads(layout: Layout) -> None:
+def test_a_file_is_what_node_exporter_reads(paths: StatePaths) -> None:
     """A whole exposition for itself, which everybody may read."""
-    outcome.note(layout, "backup", 0, 1.5)
-    file = layout.root / "var" / "jobs" / "backup.prom"
+    outcome.note(paths, "backup", 0, 1.5)
+    file = paths.root / "var" / "jobs" / "backup.prom"
     assert file.stat().st_mode & 0o777 == 0o644
     lines = file.read_text().splitlines()
     assert 'fraud_job_last_duration_seconds{job_name="backup"} 1.5' in lines
     assert "# TYPE fraud_job_last_exit_code gauge" in lines
 
 
-def test_several_files_are_one_exposition(layout: Layout) -> None:
+def test_several_files_are_one_exposition(paths: StatePaths) -> None:
     """Each metric is described once, however many jobs have it."""
     for job in ("backup", "clean", "check"):
-        outcome.note(layout, job, 0, 1.0)
-    text = outcome.exposition(layout).decode()
+        outcome.note(paths, job, 0, 1.0)
+    text = outcome.exposition(paths).decode()
     assert text.count("# TYPE fraud_job_last_exit_code gauge") == 1
-    assert {job for _, job in samples(layout)} == {"backup", "clean", "check"}
+    assert {job for _, job in samples(paths)} == {"backup", "clean", "check"}
 
 
-def test_without_jobs_the_exposition_is_valid(layout: Layout) -> None:
+def test_without_jobs_the_exposition_is_valid(paths: StatePaths) -> None:
     """A directory in which nothing ran has metrics without samples."""
-    assert samples(layout) == {}
+    assert samples(paths) == {}
 
 
 @pytest.mark.parametrize(
@@ -121,25 +121,25 @@ def test_without_jobs_the_exposition_is_valid(layout: Layout) -> None:
         b'fraud_job_last_exit_code{job_name="backup"} 0\nfraud_job_last_duration_seconds{job_name="backup"} 1\n',
     ],
 )
-def test_a_damaged_file_is_left_out(layout: Layout, content: bytes) -> None:
+def test_a_damaged_file_is_left_out(paths: StatePaths, content: bytes) -> None:
     """It is no outcome, and does not spoil those of other jobs; the next run replaces it."""
-    outcome.note(layout, "clean", 0, 1.0)
-    (layout.root / "var" / "jobs" / "backup.prom").write_bytes(content)
-    assert outcome.last(layout, "backup") is None
-    assert {job for _, job in samples(layout)} == {"clean"}
-    outcome.note(layout, "backup", 0, 1.0)
-    assert outcome.last(layout, "backup") is not None
+    outcome.note(paths, "clean", 0, 1.0)
+    (paths.root / "var" / "jobs" / "backup.prom").write_bytes(content)
+    assert outcome.last(paths, "backup") is None
+    assert {job for _, job in samples(paths)} == {"clean"}
+    outcome.note(paths, "backup", 0, 1.0)
+    assert outcome.last(paths, "backup") is not None
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_outcome_or_none(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     """No file can make the metrics fail."""
     root = tmp_path_factory.mktemp("any")
-    layout = Layout(root, root / "model_store")
-    outcome.directory(layout).mkdir(parents=True)
-    (outcome.directory(layout) / "backup.prom").write_bytes(content)
-    assert outcome.last(layout, "backup") is None
-    assert samples(layout) == {}
+    paths = StatePaths(root, root / "model_store")
+    outcome.directory(paths).mkdir(parents=True)
+    (outcome.directory(paths) / "backup.prom").write_bytes(content)
+    assert outcome.last(paths, "backup") is None
+    assert samples(paths) == {}
 
 
 @given(
@@ -155,30 +155,30 @@ def test_what_is_written_is_read(
     assert outcome._read(file, "check") == written
 
 
-def test_the_same_job_does_not_run_twice(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_job_does_not_run_twice(paths: StatePaths, capsys: pytest.CaptureFixture[str]) -> None:
     """The second ends with 75 before it does anything, and is no outcome of the job."""
     did = list[str]()
-    outcome.directory(layout).mkdir(parents=True)
+    outcome.directory(paths).mkdir(parents=True)
     with (
-        durable.locked(outcome.lock(layout, "backup"), ""),
+        durable.locked(outcome.lock(paths, "backup"), ""),
         pytest.raises(SystemExit) as ended,
-        reported(layout, "backup"),
+        reported(paths, "backup"),
     ):
         did.append("something")
-    assert (ended.value.code, did, outcome.last(layout, "backup")) == (75, [], None)
+    assert (ended.value.code, did, outcome.last(paths, "backup")) == (75, [], None)
     assert capsys.readouterr().err.startswith("error: fraud backup runs already")
 
 
-def test_a_failure_is_one_alert_with_its_reason(layout: Layout, receiver: Receiver) -> None:
+def test_a_failure_is_one_alert_with_its_reason(paths: StatePaths, receiver: Receiver) -> None:
     """The receiver has it before the command ends; what is told is the error's own line."""
-    with pytest.raises(OperationsError), reported(layout, "backup"):
+    with pytest.raises(OperationsError), reported(paths, "backup"):
         raise OperationsError("version 2 is damaged")
     assert receiver.posted == [{"text": "fraud backup failed: version 2 is damaged"}]
 
 
-def test_a_success_is_no_alert(layout: Layout, receiver: Receiver) -> None:
+def test_a_success_is_no_alert(paths: StatePaths, receiver: Receiver) -> None:
     """Nobody is told of what went well."""
-    with reported(layout, "backup"):
+    with reported(paths, "backup"):
         pass
     assert receiver.posted == []
 
@@ -191,40 +191,40 @@ def test_a_success_is_no_alert(layout: Layout, receiver: Receiver) -> None:
         (SystemExit(3), "exit code 3"),
     ],
 )
-def test_an_alert_holds_no_value(layout: Layout, receiver: Receiver, error: BaseException, reason: str) -> None:
+def test_an_alert_holds_no_value(paths: StatePaths, receiver: Receiver, error: BaseException, reason: str) -> None:
     """What is no error for people is told by its class or code alone."""
-    with pytest.raises(type(error)), reported(layout, "backup"):
+    with pytest.raises(type(error)), reported(paths, "backup"):
         raise error
     assert receiver.posted == [{"text": f"fraud backup failed: {reason}"}]
 
 
-def test_an_interruption_by_hand_is_no_alert(layout: Layout, receiver: Receiver) -> None:
+def test_an_interruption_by_hand_is_no_alert(paths: StatePaths, receiver: Receiver) -> None:
     """Whoever pressed the key knows."""
-    with pytest.raises(KeyboardInterrupt), reported(layout, "backup"):
+    with pytest.raises(KeyboardInterrupt), reported(paths, "backup"):
         raise KeyboardInterrupt
     assert receiver.posted == []
 
 
 def test_the_address_of_alerts_may_be_in_a_file(
-    layout: Layout, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    paths: StatePaths, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ALERT_URL_FILE stands for ALERT_URL."""
-    file = layout.root / "alert_url"
+    file = paths.root / "alert_url"
     file.write_text(f"{receiver.url}\n")
     monkeypatch.delenv("ALERT_URL")
     monkeypatch.setenv("ALERT_URL_FILE", str(file))
-    with pytest.raises(OperationsError), reported(layout, "backup"):
+    with pytest.raises(OperationsError), reported(paths, "backup"):
         raise OperationsError("no")
     assert len(receiver.posted) == 1
 
 
 @pytest.mark.parametrize("setting", ["ALERT_URL", "ALERT_URL_FILE"])
 def test_an_alert_that_fails_changes_nothing(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str
+    paths: StatePaths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str
 ) -> None:
     """The job ends as it ended, and the address is shown nowhere."""
     monkeypatch.setenv(setting, "/nowhere/s3cret")
-    with pytest.raises(OperationsError, match=r"^no$"), reported(layout, "backup"):
+    with pytest.raises(OperationsError, match=r"^no$"), reported(paths, "backup"):
         raise OperationsError("no")
     told = capsys.readouterr().err
     assert "ALERT_URL" in told
@@ -235,33 +235,33 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from operations.jobs.outcome import reported
-from operations.settings import Layout
+from operations.settings import StatePaths
 root = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))  # Each write fails, as on a full disk.
-with reported(Layout(root, root / "model_store"), "clean"):
+with reported(StatePaths(root, root / "model_store"), "clean"):
     print("did its work", flush=True)
     sys.exit(int(sys.argv[2]))
 """
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_a_full_disk_does_not_change_the_exit_code(layout: Layout, code: int) -> None:
+def test_a_full_disk_does_not_change_the_exit_code(paths: StatePaths, code: int) -> None:
     """The job runs and ends as it would; no part of a file is left."""
-    command = [sys.executable, "-c", FULL, str(layout.root), str(code)]
+    command = [sys.executable, "-c", FULL, str(paths.root), str(code)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (ended.returncode, ended.stdout) == (code, "did its work\n"), ended.stderr
-    assert not list(outcome.directory(layout).glob("*.prom*"))
-    assert not [path for path in outcome.directory(layout).iterdir() if path.name.startswith(".")]
+    assert not list(outcome.directory(paths).glob("*.prom*"))
+    assert not [path for path in outcome.directory(paths).iterdir() if path.name.startswith(".")]
 
 
-def test_a_directory_that_cannot_be_made_does_not_stop_a_job(layout: Layout) -> None:
+def test_a_directory_that_cannot_be_made_does_not_stop_a_job(paths: StatePaths) -> None:
     """Where var is no directory, nothing is written down."""
-    (layout.root / "var").touch()
-    with reported(layout, "clean"):
+    (paths.root / "var").touch()
+    with reported(paths, "clean"):
         pass
-    assert outcome.last(layout, "clean") is None
+    assert outcome.last(paths, "clean") is None
 
 
-def test_outcomes_have_their_place(layout: Layout) -> None:
+def test_outcomes_have_their_place(paths: StatePaths) -> None:
     """var/jobs of the directory that the command runs in."""
-    assert outcome.directory(layout) == Path(layout.root, "var", "jobs")
+    assert outcome.directory(paths) == Path(paths.root, "var", "jobs")

@@ -20,9 +20,9 @@ from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs import schedule as module
 from operations.jobs.crontab import Job
-from operations.jobs.running import Write
+from operations.jobs.runner import Write
 from operations.jobs.schedule import SETTLING, SLACK, Memory, Schedule, believed, due, healthy, remembered
-from operations.settings import Layout
+from operations.settings import StatePaths
 from tests.patience import PATIENCE
 
 SUNDAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -95,7 +95,7 @@ def test_a_small_step_back_of_the_clock_serves_nothing_again() -> None:
 class Rounds:
     """A schedule on a clock that stands still until it is moved, with jobs that run until they are let go."""
 
-    layout: Layout
+    paths: StatePaths
     jobs: tuple[Job, ...] = JOBS
     now: datetime = SUNDAY
     started: list[str] = field(default_factory=list)
@@ -108,10 +108,10 @@ class Rounds:
 
     def anew(self) -> Schedule:
         """Another process in the same directory."""
-        self.schedule = Schedule(self.jobs, self.layout, self.said.append, clock=lambda: self.now, runner=self.run)
+        self.schedule = Schedule(self.jobs, self.paths, self.said.append, clock=lambda: self.now, runner=self.run)
         return self.schedule
 
-    async def run(self, job: Job, layout: Layout, write: Write) -> int:
+    async def run(self, job: Job, paths: StatePaths, write: Write) -> int:
         self.started.append(job.name)
         if self.error:
             raise self.error
@@ -137,112 +137,112 @@ class Rounds:
         return self.started[began:]
 
 
-def test_nothing_runs_at_the_first_start(layout: Layout) -> None:
+def test_nothing_runs_at_the_first_start(paths: StatePaths) -> None:
     """In a new directory each job waits for its time, however long ago the last one was."""
 
     async def scene() -> None:
-        rounds = Rounds(layout, now=SUNDAY.replace(hour=12, second=30))
-        assert await rounds.look() == []
-        assert await rounds.look(SETTLING) == ["clean"]
-        assert "retrain is due 2026-03-08 03:00 UTC" in rounds.said
+        ticks = Rounds(paths, now=SUNDAY.replace(hour=12, second=30))
+        assert await ticks.look() == []
+        assert await ticks.look(SETTLING) == ["clean"]
+        assert "retrain is due 2026-03-08 03:00 UTC" in ticks.said
 
     asyncio.run(scene())
 
 
-def test_jobs_run_at_their_times(layout: Layout) -> None:
+def test_jobs_run_at_their_times(paths: StatePaths) -> None:
     """An hourly job runs each hour, a weekly one on its day."""
 
     async def scene() -> None:
-        rounds = Rounds(layout, jobs=(WEEKLY, HOURLY))
-        started = await rounds.looks(SUNDAY + timedelta(hours=5, minutes=30))
+        ticks = Rounds(paths, jobs=(WEEKLY, HOURLY))
+        started = await ticks.looks(SUNDAY + timedelta(hours=5, minutes=30))
         assert started == ["check"] * 3 + ["retrain"] + ["check"] * 3
-        assert "retrain: works" in rounds.said
-        assert "retrain ended with exit code 0 after 0 s" in rounds.said
+        assert "retrain: works" in ticks.said
+        assert "retrain ended with exit code 0 after 0 s" in ticks.said
 
     asyncio.run(scene())
 
 
 @pytest.mark.parametrize("asleep", [timedelta(minutes=30), timedelta(hours=30), timedelta(days=30)])
-def test_a_machine_that_slept_makes_up_once(layout: Layout, asleep: timedelta) -> None:
+def test_a_machine_that_slept_makes_up_once(paths: StatePaths, asleep: timedelta) -> None:
     """What came while it slept is run once, when the system had time to wake, and then as ever."""
 
     async def scene() -> None:
-        rounds = Rounds(layout, jobs=(HOURLY,), now=SUNDAY.replace(minute=1))
-        await rounds.look()
-        assert await rounds.look(asleep) == []
-        assert await rounds.look(minutes(1)) == []
-        assert await rounds.look(minutes(1)) == ["check"]
-        assert await rounds.looks(rounds.now + minutes(3)) == []
+        ticks = Rounds(paths, jobs=(HOURLY,), now=SUNDAY.replace(minute=1))
+        await ticks.look()
+        assert await ticks.look(asleep) == []
+        assert await ticks.look(minutes(1)) == []
+        assert await ticks.look(minutes(1)) == ["check"]
+        assert await ticks.looks(ticks.now + minutes(3)) == []
 
     asyncio.run(scene())
 
 
-def test_a_container_that_was_down_makes_up_once(layout: Layout) -> None:
+def test_a_container_that_was_down_makes_up_once(paths: StatePaths) -> None:
     """A job whose last run is older than its last time runs within minutes of the start."""
 
     async def scene() -> None:
-        rounds = Rounds(layout, jobs=(WEEKLY,), now=datetime.now(UTC))
-        outcome.note(layout, "retrain", 0, 1.0)  # Now, on the real clock.
-        assert await rounds.looks(rounds.now + minutes(10)) == []
-        rounds.now += timedelta(days=7)
-        rounds.anew()
-        assert await rounds.looks(rounds.now + minutes(10)) == ["retrain"]
-        assert any(line.endswith("and once in 2 min for what was missed") for line in rounds.said)
+        ticks = Rounds(paths, jobs=(WEEKLY,), now=datetime.now(UTC))
+        outcome.note(paths, "retrain", 0, 1.0)  # Now, on the real clock.
+        assert await ticks.looks(ticks.now + minutes(10)) == []
+        ticks.now += timedelta(days=7)
+        ticks.anew()
+        assert await ticks.looks(ticks.now + minutes(10)) == ["retrain"]
+        assert any(line.endswith("and once in 2 min for what was missed") for line in ticks.said)
 
     asyncio.run(scene())
 
 
-def test_a_machine_that_is_off_each_night_runs_its_jobs(layout: Layout) -> None:
+def test_a_machine_that_is_off_each_night_runs_its_jobs(paths: StatePaths) -> None:
     """A job that never ran counts from when the schedule first had it."""
 
     async def scene() -> None:
-        rounds = Rounds(layout, jobs=(WEEKLY,), now=SUNDAY + timedelta(days=1))
-        assert await rounds.look() == []
-        rounds.now = SUNDAY + timedelta(days=8)
-        rounds.anew()
-        assert await rounds.looks(rounds.now + minutes(5)) == ["retrain"]
+        ticks = Rounds(paths, jobs=(WEEKLY,), now=SUNDAY + timedelta(days=1))
+        assert await ticks.look() == []
+        ticks.now = SUNDAY + timedelta(days=8)
+        ticks.anew()
+        assert await ticks.looks(ticks.now + minutes(5)) == ["retrain"]
 
     asyncio.run(scene())
 
 
-def test_a_time_during_the_start_is_not_late(layout: Layout) -> None:
+def test_a_time_during_the_start_is_not_late(paths: StatePaths) -> None:
     """A job that becomes due a moment after the start runs at its time."""
 
     async def scene() -> None:
-        rounds = Rounds(layout, jobs=(HOURLY,), now=SUNDAY.replace(minute=6, second=30))
-        assert await rounds.look() == []
-        assert await rounds.look(timedelta(seconds=31)) == ["check"]
+        ticks = Rounds(paths, jobs=(HOURLY,), now=SUNDAY.replace(minute=6, second=30))
+        assert await ticks.look() == []
+        assert await ticks.look(timedelta(seconds=31)) == ["check"]
 
     asyncio.run(scene())
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=-400), timedelta(days=400), timedelta(hours=-2)])
-def test_a_clock_that_jumps_runs_nothing_many_times(layout: Layout, jump: timedelta) -> None:
+def test_a_clock_that_jumps_runs_nothing_many_times(paths: StatePaths, jump: timedelta) -> None:
     """At most once for the jump, and then each hour."""
 
     async def scene() -> None:
-        rounds = Rounds(layout, jobs=(HOURLY,), now=SUNDAY.replace(minute=30))
-        await rounds.look()
-        rounds.now += jump
-        assert len(await rounds.looks(rounds.now + minutes(30))) <= 1
-        assert len(await rounds.looks(rounds.now + timedelta(hours=5))) == 5
+        ticks = Rounds(paths, jobs=(HOURLY,), now=SUNDAY.replace(minute=30))
+        await ticks.look()
+        ticks.now += jump
+        assert len(await ticks.looks(ticks.now + minutes(30))) <= 1
+        assert len(await ticks.looks(ticks.now + timedelta(hours=5))) == 5
 
     asyncio.run(scene())
 
 
-def test_a_job_that_still_runs_is_skipped_and_that_is_said(layout: Layout) -> None:
+def test_a_job_that_still_runs_is_skipped_and_that_is_said(paths: StatePaths) -> None:
     """It is not started beside itself, nor later for the time that it missed."""
 
     async def scene() -> None:
-        rounds = Rounds(layout, jobs=(MINUTELY,), held=asyncio.Event())
-        assert rounds.held
-        await rounds.look()
-        assert await rounds.look(minutes(1)) == ["clean"]
-        assert await rounds.look(minutes(1)) == []
-        assert "clean was due 2026-03-01 00:02 UTC and still runs: this time is skipped" in rounds.said
-        rounds.held.set()
-        assert await rounds.look() == []
-        assert await rounds.look(minutes(1)) == ["clean"]
+        ticks = Rounds(paths, jobs=(MINUTELY,), held=asyncio.Event())
+        assert ticks.held
+        await ticks.look()
+        assert await ticks.look(minutes(1)) == ["clean"]
+        assert await ticks.look(minutes(1)) == []
+        assert "clean was due 2026-03-01 00:02 UTC and still runs: this time is skipped" in ticks.said
+        ticks.held.set()
+        assert await ticks.look() == []
+        assert await ticks.look(minutes(1)) == ["clean"]
 
     asyncio.run(scene())
 
@@ -257,45 +257,45 @@ def test_a_job_that_still_runs_is_skipped_and_that_is_said(layout: Layout) -> No
         (ZeroDivisionError("4111"), "clean could not be run: ZeroDivisionError"),
     ],
 )
-def test_no_job_ends_the_schedule(layout: Layout, error: Exception, line: str) -> None:
+def test_no_job_ends_the_schedule(paths: StatePaths, error: Exception, line: str) -> None:
     """What keeps one from running is a line, and its next time comes."""
 
     async def scene() -> None:
-        rounds = Rounds(layout, jobs=(MINUTELY,), error=error)
-        await rounds.look()
-        assert await rounds.look(minutes(1)) == ["clean"]
-        assert line in rounds.said
-        assert await rounds.look(minutes(1)) == ["clean"]
+        ticks = Rounds(paths, jobs=(MINUTELY,), error=error)
+        await ticks.look()
+        assert await ticks.look(minutes(1)) == ["clean"]
+        assert line in ticks.said
+        assert await ticks.look(minutes(1)) == ["clean"]
 
     asyncio.run(scene())
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("closed file"), SystemExit(1)])
-def test_an_output_that_is_gone_does_not_end_the_schedule(layout: Layout, error: BaseException) -> None:
+def test_an_output_that_is_gone_does_not_end_the_schedule(paths: StatePaths, error: BaseException) -> None:
     """Jobs run where nobody reads what they say."""
 
     def say(_: str) -> None:
         raise error
 
     async def scene() -> None:
-        rounds = Rounds(layout, jobs=(MINUTELY,))
-        rounds.schedule = Schedule(rounds.jobs, layout, say, clock=lambda: rounds.now, runner=rounds.run)
-        await rounds.look()
-        assert await rounds.look(minutes(1)) == ["clean"]
-        assert await rounds.look(minutes(1)) == ["clean"]
+        ticks = Rounds(paths, jobs=(MINUTELY,))
+        ticks.schedule = Schedule(ticks.jobs, paths, say, clock=lambda: ticks.now, runner=ticks.run)
+        await ticks.look()
+        assert await ticks.look(minutes(1)) == ["clean"]
+        assert await ticks.look(minutes(1)) == ["clean"]
 
     asyncio.run(scene())
 
 
-def test_a_directory_that_cannot_be_written_does_not_end_the_schedule(layout: Layout) -> None:
+def test_a_directory_that_cannot_be_written_does_not_end_the_schedule(paths: StatePaths) -> None:
     """Jobs run where nothing can be remembered."""
-    (layout.root / "var").touch()
+    (paths.root / "var").touch()
 
     async def scene() -> None:
-        rounds = Rounds(layout, jobs=(MINUTELY,))
-        await rounds.look()
-        assert await rounds.look(minutes(1)) == ["clean"]
-        assert not healthy(layout)
+        ticks = Rounds(paths, jobs=(MINUTELY,))
+        await ticks.look()
+        assert await ticks.look(minutes(1)) == ["clean"]
+        assert not healthy(paths)
 
     asyncio.run(scene())
 
@@ -304,31 +304,31 @@ def test_a_directory_that_cannot_be_written_does_not_end_the_schedule(layout: La
     "content",
     [b"", b"[]", b"{}", b'{"began": "x", "since": {}}', b'{"began": 1e400, "since": {}}', b'{"began": 1, "since": []}'],
 )
-def test_a_damaged_memory_is_none(layout: Layout, content: bytes) -> None:
+def test_a_damaged_memory_is_none(paths: StatePaths, content: bytes) -> None:
     """It is as if the schedule had never run here, and is written again."""
-    outcome.directory(layout).mkdir(parents=True)
-    (outcome.directory(layout) / "schedule.json").write_bytes(content)
-    assert remembered(layout) is None
+    outcome.directory(paths).mkdir(parents=True)
+    (outcome.directory(paths) / "schedule.json").write_bytes(content)
+    assert remembered(paths) is None
 
     async def scene() -> None:
-        await Rounds(layout).look()
+        await Rounds(paths).look()
 
     asyncio.run(scene())
-    assert remembered(layout) == Memory(SUNDAY.timestamp(), {job.name: SUNDAY.timestamp() for job in JOBS})
+    assert remembered(paths) == Memory(SUNDAY.timestamp(), {job.name: SUNDAY.timestamp() for job in JOBS})
 
 
-def test_it_is_healthy_while_it_looks(layout: Layout) -> None:
+def test_it_is_healthy_while_it_looks(paths: StatePaths) -> None:
     """The beat is of this look; one of long ago, or none, is not healthy."""
-    assert not healthy(layout)
+    assert not healthy(paths)
 
     async def scene() -> None:
-        await Rounds(layout).look()
+        await Rounds(paths).look()
 
     asyncio.run(scene())
-    assert healthy(layout)
-    beat = outcome.directory(layout) / "schedule.beat"
+    assert healthy(paths)
+    beat = outcome.directory(paths) / "schedule.beat"
     os.utime(beat, (time.time() - 100, time.time() - 100))
-    assert not healthy(layout)
+    assert not healthy(paths)
 
 
 PROCESS = """
@@ -336,12 +336,13 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from operations.jobs import crontab, schedule
-from operations.settings import Layout
+from operations.settings import StatePaths
 
 from tests.patience import PATIENCE
 root = Path.cwd()
+paths = StatePaths(root, root / "model_store")
 schedule.LOOK_EVERY, schedule.SETTLING = 0.05, timedelta(0)
-schedule.run(crontab.read(root / "crontab"), Layout(root, root / "model_store"), lambda text: print(text, flush=True))
+schedule.run(crontab.read(root / "crontab"), paths, lambda text: print(text, flush=True))
 """
 
 
@@ -352,23 +353,23 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_the_real_process_ends_its_jobs_and_itself(layout: Layout) -> None:
+def test_the_real_process_ends_its_jobs_and_itself(paths: StatePaths) -> None:
     """It makes up for a job that was missed, and SIGTERM ends that and the schedule in under 10 s, with exit code 0."""
-    layout.store.mkdir()
-    outcome.directory(layout).mkdir(parents=True)
-    (layout.root / "crontab").write_text("* * * * * fraud backup create\n")
+    paths.store.mkdir()
+    outcome.directory(paths).mkdir(parents=True)
+    (paths.root / "crontab").write_text("* * * * * fraud backup create\n")
     past = time.time() - 7200
     memory = f'{{"began": {past}, "since": {{"backup": {past}}}}}'
-    (outcome.directory(layout) / "schedule.json").write_text(memory)
+    (outcome.directory(paths) / "schedule.json").write_text(memory)
     command = [sys.executable, "-c", PROCESS]
-    log = layout.root / "output"
+    log = paths.root / "output"
     with (
-        durable.locked(layout.store / ".release.lock", ""),  # The backup waits for it.
+        durable.locked(paths.store / ".release.lock", ""),  # The backup waits for it.
         log.open("wb") as output,
-        subprocess.Popen(command, cwd=layout.root, stdout=output, stderr=output) as process,
+        subprocess.Popen(command, cwd=paths.root, stdout=output, stderr=output) as process,
     ):
         try:
-            _until(lambda: _job_runs(process.pid) and healthy(layout))
+            _until(lambda: _job_runs(process.pid) and healthy(paths))
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
         finally:
@@ -376,21 +377,21 @@ def test_the_real_process_ends_its_jobs_and_itself(layout: Layout) -> None:
     said = log.read_text()
     assert "backup starts (due " in said
     assert "backup is told to end" in said
-    assert not healthy(layout)
-    last = outcome.last(layout, "backup")
+    assert not healthy(paths)
+    last = outcome.last(paths, "backup")
     assert last is not None
     assert last.exit_code == 143, said
 
 
 def _job_runs(schedule: int) -> bool:
-    """Whether the job's process is past the tether, which it was before."""
+    """Whether the job's process is past parent_death.py, which it was before."""
     children = psutil.Process(schedule).children()
     return any(child.cmdline()[1:3] == ["-m", "operations"] for child in children)
 
 
-def test_one_schedule_runs_in_a_directory(layout: Layout) -> None:
+def test_one_schedule_runs_in_a_directory(paths: StatePaths) -> None:
     """A second one says so and does nothing."""
-    outcome.directory(layout).mkdir(parents=True)
-    lock = outcome.lock(layout, "schedule")
+    outcome.directory(paths).mkdir(parents=True)
+    lock = outcome.lock(paths, "schedule")
     with durable.locked(lock, ""), pytest.raises(LockHeld, match="a schedule runs in"):
-        module.run(JOBS, layout, lambda _: None)
+        module.run(JOBS, paths, lambda _: None)

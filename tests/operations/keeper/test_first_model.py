@@ -63,9 +63,9 @@ def child(tmp_path: Path) -> Settings:
     (tmp_path / "operations").mkdir()
     (tmp_path / "operations" / "__init__.py").touch()
     (tmp_path / "operations" / "__main__.py").write_text(CHILD)
-    outside = {"API_KEY": "a-key", "ALERT_URL": "https://chat/secret", "REDIS_URL": "redis://:x@there"}
-    outside["MODEL_PATH"] = "store"
-    return settings.read("127.0.0.1", 8000, outside, tmp_path)
+    env = {"API_KEY": "a-key", "ALERT_URL": "https://chat/secret", "REDIS_URL": "redis://:x@there"}
+    env["MODEL_PATH"] = "store"
+    return settings.read("127.0.0.1", 8000, env, tmp_path)
 
 
 def test_another_first_version_waits_for_the_reconciler(
@@ -178,9 +178,9 @@ def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> No
 def test_a_child_carries_the_mark_and_no_secret(child: Settings) -> None:
     """What is killed with the stack can be found by its mark; a command gets the store, and no secret."""
     asyncio.run(first_model.fraud(child, MARKED, "train", "--no-hint"))
-    arguments, environment = json.loads((child.layout.root / "seen.json").read_text())
+    arguments, environment = json.loads((child.paths.root / "seen.json").read_text())
     assert arguments == ["train", "--no-hint"]
-    assert environment.items() >= {**MARKED, "MODEL_PATH": str(child.layout.store)}.items()
+    assert environment.items() >= {**MARKED, "MODEL_PATH": str(child.paths.store)}.items()
     assert not environment.keys() & {*NAMES, *(f"{name}_FILE" for name in NAMES)}
 
 

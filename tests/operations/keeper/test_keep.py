@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from operations.jobs.running import GRACE
+from operations.jobs.runner import GRACE
 from operations.jobs.schedule import lock
 from operations.local.programs import free_ports
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from operations.torchserve.fleet import TorchServeEndpoint
@@ -37,10 +37,10 @@ from operations.errors import OperationsError
 from operations.jobs import crontab, schedule
 from operations.keeper.keep import keep
 schedule.LOOK_EVERY, schedule.SETTLING = 0.1, datetime.timedelta(0)
-root, outside = pathlib.Path.cwd(), terminal.outside()
+root, env = pathlib.Path.cwd(), terminal.env()
 try:
-    jobs = crontab.read(root / outside["SCHEDULE"]) if "SCHEDULE" in outside else ()
-    keep(settings.keeper(outside, root), Console(), jobs)
+    jobs = crontab.read(root / env["SCHEDULE"]) if "SCHEDULE" in env else ()
+    keep(settings.keeper(env, root), Console(), jobs)
 except OperationsError as error:
     sys.exit(f"error: {error}")
 """
@@ -165,11 +165,11 @@ def test_the_newest_version_of_a_store_is_released_first(site: Site) -> None:
 def test_an_empty_store_gets_a_first_model(site: Site, tmp_path: Path) -> None:
     """It is trained by a process of its own, beside which the pages answer, and released."""
     store = tmp_path / "model_store"
-    aside = tmp_path / "aside"
-    store.rename(aside)
+    trained = tmp_path / "trained"
+    store.rename(trained)
     (tmp_path / "operations").mkdir()
-    train = f"import pathlib; pathlib.Path({str(aside)!r}, 'x').touch(); import shutil"
-    train += f"; [shutil.copy(path, {str(store)!r}) for path in pathlib.Path({str(aside)!r}).glob('fraud-1.*')]"
+    train = f"import pathlib; pathlib.Path({str(trained)!r}, 'x').touch(); import shutil"
+    train += f"; [shutil.copy(path, {str(store)!r}) for path in pathlib.Path({str(trained)!r}).glob('fraud-1.*')]"
     (tmp_path / "operations" / "__init__.py").touch()
     (tmp_path / "operations" / "__main__.py").write_text(train)
     keeper = site.keep()
@@ -255,7 +255,7 @@ def test_it_runs_the_jobs_of_the_schedule(site: Site) -> None:
 
 def test_jobs_wait_for_another_schedule(site: Site) -> None:
     """The keeper serves on beside `fraud schedule` and says once that it waits; then it runs the jobs."""
-    with lock(Layout(site.root, site.root / "model_store")):
+    with lock(StatePaths(site.root, site.root / "model_store")):
         keeper = with_a_job(site, "")
         until(lambda: "the jobs do not run yet: a schedule runs" in keeper.said)
         until(lambda: keeper.is_ready)

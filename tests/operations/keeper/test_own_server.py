@@ -29,10 +29,10 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
     return ports
 
 
-def read(root: Path, **outside: str) -> KeeperSettings:
+def read(root: Path, **env: str) -> KeeperSettings:
     """The settings of a keeper with its own TorchServe."""
-    found = settings.keeper(outside, root, with_torchserve=True)
-    found.layout.prepare()
+    found = settings.keeper(env, root, with_torchserve=True)
+    found.paths.prepare()
     return found
 
 
@@ -66,14 +66,14 @@ def test_commands_beside_it_find_it(tmp_path: Path, ports: Ports) -> None:
     """`fraud release` in the same container needs no address; when it has ended, nothing runs."""
     found = read(tmp_path, REVIEW_THRESHOLD="0.2")
     with own_server.planned(found) as (program, member):
-        running = deployment.find_deployment(found.layout, {})
+        running = deployment.find_deployment(found.paths, {})
         assert (running.server.address, running.workers) == (member.management, None)
         assert running.thresholds.review == 0.2
-        assert found.layout.stack.stat().st_mode & 0o777 == 0o600
+        assert found.paths.stack.stat().st_mode & 0o777 == 0o600
         scratch = program.directory
     assert not scratch.exists()
     with pytest.raises(OperationsError, match="nothing runs here"):
-        deployment.find_deployment(found.layout, {})
+        deployment.find_deployment(found.paths, {})
 
 
 def test_no_secret_reaches_it(tmp_path: Path, ports: Ports) -> None:
@@ -104,12 +104,12 @@ def test_the_cleaning_sees_that_it_runs(tmp_path: Path, monkeypatch: pytest.Monk
         with subprocess.Popen(["/bin/sleep", "60"], env=program.environment) as process:
             monkeypatch.setattr(psutil, "process_iter", lambda: [psutil.Process(process.pid)])
             try:
-                clean(found.layout, {}, lambda _: None)
+                clean(found.paths, {}, lambda _: None)
                 assert program.directory.exists()
             finally:
                 process.kill()
         monkeypatch.setattr(psutil, "process_iter", lambda: [])
-        clean(found.layout, {}, lambda _: None)
+        clean(found.paths, {}, lambda _: None)
         assert not program.directory.exists()
 
 
@@ -124,4 +124,4 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, ports: Ports) -> None:
             own_server.planned(found),
         ):
             pass
-    assert not found.layout.stack.exists()
+    assert not found.paths.stack.exists()

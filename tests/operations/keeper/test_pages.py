@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from operations.errors import OperationsError
 from operations.keeper import pages as module
-from operations.keeper.observed import Observed
 from operations.keeper.pages import Pages, served
+from operations.keeper.status import KeeperStatus
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.version_loader import ReconcileResult
 from releases.record import Release
@@ -27,7 +27,7 @@ class Site:
     """Pages that are served."""
 
     place: DeploymentTarget
-    observed: Observed
+    observed: KeeperStatus
     url: str = ""
     said: list[str] = field(default_factory=list)
     has_defect: bool = False
@@ -56,7 +56,7 @@ class Site:
 @pytest.fixture
 def site(place: DeploymentTarget) -> Iterator[Site]:
     """Nothing is released, and one server is there."""
-    observed = Observed(place.registry.root)
+    observed = KeeperStatus(place.registry.root)
     observed.begin("http://there:8081")
     site = Site(place, observed)
     found = Pages(observed, place.registry.root, site.metrics)
@@ -74,7 +74,7 @@ def write(site: Site, record: Release) -> bytes:
 def test_it_is_alive_while_its_rounds_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is stuck says why, and is started again by whoever asks."""
     assert site.get("/livez").status_code == 200
-    monkeypatch.setattr("operations.keeper.observed.LONGEST_STANDSTILL", -1.0)
+    monkeypatch.setattr("operations.keeper.status.LONGEST_STANDSTILL", -1.0)
     stuck = site.get("/livez")
     assert (stuck.status_code, stuck.headers["content-type"]) == (503, "application/problem+json")
     assert "stood still" in stuck.json()["detail"]

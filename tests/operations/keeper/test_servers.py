@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from operations import settings
-from operations.keeper import rounds, servers
-from operations.keeper.observed import Observed
+from operations.keeper import reconcile_loop, servers
 from operations.keeper.servers import Servers, Telling
-from operations.network.addresses import Unresolved
+from operations.keeper.status import KeeperStatus
+from operations.network.addresses import UnresolvedName
 from operations.rollout.loading import DeploymentTarget
 from operations.store.registry import Registry
 from operations.torchserve.fleet import TorchServeEndpoint
@@ -32,15 +32,15 @@ class Ground:
         self.said: list[str] = []
         self.alerts: list[str] = []
         self.ended = 0
-        outside = {"MANAGEMENT_URL": "http://m", "INFERENCE_URL": "http://i", "MODEL_WORKERS": "2"}
-        self.observed = Observed(registry.root)
+        env = {"MANAGEMENT_URL": "http://m", "INFERENCE_URL": "http://i", "MODEL_WORKERS": "2"}
+        self.observed = KeeperStatus(registry.root)
         self.tell = Telling(self.said.append, self.alerts.append, self._end)
-        found = settings.keeper(outside, registry.root.parent)
+        found = settings.keeper(env, registry.root.parent)
         self.servers = Servers(found, self._look_up, self.observed, self.tell)
 
     def _look_up(self) -> list[TorchServeEndpoint]:
         if self.found is None:
-            raise Unresolved("torchserve is no name")
+            raise UnresolvedName("torchserve is no name")
         return self.found
 
     def _end(self) -> None:
@@ -61,8 +61,8 @@ class Ground:
 def ground(registry: Registry, place: DeploymentTarget, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     """Version 1 is live, and both servers have just started."""
     monkeypatch.setattr(servers, "RESOLVE_EVERY", 0.02)
-    monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(rounds, "LOOK_EVERY_WHILE_DOWN", 0.02)
+    monkeypatch.setattr(reconcile_loop, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(reconcile_loop, "LOOK_EVERY_WHILE_DOWN", 0.02)
     fakes = [FakeTorchServe(), FakeTorchServe()]
     Stage(place, fakes[0]).write(1)
     with ExitStack() as running:
@@ -146,7 +146,7 @@ def test_a_server_that_hangs_is_told_once_and_ended_where_that_is_allowed(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until it has answered again."""
-    monkeypatch.setattr(rounds, "FROZEN", 0.0)
+    monkeypatch.setattr(reconcile_loop, "FROZEN", 0.0)
     ground.found = ground.members[:1]
     hangs = [f"TorchServe at {ground.members[0].management} has not answered for 0 s"]
 

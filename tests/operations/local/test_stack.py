@@ -103,9 +103,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     remember(root / "var" / "valkey")
     port = free_ports(1)[0]
     command = [sys.executable, "-m", "operations", "up", "--port", str(port)]
-    outside = {name: value for name, value in os.environ.items() if name not in ("REDIS_URL", "HISTORY_KEY")}
+    env = {name: value for name, value in os.environ.items() if name not in ("REDIS_URL", "HISTORY_KEY")}
     with (root / "up.log").open("wb") as log:
-        environment = outside | SECRETS | {"MODEL_PATH": "model_store/fraud-1.mar"}
+        environment = env | SECRETS | {"MODEL_PATH": "model_store/fraud-1.mar"}
         process = subprocess.Popen(command, cwd=root, stdout=log, stderr=log, env=environment)
     running = Stack(root, port, process)
     try:
@@ -247,9 +247,9 @@ def start(root: Path, out: int, **environment: str) -> Stack:
     """A stack with the model store that is there."""
     port = free_ports(1)[0]
     command = [sys.executable, "-m", "operations", "up", "--port", str(port)]
-    outside = {name: value for name, value in os.environ.items() if name not in ("MODEL_PATH", "REDIS_URL")}
-    outside |= SECRETS | environment
-    return Stack(root, port, subprocess.Popen(command, cwd=root, stdout=out, stderr=out, env=outside))
+    env = {name: value for name, value in os.environ.items() if name not in ("MODEL_PATH", "REDIS_URL")}
+    env |= SECRETS | environment
+    return Stack(root, port, subprocess.Popen(command, cwd=root, stdout=out, stderr=out, env=env))
 
 
 @pytest.mark.parametrize("kind", ["terminal", "pipe"])

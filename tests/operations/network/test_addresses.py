@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.network import addresses
-from operations.network.addresses import Unresolved
+from operations.network.addresses import UnresolvedName
 
 ADDRESSES = st.sets(st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map(str), min_size=2, max_size=5)
 
@@ -36,5 +36,5 @@ def test_a_machine_with_both_kinds_of_addresses_is_one() -> None:
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "x" * 70, "a..b"])
 def test_a_name_that_stands_for_nothing_is_told(host: str) -> None:
     """One line names it."""
-    with pytest.raises(Unresolved, match="is no name that can be resolved here"):
+    with pytest.raises(UnresolvedName, match="is no name that can be resolved here"):
         addresses.resolved(host, 80)

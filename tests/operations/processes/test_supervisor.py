@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from operations.errors import OperationsError
-from operations.processes import tether
-from operations.processes.supervisor import Kept, Program, rotate
+from operations.processes import parent_death
+from operations.processes.supervisor import ManagedProcess, Program, rotate
 from tests.patience import PATIENCE
 
 WITH_CHILD = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
@@ -29,9 +29,9 @@ def program(directory: Path, code: str, grace: float = 4.0) -> Program:
 
 
 @contextlib.asynccontextmanager
-async def kept(directory: Path, code: str, grace: float = 4.0) -> AsyncIterator[Kept]:
+async def kept(directory: Path, code: str, grace: float = 4.0) -> AsyncIterator[ManagedProcess]:
     """A program that is kept while the block runs."""
-    it = Kept(program(directory, code, grace), {"MARK": "ours"}, lambda _: None)
+    it = ManagedProcess(program(directory, code, grace), {"MARK": "ours"}, lambda _: None)
     it.start()
     try:
         yield it
@@ -75,7 +75,7 @@ def ends(it: Program, said: list[str] | None = None) -> None:
     """Keeps a program until that ends with an error, which it raises."""
 
     async def scenario() -> None:
-        kept = Kept(it, {}, (said if said is not None else []).append)
+        kept = ManagedProcess(it, {}, (said if said is not None else []).append)
         try:
             await asyncio.wait_for(asyncio.shield(kept.start()), PATIENCE)
         finally:
@@ -115,7 +115,7 @@ def test_a_later_preparation_that_fails_is_tried_again(tmp_path: Path) -> None:
             raise outcome
 
     async def scenario() -> None:
-        it = Kept(replace(program(tmp_path, "print('hello')"), prepare=prepare), {}, said.append)
+        it = ManagedProcess(replace(program(tmp_path, "print('hello')"), prepare=prepare), {}, said.append)
         it.start()
         await until(lambda: lines(tmp_path))
         await it.stop()
@@ -132,7 +132,9 @@ def test_a_log_that_cannot_be_written_does_not_end_it(tmp_path: Path) -> None:
     said: list[str] = []
 
     async def scenario() -> None:
-        it = Kept(replace(program(tmp_path, "print('hello')"), log=tmp_path / "logs" / "toy.log"), {}, said.append)
+        it = ManagedProcess(
+            replace(program(tmp_path, "print('hello')"), log=tmp_path / "logs" / "toy.log"), {}, said.append
+        )
         it.start()
         await until(lambda: said)
         (tmp_path / "logs").mkdir()
@@ -155,7 +157,7 @@ def test_a_report_names_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     said: list[str] = []
 
     async def scenario() -> None:
-        it = Kept(program(tmp_path, "raise SystemExit(1)"), {}, said.append)
+        it = ManagedProcess(program(tmp_path, "raise SystemExit(1)"), {}, said.append)
         it.start()
         await until(lambda: said)
         await it.stop()
@@ -219,18 +221,18 @@ def test_hurrying_cuts_the_grace_short(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
-def test_a_tethered_program_ends_with_its_starter(tmp_path: Path) -> None:
+def test_a_program_ends_with_its_starter(tmp_path: Path) -> None:
     """On Linux a program is told to end when the one that started it is killed with -9."""
     inner = "import os, sys, time; print(os.getpid(), flush=True); time.sleep(60)"
     outer = (
         "import os, subprocess, sys; subprocess.run([sys.executable, '-I', '-S', "
-        f"{tether.__file__!r}, str(os.getpid()), sys.executable, '-S', '-c', {inner!r}])"
+        f"{parent_death.__file__!r}, str(os.getpid()), sys.executable, '-S', '-c', {inner!r}])"
     )
     with subprocess.Popen([sys.executable, "-S", "-c", outer], stdout=subprocess.PIPE) as starter:
         assert starter.stdout
-        tethered = int(starter.stdout.readline())
+        pid = int(starter.stdout.readline())
         starter.kill()
-    asyncio.run(until(lambda: not runs(tethered)))
+    asyncio.run(until(lambda: not runs(pid)))
 
 
 def test_old_logs_are_kept_and_the_oldest_dropped(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from operations.retraining.cycle import Find, retrain
 from operations.retraining.train import TrainOptions
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.rollout.deployment import RunningDeployment
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.opened import load_version
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
@@ -42,12 +42,12 @@ class Timer:
     """A directory in which trainings are run as a timer runs them."""
 
     def __init__(self, root: Path) -> None:
-        self.layout = Layout(root, root / "model_store")
+        self.paths = StatePaths(root, root / "model_store")
         self.data = root / "claims.csv"
-        self.store = Registry(self.layout.store)
-        self.torchserve = ServingVersions(store=self.layout.store)
+        self.store = Registry(self.paths.store)
+        self.torchserve = ServingVersions(store=self.paths.store)
         self.running: RunningDeployment | None = RunningDeployment(
-            self.torchserve.server(), 2, self.layout.store, self.layout.verified, None, "redis://unused"
+            self.torchserve.server(), 2, self.paths.store, self.paths.verified, None, "redis://unused"
         )
         self.find: Find = self._look
         self.said = io.StringIO()
@@ -65,18 +65,18 @@ class Timer:
 
     def record(self, version: int) -> None:
         record = Release(version, None, "2026-05-01T00:00:00+00:00")
-        (self.layout.store / "release.json").write_bytes(record.to_bytes())
+        (self.paths.store / "release.json").write_bytes(record.to_bytes())
 
     def ring(self, goal: ReleaseMode, margin: float = 0.0) -> Verdict:
         """Retrains on all claims."""
         claims().to_csv(self.data, index=False)
         console = Console(file=self.said, width=400)
         return retrain(
-            self.layout, self.find, TrainOptions(self.data, None, 0, 3), ReleaseCriteria(goal, margin), console
+            self.paths, self.find, TrainOptions(self.data, None, 0, 3), ReleaseCriteria(goal, margin), console
         )
 
     def live(self) -> int | None:
-        record = read_record(self.layout.store)
+        record = read_record(self.paths.store)
         return record.version if record else None
 
 
@@ -98,7 +98,7 @@ def test_a_canary_gets_its_share(timer: Timer) -> None:
     """What passes as a canary is put on trial beside the live version."""
     timer.first(sense=False)
     timer.ring(ReleaseMode.CANARY)
-    record = read_record(timer.layout.store)
+    record = read_record(timer.paths.store)
     assert record is not None
     assert record.trial is not None
     assert (record.version, record.trial.version, record.trial.kind, record.trial.share) == (
@@ -112,7 +112,7 @@ def test_what_does_not_pass_stays_in_the_store(timer: Timer) -> None:
     assert not timer.ring(ReleaseMode.LIVE, margin=0.9).passed
     assert timer.live() == 1
     assert timer.store.newest() == 2
-    kept = json.loads((timer.layout.root / "var" / "verdicts" / "fraud-2.json").read_text())
+    kept = json.loads((timer.paths.root / "var" / "verdicts" / "fraud-2.json").read_text())
     assert (kept["version"], kept["live"], kept["passed"]) == (2, 1, False)
 
 
@@ -122,7 +122,7 @@ def test_without_a_stack_it_is_judged_all_the_same(timer: Timer) -> None:
     with pytest.raises(OperationsError, match="was not released: nothing runs here; then: fraud release 1"):
         timer.ring(ReleaseMode.LIVE)
     assert timer.store.newest() == 1
-    assert (timer.layout.root / "var" / "verdicts" / "fraud-1.json").exists()
+    assert (timer.paths.root / "var" / "verdicts" / "fraud-1.json").exists()
 
 
 def test_a_failed_release_leaves_the_version_in_the_store(timer: Timer) -> None:

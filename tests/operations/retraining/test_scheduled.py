@@ -11,7 +11,7 @@ from rich.console import Console
 
 from operations.errors import OperationsError
 from operations.retraining.scheduled import retrain
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.registry import Registry
 from releases.record import Release
 from tests.operations.claims import claims, senseless, trained
@@ -21,14 +21,14 @@ class Weekly:
     """A directory in which it runs."""
 
     def __init__(self, root: Path) -> None:
-        self.layout = Layout(root, root / "model_store")
-        self.store = Registry(self.layout.store)
+        self.paths = StatePaths(root, root / "model_store")
+        self.store = Registry(self.paths.store)
         self.data = root / "claims.csv"
         self._said = io.StringIO()
 
-    def ring(self, **outside: str) -> str:
+    def ring(self, **env: str) -> str:
         """What is said."""
-        retrain(self.layout, outside, Console(file=self._said, width=400))
+        retrain(self.paths, env, Console(file=self._said, width=400))
         return self._said.getvalue()
 
     def versions(self) -> list[int]:
@@ -47,7 +47,7 @@ def test_without_data_nothing_is_trained(weekly: Weekly, settings: dict[str, str
     assert weekly.ring(**settings).splitlines() == [
         "TRAINING_DATA is not set: there is nothing to learn from, and nothing is trained."
     ]
-    assert not weekly.layout.store.exists()
+    assert not weekly.paths.store.exists()
 
 
 def test_a_new_file_is_trained_on(weekly: Weekly) -> None:
@@ -62,13 +62,13 @@ def test_what_passes_is_released_by_default(weekly: Weekly) -> None:
     """The rule is asked with `live`; where nothing runs, the failure says how to release it by hand."""
     trained(weekly.store, weekly.data, senseless(claims().head(1600)))
     record = Release(1, None, "2026-05-01T00:00:00+00:00")
-    (weekly.layout.store / "release.json").write_bytes(record.to_bytes())
+    (weekly.paths.store / "release.json").write_bytes(record.to_bytes())
     claims().to_csv(weekly.data, index=False)
     with pytest.raises(
         OperationsError, match="version 2 is in the model store but was not released: nothing runs here"
     ):
         weekly.ring(TRAINING_DATA=str(weekly.data))
-    verdict = json.loads((weekly.layout.verdicts / "fraud-2.json").read_text())
+    verdict = json.loads((weekly.paths.verdicts / "fraud-2.json").read_text())
     assert (verdict["release"], verdict["margin"], verdict["passed"]) == ("live", 0.0, True)
 
 
@@ -109,4 +109,4 @@ def test_a_wrong_setting_is_refused_before_a_training(weekly: Weekly, settings: 
     """Also where there are no data: a mistake is told before the first training is lost to it."""
     with pytest.raises(OperationsError, match=reason):
         weekly.ring(**settings)
-    assert not weekly.layout.store.exists()
+    assert not weekly.paths.store.exists()

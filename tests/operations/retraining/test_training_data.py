@@ -20,7 +20,7 @@ from operations.retraining.training_data import (
     TrainingDataOptions,
     gather_training_data,
 )
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.archived import read
 from operations.store.registry import Registry
 from tests import valkey
@@ -47,14 +47,14 @@ def keep(url: str, frame: pd.DataFrame, days: float = 3) -> None:
             client.hset(month.decode(), mapping=dict(zip(fields, values, strict=True)))
 
 
-def layout(root: Path) -> Layout:
+def paths(root: Path) -> StatePaths:
     """Of a directory."""
-    return Layout(root, root / "model_store")
+    return StatePaths(root, root / "model_store")
 
 
-def gather(root: Path, wish: TrainingDataOptions, **outside: str) -> tuple[TrainingData, pd.DataFrame]:
+def gather(root: Path, wish: TrainingDataOptions, **env: str) -> tuple[TrainingData, pd.DataFrame]:
     """What was gathered, and its rows."""
-    with gather_training_data(layout(root), outside, wish) as found:
+    with gather_training_data(paths(root), env, wish) as found:
         return found, pd.read_csv(found.path)
 
 
@@ -67,14 +67,14 @@ def test_one_labelled_file_is_taken_as_it_is(tmp_path: Path) -> None:
 
 def test_a_file_to_which_no_label_came_is_taken_as_it_is(tmp_path: Path, url: str) -> None:
     """Its bytes stay the same, and a version that was trained on them is known by them."""
-    trained(Registry(layout(tmp_path).store), tmp_path / "claims.csv", claims().head(1600), 1)
+    trained(Registry(paths(tmp_path).store), tmp_path / "claims.csv", claims().head(1600), 1)
     found, _ = gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
     assert found == TrainingData(tmp_path / "claims.csv")
 
 
 def test_transactions_get_the_labels_that_came_in(tmp_path: Path, url: str) -> None:
     """A file without labels, by the columns of the newest version; what has no label is the past of others."""
-    trained(Registry(layout(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
+    trained(Registry(paths(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     claims().drop(columns="fake").to_csv(tmp_path / "claims.csv", index=False)
     keep(url, claims().head(2000))
     found, frame = gather(
@@ -104,7 +104,7 @@ def test_a_folder_is_gathered_by_a_schema(tmp_path: Path) -> None:
 
 def test_old_transactions_without_a_label_are_genuine(tmp_path: Path) -> None:
     """After the stated number of days; younger ones have no label, whatever is known of them."""
-    trained(Registry(layout(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
+    trained(Registry(paths(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     frame = claims().assign(fake=[*[""] * 400, *claims()["fake"].tail(2000)])
     frame.to_csv(tmp_path / "claims.csv", index=False)
     found, whole = gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv", days=1))
@@ -139,7 +139,7 @@ def test_several_files_without_a_schema_or_a_version_are_refused(tmp_path: Path)
 
 def test_transactions_of_which_nothing_is_known_are_refused(tmp_path: Path, url: str) -> None:
     """There is nothing to learn from yet."""
-    trained(Registry(layout(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
+    trained(Registry(paths(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     claims().drop(columns="fake").to_csv(tmp_path / "claims.csv", index=False)
     with pytest.raises(OperationsError, match=r"none of the 2,400 transactions in .* has a label"):
         gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
@@ -147,7 +147,7 @@ def test_transactions_of_which_nothing_is_known_are_refused(tmp_path: Path, url:
 
 def test_a_redis_that_does_not_answer_fails_the_job(tmp_path: Path) -> None:
     """Training without the labels that came in would be another thing than what was asked for."""
-    trained(Registry(layout(tmp_path).store), tmp_path / "claims.csv", claims().head(1600), 1)
+    trained(Registry(paths(tmp_path).store), tmp_path / "claims.csv", claims().head(1600), 1)
     with pytest.raises(OperationsError, match="Redis does not answer"):
         gather(
             tmp_path,
@@ -159,7 +159,7 @@ def test_a_redis_that_does_not_answer_fails_the_job(tmp_path: Path) -> None:
 
 def test_retraining_learns_from_labels_that_came_in(tmp_path: Path, url: str) -> None:
     """From the schedule's settings to a version whose card counts the joined rows; again, there is nothing new."""
-    store = Registry(layout(tmp_path).store)
+    store = Registry(paths(tmp_path).store)
     trained(store, tmp_path / "old.csv", claims().head(1600), 1)
     claims().drop(columns="fake").to_csv(tmp_path / "claims.csv", index=False)
     keep(url, claims().head(2000))
@@ -167,7 +167,7 @@ def test_retraining_learns_from_labels_that_came_in(tmp_path: Path, url: str) ->
     settings |= {"REDIS_URL": url, "HISTORY_KEY": HISTORY_KEY}
     said = io.StringIO()
     for _ in range(2):
-        retrain(layout(tmp_path), settings, Console(file=said, width=400))
+        retrain(paths(tmp_path), settings, Console(file=said, width=400))
     assert "Version 2 was trained on this very file: nothing is trained." in said.getvalue()
     card = read(store, 2).card
     assert (card.data["source"], card.data["rows"]) == ("claims.csv", 2000)

@@ -191,12 +191,12 @@ def test_a_damaged_record_is_told_once_and_nothing_is_guessed(stage: Stage, torc
 def test_files_that_cannot_be_read_end_nothing(stage: Stage, name: str) -> None:
     """A record or a lock that the system does not open is told, nothing is raised, and no other version takes over."""
     stage.restart_server()
-    path, aside = stage.place.registry.root / name, stage.place.registry.root / "aside"
-    path.rename(aside)
+    path, run_in_daemon_thread = stage.place.registry.root / name, stage.place.registry.root / "aside"
+    path.rename(run_in_daemon_thread)
     path.mkdir()
     assert set(stage.until_quiet()) == {ReconcileResult.FAILED}
     path.rmdir()
-    aside.rename(path)
+    run_in_daemon_thread.rename(path)
     assert stage.look(after=40) is ReconcileResult.LOADED
     assert stage.record.version == 1
 

@@ -13,7 +13,7 @@ from operations.rollout.deployment import RunningDeployment
 from operations.rollout.gateway_status import GatewayStatus
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release_commands import ReleaseOptions, release, rollback, status
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.release_record import read_record
 from releases.record import TrialKind
 
@@ -123,7 +123,7 @@ def test_a_share_is_checked_before_anything_is_done(running: RunningDeployment, 
 
 def test_the_status_needs_no_running_stack(tmp_path: Path) -> None:
     """Where nothing runs, the record tells what will."""
-    assert "nothing is released yet" in str(status(Layout(tmp_path, tmp_path / "model_store"), {}))
+    assert "nothing is released yet" in str(status(StatePaths(tmp_path, tmp_path / "model_store"), {}))
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def shown(running: RunningDeployment, monkeypatch: pytest.MonkeyPatch) -> str:
     beside = replace(running, gateway_url="http://gateway:8000", redis_url=None)
     monkeypatch.setattr(deployment, "find", lambda *_: beside)
     console = Console(file=io.StringIO(), width=200)
-    console.print(status(Layout(running.store.parent, running.store), {}))
+    console.print(status(StatePaths(running.store.parent, running.store), {}))
     return str(console.file.getvalue())  # type: ignore[attr-defined] # it is the one given
 
 

@@ -22,7 +22,7 @@ from operations.errors import OperationsError
 from operations.retraining import train as training
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release import release
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.registry import Registry
 from operations.store.signing import SIGNING_KEY, VERIFY_KEY, SigningKeys, UnsignedArchive
 from tests.extras import to_install
@@ -257,8 +257,10 @@ def test_a_number_with_a_signature_is_not_used_again(registry: Registry) -> None
 
 def test_a_backup_carries_the_signatures(signed: Registry, tmp_path: Path) -> None:
     """What was signed is signed in the place that it is restored into."""
-    made = backup.create(BackupSource(Layout(tmp_path, signed.root), {}), storage.at(str(tmp_path / "backups")), keep=1)
-    there = Layout(tmp_path / "clone", tmp_path / "clone" / "model_store")
+    made = backup.create(
+        BackupSource(StatePaths(tmp_path, signed.root), {}), storage.at(str(tmp_path / "backups")), keep=1
+    )
+    there = StatePaths(tmp_path / "clone", tmp_path / "clone" / "model_store")
     backup.restore(Path(made.where), there)
     for version in (1, 2):
         Registry(there.store, signed.keys).verify(version)

@@ -37,7 +37,7 @@ def test_without_a_gpu_the_processors_count(tmp_path: Path) -> None:
 
 def test_a_wish_is_taken_as_it_is() -> None:
     """MODEL_WORKERS is a number or nothing, one worker too."""
-    assert [configured_workers(outside) for outside in ({"MODEL_WORKERS": "1"}, {"MODEL_WORKERS": ""}, {})] == [
+    assert [configured_workers(env) for env in ({"MODEL_WORKERS": "1"}, {"MODEL_WORKERS": ""}, {})] == [
         1,
         None,
         None,

@@ -15,7 +15,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def aside(act: Callable[[], T]) -> T:
+async def run_in_daemon_thread(act: Callable[[], T]) -> T:
     """What a function returns or raises, run beside the loop."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()

@@ -11,8 +11,8 @@ import pytest
 
 from operations import settings
 from operations.errors import OperationsError
-from operations.keeper import rounds
-from operations.keeper.rounds import BaseModel
+from operations.keeper import reconcile_loop
+from operations.keeper.reconcile_loop import BaseModelTrainer
 from operations.processes.supervisor import MARK
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.trial_monitor import TrialMonitor
@@ -35,14 +35,14 @@ def test_a_server_that_never_answers_is_taken_for_frozen(
     place: DeploymentTarget, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is frozen would never be started again otherwise: whoever runs it is told."""
-    monkeypatch.setattr(rounds, "FROZEN", 0.0)
-    monkeypatch.setattr(rounds, "LOOK_EVERY_WHILE_DOWN", 0.0)
+    monkeypatch.setattr(reconcile_loop, "FROZEN", 0.0)
+    monkeypatch.setattr(reconcile_loop, "LOOK_EVERY_WHILE_DOWN", 0.0)
     stage, frozen = Stage(place, torchserve), threading.Event()
     stage.write(1)
     torchserve.down = True
 
     async def run() -> None:
-        looking = asyncio.create_task(rounds.reconcile(stage.reconciler, frozen.set, stage.said.append))
+        looking = asyncio.create_task(reconcile_loop.reconcile(stage.reconciler, frozen.set, stage.said.append))
         assert await asyncio.to_thread(frozen.wait, 30)
         looking.cancel()
 
@@ -61,12 +61,12 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
             raise KeyError("a secret")
 
     async def run() -> None:
-        looking = asyncio.create_task(rounds.watch(cast("TrialMonitor", Surprised()), said.append))
+        looking = asyncio.create_task(reconcile_loop.watch(cast("TrialMonitor", Surprised()), said.append))
         assert await asyncio.to_thread(again.wait, 30)
         looking.cancel()
 
     asyncio.run(run())
-    assert said[0].startswith("a defect, please report it: KeyError in test_rounds.py:")
+    assert said[0].startswith("a defect, please report it: KeyError in test_reconcile_loop.py:")
     assert "secret" not in said[0]
 
 
@@ -74,7 +74,7 @@ def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settin
     """The reconciler, on its thread, gets the error of the child that ran on the loop."""
 
     async def run() -> None:
-        base = BaseModel(child, place.registry, {MARK: "a-token"})
+        base = BaseModelTrainer(child, place.registry, {MARK: "a-token"})
         with pytest.raises(OperationsError, match="`fraud train` failed"):
             await asyncio.to_thread(base)
 
@@ -83,11 +83,11 @@ def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settin
 
 def test_a_training_ends_with_the_stack(child: settings.Settings, place: DeploymentTarget) -> None:
     """When the stack's loop ends, the child is ended, and the thread that waits for it is let go."""
-    (child.layout.root / "operations" / "__main__.py").write_text(SLOW)
-    seen = child.layout.root / "pid"
+    (child.paths.root / "operations" / "__main__.py").write_text(SLOW)
+    seen = child.paths.root / "pid"
 
     async def run() -> None:
-        base = BaseModel(child, place.registry, {MARK: "a-token"})
+        base = BaseModelTrainer(child, place.registry, {MARK: "a-token"})
         training = asyncio.create_task(asyncio.to_thread(base))
         while not (seen.exists() and seen.read_text()):  # noqa: ASYNC110 - no event tells of another process
             await asyncio.sleep(0.01)

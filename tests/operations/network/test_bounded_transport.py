@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import httpx
 import pytest
 
-from operations.network.bounded import BoundedTransport
+from operations.network.bounded_transport import BoundedTransport
 
 MOST = 1_000
 

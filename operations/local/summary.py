@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from operations.local.programs import Stack
-from operations.network.bounded import BoundedTransport
+from operations.network.bounded_transport import BoundedTransport
 from operations.settings import DEFAULT_KEY, Settings
 
 PATIENCE = 1.0
@@ -60,7 +60,7 @@ def to_paste(found: Found) -> list[str]:
     settings, url = found.settings, found.stack.gateway_url
     header = f'-H "X-API-Key: {DEFAULT_KEY if settings.key_is_default else "$API_KEY"}"'
     first = [] if settings.key_is_default else [_export(settings)]
-    sample = settings.layout.sample.relative_to(settings.layout.root)
+    sample = settings.paths.sample.relative_to(settings.paths.root)
     if found.sample_fits:
         return [*first, f'curl -X POST {header} -F "file=@{sample}" {shlex.quote(url + "/upload")}']
     told = f"{sample} is not of the live version's columns; these it takes, upload a CSV file with them:"
@@ -89,7 +89,7 @@ def _columns(settings: Settings, stack: Stack) -> set[str]:
 
 def _header(settings: Settings) -> set[str]:
     try:
-        with settings.layout.sample.open(newline="", encoding="utf-8-sig") as file:
+        with settings.paths.sample.open(newline="", encoding="utf-8-sig") as file:
             return set(next(csv.reader(file), []))
     except (OSError, ValueError, csv.Error):
         return set()
@@ -123,5 +123,5 @@ def _lines(found: Found) -> list[tuple[str, str]]:
         ("docs", f"{found.stack.gateway_url}/docs"),
         ("model", f"version {found.version}, {found.settings.workers} workers in TorchServe"),
         ("redis", found.redis),
-        ("logs", str(found.settings.layout.logs)),
+        ("logs", str(found.settings.paths.logs)),
     ]

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pytest
 
 from operations.errors import OperationsError
-from operations.jobs import holdings
+from operations.jobs import storage_checks
 from operations.jobs.finding import State, fault, good, unknown
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store import journal
 from operations.store.registry import Registry
 from releases.record import Release
@@ -29,15 +29,15 @@ def record(store: Path, release: Release) -> None:
 def test_the_live_archive_is_verified(registry: Registry) -> None:
     """A whole one is well, a changed one is an error in the registry's words."""
     record(registry.root, Release(1, None, "2026-01-01T00:00:00+00:00"))
-    assert list(holdings.archive(registry.root)) == [good("the archive of version 1, which is live, is whole")]
+    assert list(storage_checks.archive(registry.root)) == [good("the archive of version 1, which is live, is whole")]
     (registry.root / "fraud-1.mar").write_bytes(b"other")
     with pytest.raises(OperationsError, match="is not the archive that was registered"):
-        list(holdings.archive(registry.root))
+        list(storage_checks.archive(registry.root))
 
 
 def test_before_the_first_release_there_is_no_live_archive(registry: Registry) -> None:
     """That is no fault."""
-    (finding,) = holdings.archive(registry.root)
+    (finding,) = storage_checks.archive(registry.root)
     assert finding.state is State.UNKNOWN
 
 
@@ -47,7 +47,7 @@ def test_a_takeover_that_is_in_force_is_a_fault(registry: Registry) -> None:
     journal.note(registry.root, "took_over", version=1, instead_of=2)
     (at,) = [event["at"] for event in journal.events(registry.root)]
     (registry.root / "fraud-1.mar").write_bytes(b"other")
-    findings = holdings.archive(registry.root)
+    findings = storage_checks.archive(registry.root)
     assert next(findings) == fault(f"version 1 took over from version 2, which is released, at {at}")
 
 
@@ -76,24 +76,24 @@ def test_a_disk_needs_a_tenth_and_a_gigabyte(
     """Sizes in GB; less of either is a fault, which says how much there is."""
     usage = Usage(int(total * 1e9), 0, int(free * 1e9))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    (finding,) = holdings.disks([tmp_path, tmp_path])
+    (finding,) = storage_checks.disks([tmp_path, tmp_path])
     assert finding.state is state
     assert f"{free:.1f} GB" in finding.text
 
 
 def test_a_directory_that_is_not_there_has_no_disk(tmp_path: Path) -> None:
     """It is said and no fault."""
-    assert list(holdings.disks([tmp_path / "x"])) == [
+    assert list(storage_checks.disks([tmp_path / "x"])) == [
         unknown(f"the disk under {tmp_path / 'x'} (there is no such directory)")
     ]
 
 
 @pytest.fixture
-def make(layout: Layout) -> Callable[[timedelta], Path]:
+def make(paths: StatePaths) -> Callable[[timedelta], Path]:
     """Makes a backup of some age."""
 
     def made(age: timedelta) -> Path:
-        place = layout.root / "var" / "backups"
+        place = paths.root / "var" / "backups"
         place.mkdir(parents=True, exist_ok=True)
         path = place / f"fraud-backup-{NOW - age:%Y%m%d-%H%M%S-%f}.tar"
         path.touch()
@@ -102,32 +102,32 @@ def make(layout: Layout) -> Callable[[timedelta], Path]:
     return made
 
 
-def test_a_backup_of_this_week_is_new_enough(layout: Layout, make: Callable[[timedelta], Path]) -> None:
+def test_a_backup_of_this_week_is_new_enough(paths: StatePaths, make: Callable[[timedelta], Path]) -> None:
     """The newest counts, by its name and not by its file's time."""
     make(timedelta(days=30))
     os.utime(make(timedelta(days=7, hours=20)), (0, 0))
-    assert holdings.backups(layout, layout.store, {}, NOW) == good("the newest backup is 7 d old")
+    assert storage_checks.backups(paths, paths.store, {}, NOW) == good("the newest backup is 7 d old")
 
 
-def test_a_backup_older_than_eight_days_is_a_fault(layout: Layout, make: Callable[[timedelta], Path]) -> None:
+def test_a_backup_older_than_eight_days_is_a_fault(paths: StatePaths, make: Callable[[timedelta], Path]) -> None:
     """It says where it looked."""
     place = make(timedelta(days=8, minutes=1)).parent
     (place / "fraud-backup-20260310-000000-000000.tar.part").touch()
-    assert holdings.backups(layout, layout.store, {}, NOW) == fault(f"the newest backup is 8 d old, in {place}")
+    assert storage_checks.backups(paths, paths.store, {}, NOW) == fault(f"the newest backup is 8 d old, in {place}")
 
 
-def test_backups_may_be_elsewhere(layout: Layout, make: Callable[[timedelta], Path], tmp_path: Path) -> None:
+def test_backups_may_be_elsewhere(paths: StatePaths, make: Callable[[timedelta], Path], tmp_path: Path) -> None:
     """BACKUP_TO is where they are looked for."""
     elsewhere = make(timedelta(days=1)).parent.rename(tmp_path / "elsewhere")
-    assert holdings.backups(layout, layout.store, {"BACKUP_TO": str(elsewhere)}, NOW).state is State.GOOD
+    assert storage_checks.backups(paths, paths.store, {"BACKUP_TO": str(elsewhere)}, NOW).state is State.GOOD
 
 
-def test_a_young_store_needs_no_backup_yet(layout: Layout) -> None:
+def test_a_young_store_needs_no_backup_yet(paths: StatePaths) -> None:
     """Without any it is a fault only once the oldest version is older than a backup may be."""
-    assert holdings.backups(layout, layout.store, {}, NOW) == unknown("the newest backup (none yet)")
-    registry = Registry(layout.store)
-    add(registry, layout.root, 1)
+    assert storage_checks.backups(paths, paths.store, {}, NOW) == unknown("the newest backup (none yet)")
+    registry = Registry(paths.store)
+    add(registry, paths.root, 1)
     created = datetime.fromisoformat(registry.entry(1).created)
     created = created if created.tzinfo else created.replace(tzinfo=UTC)
     for age, state in ((timedelta(days=7), State.UNKNOWN), (timedelta(days=9), State.FAULT)):
-        assert holdings.backups(layout, layout.store, {}, created + age).state is state
+        assert storage_checks.backups(paths, paths.store, {}, created + age).state is state

@@ -5,21 +5,21 @@ from collections.abc import Mapping
 
 from history.keyed_hash import HistoryKey
 from operations.errors import OperationsError
-from operations.settings import Layout, history_key_of, redis_url
+from operations.settings import StatePaths, history_key_of, redis_url
 
 
-def addresses(layout: Layout, outside: Mapping[str, str]) -> Mapping[str, object]:
+def addresses(paths: StatePaths, env: Mapping[str, str]) -> Mapping[str, object]:
     """What the stack that runs here has written; nothing where none does, or MANAGEMENT_URL names another system."""
-    if outside.get("MANAGEMENT_URL"):
+    if env.get("MANAGEMENT_URL"):
         return {}
     try:
-        fields = json.loads(layout.stack.read_bytes())
+        fields = json.loads(paths.stack.read_bytes())
     except (OSError, ValueError):
         return {}
     return fields if isinstance(fields, dict) else {}
 
 
-def redis_of(layout: Layout, outside: Mapping[str, str]) -> str | None:
+def redis_of(paths: StatePaths, env: Mapping[str, str]) -> str | None:
     """The address of Redis: REDIS_URL, or that of the stack that runs here; None where there is neither.
 
     It may hold a password: no message shows it.
@@ -27,40 +27,40 @@ def redis_of(layout: Layout, outside: Mapping[str, str]) -> str | None:
     Raises:
         OperationsError: REDIS_URL is no address of Redis.
     """
-    found = redis_url(outside) or addresses(layout, outside).get("redis_url")
+    found = redis_url(env) or addresses(paths, env).get("redis_url")
     return str(found) if found else None
 
 
-def needed_redis(layout: Layout, outside: Mapping[str, str]) -> str:
+def needed_redis(paths: StatePaths, env: Mapping[str, str]) -> str:
     """The same for what cannot do without.
 
     Raises:
         OperationsError: likewise, or there is none.
     """
-    found = redis_of(layout, outside)
+    found = redis_of(paths, env)
     if found is None:
         raise OperationsError("no Redis is known here: start `fraud up`, or set REDIS_URL")
     return found
 
 
-def history_key(layout: Layout, outside: Mapping[str, str]) -> HistoryKey:
+def history_key(paths: StatePaths, env: Mapping[str, str]) -> HistoryKey:
     """What ids and entities are hashed with in that Redis.
 
     Raises:
         OperationsError: as :func:`history_secret`, or it is no such key.
     """
-    return history_key_of(history_secret(layout, outside))
+    return history_key_of(history_secret(paths, env))
 
 
-def history_secret(layout: Layout, outside: Mapping[str, str]) -> str:
+def history_secret(paths: StatePaths, env: Mapping[str, str]) -> str:
     """The secret that makes that key: HISTORY_KEY, or what `fraud up` made here.
 
     Raises:
         OperationsError: there is neither.
     """
-    found = outside.get("HISTORY_KEY")
-    if not found and not outside.get("MANAGEMENT_URL") and layout.history_key.exists():
-        found = layout.history_key.read_text(encoding="utf-8")
+    found = env.get("HISTORY_KEY")
+    if not found and not env.get("MANAGEMENT_URL") and paths.history_key.exists():
+        found = paths.history_key.read_text(encoding="utf-8")
     if not found:
         raise OperationsError("HISTORY_KEY is not set: without it nothing is found in Redis' history")
     return found.strip()

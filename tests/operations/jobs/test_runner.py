@@ -15,8 +15,8 @@ from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
 from operations.jobs.outcome import Outcome
-from operations.jobs.running import LONGEST_LINE, _pass_on, refuse_running, run
-from operations.settings import Layout
+from operations.jobs.runner import LONGEST_LINE, _pass_on, refuse_running, run
+from operations.settings import StatePaths
 from tests.operations.jobs.receiver import Receiver
 from tests.patience import PATIENCE
 
@@ -33,9 +33,9 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def last(layout: Layout, job: Job) -> Outcome:
+def last(paths: StatePaths, job: Job) -> Outcome:
     """The outcome that must be there."""
-    found = outcome.last(layout, job.name)
+    found = outcome.last(paths, job.name)
     assert found is not None
     return found
 
@@ -56,41 +56,41 @@ def _is_job(child: psutil.Process) -> bool:
         return False
 
 
-def test_a_job_runs_and_its_output_is_passed_on(layout: Layout) -> None:
+def test_a_job_runs_and_its_output_is_passed_on(paths: StatePaths) -> None:
     """Its lines come as they are, its exit code is given, and its outcome written down."""
     said = list[str]()
-    assert asyncio.run(run(MODELS, layout, said.append)) == 0
-    assert said == [f"no versions in {layout.store}; `fraud train` makes one"]
-    assert last(layout, MODELS).exit_code == 0
+    assert asyncio.run(run(MODELS, paths, said.append)) == 0
+    assert said == [f"no versions in {paths.store}; `fraud train` makes one"]
+    assert last(paths, MODELS).exit_code == 0
 
 
-def test_a_command_that_fails_early_has_an_outcome(layout: Layout, receiver: Receiver) -> None:
+def test_a_command_that_fails_early_has_an_outcome(paths: StatePaths, receiver: Receiver) -> None:
     """What a command cannot write down itself, since its options are wrong, is written down for it, and told."""
     said = list[str]()
     job = Job("models", "* * * * *", ("models", "--nonsense"))
-    assert asyncio.run(run(job, layout, said.append)) == 2
-    assert last(layout, job).exit_code == 2
+    assert asyncio.run(run(job, paths, said.append)) == 2
+    assert last(paths, job).exit_code == 2
     assert receiver.posted == [{"text": "fraud models failed: exit code 2"}]
 
 
-def test_a_job_that_is_killed_has_an_outcome(layout: Layout, receiver: Receiver) -> None:
+def test_a_job_that_is_killed_has_an_outcome(paths: StatePaths, receiver: Receiver) -> None:
     """A kill by the kernel is 137, as a shell has it."""
 
     async def killed() -> int:
-        task = asyncio.create_task(run(MODELS, layout, _nobody))
+        task = asyncio.create_task(run(MODELS, paths, _nobody))
         await until(lambda: bool(children()))
         os.kill(children()[0].pid, signal.SIGKILL)
         return await task
 
     assert asyncio.run(killed()) == 137
-    assert last(layout, MODELS).exit_code == 137
+    assert last(paths, MODELS).exit_code == 137
     assert receiver.posted == [{"text": "fraud models failed: exit code 137"}]
 
 
-def test_a_process_that_cannot_be_started_is_a_failure(layout: Layout) -> None:
+def test_a_process_that_cannot_be_started_is_a_failure(paths: StatePaths) -> None:
     """Where the directory is gone, the reason is a line and the exit code 126."""
     said = list[str]()
-    gone = Layout(layout.root / "gone", layout.store)
+    gone = StatePaths(paths.root / "gone", paths.store)
 
     async def started() -> int:
         gone.root.mkdir()
@@ -106,13 +106,13 @@ def test_a_process_that_cannot_be_started_is_a_failure(layout: Layout) -> None:
     assert said[0].startswith("fraud models cannot be started: ")
 
 
-def test_a_job_that_is_cancelled_ends_first(layout: Layout) -> None:
+def test_a_job_that_is_cancelled_ends_first(paths: StatePaths) -> None:
     """Its process is gone when the cancellation returns, and its end is written down."""
-    layout.store.mkdir()
+    paths.store.mkdir()
 
     async def cancelled() -> None:
-        with durable.locked(layout.store / ".release.lock", ""):  # A backup waits for it, for minutes.
-            task = asyncio.create_task(run(ENDLESS, layout, _nobody))
+        with durable.locked(paths.store / ".release.lock", ""):  # A backup waits for it, for minutes.
+            task = asyncio.create_task(run(ENDLESS, paths, _nobody))
             await until(lambda: any("operations" in child.cmdline() for child in children()))
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -121,39 +121,39 @@ def test_a_job_that_is_cancelled_ends_first(layout: Layout) -> None:
 
     asyncio.run(cancelled())
     assert not children()
-    assert last(layout, ENDLESS).exit_code in {143, 137}
+    assert last(paths, ENDLESS).exit_code in {143, 137}
 
 
-def test_the_same_job_is_refused_while_it_runs(layout: Layout) -> None:
+def test_the_same_job_is_refused_while_it_runs(paths: StatePaths) -> None:
     """A second start in the same process is refused before anything is started."""
 
     async def twice() -> None:
-        first = asyncio.create_task(run(MODELS, layout, _nobody))
+        first = asyncio.create_task(run(MODELS, paths, _nobody))
         await until(lambda: bool(children()))
         with pytest.raises(LockHeld, match="fraud models runs already"):
-            await run(MODELS, layout, _nobody)
+            await run(MODELS, paths, _nobody)
         with pytest.raises(LockHeld):
-            refuse_running(MODELS, layout)
+            refuse_running(MODELS, paths)
         assert await first == 0
-        assert await run(MODELS, layout, _nobody) == 0
+        assert await run(MODELS, paths, _nobody) == 0
 
     asyncio.run(twice())
 
 
-def test_a_job_that_a_person_runs_is_not_started(layout: Layout) -> None:
+def test_a_job_that_a_person_runs_is_not_started(paths: StatePaths) -> None:
     """Who holds the lock is named; nothing is written down."""
-    outcome.directory(layout).mkdir(parents=True)
-    with durable.locked(outcome.lock(layout, "models"), ""), pytest.raises(LockHeld, match=f"process {os.getpid()}"):
-        asyncio.run(run(MODELS, layout, _nobody))
-    assert outcome.last(layout, "models") is None
+    outcome.directory(paths).mkdir(parents=True)
+    with durable.locked(outcome.lock(paths, "models"), ""), pytest.raises(LockHeld, match=f"process {os.getpid()}"):
+        asyncio.run(run(MODELS, paths, _nobody))
+    assert outcome.last(paths, "models") is None
 
 
-def test_other_jobs_do_not_wait(layout: Layout) -> None:
+def test_other_jobs_do_not_wait(paths: StatePaths) -> None:
     """Jobs of other names run at the same time."""
 
     async def both() -> tuple[int, int]:
         other = Job("rollback", "* * * * *", ("rollback",))
-        first, second = await asyncio.gather(run(MODELS, layout, _nobody), run(other, layout, _nobody))
+        first, second = await asyncio.gather(run(MODELS, paths, _nobody), run(other, paths, _nobody))
         return first, second
 
     assert asyncio.run(both()) == (0, 1)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from operations.keeper import defect, first_model
-from operations.processes.aside import aside
+from operations.processes.daemon_thread import run_in_daemon_thread
 from operations.rollout.reconciler import Reconciler
 from operations.rollout.trial_monitor import TrialMonitor
 from operations.rollout.version_loader import ReconcileResult
-from operations.settings import Upkeep
+from operations.settings import ControllerSettings
 from operations.store.registry import Registry
 
 T = TypeVar("T")
@@ -56,16 +56,16 @@ async def watch(watching: TrialMonitor, say: Callable[[str], None]) -> None:
 async def _guarded(look: Callable[[], T], say: Callable[[str], None]) -> T | None:
     """What a look found; None where it met what it does not expect, which must not end the gateway."""
     try:
-        return await aside(look)
+        return await run_in_daemon_thread(look)
     except Exception as error:  # noqa: BLE001 - the last place where a defect can be told and gone past
         say(defect.said(error))
         return None
 
 
-class BaseModel:
+class BaseModelTrainer:
     """Trains the base model for the reconciler, which is on a thread, as a task that ends with the stack."""
 
-    def __init__(self, settings: Upkeep, registry: Registry, mark: Mapping[str, str]) -> None:
+    def __init__(self, settings: ControllerSettings, registry: Registry, mark: Mapping[str, str]) -> None:
         """Is made on the loop."""
         self._settings = settings
         self._registry = registry

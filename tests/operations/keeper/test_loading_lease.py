@@ -13,7 +13,7 @@ from redis import Redis
 
 from history.epoch import LOADING
 from operations.history.load import Interrupted
-from operations.keeper import lease
+from operations.keeper import loading_lease
 from tests import valkey
 from tests.operations.history.pasts import client_of, wait_for
 
@@ -64,7 +64,7 @@ def test_a_lease_is_given_back_at_once(server: tuple[str, Redis]) -> None:
     url, redis = server
 
     async def hold(*, fails: bool) -> None:
-        async with lease.held(url):
+        async with loading_lease.held(url):
             assert left(redis) > 0
             if fails:
                 raise KeyError
@@ -80,7 +80,7 @@ def test_without_redis_there_is_no_lease() -> None:
     """Who wanted it is told."""
 
     async def hold() -> None:
-        async with lease.held("redis://127.0.0.1:1"):
+        async with loading_lease.held("redis://127.0.0.1:1"):
             pytest.fail("held")
 
     with pytest.raises(Interrupted):

@@ -17,7 +17,7 @@ LONGEST_LOOK = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ServerStatus:
     """The last look at one server.
 
     Attributes:
@@ -31,7 +31,7 @@ class Look:
     ended: float = field(default_factory=time.monotonic)
 
 
-class Observed:
+class KeeperStatus:
     """The present state.
 
     Attributes:
@@ -45,7 +45,7 @@ class Observed:
         self.unresolved = "no model server is known yet"
         self._store = store
         self._beat = time.monotonic()
-        self._looks: dict[str, Look] = {}
+        self._looks: dict[str, ServerStatus] = {}
 
     def beat(self) -> None:
         """The loop turns."""
@@ -53,12 +53,12 @@ class Observed:
 
     def begin(self, address: str) -> None:
         """A server is there."""
-        self._looks[address] = Look()
+        self._looks[address] = ServerStatus()
 
     def see(self, address: str, found: ReconcileResult) -> None:
         """Takes what a look at a server found; one that has gone meanwhile is left out."""
         if address in self._looks:
-            self._looks[address] = Look(found, time.time())
+            self._looks[address] = ServerStatus(found, time.time())
 
     def forget(self, address: str) -> None:
         """A server has gone."""

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from operations.keeper import observed as module
-from operations.keeper.observed import Observed
+from operations.keeper import status as module
+from operations.keeper.status import KeeperStatus
 from operations.rollout.loading import DeploymentTarget
 from operations.rollout.version_loader import ReconcileResult
 from tests.operations.fake_torchserve import FakeTorchServe
@@ -15,16 +15,16 @@ A, B = "http://10.0.0.1:8081", "http://10.0.0.2:8081"
 
 
 @pytest.fixture
-def observed(place: DeploymentTarget, torchserve: FakeTorchServe) -> Observed:
+def observed(place: DeploymentTarget, torchserve: FakeTorchServe) -> KeeperStatus:
     """Version 1 is live, and two servers are there."""
     Stage(place, torchserve).write(1)
-    found = Observed(place.registry.root)
+    found = KeeperStatus(place.registry.root)
     for address in (A, B):
         found.begin(address)
     return found
 
 
-def test_ready_is_whole_everywhere(observed: Observed) -> None:
+def test_ready_is_whole_everywhere(observed: KeeperStatus) -> None:
     """Until each server has the live version, one that lacks it is named."""
     assert observed.lack() == f"version 1 at {A}: not looked at yet"
     observed.see(A, ReconcileResult.WHOLE)
@@ -34,7 +34,7 @@ def test_ready_is_whole_everywhere(observed: Observed) -> None:
     assert (observed.lack(), observed.whole) == (None, 2)
 
 
-def test_a_server_that_has_gone_counts_no_more(observed: Observed) -> None:
+def test_a_server_that_has_gone_counts_no_more(observed: KeeperStatus) -> None:
     """Not even by a look that ends after it has gone."""
     observed.see(A, ReconcileResult.WHOLE)
     observed.forget(B)
@@ -42,7 +42,7 @@ def test_a_server_that_has_gone_counts_no_more(observed: Observed) -> None:
     assert (observed.lack(), observed.servers) == (None, 1)
 
 
-def test_without_a_server_nothing_is_ready(observed: Observed) -> None:
+def test_without_a_server_nothing_is_ready(observed: KeeperStatus) -> None:
     """The reason is why none is known."""
     observed.forget(A)
     observed.forget(B)
@@ -50,7 +50,7 @@ def test_without_a_server_nothing_is_ready(observed: Observed) -> None:
     assert (observed.lack(), observed.last_look) == ("torchserve is no name", 0.0)
 
 
-def test_without_a_record_nothing_is_ready(observed: Observed, place: DeploymentTarget) -> None:
+def test_without_a_record_nothing_is_ready(observed: KeeperStatus, place: DeploymentTarget) -> None:
     """Nothing released, a record that cannot be read, and another keeper at work are each told."""
     place.record.write_text("{")
     assert "is damaged" in str(observed.lack())
@@ -61,7 +61,7 @@ def test_without_a_record_nothing_is_ready(observed: Observed, place: Deployment
     assert observed.lack() == "another keeper works"
 
 
-def test_the_last_look_is_that_of_the_most_neglected_server(observed: Observed) -> None:
+def test_the_last_look_is_that_of_the_most_neglected_server(observed: KeeperStatus) -> None:
     """An alert on its age finds one server that is not looked at among many that are."""
     observed.see(A, ReconcileResult.WHOLE)
     assert observed.last_look == 0.0
@@ -69,7 +69,7 @@ def test_the_last_look_is_that_of_the_most_neglected_server(observed: Observed) 
     assert time.time() - 60 < observed.last_look <= time.time()
 
 
-def test_a_loop_that_stands_still_is_stuck(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_stands_still_is_stuck(observed: KeeperStatus, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it beats, it is not."""
     observed.beat()
     assert observed.stuck() is None
@@ -77,7 +77,7 @@ def test_a_loop_that_stands_still_is_stuck(observed: Observed, monkeypatch: pyte
     assert "stood still" in str(observed.stuck())
 
 
-def test_a_look_without_end_is_stuck(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_without_end_is_stuck(observed: KeeperStatus, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is named."""
     monkeypatch.setattr(module, "LONGEST_LOOK", -1.0)
     assert f"one look at {A}" in str(observed.stuck())

@@ -11,7 +11,7 @@ from environment.redis_client import connect
 from operations.errors import OperationsError
 from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
 from operations.network import addresses
-from operations.network.bounded import BoundedTransport
+from operations.network.bounded_transport import BoundedTransport
 from operations.rollout.deployment import RunningDeployment
 from operations.settings import web_address
 from operations.store.release_record import read_record
@@ -68,9 +68,9 @@ def redis(url: str | None) -> Finding:
     return good("Redis answers")
 
 
-def gateway_url(outside: Mapping[str, str], running: RunningDeployment | None) -> str | None:
+def gateway_url(env: Mapping[str, str], running: RunningDeployment | None) -> str | None:
     """Where the gateways are, as far as it is known here."""
-    return outside.get("GATEWAY_URL") or (running.gateway_url if running else None)
+    return env.get("GATEWAY_URL") or (running.gateway_url if running else None)
 
 
 def _gateway(url: str, store: Path) -> Finding:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from operations.errors import OperationsError
-from operations.jobs import service
+from operations.jobs import service_checks as service
 from operations.jobs.finding import Finding, State, fault, good, unknown
 from operations.network import addresses
 from operations.rollout.deployment import RunningDeployment
-from operations.settings import Layout
+from operations.settings import StatePaths
 from releases.record import Release
 from tests import valkey
 from tests.operations.fake_torchserve import FakeTorchServe
@@ -65,12 +65,12 @@ def serving(gateway: Gateway) -> Iterator[str]:
 
 
 @pytest.fixture
-def store(layout: Layout) -> Path:
+def store(paths: StatePaths) -> Path:
     """A model store of which version 2 is live."""
-    layout.store.mkdir()
+    paths.store.mkdir()
     record = Release(2, None, "2026-01-01T00:00:00+00:00")
-    (layout.store / "release.json").write_bytes(record.to_bytes())
-    return layout.store
+    (paths.store / "release.json").write_bytes(record.to_bytes())
+    return paths.store
 
 
 def found(gateway: Gateway, store: Path) -> Finding:
@@ -138,25 +138,25 @@ def _health(version: int) -> tuple[int, bytes]:
     return 200, json.dumps({"components": {"model": {"version": version}}}).encode()
 
 
-def test_before_the_first_release_gateways_are_asked_all_the_same(layout: Layout) -> None:
+def test_before_the_first_release_gateways_are_asked_all_the_same(paths: StatePaths) -> None:
     """Without a record the version that is served cannot be wrong."""
-    assert found(Gateway(version=None, status=503), layout.store).state is State.FAULT
-    assert found(Gateway(version=7), layout.store).state is State.GOOD
+    assert found(Gateway(version=None, status=503), paths.store).state is State.FAULT
+    assert found(Gateway(version=7), paths.store).state is State.GOOD
 
 
-def test_what_is_not_configured_is_not_looked_at(layout: Layout) -> None:
+def test_what_is_not_configured_is_not_looked_at(paths: StatePaths) -> None:
     """Each says by which setting it would be."""
-    assert list(service.gateways(None, layout.store)) == [unknown("the gateways (GATEWAY_URL is not set)")]
-    (server,) = service.model_servers(None, layout.store)
+    assert list(service.gateways(None, paths.store)) == [unknown("the gateways (GATEWAY_URL is not set)")]
+    (server,) = service.model_servers(None, paths.store)
     assert server.state is State.UNKNOWN
     assert service.redis(None) == unknown("Redis (REDIS_URL is not set)")
 
 
 @pytest.mark.parametrize("url", ["gateway:8000", "s3cret", "http://", "http://a:b:c"])
-def test_an_address_that_is_none_is_an_error(layout: Layout, url: str) -> None:
+def test_an_address_that_is_none_is_an_error(paths: StatePaths, url: str) -> None:
     """It is told without what was written."""
     with pytest.raises(OperationsError, match="GATEWAY_URL is no http:// or https:// address"):
-        list(service.gateways(url, layout.store, patience=0))
+        list(service.gateways(url, paths.store, patience=0))
 
 
 @pytest.mark.parametrize(

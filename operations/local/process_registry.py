@@ -17,7 +17,7 @@ from operations.files import durable
 from operations.processes.supervisor import MARK
 
 
-class Ledger:
+class ProcessRegistry:
     """The mark and the scratch directory of one stack, in one file."""
 
     def __init__(self, path: Path) -> None:

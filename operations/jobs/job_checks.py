@@ -8,9 +8,9 @@ from operations.files.durable import LockHeld
 from operations.jobs import outcome, schedule
 from operations.jobs.crontab import Job
 from operations.jobs.finding import Finding, fault, good, unknown
-from operations.jobs.running import refuse_running
+from operations.jobs.runner import refuse_running
 from operations.jobs.schedule import Memory
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store.registry import Registry
 
 GRACE = timedelta(hours=1)
@@ -21,17 +21,17 @@ ITSELF = "check"
 """Its own last outcome is not looked at: one fault would be one for ever."""
 
 
-def jobs(scheduled: Sequence[Job], layout: Layout, now: datetime, *, are_run_elsewhere: bool) -> Iterator[Finding]:
+def jobs(scheduled: Sequence[Job], paths: StatePaths, now: datetime, *, are_run_elsewhere: bool) -> Iterator[Finding]:
     """One finding for each job but `fraud check` itself.
 
     A job that never ran counts from when a schedule first had it here. Where something else runs the jobs (Kubernetes)
     it counts from the oldest version: before that there was nothing to do. Elsewhere nobody expects it.
     """
-    memory = schedule.remembered(layout)
-    begin = oldest_version(layout.store) if are_run_elsewhere and not memory else None
+    memory = schedule.remembered(paths)
+    begin = oldest_version(paths.store) if are_run_elsewhere and not memory else None
     for job in scheduled:
         if job.name != ITSELF:
-            yield _running(job, layout, now) or _ended(job, layout, memory, begin, now)
+            yield _running(job, paths, now) or _ended(job, paths, memory, begin, now)
 
 
 def oldest_version(store: Path) -> float | None:
@@ -40,19 +40,19 @@ def oldest_version(store: Path) -> float | None:
     return min((moment for text in created if (moment := _seconds(text)) is not None), default=None)
 
 
-def _running(job: Job, layout: Layout, now: datetime) -> Finding | None:
+def _running(job: Job, paths: StatePaths, now: datetime) -> Finding | None:
     """How a job does that runs at the moment; its lock was written when it began."""
     try:
-        refuse_running(job, layout)
+        refuse_running(job, paths)
     except LockHeld:
-        began = datetime.fromtimestamp(outcome.lock(layout, job.name).stat().st_mtime, UTC)
+        began = datetime.fromtimestamp(outcome.lock(paths, job.name).stat().st_mtime, UTC)
         text = f"fraud {job.name} runs since {_said(began)}"
         return fault(text) if now - began > LONGEST else good(text)
     return None
 
 
-def _ended(job: Job, layout: Layout, memory: Memory | None, begin: float | None, now: datetime) -> Finding:
-    last, missed = outcome.last(layout, job.name), job.before(now - GRACE)
+def _ended(job: Job, paths: StatePaths, memory: Memory | None, begin: float | None, now: datetime) -> Finding:
+    last, missed = outcome.last(paths, job.name), job.before(now - GRACE)
     since = last.ended if last else memory.since.get(job.name) if memory else begin
     if last and last.exit_code:
         return fault(f"fraud {job.name} failed with exit code {last.exit_code} at {_said(_at(last.ended))}")

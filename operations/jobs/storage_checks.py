@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from operations.backups import backup, storage
-from operations.jobs import lateness
+from operations.jobs import job_checks
 from operations.jobs.finding import Finding, fault, good, unknown
-from operations.settings import Layout
+from operations.settings import StatePaths
 from operations.store import journal
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
@@ -48,16 +48,16 @@ def disks(paths: Sequence[Path]) -> Iterator[Finding]:
             yield _disk(path)
 
 
-def backups(layout: Layout, store: Path, outside: Mapping[str, str], now: datetime) -> Finding:
+def backups(paths: StatePaths, store: Path, env: Mapping[str, str], now: datetime) -> Finding:
     """Whether the newest backup is new enough; a store that is as young needs none yet.
 
     Raises:
         OperationsError: the place of the backups cannot be read.
     """
-    place = outside.get("BACKUP_TO") or str(layout.root / "var" / "backups")
+    place = env.get("BACKUP_TO") or str(paths.root / "var" / "backups")
     names = [name for name, _ in backup.list_backups(storage.at(place))]
     if not names:
-        oldest = lateness.oldest_version(store)
+        oldest = job_checks.oldest_version(store)
         is_due = oldest is not None and now.timestamp() - oldest > OLDEST_BACKUP.total_seconds()
         return fault(f"there is no backup in {place}") if is_due else unknown("the newest backup (none yet)")
     made = datetime.strptime(names[-1].removeprefix("fraud-backup-"), "%Y%m%d-%H%M%S-%f.tar").replace(tzinfo=UTC)

@@ -1,6 +1,6 @@
 """Runs a command so that it is told to end when the process that started it is gone, even by kill -9.
 
-    python -I -S tether.py PARENT_PID COMMAND...
+    python -I -S parent_death.py PARENT_PID COMMAND...
 
 A program of its own, not a function run between fork and exec: that is not safe in a process with threads. Linux only;
 elsewhere the command just runs. SIGTERM and not SIGKILL, so that a JVM still ends its own workers. It imports only

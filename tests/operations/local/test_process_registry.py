@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from operations.local.ledger import Ledger
+from operations.local.process_registry import ProcessRegistry
 from operations.processes.supervisor import MARK
 
 WITH_CHILD = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
@@ -30,9 +30,9 @@ def started(environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[b
                 psutil.Process(child).kill()
 
 
-def earlier(directory: Path) -> Ledger:
+def earlier(directory: Path) -> ProcessRegistry:
     """The ledger of a stack that was killed."""
-    ledger = Ledger(directory / "ledger.json")
+    ledger = ProcessRegistry(directory / "ledger.json")
     (directory / "scratch").mkdir()
     ledger.owns(directory / "scratch")
     return ledger
@@ -43,7 +43,7 @@ def test_the_next_start_ends_what_a_killed_one_left(tmp_path: Path) -> None:
     with started({**os.environ, **earlier(tmp_path).mark}) as (leader, child):
         leader.kill()
         leader.wait()
-        assert Ledger(tmp_path / "ledger.json").end_leftovers() == 1
+        assert ProcessRegistry(tmp_path / "ledger.json").end_leftovers() == 1
         assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
     assert not (tmp_path / "scratch").exists()
 
@@ -52,16 +52,16 @@ def test_what_carries_another_mark_or_none_is_left_alone(tmp_path: Path) -> None
     """A stranger, and another stack, live on whatever their numbers."""
     earlier(tmp_path)
     with started(os.environ) as (stranger, _), started({**os.environ, MARK: "another"}) as (other, _):
-        assert Ledger(tmp_path / "ledger.json").end_leftovers() == 0
+        assert ProcessRegistry(tmp_path / "ledger.json").end_leftovers() == 0
         assert (stranger.poll(), other.poll()) == (None, None)
 
 
 def test_a_ledger_of_an_earlier_form_ends_nothing(tmp_path: Path) -> None:
     """A file without a mark names nobody for certain."""
     (tmp_path / "ledger.json").write_text(f'{{"processes": [{{"pid": {os.getpid()}, "started": 1.0}}]}}')
-    assert Ledger(tmp_path / "ledger.json").end_leftovers() == 0
+    assert ProcessRegistry(tmp_path / "ledger.json").end_leftovers() == 0
 
 
 def test_every_stack_has_a_mark_of_its_own(tmp_path: Path) -> None:
     """Marks are random."""
-    assert Ledger(tmp_path / "ledger.json").mark != Ledger(tmp_path / "ledger.json").mark
+    assert ProcessRegistry(tmp_path / "ledger.json").mark != ProcessRegistry(tmp_path / "ledger.json").mark

@@ -20,9 +20,9 @@ from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
 from operations.jobs.outcome import Outcome
-from operations.processes import tether
+from operations.processes import parent_death
 from operations.processes.supervisor import end
-from operations.settings import Layout
+from operations.settings import StatePaths
 
 Write = Callable[[str], None]
 """Takes a line of output without its end; it must not raise."""
@@ -38,17 +38,17 @@ _started = set[Path]()
 """The locks of the jobs that this process has started: a command takes its own a moment later."""
 
 
-def refuse_running(job: Job, layout: Layout) -> None:
+def refuse_running(job: Job, paths: StatePaths) -> None:
     """Asks before a job is started, so that the answer can be a refusal.
 
     Raises:
         LockHeld: it runs already.
     """
-    lock, refusal = outcome.lock(layout, job.name), f"fraud {job.name} runs already"
+    lock, refusal = outcome.lock(paths, job.name), f"fraud {job.name} runs already"
     if lock in _started:
         raise LockHeld(refusal)
     try:
-        outcome.prepare(layout)
+        outcome.prepare(paths)
         with durable.locked(lock, refusal):
             pass
     except LockHeld:
@@ -57,7 +57,7 @@ def refuse_running(job: Job, layout: Layout) -> None:
         pass
 
 
-async def run(job: Job, layout: Layout, write: Write) -> int:
+async def run(job: Job, paths: StatePaths, write: Write) -> int:
     """Runs a job to its end and passes its output on, line by line; when cancelled, it ends the job first.
 
     An outcome that the command could not write down itself (it was killed, or its options are wrong) is written here.
@@ -68,18 +68,18 @@ async def run(job: Job, layout: Layout, write: Write) -> int:
     Raises:
         LockHeld: it runs already; nothing was started or written.
     """
-    refuse_running(job, layout)
-    lock = outcome.lock(layout, job.name)
+    refuse_running(job, paths)
+    lock = outcome.lock(paths, job.name)
     _started.add(lock)
     try:
-        return await _reported(job, layout, write)
+        return await _reported(job, paths, write)
     finally:
         _started.discard(lock)
 
 
-async def _reported(job: Job, layout: Layout, write: Write) -> int:
-    note = partial(_note, job, layout, outcome.last(layout, job.name), time.monotonic())
-    starting = asyncio.create_task(_process(job, layout))
+async def _reported(job: Job, paths: StatePaths, write: Write) -> int:
+    note = partial(_note, job, paths, outcome.last(paths, job.name), time.monotonic())
+    starting = asyncio.create_task(_process(job, paths))
     try:
         process = await asyncio.shield(starting)
         await _ended(process, write)
@@ -96,11 +96,11 @@ async def _reported(job: Job, layout: Layout, write: Write) -> int:
     return code
 
 
-def _note(job: Job, layout: Layout, before: Outcome | None, began: float, code: int) -> bool:
+def _note(job: Job, paths: StatePaths, before: Outcome | None, began: float, code: int) -> bool:
     """Writes the outcome down where the command did not; says whether that was so."""
-    is_news = code != outcome.BUSY and outcome.last(layout, job.name) == before
+    is_news = code != outcome.BUSY and outcome.last(paths, job.name) == before
     if is_news:
-        outcome.note(layout, job.name, code, time.monotonic() - began)
+        outcome.note(paths, job.name, code, time.monotonic() - began)
     return is_news
 
 
@@ -129,15 +129,15 @@ def _code(process: asyncio.subprocess.Process) -> int:
     return status if status >= 0 else outcome.KILLED - status
 
 
-async def _process(job: Job, layout: Layout) -> asyncio.subprocess.Process:
+async def _process(job: Job, paths: StatePaths) -> asyncio.subprocess.Process:
     """The job's process: it leads a session of its own, and is told to end when this process is gone."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid())),
+        *(sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid())),
         *(sys.executable, "-m", "operations", *job.arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        cwd=layout.root,
+        cwd=paths.root,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
     )

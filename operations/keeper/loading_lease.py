@@ -9,7 +9,7 @@ from redis import Redis
 
 from history.epoch import LEASE_SECONDS, LOADING
 from operations.history.load import Interrupted, connected
-from operations.processes.aside import aside
+from operations.processes.daemon_thread import run_in_daemon_thread
 
 
 @asynccontextmanager
@@ -20,7 +20,7 @@ async def held(url: str, seconds: float = LEASE_SECONDS) -> AsyncIterator[None]:
         Interrupted: Redis does not answer.
     """
     take = partial(_done, url, partial(_take, seconds=seconds))
-    await aside(take)
+    await run_in_daemon_thread(take)
     renewing = asyncio.create_task(_renew(take, seconds / 4))
     try:
         yield
@@ -28,14 +28,14 @@ async def held(url: str, seconds: float = LEASE_SECONDS) -> AsyncIterator[None]:
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)
         with suppress(Interrupted):
-            await aside(partial(_done, url, lambda redis: redis.delete(LOADING)))
+            await run_in_daemon_thread(partial(_done, url, lambda redis: redis.delete(LOADING)))
 
 
 async def _renew(take: Callable[[], None], every: float) -> None:
     while True:
         await asyncio.sleep(every)
         with suppress(Interrupted):
-            await aside(take)
+            await run_in_daemon_thread(take)
 
 
 def _take(redis: Redis, seconds: float) -> object:
