@@ -4,7 +4,8 @@ API_KEY ?= test-key
 export API_KEY
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps
+PIP := -m pip install -qq --disable-pip-version-check --no-deps
+INSTALL := $(BIN)/python locks/install.py --no-deps
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
@@ -15,17 +16,19 @@ help: ## List the targets
 
 .venv: $(INSTALLED) ## Make the virtual environment from the hashed locks
 
+# uv installs the locks, or pip where there is no wheel of uv for this machine, or no way to it (locks/install.py).
 # torch comes as a CPU build: from a local wheel directory (pip's find-links) if one is configured, else from
 # PyTorch's own index. The last resort is the default index, where the Linux wheel needs the CUDA packages.
-$(INSTALLED): pyproject.toml locks/torch.txt locks/local.txt
+$(INSTALLED): pyproject.toml locks/uv.txt locks/torch-cpu.txt locks/torch.txt locks/local.txt
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("Python 3.11 to 3.13 is needed: make PYTHON=python3.11")'
 	@echo "Installing into .venv (a minute the first time; more on a slow network) ..."
 	@$(PYTHON) -m venv .venv
-	@$(PIP) --require-hashes -r locks/torch.txt --no-index 2>/dev/null \
-	  || $(PIP) --require-hashes -r locks/torch.txt --index-url https://download.pytorch.org/whl/cpu 2>/dev/null \
-	  || $(PIP) --require-hashes -r locks/torch.txt -r locks/torch-cuda.txt
-	@$(PIP) --require-hashes -r locks/local.txt
-	@$(PIP) --no-build-isolation --editable .
+	@$(BIN)/python $(PIP) --require-hashes -r locks/uv.txt 2>/dev/null || echo "uv cannot be had: pip takes longer ..."
+	@$(INSTALL) --require-hashes -r locks/torch-cpu.txt --no-index 2>/dev/null \
+	  || $(INSTALL) --require-hashes -r locks/torch-cpu.txt --index-url https://download.pytorch.org/whl/cpu 2>/dev/null \
+	  || $(INSTALL) --require-hashes -r locks/torch.txt -r locks/torch-cuda.txt
+	@$(INSTALL) --require-hashes -r locks/local.txt
+	@$(INSTALL) --no-build-isolation --editable .
 	@touch $@
 
 run: $(INSTALLED) ## Start the whole system on this machine (PORT=8000, API_KEY=test-key)
@@ -35,7 +38,7 @@ train: $(INSTALLED) ## Train a new version of the default model into model_store
 	@$(BIN)/fraud train
 
 quality: $(INSTALLED) ## Measure the network beside its rivals: half an hour (QUALITY_FLAGS="--only cards")
-	@$(PIP) --require-hashes -r locks/benchmarks.txt
+	@$(INSTALL) --require-hashes -r locks/benchmarks.txt
 	@$(BIN)/python -m benchmarks.quality $(QUALITY_FLAGS)
 
 sample: $(INSTALLED) ## Write examples/transactions.csv, transactions that training never saw
@@ -46,7 +49,7 @@ test: $(INSTALLED) ## Run every test (TEST_FLAGS="-k gate"; other trainings: TRA
 
 fuzz: $(INSTALLED) ## Ask a gateway for all that its OpenAPI document promises: two minutes (FUZZ_SECONDS=60)
 	@$(PYTHON) -m venv .venv-fuzz
-	@.venv-fuzz/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r locks/fuzz.txt
+	@.venv-fuzz/bin/python $(PIP) --require-hashes -r locks/fuzz.txt
 	@FUZZ=$(CURDIR)/.venv-fuzz/bin/schemathesis $(BIN)/pytest -n 0 -s tests/fuzz
 
 docker-test: $(INSTALLED) ## Build the images and run every test of the compose stack (needs Docker and compose)
@@ -63,7 +66,7 @@ format: $(INSTALLED) ## Format the code and apply the safe fixes
 
 lock: ## Regenerate locks/ from pyproject.toml (LOCK_FLAGS=--upgrade takes the newest versions)
 	@$(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check uv==0.13.9
+	@.venv-lock/bin/python $(PIP) --require-hashes -r locks/uv.txt
 	@locks/compile .venv-lock/bin/uv $(LOCK_FLAGS)
 
 audit: $(INSTALLED) ## Ask PyPI what is known against each package in the locks; fails if one was not checked

@@ -8,6 +8,7 @@ from pathlib import Path
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 LOCKS = Path(__file__).parent
 SERVER = ("torch", "torchserve")
@@ -97,4 +98,5 @@ def _pin(line: str, lock: Path) -> Pin:
     version = VERSION.fullmatch(str(requirement.specifier))
     if not version or not hashes or not all(SHA256.fullmatch(one) for one in hashes):
         raise LockError(f"{lock.name}: {requirement.name} has not one version and its hashes. Run `make lock`.")
-    return Pin(canonicalize_name(requirement.name), version[1], requirement.marker, tuple(hashes))
+    # +cpu names a build of a release, and PyPI knows the release alone.
+    return Pin(canonicalize_name(requirement.name), Version(version[1]).public, requirement.marker, tuple(hashes))

@@ -56,6 +56,13 @@ def test_what_is_tested_is_what_is_deployed(lock: Path) -> None:
     assert {name: version for name, version in versions(lock.stem).items() if name in tested}.items() <= tested.items()
 
 
+def test_torch_is_the_same_by_either_lock() -> None:
+    """The CPU builds of torch-cpu.txt, which uv installs, are among those of torch.txt, which pip does in images."""
+    (by_uv,), (by_pip,) = pins.of_lock("torch-cpu"), pins.of_lock("torch")
+    assert (by_uv.name, by_uv.version) == (by_pip.name, by_pip.version)
+    assert set(by_uv.hashes) < set(by_pip.hashes)
+
+
 def test_operations_can_be_installed_over_torchserve() -> None:
     """The image of the `fraud` command has all of TorchServe's, in the same versions."""
     assert versions("torchserve").items() <= versions("operations").items()
@@ -69,7 +76,8 @@ def test_a_package_for_another_system_is_not_in_an_image() -> None:
 
 def test_no_lock_is_without_a_use() -> None:
     """Each lock belongs to an image, to its build, to the machine of a developer, or to what is measured there."""
-    used = {lock for locks in IMAGES.values() for lock in locks} | {"build", "local", "benchmarks", "fuzz"}
+    used = {lock for locks in IMAGES.values() for lock in locks}
+    used |= {"build", "uv", "torch-cpu", "local", "benchmarks", "fuzz"}
     assert {lock.stem for lock in pins.every_lock()} == used
 
 
