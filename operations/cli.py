@@ -155,7 +155,7 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     )
     terms = ReleaseCriteria(goal, margin, share)
     if goal is not ReleaseMode.NONE:
-        cycle.retrain(paths, lambda: deployment.find_deployment(paths, terminal.environment()), wanted, terms, console)
+        cycle.retrain(paths, lambda: deployment.find_target(paths, terminal.environment()), wanted, terms, console)
         return
     entry = training.train(Registry(paths.store), wanted, console)
     if hint:
@@ -190,7 +190,7 @@ def release(  # noqa: PLR0913 - each is one option of the command line
     if wish.what == "status":
         terminal.console().print(acts.status(terminal.paths(), terminal.environment()))
     else:
-        acts.release(deployment.find_deployment(terminal.paths(), terminal.environment()), wish, terminal.say)
+        acts.release(deployment.find_target(terminal.paths(), terminal.environment()), wish, terminal.say)
 
 
 @commands.command()
@@ -198,7 +198,7 @@ def rollback() -> None:
     """Make the version live again that served before the live one, and end a trial."""
     from operations.rollout import release_commands as acts
 
-    acts.rollback(deployment.find_deployment(terminal.paths(), terminal.environment()), terminal.say)
+    acts.rollback(deployment.find_target(terminal.paths(), terminal.environment()), terminal.say)
 
 
 @model_commands.callback(invoke_without_command=True)

@@ -14,7 +14,7 @@ from operations.jobs.crontab import Job
 from operations.jobs.finding import PATIENCE, Finding, State, fault
 from operations.network.endpoints import redis_of
 from operations.rollout import deployment
-from operations.rollout.deployment import RunningDeployment
+from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths
 
 Look = Callable[[], Iterable[Finding]]
@@ -48,9 +48,9 @@ def check(paths: StatePaths, env: Mapping[str, str], say: Callable[[str], None],
 
 def look(paths: StatePaths, env: Mapping[str, str], patience: float = PATIENCE) -> Iterator[Finding]:
     """All findings, the most urgent first."""
-    running: RunningDeployment | None = None
+    running: DeploymentTarget | None = None
     try:
-        running = deployment.find_deployment(paths, env)
+        running = deployment.find_target(paths, env)
     except OperationsError as error:
         if env.get("MANAGEMENT_URL") or paths.stack.exists():
             yield fault(str(error))
@@ -59,7 +59,7 @@ def look(paths: StatePaths, env: Mapping[str, str], patience: float = PATIENCE) 
 
 
 def _looks(
-    paths: StatePaths, env: Mapping[str, str], running: RunningDeployment | None, patience: float
+    paths: StatePaths, env: Mapping[str, str], running: DeploymentTarget | None, patience: float
 ) -> Sequence[Look]:
     store, now = running.store if running else paths.store, datetime.now(UTC)
     return (

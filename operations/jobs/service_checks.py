@@ -12,7 +12,7 @@ from operations.errors import OperationsError
 from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
 from operations.network import addresses
 from operations.network.bounded_transport import BoundedTransport
-from operations.rollout.deployment import RunningDeployment
+from operations.rollout.deployment import DeploymentTarget
 from operations.settings import web_address
 from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeClient
@@ -42,7 +42,7 @@ def gateways(url: str | None, store: Path, patience: float = PATIENCE) -> Iterat
         yield lasting(partial(_gateway, each, store), patience)
 
 
-def model_servers(running: RunningDeployment | None, store: Path, patience: float = PATIENCE) -> Iterator[Finding]:
+def model_servers(running: DeploymentTarget | None, store: Path, patience: float = PATIENCE) -> Iterator[Finding]:
     """Whether the live version has all its workers on each model server.
 
     Raises:
@@ -68,7 +68,7 @@ def redis(url: str | None) -> Finding:
     return good("Redis answers")
 
 
-def gateway_url(env: Mapping[str, str], running: RunningDeployment | None) -> str | None:
+def gateway_url(env: Mapping[str, str], running: DeploymentTarget | None) -> str | None:
     """Where the gateways are, as far as it is known here."""
     return env.get("GATEWAY_URL") or (running.gateway_url if running else None)
 

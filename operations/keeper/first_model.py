@@ -21,7 +21,7 @@ from operations.network.endpoints import history_key
 from operations.processes import parent_death
 from operations.processes.daemon_thread import run_in_daemon_thread
 from operations.processes.supervisor import end, meaning
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import abort_trial, release
 from operations.settings import ControllerSettings
 from operations.store import journal
@@ -42,7 +42,7 @@ REDIS_PATIENCE = 20.0
 
 async def ensure(
     settings: ControllerSettings,
-    place: DeploymentTarget,
+    target: DeploymentTarget,
     mark: Mapping[str, str],
     say: Callable[[str], None],
     redis: Mapping[str, str] | None = None,
@@ -52,12 +52,12 @@ async def ensure(
     Raises:
         OperationsError: none can be released.
     """
-    version, is_live = await wanted(settings, place.registry, mark, say)
+    version, is_live = await wanted(settings, target.registry, mark, say)
     async with past(settings, redis, version, mark, say):
         if not is_live:
-            while not await run_in_daemon_thread(partial(answering, place)):  # noqa: ASYNC110 - no event tells of another process
+            while not await run_in_daemon_thread(partial(answering, target)):  # noqa: ASYNC110 - no event tells of another process
                 await asyncio.sleep(ASK_EVERY)
-            while not await make_live(place, version, say):  # noqa: ASYNC110 - likewise
+            while not await make_live(target, version, say):  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(ASK_EVERY)
     return version
 
@@ -81,20 +81,20 @@ async def wanted(
     return settings.version or _newest(registry) or await _first(settings, registry, mark, say), False
 
 
-def answering(place: DeploymentTarget) -> bool:
+def answering(target: DeploymentTarget) -> bool:
     """Whether a model server answers: each was started a moment ago, and a release waits for those that are late."""
-    return any(one.server.answers() for one in place.each)
+    return any(one.server.answers() for one in target.single_servers)
 
 
-async def make_live(place: DeploymentTarget, version: int, say: Callable[[str], None]) -> bool:
+async def make_live(target: DeploymentTarget, version: int, say: Callable[[str], None]) -> bool:
     """Releases it, for it was asked for by name or is the first; False where another release or load runs just now.
 
     Raises:
         OperationsError: it cannot be released.
     """
     try:
-        await run_in_daemon_thread(partial(_end_other_trial, place, version, say))
-        await run_in_daemon_thread(partial(release, place, version, say, accept_shift=True))
+        await run_in_daemon_thread(partial(_end_other_trial, target, version, say))
+        await run_in_daemon_thread(partial(release, target, version, say, accept_shift=True))
     except LockHeld:
         return False
     return True
@@ -113,12 +113,12 @@ def _refuse_to_guess(registry: Registry) -> None:
         )
 
 
-def _end_other_trial(place: DeploymentTarget, version: int, say: Callable[[str], None]) -> None:
+def _end_other_trial(target: DeploymentTarget, version: int, say: Callable[[str], None]) -> None:
     """A trial would keep another version from being released, and nobody could end it before the stack runs."""
-    record = read_record(place.registry.root)
+    record = read_record(target.store)
     if record and record.trial and record.trial.version != version:
         say(f"the trial of version {record.trial.version} ends, since MODEL_PATH names version {version}")
-        abort_trial(place, "MODEL_PATH names another version", lambda _: None, of=record.trial)
+        abort_trial(target, "MODEL_PATH names another version", lambda _: None, of=record.trial)
 
 
 def _newest(registry: Registry) -> int | None:

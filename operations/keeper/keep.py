@@ -164,13 +164,13 @@ class _Keeper:
 
     async def _watch(self) -> None:
         """Watches trials as soon as there is a server, on all that are known."""
-        while (place := self._servers.place) is None:  # noqa: ASYNC110 - a look-up ends the wait, not an event
+        while (target := self._servers.target) is None:  # noqa: ASYNC110 - a look-up ends the wait, not an event
             await asyncio.sleep(BEAT)
-        watch = TrialMonitor(place, self._say, self._alert)
+        watch = TrialMonitor(target, self._say, self._alert)
         async with asyncio.TaskGroup() as group:
             group.create_task(reconcile_loop.watch(watch, self._say))
             while True:
-                watch.place = self._servers.place or watch.place
+                watch.target = self._servers.target or watch.target
                 await asyncio.sleep(BEAT)
 
     async def _first(self) -> None:
@@ -198,10 +198,10 @@ class _Keeper:
         version, is_live = await first_model.wanted(settings, Registry(settings.paths.store), {}, self._say)
         async with first_model.past(settings, settings.redis, version, {}, self._say):
             while not is_live and not self._was_released(version):
-                place = self._servers.place
-                if place is not None:
-                    answering = await run_in_daemon_thread(partial(first_model.answering, place))
-                    is_live = answering and await first_model.make_live(place, version, self._say)
+                target = self._servers.target
+                if target is not None:
+                    answering = await run_in_daemon_thread(partial(first_model.answering, target))
+                    is_live = answering and await first_model.make_live(target, version, self._say)
                 await asyncio.sleep(first_model.ASK_EVERY)
 
     def _was_released(self, version: int) -> bool:

@@ -9,7 +9,7 @@ from operations.keeper import reconcile_loop
 from operations.keeper.status import KeeperStatus
 from operations.network.addresses import UnresolvedName
 from operations.processes.daemon_thread import run_in_daemon_thread
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.reconciler import Reconciler
 from operations.rollout.recovery import TrainBaseModel
 from operations.rollout.version_loader import Deduplicator, ReconcileResult
@@ -63,12 +63,12 @@ class Servers:
         self._gone = set[TorchServeClient]()
 
     @property
-    def place(self) -> DeploymentTarget | None:
+    def target(self) -> DeploymentTarget | None:
         """Where to release to: all servers that are known; None without any."""
         if not self._rounds:
             return None
         first, *others = (each.server for each in self._rounds.values())
-        return replace(self._place(first), others=tuple(others))
+        return replace(self._target(first), others=tuple(others))
 
     async def follow(self) -> None:
         """Looks the servers up again and again; when cancelled, ends their rounds."""
@@ -108,7 +108,7 @@ class Servers:
 
     def _begin(self, member: TorchServeEndpoint) -> None:
         server = member.server()
-        reconciler = Reconciler(self._place(server), self._tell.say, self._tell.alert, self.base)
+        reconciler = Reconciler(self._target(server), self._tell.say, self._tell.alert, self.base)
         self._observed.begin(server.address)
         hangs = _Hangs(server.address, self._tell, self._observed)
         rounds_of_it = reconcile_loop.reconcile(reconciler, hangs.frozen, self._tell.say, hangs.see)
@@ -125,7 +125,7 @@ class Servers:
         self._gone.discard(server)
         server.close()
 
-    def _place(self, server: TorchServeClient) -> DeploymentTarget:
+    def _target(self, server: TorchServeClient) -> DeploymentTarget:
         settings = self._settings
         return DeploymentTarget(
             registry=Registry(settings.paths.store),

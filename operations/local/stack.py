@@ -30,7 +30,7 @@ from operations.local.programs import Stack, plan, refuse_taken
 from operations.network.alerts import Alerts
 from operations.processes.signals import stopping, until_told
 from operations.processes.supervisor import ManagedProcess, stop_all
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.reconciler import Reconciler
 from operations.rollout.trial_monitor import TrialMonitor
 from operations.settings import Settings, history_key_of
@@ -86,7 +86,7 @@ class _Run:
         self._valkey = [ManagedProcess(stack.valkey, mark, self._say)] if stack.valkey else []
         server = TorchServeClient(stack.management_url, stack.inference_url)
         paths = settings.paths
-        self._place = DeploymentTarget(
+        self._target = DeploymentTarget(
             Registry(paths.store), paths.verified, server, settings.workers, stack.redis_url, drain=settings.drain
         )
 
@@ -144,7 +144,7 @@ class _Run:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(reconcile_loop.reconcile(self._reconciler(), self._kill_frozen, self._say))
-                group.create_task(reconcile_loop.watch(TrialMonitor(self._place, self._say, self._alert), self._say))
+                group.create_task(reconcile_loop.watch(TrialMonitor(self._target, self._say, self._alert), self._say))
                 group.create_task(self._bring_up())
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
@@ -182,15 +182,15 @@ class _Run:
     def _live(self) -> int | None:
         """The live version now: another may have taken over from the one that was to be."""
         with contextlib.suppress(OperationsError):
-            record = read_record(self._place.registry.root)
+            record = read_record(self._target.store)
             return record.version if record else None
         return None
 
     async def _version(self) -> int:
         try:
-            return await first_model.ensure(self._settings, self._place, self._mark, self._say, self._stack.redis)
+            return await first_model.ensure(self._settings, self._target, self._mark, self._say, self._stack.redis)
         except asyncio.CancelledError:
-            if not self._place.registry.entries():
+            if not self._target.registry.entries():
                 self._say("no model was kept: the training was not done; the next `fraud up` begins it anew")
             raise
 
@@ -221,5 +221,5 @@ class _Run:
 
     def _reconciler(self) -> Reconciler:
         may_train = self._settings.base_model
-        base = reconcile_loop.BaseModelTrainer(self._settings, self._place.registry, self._mark) if may_train else None
-        return Reconciler(self._place, self._say, self._alert, base)
+        base = reconcile_loop.BaseModelTrainer(self._settings, self._target.registry, self._mark) if may_train else None
+        return Reconciler(self._target, self._say, self._alert, base)

@@ -18,13 +18,13 @@ from operations.retraining.live_comparison import compare_with_live
 from operations.retraining.train import TrainOptions, train
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.rollout import release_commands
-from operations.rollout.deployment import RunningDeployment
+from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from operations.text import formatting
 
-Find = Callable[[], RunningDeployment]
+Find = Callable[[], DeploymentTarget]
 """Finds what runs here, or raises an OperationsError; asked before the training and after it."""
 
 
@@ -39,7 +39,7 @@ def retrain(paths: StatePaths, find: Find, wanted: TrainOptions, terms: ReleaseC
     entry = train(registry, wanted, console)
     console.print(formatting.metrics(entry.metrics))
     verdict = compare_with_live(
-        registry, entry.version, wanted.data, terms, running.place.thresholds if running else NO_OVERRIDES
+        registry, entry.version, wanted.data, terms, running.thresholds if running else NO_OVERRIDES
     )
     where = _kept(paths, verdict)
     for line in (*verdict.lines(), f"The verdict is in {where}."):
@@ -49,7 +49,7 @@ def retrain(paths: StatePaths, find: Find, wanted: TrainOptions, terms: ReleaseC
     return verdict
 
 
-def _running(find: Find) -> RunningDeployment | None:
+def _running(find: Find) -> DeploymentTarget | None:
     """The stack that runs here; None where there is none, or it is not the one that is meant."""
     with contextlib.suppress(OperationsError):
         return find()

@@ -63,7 +63,7 @@ def _train(
         entry = train.train(Registry(paths.store), wanted, console)
         console.print(f"Version {entry.version} is in the model store. Make it live: fraud release {entry.version}")
     else:
-        cycle.retrain(paths, lambda: deployment.find_deployment(paths, env), wanted, terms, console)
+        cycle.retrain(paths, lambda: deployment.find_target(paths, env), wanted, terms, console)
 
 
 def _days(env: Mapping[str, str]) -> float | None:

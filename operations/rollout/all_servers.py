@@ -14,7 +14,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from operations.errors import OperationsError
-from operations.rollout.loading import DeploymentTarget, load, prove
+from operations.rollout.deployment import DeploymentTarget
+from operations.rollout.loading import load, prove
 from operations.store.registry import Entry
 from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeClient, TorchServeUnreachable
@@ -26,12 +27,12 @@ RECONNECT_TIMEOUT = 10.0
 
 @contextlib.contextmanager
 def loaded_on_all(
-    place: DeploymentTarget, version: int, say: Say, *, is_urgent: bool = False
+    target: DeploymentTarget, version: int, say: Say, *, is_urgent: bool = False
 ) -> Iterator[DeploymentTarget]:
     """A version loaded and proven; what was loaded for it is deleted again when the block fails.
 
     Args:
-        place: where; of several servers, those that answer.
+        target: where; of several servers, those that answer.
         version: of the store.
         say: hears each step, and of each server that is gone past.
         is_urgent: waits for no server to come back, and goes past one, too, that ends while it loads the version, once
@@ -44,20 +45,20 @@ def loaded_on_all(
         TorchServeUnreachable: no server answers, or one has ended while it loaded the version.
         OperationsError: a server that answers cannot load it or prove it.
     """
-    entry = place.registry.entry(version)
+    entry = target.registry.entry(version)
     with contextlib.ExitStack() as undoing:
-        if place.others:
-            yield _on_several(place, entry, say, undoing, is_urgent=is_urgent)
+        if target.others:
+            yield _on_several(target, entry, say, undoing, is_urgent=is_urgent)
         else:
-            undoing.enter_context(_undoing(place, version))
-            _load_and_prove(place, entry, say)
-            yield place
+            undoing.enter_context(_undoing(target, version))
+            _load_and_prove(target, entry, say)
+            yield target
 
 
 def _on_several(
-    place: DeploymentTarget, entry: Entry, say: Say, undoing: contextlib.ExitStack, *, is_urgent: bool
+    target: DeploymentTarget, entry: Entry, say: Say, undoing: contextlib.ExitStack, *, is_urgent: bool
 ) -> DeploymentTarget:
-    answering, silent = _asked(place, entry.version, 0.0 if is_urgent else RECONNECT_TIMEOUT)
+    answering, silent = _asked(target, entry.version, 0.0 if is_urgent else RECONNECT_TIMEOUT)
     holding = list[DeploymentTarget]()
     for one in answering:
         try:
@@ -70,11 +71,11 @@ def _on_several(
             silent.append(one)
         else:
             holding.append(one)
-    return _held(place, entry.version, holding, silent, say)
+    return _held(target, entry.version, holding, silent, say)
 
 
 def _held(
-    place: DeploymentTarget,
+    target: DeploymentTarget,
     version: int,
     holding: Sequence[DeploymentTarget],
     silent: Sequence[DeploymentTarget],
@@ -86,11 +87,11 @@ def _held(
     for one in silent:
         say(f"{one.server.address}: does not answer and is left out; the keeper loads version {version} there later")
     first, *others = (one.server for one in holding)
-    return replace(place, server=first, others=tuple(others))
+    return replace(target, server=first, others=tuple(others))
 
 
 def _asked(
-    place: DeploymentTarget, version: int, patience: float
+    target: DeploymentTarget, version: int, patience: float
 ) -> tuple[list[DeploymentTarget], list[DeploymentTarget]]:
     """The servers that answer, first those on which the version scores already, and those that do not answer in time.
 
@@ -98,7 +99,7 @@ def _asked(
     """
     until = time.monotonic() + patience
     while True:
-        asked = [(one, _beside(one, version)) for one in place.each]
+        asked = [(one, _beside(one, version)) for one in target.single_servers]
         scores = [(one, future.result()) for one, future in asked]
         silent = [one for one, is_there in scores if is_there is None]
         if not silent or time.monotonic() >= until:
@@ -108,14 +109,14 @@ def _asked(
     return answering, silent
 
 
-def _beside(place: DeploymentTarget, version: int) -> "Future[bool | None]":
+def _beside(target: DeploymentTarget, version: int) -> "Future[bool | None]":
     """Asks on a thread that nobody waits for when this process ends."""
     future = Future[bool | None]()
 
     def ask() -> None:
         try:
-            with _naming(place.server):
-                future.set_result(_scores(place, version))
+            with _naming(target.server):
+                future.set_result(_scores(target, version))
         except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
             future.set_exception(error)
 
@@ -123,19 +124,19 @@ def _beside(place: DeploymentTarget, version: int) -> "Future[bool | None]":
     return future
 
 
-def _scores(place: DeploymentTarget, version: int) -> bool | None:
+def _scores(target: DeploymentTarget, version: int) -> bool | None:
     """Whether a version scores on a server; None where that does not answer."""
     try:
-        there = place.server.registered().get(version)
+        there = target.server.registered().get(version)
     except TorchServeUnreachable:
         return None
     return there is not None and there.ready > 0
 
 
-def _load_and_prove(place: DeploymentTarget, entry: Entry, say: Say) -> None:
-    load(place, entry.version, say)
+def _load_and_prove(target: DeploymentTarget, entry: Entry, say: Say) -> None:
+    load(target, entry.version, say)
     say(f"version {entry.version}: scoring its golden rows")
-    prove(place, entry)
+    prove(target, entry)
 
 
 def _from(server: TorchServeClient, say: Say) -> Say:
@@ -155,14 +156,14 @@ def _naming(server: TorchServeClient) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _undoing(place: DeploymentTarget, version: int) -> Iterator[None]:
+def _undoing(target: DeploymentTarget, version: int) -> Iterator[None]:
     """Deletes the version again when the release fails, unless it could score before or the record names it now."""
-    kept = {number for number, there in place.server.registered().items() if there.ready}
+    kept = {number for number, there in target.server.registered().items() if there.ready}
     try:
         yield
     except BaseException:
         with contextlib.suppress(OperationsError):
-            record = read_record(place.registry.root)
+            record = read_record(target.store)
             if version not in kept | set(record.wanted if record else ()):
-                place.server.delete(version)
+                target.server.delete(version)
         raise

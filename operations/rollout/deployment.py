@@ -1,97 +1,112 @@
-"""How a command finds what runs: by MANAGEMENT_URL, INFERENCE_URL and GATEWAY_URL, or else by var/run/stack.json.
+"""What a release goes to: model servers, the model store that they load from, and the lock that a release takes.
 
-The names in these URLs may stand for several addresses: a release then goes to every model server, and waits for every
-gateway.
+A command finds it by MANAGEMENT_URL, INFERENCE_URL and GATEWAY_URL, or else by var/run/stack.json. The names in these
+URLs may stand for several addresses: a release then goes to every model server, and waits for every gateway.
 """
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contract.decision import NO_OVERRIDES, ThresholdOverrides
 from operations.errors import OperationsError
+from operations.files import durable
 from operations.network.endpoints import addresses, redis_of
-from operations.rollout.loading import DeploymentTarget
-from operations.settings import StatePaths, http_url, thresholds
+from operations.settings import LEAST_DRAIN, StatePaths, http_url, thresholds
 from operations.store.registry import Registry
 from operations.torchserve import fleet, workers
 from operations.torchserve.client import TorchServeClient
+from releases.record import FILE_NAME
 
 ADDRESSES = ("MANAGEMENT_URL", "INFERENCE_URL", "GATEWAY_URL")
 
 
 @dataclass(frozen=True, slots=True)
-class RunningDeployment:
-    """A model server that runs, or several that hold the same.
+class DeploymentTarget:
+    """Where a release goes.
 
     Attributes:
+        verified: the directory that the model servers load from; who may write the store must not be able to write it.
         server: the model server; of several, the first.
-        workers: how many each of its versions gets; None leaves it to the model server.
-        store: the model store that holds what it is to load.
-        verified: the directory that it loads from: it is told the bare names of copies in there.
+        workers: how many each version gets; None leaves it to the model server.
+        redis_url: where gateways count what a trial does; None where there is no Redis.
+        drain: seconds after which no request can be on a version that the release record does not name.
+        thresholds: what the gateways decide by instead of the model cards' own.
+        others: further model servers, which are to hold what the first does.
         gateway_url: of the gateways; None where nothing says.
-        redis_url: where gateways count what a trial does; None where there is none.
-        thresholds: what overrides the models' own decision thresholds in its gateway.
-        others: the other model servers.
     """
 
+    registry: Registry
+    verified: Path
     server: TorchServeClient
     workers: int | None
-    store: Path
-    verified: Path
-    gateway_url: str | None
-    redis_url: str | None
+    redis_url: str | None = None
+    drain: float = LEAST_DRAIN
     thresholds: ThresholdOverrides = NO_OVERRIDES
     others: tuple[TorchServeClient, ...] = ()
+    gateway_url: str | None = None
 
     @property
-    def place(self) -> DeploymentTarget:
-        """Where to release to."""
-        return DeploymentTarget(
-            registry=Registry(self.store),
-            verified=self.verified,
-            server=self.server,
-            workers=self.workers,
-            redis_url=self.redis_url,
-            thresholds=self.thresholds,
-            others=self.others,
-        )
+    def single_servers(self) -> list["DeploymentTarget"]:
+        """One target for each model server by itself."""
+        return [replace(self, server=server, others=()) for server in (self.server, *self.others)]
+
+    @property
+    def store(self) -> Path:
+        """The model store."""
+        return self.registry.root
+
+    @property
+    def record_path(self) -> Path:
+        """The release record's file."""
+        return self.store / FILE_NAME
 
 
-def find_deployment(paths: StatePaths, env: Mapping[str, str]) -> RunningDeployment:
-    """What to talk to.
+def release_lock(target: DeploymentTarget, timeout: float = 0.0) -> contextlib.AbstractContextManager[None]:
+    """Holds the lock under which alone versions are registered and deleted; waits for it for `timeout` seconds.
+
+    Raises:
+        LockHeld: another process holds it.
+    """
+    refusal = "another release is running, or the live version is being loaded again; try again when it is done"
+    return durable.locked(target.store / ".release.lock", refusal, timeout)
+
+
+def find_target(paths: StatePaths, env: Mapping[str, str]) -> DeploymentTarget:
+    """What runs here, or what the environment names.
 
     Raises:
         OperationsError: no stack runs here, and the environment names none, or what is no address; or MODEL_PATH is not
             the stack's.
     """
-    fields = addresses(paths, env)
-    management, inference, gateway = (http_url(env, name) or fields.get(name.lower()) for name in ADDRESSES)
+    stack = addresses(paths, env)
+    management, inference, gateway = (http_url(env, name) or stack.get(name.lower()) for name in ADDRESSES)
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
-    server, *others = (member.server() for member in fleet.endpoints(str(management), str(inference)))
-    return RunningDeployment(
+    server, *others = (endpoint.server() for endpoint in fleet.endpoints(str(management), str(inference)))
+    return DeploymentTarget(
+        registry=Registry(_store(paths, env, stack.get("store"))),
+        verified=Path(str(stack.get("verified") or paths.verified)),
         server=server,
-        workers=_workers(fields, env),
-        store=_store(paths, env, fields.get("store")),
-        verified=Path(str(fields.get("verified") or paths.verified)),
-        gateway_url=str(gateway) if gateway else None,
+        workers=_workers(stack, env),
         redis_url=redis_of(paths, env),
-        thresholds=_thresholds(fields, env),
+        thresholds=_thresholds(stack, env),
         others=tuple(others),
+        gateway_url=str(gateway) if gateway else None,
     )
 
 
-def _workers(fields: Mapping[str, object], env: Mapping[str, str]) -> int | None:
+def _workers(stack: Mapping[str, object], env: Mapping[str, str]) -> int | None:
     """MODEL_WORKERS, or the running stack's; a server that only the environment names has a number of its own."""
-    found = fields.get("workers")
-    return workers.configured_workers(env) or (found if isinstance(found, int) else None)
+    default = stack.get("workers")
+    return workers.configured_workers(env) or (default if isinstance(default, int) else None)
 
 
-def _thresholds(fields: Mapping[str, object], env: Mapping[str, str]) -> ThresholdOverrides:
+def _thresholds(stack: Mapping[str, object], env: Mapping[str, str]) -> ThresholdOverrides:
     """The running stack's, whatever this shell has; where there is none, this shell's."""
-    found = fields.get("thresholds")
-    return ThresholdOverrides(**found) if isinstance(found, dict) and found else thresholds(env)
+    overrides = stack.get("thresholds")
+    return ThresholdOverrides(**overrides) if isinstance(overrides, dict) and overrides else thresholds(env)
 
 
 def _store(paths: StatePaths, env: Mapping[str, str], running: object) -> Path:

@@ -6,7 +6,7 @@ so a version that has been unwanted for longer than both scores nothing any more
 
 from collections.abc import Iterable
 
-from operations.rollout.loading import DeploymentTarget, release_lock
+from operations.rollout.deployment import DeploymentTarget, release_lock
 from operations.rollout.version_loader import Clock
 from operations.store.release_record import read_record
 from releases.record import Release
@@ -15,9 +15,9 @@ from releases.record import Release
 class VersionGarbageCollector:
     """The versions that are seen unwanted, and since when."""
 
-    def __init__(self, place: DeploymentTarget, clock: Clock) -> None:
+    def __init__(self, target: DeploymentTarget, clock: Clock) -> None:
         """Has seen none."""
-        self._place = place
+        self._target = target
         self._clock = clock
         self._since: dict[int, float] = {}
 
@@ -38,11 +38,11 @@ class VersionGarbageCollector:
             OperationsError: one cannot be deleted.
         """
         now = self._clock()
-        due = sorted(version for version, since in self._since.items() if now - since >= self._place.drain)
+        due = sorted(version for version, since in self._since.items() if now - since >= self._target.drain)
         if not due:
             return
-        with release_lock(self._place):
-            if read_record(self._place.registry.root) != record:
+        with release_lock(self._target):
+            if read_record(self._target.store) != record:
                 return
             for version in due:
-                self._place.server.delete(version)
+                self._target.server.delete(version)

@@ -14,7 +14,7 @@ import numpy as np
 
 from contract.description import Description
 from operations.errors import OperationsError
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.significance import is_significantly_more, stability_lower_bound
 from operations.store import archived, paired_scoring
 from operations.store.archived import load_errors
@@ -80,11 +80,11 @@ def trial_samples(tally: TrialCounts) -> SamplePair | None:
     return SamplePair(before, after)
 
 
-def scored_samples(place: DeploymentTarget, live: int, version: int, on: bytes | None) -> SamplePair:
+def scored_samples(target: DeploymentTarget, live: int, version: int, on: bytes | None) -> SamplePair:
     """What both versions make of the same rows: those of a CSV file, or their reference samples.
 
     Args:
-        place: whose first server has both loaded.
+        target: whose first server has both loaded.
         live: the version to compare with.
         version: the one to be released.
         on: the file; None takes what both versions brought from their training.
@@ -93,9 +93,9 @@ def scored_samples(place: DeploymentTarget, live: int, version: int, on: bytes |
         ShiftTooLarge: there is no row that both can read.
         OperationsError: one of them does not answer.
     """
-    described = [place.server.describe(each) for each in (live, version)]
-    rows = [CsvRows(on)] if on is not None else [_brought(place, each) for each in described]
-    both = score_both(rows, *(_scorer(place, each) for each in described))
+    described = [target.server.describe(each) for each in (live, version)]
+    rows = [CsvRows(on)] if on is not None else [_brought(target, each) for each in described]
+    both = score_both(rows, *(_scorer(target, each) for each in described))
     if not both.before.rows:
         raise ShiftTooLarge(
             f"no row can be scored by version {version} and version {live}, so what would change cannot be known; "
@@ -112,13 +112,13 @@ def score_both(rows: Iterable[CsvRows], first: VersionScorer, second: VersionSco
     return SamplePair.of((first.bands, before), (second.bands, after))
 
 
-def _brought(place: DeploymentTarget, described: Description) -> CsvRows:
+def _brought(target: DeploymentTarget, described: Description) -> CsvRows:
     """The rows that a version brought from its training; its golden ones where the store has no others to give."""
     with load_errors(f"what version {described.version} brought from its training"):
-        sample = archived.reference(place.registry, described.version) or described.golden
+        sample = archived.reference(target.registry, described.version) or described.golden
         return CsvRows.of(sample, described.contract)
 
 
-def _scorer(place: DeploymentTarget, described: Description) -> VersionScorer:
-    bands = place.thresholds.over(described.card.bands)
-    return VersionScorer(described.contract, bands, partial(place.server.score, described))
+def _scorer(target: DeploymentTarget, described: Description) -> VersionScorer:
+    bands = target.thresholds.over(described.card.bands)
+    return VersionScorer(described.contract, bands, partial(target.server.score, described))

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 
 from operations.errors import OperationsError, in_words
 from operations.files.durable import LockHeld
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.garbage_collection import VersionGarbageCollector
-from operations.rollout.loading import DeploymentTarget
 from operations.rollout.recovery import Recovery, TrainBaseModel
 from operations.rollout.release import abort_trial
 from operations.rollout.version_loader import Clock, Deduplicator, ReconcileResult, VersionLoader
@@ -36,7 +36,7 @@ class Reconciler:
 
     def __init__(
         self,
-        place: DeploymentTarget,
+        target: DeploymentTarget,
         say: Callable[[str], None],
         alert: Callable[[str], None],
         base: TrainBaseModel | None = None,
@@ -47,13 +47,13 @@ class Reconciler:
         `base` trains the base model; without it, no such model ever serves.
         """
         self.is_alone = True
-        self._place = place
+        self._target = target
         self._say = say
         self._alert = alert
         self._clock = clock
         self._keepers: dict[int, VersionLoader] = {}
-        self._leftovers = VersionGarbageCollector(place, clock)
-        self._recovery = Recovery(place, say, alert, base, clock)
+        self._leftovers = VersionGarbageCollector(target, clock)
+        self._recovery = Recovery(target, say, alert, base, clock)
         self._record_alert, self._lock_alert, self._load_alert = (
             Deduplicator(alert),
             Deduplicator(alert),
@@ -67,7 +67,7 @@ class Reconciler:
     def look(self) -> ReconcileResult:
         """Compares and mends once, and says how the live version is; never raises for what is to be expected."""
         try:
-            record = read_record(self._place.registry.root)
+            record = read_record(self._target.store)
         except OperationsError as error:
             return self._undecided(error)
         if record is None:
@@ -97,7 +97,7 @@ class Reconciler:
         """Without a record that can be read nobody knows what is wanted: nothing is loaded, deleted or guessed."""
         self._leftovers.restart()
         if self._record_alert(str(error)):
-            journal.note(self._place.registry.root, "not_loadable", why=str(error))
+            journal.note(self._target.store, "not_loadable", why=str(error))
         return ReconcileResult.FAILED
 
     def _expecting(self, act: Callable[[], ReconcileResult], trouble: Deduplicator) -> ReconcileResult:
@@ -123,7 +123,7 @@ class Reconciler:
         return ReconcileResult.SERVER_DOWN
 
     def _mend(self, record: Release) -> ReconcileResult:
-        there = self._place.server.registered()
+        there = self._target.server.registered()
         self._leftovers.see(record, there)
         self._keepers = {version: self._keeper(version) for version in record.wanted}
         found = self._mend_live(record, there)
@@ -132,7 +132,7 @@ class Reconciler:
         return found
 
     def _keeper(self, version: int) -> VersionLoader:
-        return self._keepers.get(version) or VersionLoader(self._place, version, self._say, self._clock)
+        return self._keepers.get(version) or VersionLoader(self._target, version, self._say, self._clock)
 
     def _mend_live(self, record: Release, there: Mapping[int, RegisteredVersion]) -> ReconcileResult:
         keeper = self._keepers[record.version]
@@ -143,7 +143,7 @@ class Reconciler:
             return found
         if self.is_alone:
             return self._recovery.look(record, keeper.why)
-        where = self._place.server.address
+        where = self._target.server.address
         self._load_alert(f"{where}: version {record.version}, which is live, cannot be loaded ({keeper.why})")
         return found
 
@@ -167,5 +167,5 @@ class Reconciler:
         """
         trial = record.trial
         if trial and trial.version == keeper.version and self.is_alone:
-            abort_trial(self._place, f"it cannot be loaded ({keeper.why})", lambda _: None, of=trial)
+            abort_trial(self._target, f"it cannot be loaded ({keeper.why})", lambda _: None, of=trial)
             self._alert(f"the {trial.kind} of version {trial.version} was aborted: it cannot be loaded ({keeper.why})")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from operations.errors import OperationsError, in_words
 from operations.files.durable import LockHeld
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import take_over
 from operations.rollout.version_loader import Backoff, Clock, Deduplicator, ReconcileResult
 from operations.store import journal
@@ -31,14 +31,14 @@ class Recovery:
 
     def __init__(
         self,
-        place: DeploymentTarget,
+        target: DeploymentTarget,
         say: Callable[[str], None],
         alert: Callable[[str], None],
         base: TrainBaseModel | None,
         clock: Clock,
     ) -> None:
         """Takes whom to tell, and how the base model comes about, if it may serve."""
-        self._place = place
+        self._target = target
         self._say = say
         self._alert = alert
         self._base = base
@@ -54,7 +54,7 @@ class Recovery:
         """
         if record.version != self._live:
             self._begin(record.version)
-        entries = self._place.registry.entries()
+        entries = self._target.registry.entries()
         for version in candidates(record, entries, other_columns=self._base is not None):
             if not self._is_needed(record):
                 return ReconcileResult.RELEASING
@@ -73,12 +73,12 @@ class Recovery:
 
     def _is_needed(self, record: Release) -> bool:
         """Whether the live version is still the same, and still does not score."""
-        there = self._place.server.registered().get(record.version)
-        return read_record(self._place.registry.root) == record and not (there and there.ready)
+        there = self._target.server.registered().get(record.version)
+        return read_record(self._target.store) == record and not (there and there.ready)
 
     def _takes_over(self, record: Release, version: int, why: str) -> bool:
         try:
-            take_over(self._place, version, lambda _: None, record)
+            take_over(self._target, version, lambda _: None, record)
         except LockHeld:
             raise
         except OperationsError as error:
@@ -108,7 +108,7 @@ class Recovery:
             self._say(f"the base model could not be trained: {error}")
             return ReconcileResult.FAILED
         self._is_trained = True
-        journal.note(self._place.registry.root, "base_model", version=version, why=why)
+        journal.note(self._target.store, "base_model", version=version, why=why)
         is_live = self._is_needed(record) and self._takes_over(record, version, why)
         return ReconcileResult.TOOK_OVER if is_live else ReconcileResult.FAILED
 

@@ -17,7 +17,7 @@ from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout import gate, trial_counts
 from operations.rollout.all_servers import loaded_on_all
-from operations.rollout.loading import DeploymentTarget, release_lock
+from operations.rollout.deployment import DeploymentTarget, release_lock
 from operations.rollout.trial_counts import RedisUnavailable
 from operations.store import journal
 from operations.store.paired_scoring import SamplePair
@@ -35,7 +35,7 @@ class RecordChanged(durable.LockHeld):
 
 
 def release(
-    place: DeploymentTarget, version: int, say: Say, *, accept_shift: bool = False, on: bytes | None = None
+    target: DeploymentTarget, version: int, say: Say, *, accept_shift: bool = False, on: bytes | None = None
 ) -> Release:
     """Makes a version live, or changes nothing.
 
@@ -47,26 +47,26 @@ def release(
         ShiftTooLarge: it would flag other transactions than the live version does.
         OperationsError: it could not be made live; says why, and everything is as before.
     """
-    with _alone_with_record(place) as before:
+    with _alone_with_record(target) as before:
         _refuse_other_trial(before, version)
         compare = None if accept_shift else partial(_compare, on)
-        return _compared(place, before, version, say, compare)
+        return _compared(target, before, version, say, compare)
 
 
-def promote(place: DeploymentTarget, say: Say, *, accept_shift: bool = False, on: bytes | None = None) -> Release:
+def promote(target: DeploymentTarget, say: Say, *, accept_shift: bool = False, on: bytes | None = None) -> Release:
     """Makes the version on trial live, as :func:`release` does.
 
     Raises:
         OperationsError: there is no trial, or its version could not be made live; everything is as before.
     """
-    with _alone_with_record(place) as before:
+    with _alone_with_record(target) as before:
         if before is None or before.trial is None:
             raise OperationsError("no version is on trial")
         compare = None if accept_shift else partial(_compare, on)
-        return _compared(place, before, before.trial.version, say, compare)
+        return _compared(target, before, before.trial.version, say, compare)
 
 
-def rollback(place: DeploymentTarget, say: Say) -> Release:
+def rollback(target: DeploymentTarget, say: Say) -> Release:
     """Makes the version live that served before the live one, and ends a trial; it is loaded, so this takes a second.
 
     Servers that do not answer, or that end while they load the version, do not hinder it while another has it.
@@ -74,14 +74,14 @@ def rollback(place: DeploymentTarget, say: Say) -> Release:
     Raises:
         OperationsError: there is none, or it could not be made live; everything is as before.
     """
-    with _alone_with_record(place) as before:
+    with _alone_with_record(target) as before:
         if before is None or before.previous is None:
             raise OperationsError("no version served before the live one: there is nothing to go back to")
-        with loaded_on_all(place, before.previous, say, is_urgent=True):
-            return _make_live(place, before, before.previous, "rolled_back", say)
+        with loaded_on_all(target, before.previous, say, is_urgent=True):
+            return _make_live(target, before, before.previous, "rolled_back", say)
 
 
-def take_over(place: DeploymentTarget, version: int, say: Say, of: Release | None = None) -> Release:
+def take_over(target: DeploymentTarget, version: int, say: Say, of: Release | None = None) -> Release:
     """Makes a version live instead of the live one, which cannot be loaded, and ends a trial.
 
     Where it is given `of` which record, it does so only for that one: what was released meanwhile goes on.
@@ -90,56 +90,56 @@ def take_over(place: DeploymentTarget, version: int, say: Say, of: Release | Non
         LockHeld: a release runs.
         OperationsError: this version could not be made live either, or the live one scores; everything is as before.
     """
-    with _alone_with_record(place) as before:
+    with _alone_with_record(target) as before:
         if before is None or (of and of != before):
             raise OperationsError("the version that another was to step in for is not live any more")
-        if _where_scores(place, before.version):
+        if _where_scores(target, before.version):
             raise OperationsError(f"version {before.version} scores: nothing needs to step in for it")
-        with loaded_on_all(place, version, say):
+        with loaded_on_all(target, version, say):
             record = Release(version, before.version, _now(), instead_of=before.instead_of or before.version)
-            return _write(place, record, "took_over", say, instead_of=record.instead_of)
+            return _write(target, record, "took_over", say, instead_of=record.instead_of)
 
 
-def start_trial(place: DeploymentTarget, version: int, kind: TrialKind, share: float, say: Say) -> Release:
+def start_trial(target: DeploymentTarget, version: int, kind: TrialKind, share: float, say: Say) -> Release:
     """Puts a version on trial beside the live one; on a trial of the same kind that runs, changes its share.
 
     Raises:
         LockHeld: another release runs, or the reconciler loads a version.
         OperationsError: it could not be put on trial; says why, and everything is as before.
     """
-    if not place.redis_url:
+    if not target.redis_url:
         raise OperationsError("a trial needs Redis, where gateways count what it does: set REDIS_URL")
-    with _alone_with_record(place) as before:
+    with _alone_with_record(target) as before:
         _refuse_other_trial(before, version)
         if before is None or before.version == version:
             raise OperationsError(f"version {version} has no live version beside which it could be tried: release it")
         same = before.trial if before.trial and before.trial.kind is kind else None
-        _verify(place, version, say)
-        with loaded_on_all(place, version, say):
+        _verify(target, version, say)
+        with loaded_on_all(target, version, say):
             trial = Trial(kind, version, share, same.started if same else _now())
             facts = {"kind": kind, "share": share}
-            return _write(place, replace(before, trial=trial), "trial_started", say, trial=version, **facts)
+            return _write(target, replace(before, trial=trial), "trial_started", say, trial=version, **facts)
 
 
-def abort_trial(place: DeploymentTarget, why: str, say: Say, of: Trial | None = None) -> Release:
+def abort_trial(target: DeploymentTarget, why: str, say: Say, of: Trial | None = None) -> Release:
     """Ends the trial (`of` says which is meant, where that is known); the live version has all traffic in a second.
 
     Raises:
         LockHeld: a release runs.
         OperationsError: there is no trial, or not this one any more.
     """
-    with _alone_with_record(place) as before:
+    with _alone_with_record(target) as before:
         if before is None or before.trial is None or (of and of != before.trial):
             raise OperationsError("no version is on trial")
-        return _write(place, replace(before, trial=None), "trial_aborted", say, trial=before.trial.version, why=why)
+        return _write(target, replace(before, trial=None), "trial_aborted", say, trial=before.trial.version, why=why)
 
 
 @contextlib.contextmanager
-def _alone_with_record(place: DeploymentTarget) -> Iterator[Release | None]:
+def _alone_with_record(target: DeploymentTarget) -> Iterator[Release | None]:
     """The record, which no other process changes meanwhile, and none has changed while this one waited."""
-    seen = read_record(place.registry.root)
-    with release_lock(place, PATIENCE):
-        now = read_record(place.registry.root)
+    seen = read_record(target.store)
+    with release_lock(target, PATIENCE):
+        now = read_record(target.store)
         if now != seen:
             live = now.version if now else None
             raise RecordChanged(
@@ -148,22 +148,22 @@ def _alone_with_record(place: DeploymentTarget) -> Iterator[Release | None]:
         yield now
 
 
-def _verify(place: DeploymentTarget, version: int, say: Say) -> None:
+def _verify(target: DeploymentTarget, version: int, say: Say) -> None:
     """Also what is loaded already must be good on disk: it will have to be loaded again."""
-    place.registry.entry(version)
+    target.registry.entry(version)
     say(f"version {version}: verifying its archive")
-    place.registry.verify(version)
+    target.registry.verify(version)
 
 
 def _compared(
-    place: DeploymentTarget, before: Release | None, version: int, say: Say, compare: Compare | None
+    target: DeploymentTarget, before: Release | None, version: int, say: Say, compare: Compare | None
 ) -> Release:
-    _verify(place, version, say)
-    with loaded_on_all(place, version, say) as there:
+    _verify(target, version, say)
+    with loaded_on_all(target, version, say) as there:
         if before and before.version != version and compare:
             compare(there, before, version, say)
         promoted = before is not None and before.trial is not None
-        return _make_live(place, before, version, "promoted" if promoted else "released", say)
+        return _make_live(target, before, version, "promoted" if promoted else "released", say)
 
 
 def _refuse_other_trial(record: Release | None, version: int) -> None:
@@ -172,46 +172,46 @@ def _refuse_other_trial(record: Release | None, version: int) -> None:
         raise OperationsError(f"version {on_trial} is on trial: fraud release --promote, or --abort, before another")
 
 
-def _compare(on: bytes | None, place: DeploymentTarget, before: Release, version: int, say: Say) -> None:
+def _compare(on: bytes | None, target: DeploymentTarget, before: Release, version: int, say: Say) -> None:
     """Stops a release that would change what is flagged."""
-    there = _where_scores(place, before.version)
+    there = _where_scores(target, before.version)
     if there is None:
         say(f"version {before.version} scores nothing now, so there is nothing to compare version {version} with")
         return
-    both = None if on is not None else _counted(place, before.trial)
+    both = None if on is not None else _counted(target, before.trial)
     gate.check(before.version, version, both or gate.scored_samples(there, before.version, version, on), say)
 
 
-def _where_scores(place: DeploymentTarget, version: int) -> DeploymentTarget | None:
+def _where_scores(target: DeploymentTarget, version: int) -> DeploymentTarget | None:
     """The first server on which a version scores: each has been proven by itself, so one can speak for all."""
-    for one in place.each:
+    for one in target.single_servers:
         there = one.server.registered().get(version)
         if there and there.ready:
             return one
     return None
 
 
-def _counted(place: DeploymentTarget, trial: Trial | None) -> SamplePair | None:
+def _counted(target: DeploymentTarget, trial: Trial | None) -> SamplePair | None:
     """What was counted on live traffic while the version was on trial, if it was."""
-    if trial is None or not place.redis_url:
+    if trial is None or not target.redis_url:
         return None
     with contextlib.suppress(RedisUnavailable):
-        return gate.trial_samples(trial_counts.read_trial_counts(place.redis_url, trial))
+        return gate.trial_samples(trial_counts.read_trial_counts(target.redis_url, trial))
     return None
 
 
-def _make_live(place: DeploymentTarget, before: Release | None, version: int, event: str, say: Say) -> Release:
+def _make_live(target: DeploymentTarget, before: Release | None, version: int, event: str, say: Say) -> Release:
     if before is None or before.version != version:
-        return _write(place, Release(version, before.version if before else None, _now()), event, say)
+        return _write(target, Release(version, before.version if before else None, _now()), event, say)
     settled = replace(before, trial=None, instead_of=None)
-    return before if settled == before else _write(place, settled, event, say)
+    return before if settled == before else _write(target, settled, event, say)
 
 
-def _write(place: DeploymentTarget, record: Release, event: str, say: Say, **facts: object) -> Release:
+def _write(target: DeploymentTarget, record: Release, event: str, say: Say, **facts: object) -> Release:
     say("writing the release record")
-    durable.write(place.record, record.to_bytes())
+    durable.write(target.record_path, record.to_bytes())
     told = {"version": record.version, "previous": record.previous, **facts}
-    journal.note(place.registry.root, event, **told)
+    journal.note(target.store, event, **told)
     return record
 
 

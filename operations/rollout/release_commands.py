@@ -11,14 +11,13 @@ from rich.text import Text
 from operations.errors import OperationsError
 from operations.rollout import deployment, release_status
 from operations.rollout import release as releases
-from operations.rollout.deployment import RunningDeployment
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.gateway_status import (
     GatewayStatus,
     gateway_statuses,
     gateways_behind,
     gateways_not_running,
 )
-from operations.rollout.loading import DeploymentTarget
 from operations.settings import StatePaths
 from operations.store.release_record import read_record
 from operations.text import share
@@ -67,12 +66,12 @@ def status(paths: StatePaths, env: Mapping[str, str]) -> RenderableType:
         OperationsError: the release record cannot be read.
     """
     try:
-        running = deployment.find_deployment(paths, env)
+        target = deployment.find_target(paths, env)
     except OperationsError:  # Nothing runs here: the record tells what will.
         return release_status.view(paths.store, env.get("REDIS_URL"))
-    found = gateway_statuses(running.gateway_url) if running.gateway_url else {}
-    shown = release_status.view(running.store, running.redis_url, _paused(found))
-    record = read_record(running.store)
+    found = gateway_statuses(target.gateway_url) if target.gateway_url else {}
+    shown = release_status.view(target.store, target.redis_url, _paused(found))
+    record = read_record(target.store)
     if len(found) <= 1 or record is None:
         return shown
     return Group(shown, Text("\n".join(["", *_gateways(found, record.version)])))
@@ -92,55 +91,54 @@ def _gateways(found: Mapping[str, GatewayStatus], live: int) -> Iterator[str]:
         yield f"{at} serves {f'version {version}' if version else 'none, or does not answer'}."
 
 
-def release(running: RunningDeployment, wish: ReleaseOptions, say: Say) -> None:
+def release(target: DeploymentTarget, wish: ReleaseOptions, say: Say) -> None:
     """Releases, tries, promotes or aborts.
 
     Raises:
         OperationsError: it could not be done; everything is as before.
     """
-    place = running.place
     if wish.abort:
-        record = releases.abort_trial(place, "by hand", say)
+        record = releases.abort_trial(target, "by hand", say)
         say(f"The trial is over. Version {record.version} is live.")
     elif wish.shadow or wish.canary is not None:
         kind = TrialKind.SHADOW if wish.shadow else TrialKind.CANARY
         part = 1.0 if wish.canary is None else share.parse(wish.canary)
-        _try(running, wish.version or place.registry.newest(), kind, part, say)
+        _try(target, wish.version or target.registry.newest(), kind, part, say)
     else:
-        _live(running, _released(place, wish, say), say)
+        _live(target, _released(target, wish, say), say)
 
 
-def rollback(running: RunningDeployment, say: Say) -> None:
+def rollback(target: DeploymentTarget, say: Say) -> None:
     """Goes back to the version before.
 
     Raises:
         OperationsError: it could not be done; everything is as before.
     """
-    _live(running, releases.rollback(running.place, say), say)
+    _live(target, releases.rollback(target, say), say)
 
 
-def _released(place: DeploymentTarget, wish: ReleaseOptions, say: Say) -> Release:
+def _released(target: DeploymentTarget, wish: ReleaseOptions, say: Say) -> Release:
     on = wish.on.read_bytes() if wish.on else None
     if wish.promote:
-        return releases.promote(place, say, accept_shift=wish.accept_shift, on=on)
-    version = wish.version or place.registry.newest()
-    return releases.release(place, version, say, accept_shift=wish.accept_shift, on=on)
+        return releases.promote(target, say, accept_shift=wish.accept_shift, on=on)
+    version = wish.version or target.registry.newest()
+    return releases.release(target, version, say, accept_shift=wish.accept_shift, on=on)
 
 
-def _try(running: RunningDeployment, version: int, kind: TrialKind, part: float, say: Say) -> None:
-    record = releases.start_trial(running.place, version, kind, part, say)
+def _try(target: DeploymentTarget, version: int, kind: TrialKind, part: float, say: Say) -> None:
+    record = releases.start_trial(target, version, kind, part, say)
     doing = "answers for" if kind is TrialKind.CANARY else "is scored beside, for"
     say(f"Version {version} {doing} {part:.1%} of all cards; version {record.version} is live.")
     say("How it does: fraud release status")
-    if running.gateway_url and record.trial:
-        _late(gateways_not_running(running.gateway_url, record.trial), "try it yet; {}/health says why.", say)
+    if target.gateway_url and record.trial:
+        _late(gateways_not_running(target.gateway_url, record.trial), "try it yet; {}/health says why.", say)
 
 
-def _live(running: RunningDeployment, record: Release, say: Say) -> None:
+def _live(target: DeploymentTarget, record: Release, say: Say) -> None:
     before = f"; before it: version {record.previous}" if record.previous else ""
     say(f"Version {record.version} is live{before}.")
-    if running.gateway_url:
-        _late(gateways_behind(running.gateway_url, record.version), "serve it yet; {}/health says what it serves.", say)
+    if target.gateway_url:
+        _late(gateways_behind(target.gateway_url, record.version), "serve it yet; {}/health says what it serves.", say)
 
 
 def _late(gateways: list[str], what: str, say: Say) -> None:

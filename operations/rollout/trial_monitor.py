@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from operations.errors import OperationsError, in_words
 from operations.files.durable import LockHeld
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import abort_trial
 from operations.rollout.trial_counts import RedisUnavailable, read_trial_counts
 from operations.rollout.version_loader import Clock, Deduplicator
@@ -41,18 +41,18 @@ class TrialMonitor:
     """Looks at the trial that the release record names, again and again.
 
     Attributes:
-        place: where; it may be set anew when servers come or go.
+        target: where; it may be set anew when servers come or go.
     """
 
     def __init__(
         self,
-        place: DeploymentTarget,
+        target: DeploymentTarget,
         say: Callable[[str], None],
         alert: Callable[[str], None],
         clock: Clock = time.monotonic,
     ) -> None:
         """Takes whom to tell of what is to be known (`say`), and of what is to be looked at (`alert`)."""
-        self.place = place
+        self.target = target
         self._once = Deduplicator(say)
         self._alert = alert
         self._clock = clock
@@ -65,9 +65,9 @@ class TrialMonitor:
     def look(self) -> None:
         """Judges the trial once; never raises for what is to be expected."""
         try:
-            record = read_record(self.place.registry.root)
-            if record and record.trial and self.place.redis_url:
-                self._judge(record.trial, read_trial_counts(self.place.redis_url, record.trial))
+            record = read_record(self.target.store)
+            if record and record.trial and self.target.redis_url:
+                self._judge(record.trial, read_trial_counts(self.target.redis_url, record.trial))
                 self._once.forget()
         except RedisUnavailable as error:
             self._once(str(error))
@@ -90,7 +90,7 @@ class TrialMonitor:
         while now - self._seen[0][0] > WINDOW:
             self._seen.popleft()
         if why := self._lost_too_often(now) or self._bad(trial.kind, tally):
-            abort_trial(self.place, why, lambda _: None, of=trial)
+            abort_trial(self.target, why, lambda _: None, of=trial)
             self._alert(f"the {trial.kind} of version {trial.version} was aborted: {why}")
 
     def _begin(self, trial: Trial, tally: TrialCounts) -> None:
@@ -118,7 +118,7 @@ class TrialMonitor:
     def _is_loaded(self, version: int) -> bool:
         """Whether every TorchServe has it, ready or not: workers that end are the version's own fault."""
         try:
-            return all(version in one.server.registered() for one in self.place.each)
+            return all(version in one.server.registered() for one in self.target.single_servers)
         except TorchServeUnreachable:
             return False
 

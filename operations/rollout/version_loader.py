@@ -10,7 +10,8 @@ from enum import Enum
 
 from operations.errors import OperationsError
 from operations.files.durable import LockHeld
-from operations.rollout.loading import DeploymentTarget, NotProven, load, prove, release_lock
+from operations.rollout.deployment import DeploymentTarget, release_lock
+from operations.rollout.loading import NotProven, load, prove
 from operations.store import journal
 from operations.store.archive_check import RefusedArchive
 from operations.store.registry import DamagedArchive, UnknownVersion
@@ -97,11 +98,11 @@ class VersionLoader:
         why: what the last failed try said.
     """
 
-    def __init__(self, place: DeploymentTarget, version: int, say: Callable[[str], None], clock: Clock) -> None:
+    def __init__(self, target: DeploymentTarget, version: int, say: Callable[[str], None], clock: Clock) -> None:
         """Takes where, what, whom to tell, and seconds."""
         self.version = version
         self.why = ""
-        self._place = place
+        self._target = target
         self._say = say
         self._clock = clock
         self._once = Deduplicator(say)
@@ -137,7 +138,7 @@ class VersionLoader:
             TorchServeUnreachable: nothing was tried that would tell of the version.
         """
         try:
-            with release_lock(self._place):
+            with release_lock(self._target):
                 return ReconcileResult.RELEASING if self._is_outdated(record) else self._load()
         except (LockHeld, TorchServeUnreachable):
             raise
@@ -146,8 +147,8 @@ class VersionLoader:
 
     def _complete(self, there: RegisteredVersion) -> None:
         """Who started its workers one by one may have ended before the last."""
-        if self._place.workers and there.wanted < self._place.workers:
-            self._place.server.scale(self.version, self._place.workers)
+        if self._target.workers and there.wanted < self._target.workers:
+            self._target.server.scale(self.version, self._target.workers)
 
     def _may_recover(self, there: RegisteredVersion) -> bool:
         """Whether TorchServe itself may still bring a worker back."""
@@ -157,20 +158,20 @@ class VersionLoader:
 
     def _is_outdated(self, record: Release) -> bool:
         """Whether a release that ended a moment ago has changed what this look saw."""
-        return read_record(self._place.registry.root) != record or self._scores()
+        return read_record(self._target.store) != record or self._scores()
 
     def _scores(self) -> bool:
-        there = self._place.server.registered().get(self.version)
+        there = self._target.server.registered().get(self.version)
         return there is not None and there.ready > 0
 
     def _load(self) -> ReconcileResult:
         began = self._clock()
         try:
-            load(self._place, self.version, lambda _: None)
+            load(self._target, self.version, lambda _: None)
         except OperationsError:
             with contextlib.suppress(OperationsError):
                 if not self._scores():
-                    self._place.server.delete(self.version)
+                    self._target.server.delete(self.version)
             raise
         self._prove()
         if self._was_whole:  # The first load is an ordinary start, no repair to speak of.
@@ -181,12 +182,12 @@ class VersionLoader:
     def _prove(self) -> None:
         """Lets it score its golden rows; one that does not is of no use to anybody, and is deleted again."""
         try:
-            prove(self._place, self._place.registry.entry(self.version))
+            prove(self._target, self._target.registry.entry(self.version))
         except TorchServeUnreachable:
             raise
         except OperationsError as error:
             with contextlib.suppress(OperationsError):
-                self._place.server.delete(self.version)
+                self._target.server.delete(self.version)
             raise NotProven(str(error)) from None
 
     def _settle(self) -> None:
@@ -202,5 +203,5 @@ class VersionLoader:
         self._pause.lengthen()
         self.why = str(error)
         if self._once(f"version {self.version} cannot be loaded: {error}"):
-            journal.note(self._place.registry.root, "not_loadable", version=self.version, why=str(error))
+            journal.note(self._target.store, "not_loadable", version=self.version, why=str(error))
         return ReconcileResult.FAILED

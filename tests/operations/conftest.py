@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.store.registry import Registry
 from tests.operations.fake_torchserve import CONTRACT, FakeTorchServe
 from tests.tiny import card
@@ -31,7 +31,7 @@ def torchserve(tmp_path: Path) -> FakeTorchServe:
 
 
 @pytest.fixture
-def place(registry: Registry, torchserve: FakeTorchServe, tmp_path: Path) -> DeploymentTarget:
+def target(registry: Registry, torchserve: FakeTorchServe, tmp_path: Path) -> DeploymentTarget:
     """Where releases happen: two workers a version."""
     return DeploymentTarget(registry, tmp_path / "verified", torchserve.server(), 2)
 

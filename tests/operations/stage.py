@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from operations.files import durable
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.reconciler import Reconciler
 from operations.rollout.version_loader import ReconcileResult
 from operations.store.release_record import read_record
@@ -32,7 +32,7 @@ def canary(version: int) -> Trial:
 class Stage:
     """A store, a TorchServe, and the reconciler between them."""
 
-    place: DeploymentTarget
+    target: DeploymentTarget
     torchserve: FakeTorchServe
     base: Callable[[], int] | None = None
     clock: Clock = field(default_factory=Clock)
@@ -40,7 +40,7 @@ class Stage:
     alerts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.reconciler = Reconciler(self.place, self.said.append, self.alerts.append, self.base, self.clock)
+        self.reconciler = Reconciler(self.target, self.said.append, self.alerts.append, self.base, self.clock)
 
     def look(self, after: float = 0.0) -> ReconcileResult:
         """One look, so many seconds after the last one."""
@@ -54,19 +54,19 @@ class Stage:
     @property
     def record(self) -> Release:
         """The release record."""
-        record = read_record(self.place.registry.root)
+        record = read_record(self.target.store)
         assert record is not None
         return record
 
     def write(self, live: int, previous: int | None = None, trial: Trial | None = None) -> None:
         """Puts a release record in place, as a release would."""
         record = Release(live, previous, "2026-01-01T00:00:00+00:00", trial)
-        durable.write(self.place.record, record.to_bytes())
+        durable.write(self.target.record_path, record.to_bytes())
 
     def damage(self, *versions: int) -> None:
         """Makes archives other ones than those that were added."""
         for version in versions:
-            (self.place.registry.root / f"fraud-{version}.mar").write_bytes(b"archive X")
+            (self.target.store / f"fraud-{version}.mar").write_bytes(b"archive X")
 
     def refuse(self, *versions: int) -> None:
         """Makes TorchServe refuse versions that verify."""
@@ -78,7 +78,7 @@ class Stage:
 
     def change_entry(self, version: int, **fields: object) -> None:
         """Changes the entry of a version."""
-        path = self.place.registry.root / f"fraud-{version}.json"
+        path = self.target.store / f"fraud-{version}.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
     def restart_server(self) -> None:

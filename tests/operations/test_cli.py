@@ -13,7 +13,7 @@ from operations.cli import app, commands
 from operations.errors import in_words
 from operations.retraining import train as training
 from operations.rollout import release as module
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release
 from operations.store.registry import Registry
 from releases.record import Release
@@ -22,11 +22,11 @@ from training.train import TrainRequest
 
 
 def test_models_are_listed_with_their_state(
-    place: DeploymentTarget, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    target: DeploymentTarget, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`fraud models` shows which version is live and which was before it."""
-    release(place, 1, lambda _: None)
-    release(place, 2, lambda _: None)
+    release(target, 1, lambda _: None)
+    release(target, 2, lambda _: None)
     monkeypatch.chdir(tmp_path)
     lines = CliRunner().invoke(commands, ["models"]).stdout.splitlines()
     assert [(line.split()[0], line.split()[-1]) for line in lines[1:]] == [("2", "live"), ("1", "previous")]
@@ -88,8 +88,8 @@ def test_a_release_verifies_the_store_that_the_stack_loads_from(
     monkeypatch.chdir(tmp_path)
     asked: list[Path] = []
 
-    def make_live(place: DeploymentTarget, version: int, *_: object, **__: object) -> Release:
-        asked.append(place.registry.root)
+    def make_live(target: DeploymentTarget, version: int, *_: object, **__: object) -> Release:
+        asked.append(target.store)
         return Release(version, None, "2026-01-01T00:00:00+00:00")
 
     monkeypatch.setattr(module, "release", make_live)

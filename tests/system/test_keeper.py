@@ -99,17 +99,17 @@ def test_a_server_elsewhere_is_kept(tmp_path: Path) -> None:
     outside = {"MANAGEMENT_URL": management, "INFERENCE_URL": inference}
     with torchserve(tmp_path, ports) as server, keeping(tmp_path, **outside) as (keeper, client):
         whole(tmp_path, client)
-        place = deployment.find_deployment(StatePaths(tmp_path, tmp_path / "model_store"), outside).place
+        target = deployment.find_target(StatePaths(tmp_path, tmp_path / "model_store"), outside)
         assert client.get("/release.json").json()["version"] == 2
-        release(place, 1, lambda _: None, accept_shift=True)
+        release(target, 1, lambda _: None, accept_shift=True)
         assert client.get("/release.json").json()["version"] == 1
         keeper.kill()
         for pid in (server.pid, *descendants(server.pid)):
             os.kill(pid, signal.SIGKILL)
     with torchserve(tmp_path, ports), keeping(tmp_path, **outside) as (_, client):
         whole(tmp_path, client)
-        assert {version: there.ready for version, there in place.server.registered().items()}[1] == 2
-        place.server.close()
+        assert {version: there.ready for version, there in target.server.registered().items()}[1] == 2
+        target.server.close()
 
 
 def test_a_server_of_its_own_is_kept_too(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def _make_cold(stack: Stack, twin: Twin) -> None:
     record = Release(1, None, datetime.now(UTC).isoformat(timespec="milliseconds"))
     durable.write(stack.directory / "model_store" / FILE_NAME, record.to_bytes())
     paths = StatePaths(stack.directory, stack.directory / "model_store")
-    with closing(deployment.find_deployment(paths, {}).server) as server:
+    with closing(deployment.find_target(paths, {}).server) as server:
         server.delete(twin.version)
 
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 import pytest
 
 from operations.errors import OperationsError
-from operations.rollout.loading import DeploymentTarget, load, prove
+from operations.rollout.deployment import DeploymentTarget
+from operations.rollout.loading import load, prove
 from operations.settings import StatePaths
 from operations.store.registry import Registry
 from operations.store.signing import SigningKeys
@@ -75,17 +76,17 @@ def store(root: Path, keys: SigningKeys, more: bytes = b"") -> Registry:
     return registry
 
 
-def loads(place: DeploymentTarget) -> bool:
+def loads(target: DeploymentTarget) -> bool:
     """Whether version 1 is loaded and proven; it is deleted again."""
     try:
-        load(place, 1, lambda _: None)
-        prove(place, place.registry.entry(1))
+        load(target, 1, lambda _: None)
+        prove(target, target.registry.entry(1))
     except TorchServeUnreachable:
         raise
     except OperationsError:
         return False
     finally:
-        place.server.delete(1)
+        target.server.delete(1)
     return True
 
 
@@ -97,15 +98,15 @@ def test_no_unsigned_code_runs(tmp_path: Path) -> None:
     others = {signed.root / name: (other.root / name).read_bytes() for name in ("fraud-1.mar", "fraud-1.json")}
     ports = Ports(*(free_port() for _ in range(5)))
     server = Robbed(f"http://127.0.0.1:{ports.management}", f"http://127.0.0.1:{ports.inference}")
-    place = DeploymentTarget(signed, StatePaths(tmp_path, signed.root).verified, server, 1)
+    target = DeploymentTarget(signed, StatePaths(tmp_path, signed.root).verified, server, 1)
     with torchserve(tmp_path, ports), contextlib.closing(server):
         wait_for(server.answers)
         with renaming(others):
             for _ in range(TURNS):
-                loads(place)
+                loads(target)
         server.others = others
-        assert loads(place)
-        assert not loads(place)  # Nothing but the other archive is there any more.
+        assert loads(target)
+        assert not loads(target)  # Nothing but the other archive is there any more.
         assert not marker.exists()
-        assert loads(replace(place, registry=other))
+        assert loads(replace(target, registry=other))
         assert marker.exists()

@@ -22,7 +22,7 @@ from operations.backups.golden_check import GoldenCheck, check_golden_rows
 from operations.cli import app, commands
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release
 from operations.settings import StatePaths
 from operations.store import journal
@@ -47,11 +47,11 @@ KEEP = 8
 
 
 @pytest.fixture
-def paths(place: DeploymentTarget, tmp_path: Path) -> StatePaths:
+def paths(target: DeploymentTarget, tmp_path: Path) -> StatePaths:
     """A checkout with versions 1 and 2, of which 2 is live."""
     for version in (1, 2):
-        release(place, version, lambda _: None)
-    return StatePaths(tmp_path, place.registry.root)
+        release(target, version, lambda _: None)
+    return StatePaths(tmp_path, target.store)
 
 
 @pytest.fixture
@@ -215,14 +215,14 @@ def test_a_backup_waits_for_a_release(paths: StatePaths) -> None:
 
 
 def test_backups_beside_releases_and_trainings_are_whole(
-    place: DeploymentTarget, paths: StatePaths, tmp_path: Path
+    target: DeploymentTarget, paths: StatePaths, tmp_path: Path
 ) -> None:
     """While versions are added and released, every backup holds the version that its record names."""
     ended = threading.Event()
 
     def work() -> None:
         for version in range(3, 40):
-            for step in (lambda v=version: add(place.registry, tmp_path, v), lambda v=version: _publish(place, v)):
+            for step in (lambda v=version: add(target.registry, tmp_path, v), lambda v=version: _publish(target, v)):
                 _until_done(step)
         ended.set()
 
@@ -239,8 +239,8 @@ def test_backups_beside_releases_and_trainings_are_whole(
     thread.join()
 
 
-def _publish(place: DeploymentTarget, version: int) -> None:
-    release(place, version, lambda _: None)
+def _publish(target: DeploymentTarget, version: int) -> None:
+    release(target, version, lambda _: None)
 
 
 def _until_done(step: Callable[[], None]) -> None:
@@ -269,8 +269,8 @@ def test_backups_on_s3_are_kept_by_the_same_rule(paths: StatePaths, monkeypatch:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         server.objects["mine/notes.tar"] = b"mine"
-        place = storage.at(f"s3://{fake_s3.BUCKET}/mine")
-        made = [backup.create(BackupSource(paths, OUTSIDE), place, keep=1) for _ in range(2)]
+        target = storage.at(f"s3://{fake_s3.BUCKET}/mine")
+        made = [backup.create(BackupSource(paths, OUTSIDE), target, keep=1) for _ in range(2)]
         with storage.local(made[1].where) as file:
             assert backup_file.read(file) == made[1].manifest
         assert server.objects.keys() == {"mine/notes.tar", made[1].where.removeprefix(f"s3://{fake_s3.BUCKET}/")}

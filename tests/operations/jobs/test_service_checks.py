@@ -14,8 +14,9 @@ from operations.errors import OperationsError
 from operations.jobs import service_checks as service
 from operations.jobs.finding import Finding, State, fault, good, unknown
 from operations.network import addresses
-from operations.rollout.deployment import RunningDeployment
+from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths
+from operations.store.registry import Registry
 from releases.record import Release
 from tests import valkey
 from tests.operations.fake_torchserve import FakeTorchServe
@@ -173,7 +174,7 @@ def test_all_workers_of_the_live_version_must_be_ready(
 ) -> None:
     """Other versions do not matter."""
     torchserve.registered = {1: ["READY"]} | ({2: states} if states is not None else {})
-    running = RunningDeployment(torchserve.server(), 2, store, store / "verified", None, None)
+    running = DeploymentTarget(Registry(store), store / "verified", torchserve.server(), 2)
     assert list(service.model_servers(running, store, patience=0)) == [finding]
 
 
@@ -181,7 +182,7 @@ def test_each_model_server_is_asked(store: Path, torchserve: FakeTorchServe) -> 
     """Of several, each is named by its address."""
     torchserve.registered = {2: ["READY"]}
     other = FakeTorchServe(down=True).server()
-    running = RunningDeployment(torchserve.server(), 1, store, store / "verified", None, None, others=(other,))
+    running = DeploymentTarget(Registry(store), store / "verified", torchserve.server(), 1, others=(other,))
     first, second = service.model_servers(running, store, patience=0)
     assert first == good("1 of 1 workers of version 2, which is live, are ready on http://management")
     assert second.state is State.FAULT

@@ -19,7 +19,7 @@ from operations.history.load import Interrupted
 from operations.keeper import first_model
 from operations.processes.supervisor import MARK
 from operations.rollout import release as release_module
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release, start_trial
 from operations.settings import Settings
 from operations.store.release_record import read_record
@@ -50,9 +50,9 @@ def asking(root: Path, version: int) -> Settings:
 
 
 @pytest.fixture
-def stage(place: DeploymentTarget, torchserve: FakeTorchServe) -> Stage:
+def stage(target: DeploymentTarget, torchserve: FakeTorchServe) -> Stage:
     """Version 2 is live, and TorchServe has just started."""
-    stage = Stage(place, torchserve)
+    stage = Stage(target, torchserve)
     stage.write(2, previous=1)
     return stage
 
@@ -69,19 +69,19 @@ def child(tmp_path: Path) -> Settings:
 
 
 def test_another_first_version_waits_for_the_reconciler(
-    place: DeploymentTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: DeploymentTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stack that starts with MODEL_PATH at another version than the recorded one loads them one after the other."""
-    release(place, 1, quiet)
+    release(target, 1, quiet)
     monkeypatch.setattr(release_module, "PATIENCE", 0.05)
-    ensuring = first_model.ensure(asking(tmp_path, 2), place, MARKED, quiet)
-    with durable.locked(place.registry.root / ".release.lock", ""):
+    ensuring = first_model.ensure(asking(tmp_path, 2), target, MARKED, quiet)
+    with durable.locked(target.store / ".release.lock", ""):
         starting = threading.Thread(target=lambda: asyncio.run(ensuring))
         starting.start()
         starting.join(0.3)
         assert starting.is_alive()
     starting.join(60)
-    assert (record := read_record(place.registry.root)) is not None
+    assert (record := read_record(target.store)) is not None
     assert (record.version, record.previous) == (2, 1)
 
 
@@ -138,31 +138,31 @@ def test_a_past_that_cannot_be_loaded_ends_nothing(child: Settings, monkeypatch:
     assert "secret" not in said
 
 
-def test_another_trial_does_not_end_the_start(place: DeploymentTarget, tmp_path: Path) -> None:
+def test_another_trial_does_not_end_the_start(target: DeploymentTarget, tmp_path: Path) -> None:
     """MODEL_PATH at a version ends the trial of another one, which nobody could end before the stack runs."""
-    add(place.registry, tmp_path, 3)
-    release(place, 1, quiet)
-    start_trial(replace(place, redis_url="redis://nowhere"), 3, TrialKind.SHADOW, 1.0, quiet)
-    assert asyncio.run(first_model.ensure(asking(tmp_path, 2), place, MARKED, quiet)) == 2
-    assert (record := read_record(place.registry.root)) is not None
+    add(target.registry, tmp_path, 3)
+    release(target, 1, quiet)
+    start_trial(replace(target, redis_url="redis://nowhere"), 3, TrialKind.SHADOW, 1.0, quiet)
+    assert asyncio.run(first_model.ensure(asking(tmp_path, 2), target, MARKED, quiet)) == 2
+    assert (record := read_record(target.store)) is not None
     assert (record.version, record.trial) == (2, None)
 
 
-def test_one_of_several_servers_that_answers_is_enough_for_the_first_release(place: DeploymentTarget) -> None:
+def test_one_of_several_servers_that_answers_is_enough_for_the_first_release(target: DeploymentTarget) -> None:
     """A pod that never comes up does not keep the first version from the others."""
     dead = FakeTorchServe(down=True).server()
-    assert first_model.answering(replace(place, server=dead, others=(place.server,)))
-    assert not first_model.answering(replace(place, server=dead))
+    assert first_model.answering(replace(target, server=dead, others=(target.server,)))
+    assert not first_model.answering(replace(target, server=dead))
 
 
-def test_a_lost_record_is_not_guessed(place: DeploymentTarget, tmp_path: Path) -> None:
+def test_a_lost_record_is_not_guessed(target: DeploymentTarget, tmp_path: Path) -> None:
     """Where versions were released before, the newest need not have been live: the start says what to do."""
-    release(place, 1, quiet)
-    place.record.unlink()
+    release(target, 1, quiet)
+    target.record_path.unlink()
     found = settings.read("127.0.0.1", 8000, {}, tmp_path)
     with pytest.raises(OperationsError, match=r"release\.json is gone.*MODEL_PATH="):
-        asyncio.run(first_model.ensure(found, place, MARKED, quiet))
-    assert asyncio.run(first_model.ensure(asking(tmp_path, 1), place, MARKED, quiet)) == 1
+        asyncio.run(first_model.ensure(found, target, MARKED, quiet))
+    assert asyncio.run(first_model.ensure(asking(tmp_path, 1), target, MARKED, quiet)) == 1
 
 
 def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> No
     stage.damage(2)
     stage.look()
     said: list[str] = []
-    version = asyncio.run(first_model.ensure(asking(tmp_path, 2), stage.place, MARKED, said.append))
+    version = asyncio.run(first_model.ensure(asking(tmp_path, 2), stage.target, MARKED, said.append))
     assert (version, stage.record.version) == (1, 1)
     assert said == ["version 1 took over from version 2, which MODEL_PATH names, and stays live"]
 
@@ -190,7 +190,7 @@ def test_a_child_that_fails_is_an_error(child: Settings) -> None:
         asyncio.run(first_model.fraud(child, MARKED, "sample", "fail"))
 
 
-def test_a_training_without_a_model_is_an_error(child: Settings, place: DeploymentTarget) -> None:
+def test_a_training_without_a_model_is_an_error(child: Settings, target: DeploymentTarget) -> None:
     """A child that ends well and adds nothing is not taken for a training; an older version is not its result."""
     with pytest.raises(OperationsError, match="no model came"):
-        asyncio.run(first_model.train(child, place.registry, MARKED))
+        asyncio.run(first_model.train(child, target.registry, MARKED))

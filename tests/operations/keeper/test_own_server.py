@@ -66,14 +66,14 @@ def test_commands_beside_it_find_it(tmp_path: Path, ports: Ports) -> None:
     """`fraud release` in the same container needs no address; when it has ended, nothing runs."""
     found = read(tmp_path, REVIEW_THRESHOLD="0.2")
     with own_server.planned(found) as (program, member):
-        running = deployment.find_deployment(found.paths, {})
+        running = deployment.find_target(found.paths, {})
         assert (running.server.address, running.workers) == (member.management, None)
         assert running.thresholds.review == 0.2
         assert found.paths.stack.stat().st_mode & 0o777 == 0o600
         scratch = program.directory
     assert not scratch.exists()
     with pytest.raises(OperationsError, match="nothing runs here"):
-        deployment.find_deployment(found.paths, {})
+        deployment.find_target(found.paths, {})
 
 
 def test_no_secret_reaches_it(tmp_path: Path, ports: Ports) -> None:

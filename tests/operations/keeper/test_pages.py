@@ -16,7 +16,7 @@ from operations.errors import OperationsError
 from operations.keeper import pages as module
 from operations.keeper.pages import Pages, served
 from operations.keeper.status import KeeperStatus
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.version_loader import ReconcileResult
 from releases.record import Release
 from tests.operations.stage import canary
@@ -26,7 +26,7 @@ from tests.operations.stage import canary
 class Site:
     """Pages that are served."""
 
-    place: DeploymentTarget
+    target: DeploymentTarget
     observed: KeeperStatus
     url: str = ""
     said: list[str] = field(default_factory=list)
@@ -54,12 +54,12 @@ class Site:
 
 
 @pytest.fixture
-def site(place: DeploymentTarget) -> Iterator[Site]:
+def site(target: DeploymentTarget) -> Iterator[Site]:
     """Nothing is released, and one server is there."""
-    observed = KeeperStatus(place.registry.root)
+    observed = KeeperStatus(target.store)
     observed.begin("http://there:8081")
-    site = Site(place, observed)
-    found = Pages(observed, place.registry.root, site.metrics)
+    site = Site(target, observed)
+    found = Pages(observed, target.store, site.metrics)
     with served("127.0.0.1", 0, found, site.said.append) as url:
         site.url = url
         yield site
@@ -67,7 +67,7 @@ def site(place: DeploymentTarget) -> Iterator[Site]:
 
 def write(site: Site, record: Release) -> bytes:
     """Puts a release record in place; its bytes."""
-    site.place.record.write_bytes(record.to_bytes())
+    site.target.record_path.write_bytes(record.to_bytes())
     return record.to_bytes()
 
 
@@ -180,7 +180,7 @@ def test_a_port_that_is_taken_is_told(site: Site) -> None:
     port = httpx.URL(site.url).port or 0
     with (
         pytest.raises(OperationsError, match=f"cannot listen on KEEPER_HOST=127.0.0.1, KEEPER_PORT={port}"),
-        served("127.0.0.1", port, Pages(site.observed, site.place.registry.root, bytes), print),
+        served("127.0.0.1", port, Pages(site.observed, site.target.store, bytes), print),
     ):
         pass
 

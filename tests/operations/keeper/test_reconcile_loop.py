@@ -14,7 +14,7 @@ from operations.errors import OperationsError
 from operations.keeper import reconcile_loop
 from operations.keeper.reconcile_loop import BaseModelTrainer
 from operations.processes.supervisor import MARK
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.trial_monitor import TrialMonitor
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
@@ -32,12 +32,12 @@ def child(tmp_path: Path) -> settings.Settings:
 
 
 def test_a_server_that_never_answers_is_taken_for_frozen(
-    place: DeploymentTarget, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
+    target: DeploymentTarget, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is frozen would never be started again otherwise: whoever runs it is told."""
     monkeypatch.setattr(reconcile_loop, "FROZEN", 0.0)
     monkeypatch.setattr(reconcile_loop, "LOOK_EVERY_WHILE_DOWN", 0.0)
-    stage, frozen = Stage(place, torchserve), threading.Event()
+    stage, frozen = Stage(target, torchserve), threading.Event()
     stage.write(1)
     torchserve.down = True
 
@@ -70,24 +70,24 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
     assert "secret" not in said[0]
 
 
-def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settings, place: DeploymentTarget) -> None:
+def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settings, target: DeploymentTarget) -> None:
     """The reconciler, on its thread, gets the error of the child that ran on the loop."""
 
     async def run() -> None:
-        base = BaseModelTrainer(child, place.registry, {MARK: "a-token"})
+        base = BaseModelTrainer(child, target.registry, {MARK: "a-token"})
         with pytest.raises(OperationsError, match="`fraud train` failed"):
             await asyncio.to_thread(base)
 
     asyncio.run(run())
 
 
-def test_a_training_ends_with_the_stack(child: settings.Settings, place: DeploymentTarget) -> None:
+def test_a_training_ends_with_the_stack(child: settings.Settings, target: DeploymentTarget) -> None:
     """When the stack's loop ends, the child is ended, and the thread that waits for it is let go."""
     (child.paths.root / "operations" / "__main__.py").write_text(SLOW)
     seen = child.paths.root / "pid"
 
     async def run() -> None:
-        base = BaseModelTrainer(child, place.registry, {MARK: "a-token"})
+        base = BaseModelTrainer(child, target.registry, {MARK: "a-token"})
         training = asyncio.create_task(asyncio.to_thread(base))
         while not (seen.exists() and seen.read_text()):  # noqa: ASYNC110 - no event tells of another process
             await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ from operations.keeper import reconcile_loop, servers
 from operations.keeper.servers import Servers, Telling
 from operations.keeper.status import KeeperStatus
 from operations.network.addresses import UnresolvedName
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.store.registry import Registry
 from operations.torchserve.fleet import TorchServeEndpoint
 from tests.operations.fake_torchserve import FakeTorchServe
@@ -58,13 +58,13 @@ class Ground:
 
 
 @pytest.fixture
-def ground(registry: Registry, place: DeploymentTarget, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+def ground(registry: Registry, target: DeploymentTarget, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     """Version 1 is live, and both servers have just started."""
     monkeypatch.setattr(servers, "RESOLVE_EVERY", 0.02)
     monkeypatch.setattr(reconcile_loop, "LOOK_EVERY", 0.02)
     monkeypatch.setattr(reconcile_loop, "LOOK_EVERY_WHILE_DOWN", 0.02)
     fakes = [FakeTorchServe(), FakeTorchServe()]
-    Stage(place, fakes[0]).write(1)
+    Stage(target, fakes[0]).write(1)
     with ExitStack() as running:
         yield Ground(registry, [running.enter_context(served(fake)) for fake in fakes], fakes)
 
@@ -82,13 +82,15 @@ def test_each_server_gets_the_live_version(ground: Ground) -> None:
     async def run() -> None:
         async with ground.followed():
             await until(lambda: ground.observed.whole == 2)
-            place = ground.servers.place
-            assert place
-            assert [one.server.address for one in place.each] == [member.management for member in ground.members]
+            target = ground.servers.target
+            assert target
+            assert [one.server.address for one in target.single_servers] == [
+                member.management for member in ground.members
+            ]
 
     asyncio.run(run())
     assert [fake.registered for fake in ground.fakes] == [{1: READY}, {1: READY}]
-    assert ground.servers.place is None
+    assert ground.servers.target is None
 
 
 def test_a_server_that_comes_is_kept_and_one_that_goes_is_not(ground: Ground) -> None:
@@ -125,9 +127,9 @@ def test_a_look_up_that_fails_takes_no_server_away(ground: Ground) -> None:
     asyncio.run(run())
 
 
-def test_only_the_only_server_lets_another_version_take_over(ground: Ground, place: DeploymentTarget) -> None:
+def test_only_the_only_server_lets_another_version_take_over(ground: Ground, target: DeploymentTarget) -> None:
     """Of two, neither changes the record; when one has gone, the other does."""
-    stage = Stage(place, ground.fakes[0])
+    stage = Stage(target, ground.fakes[0])
     stage.write(2, previous=1)
     stage.damage(2)
 

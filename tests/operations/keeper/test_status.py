@@ -6,7 +6,7 @@ import pytest
 
 from operations.keeper import status as module
 from operations.keeper.status import KeeperStatus
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.version_loader import ReconcileResult
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
@@ -15,10 +15,10 @@ A, B = "http://10.0.0.1:8081", "http://10.0.0.2:8081"
 
 
 @pytest.fixture
-def observed(place: DeploymentTarget, torchserve: FakeTorchServe) -> KeeperStatus:
+def observed(target: DeploymentTarget, torchserve: FakeTorchServe) -> KeeperStatus:
     """Version 1 is live, and two servers are there."""
-    Stage(place, torchserve).write(1)
-    found = KeeperStatus(place.registry.root)
+    Stage(target, torchserve).write(1)
+    found = KeeperStatus(target.store)
     for address in (A, B):
         found.begin(address)
     return found
@@ -50,12 +50,12 @@ def test_without_a_server_nothing_is_ready(observed: KeeperStatus) -> None:
     assert (observed.lack(), observed.last_look) == ("torchserve is no name", 0.0)
 
 
-def test_without_a_record_nothing_is_ready(observed: KeeperStatus, place: DeploymentTarget) -> None:
+def test_without_a_record_nothing_is_ready(observed: KeeperStatus, target: DeploymentTarget) -> None:
     """Nothing released, a record that cannot be read, and another keeper at work are each told."""
-    place.record.write_text("{")
+    target.record_path.write_text("{")
     assert "is damaged" in str(observed.lack())
     assert observed.record is None
-    place.record.unlink()
+    target.record_path.unlink()
     assert observed.lack() == "nothing is released yet"
     observed.waiting = "another keeper works"
     assert observed.lack() == "another keeper works"

@@ -14,7 +14,7 @@ from operations.errors import OperationsError
 from operations.retraining.cycle import Find, retrain
 from operations.retraining.train import TrainOptions
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
-from operations.rollout.deployment import RunningDeployment
+from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths
 from operations.store.opened import load_version
 from operations.store.registry import Registry
@@ -46,13 +46,13 @@ class Timer:
         self.data = root / "claims.csv"
         self.store = Registry(self.paths.store)
         self.torchserve = ServingVersions(store=self.paths.store)
-        self.running: RunningDeployment | None = RunningDeployment(
-            self.torchserve.server(), 2, self.paths.store, self.paths.verified, None, "redis://unused"
+        self.running: DeploymentTarget | None = DeploymentTarget(
+            self.store, self.paths.verified, self.torchserve.server(), 2, "redis://unused"
         )
         self.find: Find = self._look
         self.said = io.StringIO()
 
-    def _look(self) -> RunningDeployment:
+    def _look(self) -> DeploymentTarget:
         if self.running is None:
             raise OperationsError("nothing runs here")
         return self.running
@@ -139,7 +139,7 @@ def test_a_rival_that_was_not_beaten_stays(timer: Timer) -> None:
     timer.first(sense=False)
     look, live = timer.find, iter([1, 7])
 
-    def find() -> RunningDeployment:
+    def find() -> DeploymentTarget:
         timer.record(next(live))
         return look()
 
@@ -151,9 +151,7 @@ def test_a_rival_that_was_not_beaten_stays(timer: Timer) -> None:
 
 def test_another_store_is_not_released_to(timer: Timer, tmp_path: Path) -> None:
     """A stack that was started meanwhile and loads from elsewhere has other versions under the same numbers."""
-    elsewhere = RunningDeployment(
-        timer.torchserve.server(), 2, tmp_path / "elsewhere", tmp_path / "verified", None, None
-    )
+    elsewhere = DeploymentTarget(Registry(tmp_path / "elsewhere"), tmp_path / "verified", timer.torchserve.server(), 2)
     looks = iter([timer.find(), elsewhere])
     timer.find = lambda: next(looks)
     with pytest.raises(OperationsError, match="the stack that runs here loads from"):

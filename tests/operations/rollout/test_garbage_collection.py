@@ -3,7 +3,7 @@
 import pytest
 
 from operations.files import durable
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release
 from operations.rollout.version_loader import ReconcileResult
 from operations.settings import LEAST_DRAIN as DRAIN
@@ -12,11 +12,11 @@ from tests.operations.stage import Stage
 
 
 @pytest.fixture
-def stage(place: DeploymentTarget, torchserve: FakeTorchServe) -> Stage:
+def stage(target: DeploymentTarget, torchserve: FakeTorchServe) -> Stage:
     """A reconciler where version 1 is live and version 2 is registered, wanted by nobody."""
-    release(place, 1, lambda _: None)
+    release(target, 1, lambda _: None)
     torchserve.registered[2] = ["READY"]
-    stage = Stage(place, torchserve)
+    stage = Stage(target, torchserve)
     assert stage.look() is ReconcileResult.WHOLE
     return stage
 
@@ -44,7 +44,7 @@ def test_a_version_that_is_wanted_again_drains_anew(stage: Stage, torchserve: Fa
 
 def test_nothing_is_deleted_while_a_release_runs(stage: Stage, torchserve: FakeTorchServe) -> None:
     """A release registers before it records: a look that meets it begins to count anew."""
-    with durable.locked(stage.place.registry.root / ".release.lock", ""):
+    with durable.locked(stage.target.store / ".release.lock", ""):
         assert stage.look(after=DRAIN) is ReconcileResult.WHOLE
     stage.look()
     stage.look(after=DRAIN - 0.1)

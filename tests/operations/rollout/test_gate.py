@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from contract.decision import NO_OVERRIDES, DecisionBands, ThresholdOverrides
 from contract.golden import GoldenRows
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.gate import MIN_TRIAL_ROWS, alert_shift, check, scored_samples, shift, trial_samples
-from operations.rollout.loading import DeploymentTarget
 from operations.store.paired_scoring import SamplePair, ScoreSample
 from operations.store.registry import Registry
 from releases.trial_counts import TrialArm, TrialCounts, score_counts
@@ -85,7 +85,7 @@ def test_a_trial_must_have_counted_enough(rows: int, enough: bool) -> None:
 
 
 def test_the_reference_samples_of_both_are_compared(
-    place: DeploymentTarget, tmp_path: Path, torchserve: FakeTorchServe
+    target: DeploymentTarget, tmp_path: Path, torchserve: FakeTorchServe
 ) -> None:
     """Rows that an archive holds are taken, each once; of a version whose archive has none, its golden ones."""
     registry = Registry(tmp_path / "samples")
@@ -96,18 +96,18 @@ def test_the_reference_samples_of_both_are_compared(
             pack(tmp_path / f"{version}.mar", files), replace(card(version), data={"sha256": "0" * 64}), CONTRACT
         )
     torchserve.registered = {1: ["READY"], 2: ["READY"], 3: ["READY"]}
-    place = replace(place, registry=registry)
-    assert scored_samples(place, 1, 2, None).before.rows == 3
-    assert scored_samples(place, 1, 3, None).before.rows == 3 + len(GOLDEN.probabilities)
+    target = replace(target, registry=registry)
+    assert scored_samples(target, 1, 2, None).before.rows == 3
+    assert scored_samples(target, 1, 3, None).before.rows == 3 + len(GOLDEN.probabilities)
 
 
 def test_a_damaged_archive_of_the_live_version_hinders_no_release(
-    place: DeploymentTarget, torchserve: FakeTorchServe
+    target: DeploymentTarget, torchserve: FakeTorchServe
 ) -> None:
     """It scores on, and the gate takes its golden rows."""
     torchserve.registered = {1: ["READY"], 2: ["READY"]}
-    (place.registry.root / "fraud-1.mar").write_bytes(b"damaged")
-    assert scored_samples(place, 1, 2, None).before.rows == len(GOLDEN.probabilities)
+    (target.store / "fraud-1.mar").write_bytes(b"damaged")
+    assert scored_samples(target, 1, 2, None).before.rows == len(GOLDEN.probabilities)
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_a_damaged_archive_of_the_live_version_hinders_no_release(
     [(NO_OVERRIDES, (1, 3)), (ThresholdOverrides(0.3, 0.6), (2, 2)), (ThresholdOverrides(0.0), (4, 4))],
 )
 def test_both_are_judged_by_the_thresholds_in_force(
-    place: DeploymentTarget, torchserve: FakeTorchServe, thresholds: ThresholdOverrides, flagged: tuple[int, int]
+    target: DeploymentTarget, torchserve: FakeTorchServe, thresholds: ThresholdOverrides, flagged: tuple[int, int]
 ) -> None:
     """Each decides by its own card, but where the gateways override it."""
     torchserve.registered = {1: ["READY"], 2: ["READY"]}
     torchserve.descriptions[2] = replace(torchserve.describe(2), card=card(2, DecisionBands(0.1, 0.1)))
     rows = b"payment,amount\na,0\nb,1\nc,1.5\nd,3\n"  # Probabilities of 0, 0.25, 0.375 and 0.75.
-    both = scored_samples(replace(place, thresholds=thresholds), 1, 2, rows)
+    both = scored_samples(replace(target, thresholds=thresholds), 1, 2, rows)
     assert (both.before.rows, both.after.rows) == (4, 4)
     assert (both.before.flagged, both.after.flagged) == flagged

@@ -10,7 +10,7 @@ import pytest
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout import release as release_module
-from operations.rollout.loading import DeploymentTarget, release_lock
+from operations.rollout.deployment import DeploymentTarget, release_lock
 from operations.rollout.reconciler import LONGEST_RELEASE
 from operations.rollout.release import release
 from operations.rollout.version_loader import UNREADY_TIMEOUT, ReconcileResult
@@ -25,24 +25,24 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture
-def stage(place: DeploymentTarget, torchserve: FakeTorchServe) -> Stage:
+def stage(target: DeploymentTarget, torchserve: FakeTorchServe) -> Stage:
     """A reconciler where version 1 is live."""
-    release(place, 1, quiet)
-    return Stage(place, torchserve)
+    release(target, 1, quiet)
+    return Stage(target, torchserve)
 
 
 @pytest.fixture
 def trio(stage: Stage, tmp_path: Path) -> Stage:
     """One where version 2 is live, 3 is on trial and 1 served before; TorchServe has just started."""
-    add(stage.place.registry, tmp_path, 3)
+    add(stage.target.registry, tmp_path, 3)
     stage.write(2, previous=1, trial=canary(3))
     stage.restart_server()
     return stage
 
 
-def test_nothing_is_loaded_before_the_first_release(place: DeploymentTarget, torchserve: FakeTorchServe) -> None:
+def test_nothing_is_loaded_before_the_first_release(target: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Without a record nothing is registered."""
-    assert Stage(place, torchserve).look() is ReconcileResult.NOTHING_RELEASED
+    assert Stage(target, torchserve).look() is ReconcileResult.NOTHING_RELEASED
     assert torchserve.files == []
 
 
@@ -101,12 +101,12 @@ def test_a_worker_gets_time_to_start_again(stage: Stage, torchserve: FakeTorchSe
 
 def test_a_mended_archive_is_loaded(stage: Stage) -> None:
     """Once the archive is put back, the version is loaded at the next try."""
-    (stage.place.registry.root / "fraud-2.json").unlink()
-    whole = (stage.place.registry.root / "fraud-1.mar").read_bytes()
+    (stage.target.store / "fraud-2.json").unlink()
+    whole = (stage.target.store / "fraud-1.mar").read_bytes()
     stage.damage(1)
     stage.restart_server()
     assert stage.look() is ReconcileResult.FAILED
-    (stage.place.registry.root / "fraud-1.mar").write_bytes(whole)
+    (stage.target.store / "fraud-1.mar").write_bytes(whole)
     assert stage.look() is ReconcileResult.FAILED  # It waits a second after the first failure.
     assert stage.look(after=1) is ReconcileResult.LOADED
 
@@ -114,7 +114,7 @@ def test_a_mended_archive_is_loaded(stage: Stage) -> None:
 def test_a_release_is_not_disturbed(stage: Stage, torchserve: FakeTorchServe) -> None:
     """While a release holds the lock nothing is mended; after it, all is."""
     stage.restart_server()
-    with durable.locked(stage.place.registry.root / ".release.lock", ""):
+    with durable.locked(stage.target.store / ".release.lock", ""):
         assert stage.look() is ReconcileResult.RELEASING
         assert torchserve.registered == {}
     assert stage.look() is ReconcileResult.LOADED
@@ -126,9 +126,9 @@ class Meanwhile:
 
     act: Callable[[], object]
 
-    def __call__(self, place: DeploymentTarget, patience: float = 0.0) -> object:
+    def __call__(self, target: DeploymentTarget, patience: float = 0.0) -> object:
         self.act()
-        return release_lock(place, patience)
+        return release_lock(target, patience)
 
 
 def test_what_a_release_changed_meanwhile_is_not_undone(
@@ -136,7 +136,7 @@ def test_what_a_release_changed_meanwhile_is_not_undone(
 ) -> None:
     """A look that saw the state before a release does not act on it."""
     stage.restart_server()
-    monkeypatch.setattr("operations.rollout.version_loader.alone", Meanwhile(lambda: release(stage.place, 2, quiet)))
+    monkeypatch.setattr("operations.rollout.version_loader.alone", Meanwhile(lambda: release(stage.target, 2, quiet)))
     assert stage.look() is ReconcileResult.RELEASING
     assert torchserve.registered.keys() == {2}
 
@@ -181,17 +181,17 @@ def test_a_damaged_record_is_told_once_and_nothing_is_guessed(stage: Stage, torc
     """Where nobody knows what is wanted nothing is loaded or deleted: people are told, and the journal."""
     stage.restart_server()
     torchserve.registered[2] = ["READY"]
-    stage.place.record.write_text("{")
+    stage.target.record_path.write_text("{")
     assert set(stage.until_quiet()) == {ReconcileResult.FAILED}
     assert (torchserve.registered, len(stage.alerts)) == ({2: ["READY"]}, 1)
-    assert "damaged" in journal.events(stage.place.registry.root)[-1]["why"]
+    assert "damaged" in journal.events(stage.target.store)[-1]["why"]
 
 
 @pytest.mark.parametrize("name", ["release.json", ".release.lock"])
 def test_files_that_cannot_be_read_end_nothing(stage: Stage, name: str) -> None:
     """A record or a lock that the system does not open is told, nothing is raised, and no other version takes over."""
     stage.restart_server()
-    path, run_in_daemon_thread = stage.place.registry.root / name, stage.place.registry.root / "aside"
+    path, run_in_daemon_thread = stage.target.store / name, stage.target.store / "aside"
     path.rename(run_in_daemon_thread)
     path.mkdir()
     assert set(stage.until_quiet()) == {ReconcileResult.FAILED}
@@ -276,7 +276,7 @@ def test_a_trial_is_aborted_when_the_lock_is_free(trio: Stage, monkeypatch: pyte
     monkeypatch.setattr(release_module, "PATIENCE", 0.0)
     trio.damage(3)
     trio.look()
-    with durable.locked(trio.place.registry.root / ".release.lock", ""):
+    with durable.locked(trio.target.store / ".release.lock", ""):
         assert trio.look() is ReconcileResult.WHOLE
     assert trio.record.trial is not None
     trio.look()
@@ -286,7 +286,7 @@ def test_a_trial_is_aborted_when_the_lock_is_free(trio: Stage, monkeypatch: pyte
 def test_a_record_that_is_gone_is_told(stage: Stage) -> None:
     """What was released is lost: nothing is guessed, what is loaded goes on, and people are told once."""
     stage.look()
-    stage.place.record.unlink()
+    stage.target.record_path.unlink()
     for _ in range(2):
         assert stage.look() is ReconcileResult.NOTHING_RELEASED
     assert [text for text in stage.alerts if "the release record is gone" in text] == stage.alerts
@@ -297,7 +297,7 @@ def test_a_release_that_stands_still_is_told(stage: Stage) -> None:
     """While it holds the lock a live version that is not loaded cannot be: after a while people are told by whom."""
     stage.look()
     stage.restart_server()
-    with durable.locked(stage.place.registry.root / ".release.lock", ""):
+    with durable.locked(stage.target.store / ".release.lock", ""):
         stage.look()
         assert stage.alerts == []
         stage.look(after=LONGEST_RELEASE + 1)

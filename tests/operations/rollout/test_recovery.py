@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout import release as release_module
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.recovery import NOTHING_LEFT, candidates
 from operations.rollout.release import release, take_over
 from operations.rollout.version_loader import ReconcileResult
@@ -56,8 +56,8 @@ def trains(stage: Stage, log: list[str]) -> Callable[[], int]:
 
     def train() -> int:
         log.append("trained")
-        version = stage.place.registry.next_version()
-        add(stage.place.registry, stage.place.registry.root.parent, version)
+        version = stage.target.registry.next_version()
+        add(stage.target.registry, stage.target.store.parent, version)
         return version
 
     return train
@@ -67,7 +67,7 @@ def trains(stage: Stage, log: list[str]) -> Callable[[], int]:
 def test_another_takes_over_at_once_when_the_archive_is_unsound(stage: Stage, spoil: str) -> None:
     """What does not verify will not verify by trying: the next best version is live after one look."""
     name = "fraud-3.mar" if "archive" in spoil else "fraud-3.json"
-    path = stage.place.registry.root / name
+    path = stage.target.store / name
     path.unlink() if spoil.startswith("no") else path.write_bytes(b"{")
     assert stage.look() is ReconcileResult.TOOK_OVER
     assert (stage.record.version, stage.record.previous, stage.record.instead_of) == (2, 3, 3)
@@ -84,7 +84,7 @@ def test_people_are_told_of_it(stage: Stage) -> None:
     ]
     assert "SHA-256" in stage.alerts[0]
     assert [text.partition(":")[0] for text in stage.said] == ["version 3 cannot be loaded"]
-    events = journal.events(stage.place.registry.root)
+    events = journal.events(stage.target.store)
     assert [event["event"] for event in events] == ["not_loadable", "took_over"]
     assert [event["version"] for event in events] == [3, 2]
 
@@ -133,7 +133,7 @@ def test_nothing_takes_over_while_a_release_holds_the_lock(stage: Stage, monkeyp
     """Somebody is mending it already: the record is theirs."""
     monkeypatch.setattr(release_module, "PATIENCE", 0.0)
     stage.damage(3)
-    with durable.locked(stage.place.registry.root / ".release.lock", ""):
+    with durable.locked(stage.target.store / ".release.lock", ""):
         assert stage.look() is ReconcileResult.RELEASING
     assert (stage.record.version, stage.torchserve.files) == (3, [])
 
@@ -149,9 +149,9 @@ def test_a_server_that_is_down_is_no_reason(stage: Stage) -> None:
 def test_what_a_person_released_meanwhile_stays(stage: Stage) -> None:
     """A take-over is of the record that was seen: a release that ended before it got the lock wins."""
     before = stage.record
-    release(stage.place, 4, quiet)
+    release(stage.target, 4, quiet)
     with pytest.raises(OperationsError, match="not live any more"):
-        take_over(stage.place, 2, quiet, before)
+        take_over(stage.target, 2, quiet, before)
     assert stage.record.version == 4
 
 
@@ -159,16 +159,16 @@ def test_nothing_takes_over_from_a_version_that_scores(stage: Stage) -> None:
     """Whoever asks for it: a live version with a ready worker stays live."""
     stage.look()
     with pytest.raises(OperationsError, match="version 3 scores"):
-        take_over(stage.place, 2, quiet)
+        take_over(stage.target, 2, quiet)
     assert stage.record.version == 3
 
 
 def test_a_taken_over_version_stays_until_a_person_releases(stage: Stage) -> None:
     """When the former archive is put back it is loaded, to go back to, and not made live by itself."""
-    whole = (stage.place.registry.root / "fraud-3.mar").read_bytes()
+    whole = (stage.target.store / "fraud-3.mar").read_bytes()
     stage.damage(3)
     stage.look()
-    (stage.place.registry.root / "fraud-3.mar").write_bytes(whole)
+    (stage.target.store / "fraud-3.mar").write_bytes(whole)
     stage.until_quiet()
     assert stage.torchserve.registered.keys() == {2, 3}
     assert (stage.record.version, stage.record.previous) == (2, 3)
@@ -209,7 +209,7 @@ def test_a_machine_that_fails_is_no_reason(stage: Stage, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     log: list[str] = []
-    stage = Stage(stage.place, stage.torchserve, trains(stage, log))
+    stage = Stage(stage.target, stage.torchserve, trains(stage, log))
     stage.damage(3)
     with monkeypatch.context() as disk:
         disk.setattr(durable, "write", full)
@@ -241,7 +241,7 @@ def test_other_columns_take_over_before_a_base_model(stage: Stage) -> None:
     for version in (1, 2, 4):
         stage.change_entry(version, inputs=OTHER)
     stage.damage(3)
-    with_base = Stage(stage.place, stage.torchserve, lambda: pytest.fail("it was trained"))
+    with_base = Stage(stage.target, stage.torchserve, lambda: pytest.fail("it was trained"))
     assert with_base.look() is ReconcileResult.TOOK_OVER
     assert stage.record.version == 2
 
@@ -249,18 +249,18 @@ def test_other_columns_take_over_before_a_base_model(stage: Stage) -> None:
 def test_the_base_model_is_the_last_resort(stage: Stage) -> None:
     """With BASE_MODEL=true and no good version, a base model is trained and serves; it is told and journalled."""
     log: list[str] = []
-    with_base = Stage(stage.place, stage.torchserve, trains(stage, log))
+    with_base = Stage(stage.target, stage.torchserve, trains(stage, log))
     stage.damage(1, 2, 3, 4)
     assert with_base.look() is ReconcileResult.TOOK_OVER
     assert (stage.record.version, stage.record.instead_of, log) == (5, 3, ["trained"])
-    assert [event["event"] for event in journal.events(stage.place.registry.root)][-2:] == ["base_model", "took_over"]
+    assert [event["event"] for event in journal.events(stage.target.store)][-2:] == ["base_model", "took_over"]
     assert with_base.alerts[0].startswith("no version of the model store can be loaded: training")
 
 
 def test_the_base_model_is_trained_once(stage: Stage) -> None:
     """A base model that cannot be loaded either is no reason to fill the store with more of them."""
     log: list[str] = []
-    with_base = Stage(stage.place, stage.torchserve, trains(stage, log))
+    with_base = Stage(stage.target, stage.torchserve, trains(stage, log))
     stage.refuse(1, 2, 3, 4, 5)
     assert set(with_base.until_quiet()) == {ReconcileResult.FAILED}
     assert (log, stage.record.version) == (["trained"], 3)
@@ -277,7 +277,7 @@ def test_a_training_that_fails_is_tried_again_later(stage: Stage) -> None:
         tries.append(1)
         raise OperationsError("no memory")
 
-    with_base = Stage(stage.place, stage.torchserve, fail)
+    with_base = Stage(stage.target, stage.torchserve, fail)
     stage.damage(1, 2, 3, 4)
     assert [with_base.look(), with_base.look(), with_base.look(after=1)] == [ReconcileResult.FAILED] * 3
     assert (len(tries), stage.record.version) == (2, 3)
@@ -287,12 +287,12 @@ def test_what_was_released_during_the_training_stays(stage: Stage) -> None:
     """The base model does not take over from a version that a person released meanwhile."""
 
     def train() -> int:
-        add(stage.place.registry, stage.place.registry.root.parent, 5)
-        add(stage.place.registry, stage.place.registry.root.parent, 6)
-        release(stage.place, 6, quiet)
+        add(stage.target.registry, stage.target.store.parent, 5)
+        add(stage.target.registry, stage.target.store.parent, 6)
+        release(stage.target, 6, quiet)
         return 5
 
-    with_base = Stage(stage.place, stage.torchserve, train)
+    with_base = Stage(stage.target, stage.torchserve, train)
     stage.damage(1, 2, 3, 4)
     with_base.look()
     assert stage.record.version == 6

@@ -9,9 +9,8 @@ from rich.console import Console
 
 from operations.errors import OperationsError
 from operations.rollout import deployment, release_commands
-from operations.rollout.deployment import RunningDeployment
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.gateway_status import GatewayStatus
-from operations.rollout.loading import DeploymentTarget
 from operations.rollout.release_commands import ReleaseOptions, release, rollback, status
 from operations.settings import StatePaths
 from operations.store.release_record import read_record
@@ -27,21 +26,19 @@ def wish(**options: object) -> ReleaseOptions:
 
 
 @pytest.fixture
-def running(place: DeploymentTarget) -> RunningDeployment:
+def running(target: DeploymentTarget) -> DeploymentTarget:
     """A model server that runs, and a Redis that nobody needs to ask."""
-    return RunningDeployment(
-        place.server, place.workers, place.registry.root, place.verified, None, "redis://127.0.0.1:1"
-    )
+    return replace(target, redis_url="redis://127.0.0.1:1")
 
 
-def did(running: RunningDeployment, **options: object) -> str:
+def did(running: DeploymentTarget, **options: object) -> str:
     """Runs `fraud release`; what it said."""
     said: list[str] = []
     release(running, wish(**options), said.append)
     return "\n".join(said)
 
 
-def test_without_a_number_the_newest_is_released(running: RunningDeployment) -> None:
+def test_without_a_number_the_newest_is_released(running: DeploymentTarget) -> None:
     """The last training's version goes live, and each step is said."""
     said = did(running).splitlines()
     assert said == [
@@ -53,14 +50,14 @@ def test_without_a_number_the_newest_is_released(running: RunningDeployment) -> 
     ]
 
 
-def test_a_canary_is_begun_and_promoted(running: RunningDeployment) -> None:
+def test_a_canary_is_begun_and_promoted(running: DeploymentTarget) -> None:
     """`--canary 5%`, then `--promote`: the version on trial is live, and the one before it is named."""
     did(running, what="1")
     assert "Version 2 answers for 5.0% of all cards; version 1 is live." in did(running, what="2", canary="5%")
     assert "Version 2 is live; before it: version 1." in did(running, promote=True)
 
 
-def test_a_shadow_is_begun_and_aborted(running: RunningDeployment) -> None:
+def test_a_shadow_is_begun_and_aborted(running: DeploymentTarget) -> None:
     """`--shadow`, then `--abort`: the live version stays."""
     did(running, what="1")
     did(running, what="2", shadow=True)
@@ -71,7 +68,7 @@ def test_a_shadow_is_begun_and_aborted(running: RunningDeployment) -> None:
     assert "The trial is over. Version 1 is live." in did(running, abort=True)
 
 
-def test_a_rollback_says_what_is_live(running: RunningDeployment) -> None:
+def test_a_rollback_says_what_is_live(running: DeploymentTarget) -> None:
     """The version before is live again."""
     did(running, what="1")
     did(running, what="2")
@@ -81,7 +78,7 @@ def test_a_rollback_says_what_is_live(running: RunningDeployment) -> None:
 
 
 @pytest.mark.parametrize("act", ["promote", "abort"])
-def test_there_must_be_a_trial_to_end(running: RunningDeployment, act: str) -> None:
+def test_there_must_be_a_trial_to_end(running: DeploymentTarget, act: str) -> None:
     """Promoting or aborting nothing is told."""
     did(running, what="1")
     with pytest.raises(OperationsError, match="no version is on trial"):
@@ -113,7 +110,7 @@ def test_options_that_exclude_each_other_are_refused(options: dict[str, object])
 
 
 @pytest.mark.parametrize("share", ["5", ""])
-def test_a_share_is_checked_before_anything_is_done(running: RunningDeployment, share: str) -> None:
+def test_a_share_is_checked_before_anything_is_done(running: DeploymentTarget, share: str) -> None:
     """A share that is none, as of a variable that is not set, starts no worker and releases nothing."""
     did(running, what="1")
     with pytest.raises(OperationsError, match="no share"):
@@ -136,7 +133,7 @@ def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, GatewayStatus]:
     return found
 
 
-def shown(running: RunningDeployment, monkeypatch: pytest.MonkeyPatch) -> str:
+def shown(running: DeploymentTarget, monkeypatch: pytest.MonkeyPatch) -> str:
     """What `fraud release status` prints beside gateways."""
     beside = replace(running, gateway_url="http://gateway:8000", redis_url=None)
     monkeypatch.setattr(deployment, "find", lambda *_: beside)
@@ -145,7 +142,7 @@ def shown(running: RunningDeployment, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(console.file.getvalue())  # type: ignore[attr-defined] # it is the one given
 
 
-def test_gateways_that_do_not_follow_are_named(running: RunningDeployment, gateways: dict[str, GatewayStatus]) -> None:
+def test_gateways_that_do_not_follow_are_named(running: DeploymentTarget, gateways: dict[str, GatewayStatus]) -> None:
     """The release is done; each gateway that is late is said with its address."""
     gateways |= {"http://10.0.0.1:8000": GatewayStatus(1), "http://10.0.0.2:8000": GatewayStatus(None)}
     said = did(replace(running, gateway_url="http://gateway:8000"), what="1").splitlines()
@@ -154,7 +151,7 @@ def test_gateways_that_do_not_follow_are_named(running: RunningDeployment, gatew
 
 
 def test_the_status_names_gateways_that_serve_another_version(
-    running: RunningDeployment, gateways: dict[str, GatewayStatus], monkeypatch: pytest.MonkeyPatch
+    running: DeploymentTarget, gateways: dict[str, GatewayStatus], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of several gateways it says how many serve the live version, and which do not."""
     did(running, what="1")
@@ -168,7 +165,7 @@ def test_the_status_names_gateways_that_serve_another_version(
 
 
 def test_the_status_says_where_a_trial_is_paused(
-    running: RunningDeployment, gateways: dict[str, GatewayStatus], monkeypatch: pytest.MonkeyPatch
+    running: DeploymentTarget, gateways: dict[str, GatewayStatus], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One gateway's reason stands alone; of several, each with its address."""
     did(running, what="1")

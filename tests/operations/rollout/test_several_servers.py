@@ -11,8 +11,9 @@ import pytest
 
 from operations.errors import OperationsError
 from operations.rollout import all_servers
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.gate import ShiftTooLarge
-from operations.rollout.loading import DeploymentTarget, load
+from operations.rollout.loading import load
 from operations.rollout.release import release, rollback, start_trial
 from operations.rollout.trial_monitor import TrialMonitor
 from operations.rollout.version_loader import ReconcileResult
@@ -206,7 +207,7 @@ def test_one_that_has_the_version_already_keeps_it(
 ) -> None:
     """It is loaded where it is missing, and neither loaded again nor deleted where it scores."""
     release(both, 1, quiet)
-    release(both.each[1], 2, quiet)
+    release(both.single_servers[1], 2, quiet)
     second.files.clear()
     release(both, 2, quiet)
     assert torchserve.registered == second.registered == {1: READY, 2: READY}
@@ -278,7 +279,7 @@ def test_a_trial_is_lost_where_one_server_lacks_it(both: DeploymentTarget, secon
 
 def test_one_of_several_does_not_change_what_is_live(both: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Where the live version cannot be loaded on a bad server, that is told once with its address, and stays so."""
-    stage = Stage(both.each[0], torchserve)
+    stage = Stage(both.single_servers[0], torchserve)
     stage.reconciler.is_alone = False
     stage.write(2, previous=1)
     stage.damage(2)
@@ -290,7 +291,7 @@ def test_one_of_several_does_not_change_what_is_live(both: DeploymentTarget, tor
 
 def test_the_last_server_may_let_another_version_take_over(both: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Once the others have gone, their number protects nobody."""
-    stage = Stage(both.each[0], torchserve)
+    stage = Stage(both.single_servers[0], torchserve)
     stage.reconciler.is_alone = False
     stage.write(2, previous=1)
     stage.damage(2)
@@ -302,7 +303,7 @@ def test_the_last_server_may_let_another_version_take_over(both: DeploymentTarge
 
 def test_one_of_several_does_not_end_a_trial(both: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """On the others it may do well; the watch counts what fails."""
-    stage = Stage(both.each[0], torchserve)
+    stage = Stage(both.single_servers[0], torchserve)
     stage.reconciler.is_alone = False
     stage.write(1, trial=canary(2))
     stage.damage(2)

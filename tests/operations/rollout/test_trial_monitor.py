@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.files import durable
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release, start_trial
 from operations.rollout.trial_monitor import SETTLING, WINDOW, TrialMonitor, violated_bound
 from operations.store.release_record import read_record
@@ -67,23 +67,23 @@ def test_a_trial_that_does_as_the_live_version_is_never_bad(requests: int, error
 
 
 @pytest.fixture
-def trial(place: DeploymentTarget, valkey: Valkey) -> tuple[DeploymentTarget, Trial]:
+def trial(target: DeploymentTarget, valkey: Valkey) -> tuple[DeploymentTarget, Trial]:
     """Version 1 is live, version 2 its canary."""
-    place = replace(place, redis_url=valkey.url)
-    release(place, 1, lambda _: None)
-    started = start_trial(place, 2, TrialKind.CANARY, 0.05, lambda _: None).trial
+    target = replace(target, redis_url=valkey.url)
+    release(target, 1, lambda _: None)
+    started = start_trial(target, 2, TrialKind.CANARY, 0.05, lambda _: None).trial
     assert started
-    return place, started
+    return target, started
 
 
 class Watched:
     """A watch, what it said, and a clock in the test's hand."""
 
-    def __init__(self, place: DeploymentTarget) -> None:
+    def __init__(self, target: DeploymentTarget) -> None:
         self.said: list[str] = []
         self.alerts: list[str] = []
         self.now = 0.0
-        self.watch = TrialMonitor(place, self.said.append, self.alerts.append, lambda: self.now)
+        self.watch = TrialMonitor(target, self.said.append, self.alerts.append, lambda: self.now)
 
     def look(self, seconds: float = 1.0) -> None:
         """Looks after so many seconds."""
@@ -101,14 +101,14 @@ def write(valkey: Valkey, trial: Trial, counted: TrialCounts) -> None:
 
 def test_a_canary_that_fails_is_aborted(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """It is ended by itself, the live version stays, and people are told why."""
-    place, started = trial
-    watched = Watched(place)
+    target, started = trial
+    watched = Watched(target)
     write(valkey, started, tally(FINE, (50, 0, 0.004)))
     watched.look()
     assert watched.alerts == []
     write(valkey, started, tally(FINE, (60, 10, 0.004)))
     watched.look()
-    record = read_record(place.registry.root)
+    record = read_record(target.store)
     assert record
     assert (record.version, record.trial) == (1, None)
     assert watched.alerts == ["the canary of version 2 was aborted: 10 of 10 requests to it failed (bound 2%)"]
@@ -116,8 +116,8 @@ def test_a_canary_that_fails_is_aborted(trial: tuple[DeploymentTarget, Trial], v
 
 def test_a_good_past_hides_nothing(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """The last minute is judged by itself: a share that is small of all requests may be large of the last ones."""
-    place, started = trial
-    watched = Watched(place)
+    target, started = trial
+    watched = Watched(target)
     write(valkey, started, tally((3000, 0, 0.004), (3000, 0, 0.004)))
     watched.look()
     watched.look(WINDOW)
@@ -137,8 +137,8 @@ def test_what_fails_while_the_server_comes_back_is_not_the_versions_fault(
     trial: tuple[DeploymentTarget, Trial], torchserve: FakeTorchServe, valkey: Valkey, *, down: bool
 ) -> None:
     """TorchServe down, or up again without the version: what fails then ends no trial, what fails later does."""
-    place, started = trial
-    watched = Watched(place)
+    target, started = trial
+    watched = Watched(target)
     watched.look()
     there = torchserve.registered.pop(2)
     torchserve.down = down
@@ -158,8 +158,8 @@ def test_a_server_that_ends_again_and_again_ends_the_trial(
     trial: tuple[DeploymentTarget, Trial], torchserve: FakeTorchServe
 ) -> None:
     """A version whose workers take the server down costs the live version too: the third time is enough."""
-    place, _ = trial
-    watched = Watched(place)
+    target, _ = trial
+    watched = Watched(target)
     watched.look()
     for _ in range(3):
         assert watched.alerts == []
@@ -175,8 +175,8 @@ def test_a_server_that_ends_again_and_again_ends_the_trial(
 
 def test_redis_that_is_gone_is_told_once(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """Without counts nothing is judged; back again, the watch goes on."""
-    place, started = trial
-    watched = Watched(place)
+    target, started = trial
+    watched = Watched(target)
     watched.look()
     valkey.kill()
     watched.look()
@@ -189,11 +189,11 @@ def test_redis_that_is_gone_is_told_once(trial: tuple[DeploymentTarget, Trial], 
     assert len(watched.alerts) == 1
 
 
-def test_without_a_trial_nothing_is_asked(place: DeploymentTarget) -> None:
+def test_without_a_trial_nothing_is_asked(target: DeploymentTarget) -> None:
     """No release, or no trial: the watch has nothing to do and says nothing."""
-    watched = Watched(replace(place, redis_url="redis://127.0.0.1:1"))
+    watched = Watched(replace(target, redis_url="redis://127.0.0.1:1"))
     watched.look()
-    release(place, 1, lambda _: None)
+    release(target, 1, lambda _: None)
     watched.look()
     assert (watched.said, watched.alerts) == ([], [])
 
@@ -206,8 +206,8 @@ def test_a_full_disk_ends_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    place, started = trial
-    watched = Watched(place)
+    target, started = trial
+    watched = Watched(target)
     watched.look()
     write(valkey, started, tally(FINE, (10, 10, 0.004)))
     monkeypatch.setattr(durable, "write", full)
@@ -220,8 +220,8 @@ def test_a_full_disk_ends_nothing(
 
 def test_a_damaged_record_ends_nothing(trial: tuple[DeploymentTarget, Trial]) -> None:
     """A record that cannot be read is told, and the watch goes on."""
-    place, _ = trial
-    place.record.write_text("{")
-    watched = Watched(place)
+    target, _ = trial
+    target.record_path.write_text("{")
+    watched = Watched(target)
     watched.look()
     assert "damaged" in watched.said[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release
 from operations.store.models_view import models_table, release_state
 from operations.store.registry import Registry
@@ -31,9 +31,9 @@ def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
     assert shown(tmp_path / "[none]") == f"no versions in {tmp_path}/[none]; `fraud train` makes one\n"
 
 
-def test_a_damaged_version_is_shown_beside_the_others(registry: Registry, place: DeploymentTarget) -> None:
+def test_a_damaged_version_is_shown_beside_the_others(registry: Registry, target: DeploymentTarget) -> None:
     """One damaged entry takes nothing from the rest."""
-    release(place, 1, lambda _: None)
+    release(target, 1, lambda _: None)
     (registry.root / "fraud-2.json").write_text("{")
     words = [line.split() for line in shown(registry.root).splitlines()[1:]]
     assert [(line[0], line[-1]) for line in words] == [("2", "damaged"), ("1", "live")]

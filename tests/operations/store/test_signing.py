@@ -20,7 +20,7 @@ from operations.backups.backup_parts import BackupSource
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.retraining import train as training
-from operations.rollout.loading import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release
 from operations.settings import StatePaths
 from operations.store.registry import Registry
@@ -126,12 +126,12 @@ def test_an_archive_that_was_changed_with_its_entry_is_refused(signed: Registry,
 def test_a_tampered_signature_is_refused(signed: Registry, data: st.DataObject) -> None:
     """A signature with a changed byte, or cut short, either says the same or is refused; it is never an accident."""
     good = signed.signature(2).read_bytes()
-    place = data.draw(st.integers(0, len(good) - 1))
+    target = data.draw(st.integers(0, len(good) - 1))
     cut = data.draw(st.booleans())
     bad = (
-        good[:place]
+        good[:target]
         if cut
-        else good[:place] + bytes([good[place] ^ data.draw(st.integers(1, 255))]) + good[place + 1 :]
+        else good[:target] + bytes([good[target] ^ data.draw(st.integers(1, 255))]) + good[target + 1 :]
     )
     changed = signed.root / "changed.sig"
     changed.write_bytes(bad)
@@ -200,12 +200,12 @@ def test_the_command_signs(registry: Registry, keys: SigningKeys, monkeypatch: p
         CliRunner().invoke(commands, ["models", "show", "1"], catch_exceptions=False)
 
 
-def test_an_unsigned_version_is_not_released(place: DeploymentTarget, keys: SigningKeys) -> None:
+def test_an_unsigned_version_is_not_released(target: DeploymentTarget, keys: SigningKeys) -> None:
     """TorchServe never sees it."""
-    place = replace(place, registry=Registry(place.registry.root, keys))
+    target = replace(target, registry=Registry(target.store, keys))
     with pytest.raises(UnsignedArchive):
-        release(place, 1, lambda _: None)
-    assert not place.server.registered()
+        release(target, 1, lambda _: None)
+    assert not target.server.registered()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 
 from contract.card import ModelCard
 from operations.errors import OperationsError
-from operations.rollout.loading import DeploymentTarget, load
+from operations.rollout.deployment import DeploymentTarget
+from operations.rollout.loading import load
 from operations.rollout.version_loader import PERMANENT_ERRORS
 from operations.store import archived
 from operations.store.archive_copies import CopyFailed
@@ -66,15 +67,15 @@ def test_torchserve_gets_what_was_verified(
         for path in changed:
             path.write_bytes(evil[path])
         changed = {path: signed[path] for path in changed}
-    place, torchserve = placed(tmp_path, good)
+    target, torchserve = placed(tmp_path, good)
     for _ in at_every_step(changed):
         with contextlib.suppress(OperationsError):
-            load(place, 1, lambda _: None)
+            load(target, 1, lambda _: None)
         torchserve.registered.clear()
         torchserve.default = None
     assert torchserve.loaded
     assert set(torchserve.loaded) == {signed[good.root / "fraud-1.mar"]}
-    assert not list(place.verified.iterdir())
+    assert not list(target.verified.iterdir())
 
 
 @pytest.mark.parametrize("files", [1, 2], ids=["archive", "archive and entry"])
@@ -145,54 +146,54 @@ def test_an_archive_that_is_written_while_it_is_read_is_refused_or_whole(
     tmp_path: Path, good: Registry, evil: Mapping[Path, bytes]
 ) -> None:
     """A file that is changed in its place gives a mixture of both at most to the hash, and none to TorchServe."""
-    place, torchserve = placed(tmp_path, good)
+    target, torchserve = placed(tmp_path, good)
     archive = good.root / "fraud-1.mar"
     whole = archive.read_bytes()
     with overwriting(archive, evil[archive]):
         for _ in range(50):
             with contextlib.suppress(DamagedArchive):
-                load(place, 1, lambda _: None)
+                load(target, 1, lambda _: None)
             torchserve.registered.clear()
             torchserve.default = None
-    load(place, 1, lambda _: None)
+    load(target, 1, lambda _: None)
     assert set(torchserve.loaded) == {whole}
 
 
 def test_there_is_one_copy_at_most(tmp_path: Path, good: Registry) -> None:
     """What a load left that was killed goes at the next one; files that are nobody's copies stay."""
-    place, torchserve = placed(tmp_path, good)
-    left = place.verified / "fraud-verified-0a1b2c3d"
+    target, torchserve = placed(tmp_path, good)
+    left = target.verified / "fraud-verified-0a1b2c3d"
     left.mkdir(parents=True)
     for name in ("fraud-7.verified.mar", "fraud-verified-0a1b2c3d/fraud-7.mar", "fraud-1.mar"):
-        (place.verified / name).write_bytes(b"left")
-    load(place, 1, lambda _: None)
-    assert [path.name for path in place.verified.iterdir()] == ["fraud-1.mar"]
+        (target.verified / name).write_bytes(b"left")
+    load(target, 1, lambda _: None)
+    assert [path.name for path in target.verified.iterdir()] == ["fraud-1.mar"]
     assert len(torchserve.loaded) == 1
 
 
 def test_a_copy_goes_when_torchserve_refuses_it(tmp_path: Path, good: Registry) -> None:
     """A registration that fails leaves no copy."""
-    place, torchserve = placed(tmp_path, good)
+    target, torchserve = placed(tmp_path, good)
     torchserve.deadly = {1}
     with pytest.raises(OperationsError):
-        load(place, 1, lambda _: None)
-    assert not list(place.verified.iterdir())
+        load(target, 1, lambda _: None)
+    assert not list(target.verified.iterdir())
 
 
 def test_a_server_that_loads_from_elsewhere_is_told_of(tmp_path: Path, good: Registry) -> None:
     """Where the two do not share a directory, the error says which one TorchServe should load from."""
-    place, torchserve = placed(tmp_path, good)
+    target, torchserve = placed(tmp_path, good)
     torchserve.directory = tmp_path / "elsewhere"
-    with pytest.raises(OperationsError, match=f"404 .*does it load from {place.verified}"):
-        load(place, 1, lambda _: None)
+    with pytest.raises(OperationsError, match=f"404 .*does it load from {target.verified}"):
+        load(target, 1, lambda _: None)
 
 
 def test_a_directory_that_cannot_be_written_condemns_no_version(tmp_path: Path, good: Registry) -> None:
     """Without room for a copy nothing is known of the archive: no other version must take over for that."""
-    place, _ = placed(tmp_path, good)
-    place.verified.write_bytes(b"in its way")
+    target, _ = placed(tmp_path, good)
+    target.verified.write_bytes(b"in its way")
     with pytest.raises(CopyFailed) as refused:
-        load(place, 1, lambda _: None)
+        load(target, 1, lambda _: None)
     assert not isinstance(refused.value, PERMANENT_ERRORS)
 
 
