@@ -24,7 +24,7 @@ def view(found: VersionDifference) -> RenderableType:
         "Data": _data(first, second, names),
         "Metrics": _metrics(first.card.metrics, second.card.metrics, names),
         "Thresholds": formatting.facts({names[0]: bands(first.card), names[1]: bands(second.card)}),
-        "ColumnDifference": _columns(found.columns, names),
+        "Columns": _columns(found.columns, names),
         "Scores": _scores(found, names),
     }
     return formatting.sections(parts)

@@ -85,7 +85,7 @@ def _add_scoring(
     spoil(directory)
     archive = pack(directory.with_suffix(".mar"), {file.name: file.read_bytes() for file in directory.iterdir()})
     with pytest.MonkeyPatch.context() as before:  # A release before this one did not look into what it added.
-        before.setattr("operations.store.registry.check_listing", lambda _: None)
+        before.setattr("operations.store.registry.check_archive", lambda _: None)
         registry.add(archive, replace(tiny.card(version), data={"sha256": "0" * 64}), tiny.CONTRACT)
 
 

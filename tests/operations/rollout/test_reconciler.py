@@ -136,7 +136,9 @@ def test_what_a_release_changed_meanwhile_is_not_undone(
 ) -> None:
     """A look that saw the state before a release does not act on it."""
     stage.restart_server()
-    monkeypatch.setattr("operations.rollout.version_loader.alone", Meanwhile(lambda: release(stage.target, 2, quiet)))
+    monkeypatch.setattr(
+        "operations.rollout.version_loader.release_lock", Meanwhile(lambda: release(stage.target, 2, quiet))
+    )
     assert stage.look() is ReconcileResult.RELEASING
     assert torchserve.registered.keys() == {2}
 
@@ -147,7 +149,7 @@ def test_what_another_loaded_meanwhile_is_not_loaded_again(
     """A version that has become ready is left alone."""
     stage.restart_server()
     meanwhile = Meanwhile(lambda: torchserve.registered.update({1: ["READY"]}))
-    monkeypatch.setattr("operations.rollout.version_loader.alone", meanwhile)
+    monkeypatch.setattr("operations.rollout.version_loader.release_lock", meanwhile)
     assert stage.look() is ReconcileResult.RELEASING
     assert (torchserve.registered, torchserve.deleted) == ({1: ["READY"]}, [])
 

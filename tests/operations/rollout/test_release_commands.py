@@ -127,16 +127,18 @@ def test_the_status_needs_no_running_stack(tmp_path: Path) -> None:
 def gateways(monkeypatch: pytest.MonkeyPatch) -> dict[str, GatewayStatus]:
     """How gateways stand, as a test sets it; none of them is asked."""
     found: dict[str, GatewayStatus] = {}
-    monkeypatch.setattr(release_commands, "standings", lambda _: found)
-    monkeypatch.setattr(release_commands, "behind", lambda _, live: [at for at in found if found[at].version != live])
-    monkeypatch.setattr(deployment, "find", lambda *_: pytest.fail("a test sets what runs"))
+    monkeypatch.setattr(release_commands, "gateway_statuses", lambda _: found)
+    monkeypatch.setattr(
+        release_commands, "gateways_behind", lambda _, live: [at for at in found if found[at].version != live]
+    )
+    monkeypatch.setattr(deployment, "find_target", lambda *_: pytest.fail("a test sets what runs"))
     return found
 
 
 def shown(running: DeploymentTarget, monkeypatch: pytest.MonkeyPatch) -> str:
     """What `fraud release status` prints beside gateways."""
     beside = replace(running, gateway_url="http://gateway:8000", redis_url=None)
-    monkeypatch.setattr(deployment, "find", lambda *_: beside)
+    monkeypatch.setattr(deployment, "find_target", lambda *_: beside)
     console = Console(file=io.StringIO(), width=200)
     console.print(status(StatePaths(running.store.parent, running.store), {}))
     return str(console.file.getvalue())  # type: ignore[attr-defined] # it is the one given

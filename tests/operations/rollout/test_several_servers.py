@@ -84,7 +84,7 @@ def test_a_release_goes_past_a_server_that_does_not_answer(
     both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not ready before the keeper has loaded the live version there; it is named, and versions are compared."""
-    monkeypatch.setattr(all_servers, "RETURN_WITHIN", 0.1)
+    monkeypatch.setattr(all_servers, "RECONNECT_TIMEOUT", 0.1)
     release(both, 1, quiet)
     torchserve.down = True
     said: list[str] = []
@@ -110,7 +110,7 @@ def test_where_none_answers_nothing_changes(
     both: DeploymentTarget, torchserve: FakeTorchServe, second: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version that nobody has proven is never live: neither a release nor a rollback is done."""
-    monkeypatch.setattr(all_servers, "RETURN_WITHIN", 0.1)
+    monkeypatch.setattr(all_servers, "RECONNECT_TIMEOUT", 0.1)
     release(both, 1, quiet)
     before = release(both, 2, quiet)
     torchserve.down = second.down = True

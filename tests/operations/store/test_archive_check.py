@@ -221,7 +221,7 @@ def test_the_registry_refuses_what_was_added_unseen(registry: Registry, archive:
     """The right hash does not make an archive harmless: an older release may have taken it in."""
     with_member(archive, "../evil")
     with pytest.MonkeyPatch.context() as before:
-        before.setattr("operations.store.registry.check_listing", lambda _: None)
+        before.setattr("operations.store.registry.check_archive", lambda _: None)
         registry.add(archive, replace(card(3), data={"sha256": "0" * 64}), CONTRACT)
     with pytest.raises(OperationsError, match="leads out"):
         registry.verify(3)
