@@ -12,7 +12,7 @@ from gateway.app import create_app
 from gateway.drain import DRAIN_SECONDS, Drain, Server
 from gateway.http.protocol import GuardedProtocol
 from gateway.logs import configure
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 
 def main() -> None:
@@ -40,10 +40,10 @@ def main() -> None:
     server.run()
 
 
-def _settings() -> Settings:
+def _settings() -> GatewaySettings:
     """The settings; where one is wrong, a line that names it and not its value, and the end."""
     try:
-        return Settings()
+        return GatewaySettings()
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             name = "_".join(map(str, fault["loc"])).upper() or "settings"

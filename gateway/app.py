@@ -1,37 +1,62 @@
-"""The one module that knows every other: it composes, and does nothing else."""
+"""The composition root: opens connections, makes every collaborator, starts background work, and builds the app.
+
+It is the one module that knows all others, and it does nothing else.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypedDict
 
 import httpx
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
 from redis.asyncio import Redis
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import Response
 
-from contract.faults import Fault, FaultCode
+from gateway.api.error_handlers import ERROR_HANDLERS
+from gateway.api.health import Health
+from gateway.api.openapi import OpenApi
 from gateway.api.routes import router
 from gateway.background import running
 from gateway.drain import Drain
+from gateway.history.answers import AnswerWriter
+from gateway.history.features import History
+from gateway.history.journal_recovery import JournalRecovery
+from gateway.history.key_monitor import KeyMonitor
+from gateway.history.monitor import HistoryMonitor
 from gateway.http.auth import ApiKeyMiddleware
 from gateway.http.body_limit import BodyLimitMiddleware
 from gateway.http.observation import ObservationMiddleware
-from gateway.http.problems import BadParameter, Problem, Refused, problem_response
 from gateway.http.refusal import RefusalMiddleware
+from gateway.http.response_budget import ResponseBudget
+from gateway.labels.counts import LabelCounts
+from gateway.labels.receiving import LabelReceiver
 from gateway.metrics import Metrics
-from gateway.models.inference_client import connect_model_server
-from gateway.models.proving import PROOFS
-from gateway.models.release_record import connect_record
+from gateway.models.inference_client import InferenceClient, connect_model_server
+from gateway.models.model_calls import ModelCalls
+from gateway.models.model_tracker import ModelTracker
+from gateway.models.proving import PROOF_CONNECTIONS, Prover
+from gateway.models.release_record import RecordSource, connect_record
+from gateway.models.retry_budget import RetryBudget
+from gateway.models.trial_counts_writer import TrialCountsWriter
 from gateway.redis.connection import connect_redis
 from gateway.redis.transports import RedisTransports, open_transports
-from gateway.services import REDIS_SECONDS, Clients, Services, make_services
-from gateway.settings import Settings
+from gateway.requests.uploads import Uploads
+from gateway.scoring import Scorer, TrialServices
+from gateway.services import Services
+from gateway.settings import GatewaySettings
+from gateway.trial.canary_calls import CanaryCalls
+from gateway.trial.canary_router import CanaryRouter
+from gateway.trial.shadow import Shadow
+from gateway.warm_up import WarmUp
+from history.session import HistoryOptions
 
 BATCH_PATH = "/predict/batch"
+REDIS_TIMEOUT_SECONDS = 1.0
+"""For every call to Redis that is not about a transaction: /health, trial counts, label counts. A busy Redis must not
+pause a trial; redis-py's own default waited 58 s for a frozen one."""
 
 
 class LifespanState(TypedDict):
@@ -40,18 +65,61 @@ class LifespanState(TypedDict):
     services: Services
 
 
-def create_app(
-    settings: Settings, transport: httpx.AsyncBaseTransport | None = None, drain: Drain | None = None
-) -> FastAPI:
-    """The gateway, ready to be served; `transport` replaces the network to the model server.
+@dataclass(frozen=True, slots=True)
+class _Connections:
+    """Connections, apart from each other: a version on trial that hangs must not hold up the live one.
 
-    `drain` is how the server that runs it says that it ends.
+    Proofs have their own too, or a busy gateway would look like a sick one.
+
+    Attributes:
+        redis: for all that is not about a transaction; None without Redis.
+        transports: how transactions get to Redis; None without Redis.
+        record: where the release record is.
+    """
+
+    live: InferenceClient
+    proofs: InferenceClient
+    trial: InferenceClient
+    redis: Redis | None
+    transports: RedisTransports | None
+    record: RecordSource
+
+
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """Which versions are used, and how they are called."""
+
+    tracker: ModelTracker
+    calls: ModelCalls
+    trial: TrialServices
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What is kept in Redis, and who keeps it."""
+
+    options: HistoryOptions
+    answers: AnswerWriter
+    key_monitor: KeyMonitor
+    monitor: HistoryMonitor
+    history: History
+
+
+def create_app(
+    settings: GatewaySettings, transport: httpx.AsyncBaseTransport | None = None, drain: Drain | None = None
+) -> FastAPI:
+    """The gateway, ready to be served.
+
+    Args:
+        settings: of this deployment.
+        transport: replaces the network to the model server.
+        drain: how the server that runs the app tells it that it shuts down.
     """
     metrics, drain = Metrics(), drain or Drain()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
-        async with running_services(settings, metrics, transport, drain) as services:
+        async with _open_services(settings, metrics, transport, drain) as services:
             yield {"services": services}
 
     app = FastAPI(
@@ -62,66 +130,13 @@ def create_app(
         openapi_url=None,  # The routes have their own: it tells the columns of the live version.
         redirect_slashes=False,  # A redirect would repeat the caller's host and query.
         middleware=_middleware(settings, metrics),
-        exception_handlers={
-            Problem: _problem,
-            HTTPException: _refused,
-            RequestValidationError: _bad_parameter,
-        },
+        exception_handlers=ERROR_HANDLERS,
     )
     app.include_router(router)
     return app
 
 
-@asynccontextmanager
-async def running_services(
-    settings: Settings, metrics: Metrics, transport: httpx.AsyncBaseTransport | None, drain: Drain
-) -> AsyncIterator[Services]:
-    """The collaborators with their connections open, and the release record followed."""
-    async with AsyncExitStack() as stack:
-        scoring, probing, trying = [
-            await stack.enter_async_context(connect_model_server(settings, transport, connections))
-            for connections in (None, PROOFS, None)
-        ]
-        redis = await stack.enter_async_context(_redis(settings))
-        record = await stack.enter_async_context(connect_record(settings.release_record))
-        transports = await _transports(stack, settings)
-        clients = Clients(scoring, probing, trying, redis, transports, record)
-        services = make_services(settings, metrics, clients, drain)
-        stack.push_async_callback(services.shadow.close)
-        await services.agreement.ask()  # Before the first request: an empty Redis has no key yet.
-        background = (
-            services.live.follow(),
-            services.tallies.write_periodically(),
-            services.answers.keep_writing(),
-        )
-        asking = (services.label_counts.keep_reading(), services.agreement.keep_asking())
-        looking = (services.history_watch.keep_looking(), services.settling.keep_settling())
-        for work in (*background, *asking, *looking):
-            await stack.enter_async_context(running(work))
-        stack.push_async_callback(services.history.close)
-        yield services
-
-
-async def _transports(stack: AsyncExitStack, settings: Settings) -> RedisTransports | None:
-    """Both transports, where a Redis is configured; each file may read and write at once."""
-    if settings.redis_url is None:
-        return None
-    timeout, threads = settings.history_timeout_seconds, 2 * settings.upload_slots
-    return await stack.enter_async_context(open_transports(settings.redis_url, threads, timeout, settings.key))
-
-
-@asynccontextmanager
-async def _redis(settings: Settings) -> AsyncIterator[Redis | None]:
-    """A client, where a Redis is configured."""
-    client = connect_redis(settings.redis_url, REDIS_SECONDS) if settings.redis_url else None
-    try:
-        yield client
-    finally:
-        if client:
-            await client.aclose()
-
-
-def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
+def _middleware(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]:
     """From the outside in: observed, then refused where it is no HTTP, then authorised, then bounded."""
 
     def limit(path: str) -> int:
@@ -136,18 +151,118 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
     ]
 
 
-async def _problem(_: Request, problem: Exception) -> Response:
-    assert isinstance(problem, Problem)  # noqa: S101 - registered for this class alone
-    return problem_response(problem)
+@asynccontextmanager
+async def _open_services(
+    settings: GatewaySettings, metrics: Metrics, transport: httpx.AsyncBaseTransport | None, drain: Drain
+) -> AsyncIterator[Services]:
+    """What routes call, with open connections and running background work; all of it ends with the context."""
+    async with AsyncExitStack() as stack:
+        connections = await _open_connections(stack, settings, metrics, transport)
+        models = _make_models(settings, metrics, connections)
+        history = _make_history(settings, metrics, connections, models.tracker)
+        stack.push_async_callback(models.trial.shadow.close)
+        await history.key_monitor.ask()  # Before the first request: an empty Redis has no key yet.
+        await _start_background(stack, metrics, connections, models, history)
+        stack.push_async_callback(history.history.close)
+        yield _make_services(settings, metrics, drain, connections, models, history)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
-    return problem_response(Refused(error.status_code, error.headers))
+async def _open_connections(
+    stack: AsyncExitStack, settings: GatewaySettings, metrics: Metrics, transport: httpx.AsyncBaseTransport | None
+) -> _Connections:
+    async def inference_client(connections: int, retries: RetryBudget | None = None) -> InferenceClient:
+        client = await stack.enter_async_context(connect_model_server(settings, transport, connections))
+        return InferenceClient(client, settings.model_name, settings.block_rows, connections, retries)
+
+    connections = settings.model_server_connections
+    return _Connections(
+        live=await inference_client(connections, RetryBudget(metrics.model_retries.inc)),
+        # A proof must not look better than the server is, and a trial fails towards the live version: no retries.
+        proofs=await inference_client(PROOF_CONNECTIONS),
+        trial=await inference_client(connections),
+        redis=await _open_redis(stack, settings),
+        transports=await _open_transports(stack, settings),
+        record=await stack.enter_async_context(connect_record(settings.release_record)),
+    )
 
 
-async def _bad_parameter(_: Request, error: Exception) -> Response:
-    """FastAPI's own answer would repeat what was sent."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
-    names = [str(fault["loc"][-1]) for fault in error.errors()]
-    return problem_response(BadParameter("", [Fault(None, name, FaultCode.NOT_AN_OPTION) for name in names]))
+async def _open_redis(stack: AsyncExitStack, settings: GatewaySettings) -> Redis | None:
+    if settings.redis_url is None:
+        return None
+    client = connect_redis(settings.redis_url, REDIS_TIMEOUT_SECONDS)
+    stack.push_async_callback(client.aclose)
+    return client
+
+
+async def _open_transports(stack: AsyncExitStack, settings: GatewaySettings) -> RedisTransports | None:
+    """Both transports, where a Redis is configured; each file may read and write at once."""
+    if settings.redis_url is None:
+        return None
+    timeout, threads = settings.history_timeout_seconds, 2 * settings.upload_slots
+    return await stack.enter_async_context(open_transports(settings.redis_url, threads, timeout, settings.key))
+
+
+def _make_models(settings: GatewaySettings, metrics: Metrics, connections: _Connections) -> _Models:
+    counts = TrialCountsWriter(connections.redis)
+    prover = Prover(settings, connections.proofs)
+    tracker = ModelTracker(connections.record, settings.follow_seconds, prover, counts, metrics)
+    calls = ModelCalls(tracker, connections.live, metrics)
+    trial_calls = ModelCalls(tracker, connections.trial, metrics)
+    canary_calls = CanaryCalls(trial_calls, tracker, max(1, settings.upload_slots // 2))
+    shadow = Shadow(trial_calls, counts, settings.deadline_seconds)
+    return _Models(tracker, calls, TrialServices(CanaryRouter(calls, canary_calls), shadow, counts))
+
+
+def _make_history(
+    settings: GatewaySettings, metrics: Metrics, connections: _Connections, tracker: ModelTracker
+) -> _History:
+    options = _history_options(settings)
+    answers = AnswerWriter(connections.redis, options.known_seconds)
+    key_monitor = KeyMonitor(connections.redis, options.key)
+    monitor = HistoryMonitor(connections.redis, key_monitor, tracker, metrics, remembers=options.record)
+    history = History(connections.transports, monitor, options, answers, metrics, key_monitor)
+    return _History(options, answers, key_monitor, monitor, history)
+
+
+def _history_options(settings: GatewaySettings) -> HistoryOptions:
+    known, values = settings.known_days * 86_400, settings.values_hours * 3_600
+    return HistoryOptions(settings.history, round(known), max(1, round(min(known, values))), settings.key)
+
+
+async def _start_background(
+    stack: AsyncExitStack, metrics: Metrics, connections: _Connections, models: _Models, history: _History
+) -> None:
+    for work in (
+        models.tracker.follow(),
+        models.trial.counts.write_periodically(),
+        history.answers.keep_writing(),
+        LabelCounts(connections.redis, metrics).keep_reading(),
+        history.key_monitor.keep_asking(),
+        history.monitor.keep_looking(),
+        JournalRecovery(connections.redis).keep_settling(),
+    ):
+        await stack.enter_async_context(running(work))
+
+
+def _make_services(  # noqa: PLR0913, PLR0917 - every part of the gateway meets here
+    settings: GatewaySettings,
+    metrics: Metrics,
+    drain: Drain,
+    connections: _Connections,
+    models: _Models,
+    history: _History,
+) -> Services:
+    tracker, redis = models.tracker, connections.redis
+    warm_up = WarmUp(tracker, history.history, connections.live, metrics)
+    storage = settings.log_file.parent if settings.log_file else Path.cwd()
+    return Services(
+        settings=settings,
+        metrics=metrics,
+        tracker=tracker,
+        labels=LabelReceiver(tracker, redis, history.options.key, settings.deadline_seconds),
+        scorer=Scorer(tracker, history.history, models.calls, models.trial, metrics, settings.deadline_seconds),
+        uploads=Uploads(settings, metrics),
+        response_budget=ResponseBudget(settings.answer_bytes),
+        openapi=OpenApi(tracker, settings.max_transactions, settings.max_batch_files),
+        health=Health(tracker, redis, history.key_monitor, history.monitor, storage, drain, warm_up),
+    )

@@ -1,9 +1,8 @@
 """What Prometheus reads. Labels hold routes, statuses, stages, decisions and versions: never anything of a caller's."""
 
-import time
-from collections import Counter as TrialCounts
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import collections
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -142,9 +141,9 @@ class Metrics:
         """Counts an answered request."""
         self._requests.labels(method, route, str(status)).inc()
 
-    def latency(self, seconds: float) -> None:
-        """Takes the time of a scoring request."""
-        self._latency.observe(seconds)
+    def latency(self) -> AbstractContextManager[object]:
+        """Observes the latency of a scoring request, whether it succeeds or not."""
+        return self._latency.time()
 
     def show_trial(self, state: Callable[[], TrialState | None]) -> None:
         """Takes where to ask for the trial whenever the metrics are read."""
@@ -165,17 +164,12 @@ class Metrics:
 
     def predictions(self, version: int, decisions: Sequence[Decision]) -> None:
         """Counts scored transactions by decision."""
-        for decision, count in TrialCounts(decisions).items():
+        for decision, count in collections.Counter(decisions).items():
             self._predictions.labels(decision, str(version)).inc(count)
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> AbstractContextManager[object]:
         """Times one stage: read, parse, history, features, model or reply."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._stages.labels(name).observe(time.perf_counter() - started)
+        return self._stages.labels(name).time()
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""

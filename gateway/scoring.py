@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gateway.history.features import History, RequestHistory
-from gateway.http import request_log_context as answered
 from gateway.http.problems import DeadlineExceeded
+from gateway.http.request_log_context import add_versions
 from gateway.metrics import Metrics
 from gateway.models.model_calls import ModelCalls
 from gateway.models.model_tracker import ModelTracker
-from gateway.models.score_result import PartialScores, ScoreResult, scored
+from gateway.models.score_result import PartialScores, ScoreResult, merge_scores
 from gateway.models.serving_versions import ServingVersions
 from gateway.models.trial_counts_writer import TrialCountsWriter
 from gateway.requests.payload import OnError, Payload, PreparedRows, csv_payload, json_payload, prepare, read
@@ -32,14 +32,14 @@ HISTORY_SHARE = 0.5
 class TrialServices:
     """What a trial needs beside the live version."""
 
-    split: CanaryRouter
+    canary_router: CanaryRouter
     shadow: Shadow
-    tallies: TrialCountsWriter
+    counts: TrialCountsWriter
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreOptions:
-    """How a caller wants an input to be scored: what of bad rows, and whether it is remembered."""
+    """What a caller chose: how rows with faults are treated, and whether the transactions enter the history."""
 
     on_error: OnError = OnError.REFUSE
     record: bool = True
@@ -50,100 +50,100 @@ class Scorer:
 
     def __init__(  # noqa: PLR0913, PLR0917 - it is where the parts of a request meet
         self,
-        live: ModelTracker,
+        tracker: ModelTracker,
         history: History,
         calls: ModelCalls,
-        trying: TrialServices,
+        trial: TrialServices,
         metrics: Metrics,
         deadline_seconds: float,
     ) -> None:
         """Takes its collaborators."""
-        self._live = live
+        self._tracker = tracker
         self._history = history
         self._calls = calls
-        self._trying = trying
+        self._trial = trial
         self._metrics = metrics
         self._deadline_seconds = deadline_seconds
 
-    async def score_csv(self, body: bytes, wish: ScoreOptions) -> ScoreResult:
+    async def score_csv(self, body: bytes, options: ScoreOptions) -> ScoreResult:
         """Scores a CSV file.
 
         Raises:
             Problem: the file is at fault, or it cannot be scored now.
         """
-        return await self._score(csv_payload(body), wish)
+        return await self._score(csv_payload(body), options)
 
-    async def score_json(self, objects: Sequence[object], wish: ScoreOptions) -> ScoreResult:
+    async def score_json(self, objects: Sequence[object], options: ScoreOptions) -> ScoreResult:
         """Scores JSON objects, one a transaction.
 
         Raises:
             Problem: a transaction is at fault, or they cannot be scored now.
         """
-        return await self._score(json_payload(objects), wish)
+        return await self._score(json_payload(objects), options)
 
-    async def _score(self, given: Payload, wish: ScoreOptions) -> ScoreResult:
-        serving, counts = self._live.serving, TrialCounts()
+    async def _score(self, payload: Payload, options: ScoreOptions) -> ScoreResult:
+        serving, counts = self._tracker.serving, TrialCounts()
         try:
-            whole = await self._whole(given, serving, wish, counts)
+            return await self._score_counted(payload, serving, options, counts)
         finally:
             if canary := serving.trial_of(TrialKind.CANARY):
-                self._trying.tallies.add(canary.trial, counts)
-        return whole
+                self._trial.counts.add(canary.trial, counts)
 
-    async def _whole(
-        self, given: Payload, serving: ServingVersions, wish: ScoreOptions, counts: TrialCounts
+    async def _score_counted(
+        self, payload: Payload, serving: ServingVersions, options: ScoreOptions, counts: TrialCounts
     ) -> ScoreResult:
-        prepared, score, past = await self._parts(given, serving, wish, counts)
-        whole = await given.work(self._decided, prepared, score, counts)
-        self._history.answered(past, whole)
+        prepared, parts, past = await self._score_parts(payload, serving, options, counts)
+        result = await payload.work(self._merge, prepared, parts, counts)
+        self._history.answered(past, result)
         if shadow := serving.trial_of(TrialKind.SHADOW):
-            seconds = sum(part.answer.seconds for part in score)
-            self._trying.shadow.start(Comparison(shadow, prepared, whole, seconds))
-        answered.note(serving.model.version, {part.model.version for part in score})
-        return self._told(whole, past)
+            seconds = sum(part.response.seconds for part in parts)
+            self._trial.shadow.start(Comparison(shadow, prepared, result, seconds))
+        add_versions(serving.model.version, {part.model.version for part in parts})
+        if past.degraded:
+            self._metrics.history_degraded.inc()
+            return replace(result, degraded=("history",))
+        return result
 
-    def _told(self, whole: ScoreResult, past: RequestHistory) -> ScoreResult:
-        if not past.degraded:
-            return whole
-        self._metrics.history_degraded.inc()
-        return replace(whole, degraded=("history",))
-
-    async def _parts(
-        self, given: Payload, serving: ServingVersions, wish: ScoreOptions, counts: TrialCounts
+    async def _score_parts(
+        self, payload: Payload, serving: ServingVersions, options: ScoreOptions, counts: TrialCounts
     ) -> tuple[PreparedRows, Sequence[PartialScores], RequestHistory]:
+        """Reads, looks up the history and scores, again where another gateway entered some of the rows meanwhile."""
         try:
             async with asyncio.timeout(self._deadline_seconds) as deadline:
-                reading = await given.work(read, given, serving, wish.on_error, self._metrics)
-                wait = _share(deadline)
-                past = await self._history.past(serving, reading.table, given.work, record=wish.record, seconds=wait)
+                rows = await payload.work(read, payload, serving, options.on_error, self._metrics)
+                past = await self._history.past(
+                    serving, rows.table, payload.work, record=options.record, seconds=_history_timeout(deadline)
+                )
                 while True:
-                    prepared = await given.work(prepare, given, serving, reading, past.values, self._metrics)
-                    answers = self._answers(prepared, deadline.when() or 0.0, counts)
-                    score, stands = await asyncio.gather(answers, past.settled(_share(deadline)))
-                    if stands:
-                        return prepared, score, past
+                    prepared = await payload.work(prepare, payload, serving, rows, past.values, self._metrics)
+                    scores = self._call_models(prepared, deadline.when() or 0.0, counts)
+                    parts, is_final = await asyncio.gather(scores, past.settled(_history_timeout(deadline)))
+                    if is_final:
+                        return prepared, parts, past
         except TimeoutError:
             raise DeadlineExceeded from None
 
-    async def _answers(self, prepared: PreparedRows, deadline: float, counts: TrialCounts) -> Sequence[PartialScores]:
+    async def _call_models(
+        self, prepared: PreparedRows, deadline: float, counts: TrialCounts
+    ) -> Sequence[PartialScores]:
         if not len(prepared.matrix):
             return ()
         with self._metrics.stage("model"):
             if canary := prepared.serving.trial_of(TrialKind.CANARY):
-                return await self._trying.split.score(prepared, canary.model, deadline, counts)
+                return await self._trial.canary_router.score(prepared, canary.model, deadline, counts)
             model = prepared.serving.model
-            answer = await self._calls.score(model, prepared.matrix)
-            return (PartialScores(model, np.arange(len(prepared.matrix)), answer),)
+            response = await self._calls.score(model, prepared.matrix)
+            return (PartialScores(model, np.arange(len(prepared.matrix)), response),)
 
-    def _decided(self, prepared: PreparedRows, score: Sequence[PartialScores], counts: TrialCounts) -> ScoreResult:
-        for part in score:
+    def _merge(self, prepared: PreparedRows, parts: Sequence[PartialScores], counts: TrialCounts) -> ScoreResult:
+        for part in parts:
             self._metrics.predictions(part.model.version, part.decisions)
-            side = TrialArm.LIVE if part.model is prepared.serving.model else TrialArm.TRIAL
+            arm = TrialArm.LIVE if part.model is prepared.serving.model else TrialArm.TRIAL
             if prepared.serving.trial_of(TrialKind.CANARY):
-                counts.scored(side, part.answer.probabilities, part.decisions, part.answer.seconds)
-        return scored(prepared.serving.model, prepared.reading, score)
+                counts.scored(arm, part.response.probabilities, part.decisions, part.response.seconds)
+        return merge_scores(prepared.serving.model, prepared.rows, parts)
 
 
-def _share(deadline: asyncio.Timeout) -> float:
+def _history_timeout(deadline: asyncio.Timeout) -> float:
     """Seconds that history may take from now on."""
     return HISTORY_SHARE * ((deadline.when() or 0.0) - asyncio.get_running_loop().time())

@@ -19,7 +19,7 @@ SCORING_FACTOR = 20
 """Bytes of memory for each byte that is scored: 17 to 21 for the shortest rows (`python -m tests.gateway.crowd`)."""
 
 
-class Settings(BaseSettings):
+class GatewaySettings(BaseSettings):
     """The gateway's settings.
 
     Attributes:

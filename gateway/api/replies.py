@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -15,6 +16,7 @@ from contract.schema import Kind
 from contract.table import csv_records
 from gateway.labels.receiving import Taken
 from gateway.models.score_result import ScoreResult
+from gateway.models.serving_versions import AdoptedModel
 
 FORMULA = re.compile("(^|[;\t\r\n])[\\s\u200b-\u200f\u2060\ufeff\x00-\x1f]*[=+@\uff1d\uff0b\uff0d\uff20-]|^[\t\r\n]")
 """What a spreadsheet runs (OWASP, CSV injection): a sign at a cell's start, behind blanks or invisible characters, in
@@ -67,6 +69,17 @@ def labels_json(taken: Taken) -> bytes:
     if taken.faults:
         fields["errors"] = fault_fields(taken.faults)
         fields["skipped"] = taken.skipped
+    return to_json(fields)
+
+
+def contract_json(model: AdoptedModel) -> bytes:
+    """The live contract as a caller needs it: the columns to send, and the thresholds in force."""
+    fields = {
+        "model_version": model.version,
+        "fingerprint": model.contract.fingerprint,
+        "columns": [column.to_json() for column in model.contract.inputs],
+        "decision_thresholds": asdict(model.bands),
+    }
     return to_json(fields)
 
 

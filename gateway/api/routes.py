@@ -1,6 +1,8 @@
 """The paths: each reads, calls one collaborator, and replies."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import orjson
@@ -11,12 +13,13 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import RedirectResponse, Response
 
 from gateway.api import documents as doc
-from gateway.api.replies import as_csv, as_json, json_fragment, labels_json, prefers_csv, to_json
+from gateway.api.replies import as_csv, as_json, contract_json, json_fragment, labels_json, prefers_csv, to_json
 from gateway.http.problems import problem_of, problem_response
 from gateway.labels.reading import json_labels
 from gateway.logs import log
 from gateway.models.score_result import ScoreResult
-from gateway.requests.payload import INLINE_BYTES, OnError, Payload, csv_payload
+from gateway.requests.inline import INLINE_BYTES
+from gateway.requests.payload import OnError, Payload, csv_payload
 from gateway.requests.transactions import JSON_TYPES, parse_transactions, require_json
 from gateway.requests.uploads import Upload, media_type, require_csv, require_form
 from gateway.scoring import ScoreOptions
@@ -30,19 +33,19 @@ FILES_AT_A_TIME = 4
 """Of one batch: small ones gain from it what one of them waits for the model server."""
 
 
-async def services(request: Request) -> Services:  # async: FastAPI would run a plain function in a thread
+async def get_services(request: Request) -> Services:  # async: FastAPI would run a plain function in a thread
     """The collaborators that `create_app` made."""
-    found: Services = request.state.services
-    return found
+    services: Services = request.state.services
+    return services
 
 
-async def wish(on_error: OnError = OnError.REFUSE, record: bool = True) -> ScoreOptions:
+async def get_options(on_error: OnError = OnError.REFUSE, record: bool = True) -> ScoreOptions:
     """How an input is to be scored: `record=false` leaves no trace of it."""
     return ScoreOptions(on_error, record)
 
 
-Parts = Annotated[Services, Depends(services)]
-Wished = Annotated[ScoreOptions, Depends(wish)]
+InjectedServices = Annotated[Services, Depends(get_services)]
+Options = Annotated[ScoreOptions, Depends(get_options)]
 SCORED = doc.answers({"model": doc.ScoreReply}, *doc.SCORING)
 UPLOADED = doc.answers(
     {"model": doc.ScoreReply, "content": {"text/csv": {"schema": {"type": "string"}}}},
@@ -52,13 +55,13 @@ UPLOADED = doc.answers(
 
 
 @router.post("/upload", responses=UPLOADED, openapi_extra=doc.UPLOAD_BODY, dependencies=KEY, tags=["score"])
-async def upload(request: Request, parts: Parts, wish: Wished) -> Response:
+async def upload(request: Request, services: InjectedServices, options: Options) -> Response:
     """Scores a CSV file; `Accept: text/csv` answers the file itself with columns added."""
     require_csv(media_type(request))
-    async with parts.timed(), parts.uploads.received(request) as body, parts.uploads.slot(body):
-        file = await parts.uploads.read_file(request, body)
-        scored = await parts.scorer.score_csv(file.body, wish)
-        return await parts.sending.budgeted(request, await _reply(parts, request, scored, file))
+    async with body_to_score(services, request) as body:
+        file = await services.uploads.read_file(request, body)
+        scored = await services.scorer.score_csv(file.body, options)
+        return await services.response_budget.budgeted(request, await _reply(services, request, scored, file))
 
 
 @router.post(
@@ -68,22 +71,22 @@ async def upload(request: Request, parts: Parts, wish: Wished) -> Response:
     dependencies=KEY,
     tags=["score"],
 )
-async def predict_batch(request: Request, parts: Parts, wish: Wished) -> Response:
+async def predict_batch(request: Request, services: InjectedServices, options: Options) -> Response:
     """Scores several CSV files at once; one that is at fault does not spoil the others."""
     require_form(media_type(request))
-    async with parts.timed(), parts.uploads.received(request) as body, parts.uploads.slot(body):
-        some, files = asyncio.Semaphore(FILES_AT_A_TIME), await parts.uploads.read_files(request, body)
-        answers = await asyncio.gather(*(_file_answer(parts, file, wish, some) for file in files))
+    async with body_to_score(services, request) as body:
+        limit, files = asyncio.Semaphore(FILES_AT_A_TIME), await services.uploads.read_files(request, body)
+        answers = await asyncio.gather(*(_file_answer(services, file, options, limit) for file in files))
         answer = Response(await asyncio.to_thread(to_json, {"files": answers}), media_type=JSON)
-        return await parts.sending.budgeted(request, answer)
+        return await services.response_budget.budgeted(request, answer)
 
 
 @router.post("/v1/score", responses=SCORED, openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
-async def score(request: Request, parts: Parts, wish: Wished) -> Response:
+async def score(request: Request, services: InjectedServices, options: Options) -> Response:
     """Scores one transaction or a list."""
     require_json(media_type(request))
-    async with parts.timed(), parts.uploads.received(request) as body, parts.uploads.slot(body):
-        return await parts.sending.budgeted(request, await _scored_json(parts, body, wish))
+    async with body_to_score(services, request) as body:
+        return await services.response_budget.budgeted(request, await _scored_json(services, body, options))
 
 
 @router.post(
@@ -93,16 +96,16 @@ async def score(request: Request, parts: Parts, wish: Wished) -> Response:
     dependencies=KEY,
     tags=["labels"],
 )
-async def labels(request: Request, parts: Parts, on_error: OnError = OnError.REFUSE) -> Response:
+async def labels(request: Request, services: InjectedServices, on_error: OnError = OnError.REFUSE) -> Response:
     """Takes what has become known of transactions: fraud or not, as CSV or JSON."""
     kind = media_type(request)
     if kind not in JSON_TYPES:
         require_csv(kind)
-    async with parts.uploads.received(request) as body, parts.uploads.slot(body):
-        given = await _labels_input(parts, request, body)
-        taken = await parts.labels.take(given, on_error)
-        answer = Response(await given.work(labels_json, taken), media_type=JSON)
-        return await parts.sending.budgeted(request, answer)
+    async with services.uploads.received(request) as body, services.uploads.slot(body):
+        payload = await _labels_payload(services, request, body)
+        receipt = await services.labels.take(payload, on_error)
+        answer = Response(await payload.work(labels_json, receipt), media_type=JSON)
+        return await services.response_budget.budgeted(request, answer)
 
 
 @router.get(
@@ -111,15 +114,15 @@ async def labels(request: Request, parts: Parts, on_error: OnError = OnError.REF
     dependencies=KEY,
     tags=["model"],
 )
-async def contract(parts: Parts) -> Response:
+async def contract(services: InjectedServices) -> Response:
     """The live version, and the columns and bounds that it expects."""
-    return Response(to_json(parts.contract_fields()), media_type=JSON)
+    return Response(contract_json(services.tracker.model), media_type=JSON)
 
 
 @router.get("/openapi.json", include_in_schema=False)
-async def openapi(request: Request, parts: Parts) -> Response:
+async def openapi(request: Request, services: InjectedServices) -> Response:
     """What can be asked, and the columns of the live version."""
-    return Response(parts.openapi.document(request.app.openapi()), media_type=JSON)
+    return Response(services.openapi.document(request.app.openapi()), media_type=JSON)
 
 
 @router.get("/docs", include_in_schema=False)
@@ -143,27 +146,35 @@ async def livez() -> dict[str, str]:
 
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=doc.answers({"model": doc.StatusReply}, *doc.READINESS), tags=["operate"])
-async def readyz(parts: Parts) -> Response:
+async def readyz(services: InjectedServices) -> Response:
     """Whether the live version scores its golden rows as training did, and this gateway stays."""
-    problem = await parts.health.unready()
+    problem = await services.health.unready()
     return problem_response(problem) if problem else Response(to_json({"status": "ready"}), media_type=JSON)
 
 
 @router.get("/health", responses=doc.HEALTH, tags=["operate"])
-async def health(parts: Parts) -> Response:
+async def health(services: InjectedServices) -> Response:
     """The state of every part; 503 when nothing can be scored."""
-    healthy, report = await parts.health.report()
+    healthy, report = await services.health.report()
     return Response(to_json(report), 200 if healthy else 503, media_type=JSON)
 
 
 @router.get("/metrics", responses=doc.METRICS, response_class=Response, tags=["operate"])
-async def metrics(parts: Parts) -> Response:
+async def metrics(services: InjectedServices) -> Response:
     """Prometheus metrics."""
-    return Response(parts.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+    return Response(services.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _reply(parts: Services, request: Request, scored: ScoreResult, file: Upload) -> Response:
-    with parts.metrics.stage("reply"):
+@asynccontextmanager
+async def body_to_score(services: Services, request: Request) -> AsyncIterator[bytearray]:
+    """The whole body once it may be scored; its latency is observed until its answer is ready, or it has failed."""
+    with services.metrics.latency():
+        async with services.uploads.received(request) as body, services.uploads.slot(body):
+            yield body
+
+
+async def _reply(services: Services, request: Request, scored: ScoreResult, file: Upload) -> Response:
+    with services.metrics.stage("reply"):
         if prefers_csv(request.headers.get("accept", "")):
             body = await asyncio.to_thread(as_csv, scored, file.body)
             headers = {"X-Degraded": ",".join(scored.degraded)} if scored.degraded else None
@@ -171,29 +182,31 @@ async def _reply(parts: Services, request: Request, scored: ScoreResult, file: U
         return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
 
 
-async def _labels_input(parts: Services, request: Request, body: bytearray) -> Payload:
+async def _labels_payload(services: Services, request: Request, body: bytearray) -> Payload:
     if media_type(request) not in JSON_TYPES:
-        return csv_payload((await parts.uploads.read_file(request, body)).body)
+        return csv_payload((await services.uploads.read_file(request, body)).body)
     if len(body) <= INLINE_BYTES:
-        return json_labels(parse_transactions(body, parts.settings.max_transactions))
-    return json_labels(await asyncio.to_thread(parse_transactions, body, parts.settings.max_transactions))
+        return json_labels(parse_transactions(body, services.settings.max_transactions))
+    return json_labels(await asyncio.to_thread(parse_transactions, body, services.settings.max_transactions))
 
 
-async def _scored_json(parts: Services, body: bytearray, wish: ScoreOptions) -> Response:
-    most = parts.settings.max_transactions
+async def _scored_json(services: Services, body: bytearray, options: ScoreOptions) -> Response:
+    most = services.settings.max_transactions
     if len(body) <= INLINE_BYTES:
-        scored = await parts.scorer.score_json(parse_transactions(body, most), wish)
+        scored = await services.scorer.score_json(parse_transactions(body, most), options)
         return Response(as_json(scored), media_type=JSON)
     transactions = await asyncio.to_thread(parse_transactions, body, most)
-    scored = await parts.scorer.score_json(transactions, wish)
+    scored = await services.scorer.score_json(transactions, options)
     return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
 
 
-async def _file_answer(parts: Services, file: Upload, wish: ScoreOptions, some: asyncio.Semaphore) -> dict[str, Any]:
+async def _file_answer(
+    services: Services, file: Upload, options: ScoreOptions, limit: asyncio.Semaphore
+) -> dict[str, Any]:
     """The answer or the problem of one file, whatever becomes of the others: a defect that it meets is its own."""
     try:
-        async with some:
-            return {"file": file.name, "status": 200, "result": await _file_result(parts, file, wish)}
+        async with limit:
+            return {"file": file.name, "status": 200, "result": await _file_result(services, file, options)}
     except Exception as error:  # noqa: BLE001 - the last place where a defect can become this file's answer alone
         problem = problem_of(error)
         if problem is not error:
@@ -201,8 +214,8 @@ async def _file_answer(parts: Services, file: Upload, wish: ScoreOptions, some: 
         return {"file": file.name, "status": int(problem.status), "problem": problem.to_json()}
 
 
-async def _file_result(parts: Services, file: Upload, wish: ScoreOptions) -> orjson.Fragment:
+async def _file_result(services: Services, file: Upload, options: ScoreOptions) -> orjson.Fragment:
     if file.problem:
         raise file.problem
-    scored = await parts.scorer.score_csv(file.body, wish)
+    scored = await services.scorer.score_csv(file.body, options)
     return await asyncio.to_thread(json_fragment, scored)

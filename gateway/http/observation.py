@@ -40,26 +40,26 @@ class ObservationMiddleware:
         request_id = _request_id(scope)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         body = _ReceiveChannel(scope, receive)
-        answer = _SendChannel(send, request_id, body)
+        response = _SendChannel(send, request_id, body)
         started = time.perf_counter()
-        with request_log_context() as answered:
+        with request_log_context() as context:
             try:
-                await self._guarded(scope, body, answer)
+                await self._guarded(scope, body, response)
             finally:
-                self._record(scope, answer.status, time.perf_counter() - started, answered)
+                self._record(scope, response.status, time.perf_counter() - started, context)
                 structlog.contextvars.unbind_contextvars("request_id")
 
-    async def _guarded(self, scope: Scope, receive: Receive, answer: "_SendChannel") -> None:
+    async def _guarded(self, scope: Scope, receive: Receive, response: "_SendChannel") -> None:
         try:
-            await self.app(scope, receive, answer)
+            await self.app(scope, receive, response)
         except ClientDisconnect:
-            answer.status = answer.status or CLIENT_GONE
+            response.status = response.status or CLIENT_GONE
         except Exception as error:  # noqa: BLE001 - the last place where a defect can become an honest answer
             log.error("request failed", exc_info=error)
-            if not answer.status:
-                await problem_response(problem_of(error))(scope, receive, answer)
+            if not response.status:
+                await problem_response(problem_of(error))(scope, receive, response)
 
-    def _record(self, scope: Scope, status: int, seconds: float, answered: RequestLogContext) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, context: RequestLogContext) -> None:
         route = scope["path"] if scope["path"] in self.routes else "unmatched"
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else "other"
         self.metrics.request(method, route, status)
@@ -67,7 +67,7 @@ class ObservationMiddleware:
         quiet = route in PROBES and status == httpx.codes.OK
         if not quiet and (scope.get(AUTHORISED) or self._sampling.is_first(status)):
             log.info(
-                "request", method=method, route=route, status=status, milliseconds=milliseconds, **answered.fields()
+                "request", method=method, route=route, status=status, milliseconds=milliseconds, **context.fields()
             )
 
 

@@ -13,7 +13,8 @@ from contract.faults import Fault, FaultCode, InputError, NotTextError
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
 from contract.table import ParsedRows, read_json
 from gateway.http.problems import NotLabels, NotSupported
-from gateway.requests.payload import INLINE_TRANSACTIONS, OnError, Payload
+from gateway.requests.inline import INLINE_OBJECTS
+from gateway.requests.payload import OnError, Payload
 from history.layout import numbered
 
 ID, FRAUD, CONFIRMED = "transaction_id", "fraud", "confirmed_at"
@@ -47,7 +48,7 @@ class Labels:
 
 def json_labels(objects: Sequence[object]) -> Payload:
     """JSON objects, one a label; a CSV file is read as one of transactions is."""
-    inline = len(objects) <= INLINE_TRANSACTIONS
+    inline = len(objects) <= INLINE_OBJECTS
     return Payload(lambda contract, _: read_json(contract, list(map(_with_text, objects))), inline)
 
 

@@ -23,7 +23,7 @@ from gateway.http.problems import DeadlineExceeded, ModelServerDown, ModelServer
 from gateway.models.bounded_transport import AsyncBoundedTransport
 from gateway.models.renewing_transport import RenewingTransport
 from gateway.models.retry_budget import RetryBudget
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 CONFLICT = 409
 """The handler's answer to a frame of another version, contract or width."""
@@ -165,7 +165,7 @@ def _is_reply_to(scored: Frame, asked: Frame) -> bool:
 
 @asynccontextmanager
 async def connect_model_server(
-    settings: Settings, transport: httpx.AsyncBaseTransport | None = None, connections: int | None = None
+    settings: GatewaySettings, transport: httpx.AsyncBaseTransport | None = None, connections: int | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client for the inference port; `transport` replaces the network, `connections` the number in the settings."""
     limit = connections or settings.model_server_connections

@@ -1,4 +1,4 @@
-"""Calls to the model server, timed and counted by version; a version that answers wrongly is doubted."""
+"""Calls to the model server, timed and counted by version; a version that answers wrongly is quarantined."""
 
 import time
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SCORED, NOT_ANSWERED = "scored", "not_answered"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelResponse:
-    """One version's answer to a matrix: float32 probabilities, one a row, and how many seconds they took."""
+    """The probabilities of a matrix's rows: float32, shape (rows,); and how many seconds the call took."""
 
     probabilities: NDArray[np.float32]
     seconds: float
@@ -26,9 +26,9 @@ class ModelResponse:
 class ModelCalls:
     """Scores matrices by any adopted version."""
 
-    def __init__(self, live: ModelTracker, server: InferenceClient, metrics: Metrics) -> None:
+    def __init__(self, tracker: ModelTracker, server: InferenceClient, metrics: Metrics) -> None:
         """Takes its collaborators."""
-        self._live = live
+        self._tracker = tracker
         self._server = server
         self._metrics = metrics
 
@@ -45,7 +45,7 @@ class ModelCalls:
         except Problem as problem:
             outcome = problem.code
             if isinstance(problem, ModelServerWrong):
-                self._live.quarantine(model)
+                self._tracker.quarantine(model)
             raise
         finally:
             seconds = time.perf_counter() - started

@@ -4,16 +4,16 @@ from contract.description import Description
 from gateway.http.problems import ModelServerWrong
 from gateway.models.inference_client import InferenceClient
 from gateway.models.serving_versions import AdoptedModel
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
-PROOFS = 4
+PROOF_CONNECTIONS = 4
 """Connections: the live version, the one on trial, the one before and readiness have one each, whichever hangs."""
 
 
 class Prover:
     """Proves versions, over connections of its own: a busy gateway must not look like a sick one."""
 
-    def __init__(self, settings: Settings, server: InferenceClient) -> None:
+    def __init__(self, settings: GatewaySettings, server: InferenceClient) -> None:
         """Takes the thresholds that this deployment overrides, and the model server."""
         self._settings = settings
         self._server = server

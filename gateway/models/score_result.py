@@ -21,17 +21,17 @@ class PartialScores:
     """Rows that one version scored in one call.
 
     Attributes:
-        places: int64, their positions among the rows that were read.
+        positions: int64, among the parsed rows of the request.
     """
 
     model: AdoptedModel
-    places: NDArray[np.int64]
-    answer: ModelResponse
+    positions: NDArray[np.int64]
+    response: ModelResponse
 
     @cached_property
     def decisions(self) -> list[Decision]:
         """By the version's own thresholds, or this deployment's where it overrides them."""
-        return self.model.bands.decide(self.answer.probabilities)
+        return self.model.bands.decide(self.response.probabilities)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,39 +65,35 @@ class ScoreResult:
         return sum(decision is not Decision.APPROVE for decision in self.decisions)
 
 
-def scored(model: AdoptedModel, reading: ParsedRows, parts: Sequence[PartialScores]) -> ScoreResult:
-    """The parts as one; together they hold each row that was read once."""
-    whole = _whole(parts, reading.table.rows)
+def merge_scores(model: AdoptedModel, rows: ParsedRows, parts: Sequence[PartialScores]) -> ScoreResult:
+    """The parts as one result; together they hold each parsed row once."""
+    probabilities, decisions, versions = _in_row_order(parts, rows.table.rows)
     return ScoreResult(
         model=model,
-        row_numbers=reading.table.row_numbers,
-        ids=_ids(model.contract, reading.table),
-        probabilities=whole.probabilities,
-        decisions=whole.decisions,
-        versions=whole.versions,
-        rows=reading.rows,
-        faults=reading.faults,
+        row_numbers=rows.table.row_numbers,
+        ids=_ids(model.contract, rows.table),
+        probabilities=probabilities,
+        decisions=decisions,
+        versions=versions,
+        rows=rows.rows,
+        faults=rows.faults,
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Whole:
-    probabilities: NDArray[np.float32]
-    decisions: Sequence[Decision]
-    versions: Sequence[int]
-
-
-def _whole(parts: Sequence[PartialScores], rows: int) -> _Whole:
+def _in_row_order(
+    parts: Sequence[PartialScores], rows: int
+) -> tuple[NDArray[np.float32], Sequence[Decision], Sequence[int]]:
+    """Probability, decision and version of each row."""
     if len(parts) == 1:
         part = parts[0]
-        return _Whole(part.answer.probabilities, part.decisions, [part.model.version] * rows)
+        return part.response.probabilities, part.decisions, [part.model.version] * rows
     probabilities, versions = np.empty(rows, dtype=np.float32), np.empty(rows, dtype=np.int64)
     decisions = [Decision.APPROVE] * rows
     for part in parts:
-        probabilities[part.places], versions[part.places] = part.answer.probabilities, part.model.version
-        for place, decision in zip(part.places.tolist(), part.decisions, strict=True):
-            decisions[place] = decision
-    return _Whole(probabilities, decisions, versions.tolist())
+        probabilities[part.positions], versions[part.positions] = part.response.probabilities, part.model.version
+        for position, decision in zip(part.positions.tolist(), part.decisions, strict=True):
+            decisions[position] = decision
+    return probabilities, decisions, versions.tolist()
 
 
 def _ids(contract: Contract, table: Table) -> list[Any]:

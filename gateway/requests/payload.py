@@ -1,4 +1,4 @@
-"""From what a caller sent to the matrices that versions score, each by its own contract."""
+"""From the bytes or objects of a request to the matrices that versions score, each by its own contract."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
@@ -18,13 +18,8 @@ from gateway.http.problems import NotScorable, NotSupported
 from gateway.metrics import Metrics
 from gateway.models.entity_sampling import sampled_rows
 from gateway.models.serving_versions import AdoptedModel, ServingVersions
+from gateway.requests.inline import INLINE_BYTES, INLINE_OBJECTS
 from history.plan import Plan
-
-INLINE_BYTES = 16_384
-"""A file up to this size is read in under a millisecond, less than handing it to a thread would add under load."""
-
-INLINE_TRANSACTIONS = 100
-"""Likewise for JSON objects."""
 
 NO_ROWS = np.empty(0, dtype=np.int64)
 Arguments = ParamSpec("Arguments")
@@ -40,11 +35,11 @@ class OnError(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What a caller sent, to be read by whichever contract.
+    """The transactions of a request, not parsed yet: each version on trial may read them by a contract of its own.
 
     Attributes:
-        read: takes a contract, and names that may be there and are not read; raises InputError.
-        inline: it is small enough to be worked on between other requests; a larger one goes to a thread.
+        read: takes a contract, and names of columns that may be there and are ignored; raises InputError.
+        inline: whether it is small enough to be worked on in the event loop; else it goes to a thread.
     """
 
     read: Callable[[Contract, Collection[str]], ParsedRows]
@@ -53,7 +48,7 @@ class Payload:
     async def work(
         self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
-        """Calls a function that takes the longer the larger this input is."""
+        """Calls a function whose time grows with the size of the payload: here, or in a thread where that is large."""
         return function(*args, **kwargs) if self.inline else await asyncio.to_thread(function, *args, **kwargs)
 
 
@@ -64,25 +59,25 @@ def csv_payload(body: bytes) -> Payload:
 
 def json_payload(objects: Sequence[object]) -> Payload:
     """JSON objects, one a transaction."""
-    inline = len(objects) <= INLINE_TRANSACTIONS
+    inline = len(objects) <= INLINE_OBJECTS
     return Payload(lambda contract, others: read_json(contract, objects, others=others), inline)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedRows:
-    """An input as the live version reads it.
+    """A payload as the live version reads it.
 
     Attributes:
-        reading: by the live contract, with the history of its rows.
-        matrix: float32, shape (rows that were read, width of the live contract).
-        chosen: positions of the rows, ascending, that the version on trial is to score; empty without a trial.
+        rows: parsed by the live contract, with their history features.
+        matrix: float32, shape (parsed rows, width of the live contract).
+        trial_positions: int64, ascending: which rows the version on trial is to score; empty without a trial.
     """
 
-    given: Payload
+    payload: Payload
     serving: ServingVersions
-    reading: ParsedRows
+    rows: ParsedRows
     matrix: NDArray[np.float32]
-    chosen: NDArray[np.int64]
+    trial_positions: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,78 +85,79 @@ class TrialRows:
     """Rows as the version on trial reads them.
 
     Attributes:
-        places: int64, their positions among the rows that the live contract read, ascending.
-        matrix: float32, shape (places, width of the trial's contract).
-        unreadable: chosen rows that the trial's contract cannot read.
+        positions: int64, ascending, among the rows that the live contract parsed.
+        matrix: float32, shape (positions, width of the trial's contract).
+        unreadable: number of rows that the trial was to score and whose cells its contract cannot read.
     """
 
-    places: NDArray[np.int64]
+    positions: NDArray[np.int64]
     matrix: NDArray[np.float32]
     unreadable: int
 
 
-def read(given: Payload, serving: ServingVersions, on_error: OnError, metrics: Metrics) -> ParsedRows:
-    """Reads an input by the live contract.
+def read(payload: Payload, serving: ServingVersions, on_error: OnError, metrics: Metrics) -> ParsedRows:
+    """Parses a payload by the live contract.
 
     Raises:
-        Problem: it is at fault.
+        NotSupported: it is not text.
+        NotScorable: it holds no transaction, or is at fault.
     """
     with metrics.stage("parse"):
-        return _accepted(given, serving, on_error)
+        rows = _parse(payload, serving)
+    if not rows.rows:
+        raise NotScorable("There is no transaction in it.")
+    if rows.faults and on_error is OnError.REFUSE:
+        raise NotScorable("Rows have faults; on_error=skip would score the others.", rows.faults)
+    return rows
 
 
 def prepare(
-    given: Payload, serving: ServingVersions, reading: ParsedRows, past: Values, metrics: Metrics
+    payload: Payload, serving: ServingVersions, rows: ParsedRows, history: Values, metrics: Metrics
 ) -> PreparedRows:
-    """Makes the live version's matrix of what was read and of its history."""
+    """Makes the live version's matrix of parsed rows and their history features."""
     contract = serving.model.contract
-    table = reading.table.extended(past)
+    table = rows.table.extended(history)
     with metrics.stage("features"):
         matrix = to_matrix(contract, table)
-    chosen = sampled_rows(contract, table, serving.trial.trial) if serving.trial else NO_ROWS
-    return PreparedRows(given, serving, replace(reading, table=table), matrix, chosen)
+    positions = sampled_rows(contract, table, serving.trial.trial) if serving.trial else NO_ROWS
+    return PreparedRows(payload, serving, replace(rows, table=table), matrix, positions)
 
 
-def trial_rows_of(prepared: PreparedRows, tried: AdoptedModel) -> TrialRows:
-    """The chosen rows as a version on trial reads them; one of another contract reads the whole input again."""
-    live = prepared.serving.model.contract
-    if not len(prepared.chosen) or tried.contract.fingerprint == live.fingerprint:
-        return TrialRows(prepared.chosen, prepared.matrix[prepared.chosen], 0)
+def trial_rows_of(prepared: PreparedRows, model: AdoptedModel) -> TrialRows:
+    """The sampled rows as a version on trial reads them; one of another contract parses the whole payload again."""
+    live, sampled = prepared.serving.model.contract, prepared.trial_positions
+    if not len(sampled) or model.contract.fingerprint == live.fingerprint:
+        return TrialRows(sampled, prepared.matrix[sampled], 0)
     try:
-        table = prepared.given.read(tried.contract, live.names | prepared.serving.others).table
+        table = prepared.payload.read(model.contract, live.names | prepared.serving.others).table
     except InputError:
-        return no_trial_rows(prepared, unreadable=len(prepared.chosen))
-    wanted = prepared.reading.table.row_numbers[prepared.chosen]
-    both, ours, theirs = np.intersect1d(wanted, table.row_numbers, assume_unique=True, return_indices=True)
-    places = prepared.chosen[ours]
-    rows = _with_past(prepared, tried.contract, places, table.take(theirs))
-    return TrialRows(places, to_matrix(tried.contract, rows), len(wanted) - len(both))
-
-
-def _with_past(prepared: PreparedRows, contract: Contract, places: NDArray[np.int64], table: Table) -> Table:
-    """The rows with the history features of a contract; neutral are those that the live columns cannot give."""
-    plan = Plan.of([contract])
-    if plan is None:
-        return table
-    known = prepared.reading.table.columns
-    found = {name: known[name][places] for name in plan.names if name in known}
-    return table.extended(plan.neutral(table.columns, table.rows) | found)
+        return no_trial_rows(prepared, unreadable=len(sampled))
+    numbers = prepared.rows.table.row_numbers[sampled]
+    readable, ours, theirs = np.intersect1d(numbers, table.row_numbers, assume_unique=True, return_indices=True)
+    positions = sampled[ours]
+    rows = _with_history(prepared, model.contract, positions, table.take(theirs))
+    return TrialRows(positions, to_matrix(model.contract, rows), len(numbers) - len(readable))
 
 
 def no_trial_rows(prepared: PreparedRows, unreadable: int) -> TrialRows:
-    """No row; so many of those that were chosen because the trial's contract cannot read them."""
+    """No row; `unreadable` is how many of the sampled ones the trial's contract cannot read."""
     return TrialRows(NO_ROWS, prepared.matrix[NO_ROWS], unreadable)
 
 
-def _accepted(given: Payload, serving: ServingVersions, on_error: OnError) -> ParsedRows:
+def _with_history(prepared: PreparedRows, contract: Contract, positions: NDArray[np.int64], table: Table) -> Table:
+    """The rows with a contract's history features, neutral where the live version's columns cannot give them."""
+    plan = Plan.of([contract])
+    if plan is None:
+        return table
+    live = prepared.rows.table.columns
+    available = {name: live[name][positions] for name in plan.names if name in live}
+    return table.extended(plan.neutral(table.columns, table.rows) | available)
+
+
+def _parse(payload: Payload, serving: ServingVersions) -> ParsedRows:
     try:
-        reading = given.read(serving.model.contract, serving.others)
+        return payload.read(serving.model.contract, serving.others)
     except NotTextError as error:
         raise NotSupported(str(error)) from None
     except InputError as error:
         raise NotScorable(str(error), error.faults) from None
-    if not reading.rows:
-        raise NotScorable("There is no transaction in it.")
-    if reading.faults and on_error is OnError.REFUSE:
-        raise NotScorable("Rows have faults; on_error=skip would score the others.", reading.faults)
-    return reading

@@ -21,8 +21,8 @@ from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
 from gateway.http.echoed_names import safe_file_name
 from gateway.http.problems import NotScorable, NotSupported, Problem, TooSlow
 from gateway.metrics import Metrics
-from gateway.requests.payload import INLINE_BYTES
-from gateway.settings import Settings
+from gateway.requests.inline import INLINE_BYTES
+from gateway.settings import GatewaySettings
 
 FORM_FIELDS = 16
 """Parts that are no files: more than a client adds by itself is refused."""
@@ -58,7 +58,7 @@ class Upload:
 class Uploads:
     """Reads bodies while others are scored, and has a few scored at a time."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: GatewaySettings, metrics: Metrics) -> None:
         """Takes the limits."""
         self._settings = settings
         self._metrics = metrics

@@ -1,4 +1,4 @@
-"""Scores a share of the rows on a second version after they have been answered, and compares.
+"""Scores a share of the rows by a second version after they have been answered, and compares.
 
 It works in the background, a few requests at a time, over connections and a thread of its own: no request waits for
 it, fails by it, or sees its scores.
@@ -27,38 +27,42 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """A request that the live version has answered; `live_seconds` are those of its call."""
+    """A request that the live version has answered.
+
+    Attributes:
+        live_seconds: how long the live version's call took.
+    """
 
     shadow: RunningTrial
     prepared: PreparedRows
-    scored: ScoreResult
+    live: ScoreResult
     live_seconds: float
 
 
 class Shadow:
     """Compares in the background."""
 
-    def __init__(self, calls: ModelCalls, tallies: TrialCountsWriter, seconds: float) -> None:
-        """Takes its own way to the model server, and the patience with one comparison."""
+    def __init__(self, calls: ModelCalls, counts: TrialCountsWriter, timeout_seconds: float) -> None:
+        """Takes connections of its own to the model server, and how long one comparison may take."""
         self._calls = calls
-        self._tallies = tallies
-        self._seconds = seconds
+        self._counts = counts
+        self._timeout_seconds = timeout_seconds
         self._tasks = set[asyncio.Task[None]]()
         # Of its own: the threads of asyncio.to_thread read what callers wait for.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shadow")
 
     def start(self, comparison: Comparison) -> None:
-        """Begins to compare and returns at once."""
-        rows = len(comparison.prepared.chosen)
+        """Starts a comparison and returns at once; over MAX_COMPARISONS its rows are counted as dropped."""
+        rows = len(comparison.prepared.trial_positions)
         if rows and len(self._tasks) < MAX_COMPARISONS:
             task = asyncio.create_task(self._compare(comparison))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         elif rows:
-            self._tallies.add(comparison.shadow.trial, _dropped(rows))
+            self._counts.add(comparison.shadow.trial, _dropped(rows))
 
     async def close(self) -> None:
-        """Gives up what is being compared."""
+        """Cancels what is being compared."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -66,34 +70,35 @@ class Shadow:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _compare(self, comparison: Comparison) -> None:
-        until = asyncio.get_running_loop().time() + self._seconds
+        deadline = asyncio.get_running_loop().time() + self._timeout_seconds
         try:
-            counts = await self._counts(comparison, until)
-        except Exception as error:  # noqa: BLE001 - nobody waits for it: it is told, counted, and over
+            counts = await self._score_and_count(comparison, deadline)
+        except Exception as error:  # noqa: BLE001 - no caller waits for it: it is logged and counted
             _log_failure(comparison, error)
-            counts = _dropped(len(comparison.prepared.chosen))
-        self._tallies.add(comparison.shadow.trial, counts)
+            counts = _dropped(len(comparison.prepared.trial_positions))
+        self._counts.add(comparison.shadow.trial, counts)
 
-    async def _counts(self, comparison: Comparison, until: float) -> TrialCounts:
-        async with asyncio.timeout_at(until):
-            portion = await self._run_in_thread(lambda: trial_rows_of(comparison.prepared, comparison.shadow.model))
+    async def _score_and_count(self, comparison: Comparison, deadline: float) -> TrialCounts:
+        async with asyncio.timeout_at(deadline):
+            rows = await self._run_in_thread(lambda: trial_rows_of(comparison.prepared, comparison.shadow.model))
         counts = TrialCounts()
-        counts.unreadable(portion.unreadable)
-        answer = await self._score(comparison, portion, until, counts)
-        if answer:
-            await self._run_in_thread(lambda: _count(counts, comparison, portion, answer))
+        counts.unreadable(rows.unreadable)
+        response = await self._score(comparison, rows, deadline, counts)
+        if response:
+            await self._run_in_thread(lambda: _count(counts, comparison, rows, response))
         return counts
 
     async def _score(
-        self, comparison: Comparison, portion: TrialRows, until: float, counts: TrialCounts
+        self, comparison: Comparison, rows: TrialRows, deadline: float, counts: TrialCounts
     ) -> ModelResponse | None:
-        if not len(portion.places):
+        """None without rows, or where the call failed, which is counted."""
+        if not len(rows.positions):
             return None
         started = time.perf_counter()
         try:
-            async with asyncio.timeout_at(until):
-                return await self._calls.score(comparison.shadow.model, portion.matrix)
-        except Exception as error:  # noqa: BLE001 - likewise
+            async with asyncio.timeout_at(deadline):
+                return await self._calls.score(comparison.shadow.model, rows.matrix)
+        except Exception as error:  # noqa: BLE001 - no caller waits for it: it is logged and counted
             counts.failed(TrialArm.TRIAL, time.perf_counter() - started)
             _log_failure(comparison, error)
             return None
@@ -102,14 +107,14 @@ class Shadow:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
-def _count(counts: TrialCounts, comparison: Comparison, portion: TrialRows, answer: ModelResponse) -> None:
-    """Counts both sides' scores for the compared rows."""
-    places = portion.places
-    ours = [comparison.scored.decisions[place] for place in places.tolist()]
-    theirs = comparison.shadow.model.bands.decide(answer.probabilities)
-    counts.scored(TrialArm.LIVE, comparison.scored.probabilities[places], ours, comparison.live_seconds)
-    counts.scored(TrialArm.TRIAL, answer.probabilities, theirs, answer.seconds)
-    counts.compared(ours, theirs)
+def _count(counts: TrialCounts, comparison: Comparison, rows: TrialRows, response: ModelResponse) -> None:
+    """Counts both arms' scores for the compared rows."""
+    live, positions = comparison.live, rows.positions
+    live_decisions = [live.decisions[position] for position in positions.tolist()]
+    trial_decisions = comparison.shadow.model.bands.decide(response.probabilities)
+    counts.scored(TrialArm.LIVE, live.probabilities[positions], live_decisions, comparison.live_seconds)
+    counts.scored(TrialArm.TRIAL, response.probabilities, trial_decisions, response.seconds)
+    counts.compared(live_decisions, trial_decisions)
 
 
 def _dropped(rows: int) -> TrialCounts:

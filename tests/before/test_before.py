@@ -22,7 +22,7 @@ from contract.schema import Contract
 from contract.table import read_csv
 from gateway.app import create_app
 from gateway.history.pipeline import BatchPipeline
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from history.epoch import EPOCH, Epoch
 from history.plan import Plan
 from history.session import BatchSession, HistoryOptions
@@ -107,7 +107,7 @@ def client(unpacked: Path, paths: StatePaths, valkey: Valkey) -> Iterator[TestCl
     """Today's gateway before that version and that Redis."""
     server = TinyServer()
     server.serve(unpacked)
-    settings = Settings(
+    settings = GatewaySettings(
         api_key=KEY,
         history_key=SecretStr(HISTORY_KEY),
         release_record=paths.store / "release.json",

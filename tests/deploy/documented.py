@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 SETTING = re.compile(r"`([A-Z]+(?:_[A-Z]+)+|HISTORY)(?:=[^`]*)?`")
@@ -24,7 +24,7 @@ def settings() -> set[str]:
     sections = [section("runbook", "Settings"), section("runbook", "Signed archives"), section("schedule", "Settings")]
     named = {name for text in sections for name in SETTING.findall(text)}
     assert {"DEADLINE_SECONDS", "MODEL_VERIFY_KEY", "RETRAIN_MARGIN", "CLEAN_DAYS"} <= named
-    return (named | {name.upper() for name in Settings.model_fields}) - NOWHERE.keys()
+    return (named | {name.upper() for name in GatewaySettings.model_fields}) - NOWHERE.keys()
 
 
 def places(page: str) -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from operations.backups.backup_parts import SETTINGS
 from tests.deploy.compose_volumes import VOLUMES, prepared
 
@@ -152,7 +152,7 @@ def test_every_setting_reaches_the_program_that_reads_it() -> None:
         "LOG_FILE",
         "KEEPER_PORT",
     }
-    of_the_gateway = {name.upper() for name in Settings.model_fields}
+    of_the_gateway = {name.upper() for name in GatewaySettings.model_fields}
     assert "GATEWAY_SETTINGS" in SERVICES["gateway"]["env_file"][0]
     passed = {name for service in SERVICES.values() for name in service.get("environment", ())}
     assert set(SETTINGS) - passed - of_the_gateway <= decided | {"CUDA_VISIBLE_DEVICES", "SCHEDULE"}

@@ -11,7 +11,7 @@ import yaml
 
 from environment import secret_files
 from gateway.drain import DRAIN_SECONDS
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from operations import settings
 from operations.torchserve import container
 from tests.deploy import documented
@@ -226,7 +226,7 @@ def test_ports_are_those_of_the_images() -> None:
 def test_the_gateway_knows_its_variables() -> None:
     """Each variable of the gateway is a setting of it, or a host of which on-render makes one."""
     keys = {variable["key"] for holder, variable in variables() if holder == "fraud-gateway" and "key" in variable}
-    assert keys - HANDED_ON <= {name.upper() for name in Settings.model_fields}
+    assert keys - HANDED_ON <= {name.upper() for name in GatewaySettings.model_fields}
     assert {"HOST", "API_KEY", "MODELS_HOST"} <= keys
 
 

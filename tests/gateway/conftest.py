@@ -18,7 +18,7 @@ from gateway.http.observation import CLIENT_GONE
 from gateway.logs import configure
 from gateway.metrics import Metrics
 from gateway.models import trial_counts_writer
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from releases.record import Release
 from tests.gateway.trials import Tried, Valkey
 from tests.gateway.waiting import until
@@ -38,11 +38,11 @@ def model_server(tmp_path: Path) -> TinyServer:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> GatewaySettings:
     """Version 1 is live, since just now: nobody has been answered before."""
     record = tmp_path / "release.json"
     record.write_bytes(Release(1, None, datetime.now(UTC).isoformat()).to_bytes())
-    return Settings(
+    return GatewaySettings(
         api_key=KEY,
         history_key=SecretStr(HISTORY_KEY),
         release_record=record,
@@ -55,7 +55,7 @@ Serve = Callable[..., TestClient]
 
 
 @pytest.fixture
-def serve(settings: Settings, model_server: TinyServer) -> Iterator[Serve]:
+def serve(settings: GatewaySettings, model_server: TinyServer) -> Iterator[Serve]:
     """Starts the app with some settings changed; ready when it returns, unless told not to wait."""
     clients: list[TestClient] = []
 
@@ -95,7 +95,7 @@ def log_lines(tmp_path: Path) -> Iterator[Path]:
 @cache
 def documented() -> dict[str, Any]:
     """The operations of the OpenAPI document, by path and method."""
-    paths: dict[str, Any] = create_app(Settings(api_key=KEY)).openapi()["paths"]
+    paths: dict[str, Any] = create_app(GatewaySettings(api_key=KEY)).openapi()["paths"]
     return paths
 
 

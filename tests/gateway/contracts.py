@@ -14,7 +14,7 @@ from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missin
 from contract.table import read_csv
 from contract.windows import DAY, HOUR, NUMBER_AGGREGATES, Aggregate, Window
 from gateway.app import create_app
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from history.evaluation import over
 from releases.record import Release
 from tests.gateway.remembering import CARDS
@@ -134,7 +134,7 @@ def settings_of(directory: Path, **settings: object) -> dict[str, object]:
 def served(directory: Path, contract: Contract, **settings: object) -> Iterator[TestClient]:
     """A gateway whose live version has this contract."""
     given = settings_of(directory, **settings)
-    app = create_app(Settings.model_validate(given), transport=write_live(directory, contract))
+    app = create_app(GatewaySettings.model_validate(given), transport=write_live(directory, contract))
     with TestClient(app, headers={"X-API-Key": "test-key"}, raise_server_exceptions=False) as client:
         until(lambda: client.get("/v1/contract").is_success)
         yield client

@@ -22,7 +22,7 @@ from fastapi import FastAPI
 
 from contract.schema import Contract
 from gateway.app import create_app
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from tests.gateway.contracts import CONTRACTS, settings_of, write_live
 from tests.gateway.generated_bodies import Made, Maker
 from tests.gateway.trials import Valkey
@@ -169,7 +169,7 @@ def test_no_body_breaks_or_hangs_it_or_comes_back(
     logging.getLogger().handlers = [
         each for each in logging.getLogger().handlers if isinstance(each, logging.FileHandler)
     ]
-    settings = Settings.model_validate(settings_of(tmp_path, redis_url=server.url))
+    settings = GatewaySettings.model_validate(settings_of(tmp_path, redis_url=server.url))
     app = create_app(settings, transport=write_live(tmp_path, contract))
     found, longest, marks = asyncio.run(ask_all(app, contract, BODIES // len(CONTRACTS)))
     with capsys.disabled():

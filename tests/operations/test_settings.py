@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from environment import secret_files
-from gateway.settings import Settings as GatewaySettings
+from gateway.settings import GatewaySettings
 from operations import settings
 from operations.errors import OperationsError
 from operations.local.programs import free_ports, reachable, refuse_taken

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from starlette.testclient import TestClient
 
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from history.epoch import EPOCH, LOADING, MOVE, Epoch
 from history.keyed_hash import NAME
 from releases.record import Release
@@ -36,7 +36,7 @@ def gateway(serve: Serve, valkey: Valkey) -> Serve:
     return lambda **changes: serve(redis_url=valkey.url, **changes)
 
 
-def has_served(settings: Settings) -> None:
+def has_served(settings: GatewaySettings) -> None:
     """The release is of yesterday."""
     yesterday = datetime.now(UTC) - timedelta(days=1)
     Path(str(settings.release_record)).write_bytes(Release(1, None, yesterday.isoformat()).to_bytes())
@@ -100,7 +100,7 @@ def test_a_loss_stands_until_the_longest_window_has_passed(gateway: Serve, valke
     assert degraded(upload(client, [line("3")]))
 
 
-def test_a_past_that_was_loaded_ends_a_loss(gateway: Serve, valkey: Valkey, settings: Settings) -> None:
+def test_a_past_that_was_loaded_ends_a_loss(gateway: Serve, valkey: Valkey, settings: GatewaySettings) -> None:
     """As far as it reaches back."""
     has_served(settings)
     client = gateway()
@@ -113,7 +113,7 @@ def test_a_past_that_was_loaded_ends_a_loss(gateway: Serve, valkey: Valkey, sett
 
 
 def test_a_gateway_that_finds_nothing_where_it_has_served_before_says_so(
-    gateway: Serve, valkey: Valkey, settings: Settings
+    gateway: Serve, valkey: Valkey, settings: GatewaySettings
 ) -> None:
     """Redis was emptied while no gateway ran."""
     has_served(settings)
@@ -121,7 +121,9 @@ def test_a_gateway_that_finds_nothing_where_it_has_served_before_says_so(
     assert cast("Epoch", epoch_of(valkey)).lost_at is not None
 
 
-def test_states_from_before_there_were_epochs_are_adopted(gateway: Serve, valkey: Valkey, settings: Settings) -> None:
+def test_states_from_before_there_were_epochs_are_adopted(
+    gateway: Serve, valkey: Valkey, settings: GatewaySettings
+) -> None:
     """A deployment of an earlier release has lost nothing, though nobody knows how far it reaches back."""
     upload(gateway(), [line("1")])
     with valkey.raw() as redis:
@@ -134,7 +136,7 @@ def test_states_from_before_there_were_epochs_are_adopted(gateway: Serve, valkey
     assert history(client)["reaches_back_to"] is None
 
 
-def test_what_gets_its_key_just_now_is_adopted_too(gateway: Serve, valkey: Valkey, settings: Settings) -> None:
+def test_what_gets_its_key_just_now_is_adopted_too(gateway: Serve, valkey: Valkey, settings: GatewaySettings) -> None:
     """While `fraud history rekey` moves the states aside, none is found; that is no loss."""
     has_served(settings)
     with valkey.raw() as redis:
@@ -174,7 +176,9 @@ def test_an_epoch_that_cannot_be_read_is_none(gateway: Serve, valkey: Valkey, ki
     assert degraded(upload(client, [line("3")]))
 
 
-def test_a_gateway_that_remembers_nothing_writes_no_epoch(gateway: Serve, valkey: Valkey, settings: Settings) -> None:
+def test_a_gateway_that_remembers_nothing_writes_no_epoch(
+    gateway: Serve, valkey: Valkey, settings: GatewaySettings
+) -> None:
     """And misses none."""
     has_served(settings)
     assert not degraded(upload(gateway(history=False), [line("1")]))

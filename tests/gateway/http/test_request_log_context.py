@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.http.request_log_context import note, request_log_context
+from gateway.http.request_log_context import add_versions, request_log_context
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_the_log_line_has_a_version_or_a_sorted_list(
     """One version stands as a number, several as a list; a version that scored nothing is not on trial."""
     with request_log_context() as answered:
         for live, scored in notes:
-            note(live, scored)
+            add_versions(live, scored)
     assert answered.fields() == fields
 
 
@@ -33,9 +33,9 @@ async def test_the_files_of_a_batch_are_collected_together() -> None:
     """What is noted in tasks that were begun inside counts; what is noted outside goes nowhere."""
 
     async def one(version: int) -> None:
-        note(version, {version})
+        add_versions(version, {version})
 
     with request_log_context() as answered:
         await asyncio.gather(one(1), one(2))
-    note(3, {3})
+    add_versions(3, {3})
     assert answered.fields() == {"model_version": [1, 2]}

@@ -9,7 +9,7 @@ import pytest
 from gateway.http.problems import ModelServerDown
 from gateway.models import inference_client as module
 from gateway.models.inference_client import InferenceClient, connect_model_server
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from tests.keys import HISTORY_KEY
 
 
@@ -32,7 +32,7 @@ class FalseServer(httpx.AsyncBaseTransport):
 
 async def describe(server: FalseServer) -> None:
     """Asks for a description."""
-    async with connect_model_server(Settings(api_key="k", history_key=HISTORY_KEY), server) as client:
+    async with connect_model_server(GatewaySettings(api_key="k", history_key=HISTORY_KEY), server) as client:
         await InferenceClient(client, "fraud", 10, 1).describe(1)
 
 

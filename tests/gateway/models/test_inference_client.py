@@ -13,9 +13,9 @@ from contract.frame import Frame
 from gateway.http.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong
 from gateway.models import inference_client as module
 from gateway.models.inference_client import InferenceClient, connect_model_server
-from gateway.models.proving import PROOFS
+from gateway.models.proving import PROOF_CONNECTIONS
 from gateway.models.retry_budget import RetryBudget
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from tests.tiny import CONTRACT, TinyServer, matrix
 
 
@@ -35,7 +35,7 @@ async def score(
     transport: httpx.AsyncBaseTransport, rows: int, block_rows: int
 ) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Probabilities of a matrix, sent in blocks."""
-    async with connect_model_server(Settings(api_key="k"), transport) as client:
+    async with connect_model_server(GatewaySettings(api_key="k"), transport) as client:
         server = InferenceClient(client, "fraud", block_rows, connections=2)
         return await server.score(1, CONTRACT.fingerprint, matrix(rows))
 
@@ -77,7 +77,9 @@ async def over_a_socket(
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    settings = Settings(api_key="k", model_server_url=f"http://127.0.0.1:{port}", deadline_seconds=deadline_seconds)
+    settings = GatewaySettings(
+        api_key="k", model_server_url=f"http://127.0.0.1:{port}", deadline_seconds=deadline_seconds
+    )
     try:
         async with connect_model_server(settings) as client:
             return await InferenceClient(client, "fraud", 10, 2, retries).score(1, CONTRACT.fingerprint, matrix(1))
@@ -132,7 +134,7 @@ async def test_a_server_that_breaks_off_is_down(said: bytes) -> None:
 @pytest.mark.anyio
 async def test_a_refused_connection_is_a_server_that_is_down() -> None:
     """Nobody listening is down at once."""
-    settings = Settings(api_key="k", model_server_url="http://127.0.0.1:1")
+    settings = GatewaySettings(api_key="k", model_server_url="http://127.0.0.1:1")
     async with connect_model_server(settings) as client:
         with pytest.raises(ModelServerDown):
             await InferenceClient(client, "fraud", 10, connections=2).describe(1)
@@ -141,7 +143,7 @@ async def test_a_refused_connection_is_a_server_that_is_down() -> None:
 @pytest.mark.anyio
 async def test_a_proof_that_hangs_leaves_connections_for_the_others() -> None:
     """However few connections the settings allow for scoring, each of the proofs has its own."""
-    together = asyncio.Barrier(PROOFS)
+    together = asyncio.Barrier(PROOF_CONNECTIONS)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -152,9 +154,11 @@ async def test_a_proof_that_hangs_leaves_connections_for_the_others() -> None:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        settings = Settings(api_key="k", model_server_url=url, model_server_connections=1)
-        async with connect_model_server(settings, connections=PROOFS) as client:
-            asked = [InferenceClient(client, "fraud", 10, PROOFS).describe(1) for _ in range(PROOFS)]
+        settings = GatewaySettings(api_key="k", model_server_url=url, model_server_connections=1)
+        async with connect_model_server(settings, connections=PROOF_CONNECTIONS) as client:
+            asked = [
+                InferenceClient(client, "fraud", 10, PROOF_CONNECTIONS).describe(1) for _ in range(PROOF_CONNECTIONS)
+            ]
             answers = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(answer) for answer in answers} == {ModelServerDown}
 

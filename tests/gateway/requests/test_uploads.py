@@ -9,9 +9,9 @@ from starlette.types import Message
 from gateway.http.problems import Busy, NotScorable, TooSlow
 from gateway.metrics import Metrics
 from gateway.requests import uploads as module
-from gateway.requests.payload import INLINE_BYTES
+from gateway.requests.inline import INLINE_BYTES
 from gateway.requests.uploads import Uploads
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 SMALL, LARGE = bytearray(INLINE_BYTES), bytearray(INLINE_BYTES + 1)
 CSV_TYPE = (b"content-type", b"text/csv")
@@ -19,7 +19,7 @@ CSV_TYPE = (b"content-type", b"text/csv")
 
 def uploads(**changes: object) -> Uploads:
     """One slot, and little patience."""
-    settings = Settings(api_key="k", upload_slots=1, slot_seconds=0.01, read_seconds=0.01)
+    settings = GatewaySettings(api_key="k", upload_slots=1, slot_seconds=0.01, read_seconds=0.01)
     return Uploads(settings.model_copy(update=changes), Metrics())
 
 

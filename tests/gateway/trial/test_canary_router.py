@@ -25,7 +25,7 @@ from gateway.models.serving_versions import RunningTrial, ServingVersions
 from gateway.models.trial_counts_writer import TrialCountsWriter
 from gateway.requests.payload import OnError, Payload, prepare
 from gateway.requests.payload import read as read_given
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from gateway.trial.canary_calls import CanaryCalls
 from gateway.trial.canary_router import CanaryRouter
 from releases.trial_counts import TrialArm, TrialCounts
@@ -188,7 +188,7 @@ def test_a_column_that_neither_knows_is_a_fault(tried: Tried) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("failure", [RuntimeError("a defect"), TimeoutError()])
 async def test_what_fails_while_the_canary_s_rows_are_read_is_a_failure(
-    settings: Settings, model_server: TinyServer, tmp_path: Path, failure: Exception
+    settings: GatewaySettings, model_server: TinyServer, tmp_path: Path, failure: Exception
 ) -> None:
     """Neither a defect nor slowness looks like missing columns, and the live version answers."""
     model_server.serve(write_version(tmp_path / "v2", 2, OTHER, OTHER_GOLDEN), 2)
@@ -209,7 +209,7 @@ async def test_what_fails_while_the_canary_s_rows_are_read_is_a_failure(
         prepared = prepare(given, serving, reading, {}, metrics)
         deadline = asyncio.get_running_loop().time() + settings.deadline_seconds
         (part,) = await CanaryRouter(calls, CanaryCalls(calls, live, 1)).score(prepared, theirs, deadline, counts)
-    assert (part.model, len(part.places)) == (ours, len(IDS))
+    assert (part.model, len(part.positions)) == (ours, len(IDS))
     assert (counts.arm(TrialArm.TRIAL).errors, counts.counts["unreadable"]) == (1, 0)
 
 

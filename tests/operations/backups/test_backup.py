@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from operations.backups import backup, backup_file, backup_parts, storage
 from operations.backups.backup import ChangedFile, CreatedBackup, NothingToBackUp, PlaceTaken, UnexpectedFile
 from operations.backups.backup_file import DamagedBackup
@@ -146,7 +146,7 @@ def test_the_secret_of_history_is_named_and_not_held(paths: StatePaths, tmp_path
 
 def test_every_setting_is_either_kept_or_secret() -> None:
     """A new setting of the gateway must be put into one of the two lists."""
-    names = {name.upper() for name in Settings.model_fields}
+    names = {name.upper() for name in GatewaySettings.model_fields}
     assert names <= {*backup_parts.SETTINGS, *backup_parts.SECRETS}
 
 
