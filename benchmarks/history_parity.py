@@ -26,11 +26,11 @@ from redis.exceptions import RedisError
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.history.pipeline import BatchPipeline
-from history.evaluation import over
+from history.evaluation import with_history
 from history.keyed_hash import HistoryKey
-from history.labels import BLOCK_LABELS, LABELLED, LabelUpdate
+from history.labels import LABELS_PER_UPDATE, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
-from history.redis_schema import KEEP, MERGE
+from history.redis_schema import MERGE, STORE_VALUES
 from history.session import BatchSession, HistoryOptions
 from operations.local import valkey
 from training import data
@@ -49,7 +49,7 @@ def main(file: Path) -> None:
     contract = load_schema(SCHEMA).contract({})
     rows = data.load(contract, file)
     table, frauds = rows.table.take(np.arange(ROWS)), rows.labels[:ROWS]
-    trained = over(contract, table, frauds)
+    trained = with_history(contract, table, frauds)
     with _redis() as redis:
         served = _served(contract, table, frauds, redis)
     worst = {name: _difference(trained.columns[name], values) for name, values in served.items()}
@@ -85,30 +85,30 @@ def _served(
 
 
 def _entered(plan: Plan, table: Table, ids: list[str], redis: Redis) -> dict[str, NDArray[np.float64]]:
-    recall = BatchSession(plan, table, ids, HistoryOptions(True, FOREVER, FOREVER, KEY), time.time())
-    exchange = BatchPipeline(redis)
-    if recall.large:
-        recall.take_states(exchange.read(recall))
-    exchange.enter(recall)
-    values = recall.values()
-    if kept := recall.kept(values):
-        _run(redis, KEEP, kept)
-    if merges := recall.merges():
+    session = BatchSession(plan, table, ids, HistoryOptions(True, FOREVER, FOREVER, KEY), time.time())
+    pipeline = BatchPipeline(redis)
+    if session.large:
+        session.receive_states(pipeline.read(session))
+    pipeline.enter(session)
+    values = session.values()
+    if kept := session.store_arguments(values):
+        _run(redis, STORE_VALUES, kept)
+    if merges := session.merge_arguments():
         _run(redis, MERGE, merges)
     return values
 
 
 def _label(plan: Plan, ids: list[str], redis: Redis) -> None:
     """Says that these were frauds; a confirmation before the delay counts when the delay is over."""
-    for begin in range(0, len(ids), BLOCK_LABELS):
-        some = ids[begin : begin + BLOCK_LABELS]
+    for begin in range(0, len(ids), LABELS_PER_UPDATE):
+        some = ids[begin : begin + LABELS_PER_UPDATE]
         certain = np.ones(len(some), dtype=np.bool_)
-        labelling = LabelUpdate(plan, KEY.transactions.digests(some), certain, np.zeros(len(some)), 0.0)
-        while keys := labelling.keys():
-            labelling.take_records(cast("list[bytes | None]", redis.mget(keys)))
-            labelling.take_kept([None] * len(labelling.kept_reads()))
-            if arguments := labelling.changes():
-                labelling.take_moved(_run(redis, LABELLED, arguments))
+        update = LabelUpdate(plan, KEY.transactions.digests(some), certain, np.zeros(len(some)), 0.0)
+        while keys := update.record_keys():
+            update.receive_records(cast("list[bytes | None]", redis.mget(keys)))
+            update.receive_stored_labels([None] * len(update.stored_label_reads()))
+            if arguments := update.arguments():
+                update.receive_conflicts(_run(redis, UPDATE_LABELS, arguments))
 
 
 def _run(redis: Redis, script: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - a script's own

@@ -1,8 +1,8 @@
 """The Handbook's twelve windows over a whole table of 1,000,000 transactions, as training computes them.
 
-`python -m benchmarks.history_table` prints the seconds of each of RUNS runs of `history.over`. It reads the Handbook's
-transactions where the shared data is; elsewhere as many are drawn, of as many customers and terminals. On two cores
-that others used too: 1.8 to 2.8 s, median 1.9 s of ten runs.
+`python -m benchmarks.history_table` prints the seconds of each of RUNS runs of `history.evaluation.with_history`. It
+reads the Handbook's transactions where the shared data is; elsewhere as many are drawn, of as many customers and
+terminals. On two cores that others used too: 1.8 to 2.8 s, median 1.9 s of ten runs.
 """
 
 import time
@@ -47,7 +47,7 @@ def main() -> None:
     print(f"{table.rows:,} transactions, {len(TWELVE)} windows, seconds:", end="", flush=True)
     for _ in range(RUNS):
         started = time.perf_counter()
-        history.over(CONTRACT, table, frauds)
+        history.with_history(CONTRACT, table, frauds)
         print(f" {time.perf_counter() - started:.2f}", end="", flush=True)
     print()
 

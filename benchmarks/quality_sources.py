@@ -16,7 +16,7 @@ from benchmarks.quality_protocols import Fold, cards_fold, day_numbers
 from contract.features import to_matrix
 from contract.schema import Contract
 from contract.table import Table
-from history.evaluation import over
+from history.evaluation import with_history
 from training import data
 from training.infer import infer_schema
 from training.loop import Rows
@@ -88,7 +88,7 @@ def own_source(frame: pd.DataFrame, folder: Path) -> Source:
     labelled = data.load(contract, folder / HANDBOOK)
     wanted = frame["TRANSACTION_ID"].astype(str).to_numpy()
     assert (labelled.table.columns["TRANSACTION_ID"] == wanted).all(), "the rows are in another order"
-    return _handbook_source(frame, contract, over(contract, labelled.table, labelled.labels))
+    return _handbook_source(frame, contract, with_history(contract, labelled.table, labelled.labels))
 
 
 def _handbook_source(frame: pd.DataFrame, contract: Contract, table: Table) -> Source:

@@ -1,11 +1,24 @@
-"""Since when Redis has remembered without a gap, and how far back that reaches. No I/O.
+"""Since when Redis has kept all transactions, and how far back they reach. No I/O.
 
-fraud:epoch      an `Epoch` as JSON, for ever: an emptied Redis has none, or another one
-fraud:loading    while the first model's past is loaded: a lease, so that a killed loader holds nobody up for long
+fraud:epoch      an `Epoch` as JSON, which never expires
+fraud:loading    exists while the first model's past is loaded: a lease, so that a loader that was killed delays nobody
 
-What Redis is asked is yielded, as one command after the other, by generators that take the replies::
+The functions that read and write the epoch are generators: each yields one command after the other and is sent the
+reply; its value is the epoch that stands in the end::
 
-    epoch = yield from settled(...)
+    epoch = yield from ensure_epoch(...)
+
+Rules:
+
+1. An emptied Redis never looks whole: the epoch's id is of chance, so whatever stands there afterwards is none or has
+   another id, and who knew the old one marks the new one as lost (`lost_at`).
+2. Who knows no epoch, as after a start, goes by the release record: where the deployment has served before, a Redis
+   without an epoch is a loss; a new deployment's is not.
+3. States without an epoch were written by a release that had no epochs: nothing is lost, but nobody knows how far they
+   reach back (`reaches_back_to` is None).
+4. A loss is over for a window when the transactions reach back as far as the window does: after that time, or once a
+   past that is long enough is loaded. Loading moves `reaches_back_to` back only.
+5. The epoch is replaced by compare-and-set: where another gateway was faster, it is read and judged again.
 """
 
 import json
@@ -19,16 +32,16 @@ from history.redis_schema import STATE, Argument
 from releases.record import Release
 
 EPOCH, LOADING = b"fraud:epoch", b"fraud:loading"
-LEASE_SECONDS = 10
-"""How long a lease stands that its holder does not renew."""
-YOUNG_SECONDS = 300
-"""A release record of this age or less may be a deployment's first: it has served nobody before."""
-SCANNED = 10_000
-"""Keys that one command looks through: a few milliseconds of Redis' time."""
+LOADING_LEASE_SECONDS = 10
+"""After which a lease ends that its holder does not renew."""
+FIRST_RELEASE_SECONDS = 300
+"""Age up to which a release record without a predecessor counts as that of a new deployment."""
+SCAN_COUNT = 10_000
+"""Keys that one SCAN looks at: a few milliseconds of Redis' time."""
 
-Asking = Generator[tuple[Argument, ...], Any, "Epoch"]
+EpochCommands = Generator[tuple[Argument, ...], Any, "Epoch"]
 
-MOVE = """
+REPLACE_EPOCH = """
 -- ARGV: what fraud:epoch must be, and what it becomes. Returns whether it was: 1 or 0.
 -- A key of another type is as good as none; MGET says so, where GET would fail.
 if (redis.call('MGET', 'fraud:epoch')[1] or '') ~= ARGV[1] then return 0 end
@@ -39,14 +52,13 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """A time without a gap.
+    """A period in which Redis has lost nothing.
 
     Attributes:
-        id: of chance: no two are alike.
-        began: when, like all times here in seconds since 1970.
-        reaches_back_to: from when on all transactions are there; None where nobody knows, for Redis was filled before
-            there were epochs.
-        lost_at: when it was found that Redis had been emptied; None where it was not, or has been filled anew.
+        id: random, so that no two are equal.
+        began: its begin, like all times here in seconds since 1970.
+        reaches_back_to: the time from which on all transactions are in Redis; None where it is not known (rule 3).
+        lost_at: when it was found that Redis had been emptied; None where it was not.
     """
 
     id: str
@@ -56,12 +68,12 @@ class Epoch:
 
     @classmethod
     def new(cls, now: float, *, lost: bool) -> Self:
-        """One that begins with nothing."""
+        """An epoch of an empty Redis."""
         return cls(secrets.token_hex(8), now, now, now if lost else None)
 
     @classmethod
     def from_bytes(cls, text: bytes | None) -> Self | None:
-        """Reads one; None where there is none, or something else."""
+        """Parses the value of EPOCH; None where there is none, or it is no epoch."""
         try:
             fields = json.loads(text or b"")
             reach, lost = (
@@ -72,77 +84,73 @@ class Epoch:
             return None
 
     def to_bytes(self) -> bytes:
-        """What the key holds."""
+        """The value of EPOCH."""
         return json.dumps(asdict(self)).encode()
 
-    def is_short(self, window: float, now: float) -> bool:
-        """Whether a loss shows in a window of so many seconds that ends now."""
+    def is_incomplete(self, window: float, now: float) -> bool:
+        """Whether a loss shows in a window of this many seconds that ends now (rule 4)."""
         if self.lost_at is None:
             return False
         return now - (self.lost_at if self.reaches_back_to is None else self.reaches_back_to) < window
 
-    def lost(self, now: float) -> "Epoch":
-        """The same, once somebody finds that it is not the one that was there before."""
+    def marked_lost(self, now: float) -> "Epoch":
+        """This epoch, once it is found that it is not the one that was there before (rule 1)."""
         return replace(self, reaches_back_to=now, lost_at=now)
 
-    def filled(self, back_to: float) -> "Epoch":
-        """The same, with a past that was loaded."""
+    def extended(self, back_to: float) -> "Epoch":
+        """This epoch, once past transactions are loaded that reach back to this time (rule 4)."""
         known = self.reaches_back_to
         return replace(self, reaches_back_to=back_to if known is None else min(known, back_to))
 
 
 def has_served(record: Release, now: float) -> bool:
-    """Whether a deployment has surely answered before, by its release record."""
+    """Whether a deployment has served requests before, by its release record (rule 2)."""
     try:
         released = datetime.fromisoformat(record.released)
     except (ValueError, TypeError):
         return True
     age = now - (released if released.tzinfo else released.replace(tzinfo=UTC)).timestamp()
-    return record.previous is not None or age > YOUNG_SECONDS
+    return record.previous is not None or age > FIRST_RELEASE_SECONDS
 
 
-def settled(known: Epoch | None, now: float, *, served: bool) -> Asking:
-    """The epoch of Redis, which is written where there is none, or where it says less than is known of it.
+def ensure_epoch(known: Epoch | None, now: float, *, served: bool) -> EpochCommands:
+    """Reads the epoch, and writes it where there is none or a loss is not marked in it.
 
     Args:
-        known: the one that was seen before; None after a start.
+        known: the one that was read before; None after a start.
         now: the time.
-        served: whether this deployment has answered before.
+        served: whether this deployment has served requests before.
     """
     while True:
         (text,) = yield ("MGET", EPOCH)
-        found = Epoch.from_bytes(text)
-        if found is None:
-            adopted = known is None and (yield from _has_states())
-            becomes = _first(now, lost=known is not None or served, adopted=adopted)
+        current = Epoch.from_bytes(text)
+        if current is None and known is None and (yield from _has_states()):
+            epoch = replace(Epoch.new(now, lost=False), reaches_back_to=None)
+        elif current is None:
+            epoch = Epoch.new(now, lost=known is not None or served)
         else:
-            becomes = found.lost(now) if known and known.id != found.id and found.lost_at is None else found
-        if becomes == found or (yield ("EVAL", MOVE, 0, text or b"", becomes.to_bytes())):
-            return becomes
+            is_unmarked_loss = known is not None and known.id != current.id and current.lost_at is None
+            epoch = current.marked_lost(now) if is_unmarked_loss else current
+        if epoch == current or (yield ("EVAL", REPLACE_EPOCH, 0, text or b"", epoch.to_bytes())):
+            return epoch
 
 
-def filled(known: Epoch, back_to: float) -> Asking:
-    """The epoch once a past is loaded that reaches so far back; where it is another one by now, nothing changes."""
+def extend_epoch(known: Epoch, back_to: float) -> EpochCommands:
+    """Notes that past transactions are loaded that reach back to this time, unless the epoch is another one by now."""
     while True:
         (text,) = yield ("MGET", EPOCH)
-        found = Epoch.from_bytes(text)
-        if found is None or found.id != known.id:
+        current = Epoch.from_bytes(text)
+        if current is None or current.id != known.id:
             return known
-        becomes = found.filled(back_to)
-        if becomes == found or (yield ("EVAL", MOVE, 0, text, becomes.to_bytes())):
-            return becomes
-
-
-def _first(now: float, *, lost: bool, adopted: bool) -> Epoch:
-    """States without an epoch were written before there were epochs: they are not lost."""
-    begun = Epoch.new(now, lost=lost and not adopted)
-    return replace(begun, reaches_back_to=None) if adopted else begun
+        epoch = current.extended(back_to)
+        if epoch == current or (yield ("EVAL", REPLACE_EPOCH, 0, text, epoch.to_bytes())):
+            return epoch
 
 
 def _has_states() -> Generator[tuple[Argument, ...], Any, bool]:
     cursor: bytes | int = 0
     while True:
-        cursor, keys = yield ("SCAN", cursor, "MATCH", STATE + b"*", "COUNT", SCANNED)
+        cursor, keys = yield ("SCAN", cursor, "MATCH", STATE + b"*", "COUNT", SCAN_COUNT)
         if keys:
             return True
         if int(cursor) == 0:

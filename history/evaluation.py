@@ -1,16 +1,11 @@
-"""What history features mean: one evaluation, over a whole table in training and over Redis' state in serving.
+"""The values of history windows: one evaluation, over a whole table in training and over Redis' states in serving.
 
-The state of an entity is a set of records, one for each bucket in which something happened: how many transactions,
-the sum of an amount, and so on (`Layout`). Records of one bucket may be merged or stand apart: they mean the same.
-:func:`evaluate` takes the records that were there before and the rows that arrive now, sorts both by entity and
+:func:`evaluate` takes the records that were stored before and the rows that arrive now, sorts both by entity and
 bucket, and finds each window as one range of that order: the rows before a row in it are exactly those that the row
-sees. In training nothing was there before, and all rows arrive at once.
+sees. In training nothing was stored before, and all rows arrive at once.
 
 A fraud counts in the bucket of its transaction or, where it was confirmed later than the delay of labels, in the one
 that lay that delay before the confirmation: the window reaches it when it is known, never earlier.
-
-Neutral values, for a row that sees nothing, has no entity or no time, and for all rows while Redis is gone: count,
-sum, std, distinct and risk are 0, ratio is 1, since_last is the length of its window; mean and max are missing (NaN).
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +19,7 @@ from numpy.typing import NDArray
 from contract.schema import Contract
 from contract.table import Table
 from contract.windows import Aggregate, Window
-from history.layout import MAX_BUCKET, SLOTS, Columns, Layout, Records, numbered
+from history.layout import MAX_BUCKET, SLOTS, Columns, RecordLayout, Records, factorize
 from history.plan import Plan
 from history.ranges import Ranges, counts, extremes, sums
 
@@ -35,20 +30,22 @@ _Places = slice | list[int]
 CODE_BITS = 32
 """A sort key is the entity's code, and below it as many bits for the bucket."""
 ESTIMATES = -SLOTS * np.log1p(-np.minimum(np.arange(SLOTS + 1), SLOTS - 0.5) / SLOTS)
-"""How many values took so many slots (linear counting): 5 slots are 5.2 values, 32 are 44, all of them about 310."""
-FLAT = 1e-9
-"""A variance below this share of the mean square is none: rounding must not look like a spread."""
-LARGEST = float(np.finfo(np.float32).max)
+"""Estimated number of values by slots taken (linear counting): 5 slots are 5.2 values, 32 are 44, all are about 310."""
+MIN_VARIANCE_SHARE = 1e-9
+"""Of the mean square: a smaller variance counts as 0, for it may be rounding."""
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """Rows of a table that belong to an entity, in order of arrival.
+class ArrivingRows:
+    """The rows of a table that have an entity and a time, in order of time.
 
     Attributes:
-        places: their positions in the table, shape (rows,) like all of the next.
-        codes: number of the entity, from 0.
+        places: their positions in the table, shape (rows,).
+        codes: number of each row's entity, from 0; shape (rows,).
         entities: text of each entity by its number.
+        records: one for each row, shape (rows,).
+        seconds: time of each row, shape (rows,).
     """
 
     places: NDArray[np.int64]
@@ -60,57 +57,57 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredRecords:
-    """Records that were there before, and to which entity of the batch each belongs; shape (records,) both."""
+    """Records that were stored before, and the number of the entity that each belongs to; shape (records,) both."""
 
     codes: NDArray[np.int64]
     records: Records
 
 
-def batch(layout: Layout, columns: Columns) -> Batch:
-    """The rows of a table as they arrive; those without an entity or a time of this world are left out."""
+def arriving_rows(layout: RecordLayout, columns: Columns) -> ArrivingRows:
+    """The rows of a table, without those that have no entity or no time within the range of MAX_BUCKET."""
     seconds = columns[layout.time]
     buckets = bucket_of(seconds, layout.bucket)
     entities = columns[layout.entity]
     known = (np.abs(buckets) < MAX_BUCKET) & (entities != "")
     order = seconds.argsort(kind="stable")
     places = order[known[order]]
-    codes, texts = numbered(entities[places].tolist())
+    codes, texts = factorize(entities[places].tolist())
     used = {name: columns[name][places] for name in (*layout.sums, *layout.sets)}
     records = layout.records(used, buckets[places], seconds[places])
-    return Batch(places, codes, texts, records, seconds[places])
+    return ArrivingRows(places, codes, texts, records, seconds[places])
 
 
 def bucket_of(seconds: NDArray[np.float64], size: int) -> NDArray[np.int64]:
-    """The bucket of each time; FURTHEST where it has none."""
+    """The bucket of each time; MAX_BUCKET of a time that is NaN or out of range."""
     buckets = np.floor(seconds / size)
     usable = np.abs(buckets) < MAX_BUCKET  # False of NaN too
     return np.where(usable, buckets, MAX_BUCKET).astype(np.int64)
 
 
-def keys(codes: NDArray[np.int64], buckets: NDArray[Any]) -> NDArray[np.int64]:
+def sort_keys(codes: NDArray[np.int64], buckets: NDArray[Any]) -> NDArray[np.int64]:
     """Sort keys: by entity, then by bucket."""
     return (codes << CODE_BITS) + (buckets.astype(np.int64) + 2 * MAX_BUCKET)
 
 
 def evaluate(
-    windows: Sequence[Window], before: StoredRecords, arriving: Batch, columns: Columns
+    windows: Sequence[Window], before: StoredRecords, arriving: ArrivingRows, columns: Columns
 ) -> dict[str, NDArray[np.float64]]:
     """The values of one layout's windows for the rows of the batch, shape (rows,) each, by name.
 
     `columns` are those of the whole table: a ratio looks at its row's own number.
     """
-    extents, alike = _alike(tuple(windows))
-    seen = _Seen.by(extents, before, arriving)
+    extents, group = _window_groups(tuple(windows))
+    totals = _WindowTotals.by(extents, before, arriving)
     found = np.empty((len(windows), len(arriving.places)))
     with np.errstate(over="ignore"):  # A ratio to next to nothing: it is clipped.
-        for each in alike:
+        for each in group:
             own = columns[each.column][arriving.places] if each.aggregate is Aggregate.RATIO else None
-            found[each.places] = _COMPUTE[each.aggregate](_View(seen, each, own, arriving.seconds))
-    np.minimum(np.maximum(found, -LARGEST, out=found), LARGEST, out=found)  # np.clip takes three times as long.
+            found[each.places] = _COMPUTE[each.aggregate](_GroupTotals(totals, each, own, arriving.seconds))
+    np.minimum(np.maximum(found, -FLOAT32_MAX, out=found), FLOAT32_MAX, out=found)  # np.clip takes three times as long.
     return {window.name: values for window, values in zip(windows, found, strict=True)}
 
 
-def over(
+def with_history(
     contract: Contract,
     table: Table,
     frauds: NDArray[np.bool_] | None,
@@ -119,29 +116,32 @@ def over(
     """The table with a column for each history feature: float64, by the window's name.
 
     Args:
-        contract: whose history it is; without one the table comes back as it is.
-        table: all transactions that there are; they arrive in order of time.
+        contract: with the history features; without any the table comes back as it is.
+        table: all transactions; they arrive in order of time.
         frauds: which of them were confirmed frauds, shape (rows,); None counts no fraud.
         confirmed: when, in seconds as the time column; where it is NaN or not given, within the delay of labels.
     """
     plan = Plan.of([contract])
     if plan is None:
         return table
-    found = plan.neutral(table.columns, table.rows)
+    found = plan.default_values(table.columns, table.rows)
     for layout, windows in plan.parts:
-        arriving = batch(layout, table.columns)
-        before = _known_frauds(layout, arriving, frauds, confirmed)
+        arriving = arriving_rows(layout, table.columns)
+        before = _fraud_records(layout, arriving, frauds, confirmed)
         for name, values in evaluate(windows, before, arriving, table.columns).items():
             found[name][arriving.places] = values
     return table.extended(found)
 
 
-def _known_frauds(
-    layout: Layout, arriving: Batch, frauds: NDArray[np.bool_] | None, confirmed: NDArray[np.float64] | None
+def _fraud_records(
+    layout: RecordLayout,
+    arriving: ArrivingRows,
+    frauds: NDArray[np.bool_] | None,
+    confirmed: NDArray[np.float64] | None,
 ) -> StoredRecords:
-    """The frauds among the rows as records; windows of risk end before they could have been known."""
+    """The frauds among the rows as records, each at the time from which it counts."""
     if layout.delay is None or frauds is None:
-        return StoredRecords(np.empty(0, dtype=np.int64), layout.nothing(0))
+        return StoredRecords(np.empty(0, dtype=np.int64), layout.identity_records(0))
     chosen = np.flatnonzero(frauds[arriving.places])
     seconds = arriving.seconds[chosen]
     if confirmed is not None:
@@ -153,14 +153,15 @@ def _known_frauds(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Alike:
-    """Windows that differ in their extents only: those of one transaction are computed in a third of the time.
+class _WindowGroup:
+    """Windows that differ in their extents only: computed together, those of one row take a third of the time.
 
     Attributes:
-        column: what is aggregated; empty where nothing is.
-        places: theirs among all windows.
+        aggregate: of all of them.
+        column: that is aggregated; empty where none is.
+        places: of the windows among all windows.
         extents: numbers of their extents.
-        seconds: how far back each reaches, shape (windows, 1).
+        seconds: how far back each window reaches, shape (windows, 1).
     """
 
     aggregate: Aggregate
@@ -171,8 +172,8 @@ class _Alike:
 
 
 @cache
-def _alike(windows: tuple[Window, ...]) -> tuple[Sequence[_Extent], Sequence[_Alike]]:
-    """The distinct extents, and the windows by what is computed."""
+def _window_groups(windows: tuple[Window, ...]) -> tuple[Sequence[_Extent], Sequence[_WindowGroup]]:
+    """The distinct extents, and the windows by aggregate and column."""
     extents = list(dict.fromkeys((window.oldest, window.newest) for window in windows))
     groups: dict[tuple[Aggregate, str], list[int]] = {}
     for place, window in enumerate(windows):
@@ -182,21 +183,21 @@ def _alike(windows: tuple[Window, ...]) -> tuple[Sequence[_Extent], Sequence[_Al
         chosen = [windows[place] for place in places]
         numbers = [extents.index((window.oldest, window.newest)) for window in chosen]
         seconds = np.array([[float(window.seconds)] for window in chosen])
-        found.append(_Alike(aggregate, column, _compact(places), _compact(numbers), seconds))
+        found.append(_WindowGroup(aggregate, column, _as_slice(places), _as_slice(numbers), seconds))
     return extents, found
 
 
-def _compact(numbers: list[int]) -> _Places:
-    """A slice where they follow each other: what it takes of an array is not copied."""
+def _as_slice(numbers: list[int]) -> _Places:
+    """A slice where the numbers are consecutive: what it takes of an array is not copied."""
     span = slice(numbers[0], numbers[0] + len(numbers))
     return span if numbers == list(range(span.start, span.stop)) else numbers
 
 
-class _Seen:
-    """What the rows of a batch see, by extent; all fields that add up are worked on at once."""
+class _WindowTotals:
+    """The totals of each field that each row sees, by extent; all fields that add up are computed at once."""
 
     def __init__(self, records: Records, ranges: Ranges) -> None:
-        """Takes records in order of entity, bucket and arrival, and what each row sees of them.
+        """Takes records in order of entity, bucket and arrival, and the range of them that each row sees.
 
         The ranges have the shape (extents, rows).
         """
@@ -207,11 +208,11 @@ class _Seen:
         self._add_up(np.float64, "f", sums)
 
     @classmethod
-    def by(cls, extents: Sequence[_Extent], before: StoredRecords, arriving: Batch) -> "_Seen":
-        """Sorts the records of before and of now, and finds what each row sees of each extent."""
+    def by(cls, extents: Sequence[_Extent], before: StoredRecords, arriving: ArrivingRows) -> "_WindowTotals":
+        """Sorts stored and arriving records together, and finds the range that each row sees of each extent."""
         # With its type given: to find out that both are of the same costs ten times as long.
         records = np.concatenate([before.records, arriving.records], dtype=arriving.records.dtype)
-        unsorted = keys(np.concatenate([before.codes, arriving.codes]), records["bucket"])
+        unsorted = sort_keys(np.concatenate([before.codes, arriving.codes]), records["bucket"])
         order = unsorted.argsort(kind="stable")
         places = np.empty(len(order), dtype=np.int64)
         places[order] = np.arange(len(order))
@@ -219,19 +220,19 @@ class _Seen:
         return cls(records, _ranges(ordered, rows, extents))
 
     def sum(self, field: str) -> NDArray[Any]:
-        """Of a field that adds up; shape (extents, rows), like the next ones."""
+        """Of a field that adds up; shape (extents, rows)."""
         return self._found[field]
 
     def largest(self, field: str) -> NDArray[Any]:
-        """Of a field of which the largest counts."""
+        """Of a field of which the largest counts; shape (extents, rows)."""
         return self._extreme(np.maximum, field, -np.inf)
 
     def union(self, field: str) -> NDArray[Any]:
-        """Of a field of bits."""
+        """Of a field of bits; shape (extents, rows)."""
         return self._extreme(np.bitwise_or, field, 0)
 
     def _add_up(self, kind: type, code: str, add: Callable[[NDArray[Any], Ranges], NDArray[np.float64]]) -> None:
-        """All fields of a kind that add up at once: whole numbers are exact however they are added, others are not."""
+        """Adds up all fields of a kind at once: whole numbers are exact in any order, others are not."""
         names = _adding(self._records.dtype, code)
         if not names:
             return
@@ -256,7 +257,7 @@ def _adding(dtype: np.dtype[np.void], code: str) -> tuple[str, ...]:
 
 def _ranges(ordered: NDArray[np.int64], rows: NDArray[np.int64], extents: Sequence[_Extent]) -> Ranges:
     """For each extent the range of sort keys that each row sees: shape (extents, rows)."""
-    # Sought in ascending order, they are found in a fifth of the time: what is near is in the processor's cache.
+    # Searched in ascending order, it takes a fifth of the time: what is near is in the processor's cache.
     ascending = rows.argsort()
     own = ordered[rows[ascending]]
     ends = np.array(extents, dtype=np.int64).reshape(-1, 2)
@@ -268,46 +269,51 @@ def _ranges(ordered: NDArray[np.int64], rows: NDArray[np.int64], extents: Sequen
 
 
 @dataclass(slots=True, eq=False)
-class _View:
-    """What the rows see of windows that are alike, shape (windows, rows); `own` is each row's number, for a ratio."""
+class _GroupTotals:
+    """What the rows see of a group of windows, shape (windows, rows).
 
-    seen: _Seen
-    alike: _Alike
+    Attributes:
+        own: the number in each row itself, for a ratio; shape (rows,).
+        seconds: the time of each row, shape (rows,).
+    """
+
+    totals: _WindowTotals
+    group: _WindowGroup
     own: NDArray[np.float64] | None
     seconds: NDArray[np.float64]
 
     def sum(self, field: str) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = self.seen.sum(field)[self.alike.extents]
+        found: NDArray[np.float64] = self.totals.sum(field)[self.group.extents]
         return found
 
     def of_column(self, field: str) -> NDArray[np.float64]:
-        return self.sum(f"{field}:{self.alike.column}")
+        return self.sum(f"{field}:{self.group.column}")
 
 
-def _mean(view: _View) -> NDArray[np.float64]:
+def _mean(view: _GroupTotals) -> NDArray[np.float64]:
     return _share(view.of_column("sum"), view.of_column("known"), np.nan)
 
 
-def _std(view: _View) -> NDArray[np.float64]:
+def _std(view: _GroupTotals) -> NDArray[np.float64]:
     known = view.of_column("known")
     mean, square = _share(view.of_column("sum"), known, 0.0), _share(view.of_column("squares"), known, 0.0)
     variance = square - mean * mean
-    found: NDArray[np.float64] = np.sqrt(np.where(variance > FLAT * square, variance, 0.0))
+    found: NDArray[np.float64] = np.sqrt(np.where(variance > MIN_VARIANCE_SHARE * square, variance, 0.0))
     return found
 
 
-def _max(view: _View) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = view.seen.largest(f"largest:{view.alike.column}")[view.alike.extents]
+def _max(view: _GroupTotals) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = view.totals.largest(f"largest:{view.group.column}")[view.group.extents]
     return np.where(np.isneginf(found), np.nan, found)
 
 
-def _since_last(view: _View) -> NDArray[np.float64]:
-    """Where the one that arrived before has a later time, no time has passed."""
-    passed: NDArray[np.float64] = view.seconds - view.seen.largest("last")[view.alike.extents]
-    return np.clip(passed, 0.0, view.alike.seconds)
+def _since_last(view: _GroupTotals) -> NDArray[np.float64]:
+    """Where the transaction that arrived before has a later time, no time has passed."""
+    passed: NDArray[np.float64] = view.seconds - view.totals.largest("last")[view.group.extents]
+    return np.clip(passed, 0.0, view.group.seconds)
 
 
-def _ratio(view: _View) -> NDArray[np.float64]:
+def _ratio(view: _GroupTotals) -> NDArray[np.float64]:
     assert view.own is not None  # noqa: S101 - `evaluate` gives it to every ratio; mypy cannot see it.
     mean = _mean(view)
     usual = mean > 0
@@ -316,8 +322,8 @@ def _ratio(view: _View) -> NDArray[np.float64]:
     return ratio
 
 
-def _risk(view: _View) -> NDArray[np.float64]:
-    """A fraud that became known late may be in a window that its transaction has left: then all that is known is it."""
+def _risk(view: _GroupTotals) -> NDArray[np.float64]:
+    """A fraud that was confirmed late may be in a window that its transaction has left: then it counts as one too."""
     frauds = np.maximum(view.sum("frauds"), 0.0)
     return _share(frauds, np.maximum(view.sum("count"), frauds), 0.0)
 
@@ -326,13 +332,13 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64], of_none: float
     return np.where(whole > 0, part / np.maximum(whole, 1.0), of_none)
 
 
-def _distinct(view: _View) -> NDArray[np.float64]:
-    slots_taken = np.bitwise_count(view.seen.union(f"set:{view.alike.column}")[view.alike.extents])
+def _distinct(view: _GroupTotals) -> NDArray[np.float64]:
+    slots_taken = np.bitwise_count(view.totals.union(f"set:{view.group.column}")[view.group.extents])
     found: NDArray[np.float64] = ESTIMATES[slots_taken]
     return found
 
 
-_COMPUTE: dict[Aggregate, Callable[[_View], NDArray[np.float64]]] = {
+_COMPUTE: dict[Aggregate, Callable[[_GroupTotals], NDArray[np.float64]]] = {
     Aggregate.COUNT: lambda view: view.sum("count"),
     Aggregate.SUM: lambda view: view.of_column("sum"),
     Aggregate.MEAN: _mean,

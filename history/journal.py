@@ -1,13 +1,26 @@
-"""How the rows of a large batch enter: claimed in blocks, each with a journal of what it adds, which is then applied.
+"""How the rows of a large batch enter Redis: as journals, which are registered, claimed and applied. No I/O.
 
-A claim notes all transactions of a block and the journal, or nothing where one of them is known. What all blocks add
-is then appended to each state once, by a script that holds the journals against it: a journal is applied once, by its
-own gateway or, where that has died, by any (`SETTLE`), which also lets the transactions expire. Measured, microseconds
-of Valkey's time a row with its append-only file on: 2.7 to claim (1.2 without a script, which no key would guard), 0.7
-to apply; 6 with one script for each block that notes, expires and appends. No I/O.
+A journal holds what a block of rows adds to the states. To claim one sets it and the records of its transactions in
+one step; what all journals of a batch add is then appended to each state once, by the script APPLY.
 
-fraud:j:<block><number>   a journal: a byte, 1 where it has been applied; then what SETTLE needs
-fraud:due                 the journals by the second, of their gateway's clock, from which SETTLE takes care of them
+Rules:
+
+1. A transaction is claimed once: CLAIM sets all records of a block and its journal or, where one of the transactions is
+   known, nothing.
+2. What was claimed is applied once. The first byte of a journal says whether it has been, and each script that
+   appends sets it in the same step; APPLY appends nothing where one of its journals has been applied.
+3. What was claimed is applied even if its gateway dies: a journal is registered in fraud:due before it is claimed, and
+   after ABANDONED_SECONDS any gateway applies it by RECOVER.
+4. A journal is finished once. RECOVER takes it out of fraud:due, lets its transactions expire and deletes it; where it
+   was never claimed, RECOVER sets a mark in its place, so that a late CLAIM is refused: nobody would recover it.
+5. Journals are named by chance and a number, so that no two batches share one.
+6. A key that holds no state is passed over and the others are appended to all the same; APPLY returns how many.
+
+Measured, microseconds of Valkey's time a row with its append-only file on: 2.7 to claim (1.2 without a script, which no
+key would guard), 0.7 to apply; 6 with one script for each block that notes, expires and appends.
+
+fraud:j:<block><number>   a journal: a byte, 1 where it has been applied; then what RECOVER needs
+fraud:due                 the journals by the second, of their gateway's clock, from which RECOVER takes care of them
 """
 
 import struct
@@ -18,26 +31,26 @@ from numpy.typing import NDArray
 
 from history.keyed_hash import ID_BYTES, HistoryKey
 from history.layout import Records
-from history.redis_schema import APPENDING, BLOCK_BYTES, STATE_KEY_BYTES, TRANSACTION, Argument
+from history.redis_schema import APPENDING, BLOCK_ID_BYTES, STATE_KEY_BYTES, TRANSACTION, Argument
 
 JOURNAL, DUE = b"fraud:j:", b"fraud:due"
-NAME_BYTES = BLOCK_BYTES + 4
+NAME_BYTES = BLOCK_ID_BYTES + 4
 ABANDONED_SECONDS = 5
-"""After which a journal that was not applied is anybody's: its gateway would have done it in a fraction of one."""
+"""After which any gateway may apply a journal: its own would have done it in a fraction of a second."""
 END = b"\r\n"
 
-BOOK = """
+REGISTER = """
 -- ARGV: names of journals; the second from which they are due.
 for i = 1, #ARGV[1], 16 do redis.call('ZADD', 'fraud:due', ARGV[2], string.sub(ARGV[1], i, i + 15)) end
 """
-"""Before they are claimed: what is not booked cannot be claimed."""
+"""Sent before the journals are claimed (rule 3)."""
 
 CLAIM = """
 -- ARGV: a journal and what it holds, then likewise each transaction. Returns 1 where none of them was there, else 0.
 return redis.call('MSETNX', unpack(ARGV))
 """
-"""A script, so that it is guarded by the key: in a Redis that is emptied after a batch was booked, what is claimed
-without a key would look like what a release without one remembered, and no gateway would use that Redis again."""
+"""A script, so that it is guarded by the key: in a Redis that is emptied after a batch was registered, what is claimed
+without a key would look like the records of a release without one, and no gateway would use that Redis again."""
 
 APPLY = (
     APPENDING
@@ -54,10 +67,9 @@ for i = 1, count do redis.call('SETRANGE', 'fraud:j:' .. string.sub(names, i * 1
 return 1 + append_all(redis.pcall, ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]))
 """
 )
-"""What journals say, merged: each state is appended to once. Their transactions expire a second later. A key that holds
-no state is passed over, and counted; SETTLE, where there is nobody any more whom it could tell, only passes over it."""
+"""Appends what journals add, merged, so that each state is appended to once; a second later RECOVER finishes them."""
 
-SETTLE = (
+RECOVER = (
     APPENDING
     + """
 -- ARGV: now.
@@ -89,36 +101,37 @@ redis.call('UNLINK', 'fraud:j:' .. name)
 return 1
 """
 )
-"""What is left to do for a file, a moment after its reply or, where its gateway has died, instead of it.
-
-A claim that comes later, since clocks differ or it was on its way, is refused: nobody would look for it.
-"""
+"""Finishes the journal that has been due for longest, a moment after the reply to its file (rules 3 and 4)."""
 
 
-def journal(keep: int, expire: int, ids: NDArray[np.void], added: Iterable[tuple[NDArray[np.void], Records]]) -> bytes:
-    """What a block of rows adds, not applied.
+def encode_journal(
+    keep: int, expire: int, ids: NDArray[np.void], layouts: Iterable[tuple[NDArray[np.void], Records]]
+) -> bytes:
+    """A journal that is not applied.
 
     Args:
-        keep: seconds that its transactions are known.
+        keep: seconds that the block's transactions are known.
         expire: seconds until a state expires.
-        ids: of its transactions that have one.
-        added: for each layout the key of each row's state, and the row's record.
+        ids: digests of those of its transactions that have an id, shape (ids,).
+        layouts: for each layout the key of each row's state, and the row's record.
     """
     parts = [struct.pack("<BIII", 0, keep, expire, len(ids)), ids.tobytes()]
-    for keys, records in added:
+    for keys, records in layouts:
         rows = np.empty(len(keys), [("key", f"V{STATE_KEY_BYTES}"), ("record", f"V{records.dtype.itemsize}")])
         rows["key"], rows["record"] = keys, records.view(rows.dtype["record"])
         parts += [struct.pack("<II", len(keys), records.dtype.itemsize), rows.tobytes()]
     return b"".join(parts)
 
 
-def booked(names: Sequence[bytes], now: float) -> tuple[Argument, ...]:
-    """The arguments of BOOK, which enters journals into the list of what is due, should nobody apply them."""
+def register_arguments(names: Sequence[bytes], now: float) -> tuple[Argument, ...]:
+    """The arguments of REGISTER for journals of these names, which are due ABANDONED_SECONDS from now."""
     return b"".join(names), int(now + ABANDONED_SECONDS)
 
 
-def claim(key: HistoryKey, name: bytes, written: bytes, ids: NDArray[np.void], records: NDArray[np.void]) -> bytes:
-    """The command that sets a journal and the records of transactions: all of them, or none where one is there.
+def claim_command(
+    key: HistoryKey, name: bytes, journal: bytes, ids: NDArray[np.void], records: NDArray[np.void]
+) -> bytes:
+    """The command that runs CLAIM: it replies 1 where the journal and all records were set, 0 where one existed.
 
     In Redis' own protocol, since all keys and all records have one length each: numpy writes those of a file in 2 ms,
     a client would take ten times as long for so many arguments.
@@ -130,10 +143,10 @@ def claim(key: HistoryKey, name: bytes, written: bytes, ids: NDArray[np.void], r
     rows = np.empty(len(ids), [(part, f"V{width}") for (part, _), width in zip(parts, widths, strict=True)])
     for part, values in parts:
         rows[part] = np.void(values) if isinstance(values, bytes) else values
-    begin = [b"EVAL", key.guarded(CLAIM).encode(), b"0", JOURNAL + name, written]
+    begin = [b"EVAL", key.guarded(CLAIM).encode(), b"0", JOURNAL + name, journal]
     return _command(begin, 2 * len(ids)) + rows.tobytes()
 
 
 def _command(parts: Sequence[bytes], more: int = 0) -> bytes:
-    """A command in Redis' protocol, to be followed by so many more parts."""
+    """The beginning of a command in Redis' protocol: these parts, which `more` others will follow."""
     return b"*%d\r\n" % (len(parts) + more) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)

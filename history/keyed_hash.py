@@ -21,18 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 ID_BYTES = 16
-NAME = b"fraud:key"
+KEY_CHECK = b"fraud:key"
 LEAST_CHARACTERS = 32
 """Of a secret: 16 random bytes in hexadecimal; `fraud up` and compose make 32 bytes."""
 REFUSED = "OTHERKEY"
-"""How the error begins that a guarded script gives."""
+"""The first word of the error that a guarded script returns."""
 
 GUARD = """
 if redis.call('GET', 'fraud:key') ~= '{check}' then
   return redis.error_reply('OTHERKEY the digests in this Redis are of another HISTORY_KEY, or move to one')
 end
 """
-AGREE = """
+ADOPT_KEY = """
 -- ARGV: the check of a key. Returns the check that stands; where none does and nothing is remembered yet, it is this.
 -- "" says that transactions are remembered, and by a release that had no key.
 local found = redis.call('GET', 'fraud:key')
@@ -48,7 +48,7 @@ until cursor == '0'
 redis.call('SET', 'fraud:key', ARGV[1])
 return ARGV[1]
 """
-"""One step, so that two programs that start at once agree."""
+"""One step, so that of two programs that start at once one key is adopted."""
 
 
 class Hasher:
@@ -71,10 +71,10 @@ class Hasher:
 
 
 class HistoryKey:
-    """One secret or several, applied one after the other.
+    """The key that digests are made with: one secret, or several that are applied one after the other.
 
     Attributes:
-        check: what tells keys apart; it says nothing of the secrets.
+        check: the key check value, which tells keys apart and says nothing of the secrets; empty without a secret.
         transactions: hashes ids.
         entities: hashes entities.
     """
@@ -102,23 +102,23 @@ class HistoryKey:
 
     @property
     def earlier(self) -> tuple["HistoryKey", ...]:
-        """What Redis may still be of: this key without its newest secrets, and none at all."""
+        """The keys that Redis' digests may still be made with: no secret, the oldest one, and so on."""
         return tuple(HistoryKey(self._secrets[:count]) for count in range(len(self._secrets)))
 
-    def since(self, earlier: "HistoryKey") -> "HistoryKey":
-        """What brings the digests of an earlier one to this one's."""
+    def after(self, earlier: "HistoryKey") -> "HistoryKey":
+        """The key of the secrets that are newer: applied to digests of `earlier` it gives this key's."""
         return HistoryKey(self._secrets[len(earlier._secrets) :])
 
     def keyed(self, digest: bytes) -> bytes:
-        """What this key makes of a digest."""
+        """A digest without a key, keyed with this one."""
         return _keyed(self._layers, digest)
 
     def keyed_all(self, digests: NDArray[np.void]) -> NDArray[np.void]:
-        """The same of digests of ID_BYTES, shape (digests,)."""
+        """Digests without a key, keyed with this one; shape (digests,)."""
         return np.frombuffer(b"".join(self.keyed(each.tobytes()) for each in digests), f"V{ID_BYTES}")
 
     def guarded(self, script: str) -> str:
-        """A script that does nothing where Redis' digests are of another key, and says so by an error."""
+        """The script with a guard before it: where Redis' digests are of another key, it only returns an error."""
         if not self._secrets:
             return script
         if script not in self._guarded:

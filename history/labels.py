@@ -1,16 +1,26 @@
-"""What a label changes in what is remembered of its transaction, and what is kept of it for the next training. No I/O.
+"""What a label changes in Redis: its transaction's record, the states, and the labels for training. No I/O.
 
-    labelling = Labelling(plan, digests, frauds, confirmed, now)
-    while keys := labelling.keys():
-        labelling.take_records(MGET keys)
-        labelling.take_kept(what each of labelling.kept_reads() replies)
-        if arguments := labelling.changes():
-            labelling.take_moved(what the script LABELLED replies)
+`LabelUpdate` says what to read and send, and takes the replies::
 
-A label is fraud or genuine, and since when that is known. A fraud is one record at the bucket where it counts
-(`Layout.fraud_seconds`), in each state that its transaction names; another label takes it back with a record of -1.
-The script changes a transaction only where its label is still the one that was looked at, so that of two gateways
-with the same label one changes it and the other finds it there.
+    update = LabelUpdate(plan, digests, frauds, confirmed, now)
+    while keys := update.record_keys():
+        update.receive_records(the reply to MGET of the keys)
+        update.receive_stored_labels(the reply to HGET of each of update.stored_label_reads())
+        if arguments := update.arguments():
+            update.receive_conflicts(the reply of the script UPDATE_LABELS)
+
+Rules:
+
+1. A label is fraud or genuine, and since when that is known. The last one that comes in counts.
+2. A fraud counts once in each state that its transaction's record names: one record at the bucket where it counts
+   (`RecordLayout.fraud_seconds`). Another label takes it back by a record of -1 at the same bucket.
+3. A fraud is taken back only where it was counted: the stored label names these states, as bits. Of a fraud without a
+   stored label, which was loaded from past data, these are all of them.
+4. A label that changes nothing writes nothing, so that sending it again does no harm.
+5. Record, states, stored label and counts of one transaction change in one step, and only where its label is still the
+   one that was read. Else it is read again: of two gateways with the same label one changes it, the other finds it.
+6. A label is counted against the answer that its transaction got. The stored label holds that answer, so that a later
+   label takes back exactly what was counted.
 
     fraud:labels:<yyyymm>   by transaction: its label, kept for training; the month is the transaction's own
     fraud:labelled          how many transactions with an answer and a label there are, by version, answer and label
@@ -24,37 +34,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from history.evaluation import bucket_of
-from history.layout import DIGEST_BYTES, MAX_BUCKET, Layout
+from history.layout import MAX_BUCKET, RecordLayout
 from history.plan import Plan
 from history.redis_schema import (
     FORMAT,
     FRAUD,
     GENUINE,
-    HEAD,
     LABEL,
+    STATE_KEY,
     STATE_KEY_BYTES,
     TRANSACTION,
+    TRANSACTION_HEAD,
     UNLABELLED,
     Argument,
 )
 from history.session import EXPIRY_MARGIN
 
-BLOCK_LABELS = 500
-"""Labels that are looked at and changed together: about 5 ms of Redis' time."""
-KEPT_SECONDS = 400 * 86_400
-"""How long labels are kept after the last one of their month came in."""
+LABELS_PER_UPDATE = 500
+"""Labels that one call changes at most: about 5 ms of Redis' time."""
+LABEL_SECONDS = 400 * 86_400
+"""For which the labels of a month are kept after the last one of them came in."""
 MONTHS, COUNTS = b"fraud:labels:", b"fraud:labelled"
-NO_MONTH = b"000000"
-"""Of a transaction without a time, or with one that is not of this world."""
-KEPT = np.dtype([("label", "u1"), ("confirmed", "<f8"), ("seconds", "<f8"), ("states", "<u8")])
-"""A kept label: what it says, the time of its transaction, and in which of the states that this names it counts, as
-bits: a state of a layout that was in no plan when the label came has nothing to be taken back. Behind it stands the
-ANSWER that it is held against; nothing where none was noted yet."""
+UNKNOWN_MONTH = b"000000"
+"""Of a transaction without a time, or with one beyond the range of `MAX_BUCKET`."""
+STORED_LABEL = np.dtype([("label", "u1"), ("confirmed", "<f8"), ("seconds", "<f8"), ("states", "<u8")])
+"""A label as it is stored for training: when it was confirmed, the time of its transaction, and in which of the states
+that the transaction names it counts, as bits (rule 3: a layout that was in no plan then has nothing to take back). Then
+follows the ANSWER that it was counted against (rule 6); nothing where none was stored yet."""
 NAMES = {GENUINE: "genuine", FRAUD: "fraud"}
 
 Rows = NDArray[np.int64]
 
-LABELLED = """
+UPDATE_LABELS = """
 -- ARGV: ids; the labels that they have; those that they get; months; what is kept; seconds that it is kept; how many
 -- states each changes; their keys; how many bytes to each; the bytes; seconds until states expire.
 -- Returns the places of transactions that have another label by now, or are forgotten: nothing of these has changed.
@@ -101,15 +112,15 @@ for field, change in pairs(counts) do
 end
 return table.concat(moved)
 """
-"""One step for each transaction: its label, its frauds, what is kept, and what is counted."""
+"""Changes each transaction in one step (rule 5)."""
 
 
 class LabelUpdate:
-    """Labels of a block of distinct transactions.
+    """The labels of some distinct transactions; the rules are in the module's docstring.
 
     Attributes:
-        unknown: which transactions are not known; bool, shape (labels,), like all of the next.
-        changed: whose label is another one now.
+        unknown: which transactions are not known; bool, shape (labels,).
+        changed: which transactions have another label now; bool, shape (labels,).
     """
 
     def __init__(
@@ -120,137 +131,130 @@ class LabelUpdate:
         confirmed: NDArray[np.float64],
         now: float,
     ) -> None:
-        """Takes the digests of the ids, and what is said of each.
+        """Takes the digests of the ids, whether each is a fraud, and when that was confirmed; shape (labels,) each.
 
-        A confirmation that is NaN says not when: a label that is there already keeps its own, another one has `now`,
-        in seconds as the transactions' time.
+        Where the confirmation is NaN, a label that is there already keeps its own, and a new one gets `now`, in
+        seconds as the transactions' time.
         """
         self._plan = plan
         self._digests = digests
         self._labels = np.where(frauds, FRAUD, GENUINE).astype(np.uint8)
-        self._silent = np.isnan(confirmed)
-        self._confirmed = np.where(self._silent, now, confirmed)
+        self._unconfirmed = np.isnan(confirmed)
+        self._confirmed = np.where(self._unconfirmed, now, confirmed)
         self.unknown = np.zeros(len(digests), dtype=np.bool_)
         self.changed = np.zeros(len(digests), dtype=np.bool_)
         self._rows: Rows = np.arange(len(digests))
-        self._heads = np.empty(0, HEAD)
+        self._heads = np.empty(0, TRANSACTION_HEAD)
         self._places = b""
         self._counted = np.empty(0, dtype=np.uint64)
 
-    def keys(self) -> list[bytes]:
-        """The records to read now; none when all is done."""
+    def record_keys(self) -> list[bytes]:
+        """The keys of the records to read now; none when all is done."""
         return [TRANSACTION + self._digests[row].tobytes() for row in self._rows.tolist()]
 
-    def take_records(self, records: Sequence[bytes | None]) -> None:
-        """Takes them; what has its label already is done."""
-        found = [record if record and _whole(record) else None for record in records]
-        known = np.array([record is not None for record in found], dtype=np.bool_)
-        heads = np.frombuffer(b"".join(record[: HEAD.itemsize] for record in found if record), HEAD)
+    def receive_records(self, records: Sequence[bytes | None]) -> None:
+        """Takes the reply; what has its label already is done (rule 4)."""
+        known = np.array([record is not None and _is_complete(record) for record in records], dtype=np.bool_)
+        complete = [record for record in records if record and _is_complete(record)]
+        size = TRANSACTION_HEAD.itemsize
+        heads = np.frombuffer(b"".join(record[:size] for record in complete), TRANSACTION_HEAD)
         self.unknown[self._rows[~known]] = True
         rows = self._rows[known]
         new = (heads["label"] != self._labels[rows]) | (
-            ~self._silent[rows] & (heads["confirmed"] != self._confirmed[rows])
+            ~self._unconfirmed[rows] & (heads["confirmed"] != self._confirmed[rows])
         )
-        whole = [record for record in found if record]
         self._rows, self._heads = rows[new], heads[new]
-        self._places = b"".join(whole[place][HEAD.itemsize :] for place in np.flatnonzero(new).tolist())
+        self._places = b"".join(complete[place][size:] for place in np.flatnonzero(new).tolist())
 
-    def kept_reads(self) -> list[tuple[bytes, bytes]]:
-        """Hash and field of what is kept of those that were frauds until now."""
-        were = np.flatnonzero(self._heads["label"] == FRAUD).tolist()
+    def stored_label_reads(self) -> list[tuple[bytes, bytes]]:
+        """Hash and field of the stored label of each transaction that was a fraud until now."""
+        frauds = np.flatnonzero(self._heads["label"] == FRAUD).tolist()
         months = month_keys(self._heads["seconds"])
-        return [(months[place], self._digests[self._rows[place]].tobytes()) for place in were]
+        return [(months[place], self._digests[self._rows[place]].tobytes()) for place in frauds]
 
-    def take_kept(self, values: Sequence[bytes | None]) -> None:
-        """Takes it; a fraud of which nothing is kept was loaded from past data, and counts in all states."""
+    def receive_stored_labels(self, values: Sequence[bytes | None]) -> None:
+        """Takes the replies (rule 3)."""
         self._counted = np.zeros(len(self._rows), dtype=np.uint64)
-        everywhere = np.frombuffer(b"\xff" * 8, np.uint64)[0]
+        all_states, size = np.frombuffer(b"\xff" * 8, np.uint64)[0], STORED_LABEL.itemsize
         self._counted[self._heads["label"] == FRAUD] = [
-            np.frombuffer(value, KEPT, 1)["states"][0] if value and len(value) >= KEPT.itemsize else everywhere
+            np.frombuffer(value, STORED_LABEL, 1)["states"][0] if value and len(value) >= size else all_states
             for value in values
         ]
 
-    def changes(self) -> tuple[Argument, ...]:
-        """The arguments of the script LABELLED; none where there is nothing to change."""
+    def arguments(self) -> tuple[Argument, ...]:
+        """The arguments of the script UPDATE_LABELS; none where there is nothing to change."""
         if not len(self._rows):
             return ()
         before, after = (np.empty(len(self._rows), LABEL) for _ in range(2))
         before["label"], before["confirmed"] = self._heads["label"], self._heads["confirmed"]
         after["label"], after["confirmed"] = self._labels[self._rows], self._confirmed[self._rows]
-        additions = self._additions(before, after)
+        labels, changes = self._state_changes(before, after)
         months = [key.removeprefix(MONTHS) for key in month_keys(self._heads["seconds"])]
+        counts = np.bincount([row for row, _, _ in changes], minlength=len(self._rows)).astype(np.uint8)
+        keys, data = self._state_keys[[place for _, place, _ in changes]], [data for _, _, data in changes]
         return (
             self._digests[self._rows].tobytes(), before.tobytes(), after.tobytes(), b"".join(months),
-            additions.kept.tobytes(), KEPT_SECONDS, additions.states.tobytes(), additions.keys,
-            struct.pack(f"<{len(additions.data)}I", *map(len, additions.data)), b"".join(additions.data),
-            self._plan.seconds + EXPIRY_MARGIN,
+            labels.tobytes(), LABEL_SECONDS, counts.tobytes(), keys.tobytes(),
+            struct.pack(f"<{len(data)}I", *map(len, data)), b"".join(data), self._plan.seconds + EXPIRY_MARGIN,
         )  # fmt: skip
 
-    def take_moved(self, places: bytes) -> None:
-        """Takes the script's reply: what another one has changed meanwhile is looked at again."""
-        moved = np.frombuffer(places, "<u4")
+    def receive_conflicts(self, places: bytes) -> None:
+        """Takes the script's reply: what another gateway has changed meanwhile is read again (rule 5)."""
+        conflicts = np.frombuffer(places, "<u4")
         done = np.ones(len(self._rows), dtype=np.bool_)
-        done[moved] = False
+        done[conflicts] = False
         self.changed[self._rows[done]] = True
-        self._rows = self._rows[moved]
+        self._rows = self._rows[conflicts]
 
-    def _additions(self, before: NDArray[np.void], after: NDArray[np.void]) -> "_Additions":
-        """What the labels append to states of the plan, and where they count from now on."""
+    @property
+    def _state_keys(self) -> NDArray[np.void]:
+        """The keys of the states that the transactions name, one transaction's after the other's."""
+        return np.frombuffer(self._places, STATE_KEY)
+
+    def _state_changes(
+        self, before: NDArray[np.void], after: NDArray[np.void]
+    ) -> tuple[NDArray[np.void], list[tuple[int, int, bytes]]]:
+        """The labels to store; and for each state that changes its transaction, its place and what is appended."""
         owners = np.repeat(np.arange(len(self._rows)), self._heads["places"])
         firsts = np.cumsum(self._heads["places"], dtype=np.int64) - self._heads["places"]
         bits = np.uint64(1) << (np.arange(len(owners)) - firsts[owners]).astype(np.uint64)
-        keys = np.frombuffer(self._places, [("layout", f"V{DIGEST_BYTES}"), ("entity", "V16")])
-        kept, pieces = self._kept(after), list[tuple[int, int, bytes]]()
+        keys = self._state_keys
+        labels, changes = self._labels_to_store(after), list[tuple[int, int, bytes]]()
         for layout in (each for each in self._plan.layouts if each.delay is not None):
             here = np.flatnonzero(keys["layout"] == np.void(layout.digest))
-            mine, seconds = owners[here], self._heads["seconds"][owners[here]]
-            was = (self._counted[mine] & bits[here]) != 0
-            old = _buckets(layout, seconds, before[mine], counts=was)
-            new = _buckets(layout, seconds, after[mine], counts=np.ones(len(here), dtype=np.bool_))
-            np.bitwise_or.at(kept["states"], mine, np.where(after["label"][mine] == FRAUD, bits[here], np.uint64(0)))
-            pieces += zip(mine.tolist(), here.tolist(), _moves(layout, old, new), strict=True)
-        return _additions(kept, keys, sorted(piece for piece in pieces if piece[2]))
+            rows, seconds = owners[here], self._heads["seconds"][owners[here]]
+            was_counted = (self._counted[rows] & bits[here]) != 0
+            old = _buckets(layout, seconds, before[rows], counts=was_counted)
+            new = _buckets(layout, seconds, after[rows], counts=np.ones(len(here), dtype=np.bool_))
+            np.bitwise_or.at(labels["states"], rows, np.where(after["label"][rows] == FRAUD, bits[here], np.uint64(0)))
+            changes += zip(rows.tolist(), here.tolist(), _moves(layout, old, new), strict=True)
+        return labels, sorted(change for change in changes if change[2])
 
-    def _kept(self, after: NDArray[np.void]) -> NDArray[np.void]:
-        kept = np.zeros(len(after), KEPT)
-        kept["label"], kept["confirmed"], kept["seconds"] = after["label"], after["confirmed"], self._heads["seconds"]
-        return kept
+    def _labels_to_store(self, after: NDArray[np.void]) -> NDArray[np.void]:
+        labels = np.zeros(len(after), STORED_LABEL)
+        labels["label"], labels["confirmed"] = after["label"], after["confirmed"]
+        labels["seconds"] = self._heads["seconds"]
+        return labels
 
 
-def _whole(record: bytes) -> bool:
-    """Whether it is a transaction's record, of this format and not cut short."""
-    if len(record) < HEAD.itemsize or record[0] != FORMAT:
+def _is_complete(record: bytes) -> bool:
+    """Whether these bytes are a transaction's record, of this format and not cut short."""
+    if len(record) < TRANSACTION_HEAD.itemsize or record[0] != FORMAT:
         return False
-    places = int(np.frombuffer(record, HEAD, 1)["places"][0])
-    return len(record) == HEAD.itemsize + STATE_KEY_BYTES * places
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Additions:
-    """What is kept of each label, how many states it changes, their keys, and what is appended to each."""
-
-    kept: NDArray[np.void]
-    states: NDArray[np.uint8]
-    keys: bytes
-    data: list[bytes]
-
-
-def _additions(kept: NDArray[np.void], keys: NDArray[np.void], pieces: Sequence[tuple[int, int, bytes]]) -> _Additions:
-    states = np.bincount([owner for owner, _, _ in pieces], minlength=len(kept)).astype(np.uint8)
-    where = keys[[place for _, place, _ in pieces]].tobytes()
-    return _Additions(kept, states, where, [data for _, _, data in pieces])
+    places = int(np.frombuffer(record, TRANSACTION_HEAD, 1)["places"][0])
+    return len(record) == TRANSACTION_HEAD.itemsize + STATE_KEY_BYTES * places
 
 
 def _buckets(
-    layout: Layout, seconds: NDArray[np.float64], labels: NDArray[np.void], *, counts: NDArray[np.bool_]
+    layout: RecordLayout, seconds: NDArray[np.float64], labels: NDArray[np.void], *, counts: NDArray[np.bool_]
 ) -> Rows:
-    """The bucket of a state in which each label counts as a fraud; FURTHEST where it counts in none."""
+    """The bucket of a state in which each label counts as a fraud; MAX_BUCKET where it counts in none."""
     confirmed = np.where(np.isnan(labels["confirmed"]), -np.inf, labels["confirmed"])
     buckets = bucket_of(layout.fraud_seconds(seconds, confirmed), layout.bucket)
     return np.where((labels["label"] == FRAUD) & counts, buckets, MAX_BUCKET)
 
 
-def _moves(layout: Layout, old: Rows, new: Rows) -> list[bytes]:
+def _moves(layout: RecordLayout, old: Rows, new: Rows) -> list[bytes]:
     """The records that take a fraud from one bucket to another, either of which may be none."""
     taken, given = layout.frauds(old, -1), layout.frauds(new, 1)
     size, both = layout.dtype.itemsize, zip(old.tolist(), new.tolist(), strict=True)
@@ -263,35 +267,36 @@ def _moves(layout: Layout, old: Rows, new: Rows) -> list[bytes]:
 
 
 def month_keys(seconds: NDArray[np.float64]) -> list[bytes]:
-    """Where the labels of transactions of these times are kept; a time in other seconds than since 1970 too has one."""
+    """The hash that holds the label of each transaction, by its time; times need not be since 1970."""
     usable = np.abs(seconds) < MAX_BUCKET * 60.0
     texts = np.where(usable, seconds, 0).astype("datetime64[s]").astype("datetime64[M]").astype(str)
     months = [text.replace("-", "").encode() for text in texts.tolist()]
-    good = [here and len(month) == len(NO_MONTH) for here, month in zip(usable.tolist(), months, strict=True)]
-    return [MONTHS + (month if here else NO_MONTH) for here, month in zip(good, months, strict=True)]
+    good = [here and len(month) == len(UNKNOWN_MONTH) for here, month in zip(usable.tolist(), months, strict=True)]
+    return [MONTHS + (month if here else UNKNOWN_MONTH) for here, month in zip(good, months, strict=True)]
 
 
-def kept_places(digests: NDArray[np.void], seconds: NDArray[np.float64]) -> dict[bytes, tuple[Rows, list[bytes]]]:
-    """What to read for the labels of transactions: for each hash which rows are in it, and their fields."""
+def label_fields(digests: NDArray[np.void], seconds: NDArray[np.float64]) -> dict[bytes, tuple[Rows, list[bytes]]]:
+    """Where the labels of transactions are stored: by hash the rows that are in it, and their fields."""
     months = np.array(month_keys(seconds))
-    found = {}
+    fields = {}
     for month in dict.fromkeys(months.tolist()):
         rows = np.flatnonzero(months == month)
-        found[month] = rows, [digests[row].tobytes() for row in rows.tolist()]
-    return found
+        fields[month] = rows, [digests[row].tobytes() for row in rows.tolist()]
+    return fields
 
 
-def kept_labels(values: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """What was read: UNLABELLED, GENUINE or FRAUD, and when that was confirmed; NaN where that is not known."""
-    blank = np.zeros(1, KEPT)
+def parse_stored_labels(values: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """UNLABELLED, GENUINE or FRAUD of each field that was read, and when that was confirmed; NaN where unlabelled."""
+    blank = np.zeros(1, STORED_LABEL)
     blank["label"], blank["confirmed"] = UNLABELLED, np.nan
-    kept = np.frombuffer(b"".join((value or blank.tobytes())[: KEPT.itemsize] for value in values), KEPT)
-    return kept["label"], kept["confirmed"]
+    texts = [(value or blank.tobytes())[: STORED_LABEL.itemsize] for value in values]
+    labels = np.frombuffer(b"".join(texts), STORED_LABEL)
+    return labels["label"], labels["confirmed"]
 
 
 @dataclass(frozen=True, slots=True)
 class ConfusionCounts:
-    """How many transactions of one version have a label, by what was answered."""
+    """The confusion matrix of one version: how many of its transactions have a label, by what was answered."""
 
     flagged_fraud: int = 0
     flagged_genuine: int = 0
@@ -300,13 +305,13 @@ class ConfusionCounts:
 
     @property
     def precision(self) -> float | None:
-        """Share of frauds among those that were flagged; None where none was."""
+        """Share of frauds among the flagged transactions; None where none was flagged."""
         flagged = self.flagged_fraud + self.flagged_genuine
         return self.flagged_fraud / flagged if flagged else None
 
     @property
     def recall(self) -> float | None:
-        """Share of flagged ones among the frauds; None where there is none."""
+        """Share of flagged transactions among the frauds; None where there is no fraud."""
         frauds = self.flagged_fraud + self.passed_fraud
         return self.flagged_fraud / frauds if frauds else None
 
@@ -315,7 +320,7 @@ def confusion_by_version(fields: Mapping[bytes, bytes]) -> dict[int, ConfusionCo
     """The counts in COUNTS by version, ascending.
 
     Raises:
-        ValueError, TypeError: they are no such counts.
+        ValueError, TypeError: the fields are no such counts.
     """
     counts: dict[int, dict[str, int]] = {}
     for field, count in fields.items():

@@ -1,6 +1,7 @@
-"""What is kept of each entity: one record for each bucket of time in which something happened.
+"""The state of an entity: records, one for each bucket of time in which something happened.
 
-Records of one bucket may be merged or stand apart: they mean the same.
+A record says how many transactions there were, the sum of an amount, and so on. Records of one bucket may be merged or
+stand apart: they mean the same.
 """
 
 import hashlib
@@ -14,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Records = NDArray[np.void]
-"""A structured array of `Layout.dtype`."""
+"""A structured array of `RecordLayout.dtype`."""
 
 Columns = Mapping[str, NDArray[Any]]
 
 MAX_BUCKET = 2**30
-"""Buckets that lie further from 1970 than this belong to no history: their times are not of this world."""
+"""Times whose bucket is further than this from that of time 0 belong to no history."""
 
 SLOTS = 64
-"""Distinct values are told apart by the slot that their hash falls into, and counted by how many slots are taken."""
+"""Of a set: each value takes the slot of its hash, and the number of slots taken estimates the number of values."""
 
 DIGEST_BYTES = 8
 
@@ -30,16 +31,18 @@ ENTITY_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What is kept of each bucket of an entity, for all windows of the same entity and bucket size.
+class RecordLayout:
+    """What a record holds, for all windows of the same entity and bucket size.
 
     Attributes:
+        entity: the column of the entity.
         time: the column of the transaction's time.
+        bucket: its size in seconds.
         sums: columns whose sum is kept; `squares` and `largest` are those of them with more.
         sets: columns whose distinct values are kept.
         last: whether the time of the last transaction is kept.
-        delay: of labels, seconds; None where frauds are not kept.
-        clock: the column beside `time` that holds the time of the day, if one does: without it buckets are others.
+        delay: of labels, in seconds; None where frauds are not kept.
+        clock: the column beside `time` that holds the time of the day; empty where `time` holds both.
     """
 
     entity: str
@@ -68,19 +71,19 @@ class Layout:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What a record tells of its bucket."""
+        """The fields of a record without its bucket."""
         return tuple(name for name in self.dtype.names or () if name != "bucket")
 
     @property
     def adding(self) -> tuple[str, ...]:
-        """The fields that add up when records are merged; of the others one counts, or all together."""
+        """The fields that add up when records are merged."""
         return tuple(name for name in self.fields if self._operation(name) is np.add)
 
     @cached_property
     def digest(self) -> bytes:
-        """Tells layouts apart: equal digests hold the same things, whichever version they were written for."""
-        told = {name: value for name, value in asdict(self).items() if name != "clock" or value}
-        text = json.dumps(told, sort_keys=True)
+        """Names the layout in Redis: states of equal digests hold the same, whichever version they were written for."""
+        fields = {name: value for name, value in asdict(self).items() if name != "clock" or value}
+        text = json.dumps(fields, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
 
     @property
@@ -88,16 +91,16 @@ class Layout:
         """The columns that a table must have."""
         return frozenset({self.entity, self.time, *self.sums, *self.sets})
 
-    def nothing(self, size: int) -> Records:
-        """Records of which nothing is known: what merging changes nothing."""
+    def identity_records(self, size: int) -> Records:
+        """Records that change nothing when they are merged with others; shape (size,)."""
         records = np.zeros(size, dtype=self.dtype)
         for name in self._extreme:
             records[name] = -np.inf
         return records
 
     def records(self, columns: Columns, buckets: NDArray[np.int64], seconds: NDArray[np.float64]) -> Records:
-        """One record a transaction."""
-        records = self.nothing(len(buckets))
+        """One record for each transaction; shape (rows,)."""
+        records = self.identity_records(len(buckets))
         records["bucket"], records["count"] = buckets, 1
         if self.last:
             records["last"] = seconds
@@ -108,17 +111,17 @@ class Layout:
         return records
 
     def frauds(self, buckets: NDArray[np.int64], change: int = 1) -> Records:
-        """One record a confirmed fraud; a change of -1 takes it back."""
-        records = self.nothing(len(buckets))
+        """One record for each confirmed fraud; a change of -1 takes it back."""
+        records = self.identity_records(len(buckets))
         records["bucket"], records["frauds"] = buckets, change
         return records
 
     def fraud_seconds(self, seconds: NDArray[np.float64], confirmed: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The time at which a fraud counts, given its transaction's and its confirmation's."""
+        """The time at which each fraud counts, given its transaction's and its confirmation's."""
         return np.maximum(seconds, confirmed - float(self.delay or 0))
 
     def merged(self, keys: NDArray[np.int64], records: Records) -> tuple[NDArray[np.int64], Records]:
-        """The distinct keys, ascending, and the records of each as one."""
+        """The distinct keys, ascending, and one record for each."""
         order = keys.argsort(kind="stable")
         keys, records = keys[order], records[order]
         begins = group_begins(keys)
@@ -138,15 +141,15 @@ class Layout:
 
     def _count_numbers(self, records: Records, column: str, values: NDArray[np.float64]) -> None:
         known = ~np.isnan(values)
-        counted = np.where(known, values, 0.0)
-        records[f"known:{column}"], records[f"sum:{column}"] = known, counted
+        numbers = np.where(known, values, 0.0)
+        records[f"known:{column}"], records[f"sum:{column}"] = known, numbers
         if column in self.squares:
-            records[f"squares:{column}"] = counted * counted
+            records[f"squares:{column}"] = numbers * numbers
         if column in self.largest:
             records[f"largest:{column}"] = np.where(known, values, -np.inf)
 
 
-def numbered(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+def factorize(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
     """Each text's number, in order of first appearance, and the distinct texts by number."""
     distinct = list(dict.fromkeys(texts))
     numbers = {text: number for number, text in enumerate(distinct)}
@@ -155,7 +158,7 @@ def numbered(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
 
 def slots(texts: NDArray[Any]) -> NDArray[np.uint64]:
     """The slot of each text as a bit of 64; none for a missing one."""
-    codes, distinct = numbered(texts.tolist())
+    codes, distinct = factorize(texts.tolist())
     bits = np.array([_slot(text) for text in distinct], dtype=np.uint64)
     return bits[codes] if len(bits) else np.empty(0, dtype=np.uint64)
 

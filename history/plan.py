@@ -1,4 +1,4 @@
-"""Which windows are evaluated together, and which layouts are kept for them."""
+"""Which windows are evaluated together, which layouts their states have, and which values they have by default."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from contract.schema import Contract, Kind
 from contract.windows import Aggregate, Window
-from history.layout import DIGEST_BYTES, Columns, Layout
+from history.layout import DIGEST_BYTES, Columns, RecordLayout
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,11 @@ class Plan:
     """Windows that are evaluated together, and the column of time that they share.
 
     Attributes:
-        windows: each once.
-        histories: the windows of each contract that they come from, where there are several. What a contract's state
-            holds is the contract's own matter: it must be the same whichever others are there beside it.
-        clock: the column beside `time` that holds the time of the day, if one does.
+        windows: without repeats.
+        time: the column of the transaction's time.
+        histories: the windows of each contract, where there are several. They are laid out apart, so that the states
+            of a contract are the same whichever other contracts are planned with it.
+        clock: the column beside `time` that holds the time of the day; empty where `time` holds both.
     """
 
     windows: tuple[Window, ...]
@@ -32,7 +33,7 @@ class Plan:
 
     @classmethod
     def of(cls, contracts: Sequence[Contract]) -> "Plan | None":
-        """What the first contract's tables can give to all of them; None where none has a history."""
+        """The windows of all contracts that tables of the first one can fill; None where there are none."""
         first, *others = contracts
         if first.time is None:
             return None
@@ -50,15 +51,15 @@ class Plan:
 
     @cached_property
     def digest(self) -> bytes:
-        """Tells plans apart whose values are kept."""
+        """Names the plan in the records of transactions, so that values of another plan are not taken for its own."""
         layouts = [layout.digest.hex() for layout in self.layouts]
         text = json.dumps([self.time, layouts, *(window.to_json() for window in self.windows)])
         return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
 
     @cached_property
-    def parts(self) -> tuple[tuple[Layout, tuple[Window, ...]], ...]:
-        """The windows by the layout that they read, each once; a layout that others read better has none."""
-        found: dict[Layout, list[Window]] = {}
+    def parts(self) -> tuple[tuple[RecordLayout, tuple[Window, ...]], ...]:
+        """Each layout with the windows that are read from it; a window of several layouts is read from the first."""
+        found: dict[RecordLayout, list[Window]] = {}
         done = set[Window]()
         for layout, windows in self._groups:
             found.setdefault(layout, []).extend(window for window in windows if window not in done)
@@ -66,15 +67,15 @@ class Plan:
         return tuple((layout, tuple(windows)) for layout, windows in found.items())
 
     @cached_property
-    def oldest(self) -> Mapping[Layout, int]:
+    def oldest(self) -> Mapping[RecordLayout, int]:
         """The oldest bucket that a window reads of each layout, counted back from a transaction's."""
-        found: dict[Layout, int] = {}
+        found: dict[RecordLayout, int] = {}
         for layout, windows in self._groups:
             found[layout] = max(found.get(layout, 0), *(window.oldest for window in windows))
         return found
 
     @property
-    def _groups(self) -> Iterator[tuple[Layout, list[Window]]]:
+    def _groups(self) -> Iterator[tuple[RecordLayout, list[Window]]]:
         """For each contract the windows of the same entity and bucket size, and what is kept for them."""
         for history in self.histories or (self.windows,):
             groups: dict[tuple[str, int], list[Window]] = {}
@@ -83,8 +84,8 @@ class Plan:
             yield from ((_layout((self.time, self.clock), windows), windows) for windows in groups.values())
 
     @cached_property
-    def layouts(self) -> tuple[Layout, ...]:
-        """What is kept for them."""
+    def layouts(self) -> tuple[RecordLayout, ...]:
+        """The layouts of all states."""
         return tuple(layout for layout, _ in self.parts)
 
     @cached_property
@@ -92,8 +93,12 @@ class Plan:
         """How far back the longest window reaches, its delay included."""
         return max(window.seconds + window.delay + window.bucket for window in self.windows)
 
-    def neutral(self, columns: Columns, rows: int) -> dict[str, NDArray[np.float64]]:
-        """The values of rows that see nothing, by window."""
+    def default_values(self, columns: Columns, rows: int) -> dict[str, NDArray[np.float64]]:
+        """The values of rows that see nothing, by window; shape (rows,) each.
+
+        Such a row has no entity or no time, or Redis is not available. Count, sum, std, distinct and risk are 0, ratio
+        is 1 and since_last the length of its window; mean and max are missing (NaN).
+        """
         return {window.name: _default_values(window, columns, rows) for window in self.windows}
 
 
@@ -107,15 +112,15 @@ def _readable(contract: Contract, columns: Container[tuple[str, Kind]]) -> tuple
     )
 
 
-def _layout(time: tuple[str, str], windows: Iterable[Window]) -> Layout:
-    """What these windows, of one entity and bucket size, need."""
+def _layout(time: tuple[str, str], windows: Iterable[Window]) -> RecordLayout:
+    """The layout that these windows, of one entity and bucket size, need."""
     needs: dict[Aggregate, set[str]] = {aggregate: set() for aggregate in Aggregate}
     for window in windows:
         needs[window.aggregate].add(window.column or "")
         entity, bucket = window.entity, window.bucket
     delays = {window.delay for window in windows if window.aggregate is Aggregate.RISK}
     means = needs[Aggregate.SUM] | needs[Aggregate.MEAN] | needs[Aggregate.RATIO]
-    return Layout(
+    return RecordLayout(
         entity=entity,
         time=time[0],
         clock=time[1],

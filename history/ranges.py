@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Places = NDArray[np.int64]
-FEW = 12
-"""Ranges up to which each is added up by itself: those of one transaction take a fifth of the time."""
+MAX_SINGLE_RANGES = 12
+"""Up to which each range is reduced by itself: for one transaction that takes a fifth of the time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ def sums(values: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
     Spans of powers of two, side by side, make up each range. Nothing outside a range is added and taken away again, as
     with the differences of a running total, in which one huge number would drown all that comes after it.
     """
-    if ranges.start.size <= FEW:
+    if ranges.start.size <= MAX_SINGLE_RANGES:
         few = [np.add.reduce(values[start:stop]) for start, stop in _each(ranges)]
         return np.array(few).reshape(*ranges.start.shape, values.shape[1])
     lengths, places = np.maximum(ranges.stop - ranges.start, 0).ravel(), ranges.start.ravel().copy()
@@ -62,7 +62,7 @@ def extremes(
     values[p : p + 2**s].
     """
     found = np.full(ranges.start.shape, of_none, dtype=values.dtype)
-    if ranges.start.size <= FEW:
+    if ranges.start.size <= MAX_SINGLE_RANGES:
         for place, (start, stop) in enumerate(_each(ranges)):
             if start < stop:
                 found.flat[place] = operation.reduce(values[start:stop])

@@ -1,16 +1,16 @@
-"""What Redis remembers of transactions: keys, bytes and scripts, shared by the gateway and `fraud history`. No I/O.
+"""Keys, records and scripts of what Redis keeps of transactions, shared by the gateway and `fraud history`. No I/O.
 
-Four kinds of keys, all of keyed hashes (`history.keyed_hash`) or chance: no card, customer or transaction is named in
-Redis, or can be looked for by who does not know the key. Labels have two more (`history.labels`), large batches two
-(`history.journal`), loads one.
+Keys are named by keyed hashes (`history.keyed_hash`) or at random: no card, customer or transaction is named in Redis,
+or can be looked up by anybody without the key. Labels have two more kinds of keys (`history.labels`), large batches two
+(`history.journal`), loads one (`operations.history.load`).
 
-fraud:h:<layout><entity>   the records of one entity (`history.evaluation.Layout`), appended to; merged now and then
+fraud:h:<layout><entity>   the state of one entity: records (`history.layout`), appended to, and merged now and then
 fraud:t:<transaction>      one transaction: when and where it counts, its label, where its values and its answer are
 fraud:v:<block>            the history values of the transactions of one request, for their repeats
-fraud:a:<block>            what was answered to them, an ANSWER for each, for what labels will say of it
+fraud:a:<block>            what was answered to them, an ANSWER for each, against which labels are counted
 
-A transaction of a small batch enters by one script: it is noted and counted at once or, where it is known already, not
-at all. Those of a large batch enter by a journal.
+A transaction of a small batch enters by the script ENTER: it is noted and counted at once or, where it is known
+already, not at all. Those of a large batch enter by journals.
 """
 
 from collections.abc import Sequence
@@ -19,32 +19,32 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from history.evaluation import CODE_BITS, StoredRecords, keys
+from history.evaluation import CODE_BITS, StoredRecords, sort_keys
 from history.keyed_hash import HistoryKey
-from history.layout import DIGEST_BYTES, ENTITY_BYTES, Layout, Records
+from history.layout import DIGEST_BYTES, ENTITY_BYTES, RecordLayout, Records
 from history.plan import Plan
 
-BLOCK_BYTES = 12
+BLOCK_ID_BYTES = 12
 STATE_KEY_BYTES = DIGEST_BYTES + ENTITY_BYTES
 STATE_KEY = np.dtype([("layout", f"V{DIGEST_BYTES}"), ("entity", f"V{ENTITY_BYTES}")])
 STATE, TRANSACTION, VALUES, ANSWERS = b"fraud:h:", b"fraud:t:", b"fraud:v:", b"fraud:a:"
 Argument = bytes | str | int
-"""Of a script."""
+"""An argument of a script."""
 FORMAT = 2
-NEVER = 0xFFFFFFFF
-"""The size of the values of a transaction that was loaded: it never had any."""
-ON_ITS_WAY = 60
-"""Seconds, more than any request takes: what entered before and has no values gets none any more."""
+NO_VALUES = 0xFFFFFFFF
+"""Size of the values of a transaction that has none and gets none, as one that was loaded."""
+IN_FLIGHT_SECONDS = 60
+"""Longer than any request takes: a transaction that entered earlier and has no values gets none any more."""
 UNLABELLED, GENUINE, FRAUD = 0, 1, 2
 PASSED, FLAGGED = 0, 1
-HEAD = np.dtype([
+TRANSACTION_HEAD = np.dtype([
     ("format", "u1"), ("label", "u1"), ("confirmed", "<f8"), ("seconds", "<f8"),
-    ("plan", f"V{DIGEST_BYTES}"), ("block", f"V{BLOCK_BYTES}"), ("index", "<u4"), ("width", "<u2"), ("places", "u1"),
+    ("plan", f"V{DIGEST_BYTES}"), ("block", f"V{BLOCK_ID_BYTES}"), ("index", "<u4"), ("width", "<u2"), ("places", "u1"),
 ])  # fmt: skip
-"""Of a transaction's record: its label and since when; its time; the plan of its values, how many they are, in which
-block and which row; then the keys of the states that its label changes. The scripts know these places."""
+"""The begin of a transaction's record: its label and when that was confirmed; its time; the plan of its values, their
+block, row and number. The keys of the states that its label changes follow. The scripts know these offsets."""
 ANSWER, LABEL = np.dtype([("answer", "u1"), ("version", "<u4")]), np.dtype([("label", "u1"), ("confirmed", "<f8")])
-"""What was answered, as it lies in fraud:a:; and the part of a record that a label writes over."""
+"""An answer as it is stored in fraud:a:; and the part of a record that a label overwrites."""
 
 APPENDING = """
 local function append(run, name, bytes, expire)
@@ -65,9 +65,9 @@ local function append_all(run, names, lengths, bytes, expire)
   return failed
 end
 """
-"""Lua: what a script appends to states, given how it calls, their keys, how many bytes to each, and the bytes.
+"""Lua functions that append to states, given how to call Redis, the keys, how many bytes to each, and the bytes.
 
-Returns how many keys hold no state and were passed over; `redis.call` fails there instead."""
+With `redis.pcall` they return how many keys hold no state and were passed over; with `redis.call` they fail there."""
 
 ENTER = (
     APPENDING
@@ -115,7 +115,7 @@ if mode == 'look' or not entered then
       local found = redis.call('GETRANGE', block, index * width * 8, (index + 1) * width * 8 - 1)
       if found == '' and width > 0 then
         local left = redis.call('TTL', keys[i])
-        if redis.call('EXISTS', block) == 1 or (left >= 0 and left < keep - ON_ITS_WAY) then width = 0 end
+        if redis.call('EXISTS', block) == 1 or (left >= 0 and left < keep - IN_FLIGHT_SECONDS) then width = 0 end
       end
       local n = #places + 1
       places[n], plans[n], values[n] = struct.pack('<I4', i - 1), string.sub(before, 19, 26), found
@@ -132,19 +132,18 @@ return {
   table.concat(places), table.concat(plans), table.concat(widths), table.concat(values), table.concat(sizes),
   table.concat(states), unpack(about),
 }
-""".replace("ON_ITS_WAY", str(ON_ITS_WAY))
+""".replace("IN_FLIGHT_SECONDS", str(IN_FLIGHT_SECONDS))
 )
-"""One step: what is known, what the states are, and then what enters. One command sets all transactions or none: it
-takes a third of the time that one for each takes, with the question whether it is there. States are read first: where
-one cannot be, nothing has been written."""
+"""Reads states, looks transactions up and enters them, in one step. One command sets all transactions or none, in
+a third of the time of an EXISTS and a SET for each. States are read first: where that fails, nothing is written."""
 
-KEEP = """
+STORE_VALUES = """
 -- ARGV: a block, its values, seconds that it is kept. No values: those of its transactions were not worth keeping.
 redis.call('SET', 'fraud:v:' .. ARGV[1], ARGV[2], 'EX', ARGV[3])
 """
-"""The values of a request, for repeats: while the model scores."""
+"""Stores the values of a request for repeats, while the model scores."""
 
-STRANGE = """
+COUNT_NON_STATES = """
 -- ARGV: keys of states that were not there. Returns how many of them are there, and are no states.
 local found = 0
 for i = 1, #ARGV[1] / 24 do
@@ -153,7 +152,7 @@ for i = 1, #ARGV[1] / 24 do
 end
 return found
 """
-"""Of states that MGET passed over."""
+"""For keys that MGET reads as nil: they may be of another type."""
 
 MERGE = """
 -- ARGV: for each state its key, what it is, what it becomes.
@@ -162,38 +161,38 @@ for i = 1, #ARGV, 3 do
   if redis.call('GET', key) == ARGV[i + 1] then redis.call('SET', key, ARGV[i + 2], 'KEEPTTL') end
 end
 """
-"""After the reply: states that had grown long, where nobody has appended meanwhile."""
+"""Replaces states that have grown long, unless something was appended meanwhile; runs after the reply."""
 
 
-def state_keys(layout: Layout, entities: Sequence[str], key: HistoryKey) -> NDArray[np.void]:
-    """The key of each entity's state, without its prefix: shape (entities,)."""
+def state_keys(layout: RecordLayout, entities: Sequence[str], key: HistoryKey) -> NDArray[np.void]:
+    """The key of each entity's state, without the prefix STATE; shape (entities,)."""
     digests = key.entities.digests(entities)
     both = np.empty(len(digests), STATE_KEY)
     both["layout"], both["entity"] = np.void(layout.digest), digests
     return both.view(f"V{STATE_KEY_BYTES}")
 
 
-def transactions(plan: Plan, seconds: NDArray[np.float64]) -> NDArray[np.void]:
-    """Records of transactions of these times, without values; the places of `labelled` layouts are "0", "1" ..."""
-    places = len(labelled(plan))
-    records = np.zeros(len(seconds), _transaction(places))
+def transaction_records(plan: Plan, seconds: NDArray[np.float64]) -> NDArray[np.void]:
+    """Records of transactions of these times, without values; the fields "0", "1", ... are keys of states."""
+    places = len(fraud_layouts(plan))
+    records = np.zeros(len(seconds), _transaction_dtype(places))
     records["format"], records["seconds"] = FORMAT, seconds
     records["plan"], records["places"] = np.void(plan.digest), places
     return records
 
 
 @cache
-def _transaction(places: int) -> np.dtype[np.void]:
-    return np.dtype([*HEAD.descr, *((str(place), f"V{STATE_KEY_BYTES}") for place in range(places))])
+def _transaction_dtype(places: int) -> np.dtype[np.void]:
+    return np.dtype([*TRANSACTION_HEAD.descr, *((str(place), f"V{STATE_KEY_BYTES}") for place in range(places))])
 
 
-def labelled(plan: Plan) -> list[int]:
-    """Which layouts of a plan labels change."""
+def fraud_layouts(plan: Plan) -> list[int]:
+    """The positions of the layouts of a plan whose states labels change."""
     return [place for place, layout in enumerate(plan.layouts) if layout.delay is not None]
 
 
-def stored(layout: Layout, sizes: NDArray[np.int64], states: bytes) -> StoredRecords:
-    """The states of entities 0, 1, ... as records, given how many bytes each has; a damaged one counts as empty."""
+def parse_states(layout: RecordLayout, sizes: NDArray[np.int64], states: bytes) -> StoredRecords:
+    """The joined states of entities 0, 1, ... as records, given the bytes of each; a damaged one counts as empty."""
     counts, rest = np.divmod(sizes, layout.dtype.itemsize)
     if rest.any():
         ends = np.cumsum(sizes)
@@ -203,11 +202,13 @@ def stored(layout: Layout, sizes: NDArray[np.int64], states: bytes) -> StoredRec
     return StoredRecords(np.arange(len(sizes)).repeat(counts), np.frombuffer(states, layout.dtype))
 
 
-def added(layout: Layout, codes: NDArray[np.int64], records: Records) -> tuple[NDArray[np.int64], list[bytes]]:
-    """What rows add to the state of each of their entities: the entities' codes, and bytes of merged records."""
+def merged_by_entity(
+    layout: RecordLayout, codes: NDArray[np.int64], records: Records
+) -> tuple[NDArray[np.int64], list[bytes]]:
+    """What rows add to the states of their entities: the entities' codes, and the merged records of each as bytes."""
     if len(codes) == 1:
         return codes, [records.tobytes()]
-    merged_keys, merged = layout.merged(keys(codes, records["bucket"]), records)
+    merged_keys, merged = layout.merged(sort_keys(codes, records["bucket"]), records)
     distinct, begins = np.unique(merged_keys >> CODE_BITS, return_index=True)
     data, size = merged.tobytes(), layout.dtype.itemsize
     spans = zip(begins.tolist(), [*begins[1:].tolist(), len(merged)], strict=False)

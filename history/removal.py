@@ -1,44 +1,44 @@
-"""Taking a transaction out of the states that it is counted in: so that one that comes again does not see itself."""
+"""Removes transactions from the records that they are counted in, so that a repeat does not see itself."""
 
 import numpy as np
 
 from history.evaluation import StoredRecords
-from history.layout import Layout
+from history.layout import RecordLayout
 
 
 class RowRemoval:
-    """Records of one layout, from which some are taken out.
+    """The records of one layout, and what is left of them.
 
     Attributes:
-        muddled: whether one stood in a record with others of which not all can be told without it: a largest number, a
-            last time, distinct values.
+        inexact: whether a transaction was removed from a record of several of which not every field can be taken back:
+            a largest number, a last time, distinct values.
     """
 
-    def __init__(self, layout: Layout, before: StoredRecords) -> None:
+    def __init__(self, layout: RecordLayout, before: StoredRecords) -> None:
         """Takes the records, in order of their entities' codes."""
         self._layout = layout
         self._codes = before.codes
         self._records = before.records.copy()
-        self._stays = np.ones(len(before.codes), dtype=np.bool_)
-        self.muddled = False
+        self._remaining = np.ones(len(before.codes), dtype=np.bool_)
+        self.inexact = False
 
-    def take_out(self, code: int, record: np.void, *, merged: bool) -> None:
-        """Takes a transaction out: where it stands alone and, if `merged`, from a record of several.
+    def remove(self, code: int, record: np.void, *, merged: bool) -> None:
+        """Removes a transaction of the entity with this code: its own record or, if `merged`, its part of a record.
 
-        Without `merged` it is not known whether it is there at all, nor is it where there is no such record.
+        Without `merged` it is not known that the records hold the transaction: then only an equal record is removed.
         """
         begin, end = self._codes.searchsorted([code, code + 1]).tolist()
-        mine = self._records[begin:end]
-        there = begin + np.flatnonzero((mine["bucket"] == record["bucket"]) & self._stays[begin:end])
+        own = self._records[begin:end]
+        there = begin + np.flatnonzero((own["bucket"] == record["bucket"]) & self._remaining[begin:end])
         alone = [at for at in there.tolist() if self._records[at].tobytes() == record.tobytes()]
         if alone:
-            self._stays[alone[0]] = False
+            self._remaining[alone[0]] = False
         elif merged:
             self._subtract(there[self._records["count"][there] > 0], record)
 
-    def left(self) -> StoredRecords:
-        """The others."""
-        return StoredRecords(self._codes[self._stays], self._records[self._stays])
+    def remaining(self) -> StoredRecords:
+        """The records without the removed transactions."""
+        return StoredRecords(self._codes[self._remaining], self._records[self._remaining])
 
     def _subtract(self, there: "np.ndarray[tuple[int], np.dtype[np.int64]]", record: np.void) -> None:
         if not len(there):
@@ -46,4 +46,4 @@ class RowRemoval:
         at = there[self._records["count"][there].argmax()]
         for name in self._layout.adding:
             self._records[name][at] -= record[name]
-        self.muddled |= self._layout.adding != self._layout.fields
+        self.inexact |= self._layout.adding != self._layout.fields

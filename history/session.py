@@ -1,22 +1,39 @@
-"""A batch of transactions and what Redis remembers, from the first question to the values. No I/O.
+"""The exchange with Redis by which a batch of transactions is counted and gets its history values. No I/O.
+
+`BatchSession` says what to send and takes the replies; whoever has a connection sends and receives (as in h11). A batch
+of at most SMALL_BATCH_ROWS rows is one call of the script ENTER, which reads and enters::
 
     session = BatchSession(plan, table, ids, options, now)
-    while calls := recall.entries():
-        recall.take(what it replies to each, in their order)
-    values = recall.values()
+    while calls := session.entry_calls():
+        session.receive_entries(the reply of ENTER to each call, in the same order)
+    values = session.values()
 
-Rows that are known already, by their ids, get the values that they got the first time. The others enter, in order of
-time: they are counted, and see what was there before and each other. A small batch is one call that reads and enters,
-so that no other batch comes between what it sees and what it adds. A large one reads all states first and then claims
-its rows in blocks (`history.journal`), so that Redis is never busy with it for long; its values can be had meanwhile:
+A larger one reads all states first and then claims its rows in blocks (`history.journal`), so that Redis is never busy
+with it for long; its values can be computed meanwhile::
 
-    recall.take_states(what Redis replies to MGET of each of recall.reads)
-    while recall.waiting:
-        what the script BOOK replies to recall.booking
-        recall.take_claims(what it replies to each of recall.claims)
-        while calls := recall.additions():
-            recall.take_additions(what the script APPLY replies to each)
-        recall.take(what the script ENTER replies to each of recall.entries)
+    session.receive_states(the reply of MGET to each of session.state_reads())
+    while session.has_unclaimed:
+        send REGISTER with session.registration()
+        session.receive_claims(the reply to each of session.claim_commands())
+        while calls := session.apply_calls():
+            session.receive_applied(the reply of APPLY to each call)
+        session.receive_entries(the reply of ENTER to each of session.entry_calls())
+
+Rules, which every path through this file keeps:
+
+ 1. An id counts once. A row whose id Redis knows, or that an earlier row of the table has, adds nothing.
+ 2. A row without an id counts each time that it comes.
+ 3. Rows are counted in order of time, whatever their order in the table; equal times stay in the order of the table.
+ 4. A row sees what was in Redis before its batch and the rows of its batch that were counted before it, never itself.
+ 5. A call of ENTER enters all of its rows or none. Where one is known, the others are sent again without it.
+ 6. Of a small batch, what is read and what enters are one call: no other batch comes between.
+ 7. A journal is registered before it is claimed and claimed before it is applied; it is applied once, here or by
+    RECOVER (`history.journal` says why).
+ 8. A repeat gets the values that the first request with its id got. Where these are gone, or are of another plan, they
+    are computed anew: the transaction is first removed from what was read, or it would see itself (rule 4). Where it
+    cannot be told apart from others any more, `inexact` says so.
+ 9. What is no state, or is damaged, counts as empty, and `unreadable_states` counts it.
+10. Without `HistoryOptions.record` nothing is written.
 """
 
 import os
@@ -30,42 +47,42 @@ from numpy.typing import NDArray
 
 from contract.table import Table
 from history.epoch import EPOCH, LOADING, Epoch
-from history.evaluation import Batch, StoredRecords, batch, evaluate
-from history.journal import booked, claim, journal
+from history.evaluation import ArrivingRows, StoredRecords, arriving_rows, evaluate
+from history.journal import claim_command, encode_journal, register_arguments
 from history.keyed_hash import UNKEYED, HistoryKey
-from history.layout import Layout, numbered
+from history.layout import RecordLayout, factorize
 from history.plan import Plan
 from history.redis_schema import (
-    BLOCK_BYTES,
-    NEVER,
+    BLOCK_ID_BYTES,
+    NO_VALUES,
     STATE,
     Argument,
-    added,
-    labelled,
+    fraud_layouts,
+    merged_by_entity,
+    parse_states,
     state_keys,
-    stored,
-    transactions,
+    transaction_records,
 )
 from history.removal import RowRemoval
 
-BLOCK_ROWS = 500
-"""Rows that one script enters: 2 to 4 ms of Redis' time. More make a large batch."""
-CLAIMED_ROWS = 500
-"""Rows of a large batch that are claimed at once, and settled at once: so few that Redis is never busy for long."""
-BLOCK_KEYS = 1_000
-"""States that are read at once: of busy entities several megabytes."""
-MOST_STATES = 2_000
-"""States that are appended to at once, where one block has no more: likewise."""
-LONG = 64
-"""Records from which a state is looked at whether it can be merged."""
-LOOKED_AT = 8
-"""A long state is looked at when it passes a multiple of so many records."""
-MOST_MERGED = 1_000_000
+SMALL_BATCH_ROWS = 500
+"""The most rows of a small batch, which one call enters: 2 to 4 ms of Redis' time."""
+CLAIM_ROWS = 500
+"""Rows of a large batch that share a journal: few enough that Redis is never busy with one for long."""
+READ_STATES = 1_000
+"""States that one MGET reads: several megabytes, if their entities are busy."""
+APPLY_STATES = 2_000
+"""States that one call of APPLY appends to, unless a single journal has more."""
+MERGE_MIN_RECORDS = 64
+"""Records of a state from which it may be merged."""
+MERGE_CHECK_RECORDS = 8
+"""A long state is checked whenever its number of records passes a multiple of this."""
+MERGE_MAX_BYTES = 1_000_000
 """Bytes of the states that one batch merges at most."""
-SHRUNK = 0.75
-"""Of its records a state must keep no more than this share, or it is not worth to be written anew."""
+MERGE_MAX_SHARE = 0.75
+"""Of its records: a merge that leaves more than this share is not written."""
 EXPIRY_MARGIN = 2 * 86_400
-"""Seconds that a state outlives the longest window."""
+"""Seconds that a state is kept beyond the longest window."""
 
 Reply = Sequence[bytes]
 Rows = NDArray[np.int64]
@@ -90,14 +107,20 @@ class HistoryOptions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """One layout of the plan: its rows, whose states they are, and what was read of these.
+class _LayoutRows:
+    """The rows of one layout of the plan, and the states of their entities.
 
-    `where` tells for each row of the table its place in the batch, -1 where it has none.
+    Attributes:
+        layout: what a record holds.
+        arriving: the rows that have an entity and a time.
+        where: place of each row of the table in the batch, -1 where it has none; shape (table rows,).
+        keys: of the states, by the entity's code; shape (entities,).
+        sizes: bytes of each state that was read, by the entity's code.
+        states: what was read, joined; one item, or none before anything was read.
     """
 
-    layout: Layout
-    batch: Batch
+    layout: RecordLayout
+    arriving: ArrivingRows
     where: Rows
     keys: NDArray[np.void]
     sizes: list[int]
@@ -108,28 +131,28 @@ class _Part:
         """Whether a state is not a number of whole records."""
         return bool((np.array(self.sizes, dtype=np.int64) % self.layout.dtype.itemsize).any())
 
-    def before(self) -> StoredRecords:
+    def stored_records(self) -> StoredRecords:
         """The states as records."""
-        return stored(self.layout, np.array(self.sizes, dtype=np.int64), b"".join(self.states))
+        return parse_states(self.layout, np.array(self.sizes, dtype=np.int64), b"".join(self.states))
 
     def state(self, code: int) -> bytes:
         """What was read of one entity's state."""
         begin = sum(self.sizes[:code])
         return self.states[0][begin : begin + self.sizes[code]]
 
-    def rows(self, rows: Rows) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    def keys_and_records(self, rows: Rows) -> tuple[NDArray[np.void], NDArray[np.void]]:
         """What these rows of the table add, one by one: the key of the state, and the record."""
         places = self._places(rows)
-        return self.keys[self.batch.codes[places]], self.batch.records[places]
+        return self.keys[self.arriving.codes[places]], self.arriving.records[places]
 
-    def entities(self, rows: Rows) -> int:
+    def count_states(self, rows: Rows) -> int:
         """How many states these rows of the table append to."""
-        return int(np.count_nonzero(np.bincount(self.batch.codes[self._places(rows)])))
+        return int(np.count_nonzero(np.bincount(self.arriving.codes[self._places(rows)])))
 
-    def additions(self, rows: Rows) -> tuple[NDArray[np.void], list[bytes]]:
+    def appended(self, rows: Rows) -> tuple[NDArray[np.void], list[bytes]]:
         """What these rows of the table append, and to which states."""
         places = self._places(rows)
-        codes, data = added(self.layout, self.batch.codes[places], self.batch.records[places])
+        codes, data = merged_by_entity(self.layout, self.arriving.codes[places], self.arriving.records[places])
         return self.keys[codes], data
 
     def _places(self, rows: Rows) -> Rows:
@@ -141,12 +164,19 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Call:
-    """One call of the script: its rows in order of time, those of them with an id, and the states that it reads."""
+class _EntryCall:
+    """One call of the script ENTER.
+
+    Attributes:
+        rows: positions in the table, in order of time.
+        with_id: those of them that have an id.
+        state_counts: how many states of each layout it reads; empty where it reads none.
+        arguments: of the script.
+    """
 
     rows: Rows
-    named: Rows
-    reads: Sequence[int]
+    with_id: Rows
+    state_counts: Sequence[int]
     arguments: tuple[Argument, ...]
 
     @property
@@ -156,7 +186,7 @@ class _Call:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Claim:
+class _JournalBlock:
     """Rows of a large batch that enter together, in order of time, and the name of their journal."""
 
     rows: Rows
@@ -164,21 +194,22 @@ class _Claim:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Group:
-    """Claims that are applied together, and the arguments of APPLY."""
+class _ApplyCall:
+    """Journals that one call of APPLY applies, and its arguments."""
 
-    claims: Sequence[_Claim]
+    blocks: Sequence[_JournalBlock]
     arguments: tuple[Argument, ...]
 
 
 class BatchSession:
-    """One batch.
+    """The exchange of one batch; the rules are in the module's docstring.
 
     Attributes:
-        epoch: of what Redis said, as it was at that moment; None where it had none.
-        loading: whether the past of the first model was just being loaded.
-        unusable: how many states were met that are none, or are damaged: they count as empty.
-        muddled: whether a known row could not be told apart from others that it sees, now that its values are gone.
+        epoch: of Redis when it was read; None where it had none.
+        loading: whether the past of the first model was being loaded when Redis was read.
+        unreadable_states: how many keys hold no state, or a damaged one (rule 9).
+        inexact: whether values were computed anew that may include their own transaction (rule 8).
+        block_id: the name under which Redis keeps this batch's values and answers, by the rows' positions in the table.
     """
 
     def __init__(self, plan: Plan, table: Table, ids: Sequence[str], options: HistoryOptions, now: float) -> None:
@@ -188,132 +219,135 @@ class BatchSession:
         """
         self._plan = plan
         self._table = table
-        self._texts = ids
+        self._ids = ids
         self._options = options
         self._now = now
         self._seconds: NDArray[np.float64] = table.columns[plan.time]
-        self._parts = [self._part(layout) for layout in plan.layouts]
-        self._block = os.urandom(BLOCK_BYTES)
+        self._parts = [self._layout_rows(layout) for layout in plan.layouts]
+        self.block_id = os.urandom(BLOCK_ID_BYTES)
         self._known: dict[int, NDArray[np.float64] | None] = {}
-        self._awaited = set[int]()
-        self._of_other_plans = set[int]()
-        self._entered = np.full(table.rows, -1, dtype=np.int64)
-        self._blocks_entered = 0
+        self._awaiting = set[int]()
+        self._other_plan_rows = set[int]()
+        self._entry_numbers = np.full(table.rows, -1, dtype=np.int64)
+        self._entry_count = 0
         self._expire = plan.seconds + EXPIRY_MARGIN if options.record else 0
-        self._small = table.rows <= BLOCK_ROWS
-        self._claiming = options.record and not self._small
-        self._claimed: list[_Claim] = []
-        self._noted: list[_Claim] = []
-        self._expected: list[_Group] = []
-        self._applying: list[_Group] = []
-        self._applied_in_part: list[_Group] = []
-        self._claims_made = 0
-        self._waiting: list[Rows] | None = None
-        self._next: list[_Call] = []
-        self._asked: Sequence[_Call] = ()
-        self._missing: list[bytes] = []
+        self._small = table.rows <= SMALL_BATCH_ROWS
+        self._journaled = options.record and not self._small
+        self._registered: list[_JournalBlock] = []
+        self._claimed: list[_JournalBlock] = []
+        self._prepared_calls: list[_ApplyCall] = []
+        self._sent_calls: list[_ApplyCall] = []
+        self._partly_applied: list[_ApplyCall] = []
+        self._journal_count = 0
+        self._queue: list[Rows] | None = None
+        self._lookups: list[_EntryCall] = []
+        self._sent: Sequence[_EntryCall] = ()
+        self._absent_states: list[bytes] = []
         self.epoch: Epoch | None = None
         self.loading = False
-        self.unusable = 0
-        self.muddled = False
+        self.unreadable_states = 0
+        self.inexact = False
 
-    def reads(self) -> list[list[bytes]]:
-        """The keys of the states of a large batch, so many together as are read at once; the epoch comes last."""
+    def state_reads(self) -> list[list[bytes]]:
+        """The arguments of each MGET that reads the states of a large batch; the last one reads the epoch."""
         keys = self._state_keys
-        return [*(keys[at : at + BLOCK_KEYS] for at in range(0, len(keys), BLOCK_KEYS)), [EPOCH, LOADING]]
+        return [*(keys[at : at + READ_STATES] for at in range(0, len(keys), READ_STATES)), [EPOCH, LOADING]]
 
-    def take_states(self, replies: Iterable[Sequence[bytes | None]]) -> None:
-        """Takes the states; one that is not there is None."""
-        *replies, about = replies
-        self._take_about(*about)
+    def receive_states(self, replies: Iterable[Sequence[bytes | None]]) -> None:
+        """Takes the reply to each read; a state that does not exist is None."""
+        *replies, epoch = replies
+        self._update_epoch(*epoch)
         found = [state for reply in replies for state in reply]
-        self._missing = [key for key, state in zip(self._state_keys, found, strict=True) if state is None]
+        self._absent_states = [key for key, state in zip(self._state_keys, found, strict=True) if state is None]
         states = [state or b"" for state in found]
         for part in self._parts:
-            mine, states = states[: len(part.keys)], states[len(part.keys) :]
-            part.sizes[:], part.states[:] = map(len, mine), [b"".join(mine)]
-            self.unusable += part.is_damaged
+            own, states = states[: len(part.keys)], states[len(part.keys) :]
+            part.sizes[:], part.states[:] = map(len, own), [b"".join(own)]
+            self.unreadable_states += part.is_damaged
 
-    def doubts(self) -> list[tuple[Argument, ...]]:
-        """The arguments of the calls of STRANGE about states that were not there; where rows enter, APPLY tells."""
+    def type_checks(self) -> list[tuple[Argument, ...]]:
+        """The arguments of each call of COUNT_NON_STATES: MGET passes over keys of another type.
+
+        None where rows enter: then APPLY counts them.
+        """
         if self._options.record:
             return []
-        keys = [key.removeprefix(STATE) for key in self._missing]
-        return [(b"".join(keys[at : at + BLOCK_KEYS]),) for at in range(0, len(keys), BLOCK_KEYS)]
+        keys = [key.removeprefix(STATE) for key in self._absent_states]
+        return [(b"".join(keys[at : at + READ_STATES]),) for at in range(0, len(keys), READ_STATES)]
 
-    def take_doubts(self, replies: Sequence[int]) -> None:
-        """Takes the replies."""
-        self.unusable += sum(replies)
+    def receive_type_checks(self, replies: Sequence[int]) -> None:
+        """Takes the reply to each call."""
+        self.unreadable_states += sum(replies)
 
     def prepare(self) -> None:
-        """Does what can be done while the states of a large batch are read."""
-        self._waiting = self._taken()
-        _ = self._ids, self._named, self._records
+        """Computes what needs no reply, while the states of a large batch are read."""
+        self._queue = self._dequeue()
+        _ = self._digests, self._has_id, self._transaction_records
 
-    def entries(self) -> list[tuple[Argument, ...]]:
-        """The arguments of the calls to make now, in this order; none when everything is known or has entered."""
-        waiting = [] if self._claiming else self._taken()
-        self._asked, self._next = [*map(self._entry, waiting), *self._next], []
-        return [call.arguments for call in self._asked]
+    def entry_calls(self) -> list[tuple[Argument, ...]]:
+        """The arguments of each call of ENTER to make now, in this order; none when all is known or has entered."""
+        queued = [] if self._journaled else self._dequeue()
+        self._sent, self._lookups = [*map(self._entry_call, queued), *self._lookups], []
+        return [call.arguments for call in self._sent]
 
     @property
-    def waiting(self) -> bool:
-        """Whether rows of a large batch have yet to enter."""
-        return self._claiming and (self._waiting is None or len(self._waiting) > 0)
+    def has_unclaimed(self) -> bool:
+        """Whether rows of a large batch have still to be claimed."""
+        return self._journaled and (self._queue is None or len(self._queue) > 0)
 
-    def booking(self) -> tuple[Argument, ...]:
-        """The arguments of BOOK, which must have succeeded before what waits of a large batch is claimed."""
-        self._claimed = [self._claim(rows) for rows in self._taken()]
-        return booked([each.name for each in self._claimed], self._now)
+    def registration(self) -> tuple[Argument, ...]:
+        """The arguments of REGISTER, which must have succeeded before any of the journals is claimed (rule 7)."""
+        self._registered = [self._journal_block(rows) for rows in self._dequeue()]
+        return register_arguments([each.name for each in self._registered], self._now)
 
-    def claims(self) -> Iterator[bytes]:
-        """The commands that claim what has been booked, in this order."""
-        yield from map(self._command, self._claimed)
-        self._expected = list(self._groups(self._claimed))  # While Redis works on them.
+    def claim_commands(self) -> Iterator[bytes]:
+        """The commands that claim the registered journals, in this order."""
+        yield from map(self._claim_command, self._registered)
+        self._prepared_calls = list(self._apply_calls(self._registered))  # While Redis works on them.
 
-    def take_claims(self, replies: Sequence[int]) -> None:
-        """Takes the replies. A block of which a row is known has not been claimed: it is looked up, and tries again."""
-        for each, entered in zip(self._claimed, replies, strict=True):
-            if entered:
-                self._noted.append(each)
+    def receive_claims(self, replies: Sequence[int]) -> None:
+        """Takes the reply to each command; a block with a known row was not claimed, and is looked up."""
+        for each, claimed in zip(self._registered, replies, strict=True):
+            if claimed:
+                self._claimed.append(each)
             else:
-                named = each.rows[self._named[each.rows]]
-                self._next.append(_Call(each.rows, named, (), self._look(named)))
+                with_id = each.rows[self._has_id[each.rows]]
+                self._lookups.append(_EntryCall(each.rows, with_id, (), self._lookup_arguments(with_id)))
 
-    def additions(self) -> list[tuple[Argument, ...]]:
-        """The arguments of the calls of APPLY for what has been claimed since the last time; none where nothing has."""
-        noted, self._noted = self._noted, []
-        again, self._applied_in_part = self._applied_in_part, []
-        whole = len(noted) == len(self._claimed)
-        self._applying = [*(self._expected if whole else self._groups(noted)), *again]
-        self._expected = []
-        return [group.arguments for group in self._applying]
+    def apply_calls(self) -> list[tuple[Argument, ...]]:
+        """The arguments of each call of APPLY for what was claimed since the last time; none where nothing was."""
+        claimed, self._claimed = self._claimed, []
+        again, self._partly_applied = self._partly_applied, []
+        all_claimed = len(claimed) == len(self._registered)
+        self._sent_calls = [*(self._prepared_calls if all_claimed else self._apply_calls(claimed)), *again]
+        self._prepared_calls = []
+        return [call.arguments for call in self._sent_calls]
 
-    def take_additions(self, replies: Sequence[int]) -> None:
-        """Takes the replies; of a group of which others have applied some, each is tried by itself."""
-        for group, applied in zip(self._applying, replies, strict=True):
-            self.unusable += max(applied - 1, 0)
-            if applied or len(group.claims) == 1:
-                self._take_entered(np.concatenate([each.rows for each in group.claims]))
+    def receive_applied(self, replies: Sequence[int]) -> None:
+        """Takes the reply to each call; where RECOVER has applied some of its journals, each is sent by itself."""
+        for call, applied in zip(self._sent_calls, replies, strict=True):
+            self.unreadable_states += max(applied - 1, 0)
+            if applied or len(call.blocks) == 1:
+                self._mark_entered(np.concatenate([each.rows for each in call.blocks]))
             else:
-                self._applied_in_part += [single for each in group.claims for single in self._groups([each])]
+                self._partly_applied += [single for each in call.blocks for single in self._apply_calls([each])]
 
-    def take(self, replies: Iterable[Reply]) -> None:
-        """Takes the replies; where a call met known rows, nothing entered: its other rows try again."""
-        for call, reply in zip(self._asked, replies, strict=True):
-            self._take_about(reply[6], reply[7])
+    def receive_entries(self, replies: Iterable[Reply]) -> None:
+        """Takes the reply to each call; where one met known rows, nothing entered: its other rows are queued again."""
+        for call, reply in zip(self._sent, replies, strict=True):
+            self._update_epoch(reply[6], reply[7])
             if reply[0]:
-                self._take_known(call.named[np.frombuffer(reply[0], "<u4")], reply)
+                self._mark_known(call.with_id[np.frombuffer(reply[0], "<u4")], reply)
             if call.enters and not reply[0]:
-                self._take_entered(call.rows)
+                self._mark_entered(call.rows)
             elif self._options.record:
-                self._try_again(call)
+                self._requeue(call)
                 continue
-            self._take_states(call.reads, reply[4], reply[5])
+            self._store_states(call.state_counts, reply[4], reply[5])
 
     @property
     def large(self) -> bool:
-        """Whether its states are read before it enters."""
+        """Whether the states are read before the rows enter."""
         return not self._small
 
     @property
@@ -322,186 +356,178 @@ class BatchSession:
         return len(self._known)
 
     @property
-    def pending(self) -> Rows:
-        """Known rows whose values are not there yet: another request with them is on its way, or was just cut off.
+    def awaiting_values(self) -> Rows:
+        """Known rows whose values are not written yet: the request that entered them is under way, or was just cut off.
 
         Rows that have values of another plan, never had any, or entered long ago are not among them.
         """
-        return np.array(sorted(self._awaited), dtype=np.int64)
+        return np.array(sorted(self._awaiting), dtype=np.int64)
 
-    def look_again(self) -> None:
-        """Asks once more for the pending rows."""
-        rows = self.pending
-        self._next = [_Call(rows, rows, (), self._look(rows))]
+    def retry_lookups(self) -> None:
+        """Looks the rows of `awaiting_values` up again, with the next calls."""
+        rows = self.awaiting_values
+        self._lookups = [_EntryCall(rows, rows, (), self._lookup_arguments(rows))]
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Each history feature of each row of the table, shape (rows,), by name."""
         columns, rows = self._table.columns, self._table.rows
-        whole = all(len(part.batch.places) == rows for part in self._parts)
-        found = {} if whole else self._plan.neutral(columns, rows)
+        whole = all(len(part.arriving.places) == rows for part in self._parts)
+        found = {} if whole else self._plan.default_values(columns, rows)
         for part, (_, windows) in zip(self._parts, self._plan.parts, strict=True):
             if not windows:
                 continue
-            before, arriving = self._before(part), self._counting(part)
+            before, arriving = self._stored_without_repeats(part), self._new_records(part)
             for name, values in evaluate(windows, before, arriving, columns).items():
                 found.setdefault(name, np.empty(rows))[arriving.places] = values
-        return self._as_the_first_time(found) if self._silent.any() else found
+        return self._with_first_values(found) if self._is_repeat.any() else found
 
-    def kept(self, values: Mapping[str, NDArray[np.float64]] | None) -> tuple[Argument, ...]:
-        """The arguments of the script KEEP, once all has entered; none where there is nothing to keep.
+    def store_arguments(self, values: Mapping[str, NDArray[np.float64]] | None) -> tuple[Argument, ...]:
+        """The arguments of the script STORE_VALUES, once all has entered; none where no row with an id has.
 
-        Without values repeats are told that there are none: they have their own when they come.
+        Without values it is stored that there are none: a repeat then computes its own.
         """
-        if not self._new.any():
+        if not self.entered_count:
             return ()
         if values is None:
-            return (self._block, b"", self._options.values_seconds)
+            return (self.block_id, b"", self._options.values_seconds)
         matrix = np.array([values[name] for name in self._plan.names], dtype="<f8").T
-        return (self._block, matrix.tobytes(), self._options.values_seconds)
+        return (self.block_id, matrix.tobytes(), self._options.values_seconds)
 
-    def merges(self) -> tuple[bytes, ...]:
+    def merge_arguments(self) -> tuple[bytes, ...]:
         """The arguments of the script MERGE, for long states; none where there is nothing to merge."""
         return tuple(
             each
             for part in self._parts
-            for code in _longest(part, self._entered >= 0)
-            for each in self._merge(part, code)
+            for code in _mergeable(part, self._entry_numbers >= 0)
+            for each in self._merge_state(part, code)
         )
 
     @property
-    def entered(self) -> bool:
+    def has_entered(self) -> bool:
         """Whether any row has entered."""
-        return self._blocks_entered > 0
+        return self._entry_count > 0
 
     @property
-    def new(self) -> int:
+    def entered_count(self) -> int:
         """How many rows have entered and have an id."""
-        return int(self._new.sum())
+        return int(((self._entry_numbers >= 0) & self._has_id).sum())
 
-    @property
-    def block(self) -> bytes:
-        """What names this batch: its values, and what was answered, are kept by the rows' positions in the table."""
-        return self._block
-
-    @property
-    def _new(self) -> NDArray[np.bool_]:
-        return (self._entered >= 0) & self._named
-
-    def _part(self, layout: Layout) -> _Part:
-        rows = batch(layout, self._table.columns)
+    def _layout_rows(self, layout: RecordLayout) -> _LayoutRows:
+        rows = arriving_rows(layout, self._table.columns)
         where = np.full(self._table.rows, -1, dtype=np.int64)
         where[rows.places] = np.arange(len(rows.places))
-        return _Part(layout, rows, where, state_keys(layout, rows.entities, self._options.key), [], [])
+        return _LayoutRows(layout, rows, where, state_keys(layout, rows.entities, self._options.key), [], [])
 
-    def _taken(self) -> list[Rows]:
-        """What waits, which then waits no more."""
-        if self._waiting is None:
-            rows = self._order[~self._silent[self._order]]
-            self._waiting = [rows] if self._small else _blocks(rows, CLAIMED_ROWS if self._claiming else BLOCK_ROWS)
-        waiting, self._waiting = self._waiting, []
-        return waiting
+    def _dequeue(self) -> list[Rows]:
+        """The blocks of rows that are to be sent, and empties the queue; at first these are all rows."""
+        if self._queue is None:
+            rows = self._order[~self._is_repeat[self._order]]
+            size = CLAIM_ROWS if self._journaled else SMALL_BATCH_ROWS
+            self._queue = [rows] if self._small else [rows[at : at + size] for at in range(0, len(rows), size)]
+        queued, self._queue = self._queue, []
+        return queued
 
-    def _claim(self, rows: Rows) -> _Claim:
-        self._claims_made += 1
-        return _Claim(rows, self._block + struct.pack("<I", self._claims_made))
+    def _journal_block(self, rows: Rows) -> _JournalBlock:
+        self._journal_count += 1
+        return _JournalBlock(rows, self.block_id + struct.pack("<I", self._journal_count))
 
-    def _command(self, each: _Claim) -> bytes:
-        named = each.rows[self._named[each.rows]]
-        added, ids = (part.rows(each.rows) for part in self._parts), self._ids[named]
-        written = journal(self._options.known_seconds, self._expire, ids, added)
-        return claim(self._options.key, each.name, written, ids, self._records[named])
+    def _claim_command(self, each: _JournalBlock) -> bytes:
+        with_id = each.rows[self._has_id[each.rows]]
+        layouts, ids = (part.keys_and_records(each.rows) for part in self._parts), self._digests[with_id]
+        journal = encode_journal(self._options.known_seconds, self._expire, ids, layouts)
+        return claim_command(self._options.key, each.name, journal, ids, self._transaction_records[with_id])
 
-    def _groups(self, claims: Sequence[_Claim]) -> Iterator[_Group]:
-        """Neighbours, as many together as are allowed: the fewer groups, the fewer states are appended to twice."""
-        rows = np.concatenate([NO_ROWS, *(each.rows for each in claims)])
-        if len(claims) > 1 and sum(part.entities(rows) for part in self._parts) > MOST_STATES:
-            half = len(claims) // 2
-            yield from self._groups(claims[:half])
-            yield from self._groups(claims[half:])
-        elif claims:
-            names = b"".join(each.name for each in claims)
-            yield _Group(claims, (names, *self._written(rows), self._expire, int(self._now)))
+    def _apply_calls(self, blocks: Sequence[_JournalBlock]) -> Iterator[_ApplyCall]:
+        """Few calls, of neighbours: the fewer there are, the fewer states are appended to twice."""
+        rows = np.concatenate([NO_ROWS, *(each.rows for each in blocks)])
+        if len(blocks) > 1 and sum(part.count_states(rows) for part in self._parts) > APPLY_STATES:
+            half = len(blocks) // 2
+            yield from self._apply_calls(blocks[:half])
+            yield from self._apply_calls(blocks[half:])
+        elif blocks:
+            names = b"".join(each.name for each in blocks)
+            yield _ApplyCall(blocks, (names, *self._appended(rows), self._expire, int(self._now)))
 
-    def _written(self, rows: Rows) -> tuple[bytes, bytes, bytes]:
+    def _appended(self, rows: Rows) -> tuple[bytes, bytes, bytes]:
         """The keys of the states that rows append to, how many bytes to each, and the bytes."""
-        written = [part.additions(rows) for part in self._parts]
+        written = [part.appended(rows) for part in self._parts]
         data = [each for _, states in written for each in states]
         keys = b"".join(states.tobytes() for states, _ in written)
         return keys, struct.pack(f"<{len(data)}I", *map(len, data)), b"".join(data)
 
-    def _entry(self, rows: Rows) -> _Call:
-        """Enters rows; those of a small batch read all states before."""
-        named = rows[self._named[rows]]
-        reads = [len(part.keys) for part in self._parts] if self._small else []
+    def _entry_call(self, rows: Rows) -> _EntryCall:
+        """Enters rows, or looks them up; a small batch reads all states in the same call."""
+        with_id = rows[self._has_id[rows]]
+        state_counts = [len(part.keys) for part in self._parts] if self._small else []
         keys = b"".join(part.keys.tobytes() for part in self._parts) if self._small else b""
         if not self._options.record:
-            return _Call(rows, named, reads, self._look(named, keys))
-        return _Call(rows, named, reads, (
-            "enter", self._ids[named].tobytes(), self._records[named].tobytes(), self._options.known_seconds, keys,
-            *self._written(rows), self._expire,
-        ))  # fmt: skip
+            return _EntryCall(rows, with_id, state_counts, self._lookup_arguments(with_id, keys))
+        ids, records = self._digests[with_id].tobytes(), self._transaction_records[with_id].tobytes()
+        written = (*self._appended(rows), self._expire)
+        arguments = ("enter", ids, records, self._options.known_seconds, keys, *written)
+        return _EntryCall(rows, with_id, state_counts, arguments)
 
-    def _look(self, rows: Rows, keys: bytes = b"") -> tuple[Argument, ...]:
+    def _lookup_arguments(self, rows: Rows, keys: bytes = b"") -> tuple[Argument, ...]:
         """The arguments of a call that enters nothing."""
-        return ("look", self._ids[rows].tobytes(), "", self._options.known_seconds, keys, "", "", "", 0)
+        return ("look", self._digests[rows].tobytes(), "", self._options.known_seconds, keys, "", "", "", 0)
 
-    def _try_again(self, call: _Call) -> None:
-        """Without the known rows; the states are of no use where every row has its values."""
-        rest = call.rows[~self._silent[call.rows]]
+    def _requeue(self, call: _EntryCall) -> None:
+        """Queues the unknown rows of a call; of a small batch even none of them, where its states are still needed."""
+        rest = call.rows[~self._is_repeat[call.rows]]
         if len(rest) or (self._small and not all(map(self._has_values, self._known))):
-            self._waiting = [*(self._waiting or ()), rest]
+            self._queue = [*(self._queue or ()), rest]
 
     @cached_property
-    def _ids(self) -> NDArray[np.void]:
-        """Made, like the next ones, when first needed: the states of a large batch are read meanwhile."""
-        return self._options.key.transactions.digests(self._texts)
+    def _digests(self) -> NDArray[np.void]:
+        """Computed when first used, as the next ones: of a large batch while its states are read."""
+        return self._options.key.transactions.digests(self._ids)
 
     @cached_property
-    def _named(self) -> NDArray[np.bool_]:
-        return np.fromiter(map(bool, self._texts), np.bool_, len(self._texts))
+    def _has_id(self) -> NDArray[np.bool_]:
+        return np.fromiter(map(bool, self._ids), np.bool_, len(self._ids))
 
     @cached_property
     def _order(self) -> Rows:
         return self._seconds.argsort(kind="stable")
 
     @cached_property
-    def _leaders(self) -> Rows:
-        return _leaders(self._texts, self._order)
+    def _first_rows(self) -> Rows:
+        return _first_rows(self._ids, self._order)
 
     @cached_property
-    def _silent(self) -> NDArray[np.bool_]:
-        silent: NDArray[np.bool_] = self._leaders != np.arange(len(self._texts))
-        return silent
+    def _is_repeat(self) -> NDArray[np.bool_]:
+        is_repeat: NDArray[np.bool_] = self._first_rows != np.arange(len(self._ids))
+        return is_repeat
 
     @cached_property
-    def _records(self) -> NDArray[np.void]:
-        """What each row enters as."""
-        records = transactions(self._plan, self._seconds)
-        records["block"], records["width"] = np.void(self._block), len(self._plan.windows)
+    def _transaction_records(self) -> NDArray[np.void]:
+        """The record that each row is known by, shape (table rows,)."""
+        records = transaction_records(self._plan, self._seconds)
+        records["block"], records["width"] = np.void(self.block_id), len(self._plan.windows)
         records["index"] = np.arange(self._table.rows)
-        for place, part in enumerate(self._parts[each] for each in labelled(self._plan)):
-            records[str(place)][part.batch.places] = part.keys[part.batch.codes]
+        for place, part in enumerate(self._parts[each] for each in fraud_layouts(self._plan)):
+            records[str(place)][part.arriving.places] = part.keys[part.arriving.codes]
         return records
 
-    def _take_entered(self, rows: Rows) -> None:
+    def _mark_entered(self, rows: Rows) -> None:
         if self._options.record:
-            self._entered[rows] = self._blocks_entered
-            self._blocks_entered += 1
+            self._entry_numbers[rows] = self._entry_count
+            self._entry_count += 1
 
-    def _take_known(self, rows: Rows, reply: Reply) -> None:
-        """Values of another plan, or that are not there, are None."""
+    def _mark_known(self, rows: Rows, reply: Reply) -> None:
+        """Notes the values of known rows; None where they are of another plan or do not exist."""
         size = 8 * len(self._plan.windows)
-        plans, told = np.frombuffer(reply[1], "V8"), np.frombuffer(reply[2], "<u4")
-        sizes = np.where(told == NEVER, 0, told)
+        plans, widths = np.frombuffer(reply[1], "V8"), np.frombuffer(reply[2], "<u4")
+        sizes = np.where(widths == NO_VALUES, 0, widths)
         ends = np.cumsum(sizes, dtype=np.int64)
-        ours = (plans == np.void(self._plan.digest)) & (told != NEVER)
+        ours = (plans == np.void(self._plan.digest)) & (widths != NO_VALUES)
         good = ours & (sizes == size)
         for row, end, usable in zip(rows.tolist(), ends.tolist(), good.tolist(), strict=True):
             self._known[row] = np.frombuffer(reply[3], "<f8", size // 8, end - size) if usable else None
-        self._awaited -= set(rows[good].tolist())
-        self._awaited |= set(rows[ours & ~good].tolist())
-        self._of_other_plans |= set(rows[plans != np.void(self._plan.digest)].tolist())
-        self._silent[rows] = True
+        self._awaiting -= set(rows[good].tolist())
+        self._awaiting |= set(rows[ours & ~good].tolist())
+        self._other_plan_rows |= set(rows[plans != np.void(self._plan.digest)].tolist())
+        self._is_repeat[rows] = True
 
     def _has_values(self, row: int) -> bool:
         return self._known[row] is not None
@@ -510,100 +536,98 @@ class BatchSession:
     def _state_keys(self) -> list[bytes]:
         return [STATE + key for part in self._parts for key in part.keys.tolist()]
 
-    def _take_about(self, epoch: bytes | None, loading: bytes | None) -> None:
+    def _update_epoch(self, epoch: bytes | None, loading: bytes | None) -> None:
         self.epoch, self.loading = Epoch.from_bytes(epoch), bool(loading)
 
-    def _take_states(self, counts: Sequence[int], sizes: bytes, states: bytes) -> None:
+    def _store_states(self, counts: Sequence[int], sizes: bytes, states: bytes) -> None:
         lengths, at = np.frombuffer(sizes, "<u4").tolist(), 0
         for part, count in zip(self._parts, counts, strict=False):
-            mine, lengths = lengths[:count], lengths[count:]
-            part.sizes[:], part.states[:] = mine, [states[at : at + sum(mine)]]
-            at += sum(mine)
-            self.unusable += part.is_damaged
+            own, lengths = lengths[:count], lengths[count:]
+            part.sizes[:], part.states[:] = own, [states[at : at + sum(own)]]
+            at += sum(own)
+            self.unreadable_states += part.is_damaged
 
-    def _before(self, part: _Part) -> StoredRecords:
-        """What a part's rows find; known ones whose values are gone are taken out: no row sees itself."""
-        before, rows = part.before(), self._anew[part.where[self._anew] >= 0]
+    def _stored_without_repeats(self, part: _LayoutRows) -> StoredRecords:
+        """The records that were read, without the known rows whose values are computed anew (rule 8)."""
+        before, rows = part.stored_records(), self._recomputed_rows[part.where[self._recomputed_rows] >= 0]
         if not len(rows):
             return before
-        found = RowRemoval(part.layout, before)
+        removal = RowRemoval(part.layout, before)
         for row, place in zip(rows.tolist(), part.where[rows].tolist(), strict=True):
-            merged = row not in self._of_other_plans
-            found.take_out(int(part.batch.codes[place]), part.batch.records[place], merged=merged)
-        self.muddled |= found.muddled
-        return found.left()
+            merged = row not in self._other_plan_rows
+            removal.remove(int(part.arriving.codes[place]), part.arriving.records[place], merged=merged)
+        self.inexact |= removal.inexact
+        return removal.remaining()
 
     @property
-    def _anew(self) -> Rows:
-        """Known rows without values: they arrive once more."""
+    def _recomputed_rows(self) -> Rows:
+        """Known rows without values: these are computed anew."""
         return np.array([row for row, values in list(self._known.items()) if values is None], dtype=np.int64)
 
-    def _counting(self, part: _Part) -> Batch:
-        """The rows of a part; those that are known, or a row once more, add nothing: they are in what was before."""
-        silent = self._silent.copy()
-        silent[self._anew] = False
-        silent = silent[part.batch.places]
-        if not silent.any():
-            return part.batch
-        records = part.batch.records.copy()
-        records[silent] = part.layout.nothing(int(silent.sum()))
-        records["bucket"] = part.batch.records["bucket"]
-        return replace(part.batch, records=records)
+    def _new_records(self, part: _LayoutRows) -> ArrivingRows:
+        """The rows of a layout, of which repeats add nothing (rule 1)."""
+        is_repeat = self._is_repeat.copy()
+        is_repeat[self._recomputed_rows] = False
+        is_repeat = is_repeat[part.arriving.places]
+        if not is_repeat.any():
+            return part.arriving
+        records = part.arriving.records.copy()
+        records[is_repeat] = part.layout.identity_records(int(is_repeat.sum()))
+        records["bucket"] = part.arriving.records["bucket"]
+        return replace(part.arriving, records=records)
 
-    def _as_the_first_time(self, found: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-        """The kept values of known rows; those of a row whose id stands in the table twice are the first one's."""
+    def _with_first_values(self, found: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        """With the stored values of known rows; a row has those of the first row of the table with its id."""
         matrix = np.array([found[name] for name in self._plan.names])
         known = {row: values for row, values in list(self._known.items()) if values is not None}
         if known:
             matrix[:, list(known)] = np.array(list(known.values())).T
-        return dict(zip(self._plan.names, matrix[:, self._leaders], strict=True))
+        return dict(zip(self._plan.names, matrix[:, self._first_rows], strict=True))
 
-    def _merge(self, part: _Part, code: int) -> list[bytes]:
-        now = part.state(code) + b"".join(self._appended(part, code))
-        records = np.frombuffer(now, part.layout.dtype)
+    def _merge_state(self, part: _LayoutRows, code: int) -> list[bytes]:
+        state = part.state(code) + b"".join(self._appended_to(part, code))
+        records = np.frombuffer(state, part.layout.dtype)
         newest = min(self._now, float(np.nanmax(self._seconds)))
         oldest = newest / part.layout.bucket - 2 * self._plan.oldest[part.layout]
         needed = records[records["bucket"] >= oldest]
         _, merged = part.layout.merged(needed["bucket"].astype(np.int64), needed)
-        return [part.keys[code].tobytes(), now, merged.tobytes()] if len(merged) <= SHRUNK * len(records) else []
+        if len(merged) > MERGE_MAX_SHARE * len(records):
+            return []
+        return [part.keys[code].tobytes(), state, merged.tobytes()]
 
-    def _appended(self, part: _Part, code: int) -> list[bytes]:
-        """What the blocks have appended to a state, in their order."""
-        mine = np.flatnonzero(part.batch.codes == code)
-        blocks = self._entered[part.batch.places[mine]]
+    def _appended_to(self, part: _LayoutRows, code: int) -> list[bytes]:
+        """What each entry has appended to a state, in their order."""
+        own = np.flatnonzero(part.arriving.codes == code)
+        entries = self._entry_numbers[part.arriving.places[own]]
         written = []
-        for block in np.unique(blocks[blocks >= 0]).tolist():
-            rows = mine[blocks == block]
-            written += added(part.layout, part.batch.codes[rows], part.batch.records[rows])[1]
+        for entry in np.unique(entries[entries >= 0]).tolist():
+            rows = own[entries == entry]
+            written += merged_by_entity(part.layout, part.arriving.codes[rows], part.arriving.records[rows])[1]
         return written
 
 
-def _blocks(rows: Rows, size: int) -> list[Rows]:
-    return [rows[at : at + size] for at in range(0, len(rows), size)]
-
-
-def _longest(part: _Part, entered: NDArray[np.bool_]) -> list[int]:
-    """The entities with the longest states, up to MOST_MERGED bytes; each is looked at once in LOOKED_AT records."""
-    rows = np.bincount(part.batch.codes[entered[part.batch.places]], minlength=len(part.sizes))
+def _mergeable(part: _LayoutRows, entered: NDArray[np.bool_]) -> list[int]:
+    """The entities with the longest states, up to MERGE_MAX_BYTES; each is checked once in MERGE_CHECK_RECORDS."""
+    rows = np.bincount(part.arriving.codes[entered[part.arriving.places]], minlength=len(part.sizes))
     sizes = np.array(part.sizes, dtype=np.int64)
     counts, rest = np.divmod(sizes, part.layout.dtype.itemsize)
-    passed = counts // LOOKED_AT != (counts + rows) // LOOKED_AT
-    long = np.flatnonzero((counts >= LONG) & passed & (rest == 0))  # A damaged state cannot be read.
+    passed = counts // MERGE_CHECK_RECORDS != (counts + rows) // MERGE_CHECK_RECORDS
+    long = np.flatnonzero((counts >= MERGE_MIN_RECORDS) & passed & (rest == 0))  # A damaged state cannot be read.
     longest = long[np.argsort(-sizes[long], kind="stable")]
-    some: list[int] = longest[np.cumsum(sizes[longest]) <= max(MOST_MERGED, sizes.max(initial=0))].tolist()
+    some: list[int] = longest[np.cumsum(sizes[longest]) <= max(MERGE_MAX_BYTES, sizes.max(initial=0))].tolist()
     return some
 
 
-def _leaders(ids: Sequence[str], order: Rows) -> Rows:
-    """For each row the first one in this order with its id; rows without an id lead themselves."""
+def _first_rows(ids: Sequence[str], order: Rows) -> Rows:
+    """For each row the first one in this order with its id; for a row without an id itself."""
     if len(set(ids)) == len(ids):  # The usual case, in a tenth of the time.
         return np.arange(len(ids))
-    codes, distinct = numbered([ids[row] for row in order.tolist()])
+    codes, distinct = factorize([ids[row] for row in order.tolist()])
     firsts = np.full(len(distinct), -1, dtype=np.int64)
     firsts[codes[::-1]] = order[::-1]
-    leaders = np.empty(len(ids), dtype=np.int64)
-    leaders[order] = firsts[codes]
+    first_rows = np.empty(len(ids), dtype=np.int64)
+    first_rows[order] = firsts[codes]
     if "" in distinct:
-        nameless = np.flatnonzero([not text for text in ids])
-        leaders[nameless] = nameless
-    return leaders
+        without_id = np.flatnonzero([not text for text in ids])
+        first_rows[without_id] = without_id
+    return first_rows

@@ -105,7 +105,7 @@ def _past(contract: Contract, first: str, newest: Table, draw: Generator) -> lis
     features = {window.name: _number(newest.columns[window.name], draw) for window in contract.history}
     plan = Plan.of([contract])
     if plan is not None:
-        for name, values in plan.neutral(read_csv(contract, first.encode()).table.columns, 1).items():
+        for name, values in plan.default_values(read_csv(contract, first.encode()).table.columns, 1).items():
             features[name][0] = values[0]
     return _pasts([values.tolist() for values in features.values()], DRAWN_ROWS)
 

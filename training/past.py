@@ -9,7 +9,7 @@ import numpy as np
 
 from contract.schema import Contract
 from contract.table import Table
-from history.evaluation import over
+from history.evaluation import with_history
 from training.data import Labelled
 
 
@@ -20,7 +20,7 @@ def past(contract: Contract, labelled: Labelled) -> Table:
     """
     others = labelled.unlabelled
     if others is None or contract.time is None or not contract.history:
-        return over(contract, labelled.table, labelled.labels, labelled.confirmed)
+        return with_history(contract, labelled.table, labelled.labels, labelled.confirmed)
     rows = labelled.table.joined(others)
     order = np.lexsort((rows.row_numbers, rows.columns[contract.time.name]))
     frauds = np.concatenate([labelled.labels, np.zeros(others.rows, dtype=np.bool_)])
@@ -29,4 +29,4 @@ def past(contract: Contract, labelled: Labelled) -> Table:
         confirmed = np.concatenate([confirmed, np.full(others.rows, np.nan)])[order]
     place = np.empty(rows.rows, dtype=np.int64)
     place[order] = np.arange(rows.rows)
-    return over(contract, rows.take(order), frauds[order], confirmed).take(place[: labelled.rows])
+    return with_history(contract, rows.take(order), frauds[order], confirmed).take(place[: labelled.rows])

@@ -20,7 +20,7 @@ def neutral_matrix(contract: Contract, table: Table) -> NDArray[np.float32] | No
     plan = Plan.of([contract])
     if plan is None:
         return None
-    return to_matrix(contract, table.extended(plan.neutral(table.columns, table.rows)))
+    return to_matrix(contract, table.extended(plan.default_values(table.columns, table.rows)))
 
 
 def without_history(contract: Contract) -> tuple[Contract, NDArray[np.int64]] | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gateway.history.pipeline import BatchPipeline
 from gateway.redis.transports import RedisTransports
-from history.redis_schema import ENTER, KEEP, MERGE, STRANGE, Argument
+from history.redis_schema import COUNT_NON_STATES, ENTER, MERGE, STORE_VALUES, Argument
 from history.session import BatchSession, Reply
 
 LOOKS, PROOF_TIMEOUT_SECONDS = 5, 0.004
@@ -23,9 +23,9 @@ Arguments = tuple[Argument, ...]
 class BatchWriter:
     """One batch."""
 
-    def __init__(self, transports: RedisTransports, recall: BatchSession, work: Work) -> None:
+    def __init__(self, transports: RedisTransports, session: BatchSession, work: Work) -> None:
         """Takes how to call a function that takes the longer the larger the batch is."""
-        self.recall = recall
+        self.session = session
         self._transports = transports
         self._pipeline = BatchPipeline(transports.blocking, transports.key)
         self._work = work
@@ -36,34 +36,34 @@ class BatchWriter:
         Raises:
             RedisError, OSError: as all others here: Redis cannot be used.
         """
-        while calls := await self._work(self.recall.entries):
-            await self._work(self.recall.take, [await self._reply(call) for call in calls])
+        while calls := await self._work(self.session.entry_calls):
+            await self._work(self.session.receive_entries, [await self._reply(call) for call in calls])
         await self._look_for_values()
 
     async def read(self) -> None:
         """Reads all states of a large batch."""
-        reading = self._begun(self._pipeline.read, self.recall)
-        await self._work(self.recall.prepare)
-        await self._work(self.recall.take_states, await reading)
-        if doubts := self.recall.doubts():
-            self.recall.take_doubts(await self._begun(self._pipeline.scripts, STRANGE, doubts))
+        reading = self._begun(self._pipeline.read, self.session)
+        await self._work(self.session.prepare)
+        await self._work(self.session.receive_states, await reading)
+        if doubts := self.session.type_checks():
+            self.session.receive_type_checks(await self._begun(self._pipeline.scripts, COUNT_NON_STATES, doubts))
 
     async def enter_large(self) -> None:
         """Enters a large batch, whose values are computed meanwhile."""
-        await self._begun(self._pipeline.enter, self.recall)
+        await self._begun(self._pipeline.enter, self.session)
         await self._look_for_values()
 
     async def keep(self, values: Values | None) -> None:
         """Writes the values, for repeats; or that there are none."""
-        if arguments := await self._work(self.recall.kept, values):
-            if self.recall.large:
-                await self._begun(self._pipeline.scripts, KEEP, [arguments])
+        if arguments := await self._work(self.session.store_arguments, values):
+            if self.session.large:
+                await self._begun(self._pipeline.scripts, STORE_VALUES, [arguments])
             else:
-                await self._transports.pool.run(KEEP, arguments)
+                await self._transports.pool.run(STORE_VALUES, arguments)
 
     async def tidy(self) -> None:
         """What nobody waits for: long states, merged."""
-        if arguments := await self._work(self.recall.merges):
+        if arguments := await self._work(self.session.merge_arguments):
             await self._transports.pool.run(MERGE, arguments)
 
     async def _reply(self, call: Arguments) -> Reply:
@@ -79,12 +79,12 @@ class BatchWriter:
     async def _look_for_values(self) -> None:
         """Of rows that another request has just entered."""
         for _ in range(LOOKS):
-            if not len(self.recall.pending):
+            if not len(self.session.awaiting_values):
                 return
             await asyncio.sleep(PROOF_TIMEOUT_SECONDS)
-            self.recall.look_again()
-            calls = await self._work(self.recall.entries)
-            await self._work(self.recall.take, [await self._reply(call) for call in calls])
+            self.session.retry_lookups()
+            calls = await self._work(self.session.entry_calls)
+            await self._work(self.session.receive_entries, [await self._reply(call) for call in calls])
 
 
 def seen(done: asyncio.Future[Any]) -> None:

@@ -75,10 +75,10 @@ class RequestHistory:
         self.arrival: BatchWriter | None = None
         self._writing: asyncio.Task[bool] | None = None
 
-    def judge(self, recall: BatchSession, *, short: bool) -> None:
+    def judge(self, session: BatchSession, *, short: bool) -> None:
         """Takes what was met on the way, and whether the history falls short: once it is known, it stays so."""
-        self.falls_short |= short or recall.unusable > 0
-        self.degraded |= self.falls_short or recall.muddled or len(recall.pending) > 0
+        self.falls_short |= short or session.unreadable_states > 0
+        self.degraded |= self.falls_short or session.inexact or len(session.awaiting_values) > 0
 
     def write(self, arrival: BatchWriter, writing: asyncio.Task[bool]) -> None:
         """Takes what enters the rows of a large batch and writes the values; it says whether these stand."""
@@ -136,20 +136,20 @@ class History:
         if serving.plan is None:
             return RequestHistory(NOTHING)
         if not table.rows:  # Nothing to ask Redis for.
-            return RequestHistory(serving.plan.neutral(table.columns, 0))
+            return RequestHistory(serving.plan.default_values(table.columns, 0))
         await self._watch.first_look()
         record &= self._remembering.record and self._watch.is_settled
         asked = HistoryRequest(serving.plan, serving.model.contract, table, work, record)
         with self._metrics.stage("history"):
             past = await self._in_time(asked, seconds)
         if past is None:
-            return RequestHistory(serving.plan.neutral(table.columns, table.rows), degraded=True)
+            return RequestHistory(serving.plan.default_values(table.columns, table.rows), degraded=True)
         return past
 
     def answered(self, past: RequestHistory, scored: ScoreResult) -> None:
         """Notes what was answered for the rows that entered, for what labels will say of it."""
-        if past.arrival is not None and past.arrival.recall.new:
-            self._answers.add(past.arrival.recall.block, scored)
+        if past.arrival is not None and past.arrival.session.entered_count:
+            self._answers.add(past.arrival.session.block_id, scored)
 
     async def close(self) -> None:
         """Waits for what is still to be written, and what that begins."""
@@ -180,13 +180,13 @@ class History:
 
     async def _entered(self, transports: RedisTransports, asked: HistoryRequest) -> RequestHistory:
         options = replace(self._remembering, record=asked.record)
-        recall = await asked.work(BatchSession, asked.plan, asked.table, asked.ids, options, time.time())
-        arrival = BatchWriter(transports, recall, asked.work)
-        if recall.large:
+        session = await asked.work(BatchSession, asked.plan, asked.table, asked.ids, options, time.time())
+        arrival = BatchWriter(transports, session, asked.work)
+        if session.large:
             return await self._read_first(arrival, asked)
         await arrival.enter()
-        past = RequestHistory(await asked.work(recall.values))
-        self._judge(past, recall, asked)
+        past = RequestHistory(await asked.work(session.values))
+        self._judge(past, session, asked)
         past.write(arrival, self._begun(self._kept(arrival, past)))
         return past
 
@@ -194,27 +194,27 @@ class History:
         """A large batch: its values are known before it has entered."""
         await arrival.read()
         past = RequestHistory(NOTHING)
-        self._judge(past, arrival.recall, asked)
+        self._judge(past, arrival.session, asked)
 
         async def compute() -> None:
-            past.values = await asked.work(arrival.recall.values)
+            past.values = await asked.work(arrival.session.values)
 
         computing = self._begun(compute())
 
         async def enter() -> None:
             await arrival.enter_large()
             await computing
-            if arrival.recall.repeats:
-                past.values = await asked.work(arrival.recall.values)
-            self._judge(past, arrival.recall, asked)
+            if arrival.session.repeats:
+                past.values = await asked.work(arrival.session.values)
+            self._judge(past, arrival.session, asked)
 
         past.write(arrival, self._begun(self._kept(arrival, past, enter)))
         await asyncio.shield(computing)
         return past
 
-    def _judge(self, past: RequestHistory, recall: BatchSession, asked: HistoryRequest) -> None:
-        short = self._watch.falls_short(recall.epoch, asked.contract, loading=recall.loading)
-        past.judge(recall, short=short)
+    def _judge(self, past: RequestHistory, session: BatchSession, asked: HistoryRequest) -> None:
+        short = self._watch.falls_short(session.epoch, asked.contract, loading=session.loading)
+        past.judge(session, short=short)
 
     async def _only_seen(self, transports: RedisTransports, asked: HistoryRequest) -> RequestHistory | None:
         """The past as it is, while Redis has no room for more."""
@@ -241,10 +241,10 @@ class History:
             past.degraded = True
             return True
         finally:
-            if arrival.recall.entered:
+            if arrival.session.has_entered:
                 self._begun(self._tidied(arrival))
-        self._metrics.remembered(arrival.recall.new, arrival.recall.repeats)
-        return enter is None or not arrival.recall.repeats
+        self._metrics.remembered(arrival.session.entered_count, arrival.session.repeats)
+        return enter is None or not arrival.session.repeats
 
     async def _tidied(self, arrival: BatchWriter) -> None:
         try:

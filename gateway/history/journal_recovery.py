@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from gateway.logs import log
 from gateway.redis.scripts import evaluated
-from history.journal import SETTLE
+from history.journal import RECOVER
 
 EVERY_SECONDS = 0.5
 
@@ -36,4 +36,4 @@ class JournalRecovery:
         Raises:
             RedisError, OSError: Redis cannot be used.
         """
-        return self._redis is not None and bool(await evaluated(self._redis, SETTLE, (int(time.time()),)))
+        return self._redis is not None and bool(await evaluated(self._redis, RECOVER, (int(time.time()),)))

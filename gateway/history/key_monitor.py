@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from gateway.logs import log
 from gateway.redis.scripts import evaluated
-from history.keyed_hash import AGREE, HistoryKey
+from history.keyed_hash import ADOPT_KEY, HistoryKey
 
 EVERY_SECONDS = 1.0
 
@@ -61,7 +61,7 @@ class KeyMonitor:
         if self._redis is None:
             return
         try:
-            found: bytes = await evaluated(self._redis, AGREE, (self._key.check,))
+            found: bytes = await evaluated(self._redis, ADOPT_KEY, (self._key.check,))
         except (RedisError, OSError):
             return
         before, self.state = self.state, self._meaning(found)

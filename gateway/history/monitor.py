@@ -21,7 +21,7 @@ from gateway.http.problems import NoModel
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.models.model_tracker import ModelTracker
-from history.epoch import EPOCH, LOADING, Epoch, has_served, settled
+from history.epoch import EPOCH, LOADING, Epoch, ensure_epoch, has_served
 from history.redis_schema import Argument
 
 EVERY_SECONDS, SOON_SECONDS = 1.0, 0.05
@@ -72,7 +72,7 @@ class HistoryMonitor:
         if self._remembers and (self._epoch is None or epoch is None or epoch.id != self._epoch.id):
             self._news.set()
             return True
-        return loading or (epoch is not None and epoch.is_short(_longest(contract), time.time()))
+        return loading or (epoch is not None and epoch.is_incomplete(_longest(contract), time.time()))
 
     def refused(self) -> None:
         """Hears that Redis had no room."""
@@ -96,7 +96,7 @@ class HistoryMonitor:
             return IncompleteReason.UNAVAILABLE
         if self._loading:
             return IncompleteReason.LOADING
-        if self._epoch is not None and self._epoch.is_short(_longest(contract), time.time()):
+        if self._epoch is not None and self._epoch.is_incomplete(_longest(contract), time.time()):
             return IncompleteReason.LOST
         return IncompleteReason.FULL if self._is_full else None
 
@@ -154,7 +154,7 @@ class HistoryMonitor:
         if not self._remembers:
             self._epoch = Epoch.from_bytes(text)
         elif record is not None and await self._agreement.agreed():
-            self._take(await _asked(redis, settled(self._epoch, now, served=has_served(record, now))))
+            self._take(await _asked(redis, ensure_epoch(self._epoch, now, served=has_served(record, now))))
 
     def _take(self, epoch: Epoch) -> None:
         before, self._epoch = self._epoch, epoch

@@ -15,7 +15,7 @@ from redis.connection import Connection
 from redis.exceptions import NoScriptError, ResponseError
 
 from gateway.redis.scripts import sha
-from history.journal import APPLY, BOOK
+from history.journal import APPLY, REGISTER
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.redis_schema import ENTER, Argument
 from history.session import BatchSession
@@ -41,24 +41,24 @@ class BatchPipeline:
         self._redis = redis
         self._key = key
 
-    def read(self, recall: BatchSession) -> Sequence[States]:
+    def read(self, session: BatchSession) -> Sequence[States]:
         """The states of a large batch.
 
         Raises:
             RedisError, OSError: as all others here: Redis cannot be used.
         """
         with self._connected() as connection:
-            reads = (_packed(connection, "MGET", *keys) for keys in recall.reads())
+            reads = (_packed(connection, "MGET", *keys) for keys in session.state_reads())
             return _good(self._replies(connection, reads, MOST_READS))
 
-    def enter(self, recall: BatchSession) -> None:
+    def enter(self, session: BatchSession) -> None:
         """Enters a batch, or looks it up. What has been claimed when this fails will be applied by SETTLE."""
-        while recall.waiting:
-            self._claim(recall)
-            while calls := recall.additions():
-                recall.take_additions(self.scripts(APPLY, calls))
-            self._take_entries(recall)
-        self._take_entries(recall)
+        while session.has_unclaimed:
+            self._claim(session)
+            while calls := session.apply_calls():
+                session.receive_applied(self.scripts(APPLY, calls))
+            self._take_entries(session)
+        self._take_entries(session)
 
     def scripts(self, script: str, calls: Sequence[Arguments]) -> list[Any]:
         """What a script replies to each call; it is sent whole where Redis has forgotten it, as after a restart."""
@@ -68,14 +68,14 @@ class BatchPipeline:
                 replies = self._scripts(connection, "EVAL", script, calls)
         return _good(replies)
 
-    def _claim(self, recall: BatchSession) -> None:
-        self.scripts(self._key.guarded(BOOK), [recall.booking()])
+    def _claim(self, session: BatchSession) -> None:
+        self.scripts(self._key.guarded(REGISTER), [session.registration()])
         with self._connected() as connection:
-            recall.take_claims(_good(self._replies(connection, recall.claims())))
+            session.receive_claims(_good(self._replies(connection, session.claim_commands())))
 
-    def _take_entries(self, recall: BatchSession) -> None:
-        while calls := recall.entries():
-            recall.take(self.scripts(self._key.guarded(ENTER), calls))
+    def _take_entries(self, session: BatchSession) -> None:
+        while calls := session.entry_calls():
+            session.receive_entries(self.scripts(self._key.guarded(ENTER), calls))
 
     def _scripts(self, connection: Connection, command: str, script: str, calls: Sequence[Arguments]) -> list[Any]:
         return self._replies(connection, (_packed(connection, command, script, 0, *call) for call in calls))

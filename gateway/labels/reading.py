@@ -15,7 +15,7 @@ from contract.table import ParsedRows, read_json
 from gateway.http.problems import NotLabels, NotSupported
 from gateway.requests.inline import INLINE_OBJECTS
 from gateway.requests.payload import OnError, Payload
-from history.layout import numbered
+from history.layout import factorize
 
 ID, FRAUD, CONFIRMED = "transaction_id", "fraud", "confirmed_at"
 OPTIONS: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
@@ -106,7 +106,7 @@ def _labels(reading: ParsedRows) -> Labels:
     numbers = reading.table.row_numbers
     wrong = [Fault(number, FRAUD, FaultCode.NOT_AN_OPTION) for number in numbers[~usable].tolist()]
     table = reading.table.take(usable)
-    codes, ids = numbered(table.columns[ID].tolist())
+    codes, ids = factorize(table.columns[ID].tolist())
     last = np.empty(len(ids), dtype=np.int64)
     last[codes] = np.arange(table.rows)
     confirmed = table.columns.get(CONFIRMED, np.full(table.rows, np.nan))

@@ -22,8 +22,8 @@ from gateway.logs import log
 from gateway.models.model_tracker import ModelTracker
 from gateway.redis.scripts import evaluated
 from gateway.requests.payload import OnError, Payload
-from history.keyed_hash import NAME, HistoryKey
-from history.labels import BLOCK_LABELS, LABELLED, LabelUpdate
+from history.keyed_hash import KEY_CHECK, HistoryKey
+from history.labels import LABELS_PER_UPDATE, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 
 TRIES = 20
@@ -104,34 +104,34 @@ class LabelReceiver:
         """
         assert self._redis  # noqa: S101 - `_remembered` has refused; mypy cannot see it.
         digests = self._key.transactions.digests(labels.ids[rows])
-        labelling = LabelUpdate(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
+        update = LabelUpdate(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
         for _ in range(TRIES):
-            if await _done(self._redis, self._key, given, labelling):
-                return labelling
+            if await _done(self._redis, self._key, given, update):
+                return update
         raise LabelsNotTaken(SEND_AGAIN)
 
 
-async def _done(redis: Redis, key: HistoryKey, given: Payload, labelling: LabelUpdate) -> bool:
+async def _done(redis: Redis, key: HistoryKey, given: Payload, update: LabelUpdate) -> bool:
     """One round: whether nothing is left to do.
 
     Raises:
         LabelsNotTaken: Redis knows transactions by digests of another key, so that none would be found.
     """
-    check, *records = await redis.mget([NAME, *labelling.keys()])
+    check, *records = await redis.mget([KEY_CHECK, *update.record_keys()])
     if check != key.check:
         raise LabelsNotTaken(OTHER_KEY)
-    await given.work(labelling.take_records, records)
+    await given.work(update.receive_records, records)
     async with redis.pipeline(transaction=False) as pipeline:
-        for month, transaction in labelling.kept_reads():
+        for month, transaction in update.stored_label_reads():
             pipeline.hget(month, transaction)  # type: ignore[arg-type]
-        labelling.take_kept(await pipeline.execute())
-    if arguments := await given.work(labelling.changes):
-        labelling.take_moved(await evaluated(redis, key.guarded(LABELLED), arguments))
-    return not labelling.keys()
+        update.receive_stored_labels(await pipeline.execute())
+    if arguments := await given.work(update.arguments):
+        update.receive_conflicts(await evaluated(redis, key.guarded(UPDATE_LABELS), arguments))
+    return not update.record_keys()
 
 
 def _blocks(labels: int) -> list[slice]:
-    return [slice(begin, begin + BLOCK_LABELS) for begin in range(0, labels, BLOCK_LABELS)]
+    return [slice(begin, begin + LABELS_PER_UPDATE) for begin in range(0, labels, LABELS_PER_UPDATE)]
 
 
 def _taken(labels: Labels, blocks: Sequence[LabelUpdate]) -> Taken:

@@ -151,7 +151,7 @@ def _with_history(prepared: PreparedRows, contract: Contract, positions: NDArray
         return table
     live = prepared.rows.table.columns
     available = {name: live[name][positions] for name in plan.names if name in live}
-    return table.extended(plan.neutral(table.columns, table.rows) | available)
+    return table.extended(plan.default_values(table.columns, table.rows) | available)
 
 
 def _parse(payload: Payload, serving: ServingVersions) -> ParsedRows:

@@ -2,7 +2,7 @@
 
 from redis import Redis
 
-from history.keyed_hash import AGREE, HistoryKey
+from history.keyed_hash import ADOPT_KEY, HistoryKey
 from operations.errors import OperationsError
 
 REKEY = "run `fraud history rekey`"
@@ -29,5 +29,5 @@ def agree(redis: Redis, key: HistoryKey) -> None:
 
 def standing(redis: Redis, key: HistoryKey) -> bytes:
     """What stands in Redis of the key; nothing where it remembers transactions of a release without one."""
-    found = redis.eval(AGREE, 0, key.check)
+    found = redis.eval(ADOPT_KEY, 0, key.check)
     return found if isinstance(found, bytes) else b""

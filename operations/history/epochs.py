@@ -7,7 +7,7 @@ from typing import Any
 
 from redis import Redis
 
-from history.epoch import Epoch, filled, has_served, settled
+from history.epoch import Epoch, ensure_epoch, extend_epoch, has_served
 from history.keyed_hash import HistoryKey
 from history.plan import Plan
 from history.redis_schema import Argument
@@ -28,7 +28,7 @@ def begun(url: str, store: Path, key: HistoryKey) -> Epoch:
     served = record is not None and has_served(record, now)
     with connected(url) as redis:
         agree(redis, key)
-        return _asked(redis, settled(None, now, served=served))
+        return _asked(redis, ensure_epoch(None, now, served=served))
 
 
 def reached(url: str, epoch: Epoch, plan: Plan, found: ParsedFile) -> Epoch:
@@ -42,7 +42,7 @@ def reached(url: str, epoch: Epoch, plan: Plan, found: ParsedFile) -> Epoch:
     # Of a file that begins earlier all is there that a window looks at.
     oldest = found.past.newest - plan.seconds if found.older else float(found.past.seconds.min())
     with connected(url) as redis:
-        return _asked(redis, filled(epoch, oldest))
+        return _asked(redis, extend_epoch(epoch, oldest))
 
 
 def _asked(redis: Redis, asking: Generator[tuple[Argument, ...], Any, Epoch]) -> Epoch:

@@ -29,7 +29,7 @@ from contract import cells, dates
 from contract.schema import CONFIRMED_COLUMN, Column, Contract, Kind, TimeFormat
 from environment.redis_client import connect
 from history.keyed_hash import UNKEYED, HistoryKey
-from history.labels import kept_labels, kept_places
+from history.labels import label_fields, parse_stored_labels
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.errors import OperationsError
 from operations.files import durable
@@ -119,9 +119,9 @@ class ReceivedLabels:
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """Those of transactions, by digests without a key and times, and when each was confirmed."""
         labels, confirmed = np.full(len(digests), UNLABELLED, dtype=np.uint8), np.full(len(digests), np.nan)
-        for month, (rows, fields) in kept_places(self.key.keyed_all(digests), seconds).items():
+        for month, (rows, fields) in label_fields(self.key.keyed_all(digests), seconds).items():
             values = cast("list[bytes | None]", self.redis.hmget(month, fields))  # type: ignore[arg-type]
-            labels[rows], confirmed[rows] = kept_labels(values)
+            labels[rows], confirmed[rows] = parse_stored_labels(values)
         return labels, confirmed
 
 

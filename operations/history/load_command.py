@@ -89,7 +89,7 @@ def _entered(what: VersionHistory, found: ParsedFile, loaded: load.LoadResult) -
 
 
 def _short(epoch: Epoch, window: float) -> Iterator[str]:
-    if epoch.is_short(window, time.time()):
+    if epoch.is_incomplete(window, time.time()):
         reach = _moment(epoch.reaches_back_to or 0.0)
         yield f"Redis had been emptied; history reaches back to {reach}: answers stay degraded until that is enough."
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from history.evaluation import CODE_BITS
 from history.layout import Records
-from history.redis_schema import stored
+from history.redis_schema import parse_states
 from history.session import Reply
 from operations.history.part import Part
 from operations.history.past import Rows
@@ -67,7 +67,7 @@ class OldStep:
 
     def take_looks(self, reply: Reply) -> None:
         """A state that holds something as old has these transactions in it."""
-        held = stored(self._old.part.layout, np.frombuffer(reply[4], "<u4").astype(np.int64), reply[5])
+        held = parse_states(self._old.part.layout, np.frombuffer(reply[4], "<u4").astype(np.int64), reply[5])
         as_old = (held.records["count"] > 0) & (held.records["bucket"] < self._old.horizon)
         self._free[:] = True
         self._free[held.codes[as_old]] = False

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from history.evaluation import bucket_of, keys
+from history.evaluation import bucket_of, sort_keys
 from history.keyed_hash import HistoryKey
-from history.layout import MAX_BUCKET, Layout, Records
+from history.layout import MAX_BUCKET, RecordLayout, Records
 from history.plan import Plan
 from history.redis_schema import FRAUD, state_keys
 from operations.history.past import PastTransactions, Rows
@@ -21,7 +21,7 @@ class Part:
         usable: which transactions have an entity, and a time of this world.
     """
 
-    def __init__(self, layout: Layout, past: PastTransactions, key: HistoryKey) -> None:
+    def __init__(self, layout: RecordLayout, past: PastTransactions, key: HistoryKey) -> None:
         texts = past.texts[layout.entity]
         self._past = past
         self._buckets = bucket_of(past.seconds, layout.bucket)
@@ -41,7 +41,7 @@ class Part:
             known, when = self._frauds(rows)
             records = np.concatenate([records, self.layout.frauds(when)], dtype=self.layout.dtype)
             codes, buckets = np.append(codes, self.codes[known]), np.append(buckets, when)
-        return self.layout.merged(keys(codes, buckets), records)
+        return self.layout.merged(sort_keys(codes, buckets), records)
 
     def _frauds(self, rows: Rows) -> tuple[Rows, Rows]:
         """The frauds among rows, and the buckets they count in; where nobody says when it was known, it was in time."""

@@ -25,11 +25,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from environment.redis_client import connect
-from history.journal import SETTLE
+from history.journal import RECOVER
 from history.keyed_hash import HistoryKey
 from history.labels import MONTHS
 from history.layout import DIGEST_BYTES
-from history.redis_schema import FORMAT, HEAD, STATE, STATE_KEY_BYTES, TRANSACTION
+from history.redis_schema import FORMAT, STATE, STATE_KEY_BYTES, TRANSACTION, TRANSACTION_HEAD
 from operations.errors import OperationsError
 from operations.history.agreed import standing
 from operations.history.load import Interrupted
@@ -65,7 +65,7 @@ for i = 2, #ARGV, 3 do
   end
 end
 return moved
-""".replace("{head}", str(HEAD.itemsize))
+""".replace("{head}", str(TRANSACTION_HEAD.itemsize))
 """Where a gateway of a release without a key goes on all the same, what it writes is added to what has moved."""
 FIELDS = """
 -- ARGV: what must stand of the key; a hash and its next name; then for each field its name and its next name.
@@ -132,14 +132,14 @@ class _Run:
         self.resumed = step != b""
         self._stands = found
         self._aside, self._back = (b"%b %b %b" % (number, before, after) for number in (b"1", b"2"))
-        self._more = key.since(earlier[before])
+        self._more = key.after(earlier[before])
 
     def through(self) -> int:
         """Does all that is left; gives how many keys and labels have got another digest now."""
         moved = 0
         if self._stands != self._back:
             self._take_step(self._aside)
-            while self._redis.eval(SETTLE, 0, ALL_TIME):
+            while self._redis.eval(RECOVER, 0, ALL_TIME):
                 pass
             while found := self._moved_aside(moved):
                 moved += found
@@ -181,7 +181,7 @@ class _Run:
 
     def _end(self, record: bytes) -> bytes:
         """The states that a record names, by their new keys; nothing where it is none that is whole."""
-        states = record[HEAD.itemsize :]
+        states = record[TRANSACTION_HEAD.itemsize :]
         if not states or record[0] != FORMAT or len(states) % STATE_KEY_BYTES:
             return b""
         each = np.frombuffer(states, f"V{STATE_KEY_BYTES}")

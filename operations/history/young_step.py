@@ -12,7 +12,7 @@ from history.evaluation import CODE_BITS
 from history.keyed_hash import ID_BYTES, HistoryKey
 from history.layout import DIGEST_BYTES
 from history.plan import Plan
-from history.redis_schema import UNLABELLED, labelled, transactions
+from history.redis_schema import UNLABELLED, fraud_layouts, transaction_records
 from history.session import Reply
 from operations.history.part import Part
 from operations.history.past import PastTransactions, Rows
@@ -51,10 +51,10 @@ class Entering:
 
     def records(self, rows: Rows) -> NDArray[np.void]:
         """The records that transactions are known by: without values, and without an answer."""
-        records = transactions(self.plan, self.past.seconds[rows])
+        records = transaction_records(self.plan, self.past.seconds[rows])
         records["label"] = self.past.labels[rows]
         records["confirmed"] = np.where(records["label"] == UNLABELLED, 0.0, self.past.confirmed[rows])
-        for place, part in enumerate(self.parts[each] for each in labelled(self.plan)):
+        for place, part in enumerate(self.parts[each] for each in fraud_layouts(self.plan)):
             usable = part.usable[rows]
             records[str(place)][usable] = part.keys[part.codes[rows[usable]]]
         return records

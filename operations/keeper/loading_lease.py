@@ -7,13 +7,13 @@ from functools import partial
 
 from redis import Redis
 
-from history.epoch import LEASE_SECONDS, LOADING
+from history.epoch import LOADING, LOADING_LEASE_SECONDS
 from operations.history.load import Interrupted, connected
 from operations.processes.daemon_thread import run_in_daemon_thread
 
 
 @asynccontextmanager
-async def held(url: str, seconds: float = LEASE_SECONDS) -> AsyncIterator[None]:
+async def held(url: str, seconds: float = LOADING_LEASE_SECONDS) -> AsyncIterator[None]:
     """Holds it while something is loaded; it ends so many seconds after its holder, if that is killed.
 
     Raises:

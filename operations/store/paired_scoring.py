@@ -13,7 +13,7 @@ from contract.features import to_matrix
 from contract.golden import GoldenRows
 from contract.schema import Contract
 from contract.table import ParsedRows, Table, read_csv
-from history.evaluation import over
+from history.evaluation import with_history
 from history.layout import Columns
 from history.plan import Plan
 from releases.trial_counts import SCORE_EDGES, score_counts
@@ -132,6 +132,6 @@ def _with_past(contract: Contract, table: Table, history: Columns | None) -> Tab
     """The rows with each history feature; one that nothing is known of has its neutral value."""
     plan = Plan.of([contract])
     if history is None or plan is None:
-        return over(contract, table, None)
+        return with_history(contract, table, None)
     known = {name: history[name][table.row_numbers - 1] for name in plan.names if name in history}
-    return table.extended({**plan.neutral(table.columns, table.rows), **known})
+    return table.extended({**plan.default_values(table.columns, table.rows), **known})

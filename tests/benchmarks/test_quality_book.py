@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from benchmarks.quality_book import DELAY, WINDOWS, book_features, within_days
 from contract.table import Table
-from history.evaluation import over
+from history.evaluation import with_history
 from training.schema import parse_schema
 
 SECONDS = 45 * 86_400
@@ -73,7 +73,9 @@ def test_a_terminal_s_windows_are_those_of_the_product_where_both_can_say_the_sa
         "TERMINAL_ID": frame["TERMINAL_ID"].astype(str).to_numpy(dtype=object),
         "TX_AMOUNT": frame["TX_AMOUNT"].to_numpy(),
     }
-    table = over(contract, Table(columns, np.arange(2, len(frame) + 2)), frame["TX_FRAUD"].to_numpy(dtype=np.bool_))
+    table = with_history(
+        contract, Table(columns, np.arange(2, len(frame) + 2)), frame["TX_FRAUD"].to_numpy(dtype=np.bool_)
+    )
     found = book_features(frame)
     for days in WINDOWS:
         for ours, theirs in (("count", "NB_TX"), ("risk", "RISK")):

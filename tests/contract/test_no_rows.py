@@ -6,7 +6,7 @@ import pytest
 from contract.features import to_matrix
 from contract.schema import Contract
 from contract.table import Table, read_csv, read_json
-from history.evaluation import over
+from history.evaluation import with_history
 from history.plan import Plan
 from history.session import BatchSession, HistoryOptions
 from tests.gateway.contracts import CONTRACTS, as_csv, as_lines
@@ -22,7 +22,7 @@ EMPTY = {
 
 
 @pytest.fixture(params=EMPTY)
-def nothing(request: pytest.FixtureRequest, contract: Contract) -> Table:
+def empty(request: pytest.FixtureRequest, contract: Contract) -> Table:
     """A table without a row."""
     return EMPTY[request.param](contract).table
 
@@ -34,32 +34,35 @@ def contract(request: pytest.FixtureRequest) -> Contract:
     return found
 
 
-def test_it_has_a_matrix_of_no_rows(contract: Contract, nothing: Table) -> None:
+def test_it_has_a_matrix_of_no_rows(contract: Contract, empty: Table) -> None:
     """Of the contract's width, with the history that training and serving give it."""
-    assert nothing.rows == 0
-    assert to_matrix(contract, over(contract, nothing, np.empty(0, dtype=np.bool_))).shape == (0, contract.width)
+    assert empty.rows == 0
+    assert to_matrix(contract, with_history(contract, empty, np.empty(0, dtype=np.bool_))).shape == (
+        0,
+        contract.width,
+    )
     plan = Plan.of([contract])
-    neutral = plan.neutral(nothing.columns, 0) if plan else {}
-    assert to_matrix(contract, nothing.extended(neutral)).shape == (0, contract.width)
+    neutral = plan.default_values(empty.columns, 0) if plan else {}
+    assert to_matrix(contract, empty.extended(neutral)).shape == (0, contract.width)
 
 
-def test_it_can_be_taken_and_joined(nothing: Table) -> None:
+def test_it_can_be_taken_and_joined(empty: Table) -> None:
     """Its columns keep their types: text is not turned into numbers by a file without a row."""
-    joined = nothing.joined(nothing.take(np.empty(0, dtype=np.bool_)))
+    joined = empty.joined(empty.take(np.empty(0, dtype=np.bool_)))
     assert {name: values.dtype for name, values in joined.columns.items()} == {
-        name: values.dtype for name, values in nothing.columns.items()
+        name: values.dtype for name, values in empty.columns.items()
     }
 
 
 @pytest.mark.parametrize("record", [True, False])
-def test_history_has_a_value_of_each_feature_for_none_of_it(contract: Contract, nothing: Table, record: bool) -> None:
+def test_history_has_a_value_of_each_feature_for_none_of_it(contract: Contract, empty: Table, record: bool) -> None:
     """Nothing enters, nothing is kept, and nothing is merged."""
     plan = Plan.of([contract])
     if plan is None:
         return
-    recall = BatchSession(plan, nothing, [], HistoryOptions(record, 10, 10), 0.0)
-    while calls := recall.entries():
-        recall.take([(b"",) * 8] * len(calls))
-    values = recall.values()
+    session = BatchSession(plan, empty, [], HistoryOptions(record, 10, 10), 0.0)
+    while calls := session.entry_calls():
+        session.receive_entries([(b"",) * 8] * len(calls))
+    values = session.values()
     assert {name: len(found) for name, found in values.items()} == dict.fromkeys(plan.names, 0)
-    assert (recall.new, recall.kept(values), recall.merges()) == (0, (), ())
+    assert (session.entered_count, session.store_arguments(values), session.merge_arguments()) == (0, (), ())

@@ -28,9 +28,9 @@ from referencing import Resource as Document
 
 from environment import secret_files
 from gateway.drain import DRAIN_SECONDS
-from history.epoch import EPOCH, LEASE_SECONDS, LOADING, Epoch
-from history.journal import SETTLE
-from history.session import BLOCK_ROWS
+from history.epoch import EPOCH, LOADING, LOADING_LEASE_SECONDS, Epoch
+from history.journal import RECOVER
+from history.session import SMALL_BATCH_ROWS
 from operations import settings
 from operations.history.rekey import rekey
 from operations.keeper import loading_lease
@@ -748,10 +748,10 @@ def test_redis_lets_gateways_remember(redis: Redis) -> None:
     """Small and large requests, their repeats, journals that another left, and labels."""
     with Redis(**{**redis.connection_pool.connection_kwargs, "decode_responses": False}) as client:
         serving = Served(plan_of((COUNT,)), client)
-        rows = [row(float(second), name=str(second)) for second in range(BLOCK_ROWS + 1)]
+        rows = [row(float(second), name=str(second)) for second in range(SMALL_BATCH_ROWS + 1)]
         for some in (rows[:1], rows, rows):
             assert serving.enter(some)[COUNT.name] == [float(place) for place in range(len(some))]
-        assert serving.script(SETTLE, int(time.time()) + 2) == 1
+        assert serving.script(RECOVER, int(time.time()) + 2) == 1
         assert serving.label(Label("1", fraud=True, confirmed=START))
 
 
@@ -764,7 +764,7 @@ def test_redis_lets_a_gateway_serve_with_history(redis: Redis, tmp_path: Path) -
         async with loading_lease.held(url):
             await asyncio.to_thread(gateway.until_it_is, "history_loading")
 
-    redis.set(LOADING, "1", ex=LEASE_SECONDS)
+    redis.set(LOADING, "1", ex=LOADING_LEASE_SECONDS)
     redis.set(EPOCH, Epoch.new(0.0, lost=False).to_bytes())
     with closing(Gateway(tmp_path, server, REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)) as gateway:
         asyncio.run(load_before(gateway))

@@ -15,7 +15,7 @@ from contract.table import read_csv
 from contract.windows import DAY, HOUR, NUMBER_AGGREGATES, Aggregate, Window
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
-from history.evaluation import over
+from history.evaluation import with_history
 from releases.record import Release
 from tests.gateway.remembering import CARDS
 from tests.gateway.waiting import until
@@ -114,7 +114,7 @@ def as_lines(records: Sequence[Sequence[object]]) -> str:
 def write_live(directory: Path, contract: Contract) -> TinyServer:
     """A model server that holds version 1 of a contract; its history is what one golden row sees: nothing."""
     golden = as_csv(contract, [good_row(contract)])
-    table = over(contract, read_csv(contract, golden.encode()).table, None)
+    table = with_history(contract, read_csv(contract, golden.encode()).table, None)
     seen = tuple(table.columns[window.name][0].item() for window in contract.history)
     history = (tuple(None if math.isnan(value) else value for value in seen),) if seen else ()
     server = TinyServer()

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from redis import Redis
 from starlette.testclient import TestClient
 
-from history.keyed_hash import NAME, UNKEYED, HistoryKey
+from history.keyed_hash import KEY_CHECK, UNKEYED, HistoryKey
 from operations.history.rekey import rekey
 from tests.gateway.remembering import counts, history_server, line, upload
 from tests.gateway.trials import Valkey
@@ -110,7 +110,7 @@ def test_a_redis_that_is_rekeyed_meanwhile_is_left_alone(gateway: Serve, valkey:
     upload(client, [line("1")])
     newer = HistoryKey.of(f"{HISTORY_KEY},{'f' * 64}")
     with valkey.raw() as redis:
-        redis.set(NAME, b"1 %b %b" % (KEY.check, newer.check))
+        redis.set(KEY_CHECK, b"1 %b %b" % (KEY.check, newer.check))
         before = histories(redis)
         answers = [upload(client, [line("2")]), upload(client, [line(f"{n}", second=n) for n in range(2, LARGE + 2)])]
         assert [answer["degraded"] for answer in answers] == [["history"]] * 2
@@ -132,4 +132,4 @@ def unkey(redis: Redis) -> None:
         for new, old in ((KEY.entities, UNKEYED.entities), (KEY.transactions, UNKEYED.transactions)):
             for key in [key for key in redis.scan_iter() if key.endswith(new.digest(text))]:
                 redis.rename(key, key.replace(new.digest(text), old.digest(text)))
-    redis.delete(NAME)
+    redis.delete(KEY_CHECK)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.windows import COLUMN_AGGREGATES, DAY, HOUR, MINUTE, NUMBER_AGGREGATES, Aggregate, Window
-from history.evaluation import FLAT, LARGEST
+from history.evaluation import FLOAT32_MAX, MIN_VARIANCE_SHARE
 from history.layout import MAX_BUCKET, SLOTS, slots
 
 CARD, SHOP, AMOUNT, FEE, CHANNEL = "card", "shop", "amount", "fee", "channel"
@@ -142,7 +142,7 @@ def _value(window: Window, past: _Past, now: Transaction) -> float:
     numbers = [each.numbers[window.column or ""] for each in seen]
     known = [number for number in numbers if not math.isnan(number)]
     found = _of_numbers(window.aggregate, known, now.numbers[window.column or ""])
-    return found if math.isnan(found) else min(max(found, -LARGEST), LARGEST)
+    return found if math.isnan(found) else min(max(found, -FLOAT32_MAX), FLOAT32_MAX)
 
 
 def _of_numbers(aggregate: Aggregate, known: Sequence[float], own: float) -> float:
@@ -164,7 +164,7 @@ def _std(known: Sequence[float], mean: float) -> float:
         return 0.0
     variance = math.fsum((number - mean) ** 2 for number in known) / len(known)
     square = math.fsum(number**2 for number in known) / len(known)
-    return math.sqrt(variance) if variance > FLAT * square else 0.0
+    return math.sqrt(variance) if variance > MIN_VARIANCE_SHARE * square else 0.0
 
 
 def _distinct(texts: Sequence[str]) -> float:

@@ -8,16 +8,16 @@ from redis import Redis
 
 from contract.table import Table
 from gateway.history.pipeline import BatchPipeline
-from history.keyed_hash import NAME
-from history.labels import LABELLED, LabelUpdate
+from history.keyed_hash import KEY_CHECK
+from history.labels import UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
-from history.redis_schema import KEEP, MERGE
+from history.redis_schema import MERGE, STORE_VALUES
 from history.session import BatchSession, HistoryOptions
 from tests.history.oracle import Label, Transaction, columns_of
 from tests.keys import KEY
 
 KNOWN_SECONDS, VALUES_SECONDS = 1_000_000, 1_000
-NEVER = -1e12
+NO_VALUES = -1e12
 """A moment from which on nothing is old: nothing may be forgotten."""
 Values = dict[str, list[float]]
 
@@ -25,14 +25,14 @@ Values = dict[str, list[float]]
 class Served:
     """What a gateway does with a plan."""
 
-    def __init__(self, plan: Plan, redis: Redis, now: float = NEVER) -> None:
+    def __init__(self, plan: Plan, redis: Redis, now: float = NO_VALUES) -> None:
         """Takes a client that reads bytes, and what time it is."""
         self.plan = plan
         self.redis = redis
         self.now = now
-        redis.setnx(NAME, KEY.check)
+        redis.setnx(KEY_CHECK, KEY.check)
 
-    def recall(self, transactions: Sequence[Transaction], *, record: bool = True) -> BatchSession:
+    def session(self, transactions: Sequence[Transaction], *, record: bool = True) -> BatchSession:
         """A batch before it has asked anything."""
         table = Table(columns_of(transactions), np.arange(1, len(transactions) + 1))
         options = HistoryOptions(record, KNOWN_SECONDS, VALUES_SECONDS, KEY)
@@ -40,29 +40,29 @@ class Served:
 
     def enter(self, transactions: Sequence[Transaction], *, record: bool = True) -> Values:
         """The values of a batch."""
-        recall = self.recall(transactions, record=record)
-        exchange = BatchPipeline(self.redis, KEY)
-        if recall.large:
-            recall.take_states(exchange.read(recall))
-        exchange.enter(recall)
-        values = recall.values()
-        if kept := recall.kept(values):
-            self.script(KEEP, *kept)
-        if merges := recall.merges():
+        session = self.session(transactions, record=record)
+        pipeline = BatchPipeline(self.redis, KEY)
+        if session.large:
+            session.receive_states(pipeline.read(session))
+        pipeline.enter(session)
+        values = session.values()
+        if kept := session.store_arguments(values):
+            self.script(STORE_VALUES, *kept)
+        if merges := session.merge_arguments():
             self.script(MERGE, *merges)
         return {name: found.tolist() for name, found in values.items()}
 
     def label(self, label: Label) -> bool:
         """Whether its transaction is known."""
         digests, fraud = KEY.transactions.digests([label.id]), np.array([label.fraud])
-        labelling = LabelUpdate(self.plan, digests, fraud, np.array([label.confirmed]), self.now)
-        while keys := labelling.keys():
-            labelling.take_records(cast("list[bytes | None]", self.redis.mget(keys)))
-            kept = [self.redis.hget(month, field) for month, field in labelling.kept_reads()]  # type: ignore[arg-type]
-            labelling.take_kept(cast("list[bytes | None]", kept))
-            if arguments := labelling.changes():
-                labelling.take_moved(self.script(LABELLED, *arguments))
-        return not labelling.unknown[0]
+        update = LabelUpdate(self.plan, digests, fraud, np.array([label.confirmed]), self.now)
+        while keys := update.record_keys():
+            update.receive_records(cast("list[bytes | None]", self.redis.mget(keys)))
+            kept = [self.redis.hget(month, field) for month, field in update.stored_label_reads()]  # type: ignore[arg-type]
+            update.receive_stored_labels(cast("list[bytes | None]", kept))
+            if arguments := update.arguments():
+                update.receive_conflicts(self.script(UPDATE_LABELS, *arguments))
+        return not update.unknown[0]
 
     def script(self, script: str, *arguments: Any) -> Any:  # noqa: ANN401 - a script's own
         """What a script returns."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from history.epoch import YOUNG_SECONDS, Asking, Epoch, filled, has_served, settled
+from history.epoch import FIRST_RELEASE_SECONDS, Epoch, EpochCommands, ensure_epoch, extend_epoch, has_served
 from releases.record import Release
 
 NOW = 1_800_000_000.0
@@ -54,7 +54,7 @@ class Asker:
     """Whoever asks Redis one command after the other, and may be overtaken between two."""
 
     redis: Redis
-    asking: Asking
+    asking: EpochCommands
     done: Epoch | None = None
     _reply: Any = None
 
@@ -101,7 +101,7 @@ class Deployment(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now, self.redis = NOW, Redis()
-        first = Asker(self.redis, settled(None, NOW, served=False)).end()
+        first = Asker(self.redis, ensure_epoch(None, NOW, served=False)).end()
         self.gateways = [Gateway(first)]
         self.loads: list[Load] = []
         self.is_lost, self.whole_since = False, NOW
@@ -141,7 +141,7 @@ class Deployment(RuleBasedStateMachine):
     @rule(days=st.integers(1, 60))
     def a_load_begins(self, days: int) -> None:
         """Of a file that goes back so far."""
-        asks = Asker(self.redis, settled(None, self.now, served=True))
+        asks = Asker(self.redis, ensure_epoch(None, self.now, served=True))
         self.loads.append(Load(self.now - days * DAY, asks))
 
     @precondition(lambda self: self.loads)
@@ -155,7 +155,7 @@ class Deployment(RuleBasedStateMachine):
             self.loads.remove(load)
             return
         assert load.asks.done
-        load.begun, load.asks = True, Asker(self.redis, filled(load.asks.done, load.back_to))
+        load.begun, load.asks = True, Asker(self.redis, extend_epoch(load.asks.done, load.back_to))
         self.whole_since = min(self.whole_since, load.back_to)
 
     @precondition(lambda self: not self.loads and not any(each.look for each in self.gateways))
@@ -181,7 +181,7 @@ class Deployment(RuleBasedStateMachine):
         assert {each.known.id for each in self.gateways if each.known} == {epoch.id}
         assert (epoch.lost_at is not None) == self.is_lost
         assert epoch.reaches_back_to is None or epoch.reaches_back_to >= self.whole_since
-        assert epoch.is_short(self.now - self.whole_since + 1, self.now) or not self.is_lost
+        assert epoch.is_incomplete(self.now - self.whole_since + 1, self.now) or not self.is_lost
 
     @invariant()
     def no_epoch_says_more_than_is_there(self) -> None:
@@ -193,7 +193,7 @@ class Deployment(RuleBasedStateMachine):
 
     def _step(self, gateway: Gateway) -> None:
         if gateway.look is None:
-            gateway.look = Asker(self.redis, settled(gateway.known, self.now, served=True))
+            gateway.look = Asker(self.redis, ensure_epoch(gateway.known, self.now, served=True))
             gateway.pays = gateway.owes
         if not gateway.look.step():
             gateway.known, gateway.look = gateway.look.done, None
@@ -204,7 +204,7 @@ TestDeployment = Deployment.TestCase
 TestDeployment.settings = settings(max_examples=100, stateful_step_count=30)
 
 
-def together(redis: Redis, askings: Sequence[Asking], turns: Sequence[int]) -> list[Epoch]:
+def together(redis: Redis, askings: Sequence[EpochCommands], turns: Sequence[int]) -> list[Epoch]:
     """What comes of several that ask in turn."""
     askers = [Asker(redis, asking) for asking in askings]
     for turn in turns:
@@ -220,7 +220,7 @@ def test_two_gateways_that_start_at_once_know_one_epoch(
     redis = Redis()
     redis.has_states = has_states
     known = Epoch.new(NOW, lost=False) if loses else None
-    first, second = together(redis, [settled(known, NOW, served=served) for _ in range(2)], turns)
+    first, second = together(redis, [ensure_epoch(known, NOW, served=served) for _ in range(2)], turns)
     assert first == second == redis.epoch
     assert (first.lost_at is not None) == (loses or (served and not has_states))
 
@@ -231,7 +231,7 @@ def test_a_loss_and_a_load_that_ends_meet(is_first: bool, turns: list[int]) -> N
     redis = Redis()
     known, there = Epoch.new(NOW, lost=False), Epoch.new(NOW, lost=False)
     redis.text = there.to_bytes()
-    askings: list[Asking] = [settled(known, NOW, served=True), filled(there, NOW - 40 * DAY)]
+    askings: list[EpochCommands] = [ensure_epoch(known, NOW, served=True), extend_epoch(there, NOW - 40 * DAY)]
     together(redis, askings if is_first else askings[::-1], turns)
     assert redis.epoch
     assert (redis.epoch.id, redis.epoch.lost_at) == (there.id, NOW)
@@ -244,7 +244,7 @@ def test_a_load_that_was_lost_fills_nothing(known_again: bool) -> None:
     redis, before = Redis(), Epoch.new(NOW - DAY, lost=True)
     after = Epoch.new(NOW, lost=True) if known_again else None
     redis.text = after.to_bytes() if after else None
-    Asker(redis, filled(before, NOW - 40 * DAY)).end()
+    Asker(redis, extend_epoch(before, NOW - 40 * DAY)).end()
     assert redis.epoch == after
 
 
@@ -275,19 +275,19 @@ def test_what_is_no_epoch_is_none(text: bytes) -> None:
 def test_a_loss_shows_until_the_window_has_passed(lost: float, past: float, window: float) -> None:
     """Counted from where the history reaches back to; a load can only make that earlier."""
     epoch = Epoch.new(lost, lost=True)
-    loaded = epoch.filled(past)
-    assert epoch.is_short(window, lost)
-    assert not epoch.is_short(window, lost + window + 1)
-    assert loaded.is_short(window, lost) == (lost - min(past, lost) < window)
-    assert not replace(epoch, lost_at=None).is_short(window, lost)
+    loaded = epoch.extended(past)
+    assert epoch.is_incomplete(window, lost)
+    assert not epoch.is_incomplete(window, lost + window + 1)
+    assert loaded.is_incomplete(window, lost) == (lost - min(past, lost) < window)
+    assert not replace(epoch, lost_at=None).is_incomplete(window, lost)
 
 
 @pytest.mark.parametrize(
     ("released", "previous", "served"),
     [
         (timedelta(seconds=1), None, False),
-        (timedelta(seconds=YOUNG_SECONDS - 1), None, False),
-        (timedelta(seconds=YOUNG_SECONDS + 1), None, True),
+        (timedelta(seconds=FIRST_RELEASE_SECONDS - 1), None, False),
+        (timedelta(seconds=FIRST_RELEASE_SECONDS + 1), None, True),
         (timedelta(seconds=1), 1, True),
         (-timedelta(days=1), None, False),
     ],
@@ -306,7 +306,7 @@ def test_a_record_without_a_time_has_served() -> None:
 
 def test_states_are_looked_for_to_the_end() -> None:
     """SCAN may find nothing for long: it goes on until it says that it has seen everything."""
-    asking: Generator[tuple[Any, ...], Any, Epoch] = settled(None, NOW, served=True)
+    asking: Generator[tuple[Any, ...], Any, Epoch] = ensure_epoch(None, NOW, served=True)
     assert next(asking)[0] == "MGET"
     assert asking.send([None])[:2] == ("SCAN", 0)
     assert asking.send([b"7", []])[:2] == ("SCAN", b"7")

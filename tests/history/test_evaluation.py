@@ -19,7 +19,7 @@ from contract.windows import DAY, HOUR, MINUTE, Aggregate, Window
 from history import evaluation as history
 from history import layout as layouts
 from history.evaluation import StoredRecords
-from history.layout import Layout
+from history.layout import RecordLayout
 from history.plan import Plan
 from tests.history import oracle
 from tests.history.oracle import (
@@ -56,9 +56,9 @@ class Memory:
     def enter(self, transactions: Sequence[Transaction]) -> Values:
         """The values of a batch, which is then remembered."""
         columns = oracle.columns_of(transactions)
-        found = self.plan.neutral(columns, len(transactions))
+        found = self.plan.default_values(columns, len(transactions))
         for layout, windows in self.plan.parts:
-            arriving = history.batch(layout, columns)
+            arriving = history.arriving_rows(layout, columns)
             before = self._before(layout, arriving.entities)
             for name, values in history.evaluate(windows, before, arriving, columns).items():
                 found[name][arriving.places] = values
@@ -95,10 +95,10 @@ class Memory:
             if entity and np.all(np.abs(buckets) < layouts.MAX_BUCKET):
                 self._state(layout, entity).extend(layout.frauds(buckets[1:], change))
 
-    def _state(self, layout: Layout, entity: str) -> list[np.void]:
+    def _state(self, layout: RecordLayout, entity: str) -> list[np.void]:
         return self._states.setdefault((layout.digest, entity), [])
 
-    def _before(self, layout: Layout, entities: Sequence[str]) -> StoredRecords:
+    def _before(self, layout: RecordLayout, entities: Sequence[str]) -> StoredRecords:
         states = [self._reorder(self._state(layout, entity)) for entity in entities]
         codes = np.repeat(np.arange(len(states)), [len(state) for state in states])
         return StoredRecords(codes, np.array([record for state in states for record in state], dtype=layout.dtype))
@@ -126,7 +126,7 @@ def trained(windows: Sequence[Window], events: Sequence[Event]) -> Values:
     rows, labels = of_kind(events), {event.id: event for event in events if isinstance(event, Label)}
     frauds = np.array([each.id in labels and labels[each.id].fraud for each in rows], dtype=np.bool_)
     confirmed = np.array([labels[each.id].confirmed if each.id in labels else NAN for each in rows])
-    table = history.over(oracle.contract_of(windows), table_of(rows), frauds, confirmed)
+    table = history.with_history(oracle.contract_of(windows), table_of(rows), frauds, confirmed)
     return {window.name: table.columns[window.name].tolist() for window in windows}
 
 
@@ -227,7 +227,10 @@ def test_merging_changes_nothing(data: st.DataObject, windows: tuple[Window, ...
     plain, merging = Memory(windows), Memory(windows)
     for batch in batches:
         assert_close(
-            windows, served(merging, [batch]), served(plain, [batch]), [t for b in batches for t in of_kind(b)]
+            windows,
+            served(merging, [batch]),
+            served(plain, [batch]),
+            [t for b in batches for t in of_kind(b)],
         )
         if data.draw(st.booleans()):
             merging.merge()
@@ -322,7 +325,7 @@ def test_a_first_transaction_has_the_neutral_values(
 ) -> None:
     """What sees nothing has the values that a row has while Redis is gone."""
     found = trained(windows, transactions)
-    for name, values in plan_of(windows).neutral(oracle.columns_of(transactions), len(transactions)).items():
+    for name, values in plan_of(windows).default_values(oracle.columns_of(transactions), len(transactions)).items():
         np.testing.assert_array_equal(found[name], values)
 
 
@@ -358,13 +361,13 @@ def test_a_ratio_of_a_missing_number_is_missing() -> None:
     """Whatever the past, the ratio of nothing is nothing; also while Redis is gone."""
     window, rows = one(Aggregate.RATIO, AMOUNT), [row(0, amount=3.0), row(1, amount=NAN)]
     assert math.isnan(value(window, rows))
-    assert math.isnan(plan_of([window]).neutral(oracle.columns_of(rows), 2)[window.name][1])
+    assert math.isnan(plan_of([window]).default_values(oracle.columns_of(rows), 2)[window.name][1])
 
 
 def test_a_table_without_a_history_comes_back_as_it_is() -> None:
     """A contract without history features costs nothing."""
     table = table_of([row(0)])
-    assert history.over(oracle.contract_of([]), table, None) is table
+    assert history.with_history(oracle.contract_of([]), table, None) is table
 
 
 def test_no_rows_have_no_values() -> None:
@@ -436,14 +439,14 @@ def test_a_risk_is_no_more_than_all() -> None:
 def test_frauds_that_are_not_told_are_none() -> None:
     """Without labels a risk is 0."""
     window, table = one(Aggregate.RISK, delay=1), table_of([row(0), row(3 * HOUR)])
-    assert history.over(oracle.contract_of([window]), table, None).columns[window.name].tolist() == [0, 0]
+    assert history.with_history(oracle.contract_of([window]), table, None).columns[window.name].tolist() == [0, 0]
 
 
 def test_frauds_without_a_confirmation_are_known_after_the_delay() -> None:
     """Where nothing says when a fraud was confirmed it was within the delay."""
     window, table, frauds = one(Aggregate.RISK, delay=1), table_of([row(0), row(3 * HOUR)]), np.array([True, False])
     for confirmed in (None, np.array([NAN, NAN])):
-        found = history.over(oracle.contract_of([window]), table, frauds, confirmed).columns[window.name]
+        found = history.with_history(oracle.contract_of([window]), table, frauds, confirmed).columns[window.name]
         assert found.tolist() == [0, 1]
 
 
@@ -518,7 +521,7 @@ def test_no_number_breaks_the_matrix(amounts: list[float]) -> None:
     contract = oracle.contract_of([*windows, one(Aggregate.RATIO, AMOUNT)])
     table = table_of([row(second, amount=amount) for second, amount in enumerate(amounts)])
     with warnings.catch_warnings(action="error"):
-        matrix = to_matrix(contract, history.over(contract, table, None))
+        matrix = to_matrix(contract, history.with_history(contract, table, None))
     assert not np.isinf(matrix).any()
 
 
@@ -531,7 +534,7 @@ def test_no_time_breaks_the_matrix(seconds: list[float]) -> None:
     table = table_of([replace(row(0), time=each) for each in seconds])
     for confirmed in (None, np.array(seconds[::-1])):
         with warnings.catch_warnings(action="error"):
-            matrix = to_matrix(contract, history.over(contract, table, frauds, confirmed))
+            matrix = to_matrix(contract, history.with_history(contract, table, frauds, confirmed))
         assert np.isfinite(matrix[:, 1:]).all()
 
 
@@ -603,7 +606,7 @@ def test_names_with_line_ends_do_not_make_plans_alike() -> None:
 
 def test_layouts_that_hold_other_things_have_other_digests() -> None:
     """Every part of a layout is in its digest."""
-    base = Layout(CARD, TIME, HOUR)
+    base = RecordLayout(CARD, TIME, HOUR)
     layouts = [
         base,
         replace(base, entity=SHOP),
@@ -639,10 +642,10 @@ def test_each_entity_and_bucket_has_a_layout_of_its_own() -> None:
         Window(Aggregate.RISK, SHOP, None, DAY, DAY, DAY),
     ])  # fmt: skip
     assert plan.layouts == (
-        Layout(CARD, TIME, HOUR),
-        Layout(CARD, TIME, DAY, sums=(AMOUNT,), largest=(AMOUNT,)),
-        Layout(SHOP, TIME, HOUR, sums=(AMOUNT,), squares=(AMOUNT,)),
-        Layout(SHOP, TIME, DAY, sets=(CARD,), delay=DAY),
+        RecordLayout(CARD, TIME, HOUR),
+        RecordLayout(CARD, TIME, DAY, sums=(AMOUNT,), largest=(AMOUNT,)),
+        RecordLayout(SHOP, TIME, HOUR, sums=(AMOUNT,), squares=(AMOUNT,)),
+        RecordLayout(SHOP, TIME, DAY, sets=(CARD,), delay=DAY),
     )
 
 
@@ -692,15 +695,15 @@ def test_a_plan_reaches_as_far_back_as_its_longest_window() -> None:
 
 def test_merging_nothing_gives_nothing() -> None:
     """No records are merged to no records."""
-    layout = Layout(CARD, TIME, HOUR, sums=(AMOUNT,), largest=(AMOUNT,), sets=(CHANNEL,), last=True, delay=DAY)
-    found, records = layout.merged(np.empty(0, dtype=np.int64), layout.nothing(0))
+    layout = RecordLayout(CARD, TIME, HOUR, sums=(AMOUNT,), largest=(AMOUNT,), sets=(CHANNEL,), last=True, delay=DAY)
+    found, records = layout.merged(np.empty(0, dtype=np.int64), layout.identity_records(0))
     assert (len(found), len(records)) == (0, 0)
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1))
 def test_merged_records_are_ascending_and_complete(buckets: list[int]) -> None:
     """One record a bucket, in ascending order, that counts all."""
-    layout = Layout(CARD, TIME, HOUR)
+    layout = RecordLayout(CARD, TIME, HOUR)
     keys = np.array(buckets, dtype=np.int64)
     numbers: dict[str, NDArray[Any]] = {}
     found, records = layout.merged(keys, layout.records(numbers, keys, keys.astype(np.float64)))
@@ -710,6 +713,6 @@ def test_merged_records_are_ascending_and_complete(buckets: list[int]) -> None:
 
 def test_bytes_are_read_back_as_records() -> None:
     """What a state holds are the bytes of its records, the same on every machine."""
-    layout = Layout(CARD, TIME, HOUR, sums=(AMOUNT,), last=True)
+    layout = RecordLayout(CARD, TIME, HOUR, sums=(AMOUNT,), last=True)
     assert [layout.dtype[name].str for name in layout.dtype.names or ()] == ["<i4", "<i4", "<f8", "<i4", "<f8"]
     assert layout.dtype.itemsize == 28

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.connection import Connection
 
-from history.journal import APPLY, BOOK, DUE, JOURNAL, NAME_BYTES, SETTLE, booked, claim, journal
+from history.journal import (
+    APPLY,
+    DUE,
+    JOURNAL,
+    NAME_BYTES,
+    RECOVER,
+    REGISTER,
+    claim_command,
+    encode_journal,
+    register_arguments,
+)
 from history.keyed_hash import UNKEYED
 from history.redis_schema import STATE, TRANSACTION
 
@@ -46,14 +56,14 @@ def seconds_left(redis: Redis, key: bytes) -> int:
 
 def written(ids: list[bytes], records: list[bytes], keep: int = 100) -> bytes:
     """A journal of these transactions that appends records to one state."""
-    return journal(keep, EXPIRE, voids(ids), [(voids([KEY] * len(records)), voids(records))])
+    return encode_journal(keep, EXPIRE, voids(ids), [(voids([KEY] * len(records)), voids(records))])
 
 
 def noted(redis: Redis, ids: list[bytes], name: bytes = NAME) -> object:
     """Claims transactions; 1 where they were not known."""
     records = [bytes([place]) * 7 for place in range(len(ids))]
-    run(redis, BOOK, *booked([name], 0.0))
-    return sent(redis, claim(UNKEYED, name, written(ids, records), voids(ids), voids(records)))
+    run(redis, REGISTER, *register_arguments([name], 0.0))
+    return sent(redis, claim_command(UNKEYED, name, written(ids, records), voids(ids), voids(records)))
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -78,7 +88,7 @@ def test_a_journal_is_applied_once(redis: Redis) -> None:
     arguments = (NAME, KEY, struct.pack("<I", 2), b"ab", EXPIRE, NOW)
     assert [run(redis, APPLY, *arguments) for _ in range(2)] == [1, 0]
     redis.zadd(DUE, {NAME: 0})
-    assert [run(redis, SETTLE, NOW) for _ in range(2)] == [1, 0]
+    assert [run(redis, RECOVER, NOW) for _ in range(2)] == [1, 0]
     assert redis.get(STATE + KEY) == b"ab"
 
 
@@ -87,7 +97,7 @@ def test_journals_are_applied_together_or_not_at_all(redis: Redis) -> None:
     other = b"o" * NAME_BYTES
     noted(redis, [b"a" * 16])
     noted(redis, [b"b" * 16], other)
-    assert run(redis, SETTLE, NOW) == 1
+    assert run(redis, RECOVER, NOW) == 1
     assert run(redis, APPLY, NAME + other, KEY, struct.pack("<I", 2), b"ab", EXPIRE, NOW) == 0
     assert redis.strlen(STATE + KEY) == 7
 
@@ -96,7 +106,7 @@ def test_an_abandoned_journal_is_settled(redis: Redis) -> None:
     """Its rows are counted, its transactions and the state expire, and nothing of it is left."""
     noted(redis, [b"a" * 16, b"b" * 16])
     redis.zadd(DUE, {NAME: 0})
-    run(redis, SETTLE, NOW)
+    run(redis, RECOVER, NOW)
     assert redis.get(STATE + KEY) == b"\0" * 7 + b"\1" * 7
     assert 0 < seconds_left(redis, STATE + KEY) <= EXPIRE
     assert all(0 < seconds_left(redis, TRANSACTION + each * 16) <= 100 for each in (b"a", b"b"))
@@ -105,14 +115,14 @@ def test_an_abandoned_journal_is_settled(redis: Redis) -> None:
 
 def test_a_journal_is_left_to_its_gateway_for_a_while(redis: Redis) -> None:
     """Whoever settles does not take what has just been claimed."""
-    run(redis, BOOK, *booked([NAME], float(NOW)))
-    assert [run(redis, SETTLE, NOW + later) for later in (0, 4, 5)] == [0, 0, 1]
+    run(redis, REGISTER, *register_arguments([NAME], float(NOW)))
+    assert [run(redis, RECOVER, NOW + later) for later in (0, 4, 5)] == [0, 0, 1]
 
 
 def test_a_claim_that_comes_after_its_journal_was_looked_for_is_refused(redis: Redis) -> None:
     """By a gateway whose clock is ahead: nobody would look for it again. Under another name it is taken."""
-    run(redis, BOOK, *booked([NAME], float(NOW)))
-    assert run(redis, SETTLE, NOW + 3_600) == 1
+    run(redis, REGISTER, *register_arguments([NAME], float(NOW)))
+    assert run(redis, RECOVER, NOW + 3_600) == 1
     assert noted(redis, [b"a" * 16]) == 0
     assert not redis.exists(TRANSACTION + b"a" * 16)
     assert 0 < seconds_left(redis, JOURNAL + NAME) <= 3_600
@@ -123,7 +133,7 @@ def test_a_damaged_journal_is_passed_over(redis: Redis) -> None:
     """It keeps nobody from the next one, and expires."""
     redis.set(JOURNAL + NAME, b"\0short")
     redis.zadd(DUE, {NAME: 0})
-    assert [run(redis, SETTLE, NOW) for _ in range(2)] == [1, 0]
+    assert [run(redis, RECOVER, NOW) for _ in range(2)] == [1, 0]
     assert seconds_left(redis, JOURNAL + NAME) > 0
 
 

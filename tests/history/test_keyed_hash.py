@@ -18,7 +18,7 @@ def test_a_key_goes_on_top_of_an_earlier_ones_digests(first: list[bytes], more: 
     """Without the text: what makes rotation, and the step from no key, possible."""
     earlier, later = HistoryKey(first), HistoryKey([*first, *more])
     for old, new in ((earlier.transactions, later.transactions), (earlier.entities, later.entities)):
-        assert later.since(earlier).keyed(old.digest(text)) == new.digest(text)
+        assert later.after(earlier).keyed(old.digest(text)) == new.digest(text)
     checks = [HistoryKey([*first, *more][:count]).check for count in range(len(first + more))]
     assert [each.check for each in later.earlier] == checks
 

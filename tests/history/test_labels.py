@@ -16,15 +16,15 @@ from contract.table import Table
 from contract.windows import DAY, HOUR, Aggregate, Window
 from history.labels import (
     COUNTS,
-    KEPT,
-    KEPT_SECONDS,
-    LABELLED,
+    LABEL_SECONDS,
+    STORED_LABEL,
+    UPDATE_LABELS,
     ConfusionCounts,
     LabelUpdate,
     confusion_by_version,
-    kept_labels,
-    kept_places,
+    label_fields,
     month_keys,
+    parse_stored_labels,
 )
 from history.layout import ENTITY_BYTES
 from history.plan import Plan
@@ -35,13 +35,13 @@ from history.redis_schema import (
     FLAGGED,
     FRAUD,
     GENUINE,
-    HEAD,
-    KEEP,
     LABEL,
     PASSED,
     STATE,
     STATE_KEY_BYTES,
+    STORE_VALUES,
     TRANSACTION,
+    TRANSACTION_HEAD,
     UNLABELLED,
 )
 from history.session import EXPIRY_MARGIN, BatchSession, HistoryOptions
@@ -81,39 +81,41 @@ class Store:
         columns = oracle.columns_of(rows)
         table = Table(columns, np.arange(len(rows)))
         options = HistoryOptions(True, KNOWN_SECONDS, KNOWN_SECONDS, KEY)
-        recall = BatchSession(plan, table, [row.id for row in rows], options, time.time())
-        while calls := recall.entries():
-            recall.take([self.run(ENTER, each) for each in calls])
-        values = recall.values()
-        if arguments := recall.kept(values):
-            self.run(KEEP, arguments)
+        session = BatchSession(plan, table, [row.id for row in rows], options, time.time())
+        while calls := session.entry_calls():
+            session.receive_entries([self.run(ENTER, each) for each in calls])
+        values = session.values()
+        if arguments := session.store_arguments(values):
+            self.run(STORE_VALUES, arguments)
         return values
 
     def answer(self, identity: str, answer: int, version: int) -> None:
         """What was answered to a transaction."""
         record = cast("bytes", self.redis.get(TRANSACTION + KEY.transactions.digest(identity)))
-        (head,) = np.frombuffer(record, HEAD, 1)
+        (head,) = np.frombuffer(record, TRANSACTION_HEAD, 1)
         noted = np.zeros(int(head["index"]) + 1, ANSWER)
         noted[-1] = answer, version
         self.redis.set(ANSWERS + head["block"].tobytes(), noted.tobytes())
 
-    def look(self, labelling: LabelUpdate) -> None:
+    def read(self, update: LabelUpdate) -> None:
         """The reading half of a round."""
-        labelling.take_records(cast("list[bytes | None]", self.redis.mget(labelling.keys())))
-        labelling.take_kept([cast("bytes | None", self.redis.hget(*each)) for each in labelling.kept_reads()])  # type: ignore[arg-type]
+        update.receive_records(cast("list[bytes | None]", self.redis.mget(update.record_keys())))
+        update.receive_stored_labels(
+            [cast("bytes | None", self.redis.hget(*each)) for each in update.stored_label_reads()]  # type: ignore[arg-type]
+        )
 
-    def change(self, labelling: LabelUpdate) -> None:
+    def write(self, update: LabelUpdate) -> None:
         """The writing half."""
-        if arguments := labelling.changes():
-            labelling.take_moved(self.run(LABELLED, arguments))
+        if arguments := update.arguments():
+            update.receive_conflicts(self.run(UPDATE_LABELS, arguments))
 
     def label(self, plan: Plan, *labels: Label, now: float = NOW) -> LabelUpdate:
         """Labels of distinct transactions."""
-        labelling = labelling_of(plan, *labels, now=now)
-        while labelling.keys():
-            self.look(labelling)
-            self.change(labelling)
-        return labelling
+        update = update_of(plan, *labels, now=now)
+        while update.record_keys():
+            self.read(update)
+            self.write(update)
+        return update
 
     def frauds(self, plan: Plan) -> dict[tuple[bytes, int], int]:
         """How many frauds each state has in each bucket, where it has any."""
@@ -137,8 +139,8 @@ class Store:
         """What is kept of these transactions, where anything is."""
         digests = KEY.transactions.digests(row.id for row in rows)
         found = {}
-        for month, (places, fields) in kept_places(digests, np.array([row.time for row in rows])).items():
-            labels, confirmed = kept_labels(cast("list[bytes | None]", self.redis.hmget(month, fields)))  # type: ignore[arg-type]
+        for month, (places, fields) in label_fields(digests, np.array([row.time for row in rows])).items():
+            labels, confirmed = parse_stored_labels(cast("list[bytes | None]", self.redis.hmget(month, fields)))  # type: ignore[arg-type]
             for place, label, since in zip(places.tolist(), labels.tolist(), confirmed.tolist(), strict=True):
                 found[rows[place].id] = label, since
         return {name: value for name, value in found.items() if value[0] != UNLABELLED}
@@ -158,7 +160,7 @@ def store(redis: Redis) -> Store:
     return Store(redis)
 
 
-def labelling_of(plan: Plan, *labels: Label, now: float = NOW) -> LabelUpdate:
+def update_of(plan: Plan, *labels: Label, now: float = NOW) -> LabelUpdate:
     """Labels of distinct transactions; a confirmation of NaN is none."""
     digests = KEY.transactions.digests(label.id for label in labels)
     frauds = np.array([label.fraud for label in labels])
@@ -184,10 +186,10 @@ def expected_frauds(plan: Plan, rows: Sequence[Transaction], last: Mapping[str, 
 
 def test_the_scripts_know_where_things_lie() -> None:
     """The parts of a record have the places and sizes that the scripts write out."""
-    assert HEAD.fields
+    assert TRANSACTION_HEAD.fields
     names = ("label", "confirmed", "seconds", "plan", "block", "index", "width")
-    assert [HEAD.fields[name][1] for name in names] == [1, 2, 10, 18, 26, 38, 42]
-    assert (LABEL.itemsize, ANSWER.itemsize, KEPT.itemsize, STATE_KEY_BYTES) == (9, 5, 25, 24)
+    assert [TRANSACTION_HEAD.fields[name][1] for name in names] == [1, 2, 10, 18, 26, 38, 42]
+    assert (LABEL.itemsize, ANSWER.itemsize, STORED_LABEL.itemsize, STATE_KEY_BYTES) == (9, 5, 25, 24)
     assert (UNLABELLED, GENUINE, FRAUD, PASSED, FLAGGED) == (0, 1, 2, 0, 1)
 
 
@@ -308,27 +310,27 @@ def test_one_label_through_two_gateways_at_once_counts_once(store: Store) -> Non
     """Both have looked before one writes: the other finds the label there."""
     row = paid("1")
     store.enter(PLAN, [row])
-    one, other = (labelling_of(PLAN, Label("1", True, NOW)) for _ in range(2))
-    for labelling in (one, other):
-        store.look(labelling)
-    for labelling in (one, other):
-        store.change(labelling)
-    store.look(other)
-    assert (one.changed[0], other.changed[0], other.keys()) == (True, False, [])
+    one, other = (update_of(PLAN, Label("1", True, NOW)) for _ in range(2))
+    for update in (one, other):
+        store.read(update)
+    for update in (one, other):
+        store.write(update)
+    store.read(other)
+    assert (one.changed[0], other.changed[0], other.record_keys()) == (True, False, [])
     assert store.frauds(PLAN) == expected_frauds(PLAN, [row], {"1": Label("1", True, NOW)})
 
 
 def test_what_is_not_known_is_said_and_leaves_no_trace(store: Store) -> None:
     """A transaction that never came, and one that is forgotten between look and change."""
     store.enter(PLAN, [paid("1")])
-    labelling = labelling_of(PLAN, Label("1", True, NOW), Label("2", True, NOW))
-    store.look(labelling)
+    update = update_of(PLAN, Label("1", True, NOW), Label("2", True, NOW))
+    store.read(update)
     store.redis.delete(TRANSACTION + KEY.transactions.digest("1"))
     keys = set(store.redis.scan_iter())
-    store.change(labelling)
-    store.look(labelling)
-    assert labelling.unknown.tolist() == [True, True]
-    assert not labelling.changed.any()
+    store.write(update)
+    store.read(update)
+    assert update.unknown.tolist() == [True, True]
+    assert not update.changed.any()
     assert set(store.redis.scan_iter()) == keys
 
 
@@ -363,7 +365,7 @@ def test_what_a_label_touches_lives_as_long_as_it_can_matter(store: Store) -> No
     lives = [cast("int", store.redis.ttl(key)) for key in store.states() if key[8:16] in risks]
     assert [round(life, -2) for life in lives] == [round(PLAN.seconds + EXPIRY_MARGIN, -2)] * 2
     (month,) = month_keys(np.array([NOW]))
-    assert KEPT_SECONDS - 10 < cast("int", store.redis.ttl(month)) <= KEPT_SECONDS
+    assert LABEL_SECONDS - 10 < cast("int", store.redis.ttl(month)) <= LABEL_SECONDS
     assert 0 < cast("int", store.redis.ttl(TRANSACTION + KEY.transactions.digest("1"))) <= KNOWN_SECONDS
 
 
@@ -393,7 +395,7 @@ def test_a_label_is_kept_by_the_month_of_its_transaction(seconds: float, month: 
 
 
 def test_judged_adds_up_by_version() -> None:
-    """Precision is of what was flagged, recall of what is fraud; neither where there is none."""
+    """Precision is of what was flagged, session of what is fraud; neither where there is none."""
     fields = {b"7:flagged:fraud": b"3", b"7:flagged:genuine": b"1", b"7:passed:fraud": b"2", b"3:passed:genuine": b"5"}
     found = confusion_by_version(fields)
     assert found == {3: ConfusionCounts(passed_genuine=5), 7: ConfusionCounts(3, 1, 2)}

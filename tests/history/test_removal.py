@@ -25,16 +25,16 @@ class Forgetful(Memory):
     def again(self, transaction: Transaction, *, merged: bool = True) -> tuple[Values, bool]:
         """What a known transaction sees, itself taken out, and whether that cannot be told in full."""
         columns = oracle.columns_of([transaction])
-        found, muddled = self.plan.neutral(columns, 1), False
+        found, inexact = self.plan.default_values(columns, 1), False
         for layout, windows in self.plan.parts:
-            arriving = history.batch(layout, columns)
+            arriving = history.arriving_rows(layout, columns)
             if not len(arriving.places):
                 continue
             removal = RowRemoval(layout, self._before(layout, arriving.entities))
-            removal.take_out(0, arriving.records[0], merged=merged)
-            found |= history.evaluate(windows, removal.left(), arriving, columns)
-            muddled |= removal.muddled
-        return {name: values.tolist() for name, values in found.items()}, muddled
+            removal.remove(0, arriving.records[0], merged=merged)
+            found |= history.evaluate(windows, removal.remaining(), arriving, columns)
+            inexact |= removal.inexact
+        return {name: values.tolist() for name, values in found.items()}, inexact
 
 
 def through(memory: Memory, batches: Sequence[Sequence[Event]], but: Transaction | None = None) -> None:
@@ -70,8 +70,8 @@ def test_where_each_stands_alone_all_is_as_if_it_had_not_come(
     memory, without = Forgetful(windows), Memory(windows)
     through(memory, batches)
     through(without, batches, but=transaction)
-    found, muddled = memory.again(transaction, merged=data.draw(st.booleans()))
-    assert not muddled
+    found, inexact = memory.again(transaction, merged=data.draw(st.booleans()))
+    assert not inexact
     assert_close(windows, found, without.enter([transaction]), [transaction])
 
 
@@ -88,9 +88,9 @@ def test_out_of_a_merged_state_it_is_taken_or_it_is_said(
     through(memory, batches)
     memory.merge()
     through(without, batches, but=transaction)
-    found, muddled = memory.again(transaction)
+    found, inexact = memory.again(transaction)
     wanted = without.enter([transaction])
-    told = [each for each in windows if not muddled or each.aggregate not in UNTOLD]
+    told = [each for each in windows if not inexact or each.aggregate not in UNTOLD]
     assert_close(told, found, wanted, [transaction])
 
 
@@ -100,11 +100,11 @@ UNTOLD = {Aggregate.MAX, Aggregate.SINCE_LAST, Aggregate.DISTINCT}
 def test_what_redis_replied_stays_as_it_was() -> None:
     """Its bytes cannot be written to, and others look at them."""
     layout = plan_of([one(Aggregate.SUM, AMOUNT)]).layouts[0]
-    arriving = history.batch(layout, oracle.columns_of([row(0, amount=1), row(1, amount=2)]))
+    arriving = history.arriving_rows(layout, oracle.columns_of([row(0, amount=1), row(1, amount=2)]))
     state = layout.merged(arriving.records["bucket"].astype(np.int64), arriving.records)[1].tobytes()
     removal = RowRemoval(layout, StoredRecords(np.zeros(1, np.int64), np.frombuffer(state, layout.dtype)))
-    removal.take_out(0, arriving.records[0], merged=True)
-    assert removal.left().records["count"].tolist() == [1]
+    removal.remove(0, arriving.records[0], merged=True)
+    assert removal.remaining().records["count"].tolist() == [1]
 
 
 @pytest.mark.parametrize("merged", [True, False])
@@ -120,9 +120,9 @@ def test_one_that_is_not_there_is_not_taken_from_others(merged: bool) -> None:
 def test_of_two_alike_one_is_taken() -> None:
     """Twice the same purchase within a bucket: one stays."""
     layout = plan_of([Window(Aggregate.SUM, CARD, AMOUNT, DAY, HOUR)]).layouts[0]
-    arriving = history.batch(layout, oracle.columns_of([row(0, name="a"), row(0, name="b")]))
+    arriving = history.arriving_rows(layout, oracle.columns_of([row(0, name="a"), row(0, name="b")]))
     removal = RowRemoval(layout, StoredRecords(np.zeros(2, np.int64), arriving.records))
     for left in (1, 0):
-        removal.take_out(0, arriving.records[0], merged=True)
-        assert len(removal.left().records) == left
-    assert not removal.muddled
+        removal.remove(0, arriving.records[0], merged=True)
+        assert len(removal.remaining().records) == left
+    assert not removal.inexact

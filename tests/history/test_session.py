@@ -13,9 +13,9 @@ from redis import Redis
 from contract.windows import DAY, HOUR, Aggregate, Window
 from gateway.history.pipeline import BatchPipeline
 from history import evaluation as history
-from history import session as recall
-from history.journal import APPLY, BOOK, SETTLE
-from history.redis_schema import ENTER, KEEP, ON_ITS_WAY
+from history import session as sessions
+from history.journal import APPLY, RECOVER, REGISTER
+from history.redis_schema import ENTER, IN_FLIGHT_SECONDS, STORE_VALUES
 from tests.history import oracle
 from tests.history.oracle import Event, Label, Transaction
 from tests.history.served import KNOWN_SECONDS, Served
@@ -71,15 +71,15 @@ def test_many_blocks_and_merged_states_are_no_other(
     events = [event for batch in batches for event in batch]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "BLOCK_ROWS": 2,
-            "CLAIMED_ROWS": 2,
-            "MOST_STATES": 3,
-            "BLOCK_KEYS": 3,
-            "LONG": 2,
+            "SMALL_BATCH_ROWS": 2,
+            "CLAIM_ROWS": 2,
+            "APPLY_STATES": 3,
+            "READ_STATES": 3,
+            "MERGE_MIN_RECORDS": 2,
             "LOOKED_AT": 1,
             "SHRUNK": 1.0,
         }.items():
-            patch.setattr(recall, name, value)
+            patch.setattr(sessions, name, value)
         found = served(windows, batches, server)
     assert_close(windows, found, expected(windows, events), of_kind(events))
 
@@ -93,7 +93,7 @@ def test_training_and_serving_give_the_same_numbers(
     rows, labels = of_kind(events), {event.id: event for event in events if isinstance(event, Label)}
     frauds = np.array([each.id in labels and labels[each.id].fraud for each in rows], dtype=np.bool_)
     confirmed = np.array([labels[each.id].confirmed if each.id in labels else math.nan for each in rows])
-    table = history.over(oracle.contract_of(windows), table_of(rows), frauds, confirmed)
+    table = history.with_history(oracle.contract_of(windows), table_of(rows), frauds, confirmed)
     trained = {window.name: table.columns[window.name].tolist() for window in windows}
     assert_close(windows, served(windows, [[event] for event in events], server), trained, rows)
 
@@ -136,7 +136,7 @@ def test_values_that_are_gone_are_computed_anew_and_nothing_is_counted(redis: Re
 
 
 @pytest.mark.parametrize("record", [True, False])
-@pytest.mark.parametrize(("age", "awaited"), [(0, [0]), (ON_ITS_WAY - 10, [0]), (ON_ITS_WAY + 1, [])])
+@pytest.mark.parametrize(("age", "awaited"), [(0, [0]), (IN_FLIGHT_SECONDS - 10, [0]), (IN_FLIGHT_SECONDS + 1, [])])
 def test_values_are_waited_for_only_while_somebody_may_write_them(
     redis: Redis, record: bool, age: int, awaited: list[int]
 ) -> None:
@@ -146,9 +146,9 @@ def test_values_are_waited_for_only_while_somebody_may_write_them(
     redis.delete(*redis.keys("fraud:v:*"))  # type: ignore[misc]
     (known,) = redis.keys("fraud:t:*")  # type: ignore[misc]
     redis.expire(known, KNOWN_SECONDS - age)
-    repeat = serving.recall([row(1.0, name="1")], record=record)
+    repeat = serving.session([row(1.0, name="1")], record=record)
     BatchPipeline(redis, KEY).enter(repeat)
-    assert repeat.pending.tolist() == awaited
+    assert repeat.awaiting_values.tolist() == awaited
     assert repeat.values()[COUNT.name].tolist() == [0.0]
 
 
@@ -166,46 +166,46 @@ def test_long_states_are_merged_and_forget_what_no_window_reaches(redis: Redis) 
     for day in range(0, 400, 2):
         serving.enter([row(day * DAY + second, name=f"{day}-{second}") for second in range(4)])
     (key,) = redis.scan_iter("fraud:h:*")
-    assert cast("int", redis.strlen(key)) <= 3 * recall.LONG * serving.plan.layouts[0].dtype.itemsize
+    assert cast("int", redis.strlen(key)) <= 3 * sessions.MERGE_MIN_RECORDS * serving.plan.layouts[0].dtype.itemsize
 
 
 def test_one_row_of_another_time_makes_nobody_forget(redis: Redis) -> None:
     """A clock that says 2099 must not push out what the card did this week."""
     serving = Served(plan_of((COUNT,)), redis, now=START + DAY)
-    for second in range(3 * recall.LONG):
+    for second in range(3 * sessions.MERGE_MIN_RECORDS):
         serving.enter([row(float(second), name=str(second))])
     serving.enter([row(80 * 365.0 * DAY, name="2099")])
-    assert serving.enter([row(1_000.0, name="now")]) == {COUNT.name: [3.0 * recall.LONG]}
+    assert serving.enter([row(1_000.0, name="now")]) == {COUNT.name: [3.0 * sessions.MERGE_MIN_RECORDS]}
 
 
 def test_a_batch_whose_gateway_died_is_counted_all_the_same(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """It had claimed its rows, and others settle what it wrote down: once, however often they try."""
-    monkeypatch.setattr(recall, "BLOCK_ROWS", 2)
-    monkeypatch.setattr(recall, "CLAIMED_ROWS", 2)
+    monkeypatch.setattr(sessions, "SMALL_BATCH_ROWS", 2)
+    monkeypatch.setattr(sessions, "CLAIM_ROWS", 2)
     serving = Served(plan_of((COUNT, SUM)), redis)
-    dying = serving.recall([row(float(second), amount=1.0, name=str(second)) for second in range(5)])
-    serving.script(BOOK, *dying.booking())
-    for command in dying.claims():
+    dying = serving.session([row(float(second), amount=1.0, name=str(second)) for second in range(5)])
+    serving.script(REGISTER, *dying.registration())
+    for command in dying.claim_commands():
         assert redis.execute_command(*parts(command))  # type: ignore[no-untyped-call]
-    assert [serving.script(SETTLE, 0) for _ in range(4)] == [1, 1, 1, 0]
+    assert [serving.script(RECOVER, 0) for _ in range(4)] == [1, 1, 1, 0]
     assert serving.enter([row(6.0, name="6")]) == {COUNT.name: [5.0], SUM.name: [5.0]}
 
 
 def test_a_batch_of_which_others_settled_a_part_is_counted_once(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its other journals are applied one by one."""
-    monkeypatch.setattr(recall, "BLOCK_ROWS", 2)
-    monkeypatch.setattr(recall, "CLAIMED_ROWS", 2)
+    monkeypatch.setattr(sessions, "SMALL_BATCH_ROWS", 2)
+    monkeypatch.setattr(sessions, "CLAIM_ROWS", 2)
     serving = Served(plan_of((COUNT,)), redis)
-    slow = serving.recall([row(float(second), name=str(second)) for second in range(7)])
-    serving.script(BOOK, *slow.booking())
-    slow.take_claims([redis.execute_command(*parts(each)) for each in slow.claims()])  # type: ignore[no-untyped-call]
-    assert serving.script(SETTLE, 0) == 1
+    slow = serving.session([row(float(second), name=str(second)) for second in range(7)])
+    serving.script(REGISTER, *slow.registration())
+    slow.receive_claims([redis.execute_command(*parts(each)) for each in slow.claim_commands()])  # type: ignore[no-untyped-call]
+    assert serving.script(RECOVER, 0) == 1
     tries = []
-    while calls := slow.additions():
+    while calls := slow.apply_calls():
         tries.append([serving.script(APPLY, *call) for call in calls])
-        slow.take_additions(tries[-1])
+        slow.receive_applied(tries[-1])
     assert tries == [[0], [0, 1, 1, 1]]
-    assert slow.new == 7
+    assert slow.entered_count == 7
     assert serving.enter([row(8.0, name="8")]) == {COUNT.name: [7.0]}
 
 
@@ -223,13 +223,13 @@ def parts(command: bytes) -> list[bytes]:
 def test_a_row_of_two_requests_at_once_enters_once(redis: Redis) -> None:
     """The second one finds it known, and waits for its values."""
     serving = Served(plan_of((COUNT,)), redis)
-    first, second = (serving.recall([row(1.0, name="1")]) for _ in range(2))
+    first, second = (serving.session([row(1.0, name="1")]) for _ in range(2))
     for each in (first, second):
-        while calls := each.entries():
-            each.take([serving.script(ENTER, *call) for call in calls])
-    assert (len(first.pending), second.pending.tolist()) == (0, [0])
-    serving.script(KEEP, *first.kept(first.values()))
-    second.look_again()
-    second.take([serving.script(ENTER, *call) for call in second.entries()])
-    assert not len(second.pending)
+        while calls := each.entry_calls():
+            each.receive_entries([serving.script(ENTER, *call) for call in calls])
+    assert (len(first.awaiting_values), second.awaiting_values.tolist()) == (0, [0])
+    serving.script(STORE_VALUES, *first.store_arguments(first.values()))
+    second.retry_lookups()
+    second.receive_entries([serving.script(ENTER, *call) for call in second.entry_calls()])
+    assert not len(second.awaiting_values)
     assert second.values()[COUNT.name].tolist() == [0.0]

@@ -16,7 +16,7 @@ import torch
 from contract.features import to_matrix
 from contract.schema import Contract
 from contract.table import read_csv
-from history.evaluation import over
+from history.evaluation import with_history
 from tests.patience import PATIENCE
 from tests.system.conftest import KEY, Stack
 
@@ -41,7 +41,7 @@ def test_there_is_no_skew(stack: Stack, sample: bytes) -> None:
     # Nobody knows these cards and ids: the file is all their past.
     rows = re.sub(rb"\b(T\d{4}-\d{7}|[CM]\d{5})\b", rb"\1-skew", sample)
     assert contract.history
-    matrix = to_matrix(contract, over(contract, read_csv(contract, rows).table, None))
+    matrix = to_matrix(contract, with_history(contract, read_csv(contract, rows).table, None))
     with torch.inference_mode():
         expected = torch.jit.load(model)(torch.from_numpy(matrix)).numpy()  # type: ignore[no-untyped-call]
     predictions = stack.upload(rows, "?record=false").json()["predictions"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.schema import Contract
-from history.evaluation import over
+from history.evaluation import with_history
 from training import data
 from training.errors import TrainingError
 from training.past import past
@@ -61,7 +61,7 @@ def test_a_labelled_row_sees_what_it_would_see_if_all_rows_had_labels(rows: list
     some = data.from_csv(contract(), file_of(rows))
     every = data.from_csv(contract(), file_of([(*row[:3], row[3] or "0") for row in rows]))
     told = np.isin(every.table.row_numbers, some.table.row_numbers)
-    expected = over(contract(), every.table, every.labels).take(told)
+    expected = with_history(contract(), every.table, every.labels).take(told)
     found = past(contract(), some)
     assert found.row_numbers.tolist() == expected.row_numbers.tolist() == some.table.row_numbers.tolist()
     for name, values in expected.columns.items():

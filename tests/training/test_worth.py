@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from contract.decision import DecisionBands
 from contract.schema import Contract, FeatureKind
 from contract.table import Table, read_csv
-from history.evaluation import over
+from history.evaluation import with_history
 from tests.training import rows
 from training.schema import parse_schema
 from training.worth import neutral_matrix, without_history, worth
@@ -67,7 +67,7 @@ def test_a_contract_of_history_alone_has_no_second_training() -> None:
 
 def test_neutral_rows_keep_their_own_columns() -> None:
     """Only the features of history change, to what a row is given that sees nothing."""
-    table = over(CONTRACT, _table(4), None)
+    table = with_history(CONTRACT, _table(4), None)
     neutral = neutral_matrix(CONTRACT, table)
     assert neutral is not None
     history = {feature.name: place for place, feature in enumerate(CONTRACT.features) if "card." in feature.column}

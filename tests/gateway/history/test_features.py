@@ -11,7 +11,7 @@ from redis import Redis
 from starlette.testclient import TestClient
 
 from history.epoch import EPOCH
-from history.keyed_hash import NAME
+from history.keyed_hash import KEY_CHECK
 from tests.gateway import remembering
 from tests.gateway.remembering import counts, history_server, line, upload
 from tests.gateway.trials import Valkey
@@ -276,4 +276,4 @@ def longest(redis: Redis) -> int:
 
 def endless(redis: Redis) -> list[bytes]:
     """Keys that never expire, but for the one that says what digests are made with."""
-    return [key for key in redis.scan_iter() if redis.ttl(key) == -1 and key != NAME]
+    return [key for key in redis.scan_iter() if redis.ttl(key) == -1 and key != KEY_CHECK]

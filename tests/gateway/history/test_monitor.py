@@ -10,8 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from gateway.settings import GatewaySettings
-from history.epoch import EPOCH, LOADING, MOVE, Epoch
-from history.keyed_hash import NAME
+from history.epoch import EPOCH, LOADING, REPLACE_EPOCH, Epoch
 from releases.record import Release
 from tests.gateway.remembering import counts, history_server, line, upload
 from tests.gateway.trials import Valkey
@@ -91,12 +90,12 @@ def test_a_loss_stands_until_the_longest_window_has_passed(gateway: Serve, valke
     """By then nothing that was lost would be looked at."""
     client = gateway()
     upload(client, [line("1")])
-    lost = cast("Epoch", epoch_of(valkey)).lost(time.time() - YEAR)
+    lost = cast("Epoch", epoch_of(valkey)).marked_lost(time.time() - YEAR)
     with valkey.raw() as redis:
         redis.set(EPOCH, lost.to_bytes())
     assert not degraded(upload(client, [line("2")]))
     with valkey.raw() as redis:
-        redis.set(EPOCH, lost.lost(time.time()).to_bytes())
+        redis.set(EPOCH, lost.marked_lost(time.time()).to_bytes())
     assert degraded(upload(client, [line("3")]))
 
 
@@ -108,7 +107,7 @@ def test_a_past_that_was_loaded_ends_a_loss(gateway: Serve, valkey: Valkey, sett
     lost = cast("Epoch", epoch_of(valkey))
     for days, whole in ((3, False), (400, True)):
         with valkey.raw() as redis:
-            redis.set(EPOCH, lost.filled(time.time() - days * 86_400).to_bytes())
+            redis.set(EPOCH, lost.extended(time.time() - days * 86_400).to_bytes())
         assert degraded(upload(client, [line(f"{days}")])) is not whole
 
 
@@ -140,13 +139,13 @@ def test_what_gets_its_key_just_now_is_adopted_too(gateway: Serve, valkey: Valke
     """While `fraud history rekey` moves the states aside, none is found; that is no loss."""
     has_served(settings)
     with valkey.raw() as redis:
-        redis.mset({"fraud:rekey:h:state": "", NAME: b"1  %b" % KEY.check})
+        redis.mset({"fraud:rekey:h:state": "", KEY_CHECK: b"1  %b" % KEY.check})
         client = gateway()
         assert degraded(upload(client, [line("1")]))
         assert redis.get(EPOCH) is None
         assert history(client)["reason"] == "unavailable"
         redis.rename("fraud:rekey:h:state", "fraud:h:state")
-        redis.set(NAME, KEY.check)
+        redis.set(KEY_CHECK, KEY.check)
     until(lambda: client.get("/livez").is_success and epoch_of(valkey) is not None)
     assert not degraded(upload(client, [line("2")]))
 
@@ -188,8 +187,8 @@ def test_a_gateway_that_remembers_nothing_writes_no_epoch(
 def test_only_what_is_as_expected_is_replaced(valkey: Valkey) -> None:
     """Of two gateways that write at once one is first, and the other looks again."""
     with valkey.raw() as redis:
-        assert [redis.eval(MOVE, 0, b"", text) for text in (b"a", b"b")] == [1, 0]
-        assert [redis.eval(MOVE, 0, b"a", text) for text in (b"c", b"d")] == [1, 0]
+        assert [redis.eval(REPLACE_EPOCH, 0, b"", text) for text in (b"a", b"b")] == [1, 0]
+        assert [redis.eval(REPLACE_EPOCH, 0, b"a", text) for text in (b"c", b"d")] == [1, 0]
 
 
 def test_a_gateway_that_starts_waits_for_the_past_that_is_loaded(gateway: Serve, valkey: Valkey) -> None:

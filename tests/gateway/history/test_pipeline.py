@@ -1,4 +1,4 @@
-"""The exchange with a real Valkey: every reply is its own command's, and failures are told."""
+"""The pipeline with a real Valkey: every reply is its own command's, and failures are told."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.history.pipeline import BatchPipeline
-from history.keyed_hash import NAME, REFUSED, UNKEYED, HistoryKey
+from history.keyed_hash import KEY_CHECK, REFUSED, UNKEYED, HistoryKey
 from history.session import BatchSession, HistoryOptions
 from tests.gateway.trials import Valkey
 from tests.history.test_evaluation import plan_of, row, table_of
@@ -36,39 +36,39 @@ def test_replies_come_in_the_order_of_the_calls(redis: Redis) -> None:
 
 def test_a_script_that_redis_forgot_is_sent_again(redis: Redis) -> None:
     """As after a restart."""
-    exchange = BatchPipeline(redis)
-    exchange.scripts(ECHO, [("a",)])
+    pipeline = BatchPipeline(redis)
+    pipeline.scripts(ECHO, [("a",)])
     redis.script_flush()
-    assert exchange.scripts(ECHO, [("b",), ("c",)]) == [b"b", b"c"]
+    assert pipeline.scripts(ECHO, [("b",), ("c",)]) == [b"b", b"c"]
 
 
 def test_a_refusal_is_told_and_the_connection_stays_in_step(redis: Redis) -> None:
     """The replies after it have been read."""
-    exchange = BatchPipeline(redis)
+    pipeline = BatchPipeline(redis)
     with pytest.raises(ResponseError):
-        exchange.scripts("return redis.call(ARGV[1])", [("NONSENSE",), ("TIME",)])
-    assert exchange.scripts(ECHO, [("a",)]) == [b"a"]
+        pipeline.scripts("return redis.call(ARGV[1])", [("NONSENSE",), ("TIME",)])
+    assert pipeline.scripts(ECHO, [("a",)]) == [b"a"]
 
 
 def test_a_redis_that_hangs_is_given_up(redis: Redis, server: Valkey) -> None:
     """After the client's timeout; when it goes on, the next call has its own reply."""
-    exchange = BatchPipeline(redis)
-    exchange.scripts(ECHO, [("a",)])
+    pipeline = BatchPipeline(redis)
+    pipeline.scripts(ECHO, [("a",)])
     os.kill(server.pid, signal.SIGSTOP)
     try:
         with pytest.raises((RedisError, OSError)):
-            exchange.scripts(ECHO, [("late",)])
+            pipeline.scripts(ECHO, [("late",)])
     finally:
         os.kill(server.pid, signal.SIGCONT)
-    assert exchange.scripts(ECHO, [("b",)]) == [b"b"]
+    assert pipeline.scripts(ECHO, [("b",)]) == [b"b"]
 
 
 def test_nothing_is_claimed_that_could_not_be_booked(redis: Redis) -> None:
     """Nobody would find it: neither would it count nor expire."""
     redis.set("fraud:due", "of another type")
-    recall = batch(1_200)
+    session = batch(1_200)
     with pytest.raises(ResponseError):
-        BatchPipeline(redis).enter(recall)
+        BatchPipeline(redis).enter(session)
     assert redis.keys() == [b"fraud:due"]
 
 
@@ -79,26 +79,26 @@ def test_a_failure_between_commands_leaves_no_replies_to_others(redis: Redis) ->
         yield b"*2\r\n$4\r\nECHO\r\n$5\r\nSTALE\r\n"
         raise MemoryError
 
-    recall = batch(1_200)
-    recall.claims = failing  # type: ignore[method-assign]
+    session = batch(1_200)
+    session.claim_commands = failing  # type: ignore[method-assign]
     with pytest.raises(MemoryError):
-        BatchPipeline(redis).enter(recall)
+        BatchPipeline(redis).enter(session)
     assert BatchPipeline(redis).scripts(ECHO, [("a",)]) == [b"a"]
 
 
 def test_a_redis_that_is_emptied_after_a_batch_was_booked_is_left_empty(redis: Redis) -> None:
     """What enters without a key would pass for what a release without one wrote: no gateway would use it any more."""
-    redis.set(NAME, KEY.check)
-    recall = batch(1_200, KEY)
-    claims = recall.claims
+    redis.set(KEY_CHECK, KEY.check)
+    session = batch(1_200, KEY)
+    claims = session.claim_commands
 
     def emptied() -> Iterator[bytes]:
         redis.flushall()
         yield from claims()
 
-    recall.claims = emptied  # type: ignore[method-assign]
+    session.claim_commands = emptied  # type: ignore[method-assign]
     with pytest.raises(ResponseError, match=REFUSED):
-        BatchPipeline(redis, KEY).enter(recall)
+        BatchPipeline(redis, KEY).enter(session)
     assert redis.keys() == []
 
 
@@ -114,9 +114,9 @@ def test_a_large_batch_enters_and_its_repeat_does_not(redis: Redis) -> None:
     """Through claims and journals."""
     found = []
     for _ in range(2):
-        recall = batch(1_200)
-        exchange = BatchPipeline(redis)
-        recall.take_states(exchange.read(recall))
-        exchange.enter(recall)
-        found.append((recall.new, recall.repeats))
+        session = batch(1_200)
+        pipeline = BatchPipeline(redis)
+        session.receive_states(pipeline.read(session))
+        pipeline.enter(session)
+        found.append((session.entered_count, session.repeats))
     assert found == [(1_200, 0), (0, 1_200)]

@@ -19,7 +19,7 @@ from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFo
 from gateway.labels import counts as label_counts
 from history.labels import COUNTS
 from history.plan import Plan
-from history.redis_schema import ANSWERS, HEAD, STATE, TRANSACTION
+from history.redis_schema import ANSWERS, STATE, TRANSACTION, TRANSACTION_HEAD
 from tests.gateway.conftest import AUTHORISED
 from tests.gateway.remembering import (
     COLUMNS,
@@ -101,7 +101,7 @@ def answered(valkey: Valkey) -> bool:
     """Whether the answers to all transactions are noted."""
     with valkey.raw() as redis:
         records = cast("list[bytes]", redis.mget(list(redis.scan_iter(TRANSACTION + b"*"))))
-        blocks = {np.frombuffer(record, HEAD, 1)["block"].tobytes() for record in records}
+        blocks = {np.frombuffer(record, TRANSACTION_HEAD, 1)["block"].tobytes() for record in records}
         return all(redis.exists(ANSWERS + block) for block in blocks)
 
 

@@ -18,10 +18,10 @@ from contract.table import Table, read_csv
 from contract.windows import DAY, HOUR, Aggregate, Window
 from gateway.history.pipeline import BatchPipeline
 from history.epoch import EPOCH
-from history.evaluation import over
-from history.keyed_hash import NAME, HistoryKey
+from history.evaluation import with_history
+from history.keyed_hash import KEY_CHECK, HistoryKey
 from history.plan import Plan
-from history.redis_schema import KEEP
+from history.redis_schema import STORE_VALUES
 from history.session import BatchSession, HistoryOptions
 from operations.history import load, past_file
 from operations.history.load import LoadResult, Target
@@ -154,16 +154,16 @@ def live(  # noqa: PLR0913 - likewise
 
 def _entered(client: Redis, plan: Plan, part: Table, key: HistoryKey, *, record: bool) -> dict[str, Any]:
     options, now = HistoryOptions(record, KNOWN, DAY, key), float(part.columns["timestamp"].max())
-    recall = BatchSession(plan, part, part.columns["transaction_id"].tolist(), options, now)
+    session = BatchSession(plan, part, part.columns["transaction_id"].tolist(), options, now)
     if key.check:
-        client.setnx(NAME, key.check)
-    exchange = BatchPipeline(client, key)
-    if recall.large:
-        recall.take_states(exchange.read(recall))
-    exchange.enter(recall)
-    values = recall.values()
-    if kept := recall.kept(values):
-        client.eval(KEEP, 0, *kept)
+        client.setnx(KEY_CHECK, key.check)
+    pipeline = BatchPipeline(client, key)
+    if session.large:
+        session.receive_states(pipeline.read(session))
+    pipeline.enter(session)
+    values = session.values()
+    if kept := session.store_arguments(values):
+        client.eval(STORE_VALUES, 0, *kept)
     return values
 
 
@@ -193,7 +193,7 @@ def trained(
     frauds = table.columns["is_fraud"] == "1"
     frauds[len(before) :] = False
     known = None if confirmed is None else np.append(confirmed, np.full(len(probe), np.nan))
-    whole = over(plan_contract, table, frauds, known)
+    whole = with_history(plan_contract, table, frauds, known)
     return {window.name: whole.columns[window.name][len(before) :] for window in plan_contract.history}
 
 

@@ -12,8 +12,8 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from contract.schema import Contract, TimeFormat
-from history.keyed_hash import NAME
-from history.labels import KEPT, kept_places
+from history.keyed_hash import KEY_CHECK
+from history.labels import STORED_LABEL, label_fields
 from history.redis_schema import FRAUD, GENUINE
 from operations.commands import labels as label_commands
 from operations.errors import OperationsError
@@ -34,7 +34,7 @@ SECONDS = {JANUARY: 1769903999.0, FEBRUARY: 1769904000.0}
 def redis(tmp_path: Path) -> Iterator[Redis]:
     """A Valkey in which labels of two months are kept."""
     with valkey.running(tmp_path) as running, Redis.from_url(running.url) as client:
-        client.set(NAME, KEY.check)
+        client.set(KEY_CHECK, KEY.check)
         keep(client, "a", JANUARY, FRAUD, 1770000000.0)
         keep(client, "b", FEBRUARY, GENUINE, 1770000001.5)
         keep(client, "c", JANUARY, FRAUD, float("nan"))
@@ -43,8 +43,8 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 
 def keep(client: Redis, identity: str, moment: str, label: int, confirmed: float) -> None:
     """A label as the gateway's script keeps it, with the answer behind it."""
-    value = np.array([(label, confirmed, SECONDS[moment], 0)], KEPT).tobytes() + b"\1\7\0\0\0"
-    ((month, (_, fields)),) = kept_places(KEY.transactions.digests([identity]), np.array([SECONDS[moment]])).items()
+    value = np.array([(label, confirmed, SECONDS[moment], 0)], STORED_LABEL).tobytes() + b"\1\7\0\0\0"
+    ((month, (_, fields)),) = label_fields(KEY.transactions.digests([identity]), np.array([SECONDS[moment]])).items()
     client.hset(month.decode(), fields[0], value)  # type: ignore[arg-type]
 
 

@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from contract.windows import DAY
-from history.redis_schema import FRAUD, HEAD, TRANSACTION
+from history.redis_schema import FRAUD, TRANSACTION, TRANSACTION_HEAD
 from operations.errors import OperationsError
 from operations.history import load, young_step
 from operations.history.load import Interrupted, is_loaded
@@ -73,7 +73,7 @@ def record(client: Redis, identity: str) -> np.void:
     """What is known of a transaction."""
     found = client.get(TRANSACTION + KEY.transactions.digest(identity))
     assert isinstance(found, bytes)
-    return cast("np.void", np.frombuffer(found[: HEAD.itemsize], HEAD)[0])
+    return cast("np.void", np.frombuffer(found[: TRANSACTION_HEAD.itemsize], TRANSACTION_HEAD)[0])
 
 
 def test_the_state_is_that_of_live_traffic(client: Redis, valkey: Valkey, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from contract.schema import Contract
 from history.epoch import EPOCH
-from history.keyed_hash import NAME
+from history.keyed_hash import KEY_CHECK
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.store.registry import Registry
@@ -80,7 +80,7 @@ def test_a_redis_that_gets_its_key_just_now_is_not_taken_for_an_emptied_one(dire
     """While `fraud history rekey` moves the states aside, none is found: no epoch begins then."""
     (directory / "past.csv").write_bytes(text(rows(20, days=45)))
     with Redis.from_url(os.environ["REDIS_URL"]) as client:
-        client.mset({"fraud:rekey:h:state": "", NAME: b"1  %b" % KEY.check})
+        client.mset({"fraud:rekey:h:state": "", KEY_CHECK: b"1  %b" % KEY.check})
         assert isinstance(run("past.csv").exception, OperationsError)
         assert client.get(EPOCH) is None
 

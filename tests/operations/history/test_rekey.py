@@ -10,9 +10,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from history.journal import SETTLE
-from history.keyed_hash import AGREE, NAME, UNKEYED, HistoryKey
-from history.labels import LABELLED, MONTHS, LabelUpdate
+from history.journal import RECOVER
+from history.keyed_hash import ADOPT_KEY, KEY_CHECK, UNKEYED, HistoryKey
+from history.labels import MONTHS, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import STATE, TRANSACTION
 from operations.errors import OperationsError
@@ -64,23 +64,23 @@ def remember(valkey: Valkey, client: Redis, store: Path, key: HistoryKey) -> Non
     loaded(valkey.url, text(LINES), PLAN, registry.root, CARDS, key)
     loaded(valkey.url, text(LINES[:400]), plan_of(LATER, CARDS), registry.root, LATER, key)
     label(client, PLAN, [line.split(",")[0] for line in LINES[:50]], key)
-    while client.eval(SETTLE, 0, str(1 << 53)):
+    while client.eval(RECOVER, 0, str(1 << 53)):
         pass
     if not key.check:
-        client.delete(NAME)  # As a release without a key has it.
+        client.delete(KEY_CHECK)  # As a release without a key has it.
 
 
 def label(client: Redis, plan: Plan, ids: list[str], key: HistoryKey) -> int:
     """These were frauds; gives how many of them are known."""
     now = float(FIRST.astype("int64"))
     frauds, when = np.ones(len(ids), dtype=np.bool_), np.full(len(ids), now)
-    labelling = LabelUpdate(plan, key.transactions.digests(ids), frauds, when, now)
-    while keys := labelling.keys():
-        labelling.take_records(cast("list[bytes | None]", client.mget(keys)))
-        labelling.take_kept([cast("bytes | None", client.hget(*each)) for each in labelling.kept_reads()])  # type: ignore[arg-type]
-        if arguments := labelling.changes():
-            labelling.take_moved(cast("bytes", client.eval(LABELLED, 0, *arguments)))
-    return len(ids) - int(labelling.unknown.sum())
+    update = LabelUpdate(plan, key.transactions.digests(ids), frauds, when, now)
+    while keys := update.record_keys():
+        update.receive_records(cast("list[bytes | None]", client.mget(keys)))
+        update.receive_stored_labels([cast("bytes | None", client.hget(*each)) for each in update.stored_label_reads()])  # type: ignore[arg-type]
+        if arguments := update.arguments():
+            update.receive_conflicts(cast("bytes", client.eval(UPDATE_LABELS, 0, *arguments)))
+    return len(ids) - int(update.unknown.sum())
 
 
 def remembered(client: Redis) -> dict[bytes, Any]:
@@ -95,7 +95,7 @@ def remembered(client: Redis) -> dict[bytes, Any]:
             found[name] = record[:26] + record[38:]
         elif name.startswith((STATE, PREFIX)):
             found[name] = client.get(name)
-        assert name == NAME or cast("int", client.ttl(name)) > 0, name
+        assert name == KEY_CHECK or cast("int", client.ttl(name)) > 0, name
     return found
 
 
@@ -116,7 +116,7 @@ def test_all_is_as_if_it_had_been_of_the_key_from_the_start(
     found, expected = remembered(client), remembered(other)
     assert {kind: sum(name.startswith(kind) for name in found) > 0 for kind in KINDS} == dict.fromkeys(KINDS, True)
     assert found == expected
-    assert client.get(NAME) == after.check
+    assert client.get(KEY_CHECK) == after.check
     assert run(valkey, after).moved == 0
 
 
@@ -230,7 +230,7 @@ def test_an_empty_redis_takes_the_key_that_comes_first(valkeys: list[tuple[Valke
     """What is not ours, and what names nobody, does not count."""
     (_, client), _ = valkeys
     client.mset({"session:1": "x", "fraud:labelled": "x", "fraud:trial:1": "x"})
-    found: list[Any] = [client.eval(AGREE, 0, each.check.decode()) for each in (KEY, OTHER)]
+    found: list[Any] = [client.eval(ADOPT_KEY, 0, each.check.decode()) for each in (KEY, OTHER)]
     assert found == [KEY.check] * 2
 
 

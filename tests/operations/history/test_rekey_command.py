@@ -8,7 +8,7 @@ import typer
 from redis import Redis
 from typer.testing import CliRunner, Result
 
-from history.keyed_hash import NAME, UNKEYED
+from history.keyed_hash import KEY_CHECK, UNKEYED
 from operations.commands import history as history_commands
 from operations.errors import OperationsError
 from tests.keys import HISTORY_KEY, KEY
@@ -38,7 +38,7 @@ def test_rekeying_says_what_it_did(client: Redis) -> None:
     """And that there was nothing to do the next time."""
     live(client, plan_of(CARDS), without_labels(rows(50)), key=UNKEYED)
     assert "digests got the key in" in run("rekey").stdout
-    assert client.get(NAME) == KEY.check
+    assert client.get(KEY_CHECK) == KEY.check
     assert "nothing was to do" in run("rekey").stdout
 
 

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from redis import Redis
 
-from history.keyed_hash import NAME, HistoryKey
+from history.keyed_hash import KEY_CHECK, HistoryKey
 from history.redis_schema import TRANSACTION
 from operations.errors import OperationsError
 from operations.local.programs import free_ports
@@ -182,7 +182,7 @@ def test_what_an_older_release_remembered_gets_its_key(stack: Stack) -> None:
     address = json.loads((stack.root / "var" / "run" / "stack.json").read_text())["redis_url"]
     key = HistoryKey.of((stack.root / "var" / "history.key").read_text())
     with Redis.from_url(address) as redis:
-        until(lambda: redis.get(NAME) == key.check)
+        until(lambda: redis.get(KEY_CHECK) == key.check)
         assert redis.get(TRANSACTION + key.keyed(b"0123456789abcdef")) == b"a record"
         assert not redis.exists("fraud:t:0123456789abcdef")
 

@@ -10,8 +10,8 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
-from history.keyed_hash import NAME
-from history.labels import KEPT, kept_places
+from history.keyed_hash import KEY_CHECK
+from history.labels import STORED_LABEL, label_fields
 from history.redis_schema import FRAUD, GENUINE
 from operations.errors import OperationsError
 from operations.retraining.scheduled import retrain
@@ -40,10 +40,10 @@ def keep(url: str, frame: pd.DataFrame, days: float = 3) -> None:
     seconds = pd.to_datetime(frame["filed"]).astype("datetime64[s]").astype("int64").to_numpy().astype(np.float64)
     labels = np.where(frame["fake"] == 1, FRAUD, GENUINE)
     with Redis.from_url(url) as client:
-        client.set(NAME, KEY.check)
-        for month, (rows, fields) in kept_places(KEY.transactions.digests(frame["claim"].tolist()), seconds).items():
+        client.set(KEY_CHECK, KEY.check)
+        for month, (rows, fields) in label_fields(KEY.transactions.digests(frame["claim"].tolist()), seconds).items():
             kept = [(labels[row], seconds[row] + days * 86_400, seconds[row], 0) for row in rows.tolist()]
-            values = [np.array([each], KEPT).tobytes() for each in kept]
+            values = [np.array([each], STORED_LABEL).tobytes() for each in kept]
             client.hset(month.decode(), mapping=dict(zip(fields, values, strict=True)))
 
 
