@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from gateway.settings import GatewaySettings
 from history.epoch import EPOCH, LOADING, REPLACE_EPOCH, Epoch
+from history.keyed_hash import KEY_CHECK
 from releases.record import Release
 from tests.gateway.remembering import counts, history_server, line, upload
 from tests.gateway.trials import Valkey
