@@ -7,7 +7,6 @@ all is there. A restore that was cut short is finished by running it again.
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from operations.backups.backup_file import Item, Manifest
 from operations.backups.backup_parts import PARTS, BackupPart, BackupSource, SourceFile
 from operations.backups.storage import Storage
 from operations.errors import OperationsError
-from operations.files import durable, plain_file
+from operations.files import durable, plain_file, scratch
 from operations.settings import StatePaths
 
 NAME = re.compile(r"fraud-backup-[0-9]{8}-[0-9]{6}-[0-9]{6}\.tar")
@@ -69,8 +68,8 @@ def create(state: BackupSource, storage: Storage, keep: int) -> CreatedBackup:
     Raises:
         OperationsError: something here is damaged, or the storage cannot be used; no older backup is deleted then.
     """
-    with _readable(), tempfile.TemporaryDirectory(prefix="fraud-backup-") as scratch:
-        file = Path(scratch) / "backup.tar"
+    with _readable(), scratch.directory() as temporary:
+        file = Path(temporary) / "backup.tar"
         now = datetime.now(UTC)
         written = _write(file, now, _snapshot(state))
         backup_file.read(file)
@@ -98,8 +97,8 @@ def restore(file: Path, paths: StatePaths) -> Manifest:
     Raises:
         OperationsError: the backup is damaged or the place is taken; nothing was written.
     """
-    with _readable(), tempfile.TemporaryDirectory(prefix="fraud-restore-") as scratch:
-        manifest = backup_file.read(file, lambda item: _new(Path(scratch), item))
+    with _readable(), scratch.directory() as temporary:
+        manifest = backup_file.read(file, lambda item: _new(Path(temporary), item))
         homes = {item: _home(item, paths) for item in manifest.items}
         _refuse_taken(homes)
         paths.store.mkdir(parents=True, exist_ok=True)
@@ -107,7 +106,7 @@ def restore(file: Path, paths: StatePaths) -> Manifest:
             _refuse_taken(homes)
             for item, home in homes.items():
                 home.parent.mkdir(parents=True, exist_ok=True)
-                durable.copy(Path(scratch) / item.name, home)
+                durable.copy(Path(temporary) / item.name, home)
     return manifest
 
 

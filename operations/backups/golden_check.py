@@ -1,6 +1,5 @@
 """Scores the golden rows of archives again, without TorchServe: `fraud backup verify`."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from contract.golden import TOLERANCE
 from operations.backups import backup
 from operations.errors import OperationsError
+from operations.files import scratch
 from operations.settings import StatePaths
 from operations.store.opened import load_version
 from operations.store.registry import Entry, Registry
@@ -51,8 +51,8 @@ def check_golden_rows(file: Path) -> Iterator[GoldenCheck]:
     Raises:
         OperationsError: the backup is damaged.
     """
-    with tempfile.TemporaryDirectory(prefix="fraud-verify-") as scratch:
-        paths = StatePaths(Path(scratch), Path(scratch) / "model_store")
+    with scratch.directory() as temporary:
+        paths = StatePaths(Path(temporary), Path(temporary) / "model_store")
         backup.restore(file, paths)
         registry, record = Registry(paths.store), read_record(paths.store)
         live = record.version if record else None

@@ -5,7 +5,6 @@ and AWS_ENDPOINT_URL for storage that is not Amazon's.
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from operations.errors import OperationsError
-from operations.files import durable
+from operations.files import durable, scratch
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -56,8 +55,8 @@ def local(file: str) -> Iterator[Path]:
         yield Path(file)
         return
     place, _, name = file.rpartition("/")
-    with tempfile.TemporaryDirectory(prefix="fraud-fetched-") as scratch:
-        fetched = Path(scratch) / "backup.tar"
+    with scratch.directory() as temporary:
+        fetched = Path(temporary) / "backup.tar"
         at(place).fetch(name, fetched)
         yield fetched
 

@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from operations.errors import OperationsError
-from operations.files import plain_file
+from operations.files import plain_file, scratch
 
 RETRY_EVERY = 0.05
 LOCK_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -59,15 +58,15 @@ def create(path: Path, mode: int = 0o600) -> Iterator[IO[str]]:
 
 
 @contextmanager
-def _replacing(path: Path, mode: int, put: Callable[[str, Path], object] | None = None) -> Iterator[int]:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+def _replacing(path: Path, mode: int, put: Callable[[Path, Path], object] | None = None) -> Iterator[int]:
+    descriptor, written = scratch.file(path.parent)
     try:
         yield descriptor
         os.fchmod(descriptor, mode)
         os.fsync(descriptor)
-        (put or os.replace)(name, path)
+        (put or os.replace)(written, path)
     finally:
-        Path(name).unlink(missing_ok=True)  # It is gone when it was moved.
+        written.unlink(missing_ok=True)  # It is gone when it was moved.
         os.close(descriptor)
     _sync_directory(path.parent)
 

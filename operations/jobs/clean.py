@@ -1,9 +1,9 @@
 """`fraud clean`: deletes what is ours, old, and of no use to anybody; made to be run each day.
 
-Old logs, what killed commands left behind, and the oldest verdicts of retraining. Each rule knows the exact names that
-this software gives, in the one directory where it writes them, and deletes nothing else: no archive, entry, signature,
-record, journal, lock or backup. No link is followed: neither a file that is one, nor a directory of ours that was
-replaced by one.
+Old logs, scratch of killed commands, and the oldest verdicts of retraining. Scratch is told by its prefix
+(`operations.files.scratch`) and its age; all else by the exact names that this software gives, in the one directory
+where it writes them. Nothing else is deleted: no archive, entry, signature, record, journal, lock or backup. No link is
+followed: neither a file that is one, nor a directory of ours that was replaced by one.
 """
 
 import contextlib
@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from operations.backups.backup_parts import PARTS
 from operations.errors import OperationsError, in_words
+from operations.files import scratch
 from operations.processes.supervisor import MARK
 from operations.settings import StatePaths
 
@@ -29,30 +29,20 @@ CLEAN_DAYS = "CLEAN_DAYS"
 DEFAULT_DAYS, MOST_DAYS = 14, 3650
 VERDICTS_KEPT = 52
 """A year of weekly trainings."""
-TRAINING_DAYS = 7
-"""A training writes nothing into its directory for as long as it learns."""
+TREE_DAYS = 7
+"""Of scratch directories outside $TMPDIR: a training writes nothing into its own for as long as it learns."""
 RANDOM = "(?![0-9]{8})[a-z0-9_]{8}"
 """What `tempfile` puts at the end of a name; eight digits are a date that a person has put there."""
 ROTATED = re.compile(r"[a-z]+\.(log|jsonl)\.[1-9][0-9]?")
-SCRATCH = re.compile(f"fraud-(backup|restore|verify|verified|fetched|signing)-{RANDOM}")
 STACK = re.compile(f"fraud-{RANDOM}")
-TRAINING = re.compile(rf"\.training-{RANDOM}")
+SCRATCH = re.compile(rf"{re.escape(scratch.PREFIX)}[a-z0-9_]{{8}}")
 VERDICT = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
-IN_STORE = r"fraud-[1-9][0-9]{0,8}\.(mar|sig|json)|release\.json|journal\.jsonl"
-WRITTEN = {
-    "run": r"stack\.json|processes\.json|torchserve\.properties",
-    "jobs": r"[a-z-]+\.prom|schedule\.json",
-    "verdicts": r"fraud-[1-9][0-9]{0,8}\.json",
-    "backups": r"fraud-backup-[0-9]{8}-[0-9]{6}-[0-9]{6}\.tar",
-    "restored": r"settings\.json",
-}
-"""What `operations.files.durable` writes into each directory of var/; a killed write leaves such a name behind."""
-FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
+WRITTEN = ("run", "jobs", "verdicts", "backups", "restored")
+"""The directories of var/ that files are written into."""
+STACK_MODE = 0o700
 """What `tempfile` gives; what a person made under such a name has another mode, as a rule."""
-PART = "|".join(part.name for part in PARTS)
-IN_SCRATCH = re.compile(rf"backup\.tar|signature|var|{PART}|fraud-[1-9][0-9]{{0,8}}\.mar")
-IN_STACK, IN_TRAINING = re.compile("ts"), None
-"""What may lie in a scratch directory; None: anything, for it lies in the model store."""
+IN_STACK = re.compile("ts")
+"""What may lie in the scratch directory of a stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +124,8 @@ def candidates(paths: StatePaths, env: Mapping[str, str], now: float) -> list[Fo
     links = set(_links(paths))
     found = [
         *_files(var / "log", ROTATED, oldest_log, "an old log"),
-        *_scratch(Path(tempfile.gettempdir()).resolve(), now),
-        *_directories(paths.store, TRAINING, IN_TRAINING, now - TRAINING_DAYS * DAY, "left by a training"),
-        *_unfinished(paths.store, IN_STORE, now),
-        *(each for name, names in WRITTEN.items() for each in _unfinished(var / name, names, now)),
+        *_temporary(Path(tempfile.gettempdir()).resolve(), now),
+        *(each for tree in (paths.store, *(var / name for name in WRITTEN)) for each in _scratch(tree, now, TREE_DAYS)),
         *_verdicts(paths.verdicts),
     ]
     return [each for each in found if links.isdisjoint(each.path.parents)]
@@ -163,30 +151,30 @@ def _files(directory: Path, names: re.Pattern[str], before: float, what: str) ->
             yield Found(seen.path, what, seen.status.st_size)
 
 
-def _unfinished(directory: Path, names: str, now: float) -> Iterator[Found]:
-    for found in _files(directory, re.compile(rf"\.({names})\.{RANDOM}"), now - DAY, "an unfinished file"):
-        status = found.path.lstat()
-        if stat.S_IMODE(status.st_mode) == FILE_MODE and status.st_nlink == 1:
-            yield found
-
-
-def _scratch(directory: Path, now: float) -> Iterator[Found]:
+def _temporary(directory: Path, now: float) -> Iterator[Found]:
     """What commands and stacks that were killed left in $TMPDIR; while a stack runs it may be its own."""
-    yield from _directories(directory, SCRATCH, IN_SCRATCH, now - DAY, "left by a command that was killed")
-    stacks = list(_directories(directory, STACK, IN_STACK, now - DAY, "left by a stack that was killed"))
+    yield from _scratch(directory, now, 1)
+    stacks = list(_stacks(directory, now - DAY))
     if stacks and not _a_stack_runs():
         yield from stacks
 
 
-def _directories(
-    directory: Path, names: re.Pattern[str], contents: re.Pattern[str] | None, before: float, what: str
-) -> Iterator[Found]:
+def _scratch(directory: Path, now: float, days: int) -> Iterator[Found]:
+    """Scratch in a directory: files that nobody has written to for a day, directories for so many days."""
+    yield from _files(directory, SCRATCH, now - DAY, "an unfinished file")
     for seen in _listed(directory):
-        if seen.is_directory and seen.mode == DIRECTORY_MODE and names.fullmatch(seen.path.name):
+        if seen.is_directory and SCRATCH.fullmatch(seen.path.name):
             newest, size = _tree(seen)
-            inside = [each.path.name for each in _listed(seen.path)]
-            if newest < before and (contents is None or all(map(contents.fullmatch, inside))):
-                yield Found(seen.path, what, size)
+            if newest < now - days * DAY:
+                yield Found(seen.path, "left by a command that was killed", size)
+
+
+def _stacks(directory: Path, before: float) -> Iterator[Found]:
+    for seen in _listed(directory):
+        if seen.is_directory and seen.mode == STACK_MODE and STACK.fullmatch(seen.path.name):
+            newest, size = _tree(seen)
+            if newest < before and all(IN_STACK.fullmatch(each.path.name) for each in _listed(seen.path)):
+                yield Found(seen.path, "left by a stack that was killed", size)
 
 
 def _verdicts(directory: Path) -> Iterator[Found]:

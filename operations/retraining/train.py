@@ -2,7 +2,6 @@
 
 import contextlib
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from operations.errors import OperationsError, in_words
+from operations.files import scratch
 from operations.store.registry import Entry, Registry, VersionTaken
 from training.checkpoint import Checkpoints
 from training.decisions import Budget, Wishes
@@ -68,7 +68,7 @@ def _added(registry: Registry, trained: Trained, console: Console) -> Entry:
 @contextlib.contextmanager
 def _scratch(registry: Registry) -> Iterator[Path]:
     registry.root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".training-", dir=registry.root) as directory:
+    with scratch.directory(registry.root) as directory:
         yield Path(directory)
 
 

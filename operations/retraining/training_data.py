@@ -6,13 +6,13 @@ that lives as long as the training and the comparison: `operations.history.label
 
 import contextlib
 import csv
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from contract.schema import Contract, Kind
 from operations.errors import OperationsError, in_words
+from operations.files import scratch
 from operations.history.label_export import ExportCounts, ReceivedLabels, connected, export, live_contract
 from operations.network.endpoints import history_key, redis_of
 from operations.settings import StatePaths
@@ -60,9 +60,9 @@ def gather_training_data(
         yield TrainingData(files[0])
         return
     paths.store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".training-", dir=paths.store) as scratch:
+    with scratch.directory(paths.store) as temporary:
         with connected(url, history_key(paths, env)) if url else contextlib.nullcontext() as came_in:
-            found = _joined(paths, came_in, wish, files, Path(scratch))
+            found = _joined(paths, came_in, wish, files, Path(temporary))
         yield found
 
 

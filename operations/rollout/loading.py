@@ -8,15 +8,15 @@ from pathlib import Path
 
 from contract.description import Description
 from operations.errors import OperationsError, in_words
+from operations.files import scratch
 from operations.rollout.deployment import DeploymentTarget
-from operations.store import archive_copies
 from operations.store.archive_copies import CopyFailed
 from operations.store.registry import Entry
 from operations.torchserve.client import RegisteredVersion, TorchServeInvalidAnswer
 
 READY_WITHIN = 60.0
 """Seconds that a registered version's workers may take to be ready."""
-COPIES = ("fraud-*.verified.mar", f"{archive_copies.PREFIX}*")
+COPIES = ("fraud-*.verified.mar", f"{scratch.PREFIX}*")
 """Names in the directory that TorchServe loads from."""
 
 

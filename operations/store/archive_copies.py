@@ -2,15 +2,12 @@
 
 import contextlib
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from operations.errors import OperationsError, in_words
-from operations.files import plain_file
+from operations.files import plain_file, scratch
 
-PREFIX = "fraud-verified-"
-"""How the names of the directories begin that copies lie in."""
 CHUNK = 1 << 20
 
 
@@ -30,10 +27,10 @@ def private_directory(directory: Path | None = None) -> Iterator[Path]:
         CopyFailed: it cannot be made.
     """
     try:
-        scratch = tempfile.TemporaryDirectory(prefix=PREFIX, dir=directory, ignore_cleanup_errors=True)
+        temporary = scratch.directory(directory)
     except OSError as error:
         raise CopyFailed(f"no directory for a copy of the archive can be made: {in_words(error)}") from None
-    with scratch as name:
+    with temporary as name:
         yield Path(name)
 
 

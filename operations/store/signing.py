@@ -4,7 +4,6 @@ A signature is a Sigstore bundle beside the archive, over the archive's SHA-256;
 nobody is asked over the network. The package is imported only where a key is set: it takes half a second.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from operations.errors import OperationsError
-from operations.files import plain_file
+from operations.files import plain_file, scratch
 
 if TYPE_CHECKING:
     from model_signing import signing, verifying
@@ -65,8 +64,8 @@ class SigningKeys:
         """
         if self.private is None:
             raise OperationsError(f"{SIGNING_KEY} names no private key, so nothing can be signed")
-        with tempfile.TemporaryDirectory(prefix="fraud-signing-") as scratch:
-            signature = Path(scratch) / "signature"
+        with scratch.directory() as temporary:
+            signature = Path(temporary) / "signature"
             _signer(self.private).sign(archive, signature)
             return signature.read_bytes()
 
@@ -97,8 +96,8 @@ class SigningKeys:
 def _is_signed(verifier: "verifying.Config", archive: Path, signature: bytes) -> bool:
     from cryptography.exceptions import InvalidSignature
 
-    with tempfile.TemporaryDirectory(prefix="fraud-signing-") as scratch:
-        file = Path(scratch) / "signature"
+    with scratch.directory() as temporary:
+        file = Path(temporary) / "signature"
         file.write_bytes(signature)
         try:
             verifier.verify(archive, file)

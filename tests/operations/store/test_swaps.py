@@ -162,9 +162,9 @@ def test_an_archive_that_is_written_while_it_is_read_is_refused_or_whole(
 def test_there_is_one_copy_at_most(tmp_path: Path, good: Registry) -> None:
     """What a load left that was killed goes at the next one; files that are nobody's copies stay."""
     target, torchserve = placed(tmp_path, good)
-    left = target.verified / "fraud-verified-0a1b2c3d"
+    left = target.verified / ".fraud-scratch-0a1b2c3d"
     left.mkdir(parents=True)
-    for name in ("fraud-7.verified.mar", "fraud-verified-0a1b2c3d/fraud-7.mar", "fraud-1.mar"):
+    for name in ("fraud-7.verified.mar", ".fraud-scratch-0a1b2c3d/fraud-7.mar", "fraud-1.mar"):
         (target.verified / name).write_bytes(b"left")
     load(target, 1, lambda _: None)
     assert [path.name for path in target.verified.iterdir()] == ["fraud-1.mar"]
@@ -229,4 +229,4 @@ def test_no_more_is_copied_than_the_entry_says(good: Registry, tmp_path: Path) -
         file.truncate(1 << 40)
     with pytest.raises(DamagedArchive), good.verified(1, tmp_path):
         pass
-    assert not list(tmp_path.glob("fraud-verified-*"))
+    assert not list(tmp_path.glob(".fraud-scratch-*"))

@@ -1,0 +1,29 @@
+"""Scratch files and directories: what a command writes on the way to its result, and deletes at its end.
+
+All have one prefix, wherever they lie: a file that replaces another must be on the same file system, so it lies beside
+it. What a killed process leaves is told from everything else by this prefix and its age (`fraud clean`).
+"""
+
+import tempfile
+from pathlib import Path
+
+PREFIX = ".fraud-scratch-"
+
+
+def file(parent: Path) -> tuple[int, Path]:
+    """A new file of its owner alone: its descriptor and its path. Whoever asked for it deletes it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=PREFIX, dir=parent)
+    return descriptor, Path(name)
+
+
+def directory(parent: Path | None = None) -> tempfile.TemporaryDirectory[str]:
+    """A new directory of its owner alone, in this one or in $TMPDIR, which is deleted with its block.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    return tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True)
