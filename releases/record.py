@@ -76,7 +76,7 @@ class Release:
             raise ReleaseError("the live version is on trial beside itself")
 
     @property
-    def wanted(self) -> tuple[int, ...]:
+    def required_versions(self) -> tuple[int, ...]:
         """The versions that must be loaded, the most important first."""
         others = (self.trial.version if self.trial else None, self.previous)
         return tuple(dict.fromkeys(number for number in (self.version, *others) if number is not None))

@@ -102,7 +102,7 @@ class Health:
         return None
 
     def _model_state(self) -> dict[str, Any]:
-        record = self._live.recorded
+        record = self._live.record
         try:
             serving = self._live.model.version
         except NoModel:

@@ -150,7 +150,7 @@ class HistoryMonitor:
         self._fullness = memory["used_memory"] / memory["maxmemory"] if memory["maxmemory"] else None
         text, lease = await redis.mget(EPOCH, LOADING)
         self._loading = bool(lease)
-        record, now = self._live.recorded, time.time()
+        record, now = self._live.record, time.time()
         if not self._remembers:
             self._epoch = Epoch.from_bytes(text)
         elif record is not None and await self._agreement.agreed():

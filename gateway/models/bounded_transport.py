@@ -1,4 +1,4 @@
-"""Answers of other servers, which may be false ones: read up to a bound, and never unpacked."""
+"""Responses of other servers, which may not be the right ones: read up to a bound, and never decompressed."""
 
 from collections.abc import AsyncIterator
 
@@ -6,26 +6,26 @@ import httpx
 
 
 class AsyncBoundedTransport(httpx.AsyncBaseTransport):
-    """A transport whose answers are ended at so many bytes; one that is packed is not read at all."""
+    """Ends a response at `max_bytes`; one that is compressed is not read at all."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, most: int) -> None:
+    def __init__(self, inner: httpx.AsyncBaseTransport, max_bytes: int) -> None:
         """Takes the transport that connects."""
         self._inner = inner
-        self._most = most
+        self._max_bytes = max_bytes
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends it.
 
         Raises:
-            httpx.DecodingError: the answer is packed; a few bytes of it can be a gigabyte.
+            httpx.DecodingError: the response is compressed; a few bytes of it can be a gigabyte.
         """
-        answer = await self._inner.handle_async_request(request)
-        if answer.headers.get("content-encoding", "identity") != "identity":
-            await answer.aclose()
+        response = await self._inner.handle_async_request(request)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
             raise httpx.DecodingError("it is packed", request=request)
-        if isinstance(answer.stream, httpx.AsyncByteStream):
-            answer.stream = _BoundedStream(answer.stream, self._most)
-        return answer
+        if isinstance(response.stream, httpx.AsyncByteStream):
+            response.stream = _BoundedStream(response.stream, self._max_bytes)
+        return response
 
     async def aclose(self) -> None:
         """Closes the transport that connects."""
@@ -33,9 +33,9 @@ class AsyncBoundedTransport(httpx.AsyncBaseTransport):
 
 
 class _BoundedStream(httpx.AsyncByteStream):
-    def __init__(self, inner: httpx.AsyncByteStream, most: int) -> None:
+    def __init__(self, inner: httpx.AsyncByteStream, max_bytes: int) -> None:
         self._inner = inner
-        self._left = most
+        self._left = max_bytes
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for piece in self._inner:

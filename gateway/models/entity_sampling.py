@@ -1,7 +1,7 @@
-"""Which rows a version on trial scores: a share of the entities, and always the same ones.
+"""Which rows a version on trial scores: those of a sample of the entities, the same ones on every gateway.
 
-A card or customer stays on one side for as long as the trial lasts, on every gateway, after a restart, and when the
-share grows: the side comes from the entity's text and the version alone. Another version tries other entities first.
+A card or customer stays in its arm for as long as the trial lasts, on every gateway, after a restart, and when the
+share grows: the arm depends on a hash of the entity's text and the version alone. Another version samples others.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ HASH_BYTES = 8
 
 
 def entity_column(contract: Contract) -> Column | None:
-    """The column whose values stay on one side: the first entity, or else the id; None where there is neither."""
+    """The column by which rows are sampled: the first entity, or else the id; None where there is neither."""
     return contract.first(Kind.ENTITY) or contract.first(Kind.ID)
 
 
@@ -29,11 +29,11 @@ def sampled_rows(contract: Contract, table: Table, trial: Trial) -> NDArray[np.i
         return np.empty(0, dtype=np.int64)
     texts = table.columns[column.name].tolist()
     entities = sampled_entities(texts, trial.version, trial.share)
-    return np.array([place for place, text in enumerate(texts) if text in entities], dtype=np.int64)
+    return np.array([position for position, text in enumerate(texts) if text in entities], dtype=np.int64)
 
 
 def sampled_entities(texts: Iterable[str], version: int, share: float) -> set[str]:
-    """The entities that are on the side of the version on trial; an empty text names none.
+    """The entities that the version on trial scores; an empty text names none.
 
     Each is hashed once, however many rows it has. Measured on 20,000 rows, finding the rows included: 13 ms where each
     is of an entity of its own, 2 ms with 2,000 entities; to read those rows took 30 ms.

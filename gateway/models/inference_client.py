@@ -25,17 +25,15 @@ from gateway.models.renewing_transport import RenewingTransport
 from gateway.models.retry_budget import RetryBudget
 from gateway.settings import GatewaySettings
 
-CONFLICT = 409
-"""The handler's answer to a frame of another version, contract or width."""
 HEADERS = {"content-type": "application/octet-stream"}
 SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 """Each header costs a TorchServe worker four system calls."""
 FIRST_ATTEMPT_SHARE = 0.25
-"""Of the timeout: a worker that has said nothing for so long hangs, and another one is asked."""
+"""Of the timeout: how long the first attempt waits for a worker that may hang, before another worker is asked."""
 RETRY_SECONDS = 0.05
 """Before a second attempt: a moment in which TorchServe sees that a worker has ended. Chosen, not measured."""
 MAX_RESPONSE_BYTES = 8_000_000
-"""Largest answer that is read: a description with its golden rows is some 100 kB, a block's probabilities less."""
+"""Largest response that is read: a description with its golden rows is some 100 kB, a block's probabilities less."""
 BLOCK_BYTES = 4_000_000
 """However wide the matrix is, a block stays under TorchServe's default limit of 6.5 MB for a request."""
 NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -54,7 +52,7 @@ class InferenceClient:
         connections: int,
         retries: RetryBudget | None = None,
     ) -> None:
-        """Takes a client whose base URL is the inference address; without a budget nothing is asked twice."""
+        """Takes a client whose base URL is the inference address; without a budget nothing is retried."""
         self._client = client
         self._model_name = model_name
         self._block_rows = block_rows
@@ -117,14 +115,15 @@ class InferenceClient:
         return scored.values[:, 0]
 
     async def _post_with_retry(self, version: int, body: bytes) -> bytes:
-        """Scoring changes nothing, so a block whose worker ended or hangs goes to another one, once.
+        """Scoring changes nothing, so a block whose worker ended or hangs is sent to another worker, once.
 
-        Where it cannot, it is waited for: when all are slow, giving up early would fail what is about to be answered.
+        Without a retry to spend, the first attempt has the whole timeout: when all workers are slow, giving up early
+        would fail what is about to be answered.
         """
         if self._retries is None:
             return await self._post(version, body)
-        self._retries.attempt()
-        if not self._retries.allows:
+        self._retries.record_attempt()
+        if not self._retries.is_available:
             return await self._post(version, body)
         try:
             return await self._post(version, body, self._first_attempt)
@@ -135,7 +134,7 @@ class InferenceClient:
         return await self._post(version, body)
 
     async def _post(self, version: int, body: bytes, extensions: Mapping[str, Any] | None = None) -> bytes:
-        """One attempt, by httpx's extensions that say how long it may wait; by itself as long as the client."""
+        """One attempt; `extensions` are httpx's and hold its timeout, that of the client by default."""
         url = self._client.base_url.join(f"/predictions/{self._model_name}/{version}")
         # Not client.post: it adds four headers of its own.
         request = httpx.Request("POST", url, headers=HEADERS, content=body, extensions=extensions or self._full_timeout)
@@ -145,7 +144,7 @@ class InferenceClient:
             raise DeadlineExceeded from None
         except (httpx.HTTPError, aiohttp.ClientError):  # the transport does not translate all of its own
             raise ModelServerDown from None
-        if answer.status_code == CONFLICT:
+        if answer.status_code == httpx.codes.CONFLICT:  # A frame of another version, contract or width.
             raise ModelServerWrong
         if answer.status_code != httpx.codes.OK:
             raise ModelServerDown

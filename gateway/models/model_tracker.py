@@ -1,12 +1,12 @@
 """Which versions this gateway uses: it follows the release record and adopts nothing that is not proven.
 
 A version is adopted after it has described itself and scored its golden rows as training did. Until then, and
-whenever the new live one cannot be proven, the one before it goes on. After a wrong answer a version must be proven
-afresh. The version on trial and the one that served before are adopted likewise, beside the live one and never in its
-way: when one of them becomes the live one it is proven already, and callers may send its columns before and after.
-A request keeps the versions that it began with.
+whenever the new live one cannot be proven, the one before it goes on. A version that gave a wrong answer is
+quarantined until it is proven again. The version on trial and the one that served before are adopted too, beside the
+live one and without delaying it: when one of them becomes the live one it is proven already, and callers may send its
+columns before and after. A request keeps the versions that it began with.
 
-The record is read once per interval, apart from the proving: neither waits for the other.
+The record is read once per interval, in a task of its own: a slow proof does not delay it.
 """
 
 import asyncio
@@ -28,29 +28,34 @@ from releases.record import Release, Trial
 from releases.trial_counts import TrialArm, TrialCounts
 
 PROOF_TIMEOUT_SECONDS = 2.0
-"""Patience with one version: a record that changes meanwhile is seen at the next look."""
+"""For one version to prove itself; a record that changes meanwhile is followed right afterwards."""
 
 
 class ModelTracker:
-    """The versions of this gateway: the live one, and the one on trial."""
+    """The versions of this gateway: the live one, the one on trial, and the one that served before."""
 
     def __init__(
-        self, source: RecordSource, follow_seconds: float, prover: Prover, tallies: TrialCountsWriter, metrics: Metrics
+        self,
+        source: RecordSource,
+        follow_seconds: float,
+        prover: Prover,
+        counts: TrialCountsWriter,
+        metrics: Metrics,
     ) -> None:
-        """Starts with none; :meth:`follow` finds them, and reads the record every `follow_seconds`."""
+        """Starts with no version; :meth:`follow` adopts them, and reads the record every `follow_seconds`."""
         self._source = source
         self._follow_seconds = follow_seconds
         self._prover = prover
-        self._tallies = tallies
+        self._counts = counts
         self._metrics = metrics
         self._record: Release | None = None
+        self._record_changed = asyncio.Event()
+        self._unreadable = False
         self._models: dict[int, AdoptedModel] = {}
         self._quarantined = set[int]()
-        self._version: int | None = None
+        self._live_version: int | None = None
         self._logged_refusals = dict[int, str]()
-        self._unreadable = False
         self._plan: tuple[tuple[str, ...], Plan | None] = ((), None)
-        self._record_changed = asyncio.Event()
         metrics.show_trial(lambda: self.trial_state)
 
     @property
@@ -58,9 +63,9 @@ class ModelTracker:
         """The live model.
 
         Raises:
-            NoModel: none has been adopted yet.
+            NoModel: none has been adopted yet, or it is quarantined.
         """
-        model = self._usable(self._version)
+        model = self._usable(self._live_version)
         if model is None:
             raise NoModel
         return model
@@ -70,16 +75,16 @@ class ModelTracker:
         """What a request that begins now is served by.
 
         Raises:
-            NoModel: no live version has been adopted yet.
+            NoModel: no live version has been adopted yet, or it is quarantined.
         """
         model, state = self.model, self.trial_state
-        # Of doubted ones too: what callers may send does not change with the model server's moods.
+        # Of quarantined ones too: what callers may send must not change with the health of the model server.
         others = frozenset[str]().union(*(each.contract.names for each in self._models.values()))
-        tried = self._models.get(state.trial.version) if state else None
+        on_trial = self._models.get(state.trial.version) if state else None
         plan = self._plan_for(model)
-        if state is None or tried is None or state.paused:
+        if state is None or on_trial is None or state.paused:
             return ServingVersions(model, None, plan, others)
-        return ServingVersions(model, RunningTrial(state.trial, tried), plan, others)
+        return ServingVersions(model, RunningTrial(state.trial, on_trial), plan, others)
 
     def _plan_for(self, model: AdoptedModel) -> Plan | None:
         """History is kept for all versions here: one that goes live, or live again, must not begin without a past."""
@@ -94,15 +99,15 @@ class ModelTracker:
         """The recorded trial, and whether it runs; None where there is none."""
         if self._record is None or self._record.trial is None:
             return None
-        return TrialState(self._record.trial, self._paused(self._record, self._record.trial))
+        return TrialState(self._record.trial, self._pause_reason(self._record, self._record.trial))
 
     @property
-    def recorded(self) -> Release | None:
-        """The release record as it was last read; None where it could not be."""
+    def record(self) -> Release | None:
+        """The release record as it was last read; None where that failed."""
         return None if self._unreadable else self._record
 
     async def follow(self) -> None:
-        """Reads the record for ever, and adopts what it names; the silence of another version delays no release."""
+        """Reads the record for ever, and adopts what it names; a slow version delays the release of no other."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._poll_record())
             group.create_task(self._poll(self.refresh_live))
@@ -110,9 +115,9 @@ class ModelTracker:
             group.create_task(self._poll(self.refresh_previous))
 
     async def refresh_live(self) -> None:
-        """Looks for the live version once; one that cannot be adopted is tried again at the next look.
+        """Adopts the live version unless it is adopted already; where that fails, the next call tries again.
 
-        While the record cannot be read, the one before holds: a version that is doubted meanwhile comes back.
+        While the record cannot be read, the one before holds: a version that is quarantined meanwhile comes back.
         """
         record = self._record
         if record is None:
@@ -120,26 +125,27 @@ class ModelTracker:
         if await self._ensure_adopted(record.version):
             if self._record == record:  # Or else it changed meanwhile.
                 self._set_live(record.version)
-        elif self._version is not None and await self._ensure_adopted(self._version):
-            self._set_live(self._version)
+        elif self._live_version is not None and await self._ensure_adopted(self._live_version):
+            self._set_live(self._live_version)
 
     async def refresh_trial(self) -> None:
-        """Looks for the version on trial once; likewise. One that is doubted, and not proven again, counts as failed.
+        """Adopts the version on trial unless it is adopted already.
 
-        No request goes to it any more, and what is not counted, nobody ends.
+        One that is quarantined and cannot be proven again counts as a failed request: none goes to it any more, and
+        a trial without failures would not be ended.
         """
-        record = self.recorded
+        record = self.record
         if record is None or record.trial is None:
             return
         version, started = record.trial.version, time.perf_counter()
-        doubted = version in self._quarantined
-        if not await self._ensure_adopted(version) and doubted:
+        quarantined = version in self._quarantined
+        if not await self._ensure_adopted(version) and quarantined:
             counts = TrialCounts()
             counts.failed(TrialArm.TRIAL, time.perf_counter() - started)
-            self._tallies.add(record.trial, counts)
+            self._counts.add(record.trial, counts)
 
     async def refresh_previous(self) -> None:
-        """Looks for the version that served before once; likewise."""
+        """Adopts the version that served before unless it is adopted already."""
         record = self._record
         if record is not None and record.previous is not None:
             await self._ensure_adopted(record.previous)
@@ -158,26 +164,29 @@ class ModelTracker:
             raise
 
     def quarantine(self, model: AdoptedModel) -> None:
-        """Drops a model after a wrong answer: what runs under its number may be another one, and must be proven."""
+        """Stops using a model after a wrong answer: another may run under its number, so it must be proven again."""
         if self._models.get(model.version) is model:
             self._quarantined.add(model.version)
-            if model.version == self._version:
+            if model.version == self._live_version:
                 self._metrics.live_version.set(0)
 
     def quarantine_trial(self, model: AdoptedModel) -> None:
-        """Doubts a version on trial that hangs: its trial pauses. By now it may be the live one: slow is not wrong."""
-        if model.version != self._version:
+        """Quarantines a version on trial that hangs, which pauses its trial.
+
+        Nothing happens where it has become the live one meanwhile: slow is not wrong.
+        """
+        if model.version != self._live_version:
             self.quarantine(model)
 
-    async def _poll(self, look: Callable[[], Awaitable[None]]) -> None:
-        """Looks every `follow_seconds`, and at once where another record was read, be it during a look."""
+    async def _poll(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        """Calls `refresh` every `follow_seconds`, and at once where the record has changed, be it during a call."""
         while True:
-            seen = self._record
+            record = self._record
             try:
-                await look()
+                await refresh()
             except Exception as error:  # noqa: BLE001 - one archive that surprises must not end the following
                 log.error("release record not followed", exc_info=error)
-            if self._record == seen:
+            if self._record == record:
                 await self._wait_for_change()
 
     async def _wait_for_change(self) -> None:
@@ -196,21 +205,21 @@ class ModelTracker:
             await asyncio.sleep(self._follow_seconds)
 
     def _update_record(self, record: Release | None) -> None:
-        """Takes what was read; a record that cannot be read changes nothing, but that its trial pauses."""
+        """A record that cannot be read changes nothing, but that its trial pauses."""
         if record is None:
             self._mark_unreadable()
             return
         self._unreadable = False
-        self._tallies.follow(record.trial)
+        self._counts.follow(record.trial)
         self._metrics.takeover.set(record.instead_of is not None)
-        self._discard_others({*record.wanted, self._version})
+        self._discard_others({*record.required_versions, self._live_version})
         if record != self._record:
             self._record = record
             self._record_changed.set()
-            self._record_changed = asyncio.Event()  # Whoever waits has heard this one; the next news is another.
+            self._record_changed = asyncio.Event()  # Whoever waits has been woken; the next change is another.
 
     def _mark_unreadable(self) -> None:
-        """Says so once, not at every reading."""
+        """Logs the first of several failed readings."""
         if not self._unreadable:
             log.warning("release record unreadable", version=self._record.version if self._record else None)
         self._unreadable = True
@@ -224,10 +233,9 @@ class ModelTracker:
         return None if version is None or version in self._quarantined else self._models.get(version)
 
     async def _ensure_adopted(self, version: int) -> bool:
-        """Whether a version is adopted; one that is not yet is tried."""
-        return self._usable(version) is not None or await self._adopt_if_proven(version)
-
-    async def _adopt_if_proven(self, version: int) -> bool:
+        """Whether a version is adopted; one that is not yet has to prove itself now."""
+        if self._usable(version) is not None:
+            return True
         try:
             async with io_timeout(PROOF_TIMEOUT_SECONDS):
                 self._adopt(await self._prover.proven(version))
@@ -237,7 +245,7 @@ class ModelTracker:
         return True
 
     def _log_refusal(self, version: int, reason: str) -> None:
-        """Logs a refusal once, not at every look."""
+        """Logs the first of several refusals for the same reason."""
         if self._logged_refusals.get(version) != reason:
             log.warning("version not adopted", version=version, reason=reason)
             self._logged_refusals[version] = reason
@@ -249,20 +257,20 @@ class ModelTracker:
         log.info("version adopted", version=model.version, contract=model.contract.fingerprint)
 
     def _set_live(self, version: int) -> None:
-        if version != self._version:
+        if version != self._live_version:
             log.info("version live", version=version)
-        self._version = version
+        self._live_version = version
         self._metrics.live_version.set(version)
 
-    def _paused(self, record: Release, trial: Trial) -> str | None:
+    def _pause_reason(self, record: Release, trial: Trial) -> str | None:
         """Why nothing goes to the version on trial; None where it runs."""
         if self._unreadable:  # Nobody could end it.
             return "record_unreadable"
-        live = self._usable(self._version)
+        live = self._usable(self._live_version)
         if live is None or live.version != record.version:
             return "live_version_not_adopted"
         if self._usable(trial.version) is None:
             return "not_adopted"
         if entity_column(live.contract) is None:
             return "no_entity_column"
-        return self._tallies.pause_reason
+        return self._counts.pause_reason

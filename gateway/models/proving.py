@@ -7,7 +7,7 @@ from gateway.models.serving_versions import AdoptedModel
 from gateway.settings import GatewaySettings
 
 PROOF_CONNECTIONS = 4
-"""Connections: the live version, the one on trial, the one before and readiness have one each, whichever hangs."""
+"""One each for the live version, the one on trial, the one before, and readiness, whichever of them hangs."""
 
 
 class Prover:

@@ -18,9 +18,9 @@ from gateway.timeouts import io_timeout
 from releases.record import Release, ReleaseError
 
 READ_TIMEOUT_SECONDS = 1.0
-"""Patience with one answer, from the connection to its last byte."""
+"""For one read, from the connection to the last byte of the answer."""
 STALE_SECONDS = 2.0
-"""A record that was served stands this long after the first answer that was lost: one must not pause a trial."""
+"""For how long the last record is used after reads began to fail: a single failure must not pause a trial."""
 MAX_BYTES = 65_536
 """Most that is read of a file or an answer; a record is some hundred bytes."""
 
@@ -40,11 +40,10 @@ class RecordFile:
         self._path = path
 
     async def read(self) -> Release | None:
-        """The record in it; None where it is absent or torn."""
-        return self._in_file()
+        """The record in it; None where it is absent or torn. Read inline: 11 us on a local disk; a thread took 90."""
+        return self._read_file()
 
-    def _in_file(self) -> Release | None:
-        """Reads it in place: 11 us on a local disk, where a thread took 90."""
+    def _read_file(self) -> Release | None:
         try:
             # A pipe in its place must not hold up the event loop.
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -65,26 +64,26 @@ class RecordUrl:
         self._failing_since: float | None = None
 
     async def read(self) -> Release | None:
-        """The record as it is served; for GRACE_SECONDS after the first lost answer, the one before."""
-        asked = time.monotonic()
+        """The record as it is served; for STALE_SECONDS after reads began to fail, the last one."""
+        started = time.monotonic()
         try:
             async with io_timeout(READ_TIMEOUT_SECONDS):
-                self._last = Release.from_bytes(await self._answer())
+                self._last = Release.from_bytes(await self._get())
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ReleaseError):
-            return self._after_a_failure(asked)
+            return self._stale_record(started)
         self._failing_since = None
         return self._last
 
-    def _after_a_failure(self, asked: float) -> Release | None:
+    def _stale_record(self, started: float) -> Release | None:
         if self._failing_since is None:
-            self._failing_since = asked
+            self._failing_since = started
         return self._last if time.monotonic() - self._failing_since < STALE_SECONDS else None
 
-    async def _answer(self) -> bytes:
-        """What is answered.
+    async def _get(self) -> bytes:
+        """The body of the answer.
 
         Raises:
-            httpx.HTTPError: nothing is, or not with success, or more than a record has.
+            httpx.HTTPError: there is none, or not with success, or it is larger than MAX_BYTES.
         """
         answer = await self._client.get(self._url)
         if answer.status_code != httpx.codes.OK:

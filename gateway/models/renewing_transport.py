@@ -1,4 +1,4 @@
-"""Connections that do not grow old.
+"""Connections that are replaced regularly.
 
 Behind one name there may be several model servers, and a balancer (Kubernetes' Service) chooses among them for each
 connection. One that stays busy is never closed: a server that was added under load would get no request.
@@ -15,7 +15,7 @@ RENEW_SECONDS = 30.0
 
 
 class RenewingTransport(httpx.AsyncBaseTransport):
-    """A transport that is replaced by a new one now and then; the old one ends when nothing can be on it any more."""
+    """Replaces the transport inside every RENEW_SECONDS; the old one is closed once all its requests have ended."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class RenewingTransport(httpx.AsyncBaseTransport):
         max_request_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Takes what makes a transport, and the seconds after which a request has surely ended."""
+        """Takes a factory of transports, and the seconds after which a request has ended for certain."""
         self._make = make
         self._max_request_seconds = max_request_seconds
         self._clock = clock
@@ -43,7 +43,7 @@ class RenewingTransport(httpx.AsyncBaseTransport):
         return await self._current.handle_async_request(request)
 
     def _close(self, transport: httpx.AsyncBaseTransport) -> None:
-        """Beside the request that finds it due, which may be cancelled."""
+        """In a task of its own: the request that finds it due may be cancelled."""
         closing = asyncio.create_task(transport.aclose())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)

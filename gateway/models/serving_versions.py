@@ -1,4 +1,4 @@
-"""What serves one request, as values: the live version, and the one on trial beside it."""
+"""Which versions serve one request: the live one, and the one on trial beside it."""
 
 from dataclasses import dataclass
 
@@ -43,8 +43,8 @@ class ServingVersions:
         trial: None where there is none, or where it is paused.
         plan: the history features of all adopted versions, as far as the live version's columns can give them; None
             where there are none.
-        others: names of columns that the version on trial or the one before knows, and the live one may not: a caller
-            may send them, so that one who sends the columns of both is served before, during and after a release.
+        others: names of columns that the version on trial or the one before reads, and the live one may not: a caller
+            may send the columns of both, before, during and after a release.
     """
 
     model: AdoptedModel

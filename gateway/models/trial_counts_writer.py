@@ -1,7 +1,7 @@
-"""What this gateway counts of a trial, and its way into Redis, where the gateways are added up.
+"""Writes what this gateway counts of a trial to Redis, where the gateways are added up.
 
-The totals are written over those before, so a lost write and a Redis that lost everything are mended by the next one.
-A trial runs while its counts arrive: one that nobody can judge must not go on.
+Totals are written over those before, so the next write repairs a lost one, and a Redis that lost everything. A trial
+runs only while its counts arrive: one that nobody can judge must not go on.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ class TrialCountsWriter:
     """The counts of the trial that is on."""
 
     def __init__(self, redis: Redis | None) -> None:
-        """Takes a client whose patience is its own; None where no Redis is configured."""
+        """Takes a client with a timeout of its own; None where no Redis is configured."""
         self._redis = redis
         self._gateway = secrets.token_hex(8)
         self._key: str | None = None
-        self._tally = TrialCounts()
+        self._counts = TrialCounts()
         self._written = False
         self._failures = 0
 
@@ -45,15 +45,15 @@ class TrialCountsWriter:
         """Counts for this trial from now on, and forgets the one before."""
         key = trial_key(trial) if trial else None
         if key != self._key:
-            self._key, self._tally, self._written, self._failures = key, TrialCounts(), False, 0
+            self._key, self._counts, self._written, self._failures = key, TrialCounts(), False, 0
 
     def add(self, trial: Trial, counts: TrialCounts) -> None:
         """Adds what a request counted; nothing where its trial is over."""
         if trial_key(trial) == self._key:
-            self._tally.counts.update(counts.counts)
+            self._counts.counts.update(counts.counts)
 
     async def write_periodically(self) -> None:
-        """Writes for ever."""
+        """Writes until it is cancelled."""
         while True:
             try:
                 await self.write()
@@ -67,17 +67,17 @@ class TrialCountsWriter:
         if key is None or self._redis is None:
             return
         try:
-            await self._put(self._redis, key)
+            await self._write_to(self._redis, key)
         except (RedisError, OSError) as error:
             self._failed(key, error)
         else:
             self._succeeded(key)
 
-    async def _put(self, redis: Redis, key: str) -> None:
+    async def _write_to(self, redis: Redis, key: str) -> None:
         own = f"{key}:{self._gateway}"
         async with redis.pipeline(transaction=False) as pipeline:
-            if self._tally.counts:
-                pipeline.hset(own, mapping=dict(self._tally.counts))
+            if self._counts.counts:
+                pipeline.hset(own, mapping=dict(self._counts.counts))
             pipeline.sadd(key, self._gateway)
             pipeline.expire(own, EXPIRY_SECONDS)
             pipeline.expire(key, EXPIRY_SECONDS)

@@ -164,6 +164,6 @@ def _undoing(target: DeploymentTarget, version: int) -> Iterator[None]:
     except BaseException:
         with contextlib.suppress(OperationsError):
             record = read_record(target.store)
-            if version not in kept | set(record.wanted if record else ()):
+            if version not in kept | set(record.required_versions if record else ()):
                 target.server.delete(version)
         raise

@@ -24,7 +24,9 @@ class VersionGarbageCollector:
     def see(self, record: Release, registered: Iterable[int]) -> None:
         """Takes what one look saw."""
         now = self._clock()
-        self._since = {version: self._since.get(version, now) for version in set(registered) - set(record.wanted)}
+        self._since = {
+            version: self._since.get(version, now) for version in set(registered) - set(record.required_versions)
+        }
 
     def restart(self) -> None:
         """Begins to count anew: for a moment it was not known what is wanted."""

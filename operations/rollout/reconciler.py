@@ -125,7 +125,7 @@ class Reconciler:
     def _mend(self, record: Release) -> ReconcileResult:
         there = self._target.server.registered()
         self._leftovers.see(record, there)
-        self._keepers = {version: self._keeper(version) for version in record.wanted}
+        self._keepers = {version: self._keeper(version) for version in record.required_versions}
         found = self._mend_live(record, there)
         if found is ReconcileResult.WHOLE:
             self._expecting(lambda: self._mend_others(record, there), self._others_trouble)
@@ -149,7 +149,7 @@ class Reconciler:
 
     def _mend_others(self, record: Release, there: Mapping[int, RegisteredVersion]) -> ReconcileResult:
         """Loads at most one of the others, so that the live version is soon looked at again."""
-        for version in record.wanted[1:]:
+        for version in record.required_versions[1:]:
             keeper = self._keepers[version]
             seen = keeper.look(there.get(version))
             found = keeper.load(record) if seen is ReconcileResult.MISSING else seen

@@ -154,7 +154,7 @@ class Registry:
     def _released(self) -> list[int]:
         with contextlib.suppress(OSError, ReleaseError):
             record = Release.from_bytes(plain_file.read(self.root / FILE_NAME, ENTRY_BYTES))
-            return [*record.wanted, record.instead_of or 0]
+            return [*record.required_versions, record.instead_of or 0]
         return []
 
     def entry(self, version: int) -> Entry:

@@ -61,7 +61,7 @@ def serving() -> ServingVersions:
 async def watch(redis: Redis) -> HistoryMonitor:
     """Of a new deployment; it has looked once."""
     released = Release(1, None, datetime.now(UTC).isoformat())
-    live = cast("ModelTracker", SimpleNamespace(recorded=released, model=serving().model))
+    live = cast("ModelTracker", SimpleNamespace(record=released, model=serving().model))
     watch = HistoryMonitor(redis, KeyMonitor(redis, KEY), live, Metrics(), remembers=True)
     await watch.look()
     return watch

@@ -32,13 +32,13 @@ def record(**changes: object) -> bytes:
 def test_a_record_from_before_there_were_trials_is_read() -> None:
     """The fields that came later may be absent, and unknown ones that come later still are left out."""
     release = Release.from_bytes(record(colour="green"))
-    assert (release.trial, release.instead_of, release.wanted) == (None, None, (2, 1))
+    assert (release.trial, release.instead_of, release.required_versions) == (None, None, (2, 1))
 
 
 def test_what_must_be_loaded_is_in_order_of_need() -> None:
     """The live version comes first, then the one on trial, then the previous; none of them twice."""
-    assert Release.from_bytes(record(trial=CANARY)).wanted == (2, 3, 1)
-    assert Release.from_bytes(record(previous=3, trial=CANARY)).wanted == (2, 3)
+    assert Release.from_bytes(record(trial=CANARY)).required_versions == (2, 3, 1)
+    assert Release.from_bytes(record(previous=3, trial=CANARY)).required_versions == (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.models.retry_budget import MAX_TOKENS, SHARE, TOKENS_A_SECOND, RetryBudget
+from gateway.models.retry_budget import MAX_TOKENS, TOKENS_PER_ATTEMPT, TOKENS_PER_SECOND, RetryBudget
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=200))
@@ -15,10 +15,10 @@ def test_retries_never_exceed_what_attempts_and_time_have_added(events: list[tup
     for seconds, fails in events:
         now += seconds
         attempts += 1
-        budget.attempt()
+        budget.record_attempt()
         if fails:
             budget.try_acquire()
-    assert len(counted) <= MAX_TOKENS + SHARE * attempts + TOKENS_A_SECOND * now
+    assert len(counted) <= MAX_TOKENS + TOKENS_PER_ATTEMPT * attempts + TOKENS_PER_SECOND * now
 
 
 def test_an_outage_is_repeated_by_a_tenth_at_most() -> None:
@@ -26,9 +26,9 @@ def test_an_outage_is_repeated_by_a_tenth_at_most() -> None:
     budget = RetryBudget(clock=lambda: 0.0)
     retries = 0
     for _ in range(1000):
-        budget.attempt()
+        budget.record_attempt()
         retries += budget.try_acquire()
-    assert retries <= MAX_TOKENS + 1000 * SHARE
+    assert retries <= MAX_TOKENS + 1000 * TOKENS_PER_ATTEMPT
 
 
 def test_the_bucket_fills_again_with_time() -> None:
@@ -38,5 +38,5 @@ def test_the_bucket_fills_again_with_time() -> None:
     while budget.try_acquire():
         pass
     now = 1.0
-    budget.attempt()
+    budget.record_attempt()
     assert budget.try_acquire()
