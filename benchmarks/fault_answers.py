@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.load import NO_ANSWER, OK, Answer
+from benchmarks.load import NO_ANSWER, OK, LoadResponse
 from benchmarks.switches import Request
 
 HONEST = frozenset({NO_ANSWER, 503, 504, 507})
@@ -46,12 +46,12 @@ class Truth:
         return "review" if probability >= self.review else "approve"
 
 
-def faults(answers: Iterable[Answer], truth: Truth) -> list[str]:
+def faults(answers: Iterable[LoadResponse], truth: Truth) -> list[str]:
     """In words, each answer that is not what it says it is; empty where all are."""
     return [f"{answer.identity}: {fault}" for answer in answers if (fault := _fault(answer, truth))]
 
 
-def contradictions(answers: Iterable[Answer], logged: Iterable[tuple[str, int, Request | None]]) -> list[str]:
+def contradictions(answers: Iterable[LoadResponse], logged: Iterable[tuple[str, int, Request | None]]) -> list[str]:
     """In words, each log line that tells otherwise of a request than its caller; who was hung up on knows nothing.
 
     Args:
@@ -67,7 +67,7 @@ def contradictions(answers: Iterable[Answer], logged: Iterable[tuple[str, int, R
     return found
 
 
-def _fault(answer: Answer, truth: Truth) -> str:
+def _fault(answer: LoadResponse, truth: Truth) -> str:
     if answer.status != OK:
         return "" if answer.status in HONEST else f"status {answer.status}"
     if answer.version != truth.version:

@@ -14,14 +14,14 @@ import aiohttp
 
 OK = 200
 NO_ANSWER = 0
-PATIENCE = 20.0
+TIMEOUT_SECONDS = 20.0
 """Seconds; the gateway's own deadline is 10."""
-IDLE = 2.0
+KEEPALIVE_SECONDS = 2.0
 """Seconds that a connection is kept without use: fewer than the gateway's 5, or a request would meet its closing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LoadResponse:
     """One request as its caller saw it; times are seconds since 1970.
 
     Attributes:
@@ -68,7 +68,7 @@ class Load:
         self._headers = {"X-API-Key": key, "content-type": "text/csv"}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        self.answers: list[Answer] = []
+        self.answers: list[LoadResponse] = []
         self.prefix = f"load-{os.urandom(4).hex()}-"
 
     def __enter__(self) -> Self:
@@ -82,8 +82,8 @@ class Load:
         self._thread.join()
 
     async def _run(self) -> None:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE)
-        timeout = aiohttp.ClientTimeout(total=PATIENCE)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         session = aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers)
         async with session, asyncio.TaskGroup() as group:
             await self._send_by_the_clock(session, group)
@@ -99,7 +99,7 @@ class Load:
     async def _send(self, session: aiohttp.ClientSession, identity: str, due: float) -> None:
         started = time.time()
         status, body = await self._asked(session, identity)
-        self.answers.append(Answer(identity, due, started, time.time(), status, body))
+        self.answers.append(LoadResponse(identity, due, started, time.time(), status, body))
 
     async def _asked(self, session: aiohttp.ClientSession, identity: str) -> tuple[int, dict[str, Any]]:
         try:
@@ -109,18 +109,18 @@ class Load:
             return NO_ANSWER, {}
 
 
-def achieved(answers: Sequence[Answer]) -> float:
+def achieved(answers: Sequence[LoadResponse]) -> float:
     """Requests a second that really left."""
     times = [answer.started for answer in answers]
     return (len(times) - 1) / (max(times) - min(times))
 
 
-def failed(answers: Sequence[Answer]) -> list[Answer]:
+def failed(answers: Sequence[LoadResponse]) -> list[LoadResponse]:
     """Those without success."""
     return [answer for answer in answers if answer.status != OK]
 
 
-def in_words(answers: Sequence[Answer]) -> str:
+def summary(answers: Sequence[LoadResponse]) -> str:
     """Rate, failures and latency, as a line."""
     cuts = statistics.quantiles([answer.milliseconds for answer in answers], n=100)
     return (

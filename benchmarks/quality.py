@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks import quality_sources as sources
 from benchmarks.quality_bounds import best_order
-from benchmarks.quality_metrics import Judged, leads, measured
+from benchmarks.quality_metrics import EvaluationRows, leads, measured
 from benchmarks.quality_models import MODELS, PRODUCT, averaged
 from benchmarks.quality_protocols import (
     EARLIER_STARTS,
@@ -48,10 +48,10 @@ SEEDS = {"book": 3, "own": 3, "long": 3, "cards": 5}
 
 
 @dataclass(slots=True, eq=False)
-class Outcome:
+class ProtocolResult:
     """One protocol: each model's scores fold by fold, and the rows they are of."""
 
-    tests: list[Judged] = field(default_factory=list)
+    tests: list[EvaluationRows] = field(default_factory=list)
     scores: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     known: list[NDArray[np.bool_]] = field(default_factory=list)
@@ -131,9 +131,9 @@ def _long(source: sources.Source, earlier: bool) -> Folds:
     yield source, (earlier_long_fold if earlier else long_fold)(source.tested.days)
 
 
-def run(folds: Folds, models: dict[str, Any], names: Sequence[str], seeds: int) -> Outcome:
+def run(folds: Folds, models: dict[str, Any], names: Sequence[str], seeds: int) -> ProtocolResult:
     """Trains these models on every fold."""
-    outcome = Outcome()
+    outcome = ProtocolResult()
     for source, fold in folds:
         task, tested, rows = source.cut(fold)
         outcome.tests.append(tested)

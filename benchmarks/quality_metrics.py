@@ -26,7 +26,7 @@ TAILS = (2.5, 97.5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class EvaluationRows:
     """The rows of a test period, shape (rows,) each.
 
     Attributes:
@@ -43,7 +43,7 @@ class Judged:
     weights: Floats
 
 
-def measured(tested: Judged, scores: Floats) -> dict[str, float]:
+def measured(tested: EvaluationRows, scores: Floats) -> dict[str, float]:
     """The metrics of scores of shape (rows,), by name; shares between 0 and 1."""
     found = {
         "average_precision": Ranking.of(tested.frauds, scores).average_precision(tested.weights),
@@ -57,7 +57,7 @@ def measured(tested: Judged, scores: Floats) -> dict[str, float]:
     return found | _of_kinds(tested, scores)
 
 
-def _of_kinds(tested: Judged, scores: Floats) -> dict[str, float]:
+def _of_kinds(tested: EvaluationRows, scores: Floats) -> dict[str, float]:
     """Average precision of each kind of fraud among the genuine rows alone."""
     if tested.kinds is None:
         return {}
@@ -90,7 +90,7 @@ def card_precision(days: Codes, cards: Codes, frauds: Flags, scores: Floats, top
 
 
 def leads(
-    tests: Sequence[Judged], scores: Mapping[str, Sequence[Floats]], of: str, resamples: int = RESAMPLES
+    tests: Sequence[EvaluationRows], scores: Mapping[str, Sequence[Floats]], of: str, resamples: int = RESAMPLES
 ) -> dict[str, tuple[float, float, float]]:
     """By how much average precision one model leads each other, with the interval of 95% of paired resamples.
 
@@ -113,7 +113,7 @@ def leads(
     return {name: (lead[0, at], low[at], high[at]) for at, name in enumerate(names[1:])}
 
 
-def _draws(tested: Judged, draw: np.random.Generator, resamples: int) -> list[Floats]:
+def _draws(tested: EvaluationRows, draw: np.random.Generator, resamples: int) -> list[Floats]:
     """How often each card is in each resample: as many are drawn as there are."""
     present = np.unique(tested.cards)
     size = int(tested.cards.max()) + 1

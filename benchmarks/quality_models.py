@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 
 from contract.schema import Contract
 from training import loop
-from training.fitting import Settings, fit
-from training.loop import Rows
+from training.fitting import TrainingSettings, fit
+from training.loop import Examples
 from training.progress import silent
 from training.report.trees import grow
 
@@ -41,8 +41,8 @@ class Task:
     """What to learn from and what to score: `test` is a float32 matrix, shape (rows, contract.width)."""
 
     contract: Contract
-    train: Rows
-    validation: Rows
+    train: Examples
+    validation: Examples
     test: NDArray[np.float32]
 
 
@@ -53,7 +53,7 @@ Model = Callable[[Task, int], Floats]
 def product(task: Task, seed: int) -> Floats:
     """The network, trained and calibrated as `fraud train` does it by default."""
     with loop.reproducible(seed, threads=1):
-        fitted = fit(task.contract, (task.train, task.validation), Settings(), silent())
+        fitted = fit(task.contract, (task.train, task.validation), TrainingSettings(), silent())
     return loop.probabilities(fitted.model, task.test).astype(np.float64)
 
 
@@ -77,7 +77,7 @@ def xgboost(task: Task, seed: int) -> Floats:
     """XGBoost with exact splits where that can be waited for."""
     import xgboost as library  # noqa: PLC0415 - it is not installed with the project: `make quality` does it.
 
-    def matrix(rows: Rows) -> Any:  # noqa: ANN401 - it publishes no types.
+    def matrix(rows: Examples) -> Any:  # noqa: ANN401 - it publishes no types.
         return library.DMatrix(rows.matrix, rows.labels.astype(float), weight=rows.weights)
 
     settings = XGBOOST | {"seed": seed} | (BINNED if len(task.train.labels) > EXACT_ROWS else {})

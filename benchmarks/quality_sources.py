@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.quality_book import book_features
 from benchmarks.quality_bounds import given_away
-from benchmarks.quality_metrics import Judged
+from benchmarks.quality_metrics import EvaluationRows
 from benchmarks.quality_models import Task
 from benchmarks.quality_protocols import Fold, cards_fold, day_numbers
 from contract.features import to_matrix
@@ -18,10 +18,10 @@ from contract.schema import Contract
 from contract.table import Table
 from history.evaluation import with_history
 from training import data
+from training.ablation import history_unavailable_matrix
 from training.infer import infer_schema
-from training.loop import Rows
+from training.loop import Examples
 from training.schema import load_schema, parse_schema
-from training.worth import neutral_matrix
 
 HANDBOOK, CARDS = Path("handbook", "transactions.parquet"), Path("cards", "transactions.parquet")
 TERMINAL_SCENARIO = 2
@@ -43,28 +43,28 @@ class Source:
     contract: Contract
     table: Table
     labels: NDArray[np.bool_]
-    tested: Judged
+    tested: EvaluationRows
     known: NDArray[np.bool_] | None = None
 
-    def cut(self, fold: Fold) -> tuple[Task, Judged, NDArray[np.int64]]:
+    def cut(self, fold: Fold) -> tuple[Task, EvaluationRows, NDArray[np.int64]]:
         """The task of a fold, what is known of its test rows, and their positions."""
         test = np.flatnonzero(fold.test)
         matrix = to_matrix(self.contract, self.table.take(test))
         task = Task(self.contract, self._rows(fold.train), self._rows(fold.validation), matrix)
         return task, of_rows(self.tested, test), test
 
-    def _rows(self, flags: NDArray[np.bool_]) -> Rows:
+    def _rows(self, flags: NDArray[np.bool_]) -> Examples:
         places = np.flatnonzero(flags)
         table, weights = self.table.take(places), self.tested.weights[places].astype(np.float32)
         matrix = to_matrix(self.contract, table)
         weighted = weights if np.ptp(weights) > 0 else None
-        return Rows(matrix, self.labels[places], neutral_matrix(self.contract, table), weighted)
+        return Examples(matrix, self.labels[places], history_unavailable_matrix(self.contract, table), weighted)
 
 
-def of_rows(tested: Judged, rows: NDArray[np.int64]) -> Judged:
+def of_rows(tested: EvaluationRows, rows: NDArray[np.int64]) -> EvaluationRows:
     """The rows at these positions."""
     days, kinds = (None if each is None else each[rows] for each in (tested.days, tested.kinds))
-    return Judged(tested.frauds[rows], days, tested.cards[rows], kinds, tested.weights[rows])
+    return EvaluationRows(tested.frauds[rows], days, tested.cards[rows], kinds, tested.weights[rows])
 
 
 def handbook(folder: Path) -> pd.DataFrame:
@@ -98,7 +98,7 @@ def _handbook_source(frame: pd.DataFrame, contract: Contract, table: Table) -> S
     seconds = frame["TX_DATETIME"].to_numpy().astype("datetime64[s]").astype(np.float64)
     terminals, by_terminal = frame["TERMINAL_ID"].to_numpy(dtype=np.int64), scenarios == TERMINAL_SCENARIO
     known = given_away(seconds, terminals, by_terminal) | (frauds & ~by_terminal)
-    judged = Judged(frauds, days, cards, scenarios, np.ones(len(frame)))
+    judged = EvaluationRows(frauds, days, cards, scenarios, np.ones(len(frame)))
     return Source(contract, table, frauds, judged, known)
 
 
@@ -110,10 +110,12 @@ def cards_source(folder: Path) -> tuple[Source, Fold]:
     frame = pd.read_parquet(file, columns=["Time", "Class", "weight"]).sort_values("Time", kind="stable")
     assert (frame["Class"].to_numpy() == labelled.labels).all(), "the rows are in another order"
     weights, alone = frame["weight"].to_numpy(dtype=np.float64), np.arange(len(frame))
-    source = Source(contract, labelled.table, labelled.labels, Judged(labelled.labels, None, alone, None, weights))
+    source = Source(
+        contract, labelled.table, labelled.labels, EvaluationRows(labelled.labels, None, alone, None, weights)
+    )
     return source, cards_fold(frame["Time"].to_numpy(dtype=np.float64))
 
 
-def cuts(source: Source, folds: Iterable[Fold]) -> Iterator[tuple[Task, Judged, NDArray[np.int64]]]:
+def cuts(source: Source, folds: Iterable[Fold]) -> Iterator[tuple[Task, EvaluationRows, NDArray[np.int64]]]:
     """Each fold's task in turn: one at a time is held in memory."""
     return (source.cut(fold) for fold in folds)

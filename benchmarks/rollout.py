@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import stack
-from benchmarks.load import Load, in_words
+from benchmarks.load import Load, summary
 from benchmarks.switches import Request, Switch, violations
 from operations.errors import OperationsError
 from releases.record import Release
@@ -51,7 +51,7 @@ def _switches(live: Release, other: int) -> Iterator[Switch]:
 
 def _print(load: Load, live: Release, switches: list[Switch]) -> None:
     requests = [Request(each.started, each.ended, each.version or 0) for each in load.answers if each.version]
-    print(in_words(load.answers))
+    print(summary(load.answers))
     for name, some in (("release", switches[::2]), ("rollback", switches[1::2])):
         commands = [each.done - each.began for each in some]
         first = [min(seen) - each.began for each in some if (seen := _answers_by(requests, each))]

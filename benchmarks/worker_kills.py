@@ -13,7 +13,7 @@ import time
 import httpx
 
 from benchmarks import stack
-from benchmarks.load import Load, in_words
+from benchmarks.load import Load, summary
 from operations.errors import OperationsError
 
 RATE = 50
@@ -49,7 +49,7 @@ def main() -> None:
         for _ in range(kills):
             kill_one(running.server.address, live.version)
     degraded = sum("degraded" in answer.body for answer in load.answers)
-    print(f"{kills} kills: {in_words(load.answers)}, {degraded} degraded")
+    print(f"{kills} kills: {summary(load.answers)}, {degraded} degraded")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ CLASSIFIERS = {
 
 
 @dataclass(frozen=True)
-class Policy:
+class LicencePolicy:
     """What is accepted, what of it with a reason, and what was read from packages that do not say."""
 
     allowed: frozenset[str]
@@ -57,13 +57,13 @@ class Policy:
         return str(terms) in self.allowed | self.noted.keys()
 
 
-def read_policy(file: Path = LOCKS / "licences.toml") -> Policy:
+def read_policy(file: Path = LOCKS / "licences.toml") -> LicencePolicy:
     """The policy of this repository."""
     told = tomllib.loads(file.read_text(encoding="utf-8"))
-    return Policy(frozenset(told["allowed"]), told["noted"], told["found"])
+    return LicencePolicy(frozenset(told["allowed"]), told["noted"], told["found"])
 
 
-def licence(name: str, policy: Policy) -> str:
+def licence(name: str, policy: LicencePolicy) -> str:
     """The SPDX expression of a package: what was read from its licence file, else what its installed metadata says.
 
     Raises:
@@ -81,7 +81,7 @@ def licence(name: str, policy: Policy) -> str:
     return expression
 
 
-def refused(pins: Iterable[Pin], policy: Policy) -> list[str]:
+def refused(pins: Iterable[Pin], policy: LicencePolicy) -> list[str]:
     """The packages whose terms are not accepted, a line each."""
     terms = {pin.name: licence(pin.name, policy) for pin in pins}
     return [
@@ -89,7 +89,7 @@ def refused(pins: Iterable[Pin], policy: Policy) -> list[str]:
     ]
 
 
-def page(policy: Policy) -> str:
+def page(policy: LicencePolicy) -> str:
     """The list for people: each package with its version, its licence and the images it is in."""
     images: dict[str, list[str]] = {}
     pins: dict[str, Pin] = {}
@@ -157,7 +157,7 @@ def _from_old_fields(told: metadata.PackageMetadata) -> str | None:
     return known[0] if len(known) == 1 else None
 
 
-def _row(pin: Pin, images: list[str], policy: Policy) -> str:
+def _row(pin: Pin, images: list[str], policy: LicencePolicy) -> str:
     expression = licence(pin.name, policy)
     where = "every image" if len(images) == len(IMAGES) else ", ".join(images)
     shown = f"**{expression}**" if policy.notes(expression) else expression

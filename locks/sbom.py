@@ -20,7 +20,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
-from locks.licences import Policy, licence, read_policy
+from locks.licences import LicencePolicy, licence, read_policy
 from locks.pins import IMAGES, LOCKS, LockError, Pin, of_image, of_lock
 
 ROOT = LOCKS.parent
@@ -46,12 +46,12 @@ class ImageError(Exception):
     """An image could not be asked what is in it; the text says why."""
 
 
-def from_locks(image: str, policy: Policy) -> Bom:
+def from_locks(image: str, policy: LicencePolicy) -> Bom:
     """The bill of materials of an image as its locks have it."""
     return _bom(image, [_from_lock(pin, licence(pin.name, policy)) for pin in of_image(image)])
 
 
-def from_image(image: str, python: str, debian: str, policy: Policy) -> Bom:
+def from_image(image: str, python: str, debian: str, policy: LicencePolicy) -> Bom:
     """The bill of materials of an image as it is.
 
     Args:
@@ -140,7 +140,7 @@ def _from_lock(pin: Pin, terms: str) -> Component:
     return component
 
 
-def _installed(name: str, version: str, pins: dict[str, Pin], policy: Policy) -> Component:
+def _installed(name: str, version: str, pins: dict[str, Pin], policy: LicencePolicy) -> Component:
     pin = pins.get(name)
     if pin and pin.version == version.split("+", maxsplit=1)[0]:  # The CPU build of torch calls itself 2.13.0+cpu.
         return _from_lock(pin, licence(name, policy))

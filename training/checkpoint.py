@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 Arrays = Mapping[str, NDArray[Any]]
 
 SUFFIX = ".checkpoint"
-SECONDS_BETWEEN = 5.0
+INTERVAL_SECONDS = 5.0
 """Two states: writing one takes some milliseconds."""
-KEPT_SECONDS = 7 * 86_400.0
+MAX_AGE_SECONDS = 7 * 86_400.0
 """What nobody came back to for so long is removed."""
 NUMBERS = "numbers.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class State:
+class TrainingState:
     """What a training needs to go on.
 
     Attributes:
@@ -55,7 +55,7 @@ class Checkpoints:
     """
 
     directory: Path | None
-    seconds: float = SECONDS_BETWEEN
+    seconds: float = INTERVAL_SECONDS
     resume: bool = True
     say: Callable[[str], None] = field(default=lambda _: None)
     _written: list[Path] = field(default_factory=list)
@@ -71,15 +71,15 @@ class Checkpoints:
         """Removes the states of this process, which has what it trained for, and those that nobody came back to."""
         if self.directory is None:
             return
-        for path in (*self._written, *_forgotten(self.directory)):
+        for path in (*self._written, *_expired(self.directory)):
             with contextlib.suppress(OSError):  # What could not be written cannot be removed either.
                 path.unlink()
         with contextlib.suppress(OSError):  # Another training's state may lie there.
             self.directory.rmdir()
 
 
-def _forgotten(directory: Path) -> Iterator[Path]:
-    oldest = time.time() - KEPT_SECONDS
+def _expired(directory: Path) -> Iterator[Path]:
+    oldest = time.time() - MAX_AGE_SECONDS
     for path in directory.glob(f"*{SUFFIX}*"):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < oldest:
@@ -101,7 +101,7 @@ class Checkpoint:
         """Whether a state should be written now."""
         return self.path is not None and time.monotonic() - self.last >= self.seconds
 
-    def load(self) -> State | None:
+    def load(self) -> TrainingState | None:
         """The state that was written last; None where there is none, it is damaged, or it is not wanted."""
         if self.path is None or not self.resume:
             return None
@@ -115,7 +115,7 @@ class Checkpoint:
             self.say(f"{self.path.name} is damaged and was ignored: training begins anew")
         return state
 
-    def save(self, state: State) -> None:
+    def save(self, state: TrainingState) -> None:
         """Writes a state in place of the last: who is killed meanwhile leaves that one.
 
         Where it cannot be written the training goes on: it is only the work since then that a kill would cost.
@@ -142,7 +142,7 @@ def _write(path: Path, data: bytes) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _pack(state: State) -> bytes:
+def _pack(state: TrainingState) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         file.writestr(NUMBERS, json.dumps(dict(state.numbers)))
@@ -152,7 +152,7 @@ def _pack(state: State) -> bytes:
     return buffer.getvalue()
 
 
-def _parse(content: bytes) -> State | None:
+def _parse(content: bytes) -> TrainingState | None:
     told, _, data = content.partition(b"\n")
     if hashlib.sha256(data).hexdigest().encode() != told:
         return None
@@ -162,4 +162,4 @@ def _parse(content: bytes) -> State | None:
         for name in names:
             with file.open(f"{name}.npy") as entry:
                 arrays[name] = np.lib.format.read_array(entry, allow_pickle=False)
-        return State(arrays, json.loads(file.read(NUMBERS)))
+        return TrainingState(arrays, json.loads(file.read(NUMBERS)))

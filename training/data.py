@@ -7,7 +7,7 @@ order.
 
 A file may say since when each label is known (`confirmed_at`, written as the transactions' time): history counts a
 fraud only from then on. Rows whose label is empty, or not known yet, stand apart: nothing is learned from them, but
-they are the past of others (`training.past`).
+they are the past of others (`training.labelled_history`).
 """
 
 import csv
@@ -31,7 +31,7 @@ from contract.table import ParsedRows, Table, read_csv
 from contract.windows import DAY
 from training import source
 from training.errors import TrainingError
-from training.words import counted
+from training.quantity import quantity
 
 BLOCK_ROWS = source.BLOCK_ROWS
 SHOWN_FAULTS = 5
@@ -48,13 +48,13 @@ ADVICE = {
     FaultCode.FIELD_COUNT: "give each row as many fields as the header has (a field with a comma in it needs quotes)",
 }
 """What to do about the faults of each code."""
-NEXT_TO_NOTHING = 1e-12
+MIN_RELATIVE_WEIGHT = 1e-12
 """Of the largest weight: what is smaller counts for nothing, and is no number of transactions."""
 WEIGHT_ADVICE = "write 1 as the weight of a row that stands for itself alone"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
+class LabelledTransactions:
     """Transactions in order of time.
 
     Attributes:
@@ -85,11 +85,11 @@ class Labelled:
         return len(self.labels)
 
     @property
-    def counted(self) -> NDArray[np.float64]:
+    def row_weights(self) -> NDArray[np.float64]:
         """How many transactions each row stands for, shape (rows,)."""
         return np.ones(self.rows) if self.weights is None else self.weights
 
-    def take(self, positions: NDArray[Any]) -> "Labelled":
+    def take(self, positions: NDArray[Any]) -> "LabelledTransactions":
         """The rows at these positions (or under this mask), in this order."""
         optional = (self.seconds, self.confirmed, self.weights)
         seconds, confirmed, weights = (None if each is None else each[positions] for each in optional)
@@ -103,7 +103,7 @@ class Labelled:
         )
 
 
-def load(contract: Contract, path: Path) -> Labelled:
+def load(contract: Contract, path: Path) -> LabelledTransactions:
     """Reads a file, .parquet by its name and CSV otherwise, with the columns of the contract.
 
     Raises:
@@ -114,7 +114,7 @@ def load(contract: Contract, path: Path) -> Labelled:
     return from_csv(contract, source.read_bytes(path))
 
 
-def from_csv(contract: Contract, body: bytes) -> Labelled:
+def from_csv(contract: Contract, body: bytes) -> LabelledTransactions:
     """Reads the bytes of a CSV file; as :func:`load`."""
     contract = _for_training(contract, next(source.records(body), []))
     narrowed, notes = _named_columns(contract, body)
@@ -155,7 +155,7 @@ def vocabulary(values: NDArray[Any], min_count: int, max_categories: int) -> tup
     return tuple(value for _, value in frequent[:max_categories])
 
 
-def _load_parquet(contract: Contract, path: Path) -> Labelled:
+def _load_parquet(contract: Contract, path: Path) -> LabelledTransactions:
     with source.hashed_parquet(path) as (file, sha256):
         present = source.parquet_names(file)
         contract = _for_training(contract, present)
@@ -253,10 +253,10 @@ def _refusal(error: InputError, body: bytes = b"") -> str:
     if not faults or faults[0].row is not None:
         return f"The data file cannot be used. {error}"
     details = ", ".join(f"{fault.column or 'header'}: {fault.code}" for fault in faults[:SHOWN_FAULTS])
-    return f"The data file's header does not fit the schema ({counted(len(faults), 'fault')}): {details}."
+    return f"The data file's header does not fit the schema ({quantity(len(faults), 'fault')}): {details}."
 
 
-def _labelled(contract: Contract, reading: ParsedRows, sha256: str, notes: tuple[str, ...]) -> Labelled:
+def _labelled(contract: Contract, reading: ParsedRows, sha256: str, notes: tuple[str, ...]) -> LabelledTransactions:
     if reading.faults:
         raise TrainingError(_bad_cells(contract, reading))
     if not reading.rows:
@@ -267,13 +267,13 @@ def _labelled(contract: Contract, reading: ParsedRows, sha256: str, notes: tuple
     time = contract.first(Kind.TIMESTAMP)
     seconds = None if time is None else columns[time.name]
     rows = Table(columns, reading.table.row_numbers)
-    found = Labelled(
+    found = LabelledTransactions(
         rows, labels, seconds, sha256, notes, None if time is None else confirmed, _weights(contract, rows)
     )
     if time is None:
-        return _weighed(contract, _told_apart(found, told))
-    apart = _of_today(found, told) if time.time_format.is_dated else _told_apart(found, told)
-    return _weighed(contract, _in_order(apart))
+        return _with_weight_note(contract, _without_unlabelled(found, told))
+    apart = _as_of_now(found, told) if time.time_format.is_dated else _without_unlabelled(found, told)
+    return _with_weight_note(contract, _in_order(apart))
 
 
 def _bad_cells(contract: Contract, reading: ParsedRows) -> str:
@@ -284,7 +284,7 @@ def _bad_cells(contract: Contract, reading: ParsedRows) -> str:
     )
     advice = "; ".join(dict.fromkeys(_advice(contract, fault) for fault in reading.faults))
     return (
-        f"The data has {counted(len(reading.faults), 'bad cell')} in {counted(reading.rows, 'row')}: {kinds}. "
+        f"The data has {quantity(len(reading.faults), 'bad cell')} in {quantity(reading.rows, 'row')}: {kinds}. "
         f"The first: {first}. What to do: {advice}."
     )
 
@@ -303,13 +303,13 @@ def _labels(contract: Contract, table: Table) -> tuple[NDArray[np.bool_], NDArra
     bad = [position for position, value in enumerate(values) if value not in known]
     if bad:
         raise TrainingError(
-            f"The label {name} is neither 0 nor 1 in {counted(len(bad), 'row')}, the first of them row "
+            f"The label {name} is neither 0 nor 1 in {quantity(len(bad), 'row')}, the first of them row "
             f"{table.row_numbers[bad[0]]}: write 1 for fraud and 0 otherwise, and leave it empty where nobody knows."
         )
     return np.array([value in TRUE for value in values], dtype=np.bool_), np.array([bool(value) for value in values])
 
 
-def _told_apart(data: Labelled, told: NDArray[np.bool_]) -> Labelled:
+def _without_unlabelled(data: LabelledTransactions, told: NDArray[np.bool_]) -> LabelledTransactions:
     """Without the rows of which nobody knows the label, which are kept apart.
 
     Raises:
@@ -328,26 +328,26 @@ def _weights(contract: Contract, table: Table) -> NDArray[np.float64] | None:
         return None
     name = contract.weight.name
     weights: NDArray[np.float64] = table.columns[name]
-    bad = np.flatnonzero((weights <= 0) | (weights < NEXT_TO_NOTHING * weights.max(initial=0.0)))
+    bad = np.flatnonzero((weights <= 0) | (weights < MIN_RELATIVE_WEIGHT * weights.max(initial=0.0)))
     if len(bad):
         raise TrainingError(
-            f"The weight {name} is not above zero in {counted(len(bad), 'row')}, or nothing beside the largest, the "
+            f"The weight {name} is not above zero in {quantity(len(bad), 'row')}, or nothing beside the largest, the "
             f"first of them row {table.row_numbers[bad[0]]}: it says how many transactions a row stands for; leave out "
             "rows that stand for none."
         )
     return weights
 
 
-def _weighed(contract: Contract, data: Labelled) -> Labelled:
+def _with_weight_note(contract: Contract, data: LabelledTransactions) -> LabelledTransactions:
     """With a note of what the rows stand for."""
     if contract.weight is None:
         return data
-    stand_for = f"{counted(data.rows, 'row')} for {float(data.counted.sum()):,.0f} transactions"
+    stand_for = f"{quantity(data.rows, 'row')} for {float(data.row_weights.sum()):,.0f} transactions"
     note = f"Each row counts as often as its {contract.weight.name} says: {stand_for}."
     return replace(data, notes=(*data.notes, note))
 
 
-def _in_order(data: Labelled) -> Labelled:
+def _in_order(data: LabelledTransactions) -> LabelledTransactions:
     """Sorted by time; rows without one come first, where they can only be trained on."""
     assert data.seconds is not None  # noqa: S101 - only called with times; mypy cannot see it.
     untimed = int(np.isnan(data.seconds).sum())
@@ -358,7 +358,7 @@ def _in_order(data: Labelled) -> Labelled:
     return replace(data.take(order), notes=(*data.notes, *note))
 
 
-def _of_today(data: Labelled, told: NDArray[np.bool_]) -> Labelled:
+def _as_of_now(data: LabelledTransactions, told: NDArray[np.bool_]) -> LabelledTransactions:
     """A label that is confirmed later than now is not known yet; times that are yet to come are told of.
 
     Raises:
@@ -375,4 +375,4 @@ def _of_today(data: Labelled, told: NDArray[np.bool_]) -> Labelled:
             raise TrainingError(
                 f"No label is known yet: {CONFIRMED_COLUMN} lies in the future in every row that has one."
             )
-    return _told_apart(data, told)
+    return _without_unlabelled(data, told)

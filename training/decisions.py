@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from contract.decision import DecisionBands
 from training.amounts import Amount
 from training.errors import TrainingError
-from training.evaluation import Labels, Policy, Scores, choose_bands
+from training.evaluation import Labels, Scores, ThresholdPolicy, choose_bands
 from training.ranking import Floats, Ranking
 from training.split import DAY
 
-USUAL_SHARES = (0.001, 0.005, 0.01)
+DEFAULT_SHARES = (0.001, 0.005, 0.01)
 """Of transactions: the budgets that every card tells, whatever was asked for."""
 ASSUMED_SHARE = 0.1
 """A false alarm costs this share of the mean amount, where nobody said what it costs."""
@@ -70,7 +70,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class DecisionOptions:
     """What the person who trains states of the decisions; None where nothing was said.
 
     Attributes:
@@ -142,7 +142,7 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class ChosenThresholds:
     """The thresholds in force and what the model card tells of all of them."""
 
     bands: DecisionBands
@@ -150,7 +150,9 @@ class Decided:
     notes: tuple[str, ...] = ()
 
 
-def decide(validation: Period, test: Period, policy: Policy, wishes: Wishes, amount: Amount) -> Decided:
+def choose_thresholds(
+    validation: Period, test: Period, policy: ThresholdPolicy, wishes: DecisionOptions, amount: Amount
+) -> ChosenThresholds:
     """Chooses the thresholds on the validation rows, and says what is expected of them and what the test made of it.
 
     Without wishes the bands are the policy's. A stated budget is kept by everything that is flagged; a stated cost
@@ -159,15 +161,15 @@ def decide(validation: Period, test: Period, policy: Policy, wishes: Wishes, amo
     bands, notes = choose_bands(validation.scores, validation.labels, policy, validation.weights)
     costs = _costs(validation, wishes)
     thresholds, missing = _thresholds(validation, wishes, costs)
-    bands, wished = _wished(bands, thresholds)
-    points = {"review": _Point(bands.review, "the alerts in force", wished), **thresholds}
-    points["decline"] = _Point(bands.decline, "the declines in force", stated=False)
+    bands, wished = _with_stated(bands, thresholds)
+    points = {"review": _OperatingPoint(bands.review, "the alerts in force", wished), **thresholds}
+    points["decline"] = _OperatingPoint(bands.decline, "the declines in force", stated=False)
     card = {
         "amount": asdict(amount),
         "costs": asdict(costs) if costs else None,
         "points": {name: point.told(validation, test, costs) for name, point in points.items()},
     }
-    return Decided(bands, card, (*notes, *missing))
+    return ChosenThresholds(bands, card, (*notes, *missing))
 
 
 def budget_threshold(period: Period, budget: Budget) -> float | None:
@@ -233,7 +235,7 @@ def _money(period: Period, flagged: Labels, costs: Costs | None) -> dict[str, fl
 
 
 @dataclass(frozen=True, slots=True)
-class _Point:
+class _OperatingPoint:
     """One threshold and what it was chosen for; None where none meets that."""
 
     threshold: float | None
@@ -249,16 +251,20 @@ class _Point:
         return told | {name: figures(period, self.threshold, costs) for name, period in each.items()}
 
 
-def _thresholds(period: Period, wishes: Wishes, costs: Costs | None) -> tuple[dict[str, _Point], tuple[str, ...]]:
+def _thresholds(
+    period: Period, wishes: DecisionOptions, costs: Costs | None
+) -> tuple[dict[str, _OperatingPoint], tuple[str, ...]]:
     """The points of the budgets and of the cost, and notes on those that could not be met."""
-    budgets = [Budget(share=share) for share in USUAL_SHARES]
+    budgets = [Budget(share=share) for share in DEFAULT_SHARES]
     budgets = [wishes.alerts, *(each for each in budgets if each != wishes.alerts)] if wishes.alerts else budgets
     points = {
-        f"budget of {budget}": _Point(budget_threshold(period, budget), f"at most {budget}", budget == wishes.alerts)
+        f"budget of {budget}": _OperatingPoint(
+            budget_threshold(period, budget), f"at most {budget}", budget == wishes.alerts
+        )
         for budget in budgets
     }
     if costs is not None:
-        points["lowest cost"] = _Point(cost_threshold(period, costs), _cost_words(costs), costs.stated)
+        points["lowest cost"] = _OperatingPoint(cost_threshold(period, costs), _cost_words(costs), costs.stated)
     unmet = [name for name, point in points.items() if point.stated and point.threshold is None]
     notes = tuple(
         f"On the validation period no threshold meets the {name}: only a certain fraud is flagged." for name in unmet
@@ -275,7 +281,7 @@ def _cost_words(costs: Costs) -> str:
     )
 
 
-def _wished(bands: DecisionBands, points: Mapping[str, _Point]) -> tuple[DecisionBands, bool]:
+def _with_stated(bands: DecisionBands, points: Mapping[str, _OperatingPoint]) -> tuple[DecisionBands, bool]:
     """The bands with the stated thresholds in force; 1 where a wish is met by flagging nothing."""
     stated = [1.0 if point.threshold is None else point.threshold for point in points.values() if point.stated]
     if not stated:
@@ -285,7 +291,7 @@ def _wished(bands: DecisionBands, points: Mapping[str, _Point]) -> tuple[Decisio
     return replace(bands, review=review, decline=max(bands.decline, review)), True
 
 
-def _costs(validation: Period, wishes: Wishes) -> Costs | None:
+def _costs(validation: Period, wishes: DecisionOptions) -> Costs | None:
     if validation.amounts is None or not len(validation.labels):
         return None
     if wishes.false_alarm is not None:

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contract.schema import Contract, Kind
-from training.data import Labelled
+from training.data import LabelledTransactions
+from training.quantity import quantity
 from training.split import Split
-from training.words import counted
 
 MANY = 0.01
 """The share of the later rows from which those that differ in id and time alone are told of."""
@@ -22,7 +22,7 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """Makes the order of the columns count."""
 
 
-def duplicate_notes(contract: Contract, data: Labelled, cut: Split) -> tuple[str, ...]:
+def duplicate_notes(contract: Contract, data: LabelledTransactions, cut: Split) -> tuple[str, ...]:
     """What a reader of the model card should know of rows that are there twice; never a value."""
     return (
         *_ids(contract, data, cut),
@@ -30,7 +30,7 @@ def duplicate_notes(contract: Contract, data: Labelled, cut: Split) -> tuple[str
     )
 
 
-def _ids(contract: Contract, data: Labelled, cut: Split) -> tuple[str, ...]:
+def _ids(contract: Contract, data: LabelledTransactions, cut: Split) -> tuple[str, ...]:
     column = contract.first(Kind.ID)
     if column is None:
         return ()
@@ -40,12 +40,12 @@ def _ids(contract: Contract, data: Labelled, cut: Split) -> tuple[str, ...]:
     if not repeated:
         return ()
     return (
-        f"The same {column.name} again in {counted(repeated, 'row')}, {_shared(codes, cut):,} of them in a later "
+        f"The same {column.name} again in {quantity(repeated, 'row')}, {_shared(codes, cut):,} of them in a later "
         "period than training; the service would count each once.",
     )
 
 
-def _rows(contract: Contract, data: Labelled, cut: Split) -> tuple[str, ...]:
+def _rows(contract: Contract, data: LabelledTransactions, cut: Split) -> tuple[str, ...]:
     content = _content(contract, data, {Kind.ID})
     repeated, shared = _repeated(content), _shared(content, cut)
     notes = [
@@ -62,7 +62,7 @@ def _rows(contract: Contract, data: Labelled, cut: Split) -> tuple[str, ...]:
     return tuple(notes) if repeated else tuple(notes[1:])
 
 
-def _content(contract: Contract, data: Labelled, without: Iterable[Kind]) -> NDArray[np.uint64]:
+def _content(contract: Contract, data: LabelledTransactions, without: Iterable[Kind]) -> NDArray[np.uint64]:
     """A number for each row's cells, shape (rows,): equal cells, equal numbers."""
     found = np.zeros(data.rows, dtype=np.uint64)
     for column in (column for column in contract.columns if column.kind not in without):

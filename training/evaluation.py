@@ -20,14 +20,14 @@ Labels = NDArray[np.bool_]
 CALIBRATION_BINS = 15
 FALSE_POSITIVES = {"0.1%": 0.001, "1%": 0.01}
 """The false-positive rates at which recall is measured, by what they are called."""
-NEARLY_CERTAIN = 1e-7
+PROBABILITY_MARGIN = 1e-7
 """Probabilities nearer to 0 or 1 count as this near: their log-odds are infinite, or were rounded."""
 FEWEST_DECLINED = 10
 """Transactions that a decline threshold must have been tried on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class ThresholdPolicy:
     """What the thresholds are chosen for.
 
     Attributes:
@@ -88,7 +88,7 @@ def _platt(
 
 
 def choose_bands(
-    probabilities: Scores, labels: Labels, policy: Policy, weights: Floats | None = None
+    probabilities: Scores, labels: Labels, policy: ThresholdPolicy, weights: Floats | None = None
 ) -> tuple[DecisionBands, tuple[str, ...]]:
     """The thresholds for these validation rows, and notes on what could not be had.
 
@@ -176,7 +176,7 @@ def calibration_slope(values: NDArray[np.float64], labels: Labels, weights: Floa
     frauds, others = values[labels], values[~labels]
     if not len(frauds) or not len(others) or frauds.min() >= others.max() or frauds.max() <= others.min():
         return None
-    inside = np.clip(values, NEARLY_CERTAIN, 1 - NEARLY_CERTAIN)
+    inside = np.clip(values, PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
     slope, _ = _platt(np.log(inside / (1 - inside)), labels.astype(np.float64), counted)
     return slope
 

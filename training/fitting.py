@@ -9,14 +9,14 @@ from typing import Any
 from contract.schema import Contract
 from training import evaluation, loop
 from training.checkpoint import Checkpoints
-from training.loop import LoopConfig, Rows, Run
-from training.model import FraudModel, ModelConfig, fit_columns
+from training.loop import Examples, LoopConfig, Run
+from training.model import FraudModel, ModelConfig, column_statistics
 from training.progress import Reporter
-from training.words import counted
+from training.quantity import quantity
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TrainingSettings:
     """How to train: the network's size, and the loop's settings."""
 
     network: ModelConfig = field(default_factory=ModelConfig)
@@ -24,10 +24,10 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class FittedModel:
     """A calibrated model and how its training went; `tuning` tells of the search for its settings, if there was one."""
 
-    settings: Settings
+    settings: TrainingSettings
     model: FraudModel
     run: Run
     device: str
@@ -37,25 +37,25 @@ class Fitted:
 
 def fit(
     contract: Contract,
-    periods: tuple[Rows, Rows],
-    settings: Settings,
+    periods: tuple[Examples, Examples],
+    settings: TrainingSettings,
     reporter: Reporter,
     checkpoints: Checkpoints | None = None,
-) -> Fitted:
+) -> FittedModel:
     """Trains on the first period, chooses the epoch and calibrates on the second; random numbers are torch's own.
 
     Raises:
         TrainingError: the training did not converge.
     """
     train, validation = periods
-    columns = fit_columns(contract, train.matrix, train.labels, settings.network.pieces, train.weights)
+    columns = column_statistics(contract, train.matrix, train.labels, settings.network.pieces, train.weights)
     model = FraudModel(settings.network, columns, train.share_of_fraud).to(loop.best_device())
     run = loop.fit(model, train, validation, settings.loop, reporter, checkpoints=checkpoints)
-    reporter.say(f"{counted(run.epochs, 'epoch')} on {model.bias.device}; the best was epoch {run.best_epoch}")
-    return Fitted(settings, model, run, str(model.bias.device), _calibrated(model, validation))
+    reporter.say(f"{quantity(run.epochs, 'epoch')} on {model.bias.device}; the best was epoch {run.best_epoch}")
+    return FittedModel(settings, model, run, str(model.bias.device), _calibrated(model, validation))
 
 
-def _calibrated(model: FraudModel, validation: Rows) -> evaluation.Calibration:
+def _calibrated(model: FraudModel, validation: Examples) -> evaluation.Calibration:
     calibration = evaluation.calibrate(loop.logits(model, validation.matrix), validation.labels, validation.weights)
     model.slope.fill_(calibration.slope)
     model.intercept.fill_(calibration.intercept)

@@ -20,12 +20,12 @@ from contract.cells import MAX_TEXT_LENGTH
 from contract.dates import UNITS_PER_SECOND, join_date_time
 from contract.schema import CONFIRMED_COLUMN, FLOAT32_MAX, Column, Kind, Missing, TimeFormat
 from training import source
-from training.amounts import Amount, guessed
+from training.amounts import Amount, inferred_amount
 from training.data import FALSE, TRUE
 from training.errors import TrainingError
-from training.infer_dates import dates_of, is_clock, latecomer
+from training.infer_dates import dates_of, is_clock, names_another_moment
 from training.infer_history import Times, history
-from training.words import counted
+from training.quantity import quantity
 
 LABEL_NAMES = ("is_fraud", "isfraud", "fraud", "tx_fraud", "fraud_label", "label", "class", "target")
 """The usual names of a label, the surest first."""
@@ -48,7 +48,7 @@ LONG_NUMBER = r"\d(?:[ -]?\d){11,}"
 MOST_CATEGORIES = 200
 """Different values up to which text is a category; above, it names somebody or something."""
 FEW_NUMBERS = 12
-LOOKED_AT = 2000
+SAMPLE_ROWS = 2000
 """Cells, spread over the column, that tell whether it holds numbers, dates or long numbers."""
 HALF = 0.5
 """The share of such cells from which the column is taken for that."""
@@ -56,7 +56,7 @@ SKEWED = 10.0
 """How many medians the largest number must be for its logarithm to become a feature."""
 EPOCH = (631_152_000, 4_102_444_800)
 """1990 and 2100 in seconds since 1970: numbers between these are times, and only then do they tell the hour."""
-LATELY = (946_684_800, 2_524_608_000)
+RECENT = (946_684_800, 2_524_608_000)
 """2000 and 2050, likewise: milliseconds without a telling name lie between these, phone numbers below."""
 NANOSECONDS = 1e9
 DATES = {"%Y%m%d": (19900101, 21001231), "%Y%m%d%H%M%S": (19900101000000, 21001231235959)}
@@ -69,7 +69,7 @@ WRITE_ISO = "write them as 2026-01-31T18:05:00, or as seconds since 1970, to hav
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class InferredColumn:
     """What a column seems to be.
 
     Attributes:
@@ -83,7 +83,7 @@ class Guess:
     comment: str = ""
 
 
-CLOCK = Guess(None, {}, f"left out: a time of the day; join it to the date in one column, {WRITE_ISO}")
+CLOCK = InferredColumn(None, {}, f"left out: a time of the day; join it to the date in one column, {WRITE_ISO}")
 
 
 def infer_schema(path: Path) -> str:
@@ -96,7 +96,9 @@ def infer_schema(path: Path) -> str:
     label = _label(frame)
     truth = frame[label].str.lower().isin(TRUE)
     told = truth[frame[label] != ""]
-    guesses = _one_time(_one_id({name: _guess(name, frame[name], label, told) for name in frame.columns if name}))
+    guesses = _one_time(
+        _one_id({name: _infer_column(name, frame[name], label, told) for name in frame.columns if name})
+    )
     guesses = _with_clock(frame, _one_weight(guesses))
     tables = [_table(name, guess) for name, guess in guesses.items()]
     times = _times(frame, guesses, truth.to_numpy())
@@ -104,12 +106,12 @@ def infer_schema(path: Path) -> str:
     return "\n".join([*_heading(path, timed=times is not None), *tables, *([blocks] if blocks else [])])
 
 
-def _amount(guesses: Mapping[str, Guess]) -> Amount:
+def _amount(guesses: Mapping[str, InferredColumn]) -> Amount:
     numbers = _named(guesses, Kind.NUMBER)
-    return guessed(numbers, [name for name in numbers if "log" in guesses[name].keys])
+    return inferred_amount(numbers, [name for name in numbers if "log" in guesses[name].keys])
 
 
-def _named(guesses: Mapping[str, Guess], kind: Kind) -> list[str]:
+def _named(guesses: Mapping[str, InferredColumn], kind: Kind) -> list[str]:
     return [name for name, guess in guesses.items() if guess.kind is kind]
 
 
@@ -138,8 +140,8 @@ def _columns(rows: list[list[str]], width: int) -> list[list[str]]:
     for number, row in enumerate(rows, 1):
         if len(row) != width:
             raise TrainingError(
-                f"Row {number} of the data file has {counted(len(row), 'field')} and the header {width}: give each row "
-                "as many as the header; a field with a comma in it needs quotes."
+                f"Row {number} of the data file has {quantity(len(row), 'field')} and the header {width}: give each "
+                "row as many as the header; a field with a comma in it needs quotes."
             )
     return [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
 
@@ -181,7 +183,7 @@ def _no_flag(name: str, column: pd.Series) -> TrainingError:
     if not (others := int((~column.str.lower().isin(TRUE | FALSE | {""})).sum())):
         return TrainingError(f"Column {name} looks like the label, but it is empty in every row: nobody knows a fraud.")
     return TrainingError(
-        f"Column {name} looks like the label, but its cells are not 0 and 1 ({counted(others, 'row')} of "
+        f"Column {name} looks like the label, but its cells are not 0 and 1 ({quantity(others, 'row')} of "
         f"{len(column):,}): write 1 for fraud and 0 otherwise, leave it empty where nobody knows, or rename the "
         "column if it is no label."
     )
@@ -195,34 +197,38 @@ def _positive_share(column: pd.Series) -> float | None:
     return float(column.str.lower().isin(TRUE).mean())
 
 
-def _guess(name: str, column: pd.Series, label: str, truth: pd.Series) -> Guess:
+def _infer_column(name: str, column: pd.Series, label: str, truth: pd.Series) -> InferredColumn:
     if name == label:
         rarest = "" if _named_labels([name]) else "taken for the label only because its ones are rare: check it; "
-        return Guess(Kind.LABEL, {}, f"{rarest}1 for fraud, 0 otherwise")
-    if (apart := _apart(name, column, truth)) is not None:
+        return InferredColumn(Kind.LABEL, {}, f"{rarest}1 for fraud, 0 otherwise")
+    if (apart := _excluded(name, column, truth)) is not None:
         return apart
     full = column[column != ""]
     allow = {"missing": '"allow"'} if len(full) < len(column) else {}
     if full.empty:
-        return Guess(Kind.ENTITY, allow, "empty in every row: accepted, but no feature is made from it")
-    guess = _guess_filled(name, full)
-    return Guess(guess.kind, {**allow, **guess.keys}, guess.comment)
+        return InferredColumn(Kind.ENTITY, allow, "empty in every row: accepted, but no feature is made from it")
+    guess = _infer_filled(name, full)
+    return InferredColumn(guess.kind, {**allow, **guess.keys}, guess.comment)
 
 
-def _apart(name: str, column: pd.Series, truth: pd.Series) -> Guess | None:
+def _excluded(name: str, column: pd.Series, truth: pd.Series) -> InferredColumn | None:
     """A column that is no feature, for it tells of the label; None for any other."""
     if name == CONFIRMED_COLUMN:
-        return Guess(None, {}, "no column of a transaction: training reads it by itself, since when a label is known")
+        return InferredColumn(
+            None, {}, "no column of a transaction: training reads it by itself, since when a label is known"
+        )
     if "fraud" in name.lower() or "chargeback" in name.lower():
-        return Guess(None, {}, "left out: by its name it may tell the label, and a model would only repeat it")
+        return InferredColumn(None, {}, "left out: by its name it may tell the label, and a model would only repeat it")
     if WEIGHT_NAME.search(name) and _is_weight(column, truth):
-        return Guess(Kind.WEIGHT, {}, WEIGHT_NOTE)
-    if _tells(column, truth):
-        return Guess(None, {}, "left out: it alone tells the label in every row, so it was probably made from it")
+        return InferredColumn(Kind.WEIGHT, {}, WEIGHT_NOTE)
+    if _tells_label(column, truth):
+        return InferredColumn(
+            None, {}, "left out: it alone tells the label in every row, so it was probably made from it"
+        )
     return None
 
 
-def _tells(column: pd.Series, truth: pd.Series) -> bool:
+def _tells_label(column: pd.Series, truth: pd.Series) -> bool:
     """Whether a column of few values has no value that both frauds and others share: a sample weight, a case status.
 
     `truth` is of the rows whose label is known.
@@ -236,10 +242,10 @@ def _tells(column: pd.Series, truth: pd.Series) -> bool:
 def _is_weight(column: pd.Series, truth: pd.Series) -> bool:
     """Whether frauds and others were sampled by different shares, and the cells are what each row stands for."""
     numbers, good = _numbers(column)
-    return bool(good.all() and (numbers > 0).all()) and _tells(column, truth)
+    return bool(good.all() and (numbers > 0).all()) and _tells_label(column, truth)
 
 
-def _guess_filled(name: str, full: pd.Series) -> Guess:
+def _infer_filled(name: str, full: pd.Series) -> InferredColumn:
     if _share(full, _is_number) < HALF:
         if (found := dates_of(full)) is not None:
             return _timestamp(found.form, found.comment)
@@ -256,7 +262,7 @@ def _is_number(looked_at: pd.Series) -> NDArray[np.bool_]:
 
 def _share(full: pd.Series, test: Callable[[pd.Series], NDArray[np.bool_]]) -> float:
     """The share of cells, among some spread over the whole column, that pass a test."""
-    return float(test(full.iloc[:: max(1, len(full) // LOOKED_AT)]).mean())
+    return float(test(full.iloc[:: max(1, len(full) // SAMPLE_ROWS)]).mean())
 
 
 def _numbers(full: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -271,7 +277,7 @@ def _without_signs(full: pd.Series) -> pd.Series:
     return full.str.replace(SIGNS, "", regex=True)
 
 
-def _partly_numeric(name: str, full: pd.Series, good: NDArray[np.bool_]) -> Guess:
+def _partly_numeric(name: str, full: pd.Series, good: NDArray[np.bool_]) -> InferredColumn:
     """At least half are numbers: the others must not cost the column, and training will name their rows.
 
     A few different values are a category, other cells and all.
@@ -284,7 +290,7 @@ def _partly_numeric(name: str, full: pd.Series, good: NDArray[np.bool_]) -> Gues
         f"{full.index[~good][0] + 1}; take separators and signs such as $ and % away, empty the others and set "
         'missing = "allow"'
     )
-    return Guess(Kind.NUMBER, _bounds(numbers[readable]) | _log(numbers[readable]), comment)
+    return InferredColumn(Kind.NUMBER, _bounds(numbers[readable]) | _log(numbers[readable]), comment)
 
 
 def _named_not_measured(name: str) -> bool:
@@ -295,7 +301,7 @@ def _is_long_number(full: pd.Series) -> bool:
     return _share(full, lambda some: some.str.fullmatch(LONG_NUMBER + r"(?:\.0)?").to_numpy(dtype=bool)) >= HALF
 
 
-def _numeric(name: str, full: pd.Series, numbers: NDArray[np.float64]) -> Guess:
+def _numeric(name: str, full: pd.Series, numbers: NDArray[np.float64]) -> InferredColumn:
     whole = bool((numbers == np.round(numbers)).all())
     if whole and _counting(numbers) and not TIME_NAME.search(name):
         return _id_or_entity(full)
@@ -305,36 +311,36 @@ def _numeric(name: str, full: pd.Series, numbers: NDArray[np.float64]) -> Guess:
         return time
     if whole and _is_long_number(full):
         return _id_or_entity(full)
-    return Guess(Kind.NUMBER, _bounds(numbers) | _log(numbers))
+    return InferredColumn(Kind.NUMBER, _bounds(numbers) | _log(numbers))
 
 
-def _time(name: str, numbers: NDArray[np.float64], *, whole: bool) -> Guess | None:
+def _time(name: str, numbers: NDArray[np.float64], *, whole: bool) -> InferredColumn | None:
     if _within(numbers, EPOCH):
-        return _seconds_guess("1970", {"cycles": '["hour", "weekday"]'})
-    if (form := _finer(name, numbers)) is not None:
+        return _seconds_column("1970", {"cycles": '["hour", "weekday"]'})
+    if (form := _subsecond_format(name, numbers)) is not None:
         return _timestamp(form, f"taken for {form} since 1970")
     if TIME_NAME.search(name) and _within(numbers / NANOSECONDS, EPOCH):
-        return Guess(None, {}, f"left out: times in nanoseconds; {WRITE_ISO}")
+        return InferredColumn(None, {}, f"left out: times in nanoseconds; {WRITE_ISO}")
     if whole and _dates(numbers):
         return _timestamp(
             TimeFormat.YEAR_FIRST, "dates without separators (yyyymmdd); in JSON they are text, in quotes"
         )
     if SECONDS_NAME.search(name) and bool((np.diff(numbers) >= 0).all()) and numbers[-1] > numbers[0]:
-        return _seconds_guess("some moment", {})
+        return _seconds_column("some moment", {})
     return None
 
 
-def _finer(name: str, numbers: NDArray[np.float64]) -> TimeFormat | None:
+def _subsecond_format(name: str, numbers: NDArray[np.float64]) -> TimeFormat | None:
     """Milliseconds, or microseconds of a column that is called a time."""
     told = TIME_NAME.search(name)
-    if _within(numbers / UNITS_PER_SECOND[TimeFormat.MILLISECONDS], EPOCH if told else LATELY):
+    if _within(numbers / UNITS_PER_SECOND[TimeFormat.MILLISECONDS], EPOCH if told else RECENT):
         return TimeFormat.MILLISECONDS
     fits = told and _within(numbers / UNITS_PER_SECOND[TimeFormat.MICROSECONDS], EPOCH)
     return TimeFormat.MICROSECONDS if fits else None
 
 
-def _timestamp(form: TimeFormat, comment: str) -> Guess:
-    return Guess(Kind.TIMESTAMP, {"time_format": f'"{form}"'}, comment)
+def _timestamp(form: TimeFormat, comment: str) -> InferredColumn:
+    return InferredColumn(Kind.TIMESTAMP, {"time_format": f'"{form}"'}, comment)
 
 
 def _within(numbers: NDArray[np.float64], ends: tuple[float, float]) -> bool:
@@ -354,9 +360,9 @@ def _counting(numbers: NDArray[np.float64]) -> bool:
     return len(numbers) > FEW_NUMBERS and bool((np.diff(numbers) == 1).all())
 
 
-def _seconds_guess(moment: str, cycles: dict[str, str]) -> Guess:
+def _seconds_column(moment: str, cycles: dict[str, str]) -> InferredColumn:
     comment = f'taken for the seconds since {moment}; if it is another thing, kind = "number"'
-    return Guess(Kind.TIMESTAMP, {"time_format": '"seconds"', **cycles}, comment)
+    return InferredColumn(Kind.TIMESTAMP, {"time_format": '"seconds"', **cycles}, comment)
 
 
 def _bounds(numbers: NDArray[np.float64]) -> dict[str, str]:
@@ -376,19 +382,19 @@ def _outward(bound: float, direction: int) -> float:
 
 def _log(numbers: NDArray[np.float64]) -> dict[str, str]:
     skewed = numbers.min() >= 0 and numbers.max() > SKEWED * max(float(np.median(numbers)), 1e-9)
-    return {"log": "true"} if skewed and len(np.unique(numbers[:LOOKED_AT])) > FEW_NUMBERS else {}
+    return {"log": "true"} if skewed and len(np.unique(numbers[:SAMPLE_ROWS])) > FEW_NUMBERS else {}
 
 
-def _text(name: str, full: pd.Series) -> Guess:
+def _text(name: str, full: pd.Series) -> InferredColumn:
     different = full.nunique()
     if full.str.len().max() > MAX_TEXT_LENGTH:
-        return Guess(None, {}, f"left out: some cells have more than {MAX_TEXT_LENGTH} characters")
+        return InferredColumn(None, {}, f"left out: some cells have more than {MAX_TEXT_LENGTH} characters")
     if is_clock(full):
         return CLOCK
     if _named_for_one(name, different) or _is_long_number(full):
         return _id_or_entity(full)
     if different <= MOST_CATEGORIES and (different < len(full) / 2 or different <= FEW_NUMBERS):
-        return Guess(Kind.CATEGORY, {}, counted(different, "different value"))
+        return InferredColumn(Kind.CATEGORY, {}, quantity(different, "different value"))
     return _id_or_entity(full)
 
 
@@ -397,16 +403,16 @@ def _named_for_one(name: str, different: int) -> bool:
     return different > FEW_NUMBERS and bool(ID_NAME.search(name) or ENTITY_NAME.search(name))
 
 
-def _id_or_entity(full: pd.Series) -> Guess:
+def _id_or_entity(full: pd.Series) -> InferredColumn:
     different = full.nunique()
     if different == len(full):
-        return Guess(Kind.ID, {}, "different in every row")
-    return Guess(
-        Kind.ENTITY, {}, f"{counted(different, 'different value')}: who or what takes part, no feature by itself"
+        return InferredColumn(Kind.ID, {}, "different in every row")
+    return InferredColumn(
+        Kind.ENTITY, {}, f"{quantity(different, 'different value')}: who or what takes part, no feature by itself"
     )
 
 
-def _one_id(guesses: dict[str, Guess]) -> dict[str, Guess]:
+def _one_id(guesses: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     """The first id, or the first that is called one, stays; other unique columns are entities."""
     ids = [name for name, guess in guesses.items() if guess.kind is Kind.ID]
     chosen = next((name for name in ids if ID_NAME.search(name)), ids[0] if ids else None)
@@ -416,12 +422,12 @@ def _one_id(guesses: dict[str, Guess]) -> dict[str, Guess]:
     }
 
 
-def _one_weight(guesses: dict[str, Guess]) -> dict[str, Guess]:
+def _one_weight(guesses: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     others = _named(guesses, Kind.WEIGHT)[1:]
-    return guesses | {name: Guess(None, {}, "left out: a second weight") for name in others}
+    return guesses | {name: InferredColumn(None, {}, "left out: a second weight") for name in others}
 
 
-def _one_time(guesses: dict[str, Guess]) -> dict[str, Guess]:
+def _one_time(guesses: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     """The time of the transaction first, for that is what the first timestamp is; of others only who reads on knows.
 
     It is the first that has no empty cells, and no name such as birth or expiry.
@@ -429,18 +435,18 @@ def _one_time(guesses: dict[str, Guess]) -> dict[str, Guess]:
     times = _named(guesses, Kind.TIMESTAMP)
     if len(times) < 2:  # noqa: PLR2004 - one is the time.
         return guesses
-    main = min(times, key=lambda name: (latecomer(name), "missing" in guesses[name].keys))
+    main = min(times, key=lambda name: (names_another_moment(name), "missing" in guesses[name].keys))
     note = "taken for the time of the transaction; the first timestamp in this file is that"
     other = "another moment: no feature is made from it"
-    found = {main: _noted(guesses[main], note)}
+    found = {main: _with_comment(guesses[main], note)}
     for name, guess in guesses.items():
         if name != main:
             plain = replace(guess, keys={**guess.keys, "cycles": "[]"}) if name in times else guess
-            found[name] = _noted(plain, other) if name in times else guess
+            found[name] = _with_comment(plain, other) if name in times else guess
     return found
 
 
-def _with_clock(frame: pd.DataFrame, guesses: dict[str, Guess]) -> dict[str, Guess]:
+def _with_clock(frame: pd.DataFrame, guesses: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     """The time of the transaction with the time of the day, where that is the only one that has a column of its own."""
     clocks, times = (
         [name for name, guess in guesses.items() if guess.comment == CLOCK.comment],
@@ -453,22 +459,22 @@ def _with_clock(frame: pd.DataFrame, guesses: dict[str, Guess]) -> dict[str, Gue
     full = both[both != ""]
     found = dates_of(full)
     dated = int((frame[main] != "").sum())
-    if found is None or found.misfits.any() or latecomer(clock) or len(full) < 0.9 * dated:
+    if found is None or found.misfits.any() or names_another_moment(clock) or len(full) < 0.9 * dated:
         return guesses
     keys = {**guesses[main].keys, "time_format": f'"{found.form}"', "clock": json.dumps(clock, ensure_ascii=False)}
     keys |= {"missing": '"allow"'} if len(full) < len(both) else {}
-    timed = _noted(
-        Guess(Kind.TIMESTAMP, keys, found.comment), f"with the time of the day that the column {clock} holds"
+    timed = _with_comment(
+        InferredColumn(Kind.TIMESTAMP, keys, found.comment), f"with the time of the day that the column {clock} holds"
     )
-    read_with = Guess(None, {}, f"the time of the day, read with {main}: uploads must have it too")
+    read_with = InferredColumn(None, {}, f"the time of the day, read with {main}: uploads must have it too")
     return guesses | {main: timed, clock: read_with}
 
 
-def _noted(guess: Guess, note: str) -> Guess:
+def _with_comment(guess: InferredColumn, note: str) -> InferredColumn:
     return replace(guess, comment="; ".join(filter(None, (guess.comment, note))))
 
 
-def _times(frame: pd.DataFrame, guesses: Mapping[str, Guess], frauds: NDArray[np.bool_]) -> Times | None:
+def _times(frame: pd.DataFrame, guesses: Mapping[str, InferredColumn], frauds: NDArray[np.bool_]) -> Times | None:
     """When the transactions were, and their labels known if the file says so; None without a column of times."""
     main = next(iter(_named(guesses, Kind.TIMESTAMP)), None)
     if main is None:
@@ -495,7 +501,7 @@ def _heading(path: Path, *, timed: bool) -> list[str]:
     ]
 
 
-def _table(name: str, guess: Guess) -> str:
+def _table(name: str, guess: InferredColumn) -> str:
     lines = [f"[columns.{json.dumps(name, ensure_ascii=False)}]"]
     if guess.kind is not None:
         lines.append(f'kind = "{guess.kind}"')

@@ -21,12 +21,12 @@ CLOCK = r"[ T,]+\d{1,2}(?::\d{2}|\s*[AaPp][Mm]).*$"
 CLOCK_ALONE = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?"
 FORMS = (TimeFormat.ISO, TimeFormat.DAY_FIRST, TimeFormat.MONTH_FIRST, TimeFormat.YEAR_FIRST)
 """The surest first."""
-EITHER = (TimeFormat.DAY_FIRST, TimeFormat.MONTH_FIRST)
+AMBIGUOUS_FORMATS = (TimeFormat.DAY_FIRST, TimeFormat.MONTH_FIRST)
 HALF = 0.5
 """The share of cells that must be dates for a column to be one of dates."""
 SHUFFLED = 0.25
 """The share of rows that go back in time, in both ways round, from which their order tells nothing."""
-LOOKED_AT = 2000
+SAMPLE_ROWS = 2000
 LATER_NAME = re.compile(
     r"birth|dob|expir|valid|since|open|issue|signup|regist|join|update|modif|clos|settle|post", re.I
 )
@@ -54,7 +54,7 @@ class Dates:
     def _either(self) -> str:
         if not self.either:
             return ""
-        taken, other = self.form, next(form for form in EITHER if form is not self.form)
+        taken, other = self.form, next(form for form in AMBIGUOUS_FORMATS if form is not self.form)
         means = {TimeFormat.DAY_FIRST: "3 April", TimeFormat.MONTH_FIRST: "4 March"}
         return (
             f"CHECK: day or month first? No day in the file is above 12. 03/04 was taken for {means[taken]}; if it is "
@@ -73,7 +73,7 @@ class Dates:
 
 def dates_of(full: pd.Series) -> Dates | None:
     """The form of these filled cells; None where fewer than half are dates in any form."""
-    some = full.iloc[:: max(1, len(full) // LOOKED_AT)]
+    some = full.iloc[:: max(1, len(full) // SAMPLE_ROWS)]
     forms = [form for form in FORMS if float(_fits(form, some.tolist()).mean()) >= HALF]
     if not forms:
         return None
@@ -87,7 +87,7 @@ def _best(full: pd.Series, forms: list[TimeFormat]) -> Dates:
     codes, distinct = pd.factorize(full.str.replace(CLOCK, "", regex=True))
     misses = {form: ~(_fits(form, distinct.tolist())[codes] & _clocks_fit(form, full)) for form in forms}
     best = min(forms, key=lambda form: int(misses[form].sum()))
-    either = all(form in misses and not misses[form].any() for form in EITHER)
+    either = all(form in misses and not misses[form].any() for form in AMBIGUOUS_FORMATS)
     if either:
         best = _likelier(distinct.tolist(), codes)
     return Dates(best, misses[best], either)
@@ -95,11 +95,11 @@ def _best(full: pd.Series, forms: list[TimeFormat]) -> Dates:
 
 def is_clock(full: pd.Series) -> bool:
     """Whether cells are times of a day, without the day."""
-    some = full.iloc[:: max(1, len(full) // LOOKED_AT)]
+    some = full.iloc[:: max(1, len(full) // SAMPLE_ROWS)]
     return float(some.str.fullmatch(CLOCK_ALONE).mean()) >= HALF
 
 
-def latecomer(name: str) -> bool:
+def names_another_moment(name: str) -> bool:
     """Whether a column of times, by its name, tells another moment than the transaction's."""
     return bool(LATER_NAME.search(name))
 
@@ -125,7 +125,7 @@ def _clocks_fit(form: TimeFormat, full: pd.Series) -> NDArray[np.bool_]:
 
 def _likelier(distinct: list[str], codes: NDArray[np.int64]) -> TimeFormat:
     """Which of EITHER reads rows that follow each other, else a shorter time."""
-    moments = {form: _cells(form, distinct).values[codes] for form in EITHER}
+    moments = {form: _cells(form, distinct).values[codes] for form in AMBIGUOUS_FORMATS}
     back = {form: float(np.mean(np.diff(values) < 0)) for form, values in moments.items()}
     ordered = min(back.values()) < SHUFFLED
-    return min(EITHER, key=lambda form: (back[form] if ordered else 0.0, np.ptp(moments[form])))
+    return min(AMBIGUOUS_FORMATS, key=lambda form: (back[form] if ordered else 0.0, np.ptp(moments[form])))

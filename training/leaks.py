@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contract.schema import Column, Contract, Kind
-from training.data import Labelled
+from training.data import LabelledTransactions
 from training.errors import TrainingError
 from training.ranking import Ranking
 
@@ -29,15 +29,15 @@ SEPARATION = 0.95
 FEW_VALUES = 12
 FEWEST_FRAUDS = 10
 """In the training rows: of fewer, a column may tell all by chance."""
-GENUINE_ROWS = 200_000
+MAX_GENUINE_ROWS = 200_000
 """So many are looked at, each counting for several; all frauds are."""
-LOOKED_AT = frozenset({Kind.NUMBER, Kind.CATEGORY, Kind.TIMESTAMP, Kind.ENTITY})
+CHECKED_KINDS = frozenset({Kind.NUMBER, Kind.CATEGORY, Kind.TIMESTAMP, Kind.ENTITY})
 
 Labels = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class ColumnScore:
     """What one column tells by itself of the training rows.
 
     Attributes:
@@ -60,7 +60,9 @@ class Alone:
         return f"{self.column} (average precision {self.precision:.3f}, separation {self.separation:.3f})"
 
 
-def refuse(contract: Contract, data: Labelled, period: slice, allowed: tuple[str, ...] = ()) -> tuple[str, ...]:
+def check_leaks(
+    contract: Contract, data: LabelledTransactions, period: slice, allowed: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     """Looks for leaks in the rows of a period; returns notes on those that are allowed.
 
     Raises:
@@ -68,25 +70,25 @@ def refuse(contract: Contract, data: Labelled, period: slice, allowed: tuple[str
     """
     if unknown := sorted(set(allowed) - contract.names):
         raise TrainingError(f"--allow-leak names what is no column of the schema: {', '.join(unknown)}.")
-    found = [alone for alone in told_alone(contract, data, period) if alone.leaks]
+    found = [alone for alone in score_columns(contract, data, period) if alone.leaks]
     if bad := [alone for alone in found if alone.column not in allowed]:
         raise TrainingError(_refusal(bad))
     return tuple(f"It tells the label almost alone and was allowed: {alone}." for alone in found)
 
 
-def told_alone(contract: Contract, data: Labelled, period: slice) -> Iterator[Alone]:
+def score_columns(contract: Contract, data: LabelledTransactions, period: slice) -> Iterator[ColumnScore]:
     """What each column tells by itself, in the contract's order; nothing where frauds are too few to say."""
     labels = data.labels[period]
     if labels.sum() < FEWEST_FRAUDS or labels.all():
         return
-    rows, weights = _looked_at(labels)
-    weights = weights * data.counted[period][rows]
-    for column in (column for column in contract.columns if column.kind in LOOKED_AT):
+    rows, weights = _sample(labels)
+    weights = weights * data.row_weights[period][rows]
+    for column in (column for column in contract.columns if column.kind in CHECKED_KINDS):
         values = data.table.columns[column.name][period][rows]
-        yield _alone(column, values, labels[rows], weights)
+        yield _score_column(column, values, labels[rows], weights)
 
 
-def _refusal(found: list[Alone]) -> str:
+def _refusal(found: list[ColumnScore]) -> str:
     names = " ".join(f"--allow-leak {_argument(alone.column)}" for alone in found)
     return (
         f"A leak: alone, {', '.join(map(str, found))} tells the label of the training rows, so it was probably made "
@@ -100,15 +102,15 @@ def _argument(name: str) -> str:
     return f'"{name}"' if " " in name else name
 
 
-def _looked_at(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _sample(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Positions of all frauds and of GENUINE_ROWS others, spread over the period, and how many rows each stands for."""
     genuine = np.flatnonzero(~labels)
-    some = genuine[np.linspace(0, len(genuine) - 1, min(len(genuine), GENUINE_ROWS)).round().astype(np.int64)]
+    some = genuine[np.linspace(0, len(genuine) - 1, min(len(genuine), MAX_GENUINE_ROWS)).round().astype(np.int64)]
     rows = np.sort(np.concatenate([np.flatnonzero(labels), some]))
     return rows, np.where(labels[rows], 1.0, len(genuine) / len(some))
 
 
-def _alone(column: Column, values: NDArray[Any], labels: Labels, weights: NDArray[np.float64]) -> Alone:
+def _score_column(column: Column, values: NDArray[Any], labels: Labels, weights: NDArray[np.float64]) -> ColumnScore:
     numbers = column.kind in {Kind.NUMBER, Kind.TIMESTAMP}
     codes, distinct = pd.factorize(values, sort=numbers)
     filled, size = np.where(codes < 0, len(distinct), codes), len(distinct) + 1
@@ -116,7 +118,7 @@ def _alone(column: Column, values: NDArray[Any], labels: Labels, weights: NDArra
     if not numbers or size <= FEW_VALUES:
         scores.append(_by_share(filled, size, labels, weights))
     found = [_measured(labels, score, weights) for score in scores]
-    return Alone(column.name, max(ap for ap, _ in found), max(gap for _, gap in found), len(distinct))
+    return ColumnScore(column.name, max(ap for ap, _ in found), max(gap for _, gap in found), len(distinct))
 
 
 def _ordered(codes: NDArray[np.int64], filled: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

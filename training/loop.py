@@ -21,22 +21,22 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from training import resources
-from training.checkpoint import Checkpoint, Checkpoints, State
+from training.checkpoint import Checkpoint, Checkpoints, TrainingState
 from training.errors import TrainingError
 from training.model import FraudModel
+from training.optimiser import Optimiser
 from training.progress import Epochs, Reporter
-from training.steps import Steps
 
 SCORING_ROWS = 1 << 13
 """Rows that go through the network at a time outside training: what they take stays near the processor."""
 FEWEST_RANKED = 20
 """Frauds from which average precision chooses the epoch: on four frauds it was 1.0 after the first (LOG.md)."""
-STEPS_BETWEEN_NEWS = 50
-NEARLY = 0.02
+STEPS_BETWEEN_REPORTS = 50
+TOLERANCE = 0.02
 """Of the best epoch's score: a later one that lacks no more is taken. Which of two is better by so little is chance on
 some hundred frauds, and while the rate is high the scores of rows without a history swing from epoch to epoch: on the
 simulator the later ones had .826 on the test for .822, and seeds agreed on such rows (LOG.md)."""
-KEPT = ("epoch", "best_epoch", "score", "highest")
+SAVED_FIELDS = ("epoch", "best_epoch", "score", "highest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class LoopConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class Examples:
     """A period.
 
     Attributes:
@@ -113,7 +113,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shown:
+class _TrainingTensors:
     """The rows to learn from, and the share of them whose history is forgotten for a step.
 
     They lie on the device where they take less than half of what is free there.
@@ -127,7 +127,7 @@ class _Shown:
     forgotten_share: float
 
     @classmethod
-    def on(cls, device: torch.device, rows: Rows, forgotten_share: float) -> Self:
+    def on(cls, device: torch.device, rows: Examples, forgotten_share: float) -> Self:
         matrices = rows.matrix.nbytes * (1 if rows.neutral is None else 2)
         home = device if 2 * matrices < resources.free_memory(device) else torch.device("cpu")
         neutral = None if rows.neutral is None else torch.from_numpy(rows.neutral).to(home)
@@ -174,8 +174,8 @@ def reproducible(seed: int, threads: int = 1) -> Iterator[None]:
 
 def fit(  # noqa: PLR0913 - what is trained, on what, how; who is told, and where the state is kept.
     model: FraudModel,
-    train: Rows,
-    validation: Rows,
+    train: Examples,
+    validation: Examples,
     config: LoopConfig,
     reporter: Reporter,
     *,
@@ -198,7 +198,7 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how; who is told, and wher
     return training.result()
 
 
-def _identity(model: FraudModel, train: Rows, validation: Rows, config: LoopConfig) -> str:
+def _identity(model: FraudModel, train: Examples, validation: Examples, config: LoopConfig) -> str:
     """What a training starts from, as one hash: who begins alike ends alike."""
     told = hashlib.sha256(json.dumps([asdict(config), torch.__version__, torch.get_num_threads()]).encode())
     told.update(str(model.bias.device).encode() + torch.get_rng_state().numpy().tobytes())
@@ -211,7 +211,7 @@ def _identity(model: FraudModel, train: Rows, validation: Rows, config: LoopConf
 
 
 @dataclass(slots=True, eq=False)
-class _Keeper:
+class _BestEpoch:
     """The latest state that is about as good as the best so far, and how long ago it was."""
 
     patience: int
@@ -230,7 +230,7 @@ class _Keeper:
         """Takes the state if it is about as good as the best."""
         self.epoch += 1
         self.highest = max(self.highest, score)
-        if score >= self.highest - NEARLY * abs(self.highest):
+        if score >= self.highest - TOLERANCE * abs(self.highest):
             self.score, self.best_epoch = score, self.epoch
             self.state = copy.deepcopy(model.state_dict())
 
@@ -241,10 +241,10 @@ class _Keeper:
         model.eval()
 
 
-def _steps(model: FraudModel, rows: int, config: LoopConfig, batch: int) -> Steps:
+def _steps(model: FraudModel, rows: int, config: LoopConfig, batch: int) -> Optimiser:
     batch = batch or resources.batch(rows, _bytes_per_row(model), resources.free_memory(model.bias.device))
     total = config.epochs * math.ceil(rows / batch)
-    return Steps.over(model, total, batch, config.learning_rate, config.weight_decay)
+    return Optimiser.over(model, total, batch, config.learning_rate, config.weight_decay)
 
 
 def _bytes_per_row(model: FraudModel) -> int:
@@ -258,9 +258,9 @@ class _Training:
     """A training that is under way: all that a checkpoint holds."""
 
     model: FraudModel
-    shown: _Shown
-    steps: Steps
-    keeper: _Keeper
+    shown: _TrainingTensors
+    steps: Optimiser
+    keeper: _BestEpoch
     config: LoopConfig
     mixed: bool
     order: int
@@ -268,14 +268,14 @@ class _Training:
     loss: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     @classmethod
-    def begin(cls, model: FraudModel, train: Rows, config: LoopConfig) -> Self:
+    def begin(cls, model: FraudModel, train: Examples, config: LoopConfig) -> Self:
         device = model.bias.device
         order = int(torch.randint(1 << 62, ()))
         mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         steps = _steps(model, len(train.labels), config, config.batch)
-        shown = _Shown.on(device, train, config.forgotten_share)
+        shown = _TrainingTensors.on(device, train, config.forgotten_share)
         return cls(
-            model, shown, steps, _Keeper(config.patience), config, mixed, order, loss=torch.zeros((), device=device)
+            model, shown, steps, _BestEpoch(config.patience), config, mixed, order, loss=torch.zeros((), device=device)
         )
 
     @property
@@ -291,7 +291,7 @@ class _Training:
             self._step(rows, self.keeper.epoch * len(batches) + self.batches)
             if checkpoint.due:
                 checkpoint.save(self.state())
-            if self.batches % STEPS_BETWEEN_NEWS == 0:
+            if self.batches % STEPS_BETWEEN_REPORTS == 0:
                 epochs.running(self.batches / len(batches), float(self.loss) / self.batches)
         mean = float(self.loss) / len(batches)
         self.batches, self.loss = 0, torch.zeros_like(self.loss)
@@ -313,7 +313,7 @@ class _Training:
         self.batches += 1
         self.loss += loss.detach()
 
-    def judge(self, loss: float, validation: Rows, epochs: Epochs) -> None:
+    def judge(self, loss: float, validation: Examples, epochs: Epochs) -> None:
         """Scores the epoch on the validation period."""
         score = float(self.keeper.epoch)  # Without validation the last epoch is the best.
         if len(validation.labels):
@@ -328,7 +328,7 @@ class _Training:
         precision = "bfloat16" if self.mixed else "float32"
         return Run(self.keeper.epoch, self.keeper.best_epoch, self.keeper.score, self.steps.batch, precision)
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         """What :meth:`resume` needs."""
         tensors = {f"model.{name}": values for name, values in self.model.state_dict().items()}
         tensors |= {f"best.{name}": values for name, values in self.keeper.state.items()}
@@ -336,9 +336,9 @@ class _Training:
         tensors |= {"loss": self.loss, "random.cpu": torch.get_rng_state()}
         if self.shown.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.shown.device)
-        numbers = {name: getattr(self.keeper, name) for name in KEPT}
+        numbers = {name: getattr(self.keeper, name) for name in SAVED_FIELDS}
         numbers |= {"batches": self.batches, "batch": self.steps.batch, "order": self.order}
-        return State({name: values.detach().cpu().numpy() for name, values in tensors.items()}, numbers)
+        return TrainingState({name: values.detach().cpu().numpy() for name, values in tensors.items()}, numbers)
 
     def resume(self, checkpoint: Checkpoint, reporter: Reporter, epochs: Epochs) -> None:
         """Goes on where the checkpoint was written, if there is one."""
@@ -352,8 +352,8 @@ class _Training:
 
     def _restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         self.model.load_state_dict(_under("model.", tensors))
-        keeper = {name: numbers[name] for name in KEPT}
-        self.keeper = _Keeper(self.config.patience, **keeper, state=_under("best.", tensors))
+        keeper = {name: numbers[name] for name in SAVED_FIELDS}
+        self.keeper = _BestEpoch(self.config.patience, **keeper, state=_under("best.", tensors))
         # The memory that is free may have changed since, and with it the batch that would be chosen now.
         self.steps = _steps(self.model, len(self.shown.labels), self.config, numbers["batch"])
         self.steps.restore(_under("steps.", tensors))

@@ -48,7 +48,7 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class ColumnStatistics:
     """What the training rows tell of the columns.
 
     Attributes:
@@ -81,13 +81,13 @@ class Fitted:
     piece_width: NDArray[np.float64]
 
 
-def fit_columns(
+def column_statistics(
     contract: Contract,
     matrix: NDArray[np.float32],
     labels: NDArray[np.bool_],
     pieces: int = MOST_PIECES,
     weights: NDArray[np.float32] | None = None,
-) -> Fitted:
+) -> ColumnStatistics:
     """Measures the training rows.
 
     Args:
@@ -105,7 +105,7 @@ def fit_columns(
     low, high, mean, scale, median, flagged = np.array(measures, dtype=np.float64).reshape(-1, 6).T
     codes = matrix[:, is_code].astype(np.int64)
     counted = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
-    return Fitted(
+    return ColumnStatistics(
         np.flatnonzero(~is_code), np.flatnonzero(is_code), low, high, mean, scale, median, flagged,
         offsets, np.array(sizes, dtype=np.int64), _rows_of_codes(codes, sizes, offsets),
         *_pieces(matrix[:, ~is_code], labels, counted, pieces),
@@ -180,7 +180,7 @@ class FraudModel(nn.Module):
     slope: Tensor
     intercept: Tensor
 
-    def __init__(self, config: ModelConfig, fitted: Fitted, base_rate: float = 0.01) -> None:
+    def __init__(self, config: ModelConfig, fitted: ColumnStatistics, base_rate: float = 0.01) -> None:
         """Starts from the base rate: the share of fraud, strictly between 0 and 1."""
         super().__init__()
         for name, values in _buffers(fitted).items():
@@ -240,7 +240,7 @@ class FraudModel(nn.Module):
         return vectors.reshape(matrix.shape[0], self.width_of_vectors)
 
 
-def _buffers(fitted: Fitted) -> dict[str, Tensor]:
+def _buffers(fitted: ColumnStatistics) -> dict[str, Tensor]:
     """What the module keeps of the columns: to standardise a number, or pass a piece, is one subtraction and division.
 
     A standardised number ends where the training range or LARGEST_DEVIATION does, a piece at 0 and 1.

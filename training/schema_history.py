@@ -54,13 +54,15 @@ def parse_history(blocks: object, kinds: Mapping[str, Kind]) -> tuple[SchemaHist
         raise SchemaError('History is written in blocks: [[history]] and below it entity = "customer_id" and so on.')
     if blocks and Kind.TIMESTAMP not in kinds.values():
         raise SchemaError('History needs the time of each transaction: give its column kind = "timestamp".')
-    history = tuple(_Block(f"History block {place}", block, kinds).read() for place, block in enumerate(blocks, 1))
-    _once([window.name for block in history for window in block.windows])
+    history = tuple(
+        _HistoryBlock(f"History block {place}", block, kinds).read() for place, block in enumerate(blocks, 1)
+    )
+    _refuse_duplicates([window.name for block in history for window in block.windows])
     return history
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class _HistoryBlock:
     """One block as it is written; `where` names it in refusals."""
 
     where: str
@@ -151,7 +153,7 @@ def usual_bucket(lengths: list[int], delays: list[int]) -> int:
     return MINUTE * max(part for part in range(1, wanted // MINUTE + 1) if minutes % part == 0)
 
 
-def _once(names: list[str]) -> None:
+def _refuse_duplicates(names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise SchemaError(f"The history feature {name} is there twice: take it out of one of the blocks.")

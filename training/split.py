@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
+from training.quantity import quantity
 from training.schema_history import LABEL_DELAY
-from training.words import counted
 
 DAY = 86_400.0
 TRAIN_SHARE, TEST_SHARE = 0.7, 0.15
@@ -56,7 +56,7 @@ def split(rows: int, seconds: NDArray[np.float64] | None, label_delay: float = L
     """
     if rows < SMALLEST_FILE:
         raise TrainingError(
-            f"The data has {counted(rows, 'row')}; at least {SMALLEST_FILE} are needed to train and to judge."
+            f"The data has {quantity(rows, 'row')}; at least {SMALLEST_FILE} are needed to train and to judge."
         )
     if seconds is not None:
         timed = np.where(np.isnan(seconds), -np.inf, seconds)

@@ -23,27 +23,27 @@ from contract.golden import GoldenRows
 from contract.schema import Contract, Kind
 from contract.windows import Aggregate
 from training import archive, data, decisions, evaluation, export, leaks, loop
+from training.ablation import history_ablation, history_unavailable_matrix, without_history
 from training.amounts import amount_of
 from training.archive import Parts
 from training.checkpoint import Checkpoints
 from training.duplicates import duplicate_notes
 from training.errors import TrainingError
-from training.fitting import Fitted, Settings, fit
+from training.fitting import FittedModel, TrainingSettings, fit
 from training.golden import golden as golden_rows
 from training.golden import reference
 from training.infer import infer_schema
+from training.labelled_history import with_labelled_history
 from training.model import ModelConfig
-from training.past import past
 from training.progress import Reporter, silent
+from training.quantity import quantity
 from training.report.document import Document, document, short
-from training.report.subject import Part, Subject
+from training.report.subject import PeriodRows, Subject
 from training.schema import DEFAULT, Schema, load_schema, parse_schema
 from training.schema_history import LABEL_DELAY
 from training.simulator import Simulation, simulate
 from training.split import DAY, Split, known_rows, split
 from training.tune import Tuned, tune
-from training.words import counted
-from training.worth import neutral_matrix, without_history, worth
 
 NEWEST_ROWS = 5000
 """The rows at the end of the data that golden rows and the reference sample are drawn from."""
@@ -80,12 +80,12 @@ class TrainRequest:
     threads: int = 0
     simulation: Simulation = field(default_factory=Simulation)
     network: ModelConfig = field(default_factory=ModelConfig)
-    policy: evaluation.Policy = field(default_factory=evaluation.Policy)
+    policy: evaluation.ThresholdPolicy = field(default_factory=evaluation.ThresholdPolicy)
     tune: int = 0
     checkpoints: Checkpoints = field(default_factory=lambda: Checkpoints(None))
     handler: Path | None = None
     allow_leaks: tuple[str, ...] = ()
-    wishes: decisions.Wishes = field(default_factory=decisions.Wishes)
+    wishes: decisions.DecisionOptions = field(default_factory=decisions.DecisionOptions)
     beside: bool = False
 
     def __post_init__(self) -> None:
@@ -128,12 +128,12 @@ class _Periods:
     """
 
     contract: Contract
-    labelled: data.Labelled
+    labelled: data.LabelledTransactions
     cut: Split
     places: Mapping[str, NDArray[np.int64]]
-    train: loop.Rows
-    validation: loop.Rows
-    test: loop.Rows
+    train: loop.Examples
+    validation: loop.Examples
+    test: loop.Examples
 
     def without_history(self) -> "_Periods | None":
         """The same periods without their history; None where there is none, or nothing beside it."""
@@ -143,7 +143,7 @@ class _Periods:
         contract, kept = found
         each = {"train": self.train, "validation": self.validation, "test": self.test}
         rows = {
-            name: loop.Rows(np.ascontiguousarray(part.matrix[:, kept]), part.labels, weights=part.weights)
+            name: loop.Examples(np.ascontiguousarray(part.matrix[:, kept]), part.labels, weights=part.weights)
             for name, part in each.items()
         }
         return _Periods(contract, self.labelled, self.cut, self.places, **rows)
@@ -180,7 +180,7 @@ def renumbered(trained: Trained, version: int) -> Trained:
     return replace(trained, archive=archive.build(parts, trained.archive.parent), parts=parts)
 
 
-def read(contract: Contract, request: TrainRequest) -> data.Labelled:
+def read(contract: Contract, request: TrainRequest) -> data.LabelledTransactions:
     """The transactions of a request, with the columns of a contract.
 
     Raises:
@@ -207,24 +207,26 @@ def write_sample(path: Path, *, rows: int = 1000, label: bool = False) -> int:
 
 def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     schema, labelled = _read(request)
-    reporter.say(f"{counted(labelled.rows, 'transaction')}, {int(labelled.labels.sum()):,} of them fraud")
+    reporter.say(f"{quantity(labelled.rows, 'transaction')}, {int(labelled.labels.sum()):,} of them fraud")
     cut = split(labelled.rows, labelled.seconds, _label_delay(schema))
     contract = _learned(schema, labelled, cut)
-    allowed = leaks.refuse(contract, labelled, cut.train, (*request.allow_leaks, *schema.allowed_leaks))
+    allowed = leaks.check_leaks(contract, labelled, cut.train, (*request.allow_leaks, *schema.allowed_leaks))
     amount_of(contract, request.wishes.amount)  # Refused before the training, not after it.
     known, late = known_rows(cut, labelled.seconds, labelled.confirmed)
     notes = (*labelled.notes, *duplicate_notes(contract, labelled, cut), *late, *allowed)
     # Over the whole data: history looks back alone, and a period's rows have those before it as their past.
-    labelled = replace(labelled, table=past(contract, labelled), notes=notes)
+    labelled = replace(labelled, table=with_labelled_history(contract, labelled), notes=notes)
     rows = {name: _rows(contract, labelled, positions) for name, positions in known.items()}
     _trainable(rows["train"])
     return _Periods(contract, labelled, cut, known, **rows)
 
 
-def _rows(contract: Contract, labelled: data.Labelled, positions: NDArray[np.int64]) -> loop.Rows:
+def _rows(contract: Contract, labelled: data.LabelledTransactions, positions: NDArray[np.int64]) -> loop.Examples:
     rows = labelled.take(positions)
     weights = None if rows.weights is None else (rows.weights / rows.weights.mean()).astype(np.float32)
-    return loop.Rows(to_matrix(contract, rows.table), rows.labels, neutral_matrix(contract, rows.table), weights)
+    return loop.Examples(
+        to_matrix(contract, rows.table), rows.labels, history_unavailable_matrix(contract, rows.table), weights
+    )
 
 
 def _label_delay(schema: Schema) -> float:
@@ -233,7 +235,7 @@ def _label_delay(schema: Schema) -> float:
     return max([LABEL_DELAY, *map(float, risks)])
 
 
-def _read(request: TrainRequest) -> tuple[Schema, data.Labelled]:
+def _read(request: TrainRequest) -> tuple[Schema, data.LabelledTransactions]:
     if request.data is None:
         schema = load_schema(DEFAULT)
     else:
@@ -241,7 +243,7 @@ def _read(request: TrainRequest) -> tuple[Schema, data.Labelled]:
     return schema, read(schema.contract({}), request)
 
 
-def _learned(schema: Schema, labelled: data.Labelled, cut: Split) -> Contract:
+def _learned(schema: Schema, labelled: data.LabelledTransactions, cut: Split) -> Contract:
     """The contract with the category values of the training period: later ones must be as unknown as in service."""
     vocabularies = {
         column.name: data.vocabulary(
@@ -253,7 +255,7 @@ def _learned(schema: Schema, labelled: data.Labelled, cut: Split) -> Contract:
     return schema.contract(vocabularies)
 
 
-def _trainable(rows: loop.Rows) -> None:
+def _trainable(rows: loop.Examples) -> None:
     if not rows.both_classes:
         which = "fraud" if not rows.labels.any() else "genuine transaction"
         raise TrainingError(
@@ -264,23 +266,23 @@ def _trainable(rows: loop.Rows) -> None:
 
 def _settings_for(request: TrainRequest, periods: _Periods, reporter: Reporter) -> Tuned:
     """The usual settings, or the best of those that were tried."""
-    usual = Settings(request.network, loop.LoopConfig(epochs=request.epochs))
+    usual = TrainingSettings(request.network, loop.LoopConfig(epochs=request.epochs))
     if not request.tune:
         return Tuned(usual, {})
 
-    def attempt(settings: Settings) -> float:
+    def attempt(settings: TrainingSettings) -> float:
         return _fit(request, periods, settings, reporter).run.score
 
     return tune(usual, request.tune, request.seed, attempt, reporter)
 
 
-def _fit(request: TrainRequest, periods: _Periods, settings: Settings, reporter: Reporter) -> Fitted:
+def _fit(request: TrainRequest, periods: _Periods, settings: TrainingSettings, reporter: Reporter) -> FittedModel:
     with loop.reproducible(request.seed, request.threads):
         return fit(periods.contract, (periods.train, periods.validation), settings, reporter, request.checkpoints)
 
 
 def _scores_without(
-    request: TrainRequest, periods: _Periods, settings: Settings, reporter: Reporter
+    request: TrainRequest, periods: _Periods, settings: TrainingSettings, reporter: Reporter
 ) -> evaluation.Scores | None:
     """What the same training, from the same seed, gives the test period without history."""
     plain = periods.without_history()
@@ -291,7 +293,7 @@ def _scores_without(
 
 
 def _parts(
-    request: TrainRequest, periods: _Periods, fitted: Fitted, handler: bytes, without: evaluation.Scores | None
+    request: TrainRequest, periods: _Periods, fitted: FittedModel, handler: bytes, without: evaluation.Scores | None
 ) -> Parts:
     scripted = export.script(fitted.model, periods.validation.matrix)
     newest = periods.labelled.table.take(np.arange(max(0, periods.labelled.rows - NEWEST_ROWS), periods.labelled.rows))
@@ -315,27 +317,27 @@ def _report(request: TrainRequest, periods: _Periods, scripted: export.Scripted,
     return document(subject, beside=request.beside, threads=torch.get_num_threads(), seed=request.seed)
 
 
-def _part(periods: _Periods, name: str) -> Part:
-    rows: loop.Rows = getattr(periods, name)
+def _part(periods: _Periods, name: str) -> PeriodRows:
+    rows: loop.Examples = getattr(periods, name)
     labelled = periods.labelled.take(periods.places[name])
-    return Part(labelled.table, rows.matrix, rows.labels, labelled.counted, labelled.seconds)
+    return PeriodRows(labelled.table, rows.matrix, rows.labels, labelled.row_weights, labelled.seconds)
 
 
 def _counted(periods: _Periods, name: str) -> NDArray[np.float64]:
-    return periods.labelled.counted[periods.places[name]]
+    return periods.labelled.row_weights[periods.places[name]]
 
 
-def _decided(request: TrainRequest, periods: _Periods, scripted: export.Scripted) -> decisions.Decided:
+def _decided(request: TrainRequest, periods: _Periods, scripted: export.Scripted) -> decisions.ChosenThresholds:
     amount = amount_of(periods.contract, request.wishes.amount)
     validation, test = (
         part.scored(scripted.probabilities(part.matrix), amount.column)
         for part in (_part(periods, "validation"), _part(periods, "test"))
     )
-    return decisions.decide(validation, test, request.policy, request.wishes, amount)
+    return decisions.choose_thresholds(validation, test, request.policy, request.wishes, amount)
 
 
 def _card(
-    request: TrainRequest, periods: _Periods, fitted: Fitted, scripted: export.Scripted, golden: GoldenRows
+    request: TrainRequest, periods: _Periods, fitted: FittedModel, scripted: export.Scripted, golden: GoldenRows
 ) -> ModelCard:
     difference, measured = export.half_precision(scripted, periods.validation.matrix, golden.matrix(periods.contract))
     scores = scripted.probabilities(periods.validation.matrix)
@@ -373,7 +375,7 @@ def _worth(
         return {}
     scores = {"with": scripted.probabilities(test.matrix), "neutral": scripted.probabilities(test.neutral)}
     scores |= {} if without is None else {"without": without}
-    return worth(test.labels, scores, card.bands, _counted(periods, "test"))
+    return history_ablation(test.labels, scores, card.bands, _counted(periods, "test"))
 
 
 def _data_facts(request: TrainRequest, periods: _Periods) -> dict[str, Any]:
@@ -409,11 +411,11 @@ def _class_notes(periods: _Periods) -> tuple[str, ...]:
     ]
     frauds = int(periods.train.labels.sum())
     if frauds < FEW_FRAUDS:
-        notes.append(f"The training period has only {counted(frauds, 'fraud')}: expect little of this model.")
+        notes.append(f"The training period has only {quantity(frauds, 'fraud')}: expect little of this model.")
     return tuple(notes)
 
 
-def _settings(request: TrainRequest, contract: Contract, fitted: Fitted) -> dict[str, Any]:
+def _settings(request: TrainRequest, contract: Contract, fitted: FittedModel) -> dict[str, Any]:
     return {
         "seed": request.seed,
         "epochs": request.epochs,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from training.errors import TrainingError
-from training.fitting import Settings
+from training.fitting import TrainingSettings
 from training.progress import Reporter
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 class Tuned:
     """What a search found: the best settings, and for the model card what was tried."""
 
-    settings: Settings
+    settings: TrainingSettings
     facts: dict[str, Any]
 
 
-def tune(start: Settings, trials: int, seed: int, attempt: Callable[[Settings], float], reporter: Reporter) -> Tuned:
+def tune(
+    start: TrainingSettings, trials: int, seed: int, attempt: Callable[[TrainingSettings], float], reporter: Reporter
+) -> Tuned:
     """Tries so many settings, `start` first.
 
     Args:
@@ -38,7 +40,7 @@ def tune(start: Settings, trials: int, seed: int, attempt: Callable[[Settings], 
         TrainingError: optuna is not installed, or no settings gave a score.
     """
     study = _study(start, seed)
-    tried: dict[int, Settings] = {}
+    tried: dict[int, TrainingSettings] = {}
 
     def objective(trial: "optuna.Trial") -> float:
         tried[trial.number] = settings = _suggested(trial, start)
@@ -54,7 +56,7 @@ def tune(start: Settings, trials: int, seed: int, attempt: Callable[[Settings], 
     return Tuned(tried[study.best_trial.number], facts)
 
 
-def _study(start: Settings, seed: int) -> "optuna.Study":
+def _study(start: TrainingSettings, seed: int) -> "optuna.Study":
     try:
         import optuna  # noqa: PLC0415 - an optional extra.
     except ImportError:
@@ -72,7 +74,7 @@ def _study(start: Settings, seed: int) -> "optuna.Study":
 _NAMES = ("pieces", "hidden", "layers", "dropout", "learning_rate", "weight_decay")
 
 
-def _suggested(trial: "optuna.Trial", start: Settings) -> Settings:
+def _suggested(trial: "optuna.Trial", start: TrainingSettings) -> TrainingSettings:
     network = replace(
         start.network,
         pieces=trial.suggest_int("pieces", 2, 32, log=True),
@@ -85,4 +87,4 @@ def _suggested(trial: "optuna.Trial", start: Settings) -> Settings:
         learning_rate=trial.suggest_float("learning_rate", 1e-3, 1e-2, log=True),
         weight_decay=trial.suggest_float("weight_decay", 1e-3, 1.0, log=True),
     )
-    return Settings(network, loop)
+    return TrainingSettings(network, loop)

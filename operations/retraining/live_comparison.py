@@ -18,7 +18,7 @@ from operations.store.paired_scoring import ScoreSample
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from training.errors import TrainingError
-from training.rival import Rival, measure, meet
+from training.paired_evaluation import ScoredVersion, evaluate_pairs, score_both
 from training.train import TrainRequest, read
 
 
@@ -64,8 +64,10 @@ def _without_rival(goal: ReleaseMode) -> str | None:
 def _compared(
     new: LoadedVersion, live: LoadedVersion, data: Path | None, thresholds: ThresholdOverrides
 ) -> VersionComparison:
-    bout = meet(_rival(new), _rival(live), partial(read, request=TrainRequest(new.card.version, Path(), data)))
-    outcome = measure(bout.labels, bout.new, bout.live, bout.weights)
+    bout = score_both(
+        _scored_version(new), _scored_version(live), partial(read, request=TrainRequest(new.card.version, Path(), data))
+    )
+    outcome = evaluate_pairs(bout.labels, bout.new, bout.live, bout.weights)
     return VersionComparison(
         first=bout.first,
         last=bout.last,
@@ -77,5 +79,5 @@ def _compared(
     )
 
 
-def _rival(version: LoadedVersion) -> Rival:
-    return Rival(version.contract, version.card, version.score)
+def _scored_version(version: LoadedVersion) -> ScoredVersion:
+    return ScoredVersion(version.contract, version.card, version.score)

@@ -12,7 +12,7 @@ from operations.errors import OperationsError, in_words
 from operations.files import scratch
 from operations.store.registry import Entry, Registry, VersionTaken
 from training.checkpoint import Checkpoints
-from training.decisions import Budget, Wishes
+from training.decisions import Budget, DecisionOptions
 from training.errors import TrainingError
 from training.infer import infer_schema
 from training.progress import Reporter
@@ -35,7 +35,7 @@ class TrainOptions:
     threads: int = 0
     tune: int = 0
     resume: bool = True
-    wishes: Wishes = field(default_factory=Wishes)
+    wishes: DecisionOptions = field(default_factory=DecisionOptions)
     beside: bool = False
 
 
@@ -81,14 +81,14 @@ def _request(version: int, out: Path, wanted: TrainOptions) -> TrainRequest:
     return request if wanted.epochs is None else replace(request, epochs=wanted.epochs)
 
 
-def stated(alerts: str | None, false_alarm: float | None, missed: float, amount: str | None) -> Wishes:
+def stated(alerts: str | None, false_alarm: float | None, missed: float, amount: str | None) -> DecisionOptions:
     """What the options state of the decisions.
 
     Raises:
         OperationsError: it is no budget, or no cost.
     """
     with _refusals():
-        return Wishes(None if alerts is None else Budget.parse(alerts), false_alarm, missed, amount)
+        return DecisionOptions(None if alerts is None else Budget.parse(alerts), false_alarm, missed, amount)
 
 
 def infer(file: Path) -> str:

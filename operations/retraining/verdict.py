@@ -9,7 +9,8 @@
 
 Nine in ten, since the newest period has few frauds and a difference is mostly chance: a version that is no better is
 released by one scheduled training in ten and does no harm, and one that is 0.07 better is found at a few hundred
-frauds (measured in `training.rival`). An equal version is not better: training again on the same data releases nothing.
+frauds (measured in `training.paired_evaluation`). An equal version is not better: training again on the same data
+releases nothing.
 """
 
 from dataclasses import dataclass

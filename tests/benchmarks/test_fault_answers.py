@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from benchmarks.fault_answers import Truth, contradictions, faults
-from benchmarks.load import NO_ANSWER, Answer
+from benchmarks.load import NO_ANSWER, LoadResponse
 from benchmarks.switches import Request
 
 TRUTH = Truth(7, [0.1, 0.6], review=0.5, decline=0.9)
 
 
-def answer(status: int = 200, identity: str = "load-a-1", **changes: object) -> Answer:
+def answer(status: int = 200, identity: str = "load-a-1", **changes: object) -> LoadResponse:
     """An answer that is right, but for the changes to its body."""
     body: dict[str, Any] = {"model_version": 7, "predictions": [prediction(1, 0.1), prediction(2, 0.6)], **changes}
-    return Answer(identity, 0.0, 0.0, 1.0, status, body if status == 200 else {})
+    return LoadResponse(identity, 0.0, 0.0, 1.0, status, body if status == 200 else {})
 
 
 def prediction(row: int, probability: float, decision: str | None = None) -> Mapping[str, Any]:
@@ -37,7 +37,7 @@ NEUTRAL = [prediction(1, 0.95), prediction(2, 0.2)]
         answer(NO_ANSWER),
     ],
 )
-def test_right_degraded_and_refused_answers_are_honest(good: Answer) -> None:
+def test_right_degraded_and_refused_answers_are_honest(good: LoadResponse) -> None:
     """What is right, what says that it lacks the history, and what refuses for our own sake are all honest."""
     assert faults([good], TRUTH) == []
 
@@ -55,7 +55,7 @@ def test_right_degraded_and_refused_answers_are_honest(good: Answer) -> None:
     ],
     ids=["lost history", "other version", "lost row", "other decision", "other degradation", "defect", "blame"],
 )
-def test_an_answer_that_is_not_what_it_says_is_found(bad: Answer, why: str) -> None:
+def test_an_answer_that_is_not_what_it_says_is_found(bad: LoadResponse, why: str) -> None:
     """Each kind of answer that deceives its caller is told, and only that one."""
     found = faults([answer(), bad, answer()], TRUTH)
     assert len(found) == 1

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.load import NO_ANSWER, OK, Load, achieved, failed, in_words
+from benchmarks.load import NO_ANSWER, OK, Load, achieved, failed, summary
 from tests.patience import PATIENCE
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"model_version":7}'
@@ -82,4 +82,4 @@ def test_failures_are_noted() -> None:
     gone = load_for(server.url, 5)
     assert {answer.status for answer in failed(refused.answers)} == {503}
     assert {answer.status for answer in failed(gone.answers)} == {NO_ANSWER}
-    assert f"{len(gone.answers)} failed" in in_words(gone.answers)
+    assert f"{len(gone.answers)} failed" in summary(gone.answers)

@@ -5,13 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.quality_metrics import Judged, card_precision, leads, measured
+from benchmarks.quality_metrics import EvaluationRows, card_precision, leads, measured
 
 
-def _tested(rows: int = 300) -> Judged:
+def _tested(rows: int = 300) -> EvaluationRows:
     draw = np.random.default_rng(1)
     kinds = draw.choice([0, 0, 0, 0, 1, 2], rows)
-    return Judged(kinds > 0, np.sort(draw.integers(0, 3, rows)), draw.integers(0, 40, rows), kinds, np.ones(rows))
+    return EvaluationRows(
+        kinds > 0, np.sort(draw.integers(0, 3, rows)), draw.integers(0, 40, rows), kinds, np.ones(rows)
+    )
 
 
 def test_card_precision_counts_compromised_cards_among_the_riskiest_of_each_day() -> None:

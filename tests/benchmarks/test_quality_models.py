@@ -5,21 +5,21 @@ import importlib.util
 import numpy as np
 import pytest
 
-from benchmarks.quality import Outcome, table
-from benchmarks.quality_metrics import Judged
+from benchmarks.quality import ProtocolResult, table
+from benchmarks.quality_metrics import EvaluationRows
 from benchmarks.quality_models import MODELS, PRODUCT, Task, averaged
-from training.loop import Rows
+from training.loop import Examples
 from training.schema import parse_schema
 
 SCHEMA = 'name = "easy"\n[columns.a]\nkind = "number"\n[columns.b]\nkind = "number"\n[columns.y]\nkind = "label"\n'
 
 
-def _rows(seed: int, rows: int = 600, *, weighted: bool = False) -> Rows:
+def _rows(seed: int, rows: int = 600, *, weighted: bool = False) -> Examples:
     draw = np.random.default_rng(seed)
     labels = draw.random(rows) < 0.15
     numbers = draw.normal(size=(rows, 2)) + 4 * labels[:, None]
     weights = np.where(labels, 1, 10).astype(np.float32) if weighted else None
-    return Rows(numbers.astype(np.float32), labels, None, weights)
+    return Examples(numbers.astype(np.float32), labels, None, weights)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -40,9 +40,9 @@ def test_a_model_ranks_what_is_easy_to_tell(name: str, *, weighted: bool) -> Non
 def test_the_table_has_a_line_for_each_model_with_the_network_s_lead() -> None:
     """Metrics that a protocol does not have are left empty."""
     frauds = np.array([True, False] * 20)
-    tested = Judged(frauds, None, np.arange(40), None, np.ones(40))
+    tested = EvaluationRows(frauds, None, np.arange(40), None, np.ones(40))
     scores = {PRODUCT: [frauds + 0.0], "other": [1.0 - frauds]}
-    outcome = Outcome([tested], scores, {PRODUCT: 1.0, "other": 2.0})
+    outcome = ProtocolResult([tested], scores, {PRODUCT: 1.0, "other": 2.0})
     lines = table({"easy": outcome.to_json()}).splitlines()
     assert len(lines) == 4
     assert lines[2].startswith("| easy | this network | 1.000 | 1.000 |  |")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from locks import licences
-from locks.licences import Policy
+from locks.licences import LicencePolicy
 from locks.pins import IMAGES, LockError, Pin, of_image, of_lock
 
 POLICY = licences.read_policy()
@@ -25,9 +25,9 @@ def joined(operator: str, left: tuple[str, bool], right: tuple[str, bool]) -> tu
     return f"({left[0]}) {operator} ({right[0]})", accepted
 
 
-def policy(**found: str) -> Policy:
+def policy(**found: str) -> LicencePolicy:
     """The policy of this repository, with these packages as read."""
-    return Policy(POLICY.allowed, POLICY.noted, found)
+    return LicencePolicy(POLICY.allowed, POLICY.noted, found)
 
 
 @given(TERMS)

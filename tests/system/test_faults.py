@@ -16,7 +16,7 @@ import pytest
 from redis import Redis
 
 from benchmarks.fault_answers import Truth, contradictions, degraded, faults
-from benchmarks.load import OK, Answer, Load
+from benchmarks.load import OK, Load, LoadResponse
 from benchmarks.switches import logged
 from operations.local import valkey as valkey_program
 from tests.system.conftest import KEY, Stack, Twin, find, free_port, gateway, jvm, valkey, wait_for, worker
@@ -199,7 +199,7 @@ def is_ready(client: httpx.Client) -> bool:
     return False
 
 
-def whole(answers: list[Answer]) -> bool:
+def whole(answers: list[LoadResponse]) -> bool:
     """Whether these are good, and none lacks its history."""
     return all(answer.status == OK and not degraded(answer.body) for answer in answers)
 

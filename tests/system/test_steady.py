@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from benchmarks.load import Load, achieved, failed, in_words
+from benchmarks.load import Load, achieved, failed, summary
 from benchmarks.switches import LOG_SLACK, Request, Switch, logged, violations
 from tests.system.conftest import Stack, Twin, wait_for
 
@@ -24,7 +24,7 @@ def test_ten_releases_and_rollbacks_under_load(stack: Stack, twin: Twin) -> None
     """At 50 requests a second no request fails, each switch is one in time order, and no rollback hangs."""
     with Load(stack.url, twin.csv, RATE) as load:
         switches = list(_switches(stack, twin, load))
-    print(in_words(load.answers), "rollbacks", [f"{each.done - each.began:.2f}" for each in switches[1::2]])
+    print(summary(load.answers), "rollbacks", [f"{each.done - each.began:.2f}" for each in switches[1::2]])
     assert failed(load.answers) == []
     assert achieved(load.answers) > LEAST_RATE
     assert [each for each in load.answers if each.body["predictions"] != twin.right[each.body["model_version"]]] == []

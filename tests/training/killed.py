@@ -8,27 +8,29 @@ from pathlib import Path
 
 from tests.training import rows
 from training import loop
-from training.checkpoint import Checkpoint, Checkpoints, State
-from training.model import FraudModel, ModelConfig, fit_columns
+from training.checkpoint import Checkpoint, Checkpoints, TrainingState
+from training.model import FraudModel, ModelConfig, column_statistics
 from training.progress import Reporter, silent
 
 CONFIG = loop.LoopConfig(epochs=4, batch=64)
 STEPS = 64
 
 
-def period(count: int, seed: int) -> loop.Rows:
+def period(count: int, seed: int) -> loop.Examples:
     """Rows with a history to forget, so that every kind of random number is drawn."""
     matrix = rows.matrix(count, seed)
     neutral = matrix.copy()
     neutral[:, rows.AGE] = 0
-    return loop.Rows(matrix, rows.labels(matrix), neutral)
+    return loop.Examples(matrix, rows.labels(matrix), neutral)
 
 
 def train(checkpoints: Checkpoints, config: loop.LoopConfig = CONFIG, told: Reporter | None = None) -> FraudModel:
     """The training: STEPS steps."""
     known = period(1024, 1)
     with loop.reproducible(7):
-        model = FraudModel(ModelConfig(hidden=16, members=2), fit_columns(rows.contract(), known.matrix, known.labels))
+        model = FraudModel(
+            ModelConfig(hidden=16, members=2), column_statistics(rows.contract(), known.matrix, known.labels)
+        )
         loop.fit(model, known, period(256, 2), config, told or silent(), checkpoints=checkpoints)
     return model
 
@@ -46,7 +48,7 @@ class _Fatal(Checkpoint):
 
     left = 0
 
-    def save(self, state: State) -> None:
+    def save(self, state: TrainingState) -> None:
         self.left -= 1
         if not self.left:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.schema import Contract
-from training.model import FraudModel, ModelConfig, fit_columns
+from training.model import FraudModel, ModelConfig, column_statistics
 from training.schema import parse_schema
 
 SCHEMA = """
@@ -55,5 +55,5 @@ def model(values: NDArray[np.float32] | None = None, members: int = 1) -> FraudM
     """An untrained network that has measured these rows, ready to score."""
     measured = matrix() if values is None else values
     return FraudModel(
-        ModelConfig(hidden=16, members=members), fit_columns(contract(), measured, labels(measured))
+        ModelConfig(hidden=16, members=members), column_statistics(contract(), measured, labels(measured))
     ).eval()

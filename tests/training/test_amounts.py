@@ -3,7 +3,7 @@
 import pytest
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
-from training.amounts import amount_of, guessed
+from training.amounts import amount_of, inferred_amount
 from training.errors import TrainingError
 
 
@@ -45,7 +45,7 @@ def test_the_amount_may_be_named_or_denied() -> None:
 
 def test_a_file_that_nobody_has_described_has_the_amount_that_its_names_or_numbers_tell() -> None:
     """By a name, else the only skewed number; of several nobody knows which."""
-    assert guessed(["kwota", "visits"], ["visits"]).column == "kwota"
-    assert guessed(["x", "visits"], ["x"]).column == "x"
-    assert guessed(["x", "visits"], ["x", "visits"]).column is None
-    assert guessed([], []).column is None
+    assert inferred_amount(["kwota", "visits"], ["visits"]).column == "kwota"
+    assert inferred_amount(["x", "visits"], ["x"]).column == "x"
+    assert inferred_amount(["x", "visits"], ["x", "visits"]).column is None
+    assert inferred_amount([], []).column is None

@@ -13,12 +13,12 @@ import pytest
 from rich.console import Console
 
 from tests.training import killed
-from training.checkpoint import KEPT_SECONDS, Checkpoints, State
+from training.checkpoint import MAX_AGE_SECONDS, Checkpoints, TrainingState
 from training.progress import Reporter
 
 
-def _state(value: float = 1.5) -> State:
-    return State(
+def _state(value: float = 1.5) -> TrainingState:
+    return TrainingState(
         {"a.b": np.array([[value, 2.0]], dtype=np.float32), "count": np.array(3)}, {"epoch": 2, "score": value}
     )
 
@@ -26,7 +26,7 @@ def _state(value: float = 1.5) -> State:
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
     """Arrays with type and shape, and numbers to the last bit, minus infinity among them."""
     one = Checkpoints(tmp_path / "new").of("x")
-    one.save(State(_state().arrays, {"score": float("-inf"), "share": 0.1}))
+    one.save(TrainingState(_state().arrays, {"score": float("-inf"), "share": 0.1}))
     found = Checkpoints(tmp_path / "new").of("x").load()
     assert found is not None
     assert found.numbers == {"score": float("-inf"), "share": 0.1}
@@ -93,7 +93,7 @@ def test_who_does_not_want_to_go_on_begins_anew(tmp_path: Path) -> None:
 
 def test_what_is_done_leaves_nothing(tmp_path: Path) -> None:
     """Its own states are removed, another training's stay for a week."""
-    for name, age in (("other", 0.0), ("old", KEPT_SECONDS + 60)):
+    for name, age in (("other", 0.0), ("old", MAX_AGE_SECONDS + 60)):
         checkpoint = Checkpoints(tmp_path).of(name)
         checkpoint.save(_state())
         assert checkpoint.path is not None

@@ -134,10 +134,10 @@ def test_weights_go_with_their_rows() -> None:
     """Sorted and taken as the rows are; a note says what they come to, and without such a column each is one."""
     body = HEADER.replace("fraud", "fraud,w") + "a,2026-01-02,5,30,chip,0,10.5\nb,2026-01-01,900,,online,1,1\n"
     labelled = data.from_csv(WEIGHTED, body.encode())
-    assert labelled.counted.tolist() == [1.0, 10.5]
-    assert labelled.take(np.array([1])).counted.tolist() == [10.5]
+    assert labelled.row_weights.tolist() == [1.0, 10.5]
+    assert labelled.take(np.array([1])).row_weights.tolist() == [10.5]
     assert "as its w says: 2 rows for 12 transactions" in labelled.notes[0]
-    assert data.from_csv(contract(), GOOD.encode()).counted.tolist() == [1.0, 1.0]
+    assert data.from_csv(contract(), GOOD.encode()).row_weights.tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from training.amounts import Amount
 from training.decisions import (
     Budget,
     Costs,
+    DecisionOptions,
     Period,
-    Wishes,
     budget_threshold,
+    choose_thresholds,
     cost_threshold,
-    decide,
 )
 from training.errors import TrainingError
-from training.evaluation import Policy, choose_bands
+from training.evaluation import ThresholdPolicy, choose_bands
 
 DAY = 86_400.0
 NO_AMOUNT = Amount(None, "none")
@@ -121,14 +121,16 @@ def test_what_is_no_budget_is_refused(text: str) -> None:
 def test_costs_below_zero_are_refused(false_alarm: float | None, missed: float) -> None:
     """A false alarm that pays, or a missed fraud that costs nothing, is a slip."""
     with pytest.raises(TrainingError, match="must cost"):
-        Wishes(false_alarm=false_alarm, missed=missed)
+        DecisionOptions(false_alarm=false_alarm, missed=missed)
 
 
 def test_without_wishes_the_policy_decides() -> None:
     """The bands are those of the policy, and the card tells the usual budgets and an assumed cost."""
     of = random_period(0)
-    found = decide(of, random_period(1), Policy(), Wishes(), Amount("amount", "of its name"))
-    assert found.bands == choose_bands(of.scores, of.labels, Policy())[0]
+    found = choose_thresholds(
+        of, random_period(1), ThresholdPolicy(), DecisionOptions(), Amount("amount", "of its name")
+    )
+    assert found.bands == choose_bands(of.scores, of.labels, ThresholdPolicy())[0]
     assert found.card["costs"]["stated"] is False
     assert {"review", "decline", "lowest cost", "budget of 0.5% of transactions"} <= found.card["points"].keys()
 
@@ -137,7 +139,7 @@ def test_without_wishes_the_policy_decides() -> None:
 def test_a_stated_budget_holds_for_all_that_is_flagged(alerts: Budget) -> None:
     """Reviews and declines together stay within it on validation, whatever precision a decline has."""
     of = random_period(0)
-    found = decide(of, random_period(1), Policy(), Wishes(alerts=alerts), NO_AMOUNT)
+    found = choose_thresholds(of, random_period(1), ThresholdPolicy(), DecisionOptions(alerts=alerts), NO_AMOUNT)
     allowed = alerts.alerts(len(of.labels), of.days)
     assert allowed is not None
     assert 0 < (of.scores >= found.bands.review).sum() <= allowed
@@ -147,8 +149,8 @@ def test_a_stated_budget_holds_for_all_that_is_flagged(alerts: Budget) -> None:
 def test_a_stated_cost_is_the_threshold_in_force() -> None:
     """Flagged is what is cheapest to flag; beside a budget the higher threshold counts."""
     of, amount = random_period(0), Amount("amount", "of its name")
-    cost = decide(of, random_period(1), Policy(), Wishes(false_alarm=8.0), amount)
-    both = decide(of, random_period(1), Policy(), Wishes(Budget(share=0.001), 8.0), amount)
+    cost = choose_thresholds(of, random_period(1), ThresholdPolicy(), DecisionOptions(false_alarm=8.0), amount)
+    both = choose_thresholds(of, random_period(1), ThresholdPolicy(), DecisionOptions(Budget(share=0.001), 8.0), amount)
     assert cost.bands.review == cost_threshold(of, Costs(8.0, 1.0, stated=True))
     assert both.bands.review == budget_threshold(of, Budget(share=0.001))
 
@@ -156,7 +158,7 @@ def test_a_stated_cost_is_the_threshold_in_force() -> None:
 def test_expected_is_of_validation_and_found_of_the_test() -> None:
     """Each point tells what its threshold does on either period, in shares, a day and money."""
     of, test = random_period(0), random_period(1)
-    found = decide(of, test, Policy(), Wishes(), Amount("amount", "of its name"))
+    found = choose_thresholds(of, test, ThresholdPolicy(), DecisionOptions(), Amount("amount", "of its name"))
     point: dict[str, Any] = found.card["points"]["review"]
     for name, rows_of in (("expected", of), ("test", test)):
         flagged = rows_of.scores >= found.bands.review
@@ -168,7 +170,7 @@ def test_expected_is_of_validation_and_found_of_the_test() -> None:
 def test_without_an_amount_money_is_left_out() -> None:
     """No column of amounts: no value, no cost, and a stated cost is noted as not used."""
     of = random_period(0, known_amounts=False)
-    found = decide(of, of, Policy(), Wishes(false_alarm=5.0), NO_AMOUNT)
+    found = choose_thresholds(of, of, ThresholdPolicy(), DecisionOptions(false_alarm=5.0), NO_AMOUNT)
     assert found.card["costs"] is None
     assert "lowest cost" not in found.card["points"]
     assert not {"value_detected", "money_saved"} & found.card["points"]["review"]["expected"].keys()
@@ -178,7 +180,7 @@ def test_without_an_amount_money_is_left_out() -> None:
 def test_a_budget_that_nothing_meets_is_noted() -> None:
     """Where all rows score alike, a budget flags nothing, and the card says so."""
     same = Period.of(np.full(50, 0.25, dtype=np.float32), np.arange(50) < 5)
-    found = decide(same, same, Policy(), Wishes(alerts=Budget(share=0.01)), NO_AMOUNT)
+    found = choose_thresholds(same, same, ThresholdPolicy(), DecisionOptions(alerts=Budget(share=0.01)), NO_AMOUNT)
     assert found.bands.review == 1.0
     assert any("no threshold meets" in note for note in found.notes)
 

@@ -8,7 +8,7 @@ from contract.decision import DecisionBands
 from training import evaluation
 from training.evaluation import (
     FALSE_POSITIVES,
-    Policy,
+    ThresholdPolicy,
     calibrate,
     calibration_slope,
     choose_bands,
@@ -57,7 +57,7 @@ def test_a_backwards_model_is_not_turned_round() -> None:
 def test_bands_are_always_valid(pairs: list[tuple[float, bool]]) -> None:
     """Any scores and labels give thresholds that the contract accepts."""
     scores, labels = _arrays(pairs)
-    bands, _ = choose_bands(scores, labels, Policy())
+    bands, _ = choose_bands(scores, labels, ThresholdPolicy())
     assert 0 <= bands.review <= bands.decline <= 1
 
 
@@ -65,7 +65,7 @@ def test_bands_are_always_valid(pairs: list[tuple[float, bool]]) -> None:
 def test_no_more_is_flagged_than_the_budget(pairs: list[tuple[float, bool]]) -> None:
     """Reviews keep within the alert budget; only declines that reached their precision may exceed it."""
     scores, labels = _arrays(pairs)
-    bands, _ = choose_bands(scores, labels, Policy())
+    bands, _ = choose_bands(scores, labels, ThresholdPolicy())
     flagged = measure(scores, labels, bands)
     budget = max(0.01, 2 * labels.mean())
     assert flagged["flagged_share"] <= budget or bands.review == bands.decline or (scores == 1).any()
@@ -76,8 +76,8 @@ def test_only_the_ratio_of_weights_counts(pairs: list[tuple[float, bool]], each:
     """Thresholds and figures are those of rows that stand for one each, whatever all of them stand for."""
     scores, labels = _arrays(pairs)
     weights = np.full(len(labels), each)
-    bands, notes = choose_bands(scores, labels, Policy())
-    assert choose_bands(scores, labels, Policy(), weights) == (bands, notes)
+    bands, notes = choose_bands(scores, labels, ThresholdPolicy())
+    assert choose_bands(scores, labels, ThresholdPolicy(), weights) == (bands, notes)
     assert measure(scores, labels, bands, weights) == pytest.approx(measure(scores, labels, bands))
 
 
@@ -86,7 +86,7 @@ def test_the_budget_is_one_of_transactions() -> None:
     scores = np.linspace(0, 1, 1000, dtype=np.float32)
     labels = scores > 0.9
     weights = np.where(labels, 1.0, 10.0)
-    bands, _ = choose_bands(scores, labels, Policy(alert_share=0.05), weights)
+    bands, _ = choose_bands(scores, labels, ThresholdPolicy(alert_share=0.05), weights)
     flagged = measure(scores, labels, bands, weights)["flagged_share"]
     assert 0.04 < flagged <= 0.05
     assert flagged == pytest.approx(float(weights[scores >= bands.review].sum() / weights.sum()))
@@ -96,7 +96,7 @@ def test_decline_reaches_its_precision() -> None:
     """The decline threshold is the lowest at which nine in ten of the declined were fraud."""
     scores = np.linspace(0, 1, 1000, dtype=np.float32)
     labels = scores > 0.5
-    bands, notes = choose_bands(scores, labels, Policy())
+    bands, notes = choose_bands(scores, labels, ThresholdPolicy())
     assert not notes
     assert measure(scores, labels, bands)["decline_precision"] >= 0.9
     assert bands.decline < 0.5
@@ -105,7 +105,7 @@ def test_decline_reaches_its_precision() -> None:
 def test_unreachable_precision_declines_by_probability() -> None:
     """Where no threshold was precise enough, a calibrated probability of 0.9 is asked for, with a note."""
     scores = np.linspace(0, 1, 1000, dtype=np.float32)
-    bands, notes = choose_bands(scores, np.arange(1000) % 5 == 0, Policy())
+    bands, notes = choose_bands(scores, np.arange(1000) % 5 == 0, ThresholdPolicy())
     assert bands.decline == 0.9
     assert "90%" in notes[0]
 
@@ -127,7 +127,7 @@ def test_one_class_has_no_ranking() -> None:
     """Metrics that one class cannot have are left out, and the others are finite."""
     scores = np.full(10, 0.2, dtype=np.float32)
     labels = np.zeros(10, dtype=bool)
-    found = measure(scores, labels, choose_bands(scores, labels, Policy())[0])
+    found = measure(scores, labels, choose_bands(scores, labels, ThresholdPolicy())[0])
     assert "average_precision" not in found
     assert all(np.isfinite(value) for value in found.values())
 
@@ -136,7 +136,7 @@ def test_perfect_scores_measure_perfectly() -> None:
     """Right and certain scores have full precision and recall and no calibration error."""
     labels = np.arange(1000) % 50 == 0
     scores = labels.astype(np.float32)
-    found = measure(scores, labels, choose_bands(scores, labels, Policy())[0])
+    found = measure(scores, labels, choose_bands(scores, labels, ThresholdPolicy())[0])
     assert found["average_precision"] == found["roc_auc"] == found["recall_at_0.1%_false_positives"] == 1.0
     assert found["expected_calibration_error"] == found["brier"] == 0.0
 
@@ -166,5 +166,5 @@ def test_where_nothing_is_mixed_there_is_no_calibration_slope() -> None:
 def test_no_rows_measure_nothing() -> None:
     """An empty period has its sizes and nothing else."""
     empty = np.empty(0, dtype=np.float32)
-    bands = choose_bands(np.ones(1, dtype=np.float32), np.ones(1, dtype=bool), Policy())[0]
+    bands = choose_bands(np.ones(1, dtype=np.float32), np.ones(1, dtype=bool), ThresholdPolicy())[0]
     assert measure(empty, empty.astype(bool), bands) == {"rows": 0.0, "frauds": 0.0}

@@ -4,20 +4,20 @@ import numpy as np
 
 from tests.training import rows
 from training import loop
-from training.fitting import Fitted, Settings, fit
-from training.loop import LoopConfig, Rows
+from training.fitting import FittedModel, TrainingSettings, fit
+from training.loop import Examples, LoopConfig
 from training.model import ModelConfig
 from training.progress import silent
 
-SETTINGS = Settings(ModelConfig(hidden=16), LoopConfig(epochs=4))
+SETTINGS = TrainingSettings(ModelConfig(hidden=16), LoopConfig(epochs=4))
 
 
-def _period(count: int, seed: int) -> Rows:
+def _period(count: int, seed: int) -> Examples:
     matrix = rows.matrix(count, seed)
-    return Rows(matrix, rows.labels(matrix))
+    return Examples(matrix, rows.labels(matrix))
 
 
-def _fitted(train: Rows, validation: Rows) -> Fitted:
+def _fitted(train: Examples, validation: Examples) -> FittedModel:
     with loop.reproducible(0):
         return fit(rows.contract(), (train, validation), SETTINGS, silent())
 

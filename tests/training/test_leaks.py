@@ -16,7 +16,7 @@ from tests.training.conftest import TINY
 from training import data
 from training.errors import TrainingError
 from training.infer import infer_schema
-from training.leaks import refuse, told_alone
+from training.leaks import check_leaks, score_columns
 from training.schema import parse_schema
 from training.simulator import simulate
 
@@ -36,10 +36,10 @@ FEW = Contract(
 )
 
 
-def _data(labels: np.ndarray = LABELS, **columns: np.ndarray) -> data.Labelled:
+def _data(labels: np.ndarray = LABELS, **columns: np.ndarray) -> data.LabelledTransactions:
     rows = len(labels)
     plain = {"x": np.random.default_rng(0).normal(size=rows), **dict.fromkeys(("word", "who"), _texts(np.zeros(rows)))}
-    return data.Labelled(Table({**plain, **columns}, np.arange(rows) + 1), labels, None, "")
+    return data.LabelledTransactions(Table({**plain, **columns}, np.arange(rows) + 1), labels, None, "")
 
 
 def _texts(values: np.ndarray) -> np.ndarray:
@@ -77,34 +77,34 @@ def test_a_column_made_from_the_label_stops_training(kind: str) -> None:
     """The message names it, and what to do; no value of it."""
     (name,) = (leaky := _leaky(kind))
     with pytest.raises(TrainingError, match=f"A leak: alone, {name} .*Take it out.*--allow-leak {name}") as refused:
-        refuse(FEW, _data(**leaky), slice(0, ROWS))
+        check_leaks(FEW, _data(**leaky), slice(0, ROWS))
     assert "10.115" not in str(refused.value)
 
 
 def test_all_leaks_are_named_at_once(tmp_path: Path) -> None:
     """Nobody wants to find them one by one."""
     with pytest.raises(TrainingError, match=r"alone, x .*, word .* --allow-leak x --allow-leak word"):
-        refuse(FEW, _data(**_leaky("scenario"), **_leaky("word")), slice(0, ROWS))
+        check_leaks(FEW, _data(**_leaky("scenario"), **_leaky("word")), slice(0, ROWS))
 
 
 def test_a_leak_that_is_allowed_is_noted() -> None:
     """For the model card; another one still stops."""
-    (note,) = refuse(FEW, _data(**_leaky("scenario")), slice(0, ROWS), ("x",))
+    (note,) = check_leaks(FEW, _data(**_leaky("scenario")), slice(0, ROWS), ("x",))
     assert "x (average precision 1.000" in note
     with pytest.raises(TrainingError, match="alone, word"):
-        refuse(FEW, _data(**_leaky("scenario"), **_leaky("word")), slice(0, ROWS), ("x",))
+        check_leaks(FEW, _data(**_leaky("scenario"), **_leaky("word")), slice(0, ROWS), ("x",))
 
 
 def test_an_allowed_name_that_is_no_column_is_refused() -> None:
     """It is a spelling mistake."""
     with pytest.raises(TrainingError, match="no column of the schema: y"):
-        refuse(FEW, _data(), slice(0, ROWS), ("y",))
+        check_leaks(FEW, _data(), slice(0, ROWS), ("y",))
 
 
 def test_only_the_training_period_is_looked_at() -> None:
     """What the newest rows tell is for them to be measured on."""
     value = np.where(np.arange(ROWS) < ROWS // 2, DRAW.random(ROWS), LABELS)
-    assert refuse(FEW, _data(x=value), slice(0, ROWS // 2)) == ()
+    assert check_leaks(FEW, _data(x=value), slice(0, ROWS // 2)) == ()
 
 
 @settings(max_examples=30)
@@ -114,13 +114,13 @@ def test_words_of_one_row_each_tell_nothing(frauds: int, seed: int) -> None:
     labels = np.zeros(400, dtype=np.bool_)
     labels[np.random.default_rng(seed).choice(400, frauds, replace=False)] = True
     words = _texts(np.arange(400))
-    assert refuse(FEW, _data(labels, word=words, who=words), slice(0, 400)) == ()
+    assert check_leaks(FEW, _data(labels, word=words, who=words), slice(0, 400)) == ()
 
 
 def test_few_frauds_tell_nothing() -> None:
     """Three frauds that were all abroad are no leak."""
     labels = np.arange(ROWS) % 7000 == 0
-    assert refuse(FEW, _data(labels, x=labels.astype(float)), slice(0, ROWS)) == ()
+    assert check_leaks(FEW, _data(labels, x=labels.astype(float)), slice(0, ROWS)) == ()
 
 
 def test_ordinary_columns_are_no_leak(tmp_path: Path) -> None:
@@ -129,8 +129,8 @@ def test_ordinary_columns_are_no_leak(tmp_path: Path) -> None:
         frame.to_csv(tmp_path / "rows.csv", index=False)
         contract = parse_schema(infer_schema(tmp_path / "rows.csv")).contract({})
         found = data.load(contract, tmp_path / "rows.csv")
-        assert max(alone.precision for alone in told_alone(contract, found, slice(0, found.rows))) < 0.8
-        assert refuse(contract, found, slice(0, found.rows)) == ()
+        assert max(alone.precision for alone in score_columns(contract, found, slice(0, found.rows))) < 0.8
+        assert check_leaks(contract, found, slice(0, found.rows)) == ()
 
 
 @pytest.mark.skipif(not SHARED.exists() or not importlib.util.find_spec("pyarrow"), reason="needs ../shared/data")
@@ -145,4 +145,4 @@ def test_of_known_data_only_what_tells_the_label_is_a_leak(name: str, leak: str,
     text = infer_schema(tmp_path / "rows.csv").replace('kind = "weight"', 'kind = "number"')
     contract = parse_schema(text + named).contract({})
     found = data.load(contract, tmp_path / "rows.csv")
-    assert [alone.column for alone in told_alone(contract, found, slice(0, found.rows)) if alone.leaks] == [leak]
+    assert [alone.column for alone in score_columns(contract, found, slice(0, found.rows)) if alone.leaks] == [leak]

@@ -12,15 +12,15 @@ from training.model import FraudModel
 from training.progress import Reporter, silent
 
 
-def _period(count: int, seed: int) -> loop.Rows:
+def _period(count: int, seed: int) -> loop.Examples:
     matrix = rows.matrix(count, seed)
-    return loop.Rows(matrix, rows.labels(matrix))
+    return loop.Examples(matrix, rows.labels(matrix))
 
 
 TRAIN, VALIDATION = _period(1500, 1), _period(500, 2)
 
 
-def _trained(config: loop.LoopConfig, validation: loop.Rows = VALIDATION) -> tuple[FraudModel, loop.Run]:
+def _trained(config: loop.LoopConfig, validation: loop.Examples = VALIDATION) -> tuple[FraudModel, loop.Run]:
     with loop.reproducible(5):
         model = rows.model(TRAIN.matrix)
         return model, loop.fit(model, TRAIN, validation, config, silent())
@@ -50,7 +50,7 @@ def test_training_leaves_torch_as_it_found_it() -> None:
     assert torch.get_num_threads() == threads
 
 
-def _with_history(seed: int) -> loop.Rows:
+def _with_history(seed: int) -> loop.Examples:
     """Fraud is told by the age, which is 0 where the past is not known, and less surely by the amount."""
     matrix = np.nan_to_num(rows.matrix(3000, seed))
     draw = np.random.default_rng(seed)
@@ -58,7 +58,7 @@ def _with_history(seed: int) -> loop.Rows:
     matrix[:, rows.AGE] = np.where(labels, 1, -1) + draw.normal(0, 0.1, len(matrix))
     neutral = matrix.copy()
     neutral[:, rows.AGE] = 0
-    return loop.Rows(matrix, labels, neutral)
+    return loop.Examples(matrix, labels, neutral)
 
 
 def _loss_without_a_past(share: float) -> float:
@@ -80,9 +80,9 @@ def test_rows_that_are_always_forgotten_teach_nothing_of_the_past() -> None:
     """With a share of one the network never sees a history: what it says of a row does not depend on it."""
     train = _with_history(1)
     assert train.neutral is not None
-    blank = loop.Rows(train.neutral, train.labels)
+    blank = loop.Examples(train.neutral, train.labels)
     states = []
-    for shown, share in ((train, 1.0), (loop.Rows(train.neutral, train.labels, train.neutral), 0.5)):
+    for shown, share in ((train, 1.0), (loop.Examples(train.neutral, train.labels, train.neutral), 0.5)):
         with loop.reproducible(5):
             model = rows.model(train.matrix)
             loop.fit(model, shown, blank, loop.LoopConfig(epochs=2, forgotten_share=share), silent())
@@ -100,14 +100,14 @@ def test_without_history_nothing_is_forgotten() -> None:
 def test_it_stops_when_validation_gets_no_better() -> None:
     """Without a better epoch for as long as the patience lasts, the best one is kept."""
     matrix = rows.matrix(500, 3)
-    noise = loop.Rows(matrix, np.random.default_rng(0).random(500) < 0.3)
+    noise = loop.Examples(matrix, np.random.default_rng(0).random(500) < 0.3)
     _, run = _trained(loop.LoopConfig(epochs=40, patience=2), noise)
     assert run.epochs == run.best_epoch + 2
 
 
 def test_of_epochs_that_are_about_as_good_the_latest_is_kept() -> None:
     """A later one may lack a fiftieth of the best score; one that lacks more is not taken, nor one without a score."""
-    keeper, model = loop._Keeper(patience=9), rows.model(rows.matrix(50, 1))
+    keeper, model = loop._BestEpoch(patience=9), rows.model(rows.matrix(50, 1))
     taken = []
     for score in (0.5, 0.8, 0.785, float("nan"), 0.78, 0.9, 0.883, -1.0):
         keeper.offer(model, score)
@@ -118,7 +118,7 @@ def test_of_epochs_that_are_about_as_good_the_latest_is_kept() -> None:
 def test_an_ordinary_training_ends_its_cycle() -> None:
     """Patience never cuts the epochs in which the rate falls, however the validation goes."""
     matrix = rows.matrix(500, 3)
-    noise = loop.Rows(matrix, np.random.default_rng(0).random(500) < 0.3)
+    noise = loop.Examples(matrix, np.random.default_rng(0).random(500) < 0.3)
     _, run = _trained(loop.LoopConfig(), noise)
     assert run.epochs == loop.LoopConfig().epochs
 
@@ -126,7 +126,7 @@ def test_an_ordinary_training_ends_its_cycle() -> None:
 @pytest.mark.parametrize("fraud", [True, False])
 def test_a_validation_of_one_class_still_chooses_an_epoch(fraud: bool) -> None:
     """Where nothing can be ranked the log loss decides."""
-    one_class = loop.Rows(VALIDATION.matrix, np.full(500, fraud))
+    one_class = loop.Examples(VALIDATION.matrix, np.full(500, fraud))
     _, run = _trained(loop.LoopConfig(epochs=2), one_class)
     assert np.isfinite(run.score)
 

@@ -10,8 +10,8 @@ from training.amounts import amount_of
 from training.decisions import Costs, Period, figures
 from training.ranking import Interval, Ranking, intervals
 from training.report import metrics, segments
+from training.report.baselines import Baseline, reason_left_out, train_baselines
 from training.report.importance import importance
-from training.report.rivals import Rival, left_out, rivals
 from training.report.subject import Subject
 
 FORMAT = 1
@@ -30,8 +30,8 @@ def document(subject: Subject, *, beside: bool = True, threads: int = 1, seed: i
     """
     amount, costs = _money(subject)
     period = subject.test.scored(subject.scores(subject.test.matrix), amount["column"])
-    why = left_out(subject) if beside else NOT_ASKED
-    others = [] if why else rivals(subject, threads, seed)
+    why = reason_left_out(subject) if beside else NOT_ASKED
+    others = [] if why else train_baselines(subject, threads, seed)
     spread, lead = _intervals(period, others, seed)
     return {
         "format": FORMAT,
@@ -109,7 +109,7 @@ def _tables(subject: Subject, period: Period) -> Document:
 
 
 def _intervals(
-    period: Period, others: Sequence[Rival], seed: int
+    period: Period, others: Sequence[Baseline], seed: int
 ) -> tuple[list[list[float] | None], list[list[float] | None]]:
     rankings = [Ranking.of(period.labels, scores) for scores in (period.scores, *(rival.scores for rival in others))]
     spread, lead = intervals(rankings, period.weights, seed)
@@ -123,7 +123,7 @@ def _pairs(found: Sequence[Interval], wanted: int) -> list[list[float] | None]:
 def _beside(
     subject: Subject,
     amount: str | None,
-    others: Sequence[Rival],
+    others: Sequence[Baseline],
     spread: Sequence[list[float] | None],
     lead: Sequence[list[float] | None],
 ) -> list[Document]:

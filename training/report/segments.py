@@ -14,7 +14,7 @@ from contract.decision import DecisionBands
 from contract.schema import Contract, Kind
 from training.decisions import Period
 from training.ranking import Ranking
-from training.report.subject import Part
+from training.report.subject import PeriodRows
 
 FEWEST_ROWS = 50
 MOST_VALUES = 15
@@ -55,7 +55,7 @@ def segment(name: str, period: Period, rows: NDArray[np.bool_], bands: DecisionB
     return found
 
 
-def by_time(contract: Contract, part: Part, period: Period, bands: DecisionBands) -> dict[str, list[Segment]]:
+def by_time(contract: Contract, part: PeriodRows, period: Period, bands: DecisionBands) -> dict[str, list[Segment]]:
     """By month, and by week where there are few months; nothing without times."""
     if part.seconds is None or contract.time is None:
         return {}
@@ -67,7 +67,7 @@ def by_time(contract: Contract, part: Part, period: Period, bands: DecisionBands
     return tables
 
 
-def by_column(contract: Contract, part: Part, period: Period, bands: DecisionBands) -> dict[str, list[Segment]]:
+def by_column(contract: Contract, part: PeriodRows, period: Period, bands: DecisionBands) -> dict[str, list[Segment]]:
     """By the values of each category column."""
     columns = [column for column in contract.columns if column.kind is Kind.CATEGORY]
     return {

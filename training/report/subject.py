@@ -15,24 +15,24 @@ from contract.card import ModelCard
 from contract.features import to_matrix
 from contract.schema import Contract
 from contract.table import Table
-from training.data import Labelled, seconds_of
+from training.data import LabelledTransactions, seconds_of
 from training.decisions import Period
 from training.errors import TrainingError
 from training.evaluation import Labels, Scores
-from training.past import past
+from training.labelled_history import with_labelled_history
 from training.ranking import Floats
 from training.split import Split, known_rows
 
 Score = Callable[[NDArray[np.float32]], Scores]
 BLOCK_ROWS = 20_000
 """Rows scored at a time."""
-TOLD = 1.0
+TIME_RESOLUTION = 1.0
 """Seconds: a model card tells times no more exactly."""
 NO_TIME = "Nobody can tell which of these rows the version has learned from: the card or the file has no times."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class PeriodRows:
     """The rows of one period.
 
     Attributes:
@@ -72,9 +72,9 @@ class Subject:
     contract: Contract
     card: ModelCard
     score: Score
-    test: Part
-    train: Part | None = None
-    validation: Part | None = None
+    test: PeriodRows
+    train: PeriodRows | None = None
+    validation: PeriodRows | None = None
     data: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
 
@@ -84,13 +84,13 @@ class Subject:
         return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
 
 
-def subject(contract: Contract, card: ModelCard, score: Score, labelled: Labelled, source: str) -> Subject:
+def subject(contract: Contract, card: ModelCard, score: Score, labelled: LabelledTransactions, source: str) -> Subject:
     """The version on the rows of a file: cut, with their history, as matrices.
 
     Raises:
         TrainingError: no row is left to measure the version on, or none of them is fraud or genuine.
     """
-    rows = replace(labelled, table=past(contract, labelled))
+    rows = replace(labelled, table=with_labelled_history(contract, labelled))
     places, notes = _cut(card, rows)
     parts = {name: _part(contract, rows, place) for name, place in places.items() if len(place)}
     if "test" not in parts:
@@ -108,7 +108,7 @@ def subject(contract: Contract, card: ModelCard, score: Score, labelled: Labelle
     return Subject(contract, card, score, **parts, data=data, notes=(*rows.notes, *notes))
 
 
-def _measurable(test: Part) -> None:
+def _measurable(test: PeriodRows) -> None:
     if not test.both_classes:
         which = "fraud" if not test.labels.any() else "genuine transaction"
         raise TrainingError(
@@ -117,12 +117,12 @@ def _measurable(test: Part) -> None:
         )
 
 
-def _part(contract: Contract, rows: Labelled, place: NDArray[np.int64]) -> Part:
+def _part(contract: Contract, rows: LabelledTransactions, place: NDArray[np.int64]) -> PeriodRows:
     some = rows.take(place)
-    return Part(some.table, to_matrix(contract, some.table), some.labels, some.counted, some.seconds)
+    return PeriodRows(some.table, to_matrix(contract, some.table), some.labels, some.row_weights, some.seconds)
 
 
-def _cut(card: ModelCard, rows: Labelled) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
+def _cut(card: ModelCard, rows: LabelledTransactions) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
     """Positions by period."""
     periods = card.data.get("periods", {})
     if rows.sha256 == card.data.get("sha256") and all("start" in period for period in periods.values()):
@@ -132,9 +132,9 @@ def _cut(card: ModelCard, rows: Labelled) -> tuple[dict[str, NDArray[np.int64]],
     if rows.seconds is None or ends is None:
         return {"test": np.arange(rows.rows)}, (NO_TIME,)
     return {
-        "train": np.flatnonzero(~(rows.seconds > ends["train"][1] + TOLD)),
+        "train": np.flatnonzero(~(rows.seconds > ends["train"][1] + TIME_RESOLUTION)),
         "validation": _between(rows.seconds, *ends["validation"]),
-        "test": np.flatnonzero(rows.seconds > ends["validation"][1] + TOLD),
+        "test": np.flatnonzero(rows.seconds > ends["validation"][1] + TIME_RESOLUTION),
     }, ()
 
 
@@ -150,4 +150,4 @@ def _ends(periods: Any) -> dict[str, tuple[float, float]] | None:  # noqa: ANN40
 
 
 def _between(seconds: Floats, first: float, last: float) -> NDArray[np.int64]:
-    return np.flatnonzero((seconds >= first - TOLD) & (seconds <= last + TOLD))
+    return np.flatnonzero((seconds >= first - TIME_RESOLUTION) & (seconds <= last + TIME_RESOLUTION))

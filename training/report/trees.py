@@ -23,14 +23,14 @@ SETTINGS = {
     "deterministic": True, "force_col_wise": True, "verbosity": -1,
 }  # fmt: skip
 BINS = (255, 8191)
-LEAST = 1e-15
+MIN_PROBABILITY = 1e-15
 """A probability that is lower counts as this."""
 ROUNDS, PATIENCE = 2000, 50
 UNJUDGED_ROUNDS = 200
 """Rounds where the validation rows cannot tell when to stop; the bins are the finest then."""
 
 
-class Rows(Protocol):
+class LabelledMatrix(Protocol):
     """The rows of a period: a float32 matrix of shape (rows, columns), and for each row label and weight, if any."""
 
     @property
@@ -70,12 +70,12 @@ class Trees:
 def averaged(grown: Sequence[Trees], matrix: NDArray[np.float32]) -> NDArray[np.float64]:
     """The log-odds of the mean probability of several trees, shape (rows,)."""
     mean = np.mean([1 / (1 + np.exp(-trees.logits(matrix))) for trees in grown], axis=0)
-    inside = np.clip(mean, LEAST, 1 - LEAST)
+    inside = np.clip(mean, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     found: NDArray[np.float64] = np.log(inside / (1 - inside))
     return found
 
 
-def grow(train: Rows, validation: Rows, codes: Sequence[int] = (), **others: float) -> Trees:
+def grow(train: LabelledMatrix, validation: LabelledMatrix, codes: Sequence[int] = (), **others: float) -> Trees:
     """The trees of one seed that validate best.
 
     Args:
@@ -92,7 +92,7 @@ def grow(train: Rows, validation: Rows, codes: Sequence[int] = (), **others: flo
     return min(reversed(grown), key=lambda trees: trees.loss)
 
 
-def _grown(train: Rows, validation: Rows, codes: list[int], settings: dict[str, Any]) -> Trees:
+def _grown(train: LabelledMatrix, validation: LabelledMatrix, codes: list[int], settings: dict[str, Any]) -> Trees:
     lightgbm = _library()
     labels, judged = train.labels.astype(float), validation.labels.astype(float)
     data = lightgbm.Dataset(train.matrix, labels, weight=train.weights, categorical_feature=codes, params=settings)

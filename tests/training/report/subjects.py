@@ -12,10 +12,10 @@ from contract.schema import Contract
 from contract.table import Table
 from tests.training.rows import AMOUNT, contract
 from training.amounts import amount_of
-from training.data import Labelled
-from training.decisions import Wishes, decide
-from training.evaluation import Policy, Scores
-from training.report.subject import Part, Subject
+from training.data import LabelledTransactions
+from training.decisions import DecisionOptions, choose_thresholds
+from training.evaluation import Scores, ThresholdPolicy
+from training.report.subject import PeriodRows, Subject
 
 DAY = 86_400.0
 START = 1_767_225_600.0
@@ -29,7 +29,7 @@ def score(matrix: NDArray[np.float32]) -> Scores:
     return scores
 
 
-def labelled(count: int = 600, seed: int = 0, first: float = START, of: Contract | None = None) -> Labelled:
+def labelled(count: int = 600, seed: int = 0, first: float = START, of: Contract | None = None) -> LabelledTransactions:
     """Transactions over thirty days; fraud is mostly what costs much."""
     draw = np.random.default_rng(seed)
     amounts = draw.uniform(0, 500, count)
@@ -43,13 +43,13 @@ def labelled(count: int = 600, seed: int = 0, first: float = START, of: Contract
         column: draw.choice(np.array(["chip", "online", "", "never-seen"], dtype=object), count),
         "fraud": labels.astype(int).astype(str).astype(object),
     }
-    return Labelled(Table(columns, np.arange(1, count + 1)), labels, columns["when"], "0" * 64)
+    return LabelledTransactions(Table(columns, np.arange(1, count + 1)), labels, columns["when"], "0" * 64)
 
 
-def part(rows: Labelled, of: Contract | None = None) -> Part:
+def part(rows: LabelledTransactions, of: Contract | None = None) -> PeriodRows:
     """A period of all these rows."""
     matrix = to_matrix(of or contract(), rows.table)
-    return Part(rows.table, matrix, rows.labels, np.ones(rows.rows), rows.seconds)
+    return PeriodRows(rows.table, matrix, rows.labels, np.ones(rows.rows), rows.seconds)
 
 
 def subject(of: Contract | None = None) -> Subject:
@@ -61,7 +61,7 @@ def subject(of: Contract | None = None) -> Subject:
     train, validation, test = parts
     amount = amount_of(of)
     scored = [each.scored(score(each.matrix), amount.column) for each in (validation, test)]
-    decided = decide(scored[0], scored[1], Policy(), Wishes(), amount)
+    decided = choose_thresholds(scored[0], scored[1], ThresholdPolicy(), DecisionOptions(), amount)
     card = replace(CARD, bands=decided.bands, decisions=decided.card)
     facts = {"source": "pay.csv", "sha256": "0" * 64, "rows": 2100, "frauds": 300, "same": True}
     return Subject(of, card, score, test, train, validation, facts)

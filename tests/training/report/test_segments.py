@@ -8,7 +8,7 @@ from contract.schema import Contract, TimeFormat
 from tests.training.report.subjects import DAY, score, subject
 from training.decisions import Period
 from training.report import segments
-from training.report.subject import Part, Subject
+from training.report.subject import PeriodRows, Subject
 
 BANDS = DecisionBands(0.3, 0.8)
 
@@ -18,7 +18,7 @@ def scored(about: Subject) -> Period:
     return about.test.scored(score(about.test.matrix), "amount")
 
 
-def named(part: Part, values: list[str]) -> Part:
+def named(part: PeriodRows, values: list[str]) -> PeriodRows:
     """The rows with these channels, repeated."""
     channels = np.array(values * len(part.labels), dtype=object)[: len(part.labels)]
     return replace(part, table=part.table.extended({"channel": channels}))

@@ -10,19 +10,19 @@ import pytest
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
-from training.loop import Rows
+from training.loop import Examples
 from training.ranking import Ranking
 from training.report.trees import BINS, UNJUDGED_ROUNDS, averaged, grow
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
-def _rows(seed: int, count: int = 4000, above: float = 990.0) -> Rows:
+def _rows(seed: int, count: int = 4000, above: float = 990.0) -> Examples:
     """Fraud lies in the top of a column whose other values crowd below it; the second column is noise."""
     draw = np.random.default_rng(seed)
     amounts = draw.uniform(0, 1000, count)
     labels: NDArray[np.bool_] = amounts > above
-    return Rows(np.column_stack([amounts, draw.normal(size=count)]).astype(np.float32), labels)
+    return Examples(np.column_stack([amounts, draw.normal(size=count)]).astype(np.float32), labels)
 
 
 def test_the_bins_and_rounds_are_those_that_validate_best() -> None:
@@ -52,7 +52,7 @@ def test_a_rule_inside_the_top_bin_takes_fine_bins() -> None:
 def test_rows_that_count_for_many_change_the_trees() -> None:
     """The weights reach training and validation: where genuine rows stand for ten, all scores are lower."""
     plain = [_rows(seed) for seed in (0, 1)]
-    ten = [Rows(r.matrix, r.labels, weights=np.where(r.labels, 1, 10).astype(np.float32)) for r in plain]
+    ten = [Examples(r.matrix, r.labels, weights=np.where(r.labels, 1, 10).astype(np.float32)) for r in plain]
     test = _rows(2).matrix
     assert grow(ten[0], ten[1]).logits(test).mean() < grow(plain[0], plain[1]).logits(test).mean()
 
@@ -62,7 +62,7 @@ def test_a_category_is_no_number() -> None:
     draw = np.random.default_rng(0)
     codes = draw.integers(0, 40, 8000)
     labels = np.isin(codes, np.arange(0, 40, 2))
-    rows = Rows(codes.astype(np.float32)[:, None], labels)
+    rows = Examples(codes.astype(np.float32)[:, None], labels)
     trees = grow(rows, rows, codes=[0])
     assert Ranking.of(labels, trees.logits(rows.matrix)).average_precision(np.ones(8000)) > 0.99
     assert trees.booster.dump_model()["tree_info"][0]["tree_structure"]["decision_type"] == "=="
@@ -71,7 +71,7 @@ def test_a_category_is_no_number() -> None:
 def test_a_validation_of_one_class_cannot_stop_them() -> None:
     """Then they have a number of rounds of their own, and the finest bins."""
     train = _rows(0)
-    none = Rows(train.matrix, np.zeros(len(train.labels), dtype=np.bool_))
+    none = Examples(train.matrix, np.zeros(len(train.labels), dtype=np.bool_))
     trees = grow(train, none)
     assert (trees.bins, trees.rounds) == (max(BINS), UNJUDGED_ROUNDS)
 
@@ -91,7 +91,7 @@ def test_few_frauds_are_enough_to_stop_on() -> None:
     parts = (frame.iloc[: round(0.8 * known)], frame.iloc[round(0.8 * known) : known], frame.iloc[known:])
     names = [*(f"V{number}" for number in range(1, 29)), "Amount"]
     train, validation, test = (
-        Rows(part[names].to_numpy(np.float32), part["Class"].to_numpy() == 1, weights=part["weight"].to_numpy())
+        Examples(part[names].to_numpy(np.float32), part["Class"].to_numpy() == 1, weights=part["weight"].to_numpy())
         for part in parts
     )
     scores = averaged([grow(train, validation, seed=seed) for seed in range(3)], test.matrix)

@@ -12,7 +12,7 @@ from contract.schema import Contract
 from history.evaluation import with_history
 from training import data
 from training.errors import TrainingError
-from training.past import past
+from training.labelled_history import with_labelled_history
 from training.schema import parse_schema
 
 SCHEMA = """
@@ -62,7 +62,7 @@ def test_a_labelled_row_sees_what_it_would_see_if_all_rows_had_labels(rows: list
     every = data.from_csv(contract(), file_of([(*row[:3], row[3] or "0") for row in rows]))
     told = np.isin(every.table.row_numbers, some.table.row_numbers)
     expected = with_history(contract(), every.table, every.labels).take(told)
-    found = past(contract(), some)
+    found = with_labelled_history(contract(), some)
     assert found.row_numbers.tolist() == expected.row_numbers.tolist() == some.table.row_numbers.tolist()
     for name, values in expected.columns.items():
         np.testing.assert_array_equal(found.columns[name], values)
@@ -82,7 +82,7 @@ def test_a_label_that_is_confirmed_later_than_now_is_none_yet() -> None:
     body = "\n".join(f"{line},{moment}" for line, moment in zip(lines, known, strict=True)).encode()
     found = data.from_csv(contract(), body)
     assert (found.rows, found.unlabelled and found.unlabelled.rows) == (2, 1)
-    counted = past(contract(), found).columns["card.count.1d/1h"]
+    counted = with_history(contract(), found).columns["card.count.1d/1h"]
     assert counted.tolist() == [1, 2]
 
 

@@ -15,17 +15,17 @@ from sklearn.linear_model import LogisticRegression
 from contract.features import FIRST_VALUE
 from contract.schema import Contract, FeatureKind
 from training.evaluation import Scores, calibrate
-from training.report.subject import Part, Subject
+from training.report.subject import PeriodRows, Subject
 from training.report.trees import averaged, grow
 
 SEEDS = 3
 """Of trees, averaged: what one seed's trees are worth is chance where frauds are few."""
-FAR = 20.0
+MAX_DEVIATION = 20.0
 """Standard deviations from the mean that a number counts at most, as in the network."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rival:
+class Baseline:
     """Another model's calibrated probabilities of the test rows, and how it was made."""
 
     name: str
@@ -33,7 +33,7 @@ class Rival:
     scores: Scores
 
 
-def left_out(subject: Subject) -> str | None:
+def reason_left_out(subject: Subject) -> str | None:
     """Why no rival can be trained; None where it can."""
     if subject.train is None or subject.validation is None:
         return "the file does not hold the rows that the version was trained and validated on"
@@ -42,7 +42,7 @@ def left_out(subject: Subject) -> str | None:
     return None
 
 
-def rivals(subject: Subject, threads: int = 1, seed: int = 0) -> list[Rival]:
+def train_baselines(subject: Subject, threads: int = 1, seed: int = 0) -> list[Baseline]:
     """The trees and the regression.
 
     Raises:
@@ -55,15 +55,17 @@ def rivals(subject: Subject, threads: int = 1, seed: int = 0) -> list[Rival]:
     regression = _regression(subject.contract, train)
     made = f"LightGBM, the mean of {SEEDS} seeds ({', '.join(map(str, grown))}, chosen on the validation period)"
     return [
-        Rival("gradient-boosted trees", made, _calibrated(partial(averaged, grown), validation, test)),
-        Rival("logistic regression", "scikit-learn, standardised columns", _calibrated(regression, validation, test)),
+        Baseline("gradient-boosted trees", made, _calibrated(partial(averaged, grown), validation, test)),
+        Baseline(
+            "logistic regression", "scikit-learn, standardised columns", _calibrated(regression, validation, test)
+        ),
     ]
 
 
 Logits = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 
-def _calibrated(logits: Logits, validation: Part, test: Part) -> Scores:
+def _calibrated(logits: Logits, validation: PeriodRows, test: PeriodRows) -> Scores:
     """Probabilities by the calibration that the network gets too."""
     weights = validation.weights.astype(np.float32)
     found = calibrate(logits(validation.matrix).astype(np.float32), validation.labels, weights)
@@ -72,7 +74,7 @@ def _calibrated(logits: Logits, validation: Part, test: Part) -> Scores:
     return scores
 
 
-def _regression(contract: Contract, train: Part) -> Logits:
+def _regression(contract: Contract, train: PeriodRows) -> Logits:
     """Log-odds by a ridge-penalised logistic regression on standardised numbers, missing flags and one-hot codes."""
     design = _Design.of(contract, train.matrix)
     # Newton's steps: a few passes over many rows of few columns, where L-BFGS needs hundreds.
@@ -109,6 +111,8 @@ class _Design:
         """Shape (rows, columns of the design)."""
         values = matrix[:, self.numbers]
         missing = ~np.isfinite(values)
-        standard = np.clip((np.where(missing, self.middle, values) - self.mean) / self.scale, -FAR, FAR)
+        standard = np.clip(
+            (np.where(missing, self.middle, values) - self.mean) / self.scale, -MAX_DEVIATION, MAX_DEVIATION
+        )
         hot = [matrix[:, [place]] == np.arange(size) for place, size in self.codes.items()]
         return np.hstack([standard, missing, *hot]).astype(np.float32)

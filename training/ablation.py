@@ -15,7 +15,7 @@ from history.plan import Plan
 from training.evaluation import Labels, Scores, measure
 
 
-def neutral_matrix(contract: Contract, table: Table) -> NDArray[np.float32] | None:
+def history_unavailable_matrix(contract: Contract, table: Table) -> NDArray[np.float32] | None:
     """The matrix of rows of whose past nothing is known, shape (rows, contract.width); None without history."""
     plan = Plan.of([contract])
     if plan is None:
@@ -36,7 +36,7 @@ def without_history(contract: Contract) -> tuple[Contract, NDArray[np.int64]] | 
     return replace(contract, features=features, history=()), np.array(kept, dtype=np.int64)
 
 
-def worth(
+def history_ablation(
     labels: Labels, scores: Mapping[str, Scores], bands: DecisionBands, weights: NDArray[np.float64] | None = None
 ) -> dict[str, Any]:
     """The model card's `history`, of the rows of one period.

@@ -1,9 +1,9 @@
 import pytest
 
-from training.words import counted
+from training.quantity import quantity
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 frauds"), (1, "1 fraud"), (1500, "1,500 frauds")])
 def test_counted(number: int, text: str) -> None:
     """One thing is not told in the plural."""
-    assert counted(number, "fraud") == text
+    assert quantity(number, "fraud") == text

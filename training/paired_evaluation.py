@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from contract.card import ModelCard
 from contract.features import to_matrix
 from contract.schema import Contract, Kind
-from training.data import Labelled, moment, seconds_of
+from training.data import LabelledTransactions, moment, seconds_of
 from training.errors import TrainingError
-from training.past import past
+from training.labelled_history import with_labelled_history
 from training.ranking import Floats, Ranking
 
 Scores = NDArray[np.float32]
@@ -32,9 +32,9 @@ Labels = NDArray[np.bool_]
 RESAMPLES = 200
 TAIL = 0.1
 """Share of the resamples below, and above, the interval of the difference."""
-LOST = -1.0
+UNMEASURABLE = -1.0
 """The difference on a resample without fraud, which cannot be measured: nobody may win by few frauds."""
-TOLD = 1.0
+TIME_RESOLUTION = 1.0
 """Seconds: a model card tells times no more exactly."""
 
 
@@ -43,7 +43,7 @@ class Incomparable(TrainingError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rival:
+class ScoredVersion:
     """One of the two versions.
 
     Attributes:
@@ -56,7 +56,7 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bout:
+class PairedScores:
     """The same rows as both versions score them; shape (rows,) each.
 
     Attributes:
@@ -74,7 +74,7 @@ class Bout:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PairedEvaluation:
     """How two versions rank the same rows.
 
     Attributes:
@@ -90,7 +90,9 @@ class Outcome:
     high: float
 
 
-def meet(new: Rival, live: Rival, read: Callable[[Contract], Labelled]) -> Bout:
+def score_both(
+    new: ScoredVersion, live: ScoredVersion, read: Callable[[Contract], LabelledTransactions]
+) -> PairedScores:
     """Lets both score the rows of the new version's test period that neither has learned from.
 
     Args:
@@ -105,7 +107,7 @@ def meet(new: Rival, live: Rival, read: Callable[[Contract], Labelled]) -> Bout:
     ours = read(new.contract)
     if (ours.sha256, ours.rows) != (new.card.data["sha256"], new.card.data.get("rows", ours.rows)):
         raise TrainingError("The data has changed since the training: nothing was compared.")
-    theirs = _theirs(live, new.contract, read)
+    theirs = _read_for_live(live, new.contract, read)
     tested = np.arange(ours.rows - new.card.data["periods"]["test"]["rows"], ours.rows)
     same = _places(theirs.table.row_numbers, ours.table.row_numbers[tested])
     unseen = _unseen(new.card, live.card, None if theirs.seconds is None else theirs.seconds[same])
@@ -114,10 +116,12 @@ def meet(new: Rival, live: Rival, read: Callable[[Contract], Labelled]) -> Bout:
         raise Incomparable("the live version has learned from the newest period: newer data is needed to compare")
     first, last = _ends(live.contract, theirs, same)
     scores = _scored(new, ours, tested), _scored(live, theirs, same)
-    return Bout(ours.labels[tested], *scores, first, last, ours.counted[tested])
+    return PairedScores(ours.labels[tested], *scores, first, last, ours.row_weights[tested])
 
 
-def measure(labels: Labels, new: Scores, live: Scores, weights: Floats | None = None, seed: int = 0) -> Outcome:
+def evaluate_pairs(
+    labels: Labels, new: Scores, live: Scores, weights: Floats | None = None, seed: int = 0
+) -> PairedEvaluation:
     """The outcome on rows with these labels and probabilities, shape (rows,) each; the same each time.
 
     `weights` is how many transactions each row stands for, shape (rows,); None for one each.
@@ -131,7 +135,7 @@ def measure(labels: Labels, new: Scores, live: Scores, weights: Floats | None = 
     ours, theirs = Ranking.of(labels, new), Ranking.of(labels, live)
     differences = _differences(ours, theirs, counted, np.random.default_rng(seed))
     low, high = np.quantile(differences, TAIL, method="higher"), np.quantile(differences, 1 - TAIL, method="lower")
-    return Outcome(ours.average_precision(counted), theirs.average_precision(counted), float(low), float(high))
+    return PairedEvaluation(ours.average_precision(counted), theirs.average_precision(counted), float(low), float(high))
 
 
 def _differences(ours: Ranking, theirs: Ranking, weights: Floats, draw: np.random.Generator) -> Floats:
@@ -140,10 +144,12 @@ def _differences(ours: Ranking, theirs: Ranking, weights: Floats, draw: np.rando
     for place in range(RESAMPLES):
         counts = weights * np.bincount(draw.integers(rows, size=rows), minlength=rows)
         found[place] = ours.average_precision(counts) - theirs.average_precision(counts)
-    return np.where(np.isnan(found), LOST, found)
+    return np.where(np.isnan(found), UNMEASURABLE, found)
 
 
-def _theirs(live: Rival, contract: Contract, read: Callable[[Contract], Labelled]) -> Labelled:
+def _read_for_live(
+    live: ScoredVersion, contract: Contract, read: Callable[[Contract], LabelledTransactions]
+) -> LabelledTransactions:
     label, other = (each.first(Kind.LABEL) for each in (contract, live.contract))
     if label is None or other is None or label.name != other.name:
         raise Incomparable("the live version predicts another column than this one")
@@ -172,17 +178,17 @@ def _unseen(new: ModelCard, live: ModelCard, seconds: NDArray[np.float64] | None
         ended = None
     if seconds is None or ended is None:
         raise Incomparable("without times nobody knows which of these rows the live version has learned from")
-    unseen: Labels = seconds > ended + TOLD
+    unseen: Labels = seconds > ended + TIME_RESOLUTION
     return unseen
 
 
-def _scored(rival: Rival, rows: Labelled, positions: NDArray[np.int64]) -> Scores:
+def _scored(rival: ScoredVersion, rows: LabelledTransactions, positions: NDArray[np.int64]) -> Scores:
     """Each row with its history by the version's own contract: its past is the whole data, as it was in training."""
-    return rival.score(to_matrix(rival.contract, past(rival.contract, rows).take(positions)))
+    return rival.score(to_matrix(rival.contract, with_labelled_history(rival.contract, rows).take(positions)))
 
 
 def _ends(
-    contract: Contract, rows: Labelled, positions: NDArray[np.int64]
+    contract: Contract, rows: LabelledTransactions, positions: NDArray[np.int64]
 ) -> tuple[str | float | None, str | float | None]:
     timed = None if rows.seconds is None else rows.seconds[positions]
     if timed is None or not np.isfinite(timed).any():

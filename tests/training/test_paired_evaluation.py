@@ -17,7 +17,14 @@ from tests.tiny import card
 from tests.training import rows
 from training import data
 from training.errors import TrainingError
-from training.rival import LOST, Bout, Incomparable, Rival, measure, meet
+from training.paired_evaluation import (
+    UNMEASURABLE,
+    Incomparable,
+    PairedScores,
+    ScoredVersion,
+    evaluate_pairs,
+    score_both,
+)
 from training.schema import parse_schema
 
 ROWS, TESTED = 200, 30
@@ -41,7 +48,7 @@ def test_average_precision_is_the_usual_one(
 ) -> None:
     """On the rows themselves both figures are what scikit-learn computes, ties included."""
     labels, new, live = ranked
-    outcome = measure(labels, new, live)
+    outcome = evaluate_pairs(labels, new, live)
     assert outcome.new == pytest.approx(average_precision_score(labels, new))
     assert outcome.live == pytest.approx(average_precision_score(labels, live))
 
@@ -54,7 +61,7 @@ def test_rows_count_as_often_as_they_stand_for(
     """Average precision is that of rows written out as often as their weights say."""
     labels, new, live = ranked
     times = np.array(drawn.draw(st.lists(st.integers(1, 5), min_size=len(labels), max_size=len(labels))))
-    outcome = measure(labels, new, live, times.astype(np.float64))
+    outcome = evaluate_pairs(labels, new, live, times.astype(np.float64))
     again = [np.repeat(each, times) for each in (labels, new, live)]
     assert outcome.new == pytest.approx(average_precision_score(again[0], again[1]))
     assert outcome.live == pytest.approx(average_precision_score(again[0], again[2]))
@@ -67,7 +74,7 @@ def test_nobody_beats_a_perfect_ranking(
 ) -> None:
     """Against a live version that makes no mistake, no other one is ever found better."""
     labels, new, _ = ranked
-    assert measure(labels, new, labels.astype(np.float32)).low <= 0
+    assert evaluate_pairs(labels, new, labels.astype(np.float32)).low <= 0
 
 
 @given(rankings())
@@ -77,9 +84,9 @@ def test_the_same_ranking_is_a_tie(
 ) -> None:
     """Other scores in the same order are no better and no worse."""
     labels, new, _ = ranked
-    outcome = measure(labels, (new / 2).astype(np.float32), new)
+    outcome = evaluate_pairs(labels, (new / 2).astype(np.float32), new)
     assert outcome.new == outcome.live
-    assert {outcome.low, outcome.high} <= {0.0, LOST}
+    assert {outcome.low, outcome.high} <= {0.0, UNMEASURABLE}
 
 
 def test_a_clear_gain_is_found_and_repeated() -> None:
@@ -88,27 +95,27 @@ def test_a_clear_gain_is_found_and_repeated() -> None:
     labels = np.arange(2000) < 100
     noise = draw.normal(size=2000)
     new, live = ((noise + gain * labels).astype(np.float32) for gain in (3.0, 1.5))
-    assert measure(labels, new, live).low > 0.1
-    assert measure(labels, new, live) == measure(labels, new, live)
-    assert measure(labels, live, new).high == pytest.approx(-measure(labels, new, live).low)
+    assert evaluate_pairs(labels, new, live).low > 0.1
+    assert evaluate_pairs(labels, new, live) == evaluate_pairs(labels, new, live)
+    assert evaluate_pairs(labels, live, new).high == pytest.approx(-evaluate_pairs(labels, new, live).low)
 
 
 @pytest.mark.parametrize("frauds", [1, 2])
 def test_nobody_wins_by_one_or_two_frauds(frauds: int) -> None:
     """However well they are ranked: too many resamples would have none of them."""
     labels = np.arange(1000) < frauds
-    assert measure(labels, labels.astype(np.float32), (~labels).astype(np.float32)).low < 0
+    assert evaluate_pairs(labels, labels.astype(np.float32), (~labels).astype(np.float32)).low < 0
 
 
 def test_without_fraud_nothing_is_ranked() -> None:
     """No fraud in the period, no comparison."""
     with pytest.raises(Incomparable, match="no fraud"):
-        measure(np.zeros(50, dtype=np.bool_), np.ones(50, dtype=np.float32), np.ones(50, dtype=np.float32))
+        evaluate_pairs(np.zeros(50, dtype=np.bool_), np.ones(50, dtype=np.float32), np.ones(50, dtype=np.float32))
 
 
 def test_a_single_row_is_a_tie() -> None:
     """One row, a fraud: both rank it first."""
-    outcome = measure(np.array([True]), np.array([0.9], dtype=np.float32), np.array([0.1], dtype=np.float32))
+    outcome = evaluate_pairs(np.array([True]), np.array([0.9], dtype=np.float32), np.array([0.1], dtype=np.float32))
     assert (outcome.new, outcome.live, outcome.low, outcome.high) == (1.0, 1.0, 0.0, 0.0)
 
 
@@ -121,9 +128,9 @@ def _csv(column: str = "amount") -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _rival(contract: Contract, facts: Mapping[str, Any]) -> Rival:
+def _rival(contract: Contract, facts: Mapping[str, Any]) -> ScoredVersion:
     """A version that scores a row by its amount."""
-    return Rival(contract, replace(card(1), data=facts), lambda matrix: matrix[:, rows.AMOUNT])
+    return ScoredVersion(contract, replace(card(1), data=facts), lambda matrix: matrix[:, rows.AMOUNT])
 
 
 def _facts(body: bytes, learned: object = DAY.format(day=21, hour=0)) -> dict[str, Any]:
@@ -132,14 +139,14 @@ def _facts(body: bytes, learned: object = DAY.format(day=21, hour=0)) -> dict[st
     return {"sha256": data.from_csv(rows.contract(), body).sha256, "periods": periods}
 
 
-def _read(body: bytes) -> Callable[[Contract], data.Labelled]:
+def _read(body: bytes) -> Callable[[Contract], data.LabelledTransactions]:
     return partial(data.from_csv, body=body)
 
 
-def _met(live: Mapping[str, Any], contract: Contract | None = None) -> Bout:
+def _met(live: Mapping[str, Any], contract: Contract | None = None) -> PairedScores:
     body = _csv()
     new = _rival(rows.contract(), _facts(body))
-    return meet(new, _rival(contract or rows.contract(), live), _read(body))
+    return score_both(new, _rival(contract or rows.contract(), live), _read(body))
 
 
 def test_the_same_data_has_the_same_test_period() -> None:
@@ -166,10 +173,10 @@ windows = ["30d"]
 """
 
 
-def _remembering(aggregates: str) -> Rival:
+def _remembering(aggregates: str) -> ScoredVersion:
     """A version that scores a row by its last feature: one of history, of a file in which all rows are one card's."""
     contract = parse_schema(rows.SCHEMA + HISTORY.format(aggregates=aggregates)).contract({})
-    return Rival(contract, replace(card(1), data=_facts(_csv())), lambda matrix: matrix[:, -1])
+    return ScoredVersion(contract, replace(card(1), data=_facts(_csv())), lambda matrix: matrix[:, -1])
 
 
 def test_each_version_scores_by_its_own_history() -> None:
@@ -177,11 +184,11 @@ def test_each_version_scores_by_its_own_history() -> None:
     body = b"\n".join(line + (b",c1" if place else b",card") for place, line in enumerate(_csv().splitlines()))
     facts = _facts(_csv()) | {"sha256": data.from_csv(rows.contract(), body).sha256}
     new, live = (replace(_remembering(each), card=replace(card(1), data=facts)) for each in ('"count"', '"risk"'))
-    bout = meet(new, live, _read(body))
+    bout = score_both(new, live, _read(body))
     assert bout.new.tolist() == list(range(ROWS - TESTED, ROWS))
     assert 0 < bout.live.min() < bout.live.max() < 0.2
-    plain = Rival(rows.contract(), replace(card(1), data=facts), lambda matrix: matrix[:, rows.AMOUNT])
-    assert meet(new, plain, _read(body)).new.tolist() == meet(plain, new, _read(body)).live.tolist()
+    plain = ScoredVersion(rows.contract(), replace(card(1), data=facts), lambda matrix: matrix[:, rows.AMOUNT])
+    assert score_both(new, plain, _read(body)).new.tolist() == score_both(plain, new, _read(body)).live.tolist()
 
 
 def test_rows_that_the_live_version_learned_from_are_left_out() -> None:
@@ -213,11 +220,13 @@ def test_data_without_times_is_compared_on_the_same_file_alone() -> None:
     """Without a column of time only the same file, cut alike, tells which rows are new."""
     timeless = parse_schema(rows.SCHEMA.replace('[columns.when]\nkind = "timestamp"\n', "")).contract({})
     score = lambda matrix: matrix[:, 0]  # noqa: E731 - its columns are other ones than the shared rival's.
-    same, other = (Rival(timeless, replace(card(1), data=_facts(_csv()) | more), score) for more in ({}, {"rows": 1}))
-    assert len(meet(same, other, _read(_csv())).labels) == TESTED
+    same, other = (
+        ScoredVersion(timeless, replace(card(1), data=_facts(_csv()) | more), score) for more in ({}, {"rows": 1})
+    )
+    assert len(score_both(same, other, _read(_csv())).labels) == TESTED
     other = replace(other, card=replace(card(1), data=_facts(_csv()) | {"sha256": "another"}))
     with pytest.raises(Incomparable, match="without times"):
-        meet(same, other, _read(_csv()))
+        score_both(same, other, _read(_csv()))
 
 
 def test_another_label_is_another_question() -> None:
@@ -236,4 +245,4 @@ def test_data_that_changed_is_not_judged_on() -> None:
     """The rows that the new version was trained on must still be those of the file."""
     new = _rival(rows.contract(), _facts(_csv()) | {"sha256": "before"})
     with pytest.raises(TrainingError, match="has changed since the training"):
-        meet(new, new, _read(_csv()))
+        score_both(new, new, _read(_csv()))

@@ -4,14 +4,14 @@ import numpy as np
 
 from tests.training.report.subjects import subject
 from training.ranking import Ranking
-from training.report import rivals
-from training.report.rivals import left_out
+from training.report import baselines as rivals
+from training.report.baselines import reason_left_out
 
 
 def test_both_learn_what_there_is_to_learn() -> None:
     """Trees and regression rank the amount's fraud far above chance, with probabilities."""
     about = subject()
-    for rival in rivals.rivals(about):
+    for rival in rivals.train_baselines(about):
         found = Ranking.of(about.test.labels, rival.scores).average_precision(about.test.weights)
         assert found > 0.7, rival.name
         assert ((rival.scores >= 0) & (rival.scores <= 1)).all()
@@ -20,7 +20,7 @@ def test_both_learn_what_there_is_to_learn() -> None:
 
 def test_they_are_the_same_each_time() -> None:
     """A seed gives the same scores."""
-    first, second = (rivals.rivals(subject(), seed=4) for _ in range(2))
+    first, second = (rivals.train_baselines(subject(), seed=4) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.scores, other.scores)
 
@@ -30,7 +30,7 @@ def test_a_validation_of_one_class_still_gives_rivals() -> None:
     about = subject()
     assert about.validation is not None
     none = replace(about.validation, labels=np.zeros(len(about.validation.labels), dtype=bool))
-    assert len(rivals.rivals(replace(about, validation=none))) == 2
+    assert len(rivals.train_baselines(replace(about, validation=none))) == 2
 
 
 def test_holes_and_constant_columns_are_no_obstacle() -> None:
@@ -40,7 +40,7 @@ def test_holes_and_constant_columns_are_no_obstacle() -> None:
     matrix = about.train.matrix.copy()
     matrix[:, 6] = np.nan
     matrix[:, 0] = 1.0
-    scores = rivals.rivals(replace(about, train=replace(about.train, matrix=matrix)))
+    scores = rivals.train_baselines(replace(about, train=replace(about.train, matrix=matrix)))
     assert all(np.isfinite(rival.scores).all() for rival in scores)
 
 
@@ -49,6 +49,6 @@ def test_it_is_said_why_there_is_none() -> None:
     about = subject()
     assert about.train is not None
     one = replace(about.train, labels=np.zeros(len(about.train.labels), dtype=bool))
-    assert left_out(about) is None
-    assert "does not hold the rows" in str(left_out(replace(about, train=None)))
-    assert "one class" in str(left_out(replace(about, train=one)))
+    assert reason_left_out(about) is None
+    assert "does not hold the rows" in str(reason_left_out(replace(about, train=None)))
+    assert "one class" in str(reason_left_out(replace(about, train=one)))

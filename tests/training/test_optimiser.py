@@ -2,28 +2,28 @@ import pytest
 import torch
 from torch import nn
 
-from training.steps import FIRST_RATE, LAST_RATE, RISING, Steps, cycle
+from training.optimiser import FIRST_RATE, LAST_RATE, WARMUP_SHARE, Optimiser, learning_rate_factor
 
 
-def _taken(steps: Steps, model: nn.Linear, numbers: range) -> None:
+def _taken(steps: Optimiser, model: nn.Linear, numbers: range) -> None:
     for number in numbers:
         inputs = torch.randn(8, 3, generator=torch.Generator().manual_seed(number))
         steps.take(model(inputs).square().sum(), number)
 
 
-def _fresh() -> tuple[nn.Linear, Steps]:
+def _fresh() -> tuple[nn.Linear, Optimiser]:
     model = nn.Linear(3, 1)
     nn.init.constant_(model.weight, 0.5)
     nn.init.constant_(model.bias, 0.1)
-    return model, Steps.over(model, 10, 8, 0.01, 0.1)
+    return model, Optimiser.over(model, 10, 8, 0.01, 0.1)
 
 
 def test_the_rate_rises_and_falls() -> None:
     """It begins low, is highest where the rising ends, and ends near nothing."""
-    assert cycle(0.0) == pytest.approx(FIRST_RATE)
-    assert cycle(RISING) == pytest.approx(1.0)
-    assert cycle(1.0) == pytest.approx(LAST_RATE)
-    assert max(cycle(step / 100) for step in range(101)) <= 1.0
+    assert learning_rate_factor(0.0) == pytest.approx(FIRST_RATE)
+    assert learning_rate_factor(WARMUP_SHARE) == pytest.approx(1.0)
+    assert learning_rate_factor(1.0) == pytest.approx(LAST_RATE)
+    assert max(learning_rate_factor(step / 100) for step in range(101)) <= 1.0
 
 
 def test_an_optimiser_that_is_restored_goes_on_alike() -> None:

@@ -10,8 +10,8 @@ from contract.schema import Contract, FeatureKind
 from contract.table import Table, read_csv
 from history.evaluation import with_history
 from tests.training import rows
+from training.ablation import history_ablation, history_unavailable_matrix, without_history
 from training.schema import parse_schema
-from training.worth import neutral_matrix, without_history, worth
 
 HISTORY = """
 [columns.card]
@@ -68,13 +68,13 @@ def test_a_contract_of_history_alone_has_no_second_training() -> None:
 def test_neutral_rows_keep_their_own_columns() -> None:
     """Only the features of history change, to what a row is given that sees nothing."""
     table = with_history(CONTRACT, _table(4), None)
-    neutral = neutral_matrix(CONTRACT, table)
+    neutral = history_unavailable_matrix(CONTRACT, table)
     assert neutral is not None
     history = {feature.name: place for place, feature in enumerate(CONTRACT.features) if "card." in feature.column}
     assert set(neutral[:, history["card.count.7d/1h"]]) == {0.0}
     assert set(neutral[:, history["card.since_last.7d/1h"]]) == {7 * 86_400.0}
     assert set(neutral[:, history["card.ratio(amount).7d/1h"]]) == {1.0}
-    first = neutral_matrix(CONTRACT, table.take(np.array([0])))
+    first = history_unavailable_matrix(CONTRACT, table.take(np.array([0])))
     np.testing.assert_array_equal(neutral[:1], first)
     own = [place for place in range(CONTRACT.width) if place not in history.values()]
     amounts = [f.kind is FeatureKind.NUMBER and f.column == "amount" for f in CONTRACT.features]
@@ -84,13 +84,13 @@ def test_neutral_rows_keep_their_own_columns() -> None:
 
 def test_without_history_no_row_is_neutral() -> None:
     """There is nothing to forget."""
-    assert neutral_matrix(_plain()[0], _table(2)) is None
+    assert history_unavailable_matrix(_plain()[0], _table(2)) is None
 
 
 def test_the_card_says_what_is_gained() -> None:
     """Average precision in the three ways, the gain, and the alerts with and without a past."""
     scores = {"with": FULL, "neutral": NEUTRAL, "without": FULL[::-1].copy()}
-    assert worth(LABELS, scores, BANDS) == {
+    assert history_ablation(LABELS, scores, BANDS) == {
         "average_precision": {"with": 1.0, "without": pytest.approx(0.25), "neutral": pytest.approx(0.5)},
         "gain": pytest.approx(0.75),
         "flagged_share": {"with": 0.5, "neutral": 0.25},
@@ -99,19 +99,19 @@ def test_the_card_says_what_is_gained() -> None:
 
 def test_rows_count_as_often_as_they_stand_for() -> None:
     """A flagged row of three transactions is three flagged transactions."""
-    found = worth(LABELS, BOTH, BANDS, np.array([1.0, 3.0, 1.0, 1.0]))
+    found = history_ablation(LABELS, BOTH, BANDS, np.array([1.0, 3.0, 1.0, 1.0]))
     assert found["flagged_share"] == pytest.approx({"with": 2 / 6, "neutral": 3 / 6})
 
 
 def test_one_class_has_alerts_alone() -> None:
     """Where nothing can be ranked no gain is claimed."""
-    found = worth(np.zeros(4, dtype=np.bool_), BOTH | {"without": FULL}, BANDS)
+    found = history_ablation(np.zeros(4, dtype=np.bool_), BOTH | {"without": FULL}, BANDS)
     assert found == {"flagged_share": {"with": 0.5, "neutral": 0.25}}
 
 
 def test_without_a_second_training_no_gain_is_claimed() -> None:
     """What history alone can score has nothing to be compared with."""
-    found = worth(LABELS, BOTH, BANDS)
+    found = history_ablation(LABELS, BOTH, BANDS)
     assert found["average_precision"].keys() == {"with", "neutral"}
     assert "gain" not in found
 
@@ -121,6 +121,6 @@ def test_the_gain_is_the_difference(drawn: list[tuple[bool, int, int]]) -> None:
     """With less without, whatever the scores; no figure of it otherwise."""
     labels = np.array([fraud for fraud, _, _ in drawn])
     full, without = (np.array([row[place] / 8 for row in drawn], np.float32) for place in (1, 2))
-    found = worth(labels, {"with": full, "neutral": full, "without": without}, BANDS)
+    found = history_ablation(labels, {"with": full, "neutral": full, "without": without}, BANDS)
     precision = found.get("average_precision", {})
     assert found.get("gain") == (precision["with"] - precision["without"] if precision else None)

@@ -10,10 +10,10 @@ import numpy as np
 from contract.schema import Contract
 from contract.table import Table
 from history.evaluation import with_history
-from training.data import Labelled
+from training.data import LabelledTransactions
 
 
-def past(contract: Contract, labelled: Labelled) -> Table:
+def with_labelled_history(contract: Contract, labelled: LabelledTransactions) -> Table:
     """The labelled rows, in their order, with a column for each history feature of the contract.
 
     Rows of equal time arrive in the order of the file, whether they have a label or not.

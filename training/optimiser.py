@@ -8,14 +8,14 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-RISING = 0.3
+WARMUP_SHARE = 0.3
 """Share of the steps in which the learning rate rises."""
 FIRST_RATE, LAST_RATE = 1 / 25, 1e-5
 """Of the learning rate at the top of the cycle."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Steps:
+class Optimiser:
     """The optimiser and its plan.
 
     Attributes:
@@ -39,7 +39,7 @@ class Steps:
     def take(self, loss: Tensor, step: int) -> None:
         """One step; `step` is how many were taken before."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * cycle(step / self.total)
+            group["lr"] = self.learning_rate * learning_rate_factor(step / self.total)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -59,11 +59,11 @@ class Steps:
         self.optimiser.load_state_dict({"state": memory, "param_groups": groups})
 
 
-def cycle(done: float) -> float:
+def learning_rate_factor(done: float) -> float:
     """The learning rate, as a share of its top, after this share of the steps: a cosine up, then a longer one down."""
-    if done < RISING:
-        return _between(FIRST_RATE, 1.0, done / RISING)
-    return _between(1.0, LAST_RATE, (done - RISING) / (1 - RISING))
+    if done < WARMUP_SHARE:
+        return _between(FIRST_RATE, 1.0, done / WARMUP_SHARE)
+    return _between(1.0, LAST_RATE, (done - WARMUP_SHARE) / (1 - WARMUP_SHARE))
 
 
 def _between(begin: float, end: float, done: float) -> float:
