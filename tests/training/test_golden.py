@@ -13,7 +13,7 @@ from contract.features import to_matrix
 from contract.golden import TOLERANCE, GoldenRows
 from contract.schema import Contract
 from contract.table import Table, read_csv
-from history.evaluation import with_labelled_history
+from history.evaluation import with_history
 from history.plan import Plan
 from releases.trial_counts import score_counts, stability_index
 from tests.training import rows
@@ -110,7 +110,7 @@ def test_a_past_is_nobody_s(trained: Trained) -> None:
 def test_a_past_that_nobody_has_is_missing_in_every_row() -> None:
     """A mean that no row of the data has is none in the golden rows either, and they can be scored."""
     contract = parse_schema(SCHEMA_WITH_HISTORY).contract({"channel": ("chip", "online")})
-    table = with_labelled_history(contract, _real_rows(300).extended({"card": np.full(300, "", dtype=object)}), None)
+    table = with_history(contract, _real_rows(300).extended({"card": np.full(300, "", dtype=object)}), None)
     drawn = golden(contract, table, export.script(_wider(contract), _blank(contract)), seed=0)
     assert {value for row in drawn.history for value in row} == {None}
     assert drawn.matrix(contract).shape == (GOLDEN_ROWS, contract.width)
@@ -158,7 +158,9 @@ def _reference(trained: Trained) -> tuple[GoldenRows, Table]:
 def _newest(trained: Trained) -> Table:
     request = TrainRequest(1, Path(), simulation=TINY)
     labelled = read(trained.contract, request)
-    return with_labelled_history(trained.contract, labelled).take(np.arange(max(0, labelled.rows - NEWEST_ROWS), labelled.rows))
+    return with_labelled_history(trained.contract, labelled).take(
+        np.arange(max(0, labelled.rows - NEWEST_ROWS), labelled.rows)
+    )
 
 
 def test_the_reference_sample_scores_as_the_newest_rows(trained: Trained) -> None:
@@ -199,7 +201,7 @@ def test_the_reference_sample_leaves_out_what_equals_one_transaction() -> None:
 def test_a_reference_sample_of_missing_values_is_missing() -> None:
     """A mean that no row has is none in the sample either, and it can be scored."""
     contract = parse_schema(SCHEMA_WITH_HISTORY).contract({"channel": ("chip", "online")})
-    table = with_labelled_history(contract, _real_rows(300).extended({"card": np.full(300, "", dtype=object)}), None)
+    table = with_history(contract, _real_rows(300).extended({"card": np.full(300, "", dtype=object)}), None)
     sample = reference(contract, table, export.script(_wider(contract), _blank(contract)), seed=0)
     assert {value for row in sample.history for value in row} == {None}
     assert sample.matrix(contract).shape == (len(sample.probabilities), contract.width)

@@ -82,7 +82,7 @@ def test_a_label_that_is_confirmed_later_than_now_is_none_yet() -> None:
     body = "\n".join(f"{line},{moment}" for line, moment in zip(lines, known, strict=True)).encode()
     found = data.from_csv(contract(), body)
     assert (found.rows, found.unlabelled and found.unlabelled.rows) == (2, 1)
-    counted = with_history(contract(), found).columns["card.count.1d/1h"]
+    counted = with_labelled_history(contract(), found).columns["card.count.1d/1h"]
     assert counted.tolist() == [1, 2]
 
 
