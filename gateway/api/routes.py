@@ -61,7 +61,7 @@ async def upload(request: Request, services: InjectedServices, options: Options)
     async with body_to_score(services, request) as body:
         file = await services.uploads.read_file(request, body)
         scored = await services.scorer.score_csv(file.body, options)
-        return await services.response_budget.budgeted(request, await _reply(services, request, scored, file))
+        return await services.response_budget.reserve(request, await _reply(services, request, scored, file))
 
 
 @router.post(
@@ -78,7 +78,7 @@ async def predict_batch(request: Request, services: InjectedServices, options: O
         limit, files = asyncio.Semaphore(FILES_AT_A_TIME), await services.uploads.read_files(request, body)
         answers = await asyncio.gather(*(_file_answer(services, file, options, limit) for file in files))
         answer = Response(await asyncio.to_thread(to_json, {"files": answers}), media_type=JSON)
-        return await services.response_budget.budgeted(request, answer)
+        return await services.response_budget.reserve(request, answer)
 
 
 @router.post("/v1/score", responses=SCORED, openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
@@ -86,7 +86,7 @@ async def score(request: Request, services: InjectedServices, options: Options) 
     """Scores one transaction or a list."""
     require_json(media_type(request))
     async with body_to_score(services, request) as body:
-        return await services.response_budget.budgeted(request, await _scored_json(services, body, options))
+        return await services.response_budget.reserve(request, await _scored_json(services, body, options))
 
 
 @router.post(
@@ -105,7 +105,7 @@ async def labels(request: Request, services: InjectedServices, on_error: OnError
         payload = await _labels_payload(services, request, body)
         receipt = await services.labels.take(payload, on_error)
         answer = Response(await payload.work(labels_json, receipt), media_type=JSON)
-        return await services.response_budget.budgeted(request, answer)
+        return await services.response_budget.reserve(request, answer)
 
 
 @router.get(

@@ -1,7 +1,7 @@
-"""So many bytes of memory for all bodies (or answers) together, and who makes room where they do not suffice.
+"""A budget of memory in bytes, shared by all request bodies (or all large responses) of the process.
 
-A body counts by what has arrived of it: a thousand callers who send nothing hold nothing. Each must move at a least
-rate; under shortage those that fall behind it are ended first, and only then does anybody wait.
+A body counts by the bytes that have arrived: a thousand callers who send nothing hold nothing. Each must progress at a
+minimum rate. Where the budget is exhausted, transfers that lag behind it are ended first; only then does anybody wait.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from gateway.http.problems import Busy
 
 SLOW_LAG_SECONDS = 1.0
-"""Who is so far behind the least rate is slow: is ended where the bytes are needed for others."""
+"""A transfer that lags further than this behind its rate is ended where others need its bytes."""
 POLL_SECONDS = 0.1
-"""How often who waits looks whether somebody has become slow."""
+"""How often a waiting reservation checks whether a transfer has become slow."""
 MAX_WAITING = 256
-"""Each that waits holds bytes that nobody counts: what the server had read already, some 100 kB."""
+"""Reservations that wait at a time: each holds some 100 kB that the server had read already and nobody counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransferLimits:
-    """How fast a body must move.
+    """How fast a body must be received, or a response be read.
 
     Attributes:
-        seconds: for the whole body.
-        stall_seconds: for which nothing may move: what fast bytes save beyond is lost.
-        least_rate: bytes a second; for one that holds much the rate at which it would be through in `seconds`.
+        seconds: for the whole transfer.
+        stall_seconds: without a byte; at most this much can be saved up by being faster than the rate.
+        least_rate: bytes a second; a transfer that holds much must keep the rate that ends it within `seconds`.
     """
 
     seconds: float
@@ -36,174 +36,183 @@ class TransferLimits:
 
 
 class Reservation:
-    """What one body holds of a budget."""
+    """The bytes that one transfer holds of a budget.
+
+    Attributes:
+        held: bytes.
+        exempt: it waits for the budget, or is being ended: it does not lag.
+    """
 
     def __init__(self, budget: "ByteBudget") -> None:
         """Takes the budget; holds nothing yet."""
         self._budget = budget
-        self._deadline: asyncio.Timeout | None = None
-        self._pace = TransferLimits(0.0, 0.0, 0.0)
-        self._end = self._stall_deadline = 0.0
+        self._timeout: asyncio.Timeout | None = None
+        self._limits = TransferLimits(0.0, 0.0, 0.0)
+        self._deadline = self._stall_deadline = 0.0
         self.held = 0
-        self.waiting = False
+        self.exempt = False
 
     @asynccontextmanager
-    async def transfer(self, pace: TransferLimits) -> AsyncIterator[None]:
-        """While the bytes move.
+    async def transfer(self, limits: TransferLimits) -> AsyncIterator[None]:
+        """Holds the transfer inside to its limits.
 
         Raises:
-            TimeoutError: they moved more slowly than they must, or than all others while others needed room.
+            TimeoutError: it was slower than its limits allow, or the slowest while others needed its bytes.
         """
         now = asyncio.get_running_loop().time()
-        self._pace, self._end, self._stall_deadline = pace, now + pace.seconds, now + pace.stall_seconds
-        async with asyncio.timeout_at(min(self._stall_deadline, self._end)) as self._deadline:
-            self._budget.transfer.add(self)
+        self._limits, self._deadline, self._stall_deadline = limits, now + limits.seconds, now + limits.stall_seconds
+        async with asyncio.timeout_at(min(self._stall_deadline, self._deadline)) as self._timeout:
+            self._budget.transfers.add(self)
             try:
                 yield
             finally:
-                self._budget.transfer.discard(self)
+                self._budget.transfers.discard(self)
 
     async def acquire(self, size: int) -> None:
-        """Holds so many bytes more.
+        """Holds `size` bytes more; the time that it waits for them counts towards no limit but the whole transfer's.
 
         Raises:
-            Busy: no room came free in time.
+            Busy: they did not come free in time.
         """
         if self._budget.try_acquire(self, size):
             return
         began = asyncio.get_running_loop().time()
-        self._reschedule(self._end)
-        self.waiting = True
+        self._reschedule(self._deadline)
+        self.exempt = True
         try:
             await self._budget.wait(self, size)
         finally:
-            self.waiting = False
+            self.exempt = False
             self._stall_deadline += asyncio.get_running_loop().time() - began
-            self._reschedule(min(self._stall_deadline, self._end))
+            self._reschedule(min(self._stall_deadline, self._deadline))
 
     def progressed(self, size: int) -> None:
-        """Notes that so many bytes came or went just now."""
-        pace, now = self._pace, asyncio.get_running_loop().time()
-        rate = max(pace.least_rate, self.held / pace.seconds)
-        self._stall_deadline = min(now + pace.stall_seconds, self._stall_deadline + size / rate)
-        self._reschedule(min(self._stall_deadline, self._end))
+        """Extends the stall deadline for `size` bytes that were received or sent just now."""
+        limits, now = self._limits, asyncio.get_running_loop().time()
+        rate = max(limits.least_rate, self.held / limits.seconds)
+        self._stall_deadline = min(now + limits.stall_seconds, self._stall_deadline + size / rate)
+        self._reschedule(min(self._stall_deadline, self._deadline))
 
     def release(self, size: int) -> None:
-        """Holds so many bytes less."""
+        """Holds `size` bytes less."""
         self._budget.release(self, size)
 
     def end(self) -> None:
-        """Ends what moves, for others."""
-        self.waiting = True  # It is asked once, and no longer counts as slow.
+        """Ends the transfer, for others."""
+        self.exempt = True  # Once is enough: it no longer counts as slow.
         self._reschedule(0.0)
 
     def lag(self, now: float) -> float:
-        """Seconds that it has fallen behind its least rate; those that wait for room are not to blame."""
-        return 0.0 if self.waiting else now + self._pace.stall_seconds - self._stall_deadline
+        """Seconds by which it lags behind its rate; 0 for one that waits for the budget itself."""
+        return 0.0 if self.exempt else now + self._limits.stall_seconds - self._stall_deadline
 
-    def _reschedule(self, until: float) -> None:
-        """Does nothing where the time is over already: it ends."""
-        if self._deadline and not self._deadline.expired():
-            self._deadline.reschedule(until)
+    def _reschedule(self, deadline: float) -> None:
+        """Does nothing where the time is over already: the transfer is ending."""
+        if self._timeout and not self._timeout.expired():
+            self._timeout.reschedule(deadline)
 
 
 class ByteBudget:
-    """Bytes that bodies share."""
+    """Bytes that transfers share.
+
+    Attributes:
+        transfers: the reservations whose transfer is under way.
+    """
 
     def __init__(self, total: int, wait_seconds: float, max_holders: int = sys.maxsize) -> None:
-        """Takes how many there are, for how long they may be waited for, and how many may hold some at a time."""
+        """Takes the number of bytes, for how long they may be waited for, and how many may hold some at a time."""
         self._total = total
         self._max_holders = max_holders
         self._wait_seconds = wait_seconds
         self._used = 0
         self._holders: dict[Reservation, None] = {}
         self._queue: dict[Reservation, tuple[int, asyncio.Future[None]]] = {}
-        self.transfer: set[Reservation] = set()
+        self.transfers: set[Reservation] = set()
 
     @contextmanager
     def reserve(self) -> Iterator[Reservation]:
-        """What one body holds, until the end of the context."""
-        share = Reservation(self)
+        """A reservation, empty at first; what it holds is released at the end of the context."""
+        reservation = Reservation(self)
         try:
-            yield share
+            yield reservation
         finally:
-            self.release(share, share.held)
+            self.release(reservation, reservation.held)
 
-    def try_acquire(self, share: Reservation, size: int) -> bool:
-        """Gives so many bytes if they are there and nobody waits for them.
+    def try_acquire(self, reservation: Reservation, size: int) -> bool:
+        """Grants `size` bytes if they are free and nobody waits for them.
 
-        The oldest holder may go over the total: so one always comes through, however much the others hold.
+        The oldest holder may exceed the total: so one transfer always completes, however much the others hold.
         """
-        if self._queue or not self._fits(share, size):
+        if self._queue or not self._fits(reservation, size):
             return False
-        self._grant(share, size)
+        self._grant(reservation, size)
         return True
 
-    async def wait(self, share: Reservation, size: int) -> None:
-        """Waits for so many bytes; slow ones are ended meanwhile.
+    async def wait(self, reservation: Reservation, size: int) -> None:
+        """Waits for `size` bytes; slow transfers are ended meanwhile.
 
         Raises:
-            Busy: they did not come free in time.
+            Busy: they did not come free in time, or too many wait already.
         """
         if len(self._queue) >= MAX_WAITING:
             raise Busy
-        turn = asyncio.get_running_loop().create_future()
-        self._queue[share] = size, turn
+        granted = asyncio.get_running_loop().create_future()
+        self._queue[reservation] = size, granted
         try:
-            await self._turn(size, turn)
+            await self._wait_for_grant(size, granted)
         finally:
-            self._queue.pop(share, None)
-            self._serve()
+            self._queue.pop(reservation, None)
+            self._grant_waiting()
 
-    def release(self, share: Reservation, size: int) -> None:
+    def release(self, reservation: Reservation, size: int) -> None:
         """Takes bytes back."""
-        share.held -= size
+        reservation.held -= size
         self._used -= size
-        if not share.held:
-            self._holders.pop(share, None)
-        self._serve()
+        if not reservation.held:
+            self._holders.pop(reservation, None)
+        self._grant_waiting()
 
-    async def _turn(self, size: int, turn: asyncio.Future[None]) -> None:
+    async def _wait_for_grant(self, size: int, granted: asyncio.Future[None]) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._wait_seconds
-        self._serve()
-        while not turn.done():
-            if loop.time() > until:
+        deadline = loop.time() + self._wait_seconds
+        self._grant_waiting()
+        while not granted.done():
+            if loop.time() > deadline:
                 raise Busy
             self._end_slowest(size)
-            await asyncio.wait([turn], timeout=min(POLL_SECONDS, self._wait_seconds))
+            await asyncio.wait([granted], timeout=min(POLL_SECONDS, self._wait_seconds))
 
-    def _serve(self) -> None:
-        """Gives to those that wait, the oldest holders first, as long as there is room."""
-        for share in sorted(self._queue, key=self._age):
-            size, turn = self._queue[share]
-            if not self._fits(share, size):
+    def _grant_waiting(self) -> None:
+        """Grants what is waited for, to the oldest holders first, as long as it fits."""
+        for reservation in sorted(self._queue, key=self._age):
+            size, granted = self._queue[reservation]
+            if not self._fits(reservation, size):
                 return
-            del self._queue[share]
-            self._grant(share, size)
-            turn.set_result(None)
+            del self._queue[reservation]
+            self._grant(reservation, size)
+            granted.set_result(None)
 
-    def _age(self, share: Reservation) -> float:
-        return next((place for place, other in enumerate(self._holders) if other is share), len(self._holders))
+    def _age(self, reservation: Reservation) -> float:
+        return next((age for age, holder in enumerate(self._holders) if holder is reservation), len(self._holders))
 
-    def _fits(self, share: Reservation, size: int) -> bool:
-        if next(iter(self._holders), share) is share:
+    def _fits(self, reservation: Reservation, size: int) -> bool:
+        if next(iter(self._holders), reservation) is reservation:
             return True
-        others = len(self._holders) - (share in self._holders)
+        others = len(self._holders) - (reservation in self._holders)
         return others < self._max_holders and self._used + size <= self._total
 
-    def _grant(self, share: Reservation, size: int) -> None:
+    def _grant(self, reservation: Reservation, size: int) -> None:
         self._used += size
-        share.held += size
-        self._holders[share] = None
+        reservation.held += size
+        self._holders[reservation] = None
 
     def _end_slowest(self, size: int) -> None:
-        """Ends the slow ones, the slowest first, until so many bytes come free."""
+        """Ends slow transfers, the slowest first, until `size` bytes come free."""
         now = asyncio.get_running_loop().time()
-        slow = [share for share in self.transfer if share.held and share.lag(now) > SLOW_LAG_SECONDS]
+        slow = [each for each in self.transfers if each.held and each.lag(now) > SLOW_LAG_SECONDS]
         missing = self._used + size - self._total
-        for share in sorted(slow, key=lambda each: each.lag(now), reverse=True):
+        for reservation in sorted(slow, key=lambda each: each.lag(now), reverse=True):
             if missing <= 0:
                 return
-            missing -= share.held
-            share.end()
+            missing -= reservation.held
+            reservation.end()

@@ -1,11 +1,11 @@
-"""What a caller chose, where it is written or sent back: only in a form that cannot hold a card number."""
+"""Names that a caller chose and that are logged or echoed: only in a form that cannot hold a card number."""
 
 import re
 
 from contract.long_numbers import holds_long_number
 
 REQUEST_ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{1,64}")
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 
 
 def is_safe_request_id(text: str) -> bool:
@@ -14,6 +14,6 @@ def is_safe_request_id(text: str) -> bool:
 
 
 def safe_file_name(name: str, position: int) -> str:
-    """A file's name where it is plainly one; else its position in the form, from #1."""
-    plain = 0 < len(name) <= LONGEST_NAME and name.isprintable() and not holds_long_number(name)
+    """A file's name where it is safe to echo; else its position in the form, from #1."""
+    plain = 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable() and not holds_long_number(name)
     return name if plain else f"#{position}"

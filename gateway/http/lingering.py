@@ -1,7 +1,7 @@
-"""The end of a connection whose caller may still be sending.
+"""A lingering close: the end of a connection whose caller may still be sending.
 
-To close it at once would reset it, since there are bytes that nobody read, and a reset overtakes the answer (RFC 9112,
-9.6). So the way out is closed first, and the rest is read and thrown away: for so many bytes and seconds.
+To close it at once would reset it, since it holds bytes that were not read, and a reset overtakes the answer (RFC 9112,
+9.6). So the sending direction is closed first, and what still arrives is read and discarded, within limits.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class LingerLimits:
-    """How long a caller may go on sending what nobody reads.
+    """How long a caller may go on sending what is discarded.
 
     Attributes:
-        most_bytes: of the rest of a body; more than a batch may have, so that who is a little over hears it.
-        silent_seconds: without a byte.
-        rounds: of so many seconds, in all.
+        max_bytes: of the rest of a body; more than a batch may have, so that a caller slightly over hears of it.
+        idle_seconds: without a byte.
+        rounds: periods of `idle_seconds`, in all.
     """
 
     max_bytes: int = 32_000_000
@@ -29,15 +29,15 @@ class LingeringTransport:
     """A transport whose close() lets the caller read what was written.
 
     Attributes:
-        lingering: it was closed, and reads on; nobody parses that.
+        lingering: it was closed, and discards what still arrives.
     """
 
-    def __init__(self, transport: asyncio.Transport, unread: Callable[[], bool], linger: LingerLimits) -> None:
+    def __init__(self, transport: asyncio.Transport, is_unread: Callable[[], bool], limits: LingerLimits) -> None:
         """Takes how to know whether the caller may still be sending."""
         self._transport = transport
-        self._unread = unread
-        self._limits = linger
-        self._left = linger.max_bytes
+        self._is_unread = is_unread
+        self._limits = limits
+        self._remaining = limits.max_bytes
         self._timer: asyncio.TimerHandle | None = None
         self.lingering = False
 
@@ -50,20 +50,20 @@ class LingeringTransport:
         return self.lingering or self._transport.is_closing()
 
     def close(self) -> None:
-        """Closes the way out; the way in too, where nothing can come, or when it is closed again."""
-        if self.is_closing() or not self._transport.can_write_eof() or not self._unread():
+        """Closes for sending; for receiving too, where nothing can arrive, or when it is closed again."""
+        if self.is_closing() or not self._transport.can_write_eof() or not self._is_unread():
             self.disconnected()
             self._transport.close()
             return
         self.lingering = True
         self._transport.write_eof()
         self._transport.resume_reading()
-        self._wait(self._limits.rounds)
+        self._schedule_check(self._limits.rounds)
 
     def discard(self, data: bytes) -> None:
-        """Throws away what came while it lingers."""
-        self._left -= len(data)
-        if self._left < 0:
+        """Discards what arrived while it lingers."""
+        self._remaining -= len(data)
+        if self._remaining < 0:
             self._transport.abort()
 
     def disconnected(self) -> None:
@@ -72,12 +72,12 @@ class LingeringTransport:
             self._timer.cancel()
             self._timer = None
 
-    def _wait(self, rounds: int) -> None:
+    def _schedule_check(self, rounds: int) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._limits.idle_seconds, self._check, rounds - 1, self._left)
+        self._timer = loop.call_later(self._limits.idle_seconds, self._check, rounds - 1, self._remaining)
 
-    def _check(self, rounds: int, left: int) -> None:
-        if rounds and self._left < left:
-            self._wait(rounds)
+    def _check(self, rounds: int, remaining: int) -> None:
+        if rounds and self._remaining < remaining:
+            self._schedule_check(rounds)
         else:
             self._transport.abort()

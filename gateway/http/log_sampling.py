@@ -1,6 +1,6 @@
-"""Log lines of requests that nobody has shown a key for: anybody can make any number of them.
+"""Sampled log lines of requests without a key, of which anybody can make any number.
 
-Of each status one line is written in a second, and then how many more there were.
+Of each status one line is written per second, and then how many were suppressed.
 """
 
 import asyncio
@@ -12,15 +12,15 @@ INTERVAL_SECONDS = 1.0
 
 
 class LogSampler:
-    """Which of these requests have a log line of their own."""
+    """Decides which of these requests have a log line of their own."""
 
     def __init__(self, seconds: float = INTERVAL_SECONDS) -> None:
-        """Takes for how long one line speaks for the others."""
+        """Takes the length of an interval."""
         self._seconds = seconds
         self._suppressed = Counter[int]()
 
     def is_first(self, status: int) -> bool:
-        """Whether it is the first of its status in a while; counts it where it is not."""
+        """Whether it is the first of its status in this interval; the others are counted."""
         if status in self._suppressed:
             self._suppressed[status] += 1
             return False

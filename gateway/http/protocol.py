@@ -2,8 +2,8 @@
 
 An `Upgrade` header (Java's client sends one with its first request) is ignored, as RFC 9110 allows: uvicorn would drop
 the body and read it as the next request. Heads are bounded in bytes and seconds: they come before the key. Trailers
-are not taken for headers. A caller who does not read the answer is let go; one who still sends is heard out for a
-while (`lingering`). What is no HTTP is refused in its turn, behind the answers to the requests before it.
+are not taken for headers. A caller who does not read the answer is cut off; what one still sends is discarded for
+a while (`lingering`). What is no HTTP is refused in its turn, behind the answers to the requests before it.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from gateway.http.refusal import BODY, HEAD
 UPGRADE_HEADERS = frozenset({b"upgrade", b"http2-settings", b"connection"})
 SEPARATORS = b": \r\n"
 MAX_OVERHEAD = 8
-"""A read that is less than one part in so many body is counted like a head: chunk extensions, trailers."""
+"""Bytes read for each byte of body; a read above it is counted like a head: chunk extensions, trailers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The server ends, and waits for nobody who was answered."""
+        """The server ends; it does not wait for callers who were answered."""
         if self.transport.lingering:
             self.transport.abort()
         super().shutdown()
@@ -85,7 +85,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._send_timer = self.loop.call_later(self._limits.send_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The caller reads again, or is gone."""
+        """The caller reads again, or has disconnected."""
         if self._send_timer:
             self._send_timer.cancel()
             self._send_timer = None
@@ -127,10 +127,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if method == b"CONNECT":
             self._refuse(NotHttp("This is no proxy."))
             return
-        kept = [(name, value) for name, value in self.headers if name not in UPGRADE_HEADERS]
+        headers = [(name, value) for name, value in self.headers if name not in UPGRADE_HEADERS]
         if any(name == b"connection" and b"close" in value.lower() for name, value in self.headers):
-            kept.append((b"connection", b"close"))
-        head = b"".join(b"%s: %s\r\n" % header for header in kept)
+            headers.append((b"connection", b"close"))
+        head = b"".join(b"%s: %s\r\n" % header for header in headers)
         version = self.parser.get_http_version().encode()
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(b"%s %s HTTP/%s\r\n%s\r\n%s" % (method, self.url, version, head, rest))

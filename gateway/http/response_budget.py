@@ -1,6 +1,7 @@
-"""Large answers on their way to their callers: bounded together, and sent in slices as the caller reads.
+"""Large responses on their way to their callers: within one byte budget, and sent in slices as the caller reads.
 
-A slot is left only once there is room for the answer: who does not read stops nobody, since the slowest gives way.
+A scoring slot is left only once there is room for the response. A caller who does not read stops nobody, since the
+slowest transfer is ended first.
 """
 
 from starlette.requests import ClientDisconnect, Request
@@ -11,40 +12,40 @@ from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
 
 SLICE_BYTES = 65_536
 """The server takes the next one when the caller's connection has taken most of the one before."""
-PACE = TransferLimits(seconds=600.0, stall_seconds=60.0, least_rate=1_000.0)
+LIMITS = TransferLimits(seconds=600.0, stall_seconds=60.0, least_rate=1_000.0)
 WAIT_SECONDS = 30.0
 
 
 class ResponseBudget:
-    """Counts what is being sent."""
+    """The memory of all responses that are being sent."""
 
-    def __init__(self, total: int, pace: TransferLimits = PACE) -> None:
-        """Takes how many bytes of answers may be in memory, and how fast each must be read."""
+    def __init__(self, total: int, limits: TransferLimits = LIMITS) -> None:
+        """Takes how many bytes of responses may be in memory, and how fast each must be read."""
         self._budget = ByteBudget(total, WAIT_SECONDS)
-        self._pace = pace
+        self._limits = limits
 
-    async def budgeted(self, request: Request, response: Response) -> Response:
-        """The response, counted until it is sent if it is large.
+    async def reserve(self, request: Request, response: Response) -> Response:
+        """The response, which counts towards the budget until it is sent if it is large.
 
         Raises:
             Busy: others have not read theirs in time.
         """
         if len(response.body) <= SLICE_BYTES:
             return response
-        share = request.state.until_sent.enter_context(self._budget.reserve())
-        await share.acquire(len(response.body))
-        return _Sliced(response, share, self._pace)
+        reservation = request.state.until_sent.enter_context(self._budget.reserve())
+        await reservation.acquire(len(response.body))
+        return _SlicedResponse(response, reservation, self._limits)
 
 
-class _Sliced(Response):
+class _SlicedResponse(Response):
     """A response that hands over its body as fast as it is read."""
 
-    def __init__(self, whole: Response, share: Reservation, pace: TransferLimits) -> None:
+    def __init__(self, whole: Response, reservation: Reservation, limits: TransferLimits) -> None:
         super().__init__(status_code=whole.status_code)
         self.body = whole.body
         self.raw_headers = whole.raw_headers
-        self._share = share
-        self._pace = pace
+        self._reservation = reservation
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
         """Sends it.
@@ -53,7 +54,7 @@ class _Sliced(Response):
             ClientDisconnect: it was not read fast enough.
         """
         try:
-            async with self._share.transfer(self._pace):
+            async with self._reservation.transfer(self._limits):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 await self._send_body(send)
         except TimeoutError:
@@ -64,5 +65,5 @@ class _Sliced(Response):
         while rest:
             piece, rest = bytes(rest[:SLICE_BYTES]), rest[SLICE_BYTES:]
             await send({"type": "http.response.body", "body": piece, "more_body": bool(rest)})
-            self._share.progressed(len(piece))
-            self._share.release(len(piece))
+            self._reservation.progressed(len(piece))
+            self._reservation.release(len(piece))

@@ -10,14 +10,14 @@ from gateway.http import byte_budget
 from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
 from gateway.http.problems import Busy
 
-QUICK = TransferLimits(seconds=60, stall_seconds=0.05, least_rate=1e3)
-PATIENT = TransferLimits(seconds=60, stall_seconds=60, least_rate=1e3)
+FAST = TransferLimits(seconds=60, stall_seconds=0.05, least_rate=1e3)
+SLOW = TransferLimits(seconds=60, stall_seconds=60, least_rate=1e3)
 
 
-async def stand(share: Reservation, size: int, pace: TransferLimits) -> None:
+async def stall(reservation: Reservation, size: int, limits: TransferLimits) -> None:
     """Takes so many bytes and then nothing ever moves."""
-    async with share.transfer(pace):
-        await share.acquire(size)
+    async with reservation.transfer(limits):
+        await reservation.acquire(size)
         await asyncio.Event().wait()
 
 
@@ -60,25 +60,25 @@ async def test_only_so_many_hold_some() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_stands_still_is_ended() -> None:
+async def test_a_stalled_transfer_is_ended() -> None:
     """A body of which nothing comes is given up, though there is room for all."""
-    with ByteBudget(100, wait_seconds=5).reserve() as share, pytest.raises(TimeoutError):
-        await stand(share, 1, QUICK)
+    with ByteBudget(100, wait_seconds=5).reserve() as reservation, pytest.raises(TimeoutError):
+        await stall(reservation, 1, FAST)
 
 
 @pytest.mark.anyio
 async def test_a_burst_buys_no_time() -> None:
     """Who sent much must go on at the rate at which it would be through in time."""
 
-    async def burst_and_drip(share: Reservation) -> None:
-        async with share.transfer(QUICK):
-            await share.acquire(6_000_000)
+    async def burst_and_drip(reservation: Reservation) -> None:
+        async with reservation.transfer(FAST):
+            await reservation.acquire(6_000_000)
             while True:  # 10 kB/s: ten times the least rate, and a tenth of what 6 MB in a minute need.
                 await asyncio.sleep(0.005)
-                share.progressed(50)
+                reservation.progressed(50)
 
-    with ByteBudget(10_000_000, wait_seconds=5).reserve() as share, pytest.raises(TimeoutError):
-        await burst_and_drip(share)
+    with ByteBudget(10_000_000, wait_seconds=5).reserve() as reservation, pytest.raises(TimeoutError):
+        await burst_and_drip(reservation)
 
 
 @pytest.mark.anyio
@@ -90,8 +90,8 @@ async def test_the_slowest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
         await first.acquire(50)
 
         async def slow() -> None:
-            with budget.reserve() as share, pytest.raises(TimeoutError):
-                await stand(share, 50, PATIENT)
+            with budget.reserve() as reservation, pytest.raises(TimeoutError):
+                await stall(reservation, 50, SLOW)
 
         standing = asyncio.create_task(slow())
         await asyncio.sleep(0)
@@ -119,18 +119,18 @@ async def test_the_sum_is_bounded_and_nothing_is_lost(bodies: list[list[int]], t
     held: dict[Reservation, int] = {}
 
     async def body(sizes: list[int]) -> None:
-        with budget.reserve() as share:
+        with budget.reserve() as reservation:
             try:
                 for size in sizes:
-                    await share.acquire(size)
-                    held[share] = share.held
+                    await reservation.acquire(size)
+                    held[reservation] = reservation.held
                     largest = max(held.values())
                     assert sum(held.values()) <= max(total, total + largest)
                     await asyncio.sleep(0)
             except Busy:
                 pass
             finally:
-                held.pop(share, None)
+                held.pop(reservation, None)
 
     await asyncio.gather(*map(body, bodies))
     with budget.reserve() as whole, budget.reserve() as more:

@@ -78,7 +78,7 @@ async def test_the_rest_of_a_body_is_bounded() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("interval", [0.01, 0.5])
 async def test_a_caller_who_neither_sends_nor_ends_is_let_go(interval: float) -> None:
-    """The patience is short with a silent caller, and ends with one who drips."""
+    """A silent caller is cut off early, and one who drips in the end."""
     async with serving(ConnectionLimits(linger=LingerLimits(idle_seconds=0.1, rounds=3)), early) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEAD % 1000)

@@ -21,8 +21,8 @@ ASK = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 class Answering:
     """An app whose answers are large and counted; it notes how each went."""
 
-    def __init__(self, pace: TransferLimits) -> None:
-        self._sending = ResponseBudget(SIZE, pace)  # Of one answer: the next one needs what it held.
+    def __init__(self, limits: TransferLimits) -> None:
+        self._budget = ResponseBudget(SIZE, limits)  # Of one answer: the next one needs what it held.
         self.ended = asyncio.Queue[bool]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,7 +30,7 @@ class Answering:
         with ExitStack() as until_sent:
             request = Request(scope)
             request.state.until_sent = until_sent
-            response = await self._sending.budgeted(request, Response(b"x" * SIZE))
+            response = await self._budget.reserve(request, Response(b"x" * SIZE))
             try:
                 await response(scope, receive, send)
             except ClientDisconnect:
@@ -41,7 +41,7 @@ class Answering:
 
 @pytest.mark.anyio
 async def test_who_does_not_read_is_cut_off_and_holds_nothing_longer() -> None:
-    """His answer is given up after its patience; then there is room for the next caller's."""
+    """His answer is given up after its time; then there is room for the next caller's."""
     app = Answering(TransferLimits(seconds=PATIENCE, stall_seconds=0.3, least_rate=1.0))
     async with asyncio.timeout(PATIENCE), serving(app=app) as port:
         _, silent = await asyncio.open_connection("127.0.0.1", port)
@@ -56,7 +56,7 @@ async def test_who_does_not_read_is_cut_off_and_holds_nothing_longer() -> None:
 
 @pytest.mark.anyio
 async def test_who_reads_steadily_is_not_cut_off() -> None:
-    """However large the answer is: its patience begins anew with each part that is read."""
+    """However large the answer is: its timeout begins anew with each part that is read."""
     app = Answering(TransferLimits(seconds=PATIENCE, stall_seconds=PATIENCE, least_rate=1.0))
     async with asyncio.timeout(PATIENCE), serving(app=app) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
