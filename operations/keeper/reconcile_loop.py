@@ -36,7 +36,7 @@ async def reconcile(
     """
     answered = time.monotonic()
     while True:
-        found = await _guarded(reconciler.look, say) or ReconcileResult.FAILED
+        found = await _guarded(reconciler.reconcile, say) or ReconcileResult.FAILED
         seen(found)
         if found is not ReconcileResult.SERVER_DOWN:
             answered = time.monotonic()
@@ -49,7 +49,7 @@ async def reconcile(
 async def watch(watching: TrialMonitor, say: Callable[[str], None]) -> None:
     """Looks at the trial, for ever."""
     while True:
-        await _guarded(watching.look, say)
+        await _guarded(watching.check, say)
         await asyncio.sleep(LOOK_EVERY)
 
 

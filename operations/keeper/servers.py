@@ -94,7 +94,7 @@ class Servers:
             self._observed.unresolved = str(error)
             self._once(str(error))
             raise
-        self._once.forget()
+        self._once.reset()
         return found
 
     def _take(self, members: Sequence[TorchServeEndpoint]) -> None:
@@ -104,7 +104,7 @@ class Servers:
             if member not in self._rounds:
                 self._begin(member)
         for each in self._rounds.values():
-            each.reconciler.is_alone = len(self._rounds) == 1
+            each.reconciler.is_only_server = len(self._rounds) == 1
 
     def _begin(self, member: TorchServeEndpoint) -> None:
         server = member.server()
@@ -150,7 +150,7 @@ class _Hangs:
     def see(self, found: ReconcileResult) -> None:
         self._observed.see(self._address, found)
         if found is not ReconcileResult.SERVER_DOWN:
-            self._once.forget()
+            self._once.reset()
 
     def frozen(self) -> None:
         self._once(f"TorchServe at {self._address} has not answered for {reconcile_loop.FROZEN:.0f} s")

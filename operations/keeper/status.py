@@ -9,7 +9,7 @@ from operations.rollout.version_loader import ReconcileResult
 from operations.store.release_record import read_record
 from releases.record import Release
 
-WHOLE = frozenset({ReconcileResult.WHOLE, ReconcileResult.LOADED})
+WHOLE = frozenset({ReconcileResult.HEALTHY, ReconcileResult.LOADED})
 LONGEST_STANDSTILL = 30.0
 """Seconds; the loop beats once in one."""
 LONGEST_LOOK = 900.0

@@ -46,77 +46,79 @@ def loaded_on_all(
         OperationsError: a server that answers cannot load it or prove it.
     """
     entry = target.registry.entry(version)
-    with contextlib.ExitStack() as undoing:
+    with contextlib.ExitStack() as rollbacks:
         if target.others:
-            yield _on_several(target, entry, say, undoing, is_urgent=is_urgent)
+            yield _load_on_each(target, entry, say, rollbacks, is_urgent=is_urgent)
         else:
-            undoing.enter_context(_undoing(target, version))
+            rollbacks.enter_context(_deleted_on_failure(target, version))
             _load_and_prove(target, entry, say)
             yield target
 
 
-def _on_several(
-    target: DeploymentTarget, entry: Entry, say: Say, undoing: contextlib.ExitStack, *, is_urgent: bool
+def _load_on_each(
+    target: DeploymentTarget, entry: Entry, say: Say, rollbacks: contextlib.ExitStack, *, is_urgent: bool
 ) -> DeploymentTarget:
-    answering, silent = _asked(target, entry.version, 0.0 if is_urgent else RECONNECT_TIMEOUT)
-    holding = list[DeploymentTarget]()
+    answering, unreachable = _poll_servers(target, entry.version, 0.0 if is_urgent else RECONNECT_TIMEOUT)
+    loaded = list[DeploymentTarget]()
     for one in answering:
         try:
-            with _naming(one.server):
-                undoing.enter_context(_undoing(one, entry.version))
-                _load_and_prove(one, entry, _from(one.server, say))
+            with _errors_named(one.server):
+                rollbacks.enter_context(_deleted_on_failure(one, entry.version))
+                _load_and_prove(one, entry, _prefixed(one.server, say))
         except TorchServeUnreachable:
-            if not (is_urgent and holding):
+            if not (is_urgent and loaded):
                 raise
-            silent.append(one)
+            unreachable.append(one)
         else:
-            holding.append(one)
-    return _held(target, entry.version, holding, silent, say)
+            loaded.append(one)
+    return _loaded_servers(target, entry.version, loaded, unreachable, say)
 
 
-def _held(
+def _loaded_servers(
     target: DeploymentTarget,
     version: int,
-    holding: Sequence[DeploymentTarget],
-    silent: Sequence[DeploymentTarget],
+    loaded: Sequence[DeploymentTarget],
+    unreachable: Sequence[DeploymentTarget],
     say: Say,
 ) -> DeploymentTarget:
     """The place with the servers alone that have the version; the others are named."""
-    if not holding:
-        raise TorchServeUnreachable(f"no model server answers at {', '.join(one.server.address for one in silent)}")
-    for one in silent:
+    if not loaded:
+        raise TorchServeUnreachable(
+            f"no model server answers at {', '.join(one.server.address for one in unreachable)}"
+        )
+    for one in unreachable:
         say(f"{one.server.address}: does not answer and is left out; the keeper loads version {version} there later")
-    first, *others = (one.server for one in holding)
+    first, *others = (one.server for one in loaded)
     return replace(target, server=first, others=tuple(others))
 
 
-def _asked(
-    target: DeploymentTarget, version: int, patience: float
+def _poll_servers(
+    target: DeploymentTarget, version: int, timeout: float
 ) -> tuple[list[DeploymentTarget], list[DeploymentTarget]]:
     """The servers that answer, first those on which the version scores already, and those that do not answer in time.
 
     All are asked at once: one behind a closed way takes 10 s.
     """
-    until = time.monotonic() + patience
+    until = time.monotonic() + timeout
     while True:
-        asked = [(one, _beside(one, version)) for one in target.single_servers]
-        scores = [(one, future.result()) for one, future in asked]
-        silent = [one for one, is_there in scores if is_there is None]
-        if not silent or time.monotonic() >= until:
+        polls = [(one, _poll_in_background(one, version)) for one in target.single_servers]
+        readiness = [(one, future.result()) for one, future in polls]
+        unreachable = [one for one, is_ready in readiness if is_ready is None]
+        if not unreachable or time.monotonic() >= until:
             break
         time.sleep(0.1)
-    answering = [one for wanted in (True, False) for one, is_there in scores if is_there is wanted]
-    return answering, silent
+    answering = [one for expected in (True, False) for one, is_ready in readiness if is_ready is expected]
+    return answering, unreachable
 
 
-def _beside(target: DeploymentTarget, version: int) -> "Future[bool | None]":
+def _poll_in_background(target: DeploymentTarget, version: int) -> "Future[bool | None]":
     """Asks on a thread that nobody waits for when this process ends."""
     future = Future[bool | None]()
 
     def ask() -> None:
         try:
-            with _naming(target.server):
-                future.set_result(_scores(target, version))
+            with _errors_named(target.server):
+                future.set_result(_is_ready(target, version))
         except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
             future.set_exception(error)
 
@@ -124,7 +126,7 @@ def _beside(target: DeploymentTarget, version: int) -> "Future[bool | None]":
     return future
 
 
-def _scores(target: DeploymentTarget, version: int) -> bool | None:
+def _is_ready(target: DeploymentTarget, version: int) -> bool | None:
     """Whether a version scores on a server; None where that does not answer."""
     try:
         there = target.server.registered().get(version)
@@ -139,13 +141,13 @@ def _load_and_prove(target: DeploymentTarget, entry: Entry, say: Say) -> None:
     prove(target, entry)
 
 
-def _from(server: TorchServeClient, say: Say) -> Say:
+def _prefixed(server: TorchServeClient, say: Say) -> Say:
     """Says which of several servers a text is about."""
     return lambda text: say(f"{server.address}: {text}")
 
 
 @contextlib.contextmanager
-def _naming(server: TorchServeClient) -> Iterator[None]:
+def _errors_named(server: TorchServeClient) -> Iterator[None]:
     """Makes an error say which of several servers it is about."""
     try:
         yield
@@ -156,14 +158,14 @@ def _naming(server: TorchServeClient) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _undoing(target: DeploymentTarget, version: int) -> Iterator[None]:
+def _deleted_on_failure(target: DeploymentTarget, version: int) -> Iterator[None]:
     """Deletes the version again when the release fails, unless it could score before or the record names it now."""
-    kept = {number for number, there in target.server.registered().items() if there.ready}
+    ready = {number for number, there in target.server.registered().items() if there.ready}
     try:
         yield
     except BaseException:
         with contextlib.suppress(OperationsError):
             record = read_record(target.store)
-            if version not in kept | set(record.required_versions if record else ()):
+            if version not in ready | set(record.required_versions if record else ()):
                 target.server.delete(version)
         raise

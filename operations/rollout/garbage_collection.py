@@ -21,18 +21,18 @@ class VersionGarbageCollector:
         self._clock = clock
         self._since: dict[int, float] = {}
 
-    def see(self, record: Release, registered: Iterable[int]) -> None:
+    def observe(self, record: Release, registered: Iterable[int]) -> None:
         """Takes what one look saw."""
         now = self._clock()
         self._since = {
             version: self._since.get(version, now) for version in set(registered) - set(record.required_versions)
         }
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Begins to count anew: for a moment it was not known what is wanted."""
         self._since = {}
 
-    def delete(self, record: Release) -> None:
+    def collect(self, record: Release) -> None:
         """Deletes those that are due.
 
         Raises:

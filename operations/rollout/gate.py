@@ -63,10 +63,10 @@ def shift(both: SamplePair) -> str | None:
 
 def alert_shift(before: ScoreSample, after: ScoreSample) -> str | None:
     """In words, how the share of flagged rows changes beyond its bound; None where it is within."""
-    few, many = sorted((before, after), key=lambda side: side.alert_rate)
-    if after.flagged and many.alert_rate - few.alert_rate <= MIN_DIFFERENCE:  # To flag nothing is never a trifle.
+    fewer, more = sorted((before, after), key=lambda side: side.alert_rate)
+    if after.flagged and more.alert_rate - fewer.alert_rate <= MIN_DIFFERENCE:  # To flag nothing is never a trifle.
         return None
-    if is_significantly_more(few, many, MAX_ALERT_RATIO):
+    if is_significantly_more(fewer, more, MAX_ALERT_RATIO):
         return f"would flag {after.alert_rate:.1%} of transactions, the live version {before.alert_rate:.1%}"
     return None
 
@@ -94,7 +94,7 @@ def scored_samples(target: DeploymentTarget, live: int, version: int, on: bytes 
         OperationsError: one of them does not answer.
     """
     described = [target.server.describe(each) for each in (live, version)]
-    rows = [CsvRows(on)] if on is not None else [_brought(target, each) for each in described]
+    rows = [CsvRows(on)] if on is not None else [_reference_rows(target, each) for each in described]
     both = score_both(rows, *(_scorer(target, each) for each in described))
     if not both.before.rows:
         raise ShiftTooLarge(
@@ -112,7 +112,7 @@ def score_both(rows: Iterable[CsvRows], first: VersionScorer, second: VersionSco
     return SamplePair.of((first.bands, before), (second.bands, after))
 
 
-def _brought(target: DeploymentTarget, described: Description) -> CsvRows:
+def _reference_rows(target: DeploymentTarget, described: Description) -> CsvRows:
     """The rows that a version brought from its training; its golden ones where the store has no others to give."""
     with load_errors(f"what version {described.version} brought from its training"):
         sample = archived.reference(target.registry, described.version) or described.golden

@@ -17,7 +17,7 @@ from operations.network.bounded_transport import BoundedTransport
 from releases.record import Trial
 
 T = TypeVar("T")
-PATIENCE = 10.0
+FOLLOW_TIMEOUT = 10.0
 """Seconds; a gateway that can reach the model server follows in one."""
 
 
@@ -35,37 +35,37 @@ class GatewayStatus:
 
 
 def gateways_behind(
-    gateway_url: str, version: int, patience: float = PATIENCE, resolve: Resolve = resolved
+    gateway_url: str, version: int, timeout: float = FOLLOW_TIMEOUT, resolve: Resolve = resolved
 ) -> list[str]:
     """Waits until every gateway serves a version; the addresses of those that do not in time."""
-    return _remaining(gateway_url, lambda parts: parts["model"]["version"] == version, patience, resolve)
+    return _lagging(gateway_url, lambda parts: parts["model"]["version"] == version, timeout, resolve)
 
 
 def gateways_not_running(
-    gateway_url: str, trial: Trial, patience: float = PATIENCE, resolve: Resolve = resolved
+    gateway_url: str, trial: Trial, timeout: float = FOLLOW_TIMEOUT, resolve: Resolve = resolved
 ) -> list[str]:
     """Waits until every gateway runs a trial, by its present share too; the addresses of those that do not in time."""
     running = {"version": trial.version, "kind": trial.kind, "share": trial.share, "status": "running"}
-    return _remaining(gateway_url, lambda parts: running.items() <= parts["trial"].items(), patience, resolve)
+    return _lagging(gateway_url, lambda parts: running.items() <= parts["trial"].items(), timeout, resolve)
 
 
 def gateway_statuses(gateway_url: str, resolve: Resolve = resolved) -> dict[str, GatewayStatus]:
     """How each gateway stands to the release record, by address."""
-    with _connected() as client:
-        return {at: _asked(client, at, _standing) or GatewayStatus() for at in _addresses(gateway_url, resolve)}
+    with _client() as client:
+        return {at: _query(client, at, _status_of) or GatewayStatus() for at in _addresses(gateway_url, resolve)}
 
 
-def _standing(parts: Any) -> GatewayStatus:  # noqa: ANN401 - what a gateway says, not looked at yet
+def _status_of(parts: Any) -> GatewayStatus:  # noqa: ANN401 - what a gateway says, not looked at yet
     trial = parts["trial"]
     paused = str(trial["reason"]) if trial and trial["status"] == "paused" else None
     return GatewayStatus(parts["model"]["version"], paused)
 
 
-def _remaining(url: str, wanted: Callable[[Any], bool], patience: float, resolve: Resolve) -> list[str]:
-    until = time.monotonic() + patience
-    with _connected() as client:
+def _lagging(url: str, predicate: Callable[[Any], bool], timeout: float, resolve: Resolve) -> list[str]:
+    until = time.monotonic() + timeout
+    with _client() as client:
         remaining = _addresses(url, resolve)
-        while remaining := [at for at in remaining if not _asked(client, at, wanted)]:
+        while remaining := [at for at in remaining if not _query(client, at, predicate)]:
             if time.monotonic() > until:
                 break
             time.sleep(0.1)
@@ -79,11 +79,11 @@ def _addresses(url: str, resolve: Resolve) -> list[str]:
     return [url.rstrip("/")]
 
 
-def _connected() -> httpx.Client:
+def _client() -> httpx.Client:
     return httpx.Client(transport=BoundedTransport(), trust_env=False, timeout=2.0)
 
 
-def _asked(client: httpx.Client, gateway: str, question: Callable[[Any], T]) -> T | None:
+def _query(client: httpx.Client, gateway: str, question: Callable[[Any], T]) -> T | None:
     """What the parts of /health say; None where the gateway does not answer so."""
     try:
         return question(client.get(f"{gateway}/health").json()["components"])

@@ -14,7 +14,7 @@ from operations.store.archive_copies import CopyFailed
 from operations.store.registry import Entry
 from operations.torchserve.client import RegisteredVersion, TorchServeInvalidAnswer
 
-READY_WITHIN = 60.0
+READY_TIMEOUT = 60.0
 """Seconds that a registered version's workers may take to be ready."""
 COPIES = ("fraud-*.verified.mar", f"{scratch.PREFIX}*")
 """Names in the directory that TorchServe loads from."""
@@ -32,12 +32,12 @@ def load(target: DeploymentTarget, version: int, say: Callable[[str], None]) -> 
 
     One that scores already is never deleted: the workers that TorchServe restarts are waited for, but not relied on.
     """
-    there = target.server.registered().get(version)
-    if there and there.ready and _is_entry(target, version):
+    registered = target.server.registered().get(version)
+    if registered and registered.ready and _is_entry(target, version):
         _wait_for_the_rest(target, version, say)
         return
-    with _copied(target, version) as archive:
-        if there:
+    with _verified_copy(target, version) as archive:
+        if registered:
             target.server.delete(version)
         say(f"version {version}: starting {target.workers or 'its'} workers")
         target.server.register(archive, target.workers)
@@ -45,14 +45,14 @@ def load(target: DeploymentTarget, version: int, say: Callable[[str], None]) -> 
 
 
 @contextlib.contextmanager
-def _copied(target: DeploymentTarget, version: int) -> Iterator[Path]:
+def _verified_copy(target: DeploymentTarget, version: int) -> Iterator[Path]:
     """A verified copy of a version's archive where TorchServe finds it by its bare name, as long as the block lasts.
 
     It gets that name after it was verified. What a load left that was killed goes first, so there is one copy at most.
     """
     try:
         target.verified.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _forget_copies(target.verified)
+        _delete_copies(target.verified)
     except OSError as error:
         raise CopyFailed(in_words(error)) from None
     with target.registry.verified(version, target.verified) as found:
@@ -67,7 +67,7 @@ def _copied(target: DeploymentTarget, version: int) -> Iterator[Path]:
             copy.unlink(missing_ok=True)
 
 
-def _forget_copies(directory: Path) -> None:
+def _delete_copies(directory: Path) -> None:
     """Deletes all copies; the release lock is held, so nobody else needs one."""
     for path in [path for names in COPIES for path in directory.glob(names)]:
         if path.is_dir():
@@ -108,22 +108,28 @@ def _describes(description: Description, entry: Entry) -> bool:
 
 
 def _wait_for_the_rest(target: DeploymentTarget, version: int, say: Callable[[str], None]) -> None:
-    until = time.monotonic() + READY_WITHIN
-    while (there := target.server.registered().get(version)) and there.ready < _meant(target, there):
+    until = time.monotonic() + READY_TIMEOUT
+    while (registered := target.server.registered().get(version)) and registered.ready < _target_workers(
+        target, registered
+    ):
         if time.monotonic() > until:
-            say(f"version {version}: only {there.ready} of its {there.workers} workers are ready; see the log")
+            say(
+                f"version {version}: only {registered.ready} of its {registered.workers} workers are ready; see the log"
+            )
             return
         time.sleep(0.1)
 
 
-def _meant(target: DeploymentTarget, there: RegisteredVersion) -> int:
-    return there.workers if target.workers is None else min(there.workers, target.workers)
+def _target_workers(target: DeploymentTarget, registered: RegisteredVersion) -> int:
+    return registered.workers if target.workers is None else min(registered.workers, target.workers)
 
 
 def _wait_until_ready(target: DeploymentTarget, version: int) -> None:
     """The registration has waited for them; this does not rely on it."""
-    until = time.monotonic() + READY_WITHIN
-    while (there := target.server.registered().get(version)) is None or not there.has(target.workers):
+    until = time.monotonic() + READY_TIMEOUT
+    while (registered := target.server.registered().get(version)) is None or not registered.has(target.workers):
         if time.monotonic() > until:
-            raise NotProven(f"the workers of version {version} were not ready within {READY_WITHIN:.0f} s; see the log")
+            raise NotProven(
+                f"the workers of version {version} were not ready within {READY_TIMEOUT:.0f} s; see the log"
+            )
         time.sleep(0.1)

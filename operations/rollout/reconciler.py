@@ -30,7 +30,7 @@ class Reconciler:
     """Looks at one TorchServe, again and again.
 
     Attributes:
-        is_alone: whether this is the only server, so that the release record may change when a version cannot be loaded
+        is_only_server: whether there is no other, so that the release record may change when a version cannot be loaded
             on it; it may be set anew when servers come or go.
     """
 
@@ -46,126 +46,127 @@ class Reconciler:
 
         `base` trains the base model; without it, no such model ever serves.
         """
-        self.is_alone = True
+        self.is_only_server = True
         self._target = target
         self._say = say
         self._alert = alert
         self._clock = clock
-        self._keepers: dict[int, VersionLoader] = {}
-        self._leftovers = VersionGarbageCollector(target, clock)
+        self._loaders: dict[int, VersionLoader] = {}
+        self._garbage_collector = VersionGarbageCollector(target, clock)
         self._recovery = Recovery(target, say, alert, base, clock)
         self._record_alert, self._lock_alert, self._load_alert = (
             Deduplicator(alert),
             Deduplicator(alert),
             Deduplicator(alert),
         )
-        self._trouble, self._others_trouble = Deduplicator(say), Deduplicator(say)
+        self._errors, self._other_errors = Deduplicator(say), Deduplicator(say)
         self._was_released = False
         self._releasing_since: float | None = None
-        self._busy = ""
+        self._lock_refusal = ""
 
-    def look(self) -> ReconcileResult:
+    def reconcile(self) -> ReconcileResult:
         """Compares and mends once, and says how the live version is; never raises for what is to be expected."""
         try:
             record = read_record(self._target.store)
         except OperationsError as error:
-            return self._undecided(error)
+            return self._record_unreadable(error)
         if record is None:
-            return self._unreleased()
-        self._record_alert.forget()
+            return self._no_release()
+        self._record_alert.reset()
         self._was_released = True
-        return self._watch_lock(self._expecting(lambda: self._mend(record), self._trouble))
+        return self._watch_lock(self._with_expected_errors(lambda: self._repair(record), self._errors))
 
-    def _unreleased(self) -> ReconcileResult:
-        self._leftovers.restart()
+    def _no_release(self) -> ReconcileResult:
+        self._garbage_collector.reset()
         if self._was_released:
             self._record_alert("the release record is gone: put release.json back from a backup, or release again")
         return ReconcileResult.NOTHING_RELEASED
 
-    def _watch_lock(self, found: ReconcileResult) -> ReconcileResult:
+    def _watch_lock(self, result: ReconcileResult) -> ReconcileResult:
         """A release that stands still (Ctrl-Z, a frozen terminal) keeps the live version from being loaded."""
-        if found is not ReconcileResult.RELEASING:
+        if result is not ReconcileResult.RELEASING:
             self._releasing_since = None
-            self._lock_alert.forget()
-            return found
+            self._lock_alert.reset()
+            return result
         self._releasing_since = self._releasing_since or self._clock()
         if self._clock() - self._releasing_since > LONGEST_RELEASE:
-            self._lock_alert(f"the live version is not loaded, and cannot be: {self._busy}")
-        return found
+            self._lock_alert(f"the live version is not loaded, and cannot be: {self._lock_refusal}")
+        return result
 
-    def _undecided(self, error: OperationsError) -> ReconcileResult:
+    def _record_unreadable(self, error: OperationsError) -> ReconcileResult:
         """Without a record that can be read nobody knows what is wanted: nothing is loaded, deleted or guessed."""
-        self._leftovers.restart()
+        self._garbage_collector.reset()
         if self._record_alert(str(error)):
             journal.note(self._target.store, "not_loadable", why=str(error))
         return ReconcileResult.FAILED
 
-    def _expecting(self, act: Callable[[], ReconcileResult], trouble: Deduplicator) -> ReconcileResult:
+    def _with_expected_errors(self, act: Callable[[], ReconcileResult], errors: Deduplicator) -> ReconcileResult:
         """Does something that may meet a server that is down, a release that runs, or a failure of this machine."""
         try:
-            found = act()
+            result = act()
         except TorchServeUnreachable:
-            found = self._server_down()
+            result = self._server_down()
         except LockHeld as busy:
-            found, self._busy = ReconcileResult.RELEASING, str(busy)
+            result, self._lock_refusal = ReconcileResult.RELEASING, str(busy)
         except (OperationsError, OSError) as error:
-            trouble(in_words(error) if isinstance(error, OSError) else str(error))
-            found = ReconcileResult.FAILED
+            errors(in_words(error) if isinstance(error, OSError) else str(error))
+            result = ReconcileResult.FAILED
         else:
-            trouble.forget()
-            return found
-        self._leftovers.restart()
-        return found
+            errors.reset()
+            return result
+        self._garbage_collector.reset()
+        return result
 
     def _server_down(self) -> ReconcileResult:
-        for keeper in self._keepers.values():
-            keeper.server_ended()
+        for loader in self._loaders.values():
+            loader.reset_readiness()
         return ReconcileResult.SERVER_DOWN
 
-    def _mend(self, record: Release) -> ReconcileResult:
-        there = self._target.server.registered()
-        self._leftovers.see(record, there)
-        self._keepers = {version: self._keeper(version) for version in record.required_versions}
-        found = self._mend_live(record, there)
-        if found is ReconcileResult.WHOLE:
-            self._expecting(lambda: self._mend_others(record, there), self._others_trouble)
-        return found
+    def _repair(self, record: Release) -> ReconcileResult:
+        registered = self._target.server.registered()
+        self._garbage_collector.observe(record, registered)
+        self._loaders = {version: self._loader(version) for version in record.required_versions}
+        result = self._repair_live(record, registered)
+        if result is ReconcileResult.HEALTHY:
+            self._with_expected_errors(lambda: self._repair_others(record, registered), self._other_errors)
+        return result
 
-    def _keeper(self, version: int) -> VersionLoader:
-        return self._keepers.get(version) or VersionLoader(self._target, version, self._say, self._clock)
+    def _loader(self, version: int) -> VersionLoader:
+        return self._loaders.get(version) or VersionLoader(self._target, version, self._say, self._clock)
 
-    def _mend_live(self, record: Release, there: Mapping[int, RegisteredVersion]) -> ReconcileResult:
-        keeper = self._keepers[record.version]
-        found = keeper.look(there.get(record.version))
-        found = keeper.load(record) if found is ReconcileResult.MISSING else found
-        if found is not ReconcileResult.FAILED or not keeper.is_hopeless:
-            self._load_alert.forget()
-            return found
-        if self.is_alone:
-            return self._recovery.look(record, keeper.why)
+    def _repair_live(self, record: Release, registered: Mapping[int, RegisteredVersion]) -> ReconcileResult:
+        loader = self._loaders[record.version]
+        result = loader.check(registered.get(record.version))
+        result = loader.load(record) if result is ReconcileResult.MISSING else result
+        if result is not ReconcileResult.FAILED or not loader.is_unloadable:
+            self._load_alert.reset()
+            return result
+        if self.is_only_server:
+            return self._recovery.attempt(record, loader.last_error)
         where = self._target.server.address
-        self._load_alert(f"{where}: version {record.version}, which is live, cannot be loaded ({keeper.why})")
-        return found
+        self._load_alert(f"{where}: version {record.version}, which is live, cannot be loaded ({loader.last_error})")
+        return result
 
-    def _mend_others(self, record: Release, there: Mapping[int, RegisteredVersion]) -> ReconcileResult:
+    def _repair_others(self, record: Release, registered: Mapping[int, RegisteredVersion]) -> ReconcileResult:
         """Loads at most one of the others, so that the live version is soon looked at again."""
         for version in record.required_versions[1:]:
-            keeper = self._keepers[version]
-            seen = keeper.look(there.get(version))
-            found = keeper.load(record) if seen is ReconcileResult.MISSING else seen
-            if found is ReconcileResult.FAILED and keeper.is_hopeless:
-                self._end_trial(record, keeper)
-            if seen is ReconcileResult.MISSING:
-                return found
-        self._leftovers.delete(record)
-        return ReconcileResult.WHOLE
+            loader = self._loaders[version]
+            checked = loader.check(registered.get(version))
+            result = loader.load(record) if checked is ReconcileResult.MISSING else checked
+            if result is ReconcileResult.FAILED and loader.is_unloadable:
+                self._end_trial(record, loader)
+            if checked is ReconcileResult.MISSING:
+                return result
+        self._garbage_collector.collect(record)
+        return ReconcileResult.HEALTHY
 
-    def _end_trial(self, record: Release, keeper: VersionLoader) -> None:
+    def _end_trial(self, record: Release, loader: VersionLoader) -> None:
         """Ends the trial of a version that cannot be loaded; the one to go back to is tried on, and told once.
 
         Of several servers one cannot end it: requests that meet it fail towards the live version, and the watch counts.
         """
         trial = record.trial
-        if trial and trial.version == keeper.version and self.is_alone:
-            abort_trial(self._target, f"it cannot be loaded ({keeper.why})", lambda _: None, of=trial)
-            self._alert(f"the {trial.kind} of version {trial.version} was aborted: it cannot be loaded ({keeper.why})")
+        if trial and trial.version == loader.version and self.is_only_server:
+            why = f"it cannot be loaded ({loader.last_error})"
+            abort_trial(self._target, why, lambda _: None, of=trial)
+            self._alert(f"the {trial.kind} of version {trial.version} was aborted: {why}")

@@ -20,7 +20,7 @@ from releases.record import Release
 
 TrainBaseModel = Callable[[], int]
 """Trains the base model, which takes a minute, and says which version of the store it is."""
-NOTHING_LEFT = (
+NO_CANDIDATE = (
     "no version of the model store can be loaded: restore a backup, release another version, "
     "or set BASE_MODEL=true and start again, to serve a model trained on simulated transactions"
 )
@@ -41,11 +41,11 @@ class Recovery:
         self._target = target
         self._say = say
         self._alert = alert
-        self._base = base
+        self._train_base = base
         self._clock = clock
         self._begin(None)
 
-    def look(self, record: Release, why: str) -> ReconcileResult:
+    def attempt(self, record: Release, why: str) -> ReconcileResult:
         """Lets the best version that can take over do so; why the live one cannot be loaded is for people.
 
         Raises:
@@ -55,61 +55,61 @@ class Recovery:
         if record.version != self._live:
             self._begin(record.version)
         entries = self._target.registry.entries()
-        for version in candidates(record, entries, other_columns=self._base is not None):
+        for version in candidates(record, entries, other_columns=self._train_base is not None):
             if not self._is_needed(record):
                 return ReconcileResult.RELEASING
-            if self._pauses[version].over and self._takes_over(record, version, why):
+            if self._backoffs[version].is_over and self._try_take_over(record, version, why):
                 return ReconcileResult.TOOK_OVER
         return self._last_resort(record, why)
 
     def _begin(self, live: int | None) -> None:
         """Another live version, another episode: what failed in the last one may be tried again at once."""
         self._live = live
-        self._pauses = defaultdict[int, Backoff](lambda: Backoff(self._clock))
-        self._once = defaultdict[int, Deduplicator](lambda: Deduplicator(self._say))
-        self._nothing_left = Deduplicator(self._alert)
-        self._training = Backoff(self._clock)
+        self._backoffs = defaultdict[int, Backoff](lambda: Backoff(self._clock))
+        self._messages = defaultdict[int, Deduplicator](lambda: Deduplicator(self._say))
+        self._exhausted_alert = Deduplicator(self._alert)
+        self._training_backoff = Backoff(self._clock)
         self._is_trained = False
 
     def _is_needed(self, record: Release) -> bool:
         """Whether the live version is still the same, and still does not score."""
-        there = self._target.server.registered().get(record.version)
-        return read_record(self._target.store) == record and not (there and there.ready)
+        registered = self._target.server.registered().get(record.version)
+        return read_record(self._target.store) == record and not (registered and registered.ready)
 
-    def _takes_over(self, record: Release, version: int, why: str) -> bool:
+    def _try_take_over(self, record: Release, version: int, why: str) -> bool:
         try:
             take_over(self._target, version, lambda _: None, record)
         except LockHeld:
             raise
         except OperationsError as error:
-            self._pauses[version].lengthen()
+            self._backoffs[version].increase()
             if isinstance(error, TorchServeUnreachable):
                 raise
-            self._once[version](f"version {version} cannot take over: {error}")
+            self._messages[version](f"version {version} cannot take over: {error}")
             return False
         except OSError as error:  # The record cannot be written: no other version would fare better.
-            self._pauses[version].lengthen()
+            self._backoffs[version].increase()
             raise OperationsError(f"version {version} cannot take over: {in_words(error)}") from None
         self._alert(f"version {version} took over: version {record.version}, which is live, cannot be loaded ({why})")
         return True
 
     def _last_resort(self, record: Release, why: str) -> ReconcileResult:
         """The base model, where it may serve; it is trained once, for each training adds a version to the store."""
-        if self._base is None:
-            self._nothing_left(NOTHING_LEFT)
+        if self._train_base is None:
+            self._exhausted_alert(NO_CANDIDATE)
             return ReconcileResult.FAILED
-        if self._is_trained or not self._training.over:
+        if self._is_trained or not self._training_backoff.is_over:
             return ReconcileResult.FAILED
-        self._nothing_left("no version of the model store can be loaded: training the base model (about a minute)")
+        self._exhausted_alert("no version of the model store can be loaded: training the base model (about a minute)")
         try:
-            version = self._base()
+            version = self._train_base()
         except OperationsError as error:
-            self._training.lengthen()
+            self._training_backoff.increase()
             self._say(f"the base model could not be trained: {error}")
             return ReconcileResult.FAILED
         self._is_trained = True
         journal.note(self._target.store, "base_model", version=version, why=why)
-        is_live = self._is_needed(record) and self._takes_over(record, version, why)
+        is_live = self._is_needed(record) and self._try_take_over(record, version, why)
         return ReconcileResult.TOOK_OVER if is_live else ReconcileResult.FAILED
 
 

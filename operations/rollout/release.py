@@ -26,7 +26,7 @@ from releases.record import Release, Trial, TrialKind
 
 Say = Callable[[str], None]
 Compare = Callable[[DeploymentTarget, Release, int, Say], None]
-PATIENCE = 30.0
+RELEASE_LOCK_TIMEOUT = 30.0
 """Seconds that a release waits for another, or for the reconciler, to end: on a busy machine a load took over 10."""
 
 
@@ -47,10 +47,10 @@ def release(
         ShiftTooLarge: it would flag other transactions than the live version does.
         OperationsError: it could not be made live; says why, and everything is as before.
     """
-    with _alone_with_record(target) as before:
+    with _locked_record(target) as before:
         _refuse_other_trial(before, version)
         compare = None if accept_shift else partial(_compare, on)
-        return _compared(target, before, version, say, compare)
+        return _release_after_gate(target, before, version, say, compare)
 
 
 def promote(target: DeploymentTarget, say: Say, *, accept_shift: bool = False, on: bytes | None = None) -> Release:
@@ -59,11 +59,11 @@ def promote(target: DeploymentTarget, say: Say, *, accept_shift: bool = False, o
     Raises:
         OperationsError: there is no trial, or its version could not be made live; everything is as before.
     """
-    with _alone_with_record(target) as before:
+    with _locked_record(target) as before:
         if before is None or before.trial is None:
             raise OperationsError("no version is on trial")
         compare = None if accept_shift else partial(_compare, on)
-        return _compared(target, before, before.trial.version, say, compare)
+        return _release_after_gate(target, before, before.trial.version, say, compare)
 
 
 def rollback(target: DeploymentTarget, say: Say) -> Release:
@@ -74,7 +74,7 @@ def rollback(target: DeploymentTarget, say: Say) -> Release:
     Raises:
         OperationsError: there is none, or it could not be made live; everything is as before.
     """
-    with _alone_with_record(target) as before:
+    with _locked_record(target) as before:
         if before is None or before.previous is None:
             raise OperationsError("no version served before the live one: there is nothing to go back to")
         with loaded_on_all(target, before.previous, say, is_urgent=True):
@@ -90,10 +90,10 @@ def take_over(target: DeploymentTarget, version: int, say: Say, of: Release | No
         LockHeld: a release runs.
         OperationsError: this version could not be made live either, or the live one scores; everything is as before.
     """
-    with _alone_with_record(target) as before:
+    with _locked_record(target) as before:
         if before is None or (of and of != before):
             raise OperationsError("the version that another was to step in for is not live any more")
-        if _where_scores(target, before.version):
+        if _ready_server(target, before.version):
             raise OperationsError(f"version {before.version} scores: nothing needs to step in for it")
         with loaded_on_all(target, version, say):
             record = Release(version, before.version, _now(), instead_of=before.instead_of or before.version)
@@ -109,7 +109,7 @@ def start_trial(target: DeploymentTarget, version: int, kind: TrialKind, share: 
     """
     if not target.redis_url:
         raise OperationsError("a trial needs Redis, where gateways count what it does: set REDIS_URL")
-    with _alone_with_record(target) as before:
+    with _locked_record(target) as before:
         _refuse_other_trial(before, version)
         if before is None or before.version == version:
             raise OperationsError(f"version {version} has no live version beside which it could be tried: release it")
@@ -128,17 +128,17 @@ def abort_trial(target: DeploymentTarget, why: str, say: Say, of: Trial | None =
         LockHeld: a release runs.
         OperationsError: there is no trial, or not this one any more.
     """
-    with _alone_with_record(target) as before:
+    with _locked_record(target) as before:
         if before is None or before.trial is None or (of and of != before.trial):
             raise OperationsError("no version is on trial")
         return _write(target, replace(before, trial=None), "trial_aborted", say, trial=before.trial.version, why=why)
 
 
 @contextlib.contextmanager
-def _alone_with_record(target: DeploymentTarget) -> Iterator[Release | None]:
+def _locked_record(target: DeploymentTarget) -> Iterator[Release | None]:
     """The record, which no other process changes meanwhile, and none has changed while this one waited."""
     seen = read_record(target.store)
-    with release_lock(target, PATIENCE):
+    with release_lock(target, RELEASE_LOCK_TIMEOUT):
         now = read_record(target.store)
         if now != seen:
             live = now.version if now else None
@@ -155,7 +155,7 @@ def _verify(target: DeploymentTarget, version: int, say: Say) -> None:
     target.registry.verify(version)
 
 
-def _compared(
+def _release_after_gate(
     target: DeploymentTarget, before: Release | None, version: int, say: Say, compare: Compare | None
 ) -> Release:
     _verify(target, version, say)
@@ -174,15 +174,15 @@ def _refuse_other_trial(record: Release | None, version: int) -> None:
 
 def _compare(on: bytes | None, target: DeploymentTarget, before: Release, version: int, say: Say) -> None:
     """Stops a release that would change what is flagged."""
-    there = _where_scores(target, before.version)
+    there = _ready_server(target, before.version)
     if there is None:
         say(f"version {before.version} scores nothing now, so there is nothing to compare version {version} with")
         return
-    both = None if on is not None else _counted(target, before.trial)
+    both = None if on is not None else _trial_samples(target, before.trial)
     gate.check(before.version, version, both or gate.scored_samples(there, before.version, version, on), say)
 
 
-def _where_scores(target: DeploymentTarget, version: int) -> DeploymentTarget | None:
+def _ready_server(target: DeploymentTarget, version: int) -> DeploymentTarget | None:
     """The first server on which a version scores: each has been proven by itself, so one can speak for all."""
     for one in target.single_servers:
         there = one.server.registered().get(version)
@@ -191,7 +191,7 @@ def _where_scores(target: DeploymentTarget, version: int) -> DeploymentTarget | 
     return None
 
 
-def _counted(target: DeploymentTarget, trial: Trial | None) -> SamplePair | None:
+def _trial_samples(target: DeploymentTarget, trial: Trial | None) -> SamplePair | None:
     """What was counted on live traffic while the version was on trial, if it was."""
     if trial is None or not target.redis_url:
         return None

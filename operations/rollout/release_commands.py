@@ -69,43 +69,43 @@ def status(paths: StatePaths, env: Mapping[str, str]) -> RenderableType:
         target = deployment.find_target(paths, env)
     except OperationsError:  # Nothing runs here: the record tells what will.
         return release_status.view(paths.store, env.get("REDIS_URL"))
-    found = gateway_statuses(target.gateway_url) if target.gateway_url else {}
-    shown = release_status.view(target.store, target.redis_url, _paused(found))
+    statuses = gateway_statuses(target.gateway_url) if target.gateway_url else {}
+    shown = release_status.view(target.store, target.redis_url, _paused(statuses))
     record = read_record(target.store)
-    if len(found) <= 1 or record is None:
+    if len(statuses) <= 1 or record is None:
         return shown
-    return Group(shown, Text("\n".join(["", *_gateways(found, record.version)])))
+    return Group(shown, Text("\n".join(["", *_gateways(statuses, record.version)])))
 
 
-def _paused(found: Mapping[str, GatewayStatus]) -> str | None:
+def _paused(statuses: Mapping[str, GatewayStatus]) -> str | None:
     """Why gateways send nothing to the version on trial, and which, where there are several."""
-    reasons = {at: gateway.paused for at, gateway in found.items() if gateway.paused}
-    return ", ".join(f"{why} at {at}" if len(found) > 1 else why for at, why in reasons.items()) or None
+    reasons = {at: gateway.paused for at, gateway in statuses.items() if gateway.paused}
+    return ", ".join(f"{why} at {at}" if len(statuses) > 1 else why for at, why in reasons.items()) or None
 
 
-def _gateways(found: Mapping[str, GatewayStatus], live: int) -> Iterator[str]:
+def _gateways(statuses: Mapping[str, GatewayStatus], live: int) -> Iterator[str]:
     """What several gateways serve, by name those that do not serve the live version."""
-    others = {at: gateway.version for at, gateway in found.items() if gateway.version != live}
-    yield f"{len(found) - len(others)} of {len(found)} gateways serve version {live}."
+    others = {at: gateway.version for at, gateway in statuses.items() if gateway.version != live}
+    yield f"{len(statuses) - len(others)} of {len(statuses)} gateways serve version {live}."
     for at, version in others.items():
         yield f"{at} serves {f'version {version}' if version else 'none, or does not answer'}."
 
 
-def release(target: DeploymentTarget, wish: ReleaseOptions, say: Say) -> None:
+def release(target: DeploymentTarget, options: ReleaseOptions, say: Say) -> None:
     """Releases, tries, promotes or aborts.
 
     Raises:
         OperationsError: it could not be done; everything is as before.
     """
-    if wish.abort:
+    if options.abort:
         record = releases.abort_trial(target, "by hand", say)
         say(f"The trial is over. Version {record.version} is live.")
-    elif wish.shadow or wish.canary is not None:
-        kind = TrialKind.SHADOW if wish.shadow else TrialKind.CANARY
-        part = 1.0 if wish.canary is None else share.parse(wish.canary)
-        _try(target, wish.version or target.registry.newest(), kind, part, say)
+    elif options.shadow or options.canary is not None:
+        kind = TrialKind.SHADOW if options.shadow else TrialKind.CANARY
+        part = 1.0 if options.canary is None else share.parse(options.canary)
+        _start_trial(target, options.version or target.registry.newest(), kind, part, say)
     else:
-        _live(target, _released(target, wish, say), say)
+        _report_live(target, _released(target, options, say), say)
 
 
 def rollback(target: DeploymentTarget, say: Say) -> None:
@@ -114,34 +114,36 @@ def rollback(target: DeploymentTarget, say: Say) -> None:
     Raises:
         OperationsError: it could not be done; everything is as before.
     """
-    _live(target, releases.rollback(target, say), say)
+    _report_live(target, releases.rollback(target, say), say)
 
 
-def _released(target: DeploymentTarget, wish: ReleaseOptions, say: Say) -> Release:
-    on = wish.on.read_bytes() if wish.on else None
-    if wish.promote:
-        return releases.promote(target, say, accept_shift=wish.accept_shift, on=on)
-    version = wish.version or target.registry.newest()
-    return releases.release(target, version, say, accept_shift=wish.accept_shift, on=on)
+def _released(target: DeploymentTarget, options: ReleaseOptions, say: Say) -> Release:
+    on = options.on.read_bytes() if options.on else None
+    if options.promote:
+        return releases.promote(target, say, accept_shift=options.accept_shift, on=on)
+    version = options.version or target.registry.newest()
+    return releases.release(target, version, say, accept_shift=options.accept_shift, on=on)
 
 
-def _try(target: DeploymentTarget, version: int, kind: TrialKind, part: float, say: Say) -> None:
+def _start_trial(target: DeploymentTarget, version: int, kind: TrialKind, part: float, say: Say) -> None:
     record = releases.start_trial(target, version, kind, part, say)
     doing = "answers for" if kind is TrialKind.CANARY else "is scored beside, for"
     say(f"Version {version} {doing} {part:.1%} of all cards; version {record.version} is live.")
     say("How it does: fraud release status")
     if target.gateway_url and record.trial:
-        _late(gateways_not_running(target.gateway_url, record.trial), "try it yet; {}/health says why.", say)
+        _report_lagging(gateways_not_running(target.gateway_url, record.trial), "try it yet; {}/health says why.", say)
 
 
-def _live(target: DeploymentTarget, record: Release, say: Say) -> None:
+def _report_live(target: DeploymentTarget, record: Release, say: Say) -> None:
     before = f"; before it: version {record.previous}" if record.previous else ""
     say(f"Version {record.version} is live{before}.")
     if target.gateway_url:
-        _late(gateways_behind(target.gateway_url, record.version), "serve it yet; {}/health says what it serves.", say)
+        _report_lagging(
+            gateways_behind(target.gateway_url, record.version), "serve it yet; {}/health says what it serves.", say
+        )
 
 
-def _late(gateways: list[str], what: str, say: Say) -> None:
+def _report_lagging(gateways: list[str], what: str, say: Say) -> None:
     """Names each gateway that does not do yet what the record says."""
     for gateway in gateways:
         say(f"The gateway does not {what.format(gateway)}")

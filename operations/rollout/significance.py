@@ -37,19 +37,19 @@ def _resampled(both: SamplePair) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         pairs = draw.multinomial(both.joint.sum(), both.joint.ravel() / both.joint.sum(), RESAMPLES)
         pairs = pairs.reshape(RESAMPLES, *both.joint.shape)
         return pairs.sum(axis=2), pairs.sum(axis=1)
-    return _again(both.before, draw), _again(both.after, draw)
+    return _resample(both.before, draw), _resample(both.after, draw)
 
 
-def _again(side: ScoreSample, draw: np.random.Generator) -> NDArray[np.int64]:
+def _resample(side: ScoreSample, draw: np.random.Generator) -> NDArray[np.int64]:
     return draw.multinomial(side.rows, np.array(side.scores) / side.rows, RESAMPLES)
 
 
-def is_significantly_more(few: ScoreSample, many: ScoreSample, times: float) -> bool:
-    """Whether `many` flags over so many times the share that `few` does, whatever chance did.
+def is_significantly_more(fewer: ScoreSample, more: ScoreSample, times: float) -> bool:
+    """Whether `more` flags over so many times the share that `fewer` does, whatever chance did.
 
-    Given how many both flag together, at just so many times the share a known part of them is `many`'s (a test of two
+    Given how many both flag together, at just so many times the share a known part of them is `more`'s (a test of two
     Poisson rates). Samples count as independent: of the same rows, which vary together, this asks for more.
     """
-    flagged = few.flagged + many.flagged
-    part = times * many.rows / (few.rows + times * many.rows)
-    return many.flagged - part * flagged > DEVIATIONS * math.sqrt(flagged * part * (1 - part))
+    flagged = fewer.flagged + more.flagged
+    part = times * more.rows / (fewer.rows + times * more.rows)
+    return more.flagged - part * flagged > DEVIATIONS * math.sqrt(flagged * part * (1 - part))

@@ -26,7 +26,7 @@ def read_trial_counts(url: str, trial: Trial) -> TrialCounts:
         RedisUnavailable: it does not answer, or holds something else under the trial's key.
     """
     key = trial_key(trial)
-    with _connected(url) as redis:
+    with _connection(url) as redis:
         pipeline = redis.pipeline(transaction=False)
         for gateway in cast("set[str]", redis.smembers(key)):
             pipeline.hgetall(f"{key}:{gateway}")
@@ -36,7 +36,7 @@ def read_trial_counts(url: str, trial: Trial) -> TrialCounts:
 
 
 @contextlib.contextmanager
-def _connected(url: str) -> Iterator[Redis]:
+def _connection(url: str) -> Iterator[Redis]:
     try:
         with connect(url, TIMEOUT_SECONDS, decode_responses=True) as client:
             yield client

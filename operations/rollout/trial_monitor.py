@@ -23,17 +23,17 @@ from releases.trial_counts import TrialArm, TrialCounts
 
 WINDOW = 60.0
 """Seconds that are judged."""
-SETTLING = 3.0
+SETTLE_SECONDS = 3.0
 """Seconds after the version is loaded again until gateways have written what failed before."""
-MOST_LOSSES = 3
-LOSSES_WITHIN = 600.0
-LEAST_ERRORS = 3
-MOST_ERRORS = 0.02
+MAX_RESTARTS = 3
+RESTART_WINDOW = 600.0
+MIN_ERRORS = 3
+MAX_ERROR_RATE = 0.02
 """Share of requests; the live version's own share counts twice: when TorchServe fails, no version is to blame."""
-ENOUGH_TIMED = 100
+MIN_TIMED_REQUESTS = 100
 """Requests of each side before latencies are compared: five slow ones are then no 95th percentile yet."""
-MOST_SLOWDOWN = 2.0
-LEAST_SLOWDOWN = 0.010
+MAX_SLOWDOWN = 2.0
+MIN_SLOWDOWN = 0.010
 """Seconds; twice of very little is still little."""
 
 
@@ -53,67 +53,67 @@ class TrialMonitor:
     ) -> None:
         """Takes whom to tell of what is to be known (`say`), and of what is to be looked at (`alert`)."""
         self.target = target
-        self._once = Deduplicator(say)
+        self._messages = Deduplicator(say)
         self._alert = alert
         self._clock = clock
         self._trial: Trial | None = None
         self._base = TrialCounts()
-        self._seen: deque[tuple[float, TrialCounts]] = deque()
-        self._losses: deque[float] = deque()
-        self._settled = 0.0
+        self._window: deque[tuple[float, TrialCounts]] = deque()
+        self._restarts: deque[float] = deque()
+        self._settled_at = 0.0
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Judges the trial once; never raises for what is to be expected."""
         try:
             record = read_record(self.target.store)
             if record and record.trial and self.target.redis_url:
                 self._judge(record.trial, read_trial_counts(self.target.redis_url, record.trial))
-                self._once.forget()
+                self._messages.reset()
         except RedisUnavailable as error:
-            self._once(str(error))
+            self._messages(str(error))
         except LockHeld:
             pass  # A release runs; the next look finds what it made.
         except OperationsError as error:
-            self._once(f"the trial is not watched: {error}")
+            self._messages(f"the trial is not watched: {error}")
         except OSError as error:  # The disk is full, say: the trial goes on, and so does all else.
-            self._once(f"the trial is not watched: {in_words(error)}")
+            self._messages(f"the trial is not watched: {in_words(error)}")
 
     def _judge(self, trial: Trial, tally: TrialCounts) -> None:
         now = self._clock()
         if trial != self._trial:
             self._begin(trial, tally)
         if not self._is_loaded(trial.version):
-            self._lose(now)
-        if now < self._settled:
-            self._base, self._seen = tally, deque()
-        self._seen.append((now, tally))
-        while now - self._seen[0][0] > WINDOW:
-            self._seen.popleft()
-        if why := self._lost_too_often(now) or self._bad(trial.kind, tally):
+            self._record_restart(now)
+        if now < self._settled_at:
+            self._base, self._window = tally, deque()
+        self._window.append((now, tally))
+        while now - self._window[0][0] > WINDOW:
+            self._window.popleft()
+        if why := self._restarted_too_often(now) or self._violation(trial.kind, tally):
             abort_trial(self.target, why, lambda _: None, of=trial)
             self._alert(f"the {trial.kind} of version {trial.version} was aborted: {why}")
 
     def _begin(self, trial: Trial, tally: TrialCounts) -> None:
         self._trial, self._base = trial, tally
-        self._seen, self._losses = deque(), deque()
-        self._settled = 0.0
+        self._window, self._restarts = deque(), deque()
+        self._settled_at = 0.0
 
-    def _lose(self, now: float) -> None:
+    def _record_restart(self, now: float) -> None:
         """Notes when TorchServe came to be without the version; that it still is says nothing new."""
-        if now >= self._settled:
-            self._losses.append(now)
-        self._settled = now + SETTLING
+        if now >= self._settled_at:
+            self._restarts.append(now)
+        self._settled_at = now + SETTLE_SECONDS
 
-    def _lost_too_often(self, now: float) -> str | None:
+    def _restarted_too_often(self, now: float) -> str | None:
         """A version whose workers take the memory of all ends TorchServe, and with it the live version."""
-        while self._losses and now - self._losses[0] > LOSSES_WITHIN:
-            self._losses.popleft()
-        if len(self._losses) < MOST_LOSSES:
+        while self._restarts and now - self._restarts[0] > RESTART_WINDOW:
+            self._restarts.popleft()
+        if len(self._restarts) < MAX_RESTARTS:
             return None
-        return f"TorchServe ended {MOST_LOSSES} times in {LOSSES_WITHIN / 60:.0f} minutes while it was on trial"
+        return f"TorchServe ended {MAX_RESTARTS} times in {RESTART_WINDOW / 60:.0f} minutes while it was on trial"
 
-    def _bad(self, kind: TrialKind, tally: TrialCounts) -> str | None:
-        return violated_bound(kind, tally.since(self._seen[0][1])) or violated_bound(kind, tally.since(self._base))
+    def _violation(self, kind: TrialKind, tally: TrialCounts) -> str | None:
+        return violated_bound(kind, tally.since(self._window[0][1])) or violated_bound(kind, tally.since(self._base))
 
     def _is_loaded(self, version: int) -> bool:
         """Whether every TorchServe has it, ready or not: workers that end are the version's own fault."""
@@ -126,11 +126,11 @@ class TrialMonitor:
 def violated_bound(kind: TrialKind, tally: TrialCounts) -> str | None:
     """In words, which bound a trial has passed; None where it has passed none."""
     live, trial = tally.arm(TrialArm.LIVE), tally.arm(TrialArm.TRIAL)
-    if trial.errors >= LEAST_ERRORS and trial.error_rate > max(MOST_ERRORS, 2 * live.error_rate):
-        return f"{trial.errors} of {trial.requests} requests to it failed (bound {MOST_ERRORS:.0%})"
-    if kind is TrialKind.SHADOW or min(live.requests, trial.requests) < ENOUGH_TIMED:
+    if trial.errors >= MIN_ERRORS and trial.error_rate > max(MAX_ERROR_RATE, 2 * live.error_rate):
+        return f"{trial.errors} of {trial.requests} requests to it failed (bound {MAX_ERROR_RATE:.0%})"
+    if kind is TrialKind.SHADOW or min(live.requests, trial.requests) < MIN_TIMED_REQUESTS:
         return None
     ours, theirs = live.latency(0.95), trial.latency(0.95)
-    if theirs > MOST_SLOWDOWN * ours + LEAST_SLOWDOWN:
+    if theirs > MAX_SLOWDOWN * ours + MIN_SLOWDOWN:
         return f"95% of its requests take up to {theirs * 1e3:.0f} ms, the live version's {ours * 1e3:.0f} ms"
     return None

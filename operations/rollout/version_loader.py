@@ -37,7 +37,7 @@ class ReconcileResult(Enum):
 
     NOTHING_RELEASED = "nothing released"
     SERVER_DOWN = "the model server does not answer"
-    WHOLE = "whole"
+    HEALTHY = "whole"
     STARTING = "workers are starting"
     RELEASING = "a release is running"
     MISSING = "not loaded"
@@ -56,16 +56,16 @@ class Backoff:
         self._until = 0.0
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether it is time to try again."""
         return self._seconds == 0 or self._clock() >= self._until
 
-    def lengthen(self) -> None:
+    def increase(self) -> None:
         """After a failure: 1 s, 3 s, 7 s and so on."""
         self._seconds = min(2 * self._seconds + 1, LONGEST_BACKOFF)
         self._until = self._clock() + self._seconds
 
-    def end(self) -> None:
+    def reset(self) -> None:
         """After a success."""
         self._seconds = 0.0
 
@@ -76,57 +76,57 @@ class Deduplicator:
     def __init__(self, say: Callable[[str], None]) -> None:
         """Has said nothing."""
         self._say = say
-        self._told = ""
+        self._last = ""
 
     def __call__(self, text: str) -> bool:
         """Whether it was said."""
-        is_new = text != self._told
-        self._told = text
+        is_new = text != self._last
+        self._last = text
         if is_new:
             self._say(text)
         return is_new
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """What was said is past: if it comes again, it is news."""
-        self._told = ""
+        self._last = ""
 
 
 class VersionLoader:
     """Keeps one version loaded.
 
     Attributes:
-        why: what the last failed try said.
+        last_error: what the last failed try said.
     """
 
     def __init__(self, target: DeploymentTarget, version: int, say: Callable[[str], None], clock: Clock) -> None:
         """Takes where, what, whom to tell, and seconds."""
         self.version = version
-        self.why = ""
+        self.last_error = ""
         self._target = target
         self._say = say
         self._clock = clock
-        self._once = Deduplicator(say)
-        self._pause = Backoff(clock)
+        self._messages = Deduplicator(say)
+        self._backoff = Backoff(clock)
         self._failures = 0
         self._unready_since: float | None = None
-        self._was_whole = False
+        self._was_loaded = False
 
     @property
-    def is_hopeless(self) -> bool:
+    def is_unloadable(self) -> bool:
         """Whether another version must be looked for: its archive is unsound, or it was refused or not proven twice."""
         return self._failures >= FAILURES_UNTIL_UNLOADABLE
 
-    def look(self, there: RegisteredVersion | None) -> ReconcileResult:
+    def check(self, registered: RegisteredVersion | None) -> ReconcileResult:
         """How it is: WHOLE, STARTING, MISSING where it must be loaded now, or FAILED where that must wait."""
-        if there and there.ready:
-            self._complete(there)
-            self._settle()
-            return ReconcileResult.WHOLE
-        if there and self._may_recover(there):
+        if registered and registered.ready:
+            self._scale_up(registered)
+            self._record_success()
+            return ReconcileResult.HEALTHY
+        if registered and self._may_recover(registered):
             return ReconcileResult.STARTING
-        return ReconcileResult.MISSING if self._pause.over else ReconcileResult.FAILED
+        return ReconcileResult.MISSING if self._backoff.is_over else ReconcileResult.FAILED
 
-    def server_ended(self) -> None:
+    def reset_readiness(self) -> None:
         """What was seen of its workers is past."""
         self._unready_since = None
 
@@ -143,26 +143,26 @@ class VersionLoader:
         except (LockHeld, TorchServeUnreachable):
             raise
         except OperationsError as error:
-            return self._failed(error)
+            return self._record_failure(error)
 
-    def _complete(self, there: RegisteredVersion) -> None:
+    def _scale_up(self, registered: RegisteredVersion) -> None:
         """Who started its workers one by one may have ended before the last."""
-        if self._target.workers and there.wanted < self._target.workers:
+        if self._target.workers and registered.wanted < self._target.workers:
             self._target.server.scale(self.version, self._target.workers)
 
-    def _may_recover(self, there: RegisteredVersion) -> bool:
+    def _may_recover(self, registered: RegisteredVersion) -> bool:
         """Whether TorchServe itself may still bring a worker back."""
         now = self._clock()
         self._unready_since = now if self._unready_since is None else self._unready_since
-        return there.workers > 0 and now - self._unready_since < UNREADY_TIMEOUT
+        return registered.workers > 0 and now - self._unready_since < UNREADY_TIMEOUT
 
     def _is_outdated(self, record: Release) -> bool:
         """Whether a release that ended a moment ago has changed what this look saw."""
-        return read_record(self._target.store) != record or self._scores()
+        return read_record(self._target.store) != record or self._is_ready()
 
-    def _scores(self) -> bool:
-        there = self._target.server.registered().get(self.version)
-        return there is not None and there.ready > 0
+    def _is_ready(self) -> bool:
+        registered = self._target.server.registered().get(self.version)
+        return registered is not None and registered.ready > 0
 
     def _load(self) -> ReconcileResult:
         began = self._clock()
@@ -170,13 +170,13 @@ class VersionLoader:
             load(self._target, self.version, lambda _: None)
         except OperationsError:
             with contextlib.suppress(OperationsError):
-                if not self._scores():
+                if not self._is_ready():
                     self._target.server.delete(self.version)
             raise
         self._prove()
-        if self._was_whole:  # The first load is an ordinary start, no repair to speak of.
+        if self._was_loaded:  # The first load is an ordinary start, no repair to speak of.
             self._say(f"version {self.version} was loaded again in {self._clock() - began:.1f} s")
-        self._settle()
+        self._record_success()
         return ReconcileResult.LOADED
 
     def _prove(self) -> None:
@@ -190,18 +190,18 @@ class VersionLoader:
                 self._target.server.delete(self.version)
             raise NotProven(str(error)) from None
 
-    def _settle(self) -> None:
-        self._unready_since, self._failures, self._was_whole, self.why = None, 0, True, ""
-        self._pause.end()
-        self._once.forget()
+    def _record_success(self) -> None:
+        self._unready_since, self._failures, self._was_loaded, self.last_error = None, 0, True, ""
+        self._backoff.reset()
+        self._messages.reset()
 
-    def _failed(self, error: OperationsError) -> ReconcileResult:
+    def _record_failure(self, error: OperationsError) -> ReconcileResult:
         if isinstance(error, PERMANENT_ERRORS):
             self._failures = FAILURES_UNTIL_UNLOADABLE
         elif isinstance(error, NotProven | TorchServeRefused):
             self._failures += 1
-        self._pause.lengthen()
-        self.why = str(error)
-        if self._once(f"version {self.version} cannot be loaded: {error}"):
+        self._backoff.increase()
+        self.last_error = str(error)
+        if self._messages(f"version {self.version} cannot be loaded: {error}"):
             journal.note(self._target.store, "not_loadable", version=self.version, why=str(error))
         return ReconcileResult.FAILED

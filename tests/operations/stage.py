@@ -42,14 +42,14 @@ class Stage:
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(self.target, self.said.append, self.alerts.append, self.base, self.clock)
 
-    def look(self, after: float = 0.0) -> ReconcileResult:
+    def reconcile(self, after: float = 0.0) -> ReconcileResult:
         """One look, so many seconds after the last one."""
         self.clock.now += after
-        return self.reconciler.look()
+        return self.reconciler.reconcile()
 
     def until_quiet(self) -> list[ReconcileResult]:
         """As many looks as any back-off may take."""
-        return [self.look(after=40) for _ in range(4)]
+        return [self.reconcile(after=40) for _ in range(4)]
 
     @property
     def record(self) -> Release:

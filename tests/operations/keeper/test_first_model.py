@@ -73,7 +73,7 @@ def test_another_first_version_waits_for_the_reconciler(
 ) -> None:
     """A stack that starts with MODEL_PATH at another version than the recorded one loads them one after the other."""
     release(target, 1, quiet)
-    monkeypatch.setattr(release_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(release_module, "RELEASE_LOCK_TIMEOUT", 0.05)
     ensuring = first_model.ensure(asking(tmp_path, 2), target, MARKED, quiet)
     with durable.locked(target.store / ".release.lock", ""):
         starting = threading.Thread(target=lambda: asyncio.run(ensuring))
@@ -105,11 +105,11 @@ def test_the_default_model_gets_its_past(child: Settings, tmp_path: Path, monkey
     with running(tmp_path / "valkey") as valkey, closing(valkey.client()) as redis:
         leases = list[object]()
 
-        def look() -> None:
+        def reconcile() -> None:
             leases.append(redis.exists(LOADING))
             (tmp_path / "go").touch()
 
-        (said,) = heard(child, valkey.url, look)
+        (said,) = heard(child, valkey.url, reconcile)
         assert [*leases, redis.exists(LOADING)] == [1, 0]
         assert "has its simulated past" in said
         arguments, environment = json.loads((tmp_path / "seen.json").read_text())
@@ -168,7 +168,7 @@ def test_a_lost_record_is_not_guessed(target: DeploymentTarget, tmp_path: Path) 
 def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> None:
     """MODEL_PATH at the version that could not be loaded does not end the next start: what took over goes on."""
     stage.damage(2)
-    stage.look()
+    stage.reconcile()
     said: list[str] = []
     version = asyncio.run(first_model.ensure(asking(tmp_path, 2), stage.target, MARKED, said.append))
     assert (version, stage.record.version) == (1, 1)

@@ -85,14 +85,14 @@ def test_it_is_ready_when_the_live_version_is_loaded(site: Site) -> None:
     assert site.get("/readyz").json()["detail"] == "nothing is released yet"
     write(site, Release(2, 1, "2026-01-01T00:00:00+00:00"))
     assert "version 2 at http://there:8081" in site.get("/readyz").json()["detail"]
-    site.observed.see("http://there:8081", ReconcileResult.WHOLE)
+    site.observed.see("http://there:8081", ReconcileResult.HEALTHY)
     assert site.get("/readyz").status_code == 200
 
 
 def test_metrics_say_what_is_live(site: Site) -> None:
     """Versions, servers, the last look, and the metrics of the jobs after them."""
     write(site, Release(2, 1, "2026-01-01T00:00:00+00:00", canary(3)))
-    site.observed.see("http://there:8081", ReconcileResult.WHOLE)
+    site.observed.see("http://there:8081", ReconcileResult.HEALTHY)
     answer = site.get("/metrics")
     values = {each.name: each.samples[0].value for each in text_string_to_metric_families(answer.text) if each.samples}
     assert time.time() - 60 < values.pop("fraud_keeper_last_look_timestamp_seconds") <= time.time()

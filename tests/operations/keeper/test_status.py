@@ -27,7 +27,7 @@ def observed(target: DeploymentTarget, torchserve: FakeTorchServe) -> KeeperStat
 def test_ready_is_whole_everywhere(observed: KeeperStatus) -> None:
     """Until each server has the live version, one that lacks it is named."""
     assert observed.lack() == f"version 1 at {A}: not looked at yet"
-    observed.see(A, ReconcileResult.WHOLE)
+    observed.see(A, ReconcileResult.HEALTHY)
     observed.see(B, ReconcileResult.MISSING)
     assert (observed.lack(), observed.whole, observed.servers) == (f"version 1 at {B}: not loaded", 1, 2)
     observed.see(B, ReconcileResult.LOADED)
@@ -36,7 +36,7 @@ def test_ready_is_whole_everywhere(observed: KeeperStatus) -> None:
 
 def test_a_server_that_has_gone_counts_no_more(observed: KeeperStatus) -> None:
     """Not even by a look that ends after it has gone."""
-    observed.see(A, ReconcileResult.WHOLE)
+    observed.see(A, ReconcileResult.HEALTHY)
     observed.forget(B)
     observed.see(B, ReconcileResult.SERVER_DOWN)
     assert (observed.lack(), observed.servers) == (None, 1)
@@ -63,9 +63,9 @@ def test_without_a_record_nothing_is_ready(observed: KeeperStatus, target: Deplo
 
 def test_the_last_look_is_that_of_the_most_neglected_server(observed: KeeperStatus) -> None:
     """An alert on its age finds one server that is not looked at among many that are."""
-    observed.see(A, ReconcileResult.WHOLE)
+    observed.see(A, ReconcileResult.HEALTHY)
     assert observed.last_look == 0.0
-    observed.see(B, ReconcileResult.WHOLE)
+    observed.see(B, ReconcileResult.HEALTHY)
     assert time.time() - 60 < observed.last_look <= time.time()
 
 

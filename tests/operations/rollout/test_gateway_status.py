@@ -94,26 +94,26 @@ def test_waits_until_the_version_is_served(gateway: Gateway) -> None:
 
 def test_gives_up(gateway: Gateway) -> None:
     """A gateway that stays with another version, or does not answer, is named in time."""
-    assert gateways_behind(f"{gateway.url}/", 9, patience=0.2) == [gateway.url]
-    assert gateways_behind("http://127.0.0.1:1", 1, patience=0.2) == ["http://127.0.0.1:1"]
+    assert gateways_behind(f"{gateway.url}/", 9, timeout=0.2) == [gateway.url]
+    assert gateways_behind("http://127.0.0.1:1", 1, timeout=0.2) == ["http://127.0.0.1:1"]
 
 
 def test_a_name_for_nothing_is_a_gateway_that_does_not_follow() -> None:
     """The release is done by then: a mistake in GATEWAY_URL is no failure of it."""
-    assert gateways_behind("http://nowhere.invalid:8000", 1, patience=0.1) == ["http://nowhere.invalid:8000"]
+    assert gateways_behind("http://nowhere.invalid:8000", 1, timeout=0.1) == ["http://nowhere.invalid:8000"]
 
 
 def test_waits_until_the_trial_runs(gateway: Gateway) -> None:
     """A trial that is paused still is not under way."""
     assert gateways_not_running(gateway.url, TRIAL) == []
     assert gateway.asked == 3
-    assert gateways_not_running(gateway.url, replace(TRIAL, version=4), patience=0.2) == [gateway.url]
+    assert gateways_not_running(gateway.url, replace(TRIAL, version=4), timeout=0.2) == [gateway.url]
 
 
 @pytest.mark.parametrize("change", [{"share": 0.05}, {"kind": TrialKind.SHADOW}])
 def test_a_trial_by_another_share_or_kind_is_not_this_one(gateway: Gateway, change: dict[str, Any]) -> None:
     """After a change of the share it waits until the gateway has that too."""
-    assert gateways_not_running(gateway.url, replace(TRIAL, **change), patience=0.5) == [gateway.url]
+    assert gateways_not_running(gateway.url, replace(TRIAL, **change), timeout=0.5) == [gateway.url]
 
 
 def test_waits_until_all_follow(pair: tuple[Gateway, Gateway]) -> None:
@@ -126,7 +126,7 @@ def test_waits_until_all_follow(pair: tuple[Gateway, Gateway]) -> None:
 def test_names_those_that_do_not_follow(pair: tuple[Gateway, Gateway]) -> None:
     """A gateway that does not answer is named, the others are not."""
     url = f"http://gateway:{pair[0].server_port}"
-    assert gateways_behind(url, 2, patience=1.0, resolve=both("127.0.0.3")) == [
+    assert gateways_behind(url, 2, timeout=1.0, resolve=both("127.0.0.3")) == [
         f"http://127.0.0.3:{pair[0].server_port}"
     ]
 

@@ -15,7 +15,7 @@ from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout import release as release_module
 from operations.rollout.deployment import DeploymentTarget
-from operations.rollout.recovery import NOTHING_LEFT, candidates
+from operations.rollout.recovery import NO_CANDIDATE, candidates
 from operations.rollout.release import release, take_over
 from operations.rollout.version_loader import ReconcileResult
 from operations.store import journal
@@ -69,7 +69,7 @@ def test_another_takes_over_at_once_when_the_archive_is_unsound(stage: Stage, sp
     name = "fraud-3.mar" if "archive" in spoil else "fraud-3.json"
     path = stage.target.store / name
     path.unlink() if spoil.startswith("no") else path.write_bytes(b"{")
-    assert stage.look() is ReconcileResult.TOOK_OVER
+    assert stage.reconcile() is ReconcileResult.TOOK_OVER
     assert (stage.record.version, stage.record.previous, stage.record.instead_of) == (2, 3, 3)
     assert stage.torchserve.registered == {2: ["READY", "READY"]}
 
@@ -77,7 +77,7 @@ def test_another_takes_over_at_once_when_the_archive_is_unsound(stage: Stage, sp
 def test_people_are_told_of_it(stage: Stage) -> None:
     """One alert says who took over from whom and why, the output why first, and the journal keeps both."""
     stage.damage(3)
-    stage.look()
+    stage.reconcile()
     stage.until_quiet()
     assert [text.partition(" (")[0] for text in stage.alerts] == [
         "version 2 took over: version 3, which is live, cannot be loaded"
@@ -92,12 +92,12 @@ def test_people_are_told_of_it(stage: Stage) -> None:
 def test_one_refusal_is_not_enough(stage: Stage) -> None:
     """TorchServe may refuse for the machine's sake: another version takes over after the second time in a row."""
     stage.refuse(3)
-    assert (stage.look(), stage.record.version) == (ReconcileResult.FAILED, 3)
-    assert (stage.look(), stage.record.version) == (
+    assert (stage.reconcile(), stage.record.version) == (ReconcileResult.FAILED, 3)
+    assert (stage.reconcile(), stage.record.version) == (
         ReconcileResult.FAILED,
         3,
     )  # It waits a second before it tries again.
-    assert (stage.look(after=1), stage.record.version) == (ReconcileResult.TOOK_OVER, 2)
+    assert (stage.reconcile(after=1), stage.record.version) == (ReconcileResult.TOOK_OVER, 2)
 
 
 def test_a_refusal_that_passes_changes_nothing(stage: Stage) -> None:
@@ -105,36 +105,36 @@ def test_a_refusal_that_passes_changes_nothing(stage: Stage) -> None:
     for _ in range(2):
         stage.restart_server()
         stage.refuse(3)
-        assert stage.look() is ReconcileResult.FAILED
+        assert stage.reconcile() is ReconcileResult.FAILED
         stage.torchserve.broken.clear()
-        assert stage.look(after=1) is ReconcileResult.LOADED
+        assert stage.reconcile(after=1) is ReconcileResult.LOADED
     assert (stage.record.version, stage.alerts) == (3, [])
 
 
 def test_a_version_that_does_not_prove_is_replaced(stage: Stage) -> None:
     """What scores its golden rows otherwise is deleted again, and after the second time another takes over."""
     stage.falsify(3)
-    assert stage.look() is ReconcileResult.FAILED
+    assert stage.reconcile() is ReconcileResult.FAILED
     assert 3 not in stage.torchserve.registered
-    assert (stage.look(after=1), stage.record.version) == (ReconcileResult.TOOK_OVER, 2)
+    assert (stage.reconcile(after=1), stage.record.version) == (ReconcileResult.TOOK_OVER, 2)
 
 
 def test_a_version_with_ready_workers_goes_on_whatever_its_file_looks_like(stage: Stage) -> None:
     """An archive that is damaged on the disk harms nobody while its version scores."""
-    stage.look()
+    stage.reconcile()
     stage.damage(3)
-    assert stage.look(after=40) is ReconcileResult.WHOLE
+    assert stage.reconcile(after=40) is ReconcileResult.HEALTHY
     stage.torchserve.registered[3] = ["READY", "UNLOADED"]
-    assert stage.look(after=40) is ReconcileResult.WHOLE
+    assert stage.reconcile(after=40) is ReconcileResult.HEALTHY
     assert (stage.record.version, stage.alerts) == (3, [])
 
 
 def test_nothing_takes_over_while_a_release_holds_the_lock(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody is mending it already: the record is theirs."""
-    monkeypatch.setattr(release_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(release_module, "RELEASE_LOCK_TIMEOUT", 0.0)
     stage.damage(3)
     with durable.locked(stage.target.store / ".release.lock", ""):
-        assert stage.look() is ReconcileResult.RELEASING
+        assert stage.reconcile() is ReconcileResult.RELEASING
     assert (stage.record.version, stage.torchserve.files) == (3, [])
 
 
@@ -157,7 +157,7 @@ def test_what_a_person_released_meanwhile_stays(stage: Stage) -> None:
 
 def test_nothing_takes_over_from_a_version_that_scores(stage: Stage) -> None:
     """Whoever asks for it: a live version with a ready worker stays live."""
-    stage.look()
+    stage.reconcile()
     with pytest.raises(OperationsError, match="version 3 scores"):
         take_over(stage.target, 2, quiet)
     assert stage.record.version == 3
@@ -167,7 +167,7 @@ def test_a_taken_over_version_stays_until_a_person_releases(stage: Stage) -> Non
     """When the former archive is put back it is loaded, to go back to, and not made live by itself."""
     whole = (stage.target.store / "fraud-3.mar").read_bytes()
     stage.damage(3)
-    stage.look()
+    stage.reconcile()
     (stage.target.store / "fraud-3.mar").write_bytes(whole)
     stage.until_quiet()
     assert stage.torchserve.registered.keys() == {2, 3}
@@ -178,7 +178,7 @@ def test_a_trial_ends_when_another_takes_over(stage: Stage) -> None:
     """What was tried beside one live version says nothing beside another."""
     stage.write(3, previous=2, trial=canary(4))
     stage.damage(3)
-    stage.look()
+    stage.reconcile()
     assert (stage.record.version, stage.record.trial) == (2, None)
 
 
@@ -188,7 +188,7 @@ def test_no_good_version_changes_nothing(stage: Stage) -> None:
     stage.damage(1, 2, 3)
     stage.refuse(4)
     assert set(stage.until_quiet()) == {ReconcileResult.FAILED}
-    assert (stage.record, stage.alerts) == (before, [NOTHING_LEFT])
+    assert (stage.record, stage.alerts) == (before, [NO_CANDIDATE])
     assert stage.torchserve.registered == {}
 
 
@@ -197,7 +197,7 @@ def test_a_failed_version_is_skipped_for_a_while(stage: Stage) -> None:
     stage.damage(3)
     stage.refuse(1, 2, 4)
     for _ in range(7):
-        stage.look(after=1)
+        stage.reconcile(after=1)
     assert stage.torchserve.files.count("fraud-2.verified.mar") == 3  # At 0, 1 and 4 seconds.
     assert len([text for text in stage.said if text.startswith("version 2 cannot take over")]) == 1
 
@@ -216,14 +216,14 @@ def test_a_machine_that_fails_is_no_reason(stage: Stage, monkeypatch: pytest.Mon
         assert set(stage.until_quiet()) == {ReconcileResult.FAILED}
     assert (stage.record.version, log) == (3, [])
     assert any("No space left" in text for text in stage.said)
-    assert stage.look(after=40) is ReconcileResult.TOOK_OVER
+    assert stage.reconcile(after=40) is ReconcileResult.TOOK_OVER
 
 
 def test_other_columns_are_passed_over(stage: Stage) -> None:
     """A version with other columns would refuse every caller: an older one with the same takes over."""
     stage.change_entry(2, inputs=OTHER)
     stage.damage(3)
-    stage.look()
+    stage.reconcile()
     assert stage.record.version == 1
 
 
@@ -233,7 +233,7 @@ def test_other_columns_do_not_take_over_by_themselves(stage: Stage) -> None:
         stage.change_entry(version, inputs=OTHER)
     stage.damage(3)
     stage.until_quiet()
-    assert (stage.record.version, stage.alerts) == (3, [NOTHING_LEFT])
+    assert (stage.record.version, stage.alerts) == (3, [NO_CANDIDATE])
 
 
 def test_other_columns_take_over_before_a_base_model(stage: Stage) -> None:
@@ -242,7 +242,7 @@ def test_other_columns_take_over_before_a_base_model(stage: Stage) -> None:
         stage.change_entry(version, inputs=OTHER)
     stage.damage(3)
     with_base = Stage(stage.target, stage.torchserve, lambda: pytest.fail("it was trained"))
-    assert with_base.look() is ReconcileResult.TOOK_OVER
+    assert with_base.reconcile() is ReconcileResult.TOOK_OVER
     assert stage.record.version == 2
 
 
@@ -251,7 +251,7 @@ def test_the_base_model_is_the_last_resort(stage: Stage) -> None:
     log: list[str] = []
     with_base = Stage(stage.target, stage.torchserve, trains(stage, log))
     stage.damage(1, 2, 3, 4)
-    assert with_base.look() is ReconcileResult.TOOK_OVER
+    assert with_base.reconcile() is ReconcileResult.TOOK_OVER
     assert (stage.record.version, stage.record.instead_of, log) == (5, 3, ["trained"])
     assert [event["event"] for event in journal.events(stage.target.store)][-2:] == ["base_model", "took_over"]
     assert with_base.alerts[0].startswith("no version of the model store can be loaded: training")
@@ -265,7 +265,7 @@ def test_the_base_model_is_trained_once(stage: Stage) -> None:
     assert set(with_base.until_quiet()) == {ReconcileResult.FAILED}
     assert (log, stage.record.version) == (["trained"], 3)
     stage.torchserve.broken = {1, 2, 3, 4}
-    assert with_base.look(after=40) is ReconcileResult.TOOK_OVER
+    assert with_base.reconcile(after=40) is ReconcileResult.TOOK_OVER
     assert (log, stage.record.version) == (["trained"], 5)
 
 
@@ -279,7 +279,7 @@ def test_a_training_that_fails_is_tried_again_later(stage: Stage) -> None:
 
     with_base = Stage(stage.target, stage.torchserve, fail)
     stage.damage(1, 2, 3, 4)
-    assert [with_base.look(), with_base.look(), with_base.look(after=1)] == [ReconcileResult.FAILED] * 3
+    assert [with_base.reconcile(), with_base.reconcile(), with_base.reconcile(after=1)] == [ReconcileResult.FAILED] * 3
     assert (len(tries), stage.record.version) == (2, 3)
 
 
@@ -294,18 +294,18 @@ def test_what_was_released_during_the_training_stays(stage: Stage) -> None:
 
     with_base = Stage(stage.target, stage.torchserve, train)
     stage.damage(1, 2, 3, 4)
-    with_base.look()
+    with_base.reconcile()
     assert stage.record.version == 6
-    assert with_base.look() is ReconcileResult.WHOLE
+    assert with_base.reconcile() is ReconcileResult.HEALTHY
 
 
 def test_versions_that_fail_one_after_the_other_are_all_replaced(stage: Stage) -> None:
     """A version that took over may fail in its turn; what was first released is still named."""
     stage.damage(3)
-    stage.look()
+    stage.reconcile()
     stage.damage(2)
     stage.restart_server()
-    assert stage.look() is ReconcileResult.TOOK_OVER
+    assert stage.reconcile() is ReconcileResult.TOOK_OVER
     assert (stage.record.version, stage.record.instead_of) == (1, 3)
 
 
@@ -313,7 +313,7 @@ def test_unknown_columns_count_as_the_same(stage: Stage) -> None:
     """An entry of an earlier release of this software names no columns, and its version may take over."""
     stage.change_entry(2, inputs=[])
     stage.damage(3)
-    stage.look()
+    stage.reconcile()
     assert stage.record.version == 2
 
 
@@ -366,6 +366,6 @@ def test_a_version_that_ends_the_server_does_not_block_the_others(stage: Stage) 
     stage.damage(3)
     stage.torchserve.deadly = {2}
     for _ in range(3):
-        stage.look(after=2)
+        stage.reconcile(after=2)
         stage.torchserve.down = False
     assert stage.record.version == 1

@@ -132,7 +132,7 @@ def test_a_damaged_archive_never_reaches_the_model_server(target: DeploymentTarg
 
 def test_one_release_at_a_time(target: DeploymentTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     """A release while another runs, and does not end soon, is refused."""
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    monkeypatch.setattr(module, "RELEASE_LOCK_TIMEOUT", 0.1)
     with (
         durable.locked(target.store / ".release.lock", ""),
         pytest.raises(OperationsError, match="another release"),
@@ -207,7 +207,7 @@ def test_a_live_version_whose_worker_restarts_is_not_deleted(
     target: DeploymentTarget, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one worker of two ready it scores: the other is waited for, and not relied on."""
-    monkeypatch.setattr(loading, "READY_WITHIN", 0.1)
+    monkeypatch.setattr(loading, "READY_TIMEOUT", 0.1)
     said: list[str] = []
     before = release(target, 1, quiet)
     torchserve.registered[1] = ["READY", "UNLOADED"]

@@ -280,7 +280,7 @@ def test_a_trial_is_lost_where_one_server_lacks_it(both: DeploymentTarget, secon
 def test_one_of_several_does_not_change_what_is_live(both: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Where the live version cannot be loaded on a bad server, that is told once with its address, and stays so."""
     stage = Stage(both.single_servers[0], torchserve)
-    stage.reconciler.is_alone = False
+    stage.reconciler.is_only_server = False
     stage.write(2, previous=1)
     stage.damage(2)
     assert ReconcileResult.TOOK_OVER not in stage.until_quiet()
@@ -292,11 +292,11 @@ def test_one_of_several_does_not_change_what_is_live(both: DeploymentTarget, tor
 def test_the_last_server_may_let_another_version_take_over(both: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Once the others have gone, their number protects nobody."""
     stage = Stage(both.single_servers[0], torchserve)
-    stage.reconciler.is_alone = False
+    stage.reconciler.is_only_server = False
     stage.write(2, previous=1)
     stage.damage(2)
     stage.until_quiet()
-    stage.reconciler.is_alone = True
+    stage.reconciler.is_only_server = True
     assert ReconcileResult.TOOK_OVER in stage.until_quiet()
     assert stage.record.version == 1
 
@@ -304,7 +304,7 @@ def test_the_last_server_may_let_another_version_take_over(both: DeploymentTarge
 def test_one_of_several_does_not_end_a_trial(both: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """On the others it may do well; the watch counts what fails."""
     stage = Stage(both.single_servers[0], torchserve)
-    stage.reconciler.is_alone = False
+    stage.reconciler.is_only_server = False
     stage.write(1, trial=canary(2))
     stage.damage(2)
     stage.until_quiet()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from operations.files import durable
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release, start_trial
-from operations.rollout.trial_monitor import SETTLING, WINDOW, TrialMonitor, violated_bound
+from operations.rollout.trial_monitor import SETTLE_SECONDS, WINDOW, TrialMonitor, violated_bound
 from operations.store.release_record import read_record
 from releases.record import Trial, TrialKind
 from releases.trial_counts import TrialArm, TrialCounts, trial_key
@@ -85,10 +85,10 @@ class Watched:
         self.now = 0.0
         self.watch = TrialMonitor(target, self.said.append, self.alerts.append, lambda: self.now)
 
-    def look(self, seconds: float = 1.0) -> None:
+    def check(self, seconds: float = 1.0) -> None:
         """Looks after so many seconds."""
         self.now += seconds
-        self.watch.look()
+        self.watch.check()
 
 
 def write(valkey: Valkey, trial: Trial, counted: TrialCounts) -> None:
@@ -102,34 +102,34 @@ def write(valkey: Valkey, trial: Trial, counted: TrialCounts) -> None:
 def test_a_canary_that_fails_is_aborted(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """It is ended by itself, the live version stays, and people are told why."""
     target, started = trial
-    watched = Watched(target)
+    monitored = Watched(target)
     write(valkey, started, tally(FINE, (50, 0, 0.004)))
-    watched.look()
-    assert watched.alerts == []
+    monitored.check()
+    assert monitored.alerts == []
     write(valkey, started, tally(FINE, (60, 10, 0.004)))
-    watched.look()
+    monitored.check()
     record = read_record(target.store)
     assert record
     assert (record.version, record.trial) == (1, None)
-    assert watched.alerts == ["the canary of version 2 was aborted: 10 of 10 requests to it failed (bound 2%)"]
+    assert monitored.alerts == ["the canary of version 2 was aborted: 10 of 10 requests to it failed (bound 2%)"]
 
 
 def test_a_good_past_hides_nothing(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """The last minute is judged by itself: a share that is small of all requests may be large of the last ones."""
     target, started = trial
-    watched = Watched(target)
+    monitored = Watched(target)
     write(valkey, started, tally((3000, 0, 0.004), (3000, 0, 0.004)))
-    watched.look()
-    watched.look(WINDOW)
+    monitored.check()
+    monitored.check(WINDOW)
     write(valkey, started, tally((3100, 0, 0.004), (3100, 0, 0.004)))
-    watched.look(WINDOW / 2)
-    assert not watched.alerts
+    monitored.check(WINDOW / 2)
+    assert not monitored.alerts
     counted = tally((3100, 0, 0.004), (3100, 0, 0.004))
     for _ in range(10):
         counted.failed(TrialArm.TRIAL, 0.004)
     write(valkey, started, counted)
-    watched.look()
-    assert len(watched.alerts) == 1
+    monitored.check()
+    assert len(monitored.alerts) == 1
 
 
 @pytest.mark.parametrize("down", [True, False])
@@ -138,20 +138,20 @@ def test_what_fails_while_the_server_comes_back_is_not_the_versions_fault(
 ) -> None:
     """TorchServe down, or up again without the version: what fails then ends no trial, what fails later does."""
     target, started = trial
-    watched = Watched(target)
-    watched.look()
+    monitored = Watched(target)
+    monitored.check()
     there = torchserve.registered.pop(2)
     torchserve.down = down
     write(valkey, started, tally(FINE, (200, 100, 0.004)))
-    watched.look()
+    monitored.check()
     torchserve.registered[2], torchserve.down = there, False
     write(valkey, started, tally(FINE, (220, 120, 0.004)))
-    watched.look()
-    watched.look(SETTLING)
-    assert watched.alerts == []
+    monitored.check()
+    monitored.check(SETTLE_SECONDS)
+    assert monitored.alerts == []
     write(valkey, started, tally(FINE, (240, 140, 0.004)))
-    watched.look()
-    assert watched.alerts == ["the canary of version 2 was aborted: 20 of 20 requests to it failed (bound 2%)"]
+    monitored.check()
+    assert monitored.alerts == ["the canary of version 2 was aborted: 20 of 20 requests to it failed (bound 2%)"]
 
 
 def test_a_server_that_ends_again_and_again_ends_the_trial(
@@ -159,16 +159,16 @@ def test_a_server_that_ends_again_and_again_ends_the_trial(
 ) -> None:
     """A version whose workers take the server down costs the live version too: the third time is enough."""
     target, _ = trial
-    watched = Watched(target)
-    watched.look()
+    monitored = Watched(target)
+    monitored.check()
     for _ in range(3):
-        assert watched.alerts == []
+        assert monitored.alerts == []
         there = torchserve.registered.pop(2)
-        watched.look()
-        watched.look()
+        monitored.check()
+        monitored.check()
         torchserve.registered[2] = there
-        watched.look(SETTLING)
-    assert watched.alerts == [
+        monitored.check(SETTLE_SECONDS)
+    assert monitored.alerts == [
         "the canary of version 2 was aborted: TorchServe ended 3 times in 10 minutes while it was on trial"
     ]
 
@@ -176,26 +176,26 @@ def test_a_server_that_ends_again_and_again_ends_the_trial(
 def test_redis_that_is_gone_is_told_once(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """Without counts nothing is judged; back again, the watch goes on."""
     target, started = trial
-    watched = Watched(target)
-    watched.look()
+    monitored = Watched(target)
+    monitored.check()
     valkey.kill()
-    watched.look()
-    watched.look()
-    assert len(watched.said) == 1
-    assert "pauses" in watched.said[0]
+    monitored.check()
+    monitored.check()
+    assert len(monitored.said) == 1
+    assert "pauses" in monitored.said[0]
     valkey.start()
     write(valkey, started, tally(FINE, (10, 10, 0.004)))
-    watched.look()
-    assert len(watched.alerts) == 1
+    monitored.check()
+    assert len(monitored.alerts) == 1
 
 
 def test_without_a_trial_nothing_is_asked(target: DeploymentTarget) -> None:
     """No release, or no trial: the watch has nothing to do and says nothing."""
-    watched = Watched(replace(target, redis_url="redis://127.0.0.1:1"))
-    watched.look()
+    monitored = Watched(replace(target, redis_url="redis://127.0.0.1:1"))
+    monitored.check()
     release(target, 1, lambda _: None)
-    watched.look()
-    assert (watched.said, watched.alerts) == ([], [])
+    monitored.check()
+    assert (monitored.said, monitored.alerts) == ([], [])
 
 
 def test_a_full_disk_ends_nothing(
@@ -207,21 +207,21 @@ def test_a_full_disk_ends_nothing(
         raise OSError(28, "No space left on device")
 
     target, started = trial
-    watched = Watched(target)
-    watched.look()
+    monitored = Watched(target)
+    monitored.check()
     write(valkey, started, tally(FINE, (10, 10, 0.004)))
     monkeypatch.setattr(durable, "write", full)
-    watched.look()
-    assert watched.said == ["the trial is not watched: No space left on device"]
+    monitored.check()
+    assert monitored.said == ["the trial is not watched: No space left on device"]
     monkeypatch.undo()
-    watched.look()
-    assert len(watched.alerts) == 1
+    monitored.check()
+    assert len(monitored.alerts) == 1
 
 
 def test_a_damaged_record_ends_nothing(trial: tuple[DeploymentTarget, Trial]) -> None:
     """A record that cannot be read is told, and the watch goes on."""
     target, _ = trial
     target.record_path.write_text("{")
-    watched = Watched(target)
-    watched.look()
-    assert "damaged" in watched.said[0]
+    monitored = Watched(target)
+    monitored.check()
+    assert "damaged" in monitored.said[0]

@@ -12,15 +12,15 @@ def test_pauses_grow_to_a_bound_and_end_with_a_success() -> None:
     clock = Clock()
     pause, waits = Backoff(clock), []
     for _ in range(7):
-        assert pause.over
-        pause.lengthen()
+        assert pause.is_over
+        pause.increase()
         began = clock.now
-        while not pause.over:
+        while not pause.is_over:
             clock.now += 1
         waits.append(clock.now - began)
     assert waits == [1, 3, 7, 15, LONGEST_BACKOFF, LONGEST_BACKOFF, LONGEST_BACKOFF]
-    pause.end()
-    assert pause.over
+    pause.reset()
+    assert pause.is_over
 
 
 @given(texts=st.lists(st.sampled_from(["a", "b"])))
@@ -38,6 +38,6 @@ def test_what_was_forgotten_is_said_again() -> None:
     said: list[str] = []
     once = Deduplicator(said.append)
     once("a")
-    once.forget()
+    once.reset()
     once("a")
     assert said == ["a", "a"]
