@@ -21,7 +21,7 @@ from gateway.api.openapi import OpenApi
 from gateway.api.routes import router
 from gateway.background import running
 from gateway.drain import Drain
-from gateway.history.answers import AnswerWriter
+from gateway.history.answer_writer import AnswerWriter
 from gateway.history.features import History
 from gateway.history.journal_recovery import JournalRecovery
 from gateway.history.key_monitor import KeyMonitor
@@ -31,7 +31,7 @@ from gateway.http.body_limit import BodyLimitMiddleware
 from gateway.http.observation import ObservationMiddleware
 from gateway.http.refusal import RefusalMiddleware
 from gateway.http.response_budget import ResponseBudget
-from gateway.labels.counts import LabelCounts
+from gateway.labels.metrics_reader import LabelMetricsReader
 from gateway.labels.receiving import LabelReceiver
 from gateway.metrics import Metrics
 from gateway.models.inference_client import InferenceClient, connect_model_server
@@ -161,7 +161,7 @@ async def _open_services(
         models = _make_models(settings, metrics, connections)
         history = _make_history(settings, metrics, connections, models.tracker)
         stack.push_async_callback(models.trial.shadow.close)
-        await history.key_monitor.ask()  # Before the first request: an empty Redis has no key yet.
+        await history.key_monitor.check()  # Before the first request: an empty Redis has no key yet.
         await _start_background(stack, metrics, connections, models, history)
         stack.push_async_callback(history.history.close)
         yield _make_services(settings, metrics, drain, connections, models, history)
@@ -219,7 +219,7 @@ def _make_history(
     options = _history_options(settings)
     answers = AnswerWriter(connections.redis, options.known_seconds)
     key_monitor = KeyMonitor(connections.redis, options.key)
-    monitor = HistoryMonitor(connections.redis, key_monitor, tracker, metrics, remembers=options.record)
+    monitor = HistoryMonitor(connections.redis, key_monitor, tracker, metrics, record=options.record)
     history = History(connections.transports, monitor, options, answers, metrics, key_monitor)
     return _History(options, answers, key_monitor, monitor, history)
 
@@ -235,11 +235,11 @@ async def _start_background(
     for work in (
         models.tracker.follow(),
         models.trial.counts.write_periodically(),
-        history.answers.keep_writing(),
-        LabelCounts(connections.redis, metrics).keep_reading(),
-        history.key_monitor.keep_asking(),
-        history.monitor.keep_looking(),
-        JournalRecovery(connections.redis).keep_settling(),
+        history.answers.write_periodically(),
+        LabelMetricsReader(connections.redis, metrics).read_periodically(),
+        history.key_monitor.check_periodically(),
+        history.monitor.check_periodically(),
+        JournalRecovery(connections.redis).recover_periodically(),
     ):
         await stack.enter_async_context(running(work))
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from contract.decision import Decision
-from gateway.history.shortfall import IncompleteReason
+from gateway.history.incomplete_reason import IncompleteReason
 from gateway.models.serving_versions import TrialState
 from history.labels import ConfusionCounts
 

@@ -92,14 +92,14 @@ class Scorer:
     async def _score_counted(
         self, payload: Payload, serving: ServingVersions, options: ScoreOptions, counts: TrialCounts
     ) -> ScoreResult:
-        prepared, parts, past = await self._score_parts(payload, serving, options, counts)
+        prepared, parts, history = await self._score_parts(payload, serving, options, counts)
         result = await payload.work(self._merge, prepared, parts, counts)
-        self._history.answered(past, result)
+        self._history.record_answers(history, result)
         if shadow := serving.trial_of(TrialKind.SHADOW):
             seconds = sum(part.response.seconds for part in parts)
             self._trial.shadow.start(Comparison(shadow, prepared, result, seconds))
         add_versions(serving.model.version, {part.model.version for part in parts})
-        if past.degraded:
+        if history.degraded:
             self._metrics.history_degraded.inc()
             return replace(result, degraded=("history",))
         return result
@@ -111,15 +111,15 @@ class Scorer:
         try:
             async with asyncio.timeout(self._deadline_seconds) as deadline:
                 rows = await payload.work(read, payload, serving, options.on_error, self._metrics)
-                past = await self._history.past(
-                    serving, rows.table, payload.work, record=options.record, seconds=_history_timeout(deadline)
+                history = await self._history.fetch(
+                    serving, rows.table, payload.work, record=options.record, timeout_seconds=_history_timeout(deadline)
                 )
                 while True:
-                    prepared = await payload.work(prepare, payload, serving, rows, past.values, self._metrics)
+                    prepared = await payload.work(prepare, payload, serving, rows, history.values, self._metrics)
                     scores = self._call_models(prepared, deadline.when() or 0.0, counts)
-                    parts, is_final = await asyncio.gather(scores, past.settled(_history_timeout(deadline)))
+                    parts, is_final = await asyncio.gather(scores, history.wait_written(_history_timeout(deadline)))
                     if is_final:
-                        return prepared, parts, past
+                        return prepared, parts, history
         except TimeoutError:
             raise DeadlineExceeded from None
 

@@ -5,22 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 TICKS = 20
-"""Of a timeout. A tick that comes late counts as one: the event loop was busy, and looked at no socket meanwhile."""
+"""Of a timeout. A tick that comes late counts as one: the event loop was busy, and read no socket meanwhile."""
 TURNS = 3
-"""Of the event loop, after the last tick: one asks the sockets, the next ones hand on what lay there. uvloop looks at
-its timers before it looks at its sockets."""
-AGAIN_SECONDS = 0.005
+"""Of the event loop, after the last tick: one reads the sockets, the next ones hand on what was read. uvloop runs its
+timers before it reads its sockets."""
+REPEAT_SECONDS = 0.005
 
 
 @asynccontextmanager
 async def io_timeout(seconds: float) -> AsyncIterator[None]:
-    """Gives up what is awaited inside when the other side has not answered for so many seconds.
+    """Cancels what is awaited inside once the other side has not answered for this many seconds.
 
-    A timeout by the clock alone would blame the other side for the time that this process was busy: while its threads
-    read large files, the loop comes round every 50 ms, and now and then not for a second.
+    A timeout by the clock alone would count the time that this process was busy: while its threads read large files,
+    the loop runs every 50 ms, and now and then not for a second.
 
     Raises:
-        TimeoutError: it was not done in time.
+        TimeoutError: there was no answer in time.
     """
     timeout = _Timeout(seconds)
     try:
@@ -34,9 +34,9 @@ async def io_timeout(seconds: float) -> AsyncIterator[None]:
 
 
 class _Timeout:
-    """The time that a task has; then it is cancelled, again and again until it ends.
+    """Cancels the current task after a time, again and again until it ends.
 
-    Once was not enough in 5% of cases: what waits in redis-py may take a cancellation for the end of its own waiting.
+    Once was not enough in 5% of cases: redis-py may take a cancellation for the end of a timeout of its own.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -44,15 +44,15 @@ class _Timeout:
         assert task is not None  # noqa: S101 - coroutines run in tasks
         self._task = task
         self._before = task.cancelling()
-        self._times = 0
+        self._cancellations = 0
         self._loop = asyncio.get_running_loop()
         self._tick_seconds = seconds / TICKS
         self._handle: asyncio.Handle = self._loop.call_later(self._tick_seconds, self._tick, TICKS - 1)
 
     def end(self) -> bool:
-        """Takes the cancellations back; whether there were any, and nobody else's."""
+        """Takes the cancellations back; whether there were any, and none by others."""
         self._handle.cancel()
-        ours, self._times = self._times, 0
+        ours, self._cancellations = self._cancellations, 0
         for _ in range(ours):
             self._task.uncancel()
         return ours > 0 and self._task.cancelling() <= self._before
@@ -70,6 +70,6 @@ class _Timeout:
             self._cancel()
 
     def _cancel(self) -> None:
-        self._times += 1
+        self._cancellations += 1
         self._task.cancel()
-        self._handle = self._loop.call_later(AGAIN_SECONDS, self._cancel)
+        self._handle = self._loop.call_later(REPEAT_SECONDS, self._cancel)

@@ -26,6 +26,6 @@ class WarmUp:
         serving, model = self._live.serving, self._live.model
         given = csv_payload(model.description.golden.csv.encode())
         reading = await given.work(read, given, serving, OnError.SKIP, self._metrics)
-        past = await self._history.past(serving, reading.table, given.work, record=False)
+        past = await self._history.fetch(serving, reading.table, given.work, record=False)
         prepared = await given.work(prepare, given, serving, reading, past.values, self._metrics)
         await self._server.score(model.version, model.contract.fingerprint, prepared.matrix)

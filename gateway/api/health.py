@@ -32,7 +32,7 @@ class Health:
         self,
         live: ModelTracker,
         redis: Redis | None,
-        agreement: KeyMonitor,
+        key_monitor: KeyMonitor,
         history: HistoryMonitor,
         storage: Path,
         drain: Drain,
@@ -41,7 +41,7 @@ class Health:
         """Takes the parts; `storage` is where this deployment writes, and no gateway is ready that is not warm."""
         self._live = live
         self._redis = redis
-        self._agreement = agreement
+        self._key_monitor = key_monitor
         self._history = history
         self._has_been_ready = False
         self._storage = storage
@@ -69,9 +69,9 @@ class Health:
         problem = await self._ready()
         redis = await self._redis_state()
         disk = shutil.disk_usage(self._storage)
-        model, trial, history = self._model_state(), self._live.trial_state, self._history.fields()
+        model, trial, history = self._model_state(), self._live.trial_state, self._history.health_fields()
         lost = model["version"] is not None and model["recorded_version"] is None
-        no_history = redis == "unavailable" or self._agreement.refused or history["status"] == "degraded"
+        no_history = redis == "unavailable" or self._key_monitor.refused or history["status"] == "degraded"
         degraded = lost or no_history or model["instead_of"] is not None or (trial and trial.paused)
         return problem is None, {
             "status": "unhealthy" if problem else "degraded" if degraded else "healthy",
@@ -83,7 +83,7 @@ class Health:
                 "model_server": {"status": _model_server_state(problem)},
                 "model": model,
                 "trial": _trial_fields(trial) if trial else None,
-                "redis": {"status": redis, "history_key": self._agreement.state},
+                "redis": {"status": redis, "history_key": self._key_monitor.state},
                 "history": history,
             },
         }

@@ -13,7 +13,7 @@ from contract.schema import Contract, TimeFormat
 from gateway.api.json_schema import Schema, of_columns, transaction
 from gateway.api.replies import to_json
 from gateway.http.problems import NoModel
-from gateway.labels.reading import FRAUD, label_columns
+from gateway.labels.parsing import FRAUD, label_columns
 from gateway.models.model_tracker import ModelTracker
 from gateway.models.serving_versions import ServingVersions
 

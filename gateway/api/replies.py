@@ -14,7 +14,7 @@ import orjson
 from contract.faults import Fault
 from contract.schema import Kind
 from contract.table import csv_records
-from gateway.labels.receiving import Taken
+from gateway.labels.receiving import LabelReceipt
 from gateway.models.score_result import ScoreResult
 from gateway.models.serving_versions import AdoptedModel
 
@@ -58,17 +58,17 @@ def json_fields(scored: ScoreResult) -> dict[str, Any]:
     return fields
 
 
-def labels_json(taken: Taken) -> bytes:
+def labels_json(receipt: LabelReceipt) -> bytes:
     """The JSON answer of labels; every row that was not taken is listed, so that nothing is lost."""
     fields: dict[str, Any] = {
-        "labels": taken.labels,
-        "accepted": taken.accepted,
-        "changed": taken.changed,
-        "unknown": taken.unknown,
+        "labels": receipt.labels,
+        "accepted": receipt.accepted,
+        "changed": receipt.changed,
+        "unknown": receipt.unknown,
     }
-    if taken.faults:
-        fields["errors"] = fault_fields(taken.faults)
-        fields["skipped"] = taken.skipped
+    if receipt.faults:
+        fields["errors"] = fault_fields(receipt.faults)
+        fields["skipped"] = receipt.skipped
     return to_json(fields)
 
 

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway.api import documents as doc
 from gateway.api.replies import as_csv, as_json, contract_json, json_fragment, labels_json, prefers_csv, to_json
 from gateway.http.problems import problem_of, problem_response
-from gateway.labels.reading import json_labels
+from gateway.labels.parsing import json_labels
 from gateway.logs import log
 from gateway.models.score_result import ScoreResult
 from gateway.requests.inline import INLINE_BYTES
@@ -103,7 +103,7 @@ async def labels(request: Request, services: InjectedServices, on_error: OnError
         require_csv(kind)
     async with services.uploads.received(request) as body, services.uploads.slot(body):
         payload = await _labels_payload(services, request, body)
-        receipt = await services.labels.take(payload, on_error)
+        receipt = await services.labels.receive(payload, on_error)
         answer = Response(await payload.work(labels_json, receipt), media_type=JSON)
         return await services.response_budget.reserve(request, answer)
 

@@ -1,4 +1,4 @@
-"""One batch of transactions on its way into Redis: what `history.session` asks, sent, and its replies brought back."""
+"""One batch of transactions on its way into Redis: sends what `history.session` asks for, and hands it the replies."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,19 +9,21 @@ from numpy.typing import NDArray
 
 from gateway.history.pipeline import BatchPipeline
 from gateway.redis.transports import RedisTransports
-from history.redis_schema import COUNT_NON_STATES, ENTER, MERGE, STORE_VALUES, Argument
-from history.session import BatchSession, Reply
+from history.redis_schema import COUNT_NON_STATES, ENTER, MERGE, STORE_VALUES
+from history.session import BatchSession
 
-LOOKS, PROOF_TIMEOUT_SECONDS = 5, 0.004
-"""How often, and how far apart, a row is looked for whose values another request is just about to write."""
+POLLS, POLL_SECONDS = 5, 0.004
+"""How often, and after how long each, a row is looked up again whose values another request is about to store."""
 
 Values = Mapping[str, NDArray[np.float64]]
 Work = Callable[..., Awaitable[Any]]
-Arguments = tuple[Argument, ...]
 
 
 class BatchWriter:
-    """One batch."""
+    """Enters one batch.
+
+    All methods raise RedisError or OSError where Redis cannot be used.
+    """
 
     def __init__(self, transports: RedisTransports, session: BatchSession, work: Work) -> None:
         """Takes how to call a function that takes the longer the larger the batch is."""
@@ -31,63 +33,64 @@ class BatchWriter:
         self._work = work
 
     async def enter(self) -> None:
-        """Enters a small batch, and finds out what was there before.
-
-        Raises:
-            RedisError, OSError: as all others here: Redis cannot be used.
-        """
-        while calls := await self._work(self.session.entry_calls):
-            await self._work(self.session.receive_entries, [await self._reply(call) for call in calls])
-        await self._look_for_values()
+        """Enters a small batch, and reads the states and the values of repeats."""
+        while await self._send_entries():
+            pass
+        await self._poll_values()
 
     async def read(self) -> None:
         """Reads all states of a large batch."""
-        reading = self._begun(self._pipeline.read, self.session)
+        reading = self._in_thread(self._pipeline.read, self.session)
         await self._work(self.session.prepare)
         await self._work(self.session.receive_states, await reading)
-        if doubts := self.session.type_checks():
-            self.session.receive_type_checks(await self._begun(self._pipeline.scripts, COUNT_NON_STATES, doubts))
+        if checks := self.session.type_checks():
+            replies = await self._in_thread(self._pipeline.scripts, COUNT_NON_STATES, checks)
+            self.session.receive_type_checks(replies)
 
     async def enter_large(self) -> None:
         """Enters a large batch, whose values are computed meanwhile."""
-        await self._begun(self._pipeline.enter, self.session)
-        await self._look_for_values()
+        await self._in_thread(self._pipeline.enter, self.session)
+        await self._poll_values()
 
-    async def keep(self, values: Values | None) -> None:
-        """Writes the values, for repeats; or that there are none."""
+    async def store_values(self, values: Values | None) -> None:
+        """Stores the values for repeats; None says that there are none."""
         if arguments := await self._work(self.session.store_arguments, values):
             if self.session.large:
-                await self._begun(self._pipeline.scripts, STORE_VALUES, [arguments])
+                await self._in_thread(self._pipeline.scripts, STORE_VALUES, [arguments])
             else:
                 await self._transports.pool.run(STORE_VALUES, arguments)
 
-    async def tidy(self) -> None:
-        """What nobody waits for: long states, merged."""
+    async def merge_states(self) -> None:
+        """Merges long states, after the reply."""
         if arguments := await self._work(self.session.merge_arguments):
             await self._transports.pool.run(MERGE, arguments)
 
-    async def _reply(self, call: Arguments) -> Reply:
-        reply: Reply = await self._transports.pool.run(self._transports.key.guarded(ENTER), call)
-        return reply
+    async def _send_entries(self) -> bool:
+        """Sends the calls of ENTER that are due; whether there were any."""
+        calls = await self._work(self.session.entry_calls)
+        script = self._transports.key.guarded(ENTER)
+        replies = [await self._transports.pool.run(script, call) for call in calls]
+        if calls:
+            await self._work(self.session.receive_entries, replies)
+        return bool(calls)
 
-    def _begun(self, function: Callable[..., Any], *arguments: object) -> asyncio.Future[Any]:
-        """Runs in a thread to its end, whatever becomes of who waits for it."""
-        begun = asyncio.get_running_loop().run_in_executor(self._transports.threads, function, *arguments)
-        begun.add_done_callback(seen)
-        return begun
-
-    async def _look_for_values(self) -> None:
-        """Of rows that another request has just entered."""
-        for _ in range(LOOKS):
+    async def _poll_values(self) -> None:
+        """Looks rows up again that another request has just entered, until their values are stored."""
+        for _ in range(POLLS):
             if not len(self.session.awaiting_values):
                 return
-            await asyncio.sleep(PROOF_TIMEOUT_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             self.session.retry_lookups()
-            calls = await self._work(self.session.entry_calls)
-            await self._work(self.session.receive_entries, [await self._reply(call) for call in calls])
+            await self._send_entries()
+
+    def _in_thread(self, function: Callable[..., Any], *arguments: object) -> asyncio.Future[Any]:
+        """Runs in a thread to its end, whatever becomes of who waits for it."""
+        future = asyncio.get_running_loop().run_in_executor(self._transports.threads, function, *arguments)
+        future.add_done_callback(consume_exception)
+        return future
 
 
-def seen(done: asyncio.Future[Any]) -> None:
-    """Nobody may be waiting for its failure any more."""
+def consume_exception(done: asyncio.Future[Any]) -> None:
+    """Keeps asyncio from reporting a failure that no caller waits for any more."""
     if not done.cancelled():
         done.exception()

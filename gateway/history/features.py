@@ -1,8 +1,8 @@
-"""What came before each transaction, from Redis, and how it gets there. Nothing waits long for it or fails without.
+"""The history features of each request, from Redis. No request waits long for them or fails without them.
 
-A request enters its rows, sees what was there before, and goes on to the model; a large one enters while the model
-scores. The values are written for repeats meanwhile, and all is there before the reply leaves. While Redis is not
-there, requests do not ask it (`gateway.redis.circuit_breaker`): they have a neutral past and say so.
+A small batch enters, gets its values, and goes on to the model; a large one enters while the model scores. The values
+are stored for repeats meanwhile, and everything is written before the reply leaves. While Redis is not available,
+requests do not ask it (`gateway.redis.circuit_breaker`): they have default values and say so.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from contract.schema import Contract, Kind
 from contract.table import Table
-from gateway.history.answers import AnswerWriter
-from gateway.history.batch_writer import BatchWriter, Values, Work, seen
+from gateway.history.answer_writer import AnswerWriter
+from gateway.history.batch_writer import BatchWriter, Values, Work, consume_exception
 from gateway.history.key_monitor import KeyMonitor
 from gateway.history.monitor import HistoryMonitor
 from gateway.logs import log
@@ -28,18 +28,20 @@ from history.plan import Plan
 from history.session import BatchSession, HistoryOptions
 
 TURNS = 3
-"""Of the event loop, in which the request to the model goes out before anything is written."""
+"""Of the event loop, in which the request to the model is sent before anything is written."""
 
-NOTHING: Values = {}
-NOT_THERE = (RedisError, OSError, ValueError)
-"""How it shows that Redis cannot be used."""
+NO_VALUES: Values = {}
+REDIS_ERRORS = (RedisError, OSError, ValueError)
+"""What is raised where Redis cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HistoryRequest:
-    """Rows whose past is asked for, and whether they enter.
+    """Rows whose history is needed, and whether they enter.
 
-    `work` calls a function that takes the longer the more rows there are.
+    Attributes:
+        work: calls a function that takes the longer the more rows there are.
+        record: whether the rows enter.
     """
 
     plan: Plan
@@ -61,208 +63,211 @@ class RequestHistory:
 
     Attributes:
         values: each history feature of each row, by name; shape (rows,) each.
-        arrival: their way into Redis; None where they have none.
-        degraded: whether Redis could not be used as it should, so that values are neutral or nothing was written; or
-            whether it has not the history that it should have.
-        falls_short: whether the values are of less history than there should be: no repeat is to get them.
+        writer: by which the rows enter Redis; None where they do not.
+        degraded: whether Redis could not be used as it should, so that values are defaults or nothing was written; or
+            whether its history is incomplete.
+        incomplete: whether the values are of an incomplete history: repeats must not get them.
     """
 
     def __init__(self, values: Values, *, degraded: bool = False) -> None:
-        """Stands as it is, unless :meth:`write` gives it something to wait for."""
+        """Takes final values; :meth:`start_writing` says what else must happen before the reply."""
         self.values = values
         self.degraded = degraded
-        self.falls_short = False
-        self.arrival: BatchWriter | None = None
+        self.incomplete = False
+        self.writer: BatchWriter | None = None
         self._writing: asyncio.Task[bool] | None = None
 
-    def judge(self, session: BatchSession, *, short: bool) -> None:
-        """Takes what was met on the way, and whether the history falls short: once it is known, it stays so."""
-        self.falls_short |= short or session.unreadable_states > 0
-        self.degraded |= self.falls_short or session.inexact or len(session.awaiting_values) > 0
+    def update_status(self, session: BatchSession, *, incomplete: bool) -> None:
+        """Takes what the session met, and whether Redis' history is incomplete; a fault is never taken back."""
+        self.incomplete |= incomplete or session.unreadable_states > 0
+        self.degraded |= self.incomplete or session.inexact or len(session.awaiting_values) > 0
 
-    def write(self, arrival: BatchWriter, writing: asyncio.Task[bool]) -> None:
-        """Takes what enters the rows of a large batch and writes the values; it says whether these stand."""
-        self.arrival, self._writing = arrival, writing
+    def start_writing(self, writer: BatchWriter, writing: asyncio.Task[bool]) -> None:
+        """Takes the task that enters a large batch and stores the values; its result is whether these are final."""
+        self.writer, self._writing = writer, writing
 
-    async def settled(self, seconds: float | None = None) -> bool:
-        """Waits until all is written, or Redis cannot be used; what takes longer is written all the same.
+    async def wait_written(self, timeout_seconds: float | None = None) -> bool:
+        """Waits until all is written, or Redis cannot be used; after the timeout writing goes on in the background.
 
-        False where the values have changed: another gateway had some of the rows first.
+        False where the values have changed: another gateway entered some of the rows first.
         """
         if self._writing is None:
             return True
         writing, self._writing = self._writing, None
-        if not (await asyncio.wait({writing}, timeout=seconds))[0]:
+        if not (await asyncio.wait({writing}, timeout=timeout_seconds))[0]:
             self.degraded = True
             return True
         return writing.result()
 
 
 class History:
-    """The past of transactions."""
+    """Fetches the history of requests, and enters their rows."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a past needs of each side
+    def __init__(  # noqa: PLR0913, PLR0917 - one collaborator for each side of a request's history
         self,
         transports: RedisTransports | None,
-        watch: HistoryMonitor,
-        remembering: HistoryOptions,
+        monitor: HistoryMonitor,
+        options: HistoryOptions,
         answers: AnswerWriter,
         metrics: Metrics,
-        agreement: KeyMonitor,
+        key_monitor: KeyMonitor,
     ) -> None:
         """Takes the transports to Redis; None where none is configured."""
         self._transports = transports
-        self._watch = watch
-        self._agreement = agreement
-        self._remembering = remembering
+        self._monitor = monitor
+        self._key_monitor = key_monitor
+        self._options = options
         self._answers = answers
         self._metrics = metrics
         self._tasks = set[asyncio.Task[Any]]()
 
     @property
     def degraded(self) -> bool:
-        """Whether a request that comes now would have a neutral past."""
-        return self._transports is None or self._agreement.refused or self._transports.breaker.open
+        """Whether a request that comes now would have default values."""
+        return self._transports is None or self._key_monitor.refused or self._transports.breaker.open
 
-    async def past(
-        self, serving: ServingVersions, table: Table, work: Work, *, record: bool, seconds: float | None = None
+    async def fetch(
+        self, serving: ServingVersions, table: Table, work: Work, *, record: bool, timeout_seconds: float | None = None
     ) -> RequestHistory:
-        """The history of the rows of a table that the live contract has read; they enter where `record` says so.
+        """The history of the rows of a table that the live contract has read.
 
-        Every feature has a column, of a table without rows too: the model's matrix is made of them all.
-        `work` calls a function that takes the longer the more rows there are. What takes more than so many seconds,
-        however much Redis says meanwhile, is given up: the model needs time too.
+        Args:
+            serving: the live version, and the plan of all versions.
+            table: of a table without rows too every feature has a column: the model's matrix is made of them all.
+            work: calls a function that takes the longer the more rows there are.
+            record: whether the rows enter.
+            timeout_seconds: after which Redis is given up, however much it has answered: the model needs time too.
         """
         if serving.plan is None:
-            return RequestHistory(NOTHING)
+            return RequestHistory(NO_VALUES)
         if not table.rows:  # Nothing to ask Redis for.
             return RequestHistory(serving.plan.default_values(table.columns, 0))
-        await self._watch.first_look()
-        record &= self._remembering.record and self._watch.is_settled
-        asked = HistoryRequest(serving.plan, serving.model.contract, table, work, record)
+        await self._monitor.wait_first_check()
+        record &= self._options.record and self._monitor.is_epoch_known
+        request = HistoryRequest(serving.plan, serving.model.contract, table, work, record)
         with self._metrics.stage("history"):
-            past = await self._in_time(asked, seconds)
-        if past is None:
+            history = await self._fetch_in_time(request, timeout_seconds)
+        if history is None:
             return RequestHistory(serving.plan.default_values(table.columns, table.rows), degraded=True)
-        return past
+        return history
 
-    def answered(self, past: RequestHistory, scored: ScoreResult) -> None:
-        """Notes what was answered for the rows that entered, for what labels will say of it."""
-        if past.arrival is not None and past.arrival.session.entered_count:
-            self._answers.add(past.arrival.session.block_id, scored)
+    def record_answers(self, history: RequestHistory, result: ScoreResult) -> None:
+        """Has the answers stored for the rows that entered: labels are counted against them."""
+        if history.writer is not None and history.writer.session.entered_count:
+            self._answers.add(history.writer.session.block_id, result)
 
     async def close(self) -> None:
-        """Waits for what is still to be written, and what that begins."""
+        """Waits for all background work, and what that starts."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _in_time(self, asked: HistoryRequest, seconds: float | None) -> RequestHistory | None:
+    async def _fetch_in_time(self, request: HistoryRequest, timeout_seconds: float | None) -> RequestHistory | None:
         """None where Redis does not answer, or not in time."""
         try:
-            async with asyncio.timeout(seconds):
-                return await self._asked(asked)
+            async with asyncio.timeout(timeout_seconds):
+                return await self._fetch(request)
         except TimeoutError:
             log.warning("history too slow")
             return None
 
-    async def _asked(self, asked: HistoryRequest) -> RequestHistory | None:
-        """None where Redis does not answer."""
+    async def _fetch(self, request: HistoryRequest) -> RequestHistory | None:
+        """None where Redis cannot be used; while it is full, history is read and nothing enters."""
         if self._transports is None or self.degraded:
             return None
         try:
-            return await self._entered(self._transports, asked)
+            return await self._enter(self._transports, request)
         except OutOfMemoryError as error:
-            self._failed(error)
-            return await self._only_seen(self._transports, asked)
-        except NOT_THERE as error:
-            self._failed(error)
+            self._handle_failure(error)
+        except REDIS_ERRORS as error:
+            self._handle_failure(error)
             return None
+        try:
+            history = await self._enter(self._transports, replace(request, record=False))
+        except REDIS_ERRORS as error:
+            self._handle_failure(error)
+            return None
+        history.degraded = True
+        return history
 
-    async def _entered(self, transports: RedisTransports, asked: HistoryRequest) -> RequestHistory:
-        options = replace(self._remembering, record=asked.record)
-        session = await asked.work(BatchSession, asked.plan, asked.table, asked.ids, options, time.time())
-        arrival = BatchWriter(transports, session, asked.work)
+    async def _enter(self, transports: RedisTransports, request: HistoryRequest) -> RequestHistory:
+        options = replace(self._options, record=request.record)
+        session = await request.work(BatchSession, request.plan, request.table, request.ids, options, time.time())
+        writer = BatchWriter(transports, session, request.work)
         if session.large:
-            return await self._read_first(arrival, asked)
-        await arrival.enter()
-        past = RequestHistory(await asked.work(session.values))
-        self._judge(past, session, asked)
-        past.write(arrival, self._begun(self._kept(arrival, past)))
-        return past
+            return await self._enter_large(writer, request)
+        await writer.enter()
+        history = RequestHistory(await request.work(session.values))
+        self._update_status(history, session, request)
+        history.start_writing(writer, self._start(self._store_values(writer, history)))
+        return history
 
-    async def _read_first(self, arrival: BatchWriter, asked: HistoryRequest) -> RequestHistory:
-        """A large batch: its values are known before it has entered."""
-        await arrival.read()
-        past = RequestHistory(NOTHING)
-        self._judge(past, arrival.session, asked)
+    async def _enter_large(self, writer: BatchWriter, request: HistoryRequest) -> RequestHistory:
+        """The values of a large batch are returned before it has entered."""
+        session = writer.session
+        await writer.read()
+        history = RequestHistory(NO_VALUES)
+        self._update_status(history, session, request)
 
         async def compute() -> None:
-            past.values = await asked.work(arrival.session.values)
+            history.values = await request.work(session.values)
 
-        computing = self._begun(compute())
+        computing = self._start(compute())
 
         async def enter() -> None:
-            await arrival.enter_large()
+            await writer.enter_large()
             await computing
-            if arrival.session.repeats:
-                past.values = await asked.work(arrival.session.values)
-            self._judge(past, arrival.session, asked)
+            if session.repeats:
+                await compute()
+            self._update_status(history, session, request)
 
-        past.write(arrival, self._begun(self._kept(arrival, past, enter)))
+        history.start_writing(writer, self._start(self._store_values(writer, history, enter)))
         await asyncio.shield(computing)
-        return past
+        return history
 
-    def _judge(self, past: RequestHistory, session: BatchSession, asked: HistoryRequest) -> None:
-        short = self._watch.falls_short(session.epoch, asked.contract, loading=session.loading)
-        past.judge(session, short=short)
+    def _update_status(self, history: RequestHistory, session: BatchSession, request: HistoryRequest) -> None:
+        incomplete = self._monitor.is_incomplete(session.epoch, request.contract, loading=session.loading)
+        history.update_status(session, incomplete=incomplete)
 
-    async def _only_seen(self, transports: RedisTransports, asked: HistoryRequest) -> RequestHistory | None:
-        """The past as it is, while Redis has no room for more."""
-        try:
-            past = await self._entered(transports, replace(asked, record=False))
-        except NOT_THERE as error:
-            self._failed(error)
-            return None
-        past.degraded = True
-        return past
-
-    async def _kept(
-        self, arrival: BatchWriter, past: RequestHistory, enter: Callable[[], Coroutine[Any, Any, None]] | None = None
+    async def _store_values(
+        self,
+        writer: BatchWriter,
+        history: RequestHistory,
+        enter: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> bool:
-        """Writes the values; before that it enters what has not entered yet, which may change them."""
+        """Stores the values, after entering what has not entered yet; whether the values that were used are final."""
         for _ in range(TURNS):
             await asyncio.sleep(0)
         try:
             if enter is not None:
                 await enter()
-            await arrival.keep(None if past.falls_short else past.values)
-        except NOT_THERE as error:
-            self._failed(error)
-            past.degraded = True
+            await writer.store_values(None if history.incomplete else history.values)
+        except REDIS_ERRORS as error:
+            self._handle_failure(error)
+            history.degraded = True
             return True
         finally:
-            if arrival.session.has_entered:
-                self._begun(self._tidied(arrival))
-        self._metrics.remembered(arrival.session.entered_count, arrival.session.repeats)
-        return enter is None or not arrival.session.repeats
+            if writer.session.has_entered:
+                self._start(self._merge_states(writer))
+        self._metrics.remembered(writer.session.entered_count, writer.session.repeats)
+        return enter is None or not writer.session.repeats
 
-    async def _tidied(self, arrival: BatchWriter) -> None:
+    async def _merge_states(self, writer: BatchWriter) -> None:
         try:
-            await arrival.tidy()
-        except NOT_THERE as error:
-            self._failed(error)
+            await writer.merge_states()
+        except REDIS_ERRORS as error:
+            self._handle_failure(error)
 
-    def _begun(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """It goes on where the request fails or is given up: what has entered must be whole."""
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Starts work that goes on where the request fails or is given up: what has entered must be whole."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(seen)
+        task.add_done_callback(consume_exception)
         return task
 
-    def _failed(self, error: Exception) -> None:
+    def _handle_failure(self, error: Exception) -> None:
         if isinstance(error, OutOfMemoryError):
-            self._watch.refused()
+            self._monitor.report_out_of_memory()
         if self._transports is None or self._transports.breaker.open:
             return
         log.warning("history not available", reason=type(error).__name__)

@@ -1,4 +1,4 @@
-"""What is left to do in Redis after large files, a moment after their replies: by whichever gateway comes first."""
+"""Finishes the journals of large files (`history.journal`), a moment after their replies: those of all gateways."""
 
 import asyncio
 import time
@@ -7,33 +7,33 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.logs import log
-from gateway.redis.scripts import evaluated
+from gateway.redis.scripts import run_script
 from history.journal import RECOVER
 
-EVERY_SECONDS = 0.5
+RECOVERY_INTERVAL_SECONDS = 0.5
 
 
 class JournalRecovery:
-    """Journals, settled one after the other."""
+    """Finishes journals one after the other."""
 
     def __init__(self, redis: Redis | None) -> None:
         """Takes a client with a timeout of its own; None where no Redis is configured."""
         self._redis = redis
 
-    async def keep_settling(self) -> None:
-        """Settles for ever; with a Redis that does not answer it tries again."""
+    async def recover_periodically(self) -> None:
+        """Finishes journals for ever; where Redis does not answer, it tries again."""
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(RECOVERY_INTERVAL_SECONDS)
             try:
-                while await self.settle():
+                while await self.recover_next():
                     pass
             except (RedisError, OSError) as error:
                 log.warning("journals not settled", reason=type(error).__name__)
 
-    async def settle(self) -> bool:
-        """Settles the journal that has been due for longest; whether there was one.
+    async def recover_next(self) -> bool:
+        """Finishes the journal that has been due for longest; whether there was one.
 
         Raises:
             RedisError, OSError: Redis cannot be used.
         """
-        return self._redis is not None and bool(await evaluated(self._redis, RECOVER, (int(time.time()),)))
+        return self._redis is not None and bool(await run_script(self._redis, RECOVER, (int(time.time()),)))

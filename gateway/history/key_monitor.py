@@ -1,7 +1,7 @@
-"""Whether Redis' digests are made with this deployment's HISTORY_KEY: asked at the start, and again and again.
+"""Whether Redis' digests are made with this deployment's HISTORY_KEY: checked at the start and at an interval.
 
-Where they are not, each script refuses by itself (`HistoryKey.guarded`); here it becomes known in words, for /health
-and the log, and requests do not even ask. An empty Redis takes the key that comes first.
+Where they are not, each script refuses by itself (`HistoryKey.guarded`); the check puts it into words for /health and
+the log, and keeps requests from asking. An empty Redis adopts the first key that checks.
 """
 
 import asyncio
@@ -11,66 +11,66 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.logs import log
-from gateway.redis.scripts import evaluated
+from gateway.redis.scripts import run_script
 from history.keyed_hash import ADOPT_KEY, HistoryKey
 
-EVERY_SECONDS = 1.0
+CHECK_INTERVAL_SECONDS = 1.0
 
 
-class Agreement(StrEnum):
-    """What Redis says of the key."""
+class KeyState(StrEnum):
+    """What Redis holds, compared with the key."""
 
     UNKNOWN = "unknown"
-    """It has not answered yet."""
+    """Redis has not answered yet."""
     AGREED = "agreed"
     UNKEYED = "unkeyed"
-    """What is remembered is of a release that had no key: `fraud history rekey`."""
+    """Digests of a release that had no key: run `fraud history rekey`."""
     MOVING = "moving"
     """`fraud history rekey` runs, or was cut off."""
     OTHER = "other"
 
 
 class KeyMonitor:
-    """What Redis said last."""
+    """The result of the last check."""
 
     def __init__(self, redis: Redis | None, key: HistoryKey) -> None:
         """Takes a client with a timeout of its own; None where no Redis is configured."""
         self._redis = redis
         self._key = key
-        self.state = Agreement.UNKNOWN
+        self.state = KeyState.UNKNOWN
 
     @property
     def refused(self) -> bool:
         """Whether Redis is known to hold digests of another key."""
-        return self.state not in (Agreement.UNKNOWN, Agreement.AGREED)
+        return self.state not in (KeyState.UNKNOWN, KeyState.AGREED)
 
-    async def agreed(self) -> bool:
-        """Whether Redis is known to hold digests of this key, or nothing; asks where that is not known yet."""
-        if self.state is Agreement.UNKNOWN:
-            await self.ask()
-        return self.state is Agreement.AGREED
+    async def matches(self) -> bool:
+        """Whether Redis is known to hold digests of this key, or nothing; checks where that is not known yet."""
+        if self.state is KeyState.UNKNOWN:
+            await self.check()
+        return self.state is KeyState.AGREED
 
-    async def keep_asking(self) -> None:
-        """Asks for ever."""
+    async def check_periodically(self) -> None:
+        """Checks for ever."""
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
-            await self.ask()
+            await asyncio.sleep(CHECK_INTERVAL_SECONDS)
+            await self.check()
 
-    async def ask(self) -> None:
-        """Asks once; while Redis does not answer, what it said last stands."""
+    async def check(self) -> None:
+        """Checks once; while Redis does not answer, the last result stands."""
         if self._redis is None:
             return
         try:
-            found: bytes = await evaluated(self._redis, ADOPT_KEY, (self._key.check,))
+            found: bytes = await run_script(self._redis, ADOPT_KEY, (self._key.check,))
         except (RedisError, OSError):
             return
-        before, self.state = self.state, self._meaning(found)
+        before, self.state = self.state, self._state_of(found)
         if self.refused and before != self.state:
             log.warning("history not available", reason=f"history key {self.state}")
 
-    def _meaning(self, found: bytes) -> Agreement:
+    def _state_of(self, found: bytes) -> KeyState:
         if found == self._key.check:
-            return Agreement.AGREED
+            return KeyState.AGREED
         if not found:
-            return Agreement.UNKEYED
-        return Agreement.MOVING if b" " in found else Agreement.OTHER
+            return KeyState.UNKEYED
+        return KeyState.MOVING if b" " in found else KeyState.OTHER

@@ -1,7 +1,7 @@
-"""Whether Redis holds the history that it should: never emptied unseen, not full, and not just being filled.
+"""Whether Redis holds the history that it should: that it was not emptied, is not full, and is not being filled.
 
-Each answer is held against the epoch that Redis named in the same moment as the past (`history.session`); looking at it
-now and then, here, is for what no request tells: health, metrics, and that the next gateway knows of a loss.
+Each request compares the epoch that it read together with its states (`history.session`). The checks here, at an
+interval, are for what no request tells: health, metrics, and that the next gateway knows of a loss.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from contract.schema import Contract
+from gateway.history.incomplete_reason import IncompleteReason
 from gateway.history.key_monitor import KeyMonitor
-from gateway.history.shortfall import IncompleteReason
 from gateway.http.problems import NoModel
 from gateway.logs import log
 from gateway.metrics import Metrics
@@ -24,75 +24,75 @@ from gateway.models.model_tracker import ModelTracker
 from history.epoch import EPOCH, LOADING, Epoch, ensure_epoch, has_served
 from history.redis_schema import Argument
 
-EVERY_SECONDS, SOON_SECONDS = 1.0, 0.05
-"""Between two looks; sooner until the epoch is known."""
-FIRST_LOOK_SECONDS = 1.0
-"""That a request waits for the first look, of a gateway that has just started."""
-REFUSED_SECONDS = 10.0
-"""For so long after Redis has refused to write it counts as full: a probe between two deletions may find room."""
-NOT_THERE = (RedisError, OSError, ValueError)
+CHECK_SECONDS, FIRST_CHECK_SECONDS = 1.0, 0.05
+"""Between two checks; the shorter one until the epoch is known."""
+FIRST_CHECK_TIMEOUT_SECONDS = 1.0
+"""For which a request waits until a gateway that has just started has checked Redis once."""
+FULL_SECONDS = 10.0
+"""For which Redis counts as full after it has refused a write: a check between two deletions may find room."""
+REDIS_ERRORS = (RedisError, OSError, ValueError)
 
 
 class HistoryMonitor:
-    """Looks after the epoch, and how full Redis is."""
+    """Checks the epoch, and how full Redis is."""
 
     def __init__(
-        self, redis: Redis | None, agreement: KeyMonitor, live: ModelTracker, metrics: Metrics, *, remembers: bool
+        self, redis: Redis | None, key_monitor: KeyMonitor, live: ModelTracker, metrics: Metrics, *, record: bool
     ) -> None:
-        """Takes how to look.
+        """Takes its collaborators.
 
         Args:
-            redis: with a timeout of its own; None where none is configured.
-            agreement: whether Redis is of this deployment's key; before, nobody knows what was remembered in it.
-            live: by whose release record a deployment that has answered before is told from a new one.
-            metrics: that show what is found.
-            remembers: whether this gateway writes transactions at all; else it writes no epoch either.
+            redis: a client with a timeout of its own; None where none is configured.
+            key_monitor: whether Redis is of this deployment's key; while that is not known, no epoch is written.
+            live: whose release record tells a deployment that has served before from a new one.
+            metrics: that show the result.
+            record: whether this gateway writes transactions at all; else it writes no epoch either.
         """
         self._redis = redis
-        self._agreement = agreement
+        self._key_monitor = key_monitor
         self._live = live
         self._metrics = metrics
-        self._remembers = remembers
+        self._record = record
         self._epoch: Epoch | None = None
         self._loading = False
         self._fullness: float | None = None
-        self._refused_until = 0.0
-        self._answers = False
-        self._looked = asyncio.Event()
-        self._news = asyncio.Event()
-        self._looking = asyncio.Lock()
+        self._full_until = 0.0
+        self._reachable = False
+        self._first_checked = asyncio.Event()
+        self._check_now = asyncio.Event()
+        self._lock = asyncio.Lock()
 
     @property
-    def is_settled(self) -> bool:
-        """Whether the epoch is known: before, nothing may enter, or a loss would look like a history."""
-        return self._epoch is not None or not self._remembers
+    def is_epoch_known(self) -> bool:
+        """Whether the epoch is known: before that nothing may enter, or a loss would look like a history."""
+        return self._epoch is not None or not self._record
 
-    def falls_short(self, epoch: Epoch | None, contract: Contract, *, loading: bool) -> bool:
-        """Whether what Redis said in this epoch is less than the history that a contract's windows look back on."""
-        if self._remembers and (self._epoch is None or epoch is None or epoch.id != self._epoch.id):
-            self._news.set()
+    def is_incomplete(self, epoch: Epoch | None, contract: Contract, *, loading: bool) -> bool:
+        """Whether states that were read in this epoch are less than the windows of a contract look back on."""
+        if self._record and (self._epoch is None or epoch is None or epoch.id != self._epoch.id):
+            self._check_now.set()
             return True
         return loading or (epoch is not None and epoch.is_incomplete(_longest(contract), time.time()))
 
-    def refused(self) -> None:
-        """Hears that Redis had no room."""
-        self._refused_until = time.monotonic() + REFUSED_SECONDS
-        self._news.set()
+    def report_out_of_memory(self) -> None:
+        """Notes that Redis had no memory for a write."""
+        self._full_until = time.monotonic() + FULL_SECONDS
+        self._check_now.set()
 
-    async def first_look(self) -> None:
-        """Waits until Redis has been looked at once, whatever was found; after a start that takes a moment."""
-        if not self._looked.is_set():
+    async def wait_first_check(self) -> None:
+        """Waits until Redis has been checked once, whatever came of it; after a start that takes a moment."""
+        if not self._first_checked.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._looked.wait(), FIRST_LOOK_SECONDS)
+                await asyncio.wait_for(self._first_checked.wait(), FIRST_CHECK_TIMEOUT_SECONDS)
 
     async def is_loading(self) -> bool:
-        """Whether the first model's past is being loaded just now."""
-        await self.look()
+        """Whether the first model's past is being loaded now."""
+        await self.check()
         return self._loading
 
-    def shortfall(self, contract: Contract) -> IncompleteReason | None:
-        """Why an answer by this contract has less history than it should; None where it has all."""
-        if not self._answers or self._agreement.refused:
+    def incomplete_reason(self, contract: Contract) -> IncompleteReason | None:
+        """Why the history for this contract is incomplete; None where it is complete."""
+        if not self._reachable or self._key_monitor.refused:
             return IncompleteReason.UNAVAILABLE
         if self._loading:
             return IncompleteReason.LOADING
@@ -100,113 +100,114 @@ class HistoryMonitor:
             return IncompleteReason.LOST
         return IncompleteReason.FULL if self._is_full else None
 
-    def fields(self) -> dict[str, Any]:
-        """For /health, as the live contract sees it."""
+    def health_fields(self) -> dict[str, Any]:
+        """The fields of /health, for the live contract."""
         if self._redis is None:
             return {"status": "not configured"}
-        contract = self._contract
+        contract = self._live_contract
         if contract is None or not contract.history:
             return {"status": "not used"}
-        shortfall, epoch = self.shortfall(contract), self._epoch
+        incomplete_reason, epoch = self.incomplete_reason(contract), self._epoch
         reach = epoch.reaches_back_to if epoch else None
         return {
-            "status": "degraded" if shortfall else "healthy",
-            "reason": shortfall,
-            "reaches_back_to": None if reach is None else _moment(reach),
-            "lost_at": _moment(epoch.lost_at) if epoch and epoch.lost_at else None,
+            "status": "degraded" if incomplete_reason else "healthy",
+            "reason": incomplete_reason,
+            "reaches_back_to": None if reach is None else _iso_time(reach),
+            "lost_at": _iso_time(epoch.lost_at) if epoch and epoch.lost_at else None,
             "memory_usage": None if self._fullness is None else round(100 * self._fullness, 1),
         }
 
-    async def keep_looking(self) -> None:
-        """Looks for ever, and at once when a request has met something new."""
+    async def check_periodically(self) -> None:
+        """Checks for ever, at an interval, and at once when a request has met a change."""
         while True:
-            self._news.clear()
+            self._check_now.clear()
             try:
-                await self.look()
-            except Exception as error:  # noqa: BLE001 - one surprise must not end the looking
+                await self.check()
+            except Exception as error:  # noqa: BLE001 - one surprise must not end the checks
                 log.error("history not looked at", exc_info=error)
+            seconds = FIRST_CHECK_SECONDS if self._epoch_expected else CHECK_SECONDS
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), SOON_SECONDS if self._settles_soon else EVERY_SECONDS)
+                await asyncio.wait_for(self._check_now.wait(), seconds)
 
-    async def look(self) -> None:
-        """Looks once, and writes the epoch where there is none."""
+    async def check(self) -> None:
+        """Checks once, and writes the epoch where there is none."""
         if self._redis is None:
-            self._looked.set()
+            self._first_checked.set()
             return
-        async with self._looking:
+        async with self._lock:
             try:
-                await self._look(self._redis)
-                self._answers = True
-            except NOT_THERE as error:
-                if self._answers:
+                await self._check_redis(self._redis)
+                self._reachable = True
+            except REDIS_ERRORS as error:
+                if self._reachable:
                     log.warning("history not looked at", reason=type(error).__name__)
-                self._answers = False
-        if not self._answers or not self._settles_soon:
-            self._looked.set()
-        self._show()
+                self._reachable = False
+        if not self._reachable or not self._epoch_expected:
+            self._first_checked.set()
+        self._export_metrics()
 
-    async def _look(self, redis: Redis) -> None:
+    async def _check_redis(self, redis: Redis) -> None:
         memory = await redis.info("memory")
         self._fullness = memory["used_memory"] / memory["maxmemory"] if memory["maxmemory"] else None
         text, lease = await redis.mget(EPOCH, LOADING)
         self._loading = bool(lease)
         record, now = self._live.record, time.time()
-        if not self._remembers:
+        if not self._record:
             self._epoch = Epoch.from_bytes(text)
-        elif record is not None and await self._agreement.agreed():
-            self._take(await _asked(redis, ensure_epoch(self._epoch, now, served=has_served(record, now))))
+        elif record is not None and await self._key_monitor.matches():
+            self._set_epoch(await _run_commands(redis, ensure_epoch(self._epoch, now, served=has_served(record, now))))
 
-    def _take(self, epoch: Epoch) -> None:
+    def _set_epoch(self, epoch: Epoch) -> None:
         before, self._epoch = self._epoch, epoch
         if epoch.lost_at is not None and (before is None or before.lost_at is None):
-            log.warning("history lost", lost_at=_moment(epoch.lost_at))
+            log.warning("history lost", lost_at=_iso_time(epoch.lost_at))
 
     @property
-    def _settles_soon(self) -> bool:
-        """Whether the epoch is about to be known; what Redis holds of another key may wait for somebody for long."""
-        return not self.is_settled and not self._agreement.refused
+    def _epoch_expected(self) -> bool:
+        """Whether the epoch will be known soon; where Redis is of another key that may take until somebody acts."""
+        return not self.is_epoch_known and not self._key_monitor.refused
 
     @property
     def _is_full(self) -> bool:
-        return (self._fullness or 0.0) >= 1.0 or time.monotonic() < self._refused_until
+        return (self._fullness or 0.0) >= 1.0 or time.monotonic() < self._full_until
 
     @property
-    def _contract(self) -> Contract | None:
+    def _live_contract(self) -> Contract | None:
         try:
             return self._live.model.contract
         except NoModel:
             return None
 
-    def _show(self) -> None:
-        contract = self._contract
-        found = self.shortfall(contract) if contract and contract.history else None
-        reasons = {str(reason): reason is found for reason in IncompleteReason}
+    def _export_metrics(self) -> None:
+        contract = self._live_contract
+        reason = self.incomplete_reason(contract) if contract and contract.history else None
+        reasons = {str(each): each is reason for each in IncompleteReason}
         self._metrics.history(reasons, self._epoch.reaches_back_to if self._epoch else None, self._fullness)
 
 
-async def _asked(redis: Redis, asking: Generator[tuple[Argument, ...], Any, Epoch]) -> Epoch:
-    """What comes of asking Redis one command after the other.
+async def _run_commands(redis: Redis, commands: Generator[tuple[Argument, ...], Any, Epoch]) -> Epoch:
+    """Sends the commands of `history.epoch`, one after the other; the epoch that they end with.
 
     Raises:
-        RedisError, OSError: it does not answer, or refuses.
+        RedisError, OSError: Redis does not answer, or refuses.
     """
-    command = next(asking)
+    command = next(commands)
     while True:
         reply = await redis.execute_command(*command)  # type: ignore[no-untyped-call]
         try:
-            command = asking.send(reply)
+            command = commands.send(reply)
         except StopIteration as stop:
             epoch: Epoch = stop.value
             return epoch
 
 
 def _longest(contract: Contract) -> float:
-    """How far back the windows of a contract look, in seconds."""
+    """Seconds that the longest window of a contract looks back."""
     return max((window.seconds + window.delay + window.bucket for window in contract.history), default=0)
 
 
-def _moment(seconds: float) -> str:
-    """A time for people; a past may be of data that counts from another beginning."""
+def _iso_time(seconds: float) -> str:
+    """A time as text; as a number where it is not since 1970, as in some loaded data."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
     except (OverflowError, OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Many commands to Redis and their replies, over one connection that a thread waits on: how a large file gets there.
+"""The commands of a large batch, pipelined over one connection that a thread waits on.
 
-While another thread reads a file or computes, the event loop comes round only every 5 ms: forty commands one after
-the other took twice as long through it. Here all are sent before the first reply is awaited, and the thread sleeps in
-the kernel meanwhile.
+While another thread reads a file or computes, the event loop runs only every 5 ms: forty commands one after the other
+took twice as long on it. Here all are sent before the first reply is awaited, and the thread sleeps in the kernel
+meanwhile.
 """
 
 import sys
@@ -20,23 +20,23 @@ from history.keyed_hash import UNKEYED, HistoryKey
 from history.redis_schema import ENTER, Argument
 from history.session import BatchSession
 
-MOST_READS = 3
-"""Blocks of states that are asked for before the first has been read: what Redis holds ready counts as its memory."""
+MAX_READS_AHEAD = 3
+"""Reads that are sent before the first reply is read: replies that wait in Redis take its memory."""
 SENT_BYTES = 262_144
-"""At once: Python counts the time of a whole `sendall`, however fast the other side takes it."""
+"""Of one `sendall`: Python applies the timeout to the whole call, however fast the other side receives."""
 
 Arguments = tuple[Argument, ...]
 States = Sequence[bytes | None]
 
 
 class BatchPipeline:
-    """What one large batch says to Redis, one call after the other."""
+    """Sends one large batch to Redis, one call after the other."""
 
     def __init__(self, redis: Redis, key: HistoryKey = UNKEYED) -> None:
-        """Takes a client that blocks, for so many seconds of silence at each read: the kernel measures them.
+        """Takes a blocking client, whose timeout holds for each read: the kernel measures it.
 
-        So what this process computes in between, and how long its threads wait for each other, is not Redis' silence.
-        `key` is what the digests in Redis must be made with.
+        So what this process computes in between, and how long its threads wait for each other, does not count. `key` is
+        what the digests in Redis must be made with.
         """
         self._redis = redis
         self._key = key
@@ -49,10 +49,10 @@ class BatchPipeline:
         """
         with self._connected() as connection:
             reads = (_packed(connection, "MGET", *keys) for keys in session.state_reads())
-            return _good(self._replies(connection, reads, MOST_READS))
+            return _checked(self._replies(connection, reads, MAX_READS_AHEAD))
 
     def enter(self, session: BatchSession) -> None:
-        """Enters a batch, or looks it up. What has been claimed when this fails will be applied by SETTLE."""
+        """Enters a batch, or looks it up. What has been claimed when this fails will be applied by RECOVER."""
         while session.has_unclaimed:
             self._claim(session)
             while calls := session.apply_calls():
@@ -61,17 +61,17 @@ class BatchPipeline:
         self._take_entries(session)
 
     def scripts(self, script: str, calls: Sequence[Arguments]) -> list[Any]:
-        """What a script replies to each call; it is sent whole where Redis has forgotten it, as after a restart."""
+        """The reply of a script to each call; it is sent whole where Redis does not have it, as after a restart."""
         with self._connected() as connection:
             replies = self._scripts(connection, "EVALSHA", sha(script), calls)
             if any(isinstance(reply, NoScriptError) for reply in replies):
                 replies = self._scripts(connection, "EVAL", script, calls)
-        return _good(replies)
+        return _checked(replies)
 
     def _claim(self, session: BatchSession) -> None:
         self.scripts(self._key.guarded(REGISTER), [session.registration()])
         with self._connected() as connection:
-            session.receive_claims(_good(self._replies(connection, session.claim_commands())))
+            session.receive_claims(_checked(self._replies(connection, session.claim_commands())))
 
     def _take_entries(self, session: BatchSession) -> None:
         while calls := session.entry_calls():
@@ -86,13 +86,13 @@ class BatchPipeline:
         try:
             yield connection
         except BaseException:
-            connection.disconnect()  # type: ignore[no-untyped-call]  # Replies may be on their way: the next one would take them for its own.
+            connection.disconnect()  # type: ignore[no-untyped-call]  # Replies may still arrive: the next user would take them for its own.
             raise
         finally:
             self._redis.connection_pool.release(connection)
 
     def _replies(self, connection: Connection, commands: Iterable[bytes], ahead: int = sys.maxsize) -> list[Any]:
-        """Sends each command as soon as it is made, at most so many ahead of the replies; Redis works meanwhile."""
+        """Sends each command as soon as it is made, at most `ahead` of the replies; Redis works meanwhile."""
         replies, sent = list[Any](), 0
         for command in commands:
             if sent - len(replies) == ahead:
@@ -101,7 +101,7 @@ class BatchPipeline:
             sent += 1
         return [*replies, *(self._reply(connection) for _ in range(sent - len(replies)))]
 
-    def _reply(self, connection: Connection) -> Any:  # noqa: ANN401 - whatever Redis says
+    def _reply(self, connection: Connection) -> Any:  # noqa: ANN401 - any reply of Redis
         try:
             return connection.read_response()  # type: ignore[no-untyped-call]
         except ResponseError as error:
@@ -113,12 +113,12 @@ def _packed(connection: Connection, *parts: Argument) -> bytes:
 
 
 def _pieces(command: bytes) -> list[memoryview]:
-    """Each is sent with a timeout of its own."""
+    """Parts of SENT_BYTES, each of which is sent with a timeout of its own."""
     whole = memoryview(command)
     return [whole[at : at + SENT_BYTES] for at in range(0, len(whole), SENT_BYTES)]
 
 
-def _good(replies: list[Any]) -> list[Any]:
+def _checked(replies: list[Any]) -> list[Any]:
     """The replies, unless one is an error."""
     for reply in replies:
         if isinstance(reply, Exception):

@@ -1,7 +1,7 @@
-"""Whether Redis is asked at all: a circuit breaker.
+"""A circuit breaker before Redis.
 
-It opens when Redis is not there, so that requests meanwhile wait for nothing. No request tries whether it is back: a
-probe in the background does, and closes the breaker at the first answer.
+It opens when Redis is not available, so that requests do not wait for it. No request tries whether it is back: a probe
+in the background does, and closes the breaker at the first answer.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ PROBE_SECONDS = 0.1
 
 
 class CircuitBreaker:
-    """Closed while Redis answers."""
+    """Open while Redis does not answer."""
 
     def __init__(self, probe: Callable[[], Awaitable[object]]) -> None:
-        """Takes what asks Redis whether it is there; it raises RedisError or OSError where it is not."""
+        """Takes a probe of Redis, which raises RedisError or OSError where it is not available."""
         self._probe = probe
         self._opened = asyncio.Event()
 
@@ -29,11 +29,11 @@ class CircuitBreaker:
         return self._opened.is_set()
 
     def failed(self, error: Exception) -> None:
-        """Opens, unless Redis has answered after all: what it refuses is one request's failure."""
+        """Opens, unless the error is an answer of Redis: then it fails one request alone."""
         if isinstance(error, RedisError | OSError) and not isinstance(error, ResponseError):
             self._opened.set()
 
-    async def keep_probing(self) -> None:
+    async def probe_periodically(self) -> None:
         """Probes whenever it is open, for ever."""
         while True:
             await self._opened.wait()

@@ -1,4 +1,4 @@
-"""Connections of redis-py's client whose timeouts count no time in which this process was busy (`gateway.timeouts`)."""
+"""Connections of redis-py's client whose timeouts do not count time in which this process was busy."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,19 +11,19 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from gateway.timeouts import io_timeout
 
 
-def connect_redis(url: str, seconds: float | None) -> Redis:
-    """A client that gives up after so many seconds of silence; None where whoever calls says how long."""
+def connect_redis(url: str, timeout_seconds: float | None) -> Redis:
+    """A client that gives up after this time without an answer; None where the caller has a timeout of its own."""
     client: Redis = Redis.from_url(url, retry=None)
-    if seconds is not None:
+    if timeout_seconds is not None:
         pool = client.connection_pool
-        pool.connection_class = _patient(pool.connection_class, seconds)
+        pool.connection_class = _with_timeout(pool.connection_class, timeout_seconds)
     return client
 
 
-def _patient(kind: type[AbstractConnection], seconds: float) -> type[AbstractConnection]:
-    """The same kind of connection; each step of it may take so many seconds."""
+def _with_timeout(kind: type[AbstractConnection], seconds: float) -> type[AbstractConnection]:
+    """A class of connections of the same kind; each step of them may take this many seconds."""
 
-    class Patient(kind):  # type: ignore[misc,valid-type]  # mypy follows no class that is an argument.
+    class TimedConnection(kind):  # type: ignore[misc,valid-type]  # mypy follows no class that is an argument.
         async def connect(self) -> None:
             async with _in_time(seconds):
                 await super().connect()
@@ -32,11 +32,11 @@ def _patient(kind: type[AbstractConnection], seconds: float) -> type[AbstractCon
             async with _in_time(seconds):
                 await super().send_packed_command(*args, **kwargs)
 
-        async def read_response(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - likewise
+        async def read_response(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - redis-py's own
             async with _in_time(seconds):
                 return await super().read_response(*args, **kwargs)
 
-    return Patient
+    return TimedConnection
 
 
 @asynccontextmanager

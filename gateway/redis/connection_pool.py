@@ -1,7 +1,8 @@
-"""Connections on which scripts run for small batches, with nothing around them.
+"""A pool of connections on which scripts run for small batches.
 
-They are redis-py's own. Its client does so much around a command (a pool's statistics, a look whether the connection
-is there, a task for each timeout) that a call took 210 us and now takes 160, half of the processor's time.
+The connections are redis-py's own, without its client: that does so much around a command (statistics of the pool, a
+check of the connection, a task for each timeout) that a call took 210 us and now takes 160, half of the processor's
+time.
 """
 
 import math
@@ -17,14 +18,14 @@ from gateway.timeouts import io_timeout
 from history.redis_schema import Argument
 
 FRESH_SECONDS = 0.05
-"""A connection that was used so lately is not looked at, which takes a turn of the loop: no Redis restarts faster."""
+"""A connection that was used less long ago is not checked, which takes a turn of the loop: no Redis restarts faster."""
 
 
 class ScriptConnectionPool:
-    """As many connections as there are calls at once; each serves one call after the other."""
+    """Grows to as many connections as there are calls at once; each serves one call after the other."""
 
     def __init__(self, redis: Redis, timeout: float) -> None:
-        """Takes a client for how it connects, one without a timeout of its own; and the seconds that a call has."""
+        """Takes a client without a timeout of its own, whose connections are used, and the timeout of each call."""
         self._pool = redis.connection_pool
         self._timeout = timeout
         self._idle: list[tuple[Connection, float]] = []
@@ -51,17 +52,17 @@ class ScriptConnectionPool:
             await self._reply("PING")
 
     async def aclose(self) -> None:
-        """Closes what is idle."""
+        """Closes the idle connections."""
         while self._idle:
             connection, _ = self._idle.pop()
             await connection.disconnect()
 
-    async def _reply(self, *command: Argument) -> Any:  # noqa: ANN401 - likewise
+    async def _reply(self, *command: Argument) -> Any:  # noqa: ANN401 - any reply of Redis
         """Never sent twice: rows without an id would count again. One that failed closes, and opens when next used."""
         connection, since = self._idle.pop() if self._idle else (self._new(), math.inf)
         try:
             if time.monotonic() - since > FRESH_SECONDS:
-                await _looked_at(connection)
+                await _check(connection)
             await connection.send_packed_command(connection.pack_command(*command), check_health=False)
             return await connection.read_response()
         finally:
@@ -72,8 +73,8 @@ class ScriptConnectionPool:
         return made
 
 
-async def _looked_at(connection: Connection) -> None:
-    """Closes a connection that Redis has ended while it lay idle, or on which something lies that nobody asked for."""
+async def _check(connection: Connection) -> None:
+    """Closes a connection that Redis has ended while it was idle, or on which an unexpected reply has arrived."""
     try:
         ended = await connection.can_read_destructive()  # type: ignore[no-untyped-call]
     except (RedisError, OSError):

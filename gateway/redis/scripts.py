@@ -1,4 +1,4 @@
-"""Scripts that Redis runs: sent by their hash, or whole where Redis has forgotten them, as after a restart."""
+"""Runs scripts in Redis: by their hash, or sent whole where Redis does not have them, as after a restart."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from history.redis_schema import Argument
 
 @cache
 def sha(script: str) -> str:
-    """The name by which Redis knows a script."""
+    """The hash by which Redis names a script."""
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
-async def evaluated(redis: Redis, script: str, arguments: Sequence[Argument]) -> Any:  # noqa: ANN401 - a script's own
+async def run_script(redis: Redis, script: str, arguments: Sequence[Argument]) -> Any:  # noqa: ANN401 - a script's own
     """What a script returns.
 
     Raises:

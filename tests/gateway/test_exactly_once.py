@@ -18,8 +18,8 @@ from contract.decision import DecisionBands
 from contract.description import Description
 from contract.golden import GoldenRows
 from contract.table import Table, read_csv
-from gateway.history import batch_writer as arrival
-from gateway.history.answers import AnswerWriter
+from gateway.history import batch_writer
+from gateway.history.answer_writer import AnswerWriter
 from gateway.history.features import History
 from gateway.history.key_monitor import KeyMonitor
 from gateway.history.monitor import HistoryMonitor
@@ -62,8 +62,8 @@ async def watch(redis: Redis) -> HistoryMonitor:
     """Of a new deployment; it has looked once."""
     released = Release(1, None, datetime.now(UTC).isoformat())
     live = cast("ModelTracker", SimpleNamespace(record=released, model=serving().model))
-    watch = HistoryMonitor(redis, KeyMonitor(redis, KEY), live, Metrics(), remembers=True)
-    await watch.look()
+    watch = HistoryMonitor(redis, KeyMonitor(redis, KEY), live, Metrics(), record=True)
+    await watch.check()
     return watch
 
 
@@ -89,7 +89,7 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch, closing_after: AsyncExitStack
 ) -> None:
     """10,000 transactions, each sent twice at random, sixteen requests at a time: every counter is exact."""
-    monkeypatch.setattr(arrival, "LOOKS", 2_500)  # Likewise 10 s: on a busy machine another's values are late.
+    monkeypatch.setattr(batch_writer, "POLLS", 2_500)  # Likewise 10 s: on a busy machine another's values are late.
     draw = random.Random(1)  # noqa: S311 - an order, no secret
     cards = [f"c{draw.randrange(200)}" for _ in range(TRANSACTIONS)]
     table = read_csv(
@@ -100,7 +100,7 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
     transports = [await closing_after.enter_async_context(open_transports(valkey.url, 8, 10.0, KEY)) for _ in clients]
     agreements = [KeyMonitor(client, KEY) for client in clients]
     for agreement in agreements:
-        await agreement.ask()
+        await agreement.check()
     gateways = [
         History(
             transport,
@@ -117,15 +117,15 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
     async def send(rows: list[int]) -> None:
         some: Table = table.take(np.array(rows))
         gateway = draw.choice(gateways)
-        past = await gateway.past(serving(), some, work, record=True)
-        assert await past.settled()
+        past = await gateway.fetch(serving(), some, work, record=True)
+        assert await past.wait_written()
         assert not past.degraded
         for row, value in zip(rows, past.values[COUNT.name].tolist(), strict=True):
             found.setdefault(row, set()).add(value)
 
     await in_turn(sent, send)
     last = read_csv(CARDS, "\n".join([HEADER, *(line("", f"c{n}", TRANSACTIONS) for n in range(200))]).encode()).table
-    past = await gateways[0].past(serving(), last, work, record=False)
+    past = await gateways[0].fetch(serving(), last, work, record=False)
     counted = Counter(cards)
     assert past.values[COUNT.name].tolist() == [counted[f"c{n}"] for n in range(200)]
     assert {len(values) for values in found.values()} == {1}, "a repeat has the values of the first time"

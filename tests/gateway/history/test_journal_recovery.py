@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway import background
-from gateway.history import journal_recovery as settling
+from gateway.history import journal_recovery
 from gateway.history.journal_recovery import JournalRecovery
 from history.journal import DUE
 from tests import valkey
@@ -23,17 +23,17 @@ async def running(tmp_path: Path) -> AsyncIterator[Valkey]:
         yield started
 
 
-async def test_without_redis_there_is_nothing_to_settle() -> None:
+async def test_without_redis_there_is_nothing_to_recover() -> None:
     """A gateway without history runs as before."""
-    assert not await JournalRecovery(None).settle()
+    assert not await JournalRecovery(None).recover_next()
 
 
-async def test_everything_that_is_due_is_settled(running: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_everything_that_is_due_is_recovered(running: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other, and what comes later is left."""
-    monkeypatch.setattr(settling, "EVERY_SECONDS", 0.001)
+    monkeypatch.setattr(journal_recovery, "RECOVERY_INTERVAL_SECONDS", 0.001)
     async with Redis.from_url(running.url) as redis:
         await redis.zadd(DUE, {"a": 0, "b": 1, "c": 1e12})
-        async with background.running(JournalRecovery(redis).keep_settling()):
+        async with background.running(JournalRecovery(redis).recover_periodically()):
             while await redis.zcard(DUE) > 1:
                 pass
         assert await redis.zrange(DUE, 0, -1) == [b"c"]
@@ -41,11 +41,11 @@ async def test_everything_that_is_due_is_settled(running: Valkey, monkeypatch: p
 
 async def test_it_goes_on_when_redis_comes_back(running: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis that is away for a while ends nothing."""
-    monkeypatch.setattr(settling, "EVERY_SECONDS", 0.001)
+    monkeypatch.setattr(journal_recovery, "RECOVERY_INTERVAL_SECONDS", 0.001)
     async with Redis.from_url(running.url, socket_timeout=1.0, retry=None) as redis:
-        settle = JournalRecovery(redis)
+        recovery = JournalRecovery(redis)
         running.kill()
-        async with background.running(settle.keep_settling()):
+        async with background.running(recovery.recover_periodically()):
             running.start()
             async with Redis.from_url(running.url) as other:
                 await other.zadd(DUE, {"a": 0})

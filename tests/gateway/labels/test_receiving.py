@@ -16,7 +16,7 @@ from redis import Redis
 from starlette.testclient import TestClient
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
-from gateway.labels import counts as label_counts
+from gateway.labels import metrics_reader
 from history.labels import COUNTS
 from history.plan import Plan
 from history.redis_schema import ANSWERS, STATE, TRANSACTION, TRANSACTION_HEAD
@@ -63,7 +63,7 @@ def model_server(tmp_path: Path) -> TinyServer:
 @pytest.fixture
 def gateway(serve: Serve, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Starts a gateway on the test's own Valkey, which a busy machine may delay."""
-    monkeypatch.setattr(label_counts, "EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(metrics_reader, "READ_SECONDS", 0.02)
     return lambda **changes: serve(redis_url=valkey.url, history_timeout_seconds=10.0, **changes)
 
 

@@ -53,7 +53,7 @@ async def test_it_closes_when_a_probe_is_answered_and_not_before(monkeypatch: py
         answered.set()
 
     breaker = CircuitBreaker(probe)
-    async with running(breaker.keep_probing()), asyncio.timeout(60):
+    async with running(breaker.probe_periodically()), asyncio.timeout(60):
         for probes in (4, 8):
             breaker.failed(NotConnected())
             await answered.wait()

@@ -1,4 +1,4 @@
-"""Labels as a caller sends them: a transaction's id, fraud or not, and since when that is known.
+"""Parses labels: a transaction's id, fraud or not, and since when that is known.
 
 They are read as transactions are, cell by cell, with faults by row and column.
 """
@@ -28,13 +28,13 @@ class Labels:
     """Labels of distinct transactions.
 
     Attributes:
-        ids: of the transactions.
-        frauds: bool, shape (ids,).
-        confirmed: float64, shape (ids,): since when it is known, in seconds as the transactions' time; NaN: not said.
-        codes: int64, shape (rows that were read,): which of the ids each row names.
-        numbers: int64, of the same shape: the rows' numbers.
+        ids: of the transactions, distinct.
+        frauds: whether each is a fraud, shape (ids,).
+        confirmed: since when that is known, in seconds as the transactions' time; NaN where not given; shape (ids,).
+        codes: for each row without fault the position of its id in `ids`, shape (rows without fault,).
+        numbers: the numbers of these rows in the request, of the same shape.
         faults: of the other rows.
-        rows: how many there are in all.
+        rows: all that were received.
     """
 
     ids: Sequence[str]
@@ -47,19 +47,19 @@ class Labels:
 
 
 def json_labels(objects: Sequence[object]) -> Payload:
-    """JSON objects, one a label; a CSV file is read as one of transactions is."""
+    """The payload of JSON objects, one for each label; that of a CSV file is made as for transactions."""
     inline = len(objects) <= INLINE_OBJECTS
     return Payload(lambda contract, _: read_json(contract, list(map(_with_text, objects))), inline)
 
 
-def read_labels(given: Payload, time: TimeFormat, on_error: OnError) -> Labels:
+def read_labels(payload: Payload, time: TimeFormat, on_error: OnError) -> Labels:
     """Reads labels of transactions whose time is written like this.
 
     Raises:
         Problem: they are at fault.
     """
     try:
-        reading = _read(given, time)
+        reading = _read(payload, time)
     except NotTextError as error:
         raise NotSupported(str(error)) from None
     except InputError as error:
@@ -84,15 +84,15 @@ def label_columns(time: TimeFormat) -> tuple[Column, ...]:
     return Column(ID, Kind.ID), Column(FRAUD, Kind.CATEGORY), confirmed
 
 
-def _read(given: Payload, time: TimeFormat) -> ParsedRows:
+def _read(payload: Payload, time: TimeFormat) -> ParsedRows:
     """A file may be without the column of moments, where a label may be without one."""
     *columns, confirmed = label_columns(time)
     try:
-        return given.read(_contract(*columns, confirmed), ())
+        return payload.read(_contract(*columns, confirmed), ())
     except InputError as error:
         if confirmed.missing is Missing.REFUSE or error.faults != [Fault(None, CONFIRMED, FaultCode.MISSING_COLUMN)]:
             raise
-    return given.read(_contract(*columns), ())
+    return payload.read(_contract(*columns), ())
 
 
 def _contract(*columns: Column) -> Contract:
@@ -101,8 +101,8 @@ def _contract(*columns: Column) -> Contract:
 
 def _labels(reading: ParsedRows) -> Labels:
     """Where several rows name one transaction, the last counts."""
-    said = [OPTIONS.get(text.lower()) for text in reading.table.columns[FRAUD].tolist()]
-    usable = np.array([each is not None for each in said], dtype=np.bool_)
+    labels_read = [OPTIONS.get(text.lower()) for text in reading.table.columns[FRAUD].tolist()]
+    usable = np.array([each is not None for each in labels_read], dtype=np.bool_)
     numbers = reading.table.row_numbers
     wrong = [Fault(number, FRAUD, FaultCode.NOT_AN_OPTION) for number in numbers[~usable].tolist()]
     table = reading.table.take(usable)
@@ -110,7 +110,7 @@ def _labels(reading: ParsedRows) -> Labels:
     last = np.empty(len(ids), dtype=np.int64)
     last[codes] = np.arange(table.rows)
     confirmed = table.columns.get(CONFIRMED, np.full(table.rows, np.nan))
-    frauds = np.array([each for each in said if each is not None], dtype=np.bool_)
+    frauds = np.array([each for each in labels_read if each is not None], dtype=np.bool_)
     faults = sorted([*reading.faults, *wrong], key=lambda fault: fault.row or 0)
     return Labels(ids, frauds[last], confirmed[last], codes, table.row_numbers, faults, reading.rows)
 

@@ -1,10 +1,10 @@
-"""Why history is not what it should be: the words of health and metrics."""
+"""Why history is incomplete: the words of /health and of metrics."""
 
 from enum import StrEnum
 
 
 class IncompleteReason(StrEnum):
-    """Why history is not what it should be."""
+    """Why a request has less history than it should."""
 
     UNAVAILABLE = "unavailable"
     LOADING = "loading"
