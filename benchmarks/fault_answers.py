@@ -58,13 +58,13 @@ def contradictions(answers: Iterable[LoadResponse], logged: Iterable[tuple[str, 
         answers: as the callers had them.
         logged: id, status and, where a version is named, the request: see `benchmarks.switches.logged`.
     """
-    found, by_identity = list[str](), {answer.identity: answer for answer in answers if answer.status != NO_ANSWER}
+    result, by_identity = list[str](), {answer.identity: answer for answer in answers if answer.status != NO_ANSWER}
     for identity, status, request in logged:
         if answer := by_identity.get(identity):
-            told = (status, request.version if request else None)
-            if told != (answer.status, answer.version):
-                found.append(f"{identity}: the log has {told}, the caller {(answer.status, answer.version)}")
-    return found
+            entry = (status, request.version if request else None)
+            if entry != (answer.status, answer.version):
+                result.append(f"{identity}: the log has {entry}, the caller {(answer.status, answer.version)}")
+    return result
 
 
 def _fault(answer: LoadResponse, truth: Truth) -> str:

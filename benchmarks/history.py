@@ -41,25 +41,25 @@ async def main(urls: list[str], rows: list[Row]) -> None:
         for number in range(FILES + 1):
             for url in urls:
                 await _file(session, url, _world(past, f"{number}-past", number))
-            for found, url in zip(files, urls, strict=True):
-                found.append(await _file(session, url, _world(now, f"{number}-now", number)))
+            for result, url in zip(files, urls, strict=True):
+                result.append(await _file(session, url, _world(now, f"{number}-now", number)))
         singles = await _in_turn(urls, SINGLES, lambda url, turn: _single(session, url, _one(now, turn)))
-    _print(f"{FILE_ROWS:,} rows", [found[1:] for found in files])
+    _print(f"{FILE_ROWS:,} rows", [result[1:] for result in files])
     _print("one transaction", singles)
 
 
-def _print(what: str, found: list[list[float]]) -> None:
-    history, none = (statistics.median(each) for each in found)
+def _print(what: str, result: list[list[float]]) -> None:
+    history, none = (statistics.median(each) for each in result)
     print(f"{what}: {history:.2f} ms with history, {none:.2f} without: {history - none:+.2f} ms, x{history / none:.2f}")
 
 
 async def _in_turn(urls: list[str], times: int, send: Callable[[str, int], Awaitable[float]]) -> list[list[float]]:
     """The milliseconds of each, after some that warm up."""
-    found: list[list[float]] = [[] for _ in urls]
+    result: list[list[float]] = [[] for _ in urls]
     for turn in range(times + 20):
-        for each, url in zip(found, urls, strict=True):
+        for each, url in zip(result, urls, strict=True):
             each.append(await send(url, turn))
-    return [each[20:] for each in found]
+    return [each[20:] for each in result]
 
 
 def _world(rows: Iterable[Row], mark: str, number: int) -> list[Row]:

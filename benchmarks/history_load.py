@@ -48,13 +48,13 @@ def main(days: int) -> None:
         write(file, days)
         with running(Path(scratch)) as valkey, contextlib.closing(Redis.from_url(valkey.url)) as client:
             began, cpu = time.perf_counter(), time.process_time()
-            found = past_file.read(contract, plan, file, quiet)
+            result = past_file.read(contract, plan, file, quiet)
             read = time.perf_counter()
             target = Target(valkey.url, plan, PlanLayouts(Registry(Path(scratch)), plan, contract), KNOWN, KEY)
-            loaded = load.load(target, found, quiet)
+            loaded = load.load(target, result, quiet)
             ended, cpu = time.perf_counter(), time.process_time() - cpu
-            print(f"{found.rows:,} rows read in {read - began:.2f} s, {loaded.rows:,} loaded in {ended - read:.2f} s")
-            print(f"{found.rows / (ended - began):,.0f} rows/s; {cpu:.2f} s of this process' processor time")
+            print(f"{result.rows:,} rows read in {read - began:.2f} s, {loaded.rows:,} loaded in {ended - read:.2f} s")
+            print(f"{result.rows / (ended - began):,.0f} rows/s; {cpu:.2f} s of this process' processor time")
             show(client, plan)
 
 

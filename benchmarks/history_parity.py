@@ -72,16 +72,16 @@ def _served(
     assert plan is not None
     assert identity is not None
     draw, at = random.Random(1), 0  # noqa: S311 - sizes, no secret
-    found = {name: np.empty(table.rows) for name in plan.names}
+    result = {name: np.empty(table.rows) for name in plan.names}
     while at < table.rows:
         rows = np.arange(at, min(at + draw.choice(SIZES), table.rows))
         some = table.take(rows)
         ids = some.columns[identity.name].tolist()
         for name, values in _entered(plan, some, ids, redis).items():
-            found[name][rows] = values
+            result[name][rows] = values
         _label(plan, [each for each, fraud in zip(ids, frauds[rows].tolist(), strict=True) if fraud], redis)
         at += len(rows)
-    return found
+    return result
 
 
 def _entered(plan: Plan, table: Table, ids: list[str], redis: Redis) -> dict[str, NDArray[np.float64]]:

@@ -55,8 +55,8 @@ def main() -> None:
 def _stored() -> tuple[Table, NDArray[np.bool_]]:
     """The first transactions of the Handbook."""
     columns = [TIME, CUSTOMER, TERMINAL, AMOUNT, "TX_FRAUD"]
-    found = parquet.read_table(TRANSACTIONS, columns=columns).slice(0, ROWS)
-    times, customers, terminals, amounts, frauds = (found[name].to_numpy() for name in columns)
+    result = parquet.read_table(TRANSACTIONS, columns=columns).slice(0, ROWS)
+    times, customers, terminals, amounts, frauds = (result[name].to_numpy() for name in columns)
     seconds = times.astype("datetime64[us]").astype(np.int64) / 1e6
     return _table(seconds, customers, terminals, amounts), frauds.astype(bool)
 

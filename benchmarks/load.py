@@ -98,10 +98,10 @@ class Load:
 
     async def _send(self, session: aiohttp.ClientSession, identity: str, due: float) -> None:
         started = time.time()
-        status, body = await self._asked(session, identity)
+        status, body = await self._request(session, identity)
         self.answers.append(LoadResponse(identity, due, started, time.time(), status, body))
 
-    async def _asked(self, session: aiohttp.ClientSession, identity: str) -> tuple[int, dict[str, Any]]:
+    async def _request(self, session: aiohttp.ClientSession, identity: str) -> tuple[int, dict[str, Any]]:
         try:
             async with session.post(self._url, data=self._csv, headers={"X-Request-ID": identity}) as answer:
                 return answer.status, json.loads(await answer.read())

@@ -58,36 +58,36 @@ class ProtocolResult:
 
     def to_json(self) -> dict[str, Any]:
         """The mean over folds of each metric by model, and by how much the network leads the others."""
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         for name, scores in self.scores.items():
-            each = [measured(tested, own) for tested, own in zip(self.tests, scores, strict=True)]
-            found[name] = {key: float(np.mean([one[key] for one in each])) for key in each[0]}
-            found[name]["folds"] = [round(one["average_precision"], 4) for one in each]
-            found[name]["processor_seconds_a_training"] = round(self.seconds[name], 1)
+            each = [measured(evaluated, own) for evaluated, own in zip(self.tests, scores, strict=True)]
+            result[name] = {key: float(np.mean([one[key] for one in each])) for key in each[0]}
+            result[name]["folds"] = [round(one["average_precision"], 4) for one in each]
+            result[name]["processor_seconds_a_training"] = round(self.seconds[name], 1)
         if PRODUCT in self.scores:
             for name, lead in leads(self.tests, self.scores, PRODUCT).items():
-                found[name]["lead_of_the_network"] = [round(float(each), 4) for each in lead]
-        return found | self._bound()
+                result[name]["lead_of_the_network"] = [round(float(each), 4) for each in lead]
+        return result | self._bound()
 
     def _bound(self) -> dict[str, Any]:
         """What no model exceeds but by luck: those of terminals told once labels can, all other frauds at once."""
         pairs = zip(self.tests, self.known, strict=False)  # Cards have no terminals.
-        each = [measured(tested, best_order(known)) for tested, known in pairs]
+        each = [measured(evaluated, best_order(known)) for evaluated, known in pairs]
         return {BOUND: {key: float(np.mean([one[key] for one in each])) for key in BOUNDED}} if each else {}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the protocols that are asked for, prints the table and writes the JSON."""
-    asked = _arguments(arguments)
-    if not (asked.data / sources.HANDBOOK).exists():
-        raise SystemExit(f"The data is not in {asked.data}: see its README.")
-    found = json.loads(asked.out.read_text()) if asked.out.exists() and asked.only != list(SEEDS) else {}
-    for name, folds in _protocols(asked):
-        outcome = run(folds, MODELS, asked.models, asked.seeds or SEEDS[name])
-        found[name + ("-earlier" if asked.earlier else "")] = outcome.to_json()
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
-        asked.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(table(found))
+    options = _arguments(arguments)
+    if not (options.data / sources.HANDBOOK).exists():
+        raise SystemExit(f"The data is not in {options.data}: see its README.")
+    result = json.loads(options.out.read_text()) if options.out.exists() and options.only != list(SEEDS) else {}
+    for name, folds in _protocols(options):
+        outcome = run(folds, MODELS, options.models, options.seeds or SEEDS[name])
+        result[name + ("-earlier" if options.earlier else "")] = outcome.to_json()
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(table(result))
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -104,39 +104,39 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 Folds = Iterator[tuple[sources.Source, Fold]]
 
 
-def _protocols(asked: argparse.Namespace) -> Iterator[tuple[str, Folds]]:
+def _protocols(options: argparse.Namespace) -> Iterator[tuple[str, Folds]]:
     """The folds of each protocol, its data read only when its turn comes."""
     makers: dict[str, Callable[[], Folds]] = {
-        "book": lambda: _published(sources.book_source(sources.handbook(asked.data)), asked.earlier),
-        "own": lambda: _published(sources.own_source(sources.handbook(asked.data), asked.data), asked.earlier),
-        "long": lambda: _long(sources.own_source(sources.handbook(asked.data), asked.data), asked.earlier),
-        "cards": lambda: iter([sources.cards_source(asked.data)]),
+        "book": lambda: _published(sources.book_source(sources.handbook(options.data)), options.earlier),
+        "own": lambda: _published(sources.own_source(sources.handbook(options.data), options.data), options.earlier),
+        "long": lambda: _long(sources.own_source(sources.handbook(options.data), options.data), options.earlier),
+        "cards": lambda: iter([sources.cards_source(options.data)]),
     }
-    for name in asked.only:
-        if asked.earlier and name == "cards":
+    for name in options.only:
+        if options.earlier and name == "cards":
             print("cards: no rows are kept apart for choosing settings, so its test is left alone")
         else:
             yield name, makers[name]()
 
 
 def _published(source: sources.Source, earlier: bool) -> Folds:
-    days = source.tested.days
+    days = source.evaluated.days
     assert days is not None
     starts = EARLIER_STARTS if earlier else TEST_STARTS
-    return ((source, fold) for fold in handbook_folds(days, source.tested.cards, source.labels, starts))
+    return ((source, fold) for fold in handbook_folds(days, source.evaluated.cards, source.labels, starts))
 
 
 def _long(source: sources.Source, earlier: bool) -> Folds:
-    assert source.tested.days is not None
-    yield source, (earlier_long_fold if earlier else long_fold)(source.tested.days)
+    assert source.evaluated.days is not None
+    yield source, (earlier_long_fold if earlier else long_fold)(source.evaluated.days)
 
 
 def run(folds: Folds, models: dict[str, Any], names: Sequence[str], seeds: int) -> ProtocolResult:
     """Trains these models on every fold."""
     outcome = ProtocolResult()
     for source, fold in folds:
-        task, tested, rows = source.cut(fold)
-        outcome.tests.append(tested)
+        task, evaluated, rows = source.cut(fold)
+        outcome.tests.append(evaluated)
         if source.known is not None:
             outcome.known.append(source.known[rows])
         for name in names:
@@ -147,11 +147,11 @@ def run(folds: Folds, models: dict[str, Any], names: Sequence[str], seeds: int) 
     return outcome
 
 
-def table(found: dict[str, Any]) -> str:
+def table(result: dict[str, Any]) -> str:
     """The outcomes as a Markdown table: a line for each protocol and model."""
     names = [*COLUMNS.values(), "the network leads by (95%)"]
     lines = [f"| protocol | model | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
-    for protocol, models in found.items():
+    for protocol, models in result.items():
         for model, metrics in models.items():
             cells = [_cell(key, metrics.get(key)) for key in COLUMNS]
             lines.append(f"| {protocol} | {model} | {' | '.join(cells)} | {_lead(metrics)} |")

@@ -44,12 +44,12 @@ def _of_customers(frame: pd.DataFrame) -> dict[str, Values]:
     """How many transactions and their mean amount, the transaction itself among them."""
     seconds, codes = _seconds(frame), _codes(frame["CUSTOMER_ID"])
     amounts = frame["TX_AMOUNT"].to_numpy(dtype=np.float64)
-    found: dict[str, Values] = {}
+    result: dict[str, Values] = {}
     for days in WINDOWS:
         within = within_days(seconds, codes, days)
-        found[f"CUSTOMER_ID_NB_TX_{days}DAY_WINDOW"] = count = within(np.ones(len(codes)))
-        found[f"CUSTOMER_ID_AVG_AMOUNT_{days}DAY_WINDOW"] = within(amounts) / count
-    return found
+        result[f"CUSTOMER_ID_NB_TX_{days}DAY_WINDOW"] = count = within(np.ones(len(codes)))
+        result[f"CUSTOMER_ID_AVG_AMOUNT_{days}DAY_WINDOW"] = within(amounts) / count
+    return result
 
 
 def _of_terminals(frame: pd.DataFrame) -> dict[str, Values]:
@@ -57,12 +57,12 @@ def _of_terminals(frame: pd.DataFrame) -> dict[str, Values]:
     seconds, codes = _seconds(frame), _codes(frame["TERMINAL_ID"])
     ones, frauds = np.ones(len(codes)), frame["TX_FRAUD"].to_numpy(dtype=np.float64)
     young = within_days(seconds, codes, DELAY)
-    found: dict[str, Values] = {}
+    result: dict[str, Values] = {}
     for days in WINDOWS:
         within = within_days(seconds, codes, DELAY + days)
-        found[f"TERMINAL_ID_NB_TX_{days}DAY_WINDOW"] = count = within(ones) - young(ones)
-        found[f"TERMINAL_ID_RISK_{days}DAY_WINDOW"] = (within(frauds) - young(frauds)) / np.maximum(count, 1.0)
-    return found
+        result[f"TERMINAL_ID_NB_TX_{days}DAY_WINDOW"] = count = within(ones) - young(ones)
+        result[f"TERMINAL_ID_RISK_{days}DAY_WINDOW"] = (within(frauds) - young(frauds)) / np.maximum(count, 1.0)
+    return result
 
 
 def within_days(seconds: Values, codes: Codes, days: int) -> Callable[[Values], Values]:
@@ -77,9 +77,9 @@ def within_days(seconds: Values, codes: Codes, days: int) -> Callable[[Values], 
 
     def total(values: Values) -> Values:
         sums = np.concatenate([[0.0], np.cumsum(values[order])])
-        found = np.empty(len(values))
-        found[order] = sums[1:] - sums[begins]
-        return found
+        result = np.empty(len(values))
+        result[order] = sums[1:] - sums[begins]
+        return result
 
     return total
 

@@ -43,30 +43,30 @@ class EvaluationRows:
     weights: Floats
 
 
-def measured(tested: EvaluationRows, scores: Floats) -> dict[str, float]:
+def measured(evaluated: EvaluationRows, scores: Floats) -> dict[str, float]:
     """The metrics of scores of shape (rows,), by name; shares between 0 and 1."""
-    found = {
-        "average_precision": Ranking.of(tested.frauds, scores).average_precision(tested.weights),
-        "roc_auc": float(roc_auc_score(tested.frauds, scores, sample_weight=tested.weights)),
-        "expected_calibration_error": calibration_error(scores, tested.frauds, tested.weights),
+    result = {
+        "average_precision": Ranking.of(evaluated.frauds, scores).average_precision(evaluated.weights),
+        "roc_auc": float(roc_auc_score(evaluated.frauds, scores, sample_weight=evaluated.weights)),
+        "expected_calibration_error": calibration_error(scores, evaluated.frauds, evaluated.weights),
     }
-    if (slope := calibration_slope(scores, tested.frauds, tested.weights)) is not None:
-        found["calibration_slope"] = slope
-    if tested.days is not None:
-        found["card_precision_at_100"] = card_precision(tested.days, tested.cards, tested.frauds, scores)
-    return found | _of_kinds(tested, scores)
+    if (slope := calibration_slope(scores, evaluated.frauds, evaluated.weights)) is not None:
+        result["calibration_slope"] = slope
+    if evaluated.days is not None:
+        result["card_precision_at_100"] = card_precision(evaluated.days, evaluated.cards, evaluated.frauds, scores)
+    return result | _of_kinds(evaluated, scores)
 
 
-def _of_kinds(tested: EvaluationRows, scores: Floats) -> dict[str, float]:
+def _of_kinds(evaluated: EvaluationRows, scores: Floats) -> dict[str, float]:
     """Average precision of each kind of fraud among the genuine rows alone."""
-    if tested.kinds is None:
+    if evaluated.kinds is None:
         return {}
-    found = {}
-    for kind in np.unique(tested.kinds[tested.kinds > 0]).tolist():
-        rows = (tested.kinds == 0) | (tested.kinds == kind)
-        ranking = Ranking.of(tested.frauds[rows], scores[rows])
-        found[f"average_precision_of_scenario_{kind}"] = ranking.average_precision(tested.weights[rows])
-    return found
+    result = {}
+    for kind in np.unique(evaluated.kinds[evaluated.kinds > 0]).tolist():
+        rows = (evaluated.kinds == 0) | (evaluated.kinds == kind)
+        ranking = Ranking.of(evaluated.frauds[rows], scores[rows])
+        result[f"average_precision_of_scenario_{kind}"] = ranking.average_precision(evaluated.weights[rows])
+    return result
 
 
 def card_precision(days: Codes, cards: Codes, frauds: Flags, scores: Floats, top: int = TOP_CARDS) -> float:
@@ -83,9 +83,9 @@ def card_precision(days: Codes, cards: Codes, frauds: Flags, scores: Floats, top
         np.maximum.at(risk, places, scores[rows])
         np.logical_or.at(compromised, places, frauds[rows])
         looked_at = np.argsort(-risk, kind="stable")[:top]
-        found = present[looked_at][compromised[looked_at]]
-        gone[found] = True
-        shares.append(len(found) / top)
+        result = present[looked_at][compromised[looked_at]]
+        gone[result] = True
+        shares.append(len(result) / top)
     return float(np.mean(shares))
 
 
@@ -102,21 +102,21 @@ def leads(
     """
     names = [of, *(name for name in scores if name != of)]
     draw, totals = np.random.default_rng(0), np.zeros((resamples + 1, len(names)))
-    for place, tested in enumerate(tests):
-        rankings = [Ranking.of(tested.frauds, scores[name][place]) for name in names]
-        counts = [np.ones(int(tested.cards.max()) + 1), *_draws(tested, draw, resamples)]
+    for place, evaluated in enumerate(tests):
+        rankings = [Ranking.of(evaluated.frauds, scores[name][place]) for name in names]
+        counts = [np.ones(int(evaluated.cards.max()) + 1), *_draws(evaluated, draw, resamples)]
         for row, count in enumerate(counts):
-            weights = tested.weights * count[tested.cards]
+            weights = evaluated.weights * count[evaluated.cards]
             totals[row] += [ranking.average_precision(weights) for ranking in rankings]
     lead = (totals[:, :1] - totals[:, 1:]) / len(tests)
     low, high = np.percentile(lead[1:], TAILS, axis=0)
     return {name: (lead[0, at], low[at], high[at]) for at, name in enumerate(names[1:])}
 
 
-def _draws(tested: EvaluationRows, draw: np.random.Generator, resamples: int) -> list[Floats]:
+def _draws(evaluated: EvaluationRows, draw: np.random.Generator, resamples: int) -> list[Floats]:
     """How often each card is in each resample: as many are drawn as there are."""
-    present = np.unique(tested.cards)
-    size = int(tested.cards.max()) + 1
+    present = np.unique(evaluated.cards)
+    size = int(evaluated.cards.max()) + 1
     return [
         np.bincount(draw.choice(present, len(present)), minlength=size).astype(np.float64) for _ in range(resamples)
     ]

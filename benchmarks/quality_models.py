@@ -69,8 +69,8 @@ def light_searched(task: Task, seed: int) -> Floats:
 
 def _trees(task: Task, seed: int, others: Mapping[str, float]) -> Floats:
     trees = grow(task.train, task.validation, (), seed=seed, **others)
-    found: Floats = 1 / (1 + np.exp(-trees.logits(task.test)))
-    return found
+    result: Floats = 1 / (1 + np.exp(-trees.logits(task.test)))
+    return result
 
 
 def xgboost(task: Task, seed: int) -> Floats:
@@ -94,8 +94,8 @@ def logistic(task: Task, seed: int) -> Floats:
     line = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=seed))
     weights = {"logisticregression__sample_weight": task.train.weights}
     line.fit(_filled(task.train.matrix, means), task.train.labels, **weights)
-    found: Floats = line.predict_proba(_filled(task.test, means))[:, 1].astype(np.float64)
-    return found
+    result: Floats = line.predict_proba(_filled(task.test, means))[:, 1].astype(np.float64)
+    return result
 
 
 MODELS: dict[str, Model] = {

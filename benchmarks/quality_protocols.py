@@ -62,11 +62,11 @@ def without_known(days: Days, cards: NDArray[np.int64], frauds: Flags, first: in
 
     Known are the frauds from the first day of the training week, two weeks before, until eight days before the day.
     """
-    kept = np.zeros(len(days), dtype=np.bool_)
+    selected = np.zeros(len(days), dtype=np.bool_)
     for day in range(first, first + WEEK):
         known = np.unique(cards[frauds & _between(days, first - 2 * WEEK, day - WEEK - 1)])
-        kept |= (days == day) & ~np.isin(cards, known)
-    return kept
+        selected |= (days == day) & ~np.isin(cards, known)
+    return selected
 
 
 def long_fold(days: Days) -> Fold:

@@ -18,7 +18,7 @@ from contract.schema import Contract
 from contract.table import Table
 from history.evaluation import with_history
 from training import data
-from training.ablation import history_unavailable_matrix
+from training.ablation import default_history_matrix
 from training.infer import infer_schema
 from training.loop import Examples
 from training.schema import load_schema, parse_schema
@@ -43,7 +43,7 @@ class Source:
     contract: Contract
     table: Table
     labels: NDArray[np.bool_]
-    tested: EvaluationRows
+    evaluated: EvaluationRows
     known: NDArray[np.bool_] | None = None
 
     def cut(self, fold: Fold) -> tuple[Task, EvaluationRows, NDArray[np.int64]]:
@@ -51,20 +51,20 @@ class Source:
         test = np.flatnonzero(fold.test)
         matrix = to_matrix(self.contract, self.table.take(test))
         task = Task(self.contract, self._rows(fold.train), self._rows(fold.validation), matrix)
-        return task, of_rows(self.tested, test), test
+        return task, of_rows(self.evaluated, test), test
 
     def _rows(self, flags: NDArray[np.bool_]) -> Examples:
         places = np.flatnonzero(flags)
-        table, weights = self.table.take(places), self.tested.weights[places].astype(np.float32)
+        table, weights = self.table.take(places), self.evaluated.weights[places].astype(np.float32)
         matrix = to_matrix(self.contract, table)
         weighted = weights if np.ptp(weights) > 0 else None
-        return Examples(matrix, self.labels[places], history_unavailable_matrix(self.contract, table), weighted)
+        return Examples(matrix, self.labels[places], default_history_matrix(self.contract, table), weighted)
 
 
-def of_rows(tested: EvaluationRows, rows: NDArray[np.int64]) -> EvaluationRows:
+def of_rows(evaluated: EvaluationRows, rows: NDArray[np.int64]) -> EvaluationRows:
     """The rows at these positions."""
-    days, kinds = (None if each is None else each[rows] for each in (tested.days, tested.kinds))
-    return EvaluationRows(tested.frauds[rows], days, tested.cards[rows], kinds, tested.weights[rows])
+    days, kinds = (None if each is None else each[rows] for each in (evaluated.days, evaluated.kinds))
+    return EvaluationRows(evaluated.frauds[rows], days, evaluated.cards[rows], kinds, evaluated.weights[rows])
 
 
 def handbook(folder: Path) -> pd.DataFrame:
@@ -86,8 +86,8 @@ def own_source(frame: pd.DataFrame, folder: Path) -> Source:
     """With history features of our own, as `fraud train` reads and computes them."""
     contract = load_schema(SCHEMA).contract({})
     labelled = data.load(contract, folder / HANDBOOK)
-    wanted = frame["TRANSACTION_ID"].astype(str).to_numpy()
-    assert (labelled.table.columns["TRANSACTION_ID"] == wanted).all(), "the rows are in another order"
+    expected = frame["TRANSACTION_ID"].astype(str).to_numpy()
+    assert (labelled.table.columns["TRANSACTION_ID"] == expected).all(), "the rows are in another order"
     return _handbook_source(frame, contract, with_history(contract, labelled.table, labelled.labels))
 
 
@@ -109,9 +109,9 @@ def cards_source(folder: Path) -> tuple[Source, Fold]:
     labelled = data.load(contract, file)
     frame = pd.read_parquet(file, columns=["Time", "Class", "weight"]).sort_values("Time", kind="stable")
     assert (frame["Class"].to_numpy() == labelled.labels).all(), "the rows are in another order"
-    weights, alone = frame["weight"].to_numpy(dtype=np.float64), np.arange(len(frame))
+    weights, each_row = frame["weight"].to_numpy(dtype=np.float64), np.arange(len(frame))
     source = Source(
-        contract, labelled.table, labelled.labels, EvaluationRows(labelled.labels, None, alone, None, weights)
+        contract, labelled.table, labelled.labels, EvaluationRows(labelled.labels, None, each_row, None, weights)
     )
     return source, cards_fold(frame["Time"].to_numpy(dtype=np.float64))
 

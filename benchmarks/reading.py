@@ -44,10 +44,10 @@ def _in_turn(first: Callable[[], object], second: Callable[[], object]) -> tuple
     """Milliseconds of each run, A B A B: a machine that slows down slows both."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(RUNS):
-        for run, kept in zip((first, second), times, strict=True):
+        for run, durations in zip((first, second), times, strict=True):
             started = time.perf_counter()
             run()
-            kept.append((time.perf_counter() - started) * 1e3)
+            durations.append((time.perf_counter() - started) * 1e3)
     return times
 
 

@@ -56,8 +56,8 @@ def _print(load: Load, live: Release, switches: list[Switch]) -> None:
         commands = [each.done - each.began for each in some]
         first = [min(seen) - each.began for each in some if (seen := _answers_by(requests, each))]
         print(f"{name:<8}  command {_seconds(commands)}  first answer by the new version after {_seconds(first)}")
-    found = violations(live.version, switches, requests)
-    print("one switch a release, in time order: " + ("proven" if not found else "; ".join(found[:3])))
+    result = violations(live.version, switches, requests)
+    print("one switch a release, in time order: " + ("proven" if not result else "; ".join(result[:3])))
 
 
 def _answers_by(requests: list[Request], switch: Switch) -> list[float]:

@@ -60,7 +60,7 @@ def violations(first: int, switches: Sequence[Switch], requests: Iterable[Reques
         slack: seconds by which the times of a request may be late.
     """
     spans = _spans(first, switches)
-    found, seen = list[str](), set[int]()
+    result, seen = list[str](), set[int]()
     ended, floor = list[tuple[float, int]](), 0
     for request in sorted(requests, key=lambda each: each.started):
         while ended and ended[0][0] + slack < request.started:
@@ -68,11 +68,11 @@ def violations(first: int, switches: Sequence[Switch], requests: Iterable[Reques
         possible = [number for number, span in enumerate(spans) if span.may_have_scored(request, slack)]
         number = next((each for each in possible if each >= floor), None)
         if number is None:
-            found.append(_told(request, switches, floor, never=not possible))
+            result.append(_told(request, switches, floor, never=not possible))
         else:
             seen.add(number)
             heapq.heappush(ended, (request.ended, number))
-    return found + [f"no request shows release {number}" for number in range(len(spans)) if number not in seen]
+    return result + [f"no request shows release {number}" for number in range(len(spans)) if number not in seen]
 
 
 def _spans(first: int, switches: Sequence[Switch]) -> list[_Span]:

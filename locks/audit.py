@@ -26,8 +26,8 @@ from locks import pins
 from locks.pins import LOCKS, LockError, Pin
 
 SERVICE = "https://pypi.org/pypi"
-WITNESS = Pin("jinja2", "2.10", None, ())
-WITNESSED = "CVE-2019-10906"
+KNOWN_VULNERABLE = Pin("jinja2", "2.10", None, ())
+KNOWN_ADVISORY = "CVE-2019-10906"
 """A flaw that every service with advisories knows. One that does not can be no evidence for any other package."""
 SHOWN = 3
 """Names of packages in one line, before "and N more"."""
@@ -95,9 +95,9 @@ class Findings:
     @classmethod
     def of(cls, answers: Iterable[tuple[Pin, list[Advisory] | str]]) -> Self:
         """Sort the answers; a text instead of advisories is the reason why there are none."""
-        told = list(answers)
-        advisories = [(pin, one) for pin, found in told if not isinstance(found, str) for one in found]
-        return cls(len(told), advisories, [(pin, why) for pin, why in told if isinstance(why, str)])
+        results = list(answers)
+        advisories = [(pin, one) for pin, result in results if not isinstance(result, str) for one in result]
+        return cls(len(results), advisories, [(pin, why) for pin, why in results if isinstance(why, str)])
 
 
 def read_exemptions(file: Path) -> list[Exemption]:
@@ -133,19 +133,19 @@ def ask(client: httpx.Client, pin: Pin) -> list[Advisory]:
     return [one for one in answer.vulnerabilities if one.withdrawn is None]
 
 
-def ask_all(wanted: Iterable[Pin], service: str) -> Findings:
+def ask_all(requested: Iterable[Pin], service: str) -> Findings:
     """Ask about each package, eight at a time, after the service has shown that it carries advisories."""
-    distinct = {(pin.name, pin.version): pin for pin in wanted}.values()
+    distinct = {(pin.name, pin.version): pin for pin in requested}.values()
     with httpx.Client(base_url=service, timeout=30, follow_redirects=True) as client, ThreadPoolExecutor(8) as pool:
-        doubt = _doubt(client)
-        if doubt:
-            return Findings.of((pin, doubt) for pin in distinct)
+        failure = _self_test(client)
+        if failure:
+            return Findings.of((pin, failure) for pin in distinct)
         return Findings.of(zip(distinct, pool.map(partial(_answer, client), distinct), strict=True))
 
 
-def judge(findings: Findings, exemptions: list[Exemption], today: datetime.date) -> Iterator[str]:
+def problems(findings: Findings, exemptions: list[Exemption], today: datetime.date) -> Iterator[str]:
     """Each reason why the audit has failed, a line each; none means that every package was checked and is clean."""
-    yield from _silence(findings)
+    yield from _unchecked(findings)
     for pin, advisory in findings.advisories:
         if not any(one.package == pin.name and one.id in advisory.names for one in exemptions):
             yield f"{pin.name} {pin.version}: {advisory}"
@@ -166,12 +166,12 @@ def main() -> int:
     locks = pins.every_lock()
     try:
         exemptions = read_exemptions(LOCKS / "audit-exceptions.toml")
-        wanted = [pin for lock in locks for pin in pins.read(lock)]
+        requested = [pin for lock in locks for pin in pins.read(lock)]
     except LockError as error:
         print(f"The audit failed.\n  {error}", file=sys.stderr)
         return 1
-    findings = ask_all(wanted, service)
-    reasons = list(judge(findings, exemptions, datetime.datetime.now(datetime.UTC).date()))
+    findings = ask_all(requested, service)
+    reasons = list(problems(findings, exemptions, datetime.datetime.now(datetime.UTC).date()))
     if reasons:
         print("\n  ".join(["The audit failed.", *reasons]), file=sys.stderr)
         return 1
@@ -180,14 +180,15 @@ def main() -> int:
     return 0
 
 
-def _doubt(client: httpx.Client) -> str | None:
+def _self_test(client: httpx.Client) -> str | None:
     try:
-        known = ask(client, WITNESS)
+        known = ask(client, KNOWN_VULNERABLE)
     except NoAnswer as error:
-        return f"{error}, asked for {WITNESS.name} {WITNESS.version}"
-    if any(WITNESSED in one.names for one in known):
+        return f"{error}, asked for {KNOWN_VULNERABLE.name} {KNOWN_VULNERABLE.version}"
+    if any(KNOWN_ADVISORY in one.names for one in known):
         return None
-    return f"the service does not know {WITNESSED} of {WITNESS.name} {WITNESS.version}, so it carries no advisories"
+    package = f"{KNOWN_VULNERABLE.name} {KNOWN_VULNERABLE.version}"
+    return f"the service does not know {KNOWN_ADVISORY} of {package}, so it carries no advisories"
 
 
 def _answer(client: httpx.Client, pin: Pin) -> list[Advisory] | str:
@@ -197,7 +198,7 @@ def _answer(client: httpx.Client, pin: Pin) -> list[Advisory] | str:
         return str(error)
 
 
-def _silence(findings: Findings) -> Iterator[str]:
+def _unchecked(findings: Findings) -> Iterator[str]:
     by_reason: dict[str, list[str]] = {}
     for pin, why in findings.unanswered:
         by_reason.setdefault(why, []).append(f"{pin.name} {pin.version}")

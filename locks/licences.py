@@ -39,7 +39,7 @@ class LicencePolicy:
 
     allowed: frozenset[str]
     noted: dict[str, str]
-    found: dict[str, str]
+    overrides: dict[str, str]
 
     def accepts(self, expression: str) -> bool:
         """Whether we may pass on what comes under these terms: of "A OR B" one is enough, of "A AND B" both must be."""
@@ -59,8 +59,8 @@ class LicencePolicy:
 
 def read_policy(file: Path = LOCKS / "licences.toml") -> LicencePolicy:
     """The policy of this repository."""
-    told = tomllib.loads(file.read_text(encoding="utf-8"))
-    return LicencePolicy(frozenset(told["allowed"]), told["noted"], told["found"])
+    fields = tomllib.loads(file.read_text(encoding="utf-8"))
+    return LicencePolicy(frozenset(fields["allowed"]), fields["noted"], fields["found"])
 
 
 def licence(name: str, policy: LicencePolicy) -> str:
@@ -69,13 +69,13 @@ def licence(name: str, policy: LicencePolicy) -> str:
     Raises:
         LockError: neither says one, or the package is not installed and was not read.
     """
-    if name in policy.found:
-        return policy.found[name]
+    if name in policy.overrides:
+        return policy.overrides[name]
     try:
-        told = metadata.metadata(name)
+        fields = metadata.metadata(name)
     except metadata.PackageNotFoundError as error:
         raise LockError(f"{name} is not installed: read its licence and add it to locks/licences.toml") from error
-    expression = _field(told, "License-Expression") or _from_old_fields(told)
+    expression = _field(fields, "License-Expression") or _from_old_fields(fields)
     if expression is None:
         raise LockError(f"{name} names no single licence: read its licence file and add it to locks/licences.toml")
     return expression
@@ -143,17 +143,17 @@ def _names(terms: LicenseExpression) -> set[str]:
     return {str(one) for one in SPDX.license_symbols(terms, decompose=False)}
 
 
-def _field(told: metadata.PackageMetadata, name: str) -> str:
-    return str((told.get_all(name) or [""])[0]).strip()
+def _field(fields: metadata.PackageMetadata, name: str) -> str:
+    return str((fields.get_all(name) or [""])[0]).strip()
 
 
-def _from_old_fields(told: metadata.PackageMetadata) -> str | None:
-    field = _field(told, "License")
+def _from_old_fields(fields: metadata.PackageMetadata) -> str | None:
+    field = _field(fields, "License")
     if field in OLD_NAMES:
         return OLD_NAMES[field]
     if field and "\n" not in field and not SPDX.validate(field).errors:
         return field
-    known = [CLASSIFIERS.get(one) for one in told.get_all("Classifier") or [] if one.startswith("License ::")]
+    known = [CLASSIFIERS.get(one) for one in fields.get_all("Classifier") or [] if one.startswith("License ::")]
     return known[0] if len(known) == 1 else None
 
 

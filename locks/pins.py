@@ -90,11 +90,11 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _pin(line: str, lock: Path) -> Pin:
-    wanted, *hashes = (one.strip() for one in line.split("--hash=sha256:"))
+    requirement_text, *hashes = (one.strip() for one in line.split("--hash=sha256:"))
     try:
-        requirement = Requirement(wanted)
+        requirement = Requirement(requirement_text)
     except InvalidRequirement as error:
-        raise LockError(f"{lock.name}: not a package and its version: {wanted}") from error
+        raise LockError(f"{lock.name}: not a package and its version: {requirement_text}") from error
     version = VERSION.fullmatch(str(requirement.specifier))
     if not version or not hashes or not all(SHA256.fullmatch(one) for one in hashes):
         raise LockError(f"{lock.name}: {requirement.name} has not one version and its hashes. Run `make lock`.")

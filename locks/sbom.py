@@ -61,10 +61,12 @@ def from_image(image: str, python: str, debian: str, policy: LicencePolicy) -> B
         policy: says the licences that metadata leaves open.
     """
     pins = {pin.name: pin for lock in IMAGES[f"{image}-cuda" if image != "gateway" else image] for pin in of_lock(lock)}
-    told = json.loads(python)
-    installed = sorted({(canonicalize_name(name), version) for name, version in told["packages"]})
+    inventory = json.loads(python)
+    installed = sorted({(canonicalize_name(name), version) for name, version in inventory["packages"]})
     packages = [_installed(name, version, pins, policy) for name, version in installed if name != OURS]
-    return _bom(image, [_component(PackageURL("generic", None, "python", told["python"])), *packages, *_debian(debian)])
+    return _bom(
+        image, [_component(PackageURL("generic", None, "python", inventory["python"])), *packages, *_debian(debian)]
+    )
 
 
 def text_of(bom: Bom) -> str:

@@ -15,7 +15,7 @@ from history.plan import Plan
 from training.evaluation import Labels, Scores, measure
 
 
-def history_unavailable_matrix(contract: Contract, table: Table) -> NDArray[np.float32] | None:
+def default_history_matrix(contract: Contract, table: Table) -> NDArray[np.float32] | None:
     """The matrix of rows of whose past nothing is known, shape (rows, contract.width); None without history."""
     plan = Plan.of([contract])
     if plan is None:
@@ -29,11 +29,11 @@ def without_history(contract: Contract) -> tuple[Contract, NDArray[np.int64]] | 
     None where nothing would be lost, or nothing left.
     """
     of_history = {window.name for window in contract.history}
-    kept = [place for place, feature in enumerate(contract.features) if feature.column not in of_history]
-    if not kept or len(kept) == contract.width:
+    places = [place for place, feature in enumerate(contract.features) if feature.column not in of_history]
+    if not places or len(places) == contract.width:
         return None
-    features = tuple(contract.features[place] for place in kept)
-    return replace(contract, features=features, history=()), np.array(kept, dtype=np.int64)
+    features = tuple(contract.features[place] for place in places)
+    return replace(contract, features=features, history=()), np.array(places, dtype=np.int64)
 
 
 def history_ablation(
@@ -48,14 +48,14 @@ def history_ablation(
         bands: the version's thresholds.
         weights: how many transactions each row stands for; None for one each.
     """
-    metrics = {name: measure(found, labels, bands, weights) for name, found in scores.items()}
+    metrics = {name: measure(result, labels, bands, weights) for name, result in scores.items()}
     precision = _each(metrics, "average_precision")
-    found: dict[str, Any] = {"average_precision": precision} if precision else {}
+    result: dict[str, Any] = {"average_precision": precision} if precision else {}
     if {"with", "without"} <= precision.keys():
-        found["gain"] = precision["with"] - precision["without"]
+        result["gain"] = precision["with"] - precision["without"]
     shares = _each(metrics, "flagged_share")
     shares.pop("without", None)  # The thresholds are not those of that training.
-    return found | {"flagged_share": shares}
+    return result | {"flagged_share": shares}
 
 
 def _each(metrics: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:

@@ -54,11 +54,11 @@ def inferred_amount(numbers: Sequence[str], skewed: Sequence[str]) -> Amount:
 def named_like_one(numbers: Sequence[str]) -> list[str]:
     """The columns that are called by the surest word by which any is called."""
     for word in ANYWHERE:
-        if found := [name for name in numbers if word in name.lower()]:
-            return found
+        if result := [name for name in numbers if word in name.lower()]:
+            return result
     for word in ALONE:
-        if found := [name for name in numbers if word in _words(name)]:
-            return found
+        if result := [name for name in numbers if word in _words(name)]:
+            return result
     return []
 
 

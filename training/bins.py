@@ -41,8 +41,8 @@ def edges(values: Floats, labels: Labels, weights: Floats, most: int = MOST_PIEC
         return np.empty(0, dtype=np.float32)
     splits = _splits(values, labels, weights, most).tolist()
     sides = [side for split in splits for side in (values[values <= split].max(), values[values > split].min())]
-    found = np.unique(np.array([values.min(), values.max(), *sides], dtype=np.float32))
-    return found if len(found) > 2 else np.empty(0, dtype=np.float32)  # noqa: PLR2004 - both ends and nothing between.
+    result = np.unique(np.array([values.min(), values.max(), *sides], dtype=np.float32))
+    return result if len(result) > 2 else np.empty(0, dtype=np.float32)  # noqa: PLR2004 - both ends and nothing between.
 
 
 def _splits(values: Floats, labels: Labels, weights: Floats, most: int) -> Floats:

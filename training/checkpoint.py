@@ -153,8 +153,8 @@ def _pack(state: TrainingState) -> bytes:
 
 
 def _parse(content: bytes) -> TrainingState | None:
-    told, _, data = content.partition(b"\n")
-    if hashlib.sha256(data).hexdigest().encode() != told:
+    digest, _, data = content.partition(b"\n")
+    if hashlib.sha256(data).hexdigest().encode() != digest:
         return None
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         names = [name.removesuffix(".npy") for name in file.namelist() if name != NUMBERS]

@@ -263,17 +263,17 @@ def _labelled(contract: Contract, reading: ParsedRows, sha256: str, notes: tuple
         raise TrainingError("The data file has no rows.")
     columns = dict(reading.table.columns)
     confirmed = columns.pop(CONFIRMED_COLUMN, None)
-    labels, told = _labels(contract, reading.table)
+    labels, has_label = _labels(contract, reading.table)
     time = contract.first(Kind.TIMESTAMP)
     seconds = None if time is None else columns[time.name]
     rows = Table(columns, reading.table.row_numbers)
-    found = LabelledTransactions(
+    result = LabelledTransactions(
         rows, labels, seconds, sha256, notes, None if time is None else confirmed, _weights(contract, rows)
     )
     if time is None:
-        return _with_weight_note(contract, _without_unlabelled(found, told))
-    apart = _as_of_now(found, told) if time.time_format.is_dated else _without_unlabelled(found, told)
-    return _with_weight_note(contract, _in_order(apart))
+        return _with_weight_note(contract, _without_unlabelled(result, has_label))
+    separated = _as_of_now(result, has_label) if time.time_format.is_dated else _without_unlabelled(result, has_label)
+    return _with_weight_note(contract, _in_order(separated))
 
 
 def _bad_cells(contract: Contract, reading: ParsedRows) -> str:
@@ -309,18 +309,18 @@ def _labels(contract: Contract, table: Table) -> tuple[NDArray[np.bool_], NDArra
     return np.array([value in TRUE for value in values], dtype=np.bool_), np.array([bool(value) for value in values])
 
 
-def _without_unlabelled(data: LabelledTransactions, told: NDArray[np.bool_]) -> LabelledTransactions:
+def _without_unlabelled(data: LabelledTransactions, has_label: NDArray[np.bool_]) -> LabelledTransactions:
     """Without the rows of which nobody knows the label, which are kept apart.
 
     Raises:
         TrainingError: it is known of none.
     """
-    if told.all():
+    if has_label.all():
         return data
-    if not told.any():
+    if not has_label.any():
         raise TrainingError("No row has a label: write 1 where a transaction was fraud and 0 where it was not.")
-    note = f"Rows without a label, from which nothing is learned; history counts them: {int((~told).sum()):,}."
-    return replace(data.take(told), unlabelled=data.table.take(~told), notes=(*data.notes, note))
+    note = f"Rows without a label, from which nothing is learned; history counts them: {int((~has_label).sum()):,}."
+    return replace(data.take(has_label), unlabelled=data.table.take(~has_label), notes=(*data.notes, note))
 
 
 def _weights(contract: Contract, table: Table) -> NDArray[np.float64] | None:
@@ -358,7 +358,7 @@ def _in_order(data: LabelledTransactions) -> LabelledTransactions:
     return replace(data.take(order), notes=(*data.notes, *note))
 
 
-def _as_of_now(data: LabelledTransactions, told: NDArray[np.bool_]) -> LabelledTransactions:
+def _as_of_now(data: LabelledTransactions, has_label: NDArray[np.bool_]) -> LabelledTransactions:
     """A label that is confirmed later than now is not known yet; times that are yet to come are told of.
 
     Raises:
@@ -369,10 +369,10 @@ def _as_of_now(data: LabelledTransactions, told: NDArray[np.bool_]) -> LabelledT
     if coming := int((data.seconds > now + DAY).sum()):
         note = f"Rows of a time that is yet to come: {coming:,}. Is a clock wrong, or a date read in a wrong form?"
         data = replace(data, notes=(*data.notes, note))
-    if data.confirmed is not None and told.any():
-        told = told & ~(data.confirmed > now)
-        if not told.any():
+    if data.confirmed is not None and has_label.any():
+        has_label = has_label & ~(data.confirmed > now)
+        if not has_label.any():
             raise TrainingError(
                 f"No label is known yet: {CONFIRMED_COLUMN} lies in the future in every row that has one."
             )
-    return _without_unlabelled(data, told)
+    return _without_unlabelled(data, has_label)

@@ -151,7 +151,7 @@ class ChosenThresholds:
 
 
 def choose_thresholds(
-    validation: Period, test: Period, policy: ThresholdPolicy, wishes: DecisionOptions, amount: Amount
+    validation: Period, test: Period, policy: ThresholdPolicy, options: DecisionOptions, amount: Amount
 ) -> ChosenThresholds:
     """Chooses the thresholds on the validation rows, and says what is expected of them and what the test made of it.
 
@@ -159,15 +159,15 @@ def choose_thresholds(
     alone sets the review threshold where it is cheapest; with both the higher one counts.
     """
     bands, notes = choose_bands(validation.scores, validation.labels, policy, validation.weights)
-    costs = _costs(validation, wishes)
-    thresholds, missing = _thresholds(validation, wishes, costs)
+    costs = _costs(validation, options)
+    thresholds, missing = _thresholds(validation, options, costs)
     bands, wished = _with_stated(bands, thresholds)
     points = {"review": _OperatingPoint(bands.review, "the alerts in force", wished), **thresholds}
     points["decline"] = _OperatingPoint(bands.decline, "the declines in force", stated=False)
     card = {
         "amount": asdict(amount),
         "costs": asdict(costs) if costs else None,
-        "points": {name: point.told(validation, test, costs) for name, point in points.items()},
+        "points": {name: point.to_card(validation, test, costs) for name, point in points.items()},
     }
     return ChosenThresholds(bands, card, (*notes, *missing))
 
@@ -200,8 +200,8 @@ def savings(period: Period, ranking: Ranking, costs: Costs) -> Floats:
     """What is saved with the threshold at each distinct score, the highest first; in units of the amount."""
     caught = np.cumsum((period.value * period.labels)[ranking.order])[ranking.ends]
     alarms = np.cumsum((period.weights * ~period.labels)[ranking.order])[ranking.ends]
-    found: Floats = costs.missed * caught - costs.false_alarm * alarms
-    return found
+    result: Floats = costs.missed * caught - costs.false_alarm * alarms
+    return result
 
 
 def figures(period: Period, threshold: float, costs: Costs | None) -> dict[str, float]:
@@ -213,11 +213,11 @@ def figures(period: Period, threshold: float, costs: Costs | None) -> dict[str, 
     alerts = float(period.weights[flagged].sum())
     frauds = float(period.weights[period.labels].sum())
     caught = float(period.weights[flagged & period.labels].sum())
-    found = {"alert_share": alerts / total}
-    found |= {"alerts_a_day": alerts / period.days} if period.days else {}
-    found |= {"precision": caught / alerts} if alerts else {}
-    found |= {"recall": caught / frauds} if frauds else {}
-    return found | _money(period, flagged, costs)
+    result = {"alert_share": alerts / total}
+    result |= {"alerts_a_day": alerts / period.days} if period.days else {}
+    result |= {"precision": caught / alerts} if alerts else {}
+    result |= {"recall": caught / frauds} if frauds else {}
+    return result | _money(period, flagged, costs)
 
 
 def _money(period: Period, flagged: Labels, costs: Costs | None) -> dict[str, float]:
@@ -225,13 +225,13 @@ def _money(period: Period, flagged: Labels, costs: Costs | None) -> dict[str, fl
     if period.amounts is None:
         return {}
     at_risk, caught = (float(period.value[rows].sum()) for rows in (period.labels, period.labels & flagged))
-    found = {"value_detected": caught / at_risk} if at_risk else {}
+    result = {"value_detected": caught / at_risk} if at_risk else {}
     if costs is None:
-        return found
+        return result
     alarms = float(period.weights[flagged & ~period.labels].sum())
     saved = costs.missed * caught - costs.false_alarm * alarms
-    found |= {"money_saved": saved} | ({"money_saved_a_day": saved / period.days} if period.days else {})
-    return found | {"money_lost_without": costs.missed * at_risk}
+    result |= {"money_saved": saved} | ({"money_saved_a_day": saved / period.days} if period.days else {})
+    return result | {"money_lost_without": costs.missed * at_risk}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,24 +242,24 @@ class _OperatingPoint:
     why: str
     stated: bool
 
-    def told(self, validation: Period, test: Period, costs: Costs | None) -> dict[str, Any]:
+    def to_card(self, validation: Period, test: Period, costs: Costs | None) -> dict[str, Any]:
         """As the model card holds it."""
-        told: dict[str, Any] = {"threshold": self.threshold, "chosen_for": self.why, "stated": self.stated}
+        entry: dict[str, Any] = {"threshold": self.threshold, "chosen_for": self.why, "stated": self.stated}
         if self.threshold is None:
-            return told
+            return entry
         each = {"expected": validation, "test": test}
-        return told | {name: figures(period, self.threshold, costs) for name, period in each.items()}
+        return entry | {name: figures(period, self.threshold, costs) for name, period in each.items()}
 
 
 def _thresholds(
-    period: Period, wishes: DecisionOptions, costs: Costs | None
+    period: Period, options: DecisionOptions, costs: Costs | None
 ) -> tuple[dict[str, _OperatingPoint], tuple[str, ...]]:
     """The points of the budgets and of the cost, and notes on those that could not be met."""
     budgets = [Budget(share=share) for share in DEFAULT_SHARES]
-    budgets = [wishes.alerts, *(each for each in budgets if each != wishes.alerts)] if wishes.alerts else budgets
+    budgets = [options.alerts, *(each for each in budgets if each != options.alerts)] if options.alerts else budgets
     points = {
         f"budget of {budget}": _OperatingPoint(
-            budget_threshold(period, budget), f"at most {budget}", budget == wishes.alerts
+            budget_threshold(period, budget), f"at most {budget}", budget == options.alerts
         )
         for budget in budgets
     }
@@ -269,7 +269,7 @@ def _thresholds(
     notes = tuple(
         f"On the validation period no threshold meets the {name}: only a certain fraud is flagged." for name in unmet
     )
-    if wishes.false_alarm is not None and costs is None:
+    if options.false_alarm is not None and costs is None:
         notes += ("What a false alarm costs was stated, but no column is the amount: it was not used.",)
     return points, notes
 
@@ -291,13 +291,13 @@ def _with_stated(bands: DecisionBands, points: Mapping[str, _OperatingPoint]) ->
     return replace(bands, review=review, decline=max(bands.decline, review)), True
 
 
-def _costs(validation: Period, wishes: DecisionOptions) -> Costs | None:
+def _costs(validation: Period, options: DecisionOptions) -> Costs | None:
     if validation.amounts is None or not len(validation.labels):
         return None
-    if wishes.false_alarm is not None:
-        return Costs(wishes.false_alarm, wishes.missed, stated=True)
+    if options.false_alarm is not None:
+        return Costs(options.false_alarm, options.missed, stated=True)
     mean = float(np.average(validation.amounts, weights=validation.weights))
-    return Costs(ASSUMED_SHARE * mean, wishes.missed, stated=False)
+    return Costs(ASSUMED_SHARE * mean, options.missed, stated=False)
 
 
 def _days(seconds: Floats | None) -> float | None:

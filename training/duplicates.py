@@ -64,10 +64,10 @@ def _rows(contract: Contract, data: LabelledTransactions, cut: Split) -> tuple[s
 
 def _content(contract: Contract, data: LabelledTransactions, without: Iterable[Kind]) -> NDArray[np.uint64]:
     """A number for each row's cells, shape (rows,): equal cells, equal numbers."""
-    found = np.zeros(data.rows, dtype=np.uint64)
+    result = np.zeros(data.rows, dtype=np.uint64)
     for column in (column for column in contract.columns if column.kind not in without):
-        found = found * MULTIPLIER + _hashed(data.table.columns[column.name])
-    return found
+        result = result * MULTIPLIER + _hashed(data.table.columns[column.name])
+    return result
 
 
 def _hashed(values: NDArray[np.generic]) -> NDArray[np.uint64]:

@@ -60,25 +60,25 @@ def calibrate(logits: Scores, labels: Labels, weights: NDArray[np.float32] | Non
         return Calibration(notes=(note,))
     high, low = (frauds + 1) / (frauds + 2), 1 / (len(labels) - frauds + 2)
     counted = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
-    slope, intercept = _platt(logits.astype(np.float64), np.where(labels, high, low), counted)
+    slope, intercept = _fit_platt(logits.astype(np.float64), np.where(labels, high, low), counted)
     if slope <= 0:
         note = "On the validation period higher scores were not riskier: the probabilities are not calibrated."
         return Calibration(notes=(note,))
     return Calibration(slope, intercept)
 
 
-def _platt(
+def _fit_platt(
     logits: NDArray[np.float64], targets: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[float, float]:
     """Minimises the log loss; two parameters, so a quasi-Newton search is exact enough in a few steps."""
-    values, wanted, counted = (torch.from_numpy(each) for each in (logits, targets, weights / weights.mean()))
+    values, expected, counted = (torch.from_numpy(each) for each in (logits, targets, weights / weights.mean()))
     parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
     search = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         search.zero_grad()
         scaled = parameters[0] * values + parameters[1]
-        result = torch.nn.functional.binary_cross_entropy_with_logits(scaled, wanted, counted)
+        result = torch.nn.functional.binary_cross_entropy_with_logits(scaled, expected, counted)
         result.backward()  # type: ignore[no-untyped-call]
         return result
 
@@ -177,18 +177,18 @@ def calibration_slope(values: NDArray[np.float64], labels: Labels, weights: Floa
     if not len(frauds) or not len(others) or frauds.min() >= others.max() or frauds.max() <= others.min():
         return None
     inside = np.clip(values, PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
-    slope, _ = _platt(np.log(inside / (1 - inside)), labels.astype(np.float64), counted)
+    slope, _ = _fit_platt(np.log(inside / (1 - inside)), labels.astype(np.float64), counted)
     return slope
 
 
 def _ranking(values: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64]) -> dict[str, float]:
     if labels.all() or not labels.any():
         return {}
-    found = recalls(Ranking.of(labels, values), weights)
+    result = recalls(Ranking.of(labels, values), weights)
     return {
         "average_precision": float(average_precision_score(labels, values, sample_weight=weights)),
         "roc_auc": float(roc_auc_score(labels, values, sample_weight=weights)),
-        **{f"recall_at_{name}_false_positives": recall for name, recall in found.items()},
+        **{f"recall_at_{name}_false_positives": recall for name, recall in result.items()},
     }
 
 

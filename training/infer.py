@@ -95,24 +95,24 @@ def infer_schema(path: Path) -> str:
     frame = _frame(path)
     label = _label(frame)
     truth = frame[label].str.lower().isin(TRUE)
-    told = truth[frame[label] != ""]
-    guesses = _one_time(
-        _one_id({name: _infer_column(name, frame[name], label, told) for name in frame.columns if name})
+    known_truth = truth[frame[label] != ""]
+    columns = _one_time(
+        _one_id({name: _infer_column(name, frame[name], label, known_truth) for name in frame.columns if name})
     )
-    guesses = _with_clock(frame, _one_weight(guesses))
-    tables = [_table(name, guess) for name, guess in guesses.items()]
-    times = _times(frame, guesses, truth.to_numpy())
-    blocks = history(frame, _named(guesses, Kind.ENTITY), _amount(guesses), times) if times else ""
+    columns = _with_clock(frame, _one_weight(columns))
+    tables = [_table(name, inferred) for name, inferred in columns.items()]
+    times = _times(frame, columns, truth.to_numpy())
+    blocks = history(frame, _named(columns, Kind.ENTITY), _amount(columns), times) if times else ""
     return "\n".join([*_heading(path, timed=times is not None), *tables, *([blocks] if blocks else [])])
 
 
-def _amount(guesses: Mapping[str, InferredColumn]) -> Amount:
-    numbers = _named(guesses, Kind.NUMBER)
-    return inferred_amount(numbers, [name for name in numbers if "log" in guesses[name].keys])
+def _amount(columns: Mapping[str, InferredColumn]) -> Amount:
+    numbers = _named(columns, Kind.NUMBER)
+    return inferred_amount(numbers, [name for name in numbers if "log" in columns[name].keys])
 
 
-def _named(guesses: Mapping[str, InferredColumn], kind: Kind) -> list[str]:
-    return [name for name, guess in guesses.items() if guess.kind is kind]
+def _named(columns: Mapping[str, InferredColumn], kind: Kind) -> list[str]:
+    return [name for name, inferred in columns.items() if inferred.kind is kind]
 
 
 def _frame(path: Path) -> pd.DataFrame:
@@ -201,14 +201,14 @@ def _infer_column(name: str, column: pd.Series, label: str, truth: pd.Series) ->
     if name == label:
         rarest = "" if _named_labels([name]) else "taken for the label only because its ones are rare: check it; "
         return InferredColumn(Kind.LABEL, {}, f"{rarest}1 for fraud, 0 otherwise")
-    if (apart := _excluded(name, column, truth)) is not None:
-        return apart
+    if (excluded := _excluded(name, column, truth)) is not None:
+        return excluded
     full = column[column != ""]
     allow = {"missing": '"allow"'} if len(full) < len(column) else {}
     if full.empty:
         return InferredColumn(Kind.ENTITY, allow, "empty in every row: accepted, but no feature is made from it")
-    guess = _infer_filled(name, full)
-    return InferredColumn(guess.kind, {**allow, **guess.keys}, guess.comment)
+    inferred = _infer_filled(name, full)
+    return InferredColumn(inferred.kind, {**allow, **inferred.keys}, inferred.comment)
 
 
 def _excluded(name: str, column: pd.Series, truth: pd.Series) -> InferredColumn | None:
@@ -247,8 +247,8 @@ def _is_weight(column: pd.Series, truth: pd.Series) -> bool:
 
 def _infer_filled(name: str, full: pd.Series) -> InferredColumn:
     if _share(full, _is_number) < HALF:
-        if (found := dates_of(full)) is not None:
-            return _timestamp(found.form, found.comment)
+        if (result := dates_of(full)) is not None:
+            return _timestamp(result.form, result.comment)
         return _text(name, full)
     numbers, good = _numbers(full)
     if good.all():
@@ -267,10 +267,10 @@ def _share(full: pd.Series, test: Callable[[pd.Series], NDArray[np.bool_]]) -> f
 
 def _numbers(full: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The numbers as training will read them, and which cells are numbers."""
-    found = cells.from_text(Column("number", Kind.NUMBER, Missing.ALLOW), full.tolist())
-    good = ~np.isnan(found.values)
-    good[list(found.faults)] = False
-    return found.values, good
+    result = cells.from_text(Column("number", Kind.NUMBER, Missing.ALLOW), full.tolist())
+    good = ~np.isnan(result.values)
+    good[list(result.faults)] = False
+    return result.values, good
 
 
 def _without_signs(full: pd.Series) -> pd.Series:
@@ -332,10 +332,10 @@ def _time(name: str, numbers: NDArray[np.float64], *, whole: bool) -> InferredCo
 
 def _subsecond_format(name: str, numbers: NDArray[np.float64]) -> TimeFormat | None:
     """Milliseconds, or microseconds of a column that is called a time."""
-    told = TIME_NAME.search(name)
-    if _within(numbers / UNITS_PER_SECOND[TimeFormat.MILLISECONDS], EPOCH if told else RECENT):
+    named_time = TIME_NAME.search(name)
+    if _within(numbers / UNITS_PER_SECOND[TimeFormat.MILLISECONDS], EPOCH if named_time else RECENT):
         return TimeFormat.MILLISECONDS
-    fits = told and _within(numbers / UNITS_PER_SECOND[TimeFormat.MICROSECONDS], EPOCH)
+    fits = named_time and _within(numbers / UNITS_PER_SECOND[TimeFormat.MICROSECONDS], EPOCH)
     return TimeFormat.MICROSECONDS if fits else None
 
 
@@ -412,74 +412,74 @@ def _id_or_entity(full: pd.Series) -> InferredColumn:
     )
 
 
-def _one_id(guesses: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
+def _one_id(columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     """The first id, or the first that is called one, stays; other unique columns are entities."""
-    ids = [name for name, guess in guesses.items() if guess.kind is Kind.ID]
+    ids = [name for name, inferred in columns.items() if inferred.kind is Kind.ID]
     chosen = next((name for name in ids if ID_NAME.search(name)), ids[0] if ids else None)
     return {
-        name: replace(guess, kind=Kind.ENTITY) if guess.kind is Kind.ID and name != chosen else guess
-        for name, guess in guesses.items()
+        name: replace(inferred, kind=Kind.ENTITY) if inferred.kind is Kind.ID and name != chosen else inferred
+        for name, inferred in columns.items()
     }
 
 
-def _one_weight(guesses: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
-    others = _named(guesses, Kind.WEIGHT)[1:]
-    return guesses | {name: InferredColumn(None, {}, "left out: a second weight") for name in others}
+def _one_weight(columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
+    others = _named(columns, Kind.WEIGHT)[1:]
+    return columns | {name: InferredColumn(None, {}, "left out: a second weight") for name in others}
 
 
-def _one_time(guesses: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
+def _one_time(columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     """The time of the transaction first, for that is what the first timestamp is; of others only who reads on knows.
 
     It is the first that has no empty cells, and no name such as birth or expiry.
     """
-    times = _named(guesses, Kind.TIMESTAMP)
+    times = _named(columns, Kind.TIMESTAMP)
     if len(times) < 2:  # noqa: PLR2004 - one is the time.
-        return guesses
-    main = min(times, key=lambda name: (names_another_moment(name), "missing" in guesses[name].keys))
+        return columns
+    main = min(times, key=lambda name: (names_another_moment(name), "missing" in columns[name].keys))
     note = "taken for the time of the transaction; the first timestamp in this file is that"
     other = "another moment: no feature is made from it"
-    found = {main: _with_comment(guesses[main], note)}
-    for name, guess in guesses.items():
+    result = {main: _with_comment(columns[main], note)}
+    for name, inferred in columns.items():
         if name != main:
-            plain = replace(guess, keys={**guess.keys, "cycles": "[]"}) if name in times else guess
-            found[name] = _with_comment(plain, other) if name in times else guess
-    return found
+            plain = replace(inferred, keys={**inferred.keys, "cycles": "[]"}) if name in times else inferred
+            result[name] = _with_comment(plain, other) if name in times else inferred
+    return result
 
 
-def _with_clock(frame: pd.DataFrame, guesses: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
+def _with_clock(frame: pd.DataFrame, columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     """The time of the transaction with the time of the day, where that is the only one that has a column of its own."""
     clocks, times = (
-        [name for name, guess in guesses.items() if guess.comment == CLOCK.comment],
-        _named(guesses, Kind.TIMESTAMP),
+        [name for name, inferred in columns.items() if inferred.comment == CLOCK.comment],
+        _named(columns, Kind.TIMESTAMP),
     )
     if len(clocks) != 1 or not times:
-        return guesses
+        return columns
     main, clock = times[0], clocks[0]
     both = frame[main].combine(frame[clock], join_date_time)
     full = both[both != ""]
-    found = dates_of(full)
+    result = dates_of(full)
     dated = int((frame[main] != "").sum())
-    if found is None or found.misfits.any() or names_another_moment(clock) or len(full) < 0.9 * dated:
-        return guesses
-    keys = {**guesses[main].keys, "time_format": f'"{found.form}"', "clock": json.dumps(clock, ensure_ascii=False)}
+    if result is None or result.misfits.any() or names_another_moment(clock) or len(full) < 0.9 * dated:
+        return columns
+    keys = {**columns[main].keys, "time_format": f'"{result.form}"', "clock": json.dumps(clock, ensure_ascii=False)}
     keys |= {"missing": '"allow"'} if len(full) < len(both) else {}
     timed = _with_comment(
-        InferredColumn(Kind.TIMESTAMP, keys, found.comment), f"with the time of the day that the column {clock} holds"
+        InferredColumn(Kind.TIMESTAMP, keys, result.comment), f"with the time of the day that the column {clock} holds"
     )
     read_with = InferredColumn(None, {}, f"the time of the day, read with {main}: uploads must have it too")
-    return guesses | {main: timed, clock: read_with}
+    return columns | {main: timed, clock: read_with}
 
 
-def _with_comment(guess: InferredColumn, note: str) -> InferredColumn:
-    return replace(guess, comment="; ".join(filter(None, (guess.comment, note))))
+def _with_comment(inferred: InferredColumn, note: str) -> InferredColumn:
+    return replace(inferred, comment="; ".join(filter(None, (inferred.comment, note))))
 
 
-def _times(frame: pd.DataFrame, guesses: Mapping[str, InferredColumn], frauds: NDArray[np.bool_]) -> Times | None:
+def _times(frame: pd.DataFrame, columns: Mapping[str, InferredColumn], frauds: NDArray[np.bool_]) -> Times | None:
     """When the transactions were, and their labels known if the file says so; None without a column of times."""
-    main = next(iter(_named(guesses, Kind.TIMESTAMP)), None)
+    main = next(iter(_named(columns, Kind.TIMESTAMP)), None)
     if main is None:
         return None
-    keys = guesses[main].keys
+    keys = columns[main].keys
     form = TimeFormat(keys["time_format"].strip('"'))
     texts = frame[main].combine(frame[json.loads(keys["clock"])], join_date_time) if "clock" in keys else frame[main]
     column = Column("time", Kind.TIMESTAMP, Missing.ALLOW, time_format=form)
@@ -501,11 +501,11 @@ def _heading(path: Path, *, timed: bool) -> list[str]:
     ]
 
 
-def _table(name: str, guess: InferredColumn) -> str:
+def _table(name: str, inferred: InferredColumn) -> str:
     lines = [f"[columns.{json.dumps(name, ensure_ascii=False)}]"]
-    if guess.kind is not None:
-        lines.append(f'kind = "{guess.kind}"')
-    lines += [f"{key} = {value}" for key, value in guess.keys.items()]
-    comment = " ".join(guess.comment.split())  # A name may hold a line break.
+    if inferred.kind is not None:
+        lines.append(f'kind = "{inferred.kind}"')
+    lines += [f"{key} = {value}" for key, value in inferred.keys.items()]
+    comment = " ".join(inferred.comment.split())  # A name may hold a line break.
     lines = [f"# {comment}", *lines] if comment else lines
-    return "\n".join(lines if guess.kind is not None else [f"# {line.removeprefix('# ')}" for line in lines]) + "\n"
+    return "\n".join(lines if inferred.kind is not None else [f"# {line.removeprefix('# ')}" for line in lines]) + "\n"

@@ -27,6 +27,6 @@ def with_labelled_history(contract: Contract, labelled: LabelledTransactions) ->
     confirmed = labelled.confirmed
     if confirmed is not None:
         confirmed = np.concatenate([confirmed, np.full(others.rows, np.nan)])[order]
-    place = np.empty(rows.rows, dtype=np.int64)
-    place[order] = np.arange(rows.rows)
-    return with_history(contract, rows.take(order), frauds[order], confirmed).take(place[: labelled.rows])
+    position = np.empty(rows.rows, dtype=np.int64)
+    position[order] = np.arange(rows.rows)
+    return with_history(contract, rows.take(order), frauds[order], confirmed).take(position[: labelled.rows])

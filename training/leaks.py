@@ -1,7 +1,7 @@
 """Columns that tell the label because they were made from it: looked for before a training, one by one.
 
 A column leaks where it alone ranks the training rows almost perfectly: its numbers upwards or downwards, empty cells
-first or last; its words by the share of frauds that they have in the other half of the rows. Measured (LOG.md), the
+first or last; its words by the share of frauds that they have in the other half of the rows. Measured, the
 best honest column of the simulator reaches an average precision of 0.43, of the Handbook 0.26, of the cards 0.84;
 a scenario number, a weight or a copy of the label with noise 0.90 to 1.
 
@@ -70,10 +70,10 @@ def check_leaks(
     """
     if unknown := sorted(set(allowed) - contract.names):
         raise TrainingError(f"--allow-leak names what is no column of the schema: {', '.join(unknown)}.")
-    found = [alone for alone in score_columns(contract, data, period) if alone.leaks]
-    if bad := [alone for alone in found if alone.column not in allowed]:
+    result = [score for score in score_columns(contract, data, period) if score.leaks]
+    if bad := [score for score in result if score.column not in allowed]:
         raise TrainingError(_refusal(bad))
-    return tuple(f"It tells the label almost alone and was allowed: {alone}." for alone in found)
+    return tuple(f"It tells the label almost alone and was allowed: {score}." for score in result)
 
 
 def score_columns(contract: Contract, data: LabelledTransactions, period: slice) -> Iterator[ColumnScore]:
@@ -88,10 +88,10 @@ def score_columns(contract: Contract, data: LabelledTransactions, period: slice)
         yield _score_column(column, values, labels[rows], weights)
 
 
-def _refusal(found: list[ColumnScore]) -> str:
-    names = " ".join(f"--allow-leak {_argument(alone.column)}" for alone in found)
+def _refusal(result: list[ColumnScore]) -> str:
+    names = " ".join(f"--allow-leak {_argument(score.column)}" for score in result)
     return (
-        f"A leak: alone, {', '.join(map(str, found))} tells the label of the training rows, so it was probably made "
+        f"A leak: alone, {', '.join(map(str, result))} tells the label of the training rows, so it was probably made "
         "from it, or after it, and the model would only repeat it. Take it out of the schema; or, if it is really "
         f'known when a transaction is scored, train with {names}, or write leak = "allow" below it in the schema. What '
         'says how many transactions a row stands for has kind = "weight".'
@@ -117,8 +117,8 @@ def _score_column(column: Column, values: NDArray[Any], labels: Labels, weights:
     scores: list[NDArray[Any]] = list(_ordered(codes, filled)) if numbers else []
     if not numbers or size <= FEW_VALUES:
         scores.append(_by_share(filled, size, labels, weights))
-    found = [_measured(labels, score, weights) for score in scores]
-    return ColumnScore(column.name, max(ap for ap, _ in found), max(gap for _, gap in found), len(distinct))
+    result = [_measured(labels, score, weights) for score in scores]
+    return ColumnScore(column.name, max(ap for ap, _ in result), max(gap for _, gap in result), len(distinct))
 
 
 def _ordered(codes: NDArray[np.int64], filled: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

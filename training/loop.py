@@ -30,12 +30,12 @@ from training.progress import Epochs, Reporter
 SCORING_ROWS = 1 << 13
 """Rows that go through the network at a time outside training: what they take stays near the processor."""
 FEWEST_RANKED = 20
-"""Frauds from which average precision chooses the epoch: on four frauds it was 1.0 after the first (LOG.md)."""
+"""Frauds from which average precision chooses the epoch: on four frauds it was 1.0 after the first."""
 STEPS_BETWEEN_REPORTS = 50
 TOLERANCE = 0.02
 """Of the best epoch's score: a later one that lacks no more is taken. Which of two is better by so little is chance on
 some hundred frauds, and while the rate is high the scores of rows without a history swing from epoch to epoch: on the
-simulator the later ones had .826 on the test for .822, and seeds agreed on such rows (LOG.md)."""
+simulator the later ones had .826 on the test for .822, and seeds agreed on such rows."""
 SAVED_FIELDS = ("epoch", "best_epoch", "score", "highest")
 
 
@@ -46,11 +46,11 @@ class LoopConfig:
     Attributes:
         epochs: at most so many.
         patience: epochs without a better validation after which training stops. No fewer than an ordinary training
-            has: where the rate is still high the score stands still, and stopped there it never falls (LOG.md).
+            has: where the rate is still high the score stands still, and stopped there it never falls.
         batch: rows of a step; 0 chooses it from the number of rows.
         learning_rate: at the top of the cycle.
         forgotten_share: of the rows of a step that are shown with a neutral history, so that the model knows what to
-            make of one: the state may be gone, or the card new (LOG.md).
+            make of one: the state may be gone, or the card new.
     """
 
     epochs: int = 10
@@ -79,7 +79,7 @@ class Examples:
 
     matrix: NDArray[np.float32]
     labels: NDArray[np.bool_]
-    neutral: NDArray[np.float32] | None = None
+    default_history: NDArray[np.float32] | None = None
     weights: NDArray[np.float32] | None = None
 
     @property
@@ -122,19 +122,19 @@ class _TrainingTensors:
     device: torch.device
     matrix: Tensor
     labels: Tensor
-    neutral: Tensor | None
+    default_history: Tensor | None
     weights: Tensor
     forgotten_share: float
 
     @classmethod
     def on(cls, device: torch.device, rows: Examples, forgotten_share: float) -> Self:
-        matrices = rows.matrix.nbytes * (1 if rows.neutral is None else 2)
+        matrices = rows.matrix.nbytes * (1 if rows.default_history is None else 2)
         home = device if 2 * matrices < resources.free_memory(device) else torch.device("cpu")
-        neutral = None if rows.neutral is None else torch.from_numpy(rows.neutral).to(home)
+        default_history = None if rows.default_history is None else torch.from_numpy(rows.default_history).to(home)
         labels = torch.from_numpy(rows.labels).float().to(home)
         weights = torch.ones(len(rows.labels)) if rows.weights is None else torch.from_numpy(rows.weights)
         return cls(
-            device, torch.from_numpy(rows.matrix).to(home), labels, neutral,
+            device, torch.from_numpy(rows.matrix).to(home), labels, default_history,
             (weights / weights.mean()).to(home), forgotten_share,
         )  # fmt: skip
 
@@ -148,10 +148,10 @@ class _TrainingTensors:
 
     def inputs(self, rows: Tensor) -> Tensor:
         """The rows of a step, some of them as if nothing were known of earlier ones."""
-        if self.neutral is None:
+        if self.default_history is None:
             return self.matrix[rows]
         forgotten = torch.rand(len(rows), 1, device=self.matrix.device) < self.forgotten_share
-        return torch.where(forgotten, self.neutral[rows], self.matrix[rows])
+        return torch.where(forgotten, self.default_history[rows], self.matrix[rows])
 
 
 def best_device() -> torch.device:
@@ -192,7 +192,7 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how; who is told, and wher
         training.resume(checkpoint, reporter, epochs)
         while not training.finished:
             loss = training.epoch(checkpoint, epochs)
-            training.judge(loss, validation, epochs)
+            training.validate(loss, validation, epochs)
         if checkpoint.path is not None:
             checkpoint.save(training.state())
     return training.result()
@@ -200,14 +200,14 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how; who is told, and wher
 
 def _identity(model: FraudModel, train: Examples, validation: Examples, config: LoopConfig) -> str:
     """What a training starts from, as one hash: who begins alike ends alike."""
-    told = hashlib.sha256(json.dumps([asdict(config), torch.__version__, torch.get_num_threads()]).encode())
-    told.update(str(model.bias.device).encode() + torch.get_rng_state().numpy().tobytes())
+    digest = hashlib.sha256(json.dumps([asdict(config), torch.__version__, torch.get_num_threads()]).encode())
+    digest.update(str(model.bias.device).encode() + torch.get_rng_state().numpy().tobytes())
     for name, values in model.state_dict().items():
-        told.update(name.encode() + values.cpu().contiguous().numpy().tobytes())
+        digest.update(name.encode() + values.cpu().contiguous().numpy().tobytes())
     for rows in (train, validation):
-        for part in (rows.matrix, rows.labels, rows.neutral, rows.weights):
-            told.update(b"-" if part is None else np.ascontiguousarray(part).data)
-    return told.hexdigest()[:32]
+        for part in (rows.matrix, rows.labels, rows.default_history, rows.weights):
+            digest.update(b"-" if part is None else np.ascontiguousarray(part).data)
+    return digest.hexdigest()[:32]
 
 
 @dataclass(slots=True, eq=False)
@@ -222,11 +222,11 @@ class _BestEpoch:
     state: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
-    def exhausted(self) -> bool:
+    def stopped_improving(self) -> bool:
         """Whether patience is at its end."""
         return self.epoch - self.best_epoch >= self.patience
 
-    def offer(self, model: FraudModel, score: float) -> None:
+    def update(self, model: FraudModel, score: float) -> None:
         """Takes the state if it is about as good as the best."""
         self.epoch += 1
         self.highest = max(self.highest, score)
@@ -241,10 +241,10 @@ class _BestEpoch:
         model.eval()
 
 
-def _steps(model: FraudModel, rows: int, config: LoopConfig, batch: int) -> Optimiser:
+def _optimiser(model: FraudModel, rows: int, config: LoopConfig, batch: int) -> Optimiser:
     batch = batch or resources.batch(rows, _bytes_per_row(model), resources.free_memory(model.bias.device))
     total = config.epochs * math.ceil(rows / batch)
-    return Optimiser.over(model, total, batch, config.learning_rate, config.weight_decay)
+    return Optimiser.for_model(model, total, batch, config.learning_rate, config.weight_decay)
 
 
 def _bytes_per_row(model: FraudModel) -> int:
@@ -258,9 +258,9 @@ class _Training:
     """A training that is under way: all that a checkpoint holds."""
 
     model: FraudModel
-    shown: _TrainingTensors
+    tensors: _TrainingTensors
     steps: Optimiser
-    keeper: _BestEpoch
+    best: _BestEpoch
     config: LoopConfig
     mixed: bool
     order: int
@@ -272,23 +272,30 @@ class _Training:
         device = model.bias.device
         order = int(torch.randint(1 << 62, ()))
         mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        steps = _steps(model, len(train.labels), config, config.batch)
-        shown = _TrainingTensors.on(device, train, config.forgotten_share)
+        steps = _optimiser(model, len(train.labels), config, config.batch)
+        tensors = _TrainingTensors.on(device, train, config.forgotten_share)
         return cls(
-            model, shown, steps, _BestEpoch(config.patience), config, mixed, order, loss=torch.zeros((), device=device)
+            model,
+            tensors,
+            steps,
+            _BestEpoch(config.patience),
+            config,
+            mixed,
+            order,
+            loss=torch.zeros((), device=device),
         )
 
     @property
     def finished(self) -> bool:
         """Whether there is no epoch left, or none that is worth it."""
-        return self.keeper.epoch >= self.config.epochs or self.keeper.exhausted
+        return self.best.epoch >= self.config.epochs or self.best.stopped_improving
 
     def epoch(self, checkpoint: Checkpoint, epochs: Epochs) -> float:
         """One pass over the rows in a new order, or the rest of one; the mean loss."""
         self.model.train()
         batches = self._batches()
         for rows in batches[self.batches :]:
-            self._step(rows, self.keeper.epoch * len(batches) + self.batches)
+            self._step(rows, self.best.epoch * len(batches) + self.batches)
             if checkpoint.due:
                 checkpoint.save(self.state())
             if self.batches % STEPS_BETWEEN_REPORTS == 0:
@@ -299,44 +306,44 @@ class _Training:
 
     def _batches(self) -> tuple[Tensor, ...]:
         """The rows in the order of this epoch, which follows from its number: a checkpoint need not hold it."""
-        draw = torch.Generator().manual_seed(self.order + self.keeper.epoch)
-        order = torch.randperm(len(self.shown.labels), generator=draw)
-        return torch.split(order.to(self.shown.labels.device), self.steps.batch)
+        draw = torch.Generator().manual_seed(self.order + self.best.epoch)
+        order = torch.randperm(len(self.tensors.labels), generator=draw)
+        return torch.split(order.to(self.tensors.labels.device), self.steps.batch)
 
     def _step(self, rows: Tensor, step: int) -> None:
-        inputs, labels, weights = self.shown.step(rows)
-        with torch.autocast(self.shown.device.type, dtype=torch.bfloat16, enabled=self.mixed):
+        inputs, labels, weights = self.tensors.step(rows)
+        with torch.autocast(self.tensors.device.type, dtype=torch.bfloat16, enabled=self.mixed):
             values = self.model.member_logits(inputs)
         # Each member learns by itself: only what is served is their mean.
         loss = binary_cross_entropy_with_logits(values, labels.expand_as(values), weights.expand_as(values))
-        self.steps.take(loss, step)
+        self.steps.step(loss, step)
         self.batches += 1
         self.loss += loss.detach()
 
-    def judge(self, loss: float, validation: Examples, epochs: Epochs) -> None:
+    def validate(self, loss: float, validation: Examples, epochs: Epochs) -> None:
         """Scores the epoch on the validation period."""
-        score = float(self.keeper.epoch)  # Without validation the last epoch is the best.
+        score = float(self.best.epoch)  # Without validation the last epoch is the best.
         if len(validation.labels):
             values = logits(self.model, validation.matrix)
             score = validation_score(values, validation.labels, validation.weights)
-        self.keeper.offer(self.model, score)
-        epochs.done(loss, score, self.keeper.score)
+        self.best.update(self.model, score)
+        epochs.done(loss, score, self.best.score)
 
     def result(self) -> Run:
         """Leaves the model at its best epoch."""
-        self.keeper.restore(self.model)
+        self.best.restore(self.model)
         precision = "bfloat16" if self.mixed else "float32"
-        return Run(self.keeper.epoch, self.keeper.best_epoch, self.keeper.score, self.steps.batch, precision)
+        return Run(self.best.epoch, self.best.best_epoch, self.best.score, self.steps.batch, precision)
 
     def state(self) -> TrainingState:
         """What :meth:`resume` needs."""
         tensors = {f"model.{name}": values for name, values in self.model.state_dict().items()}
-        tensors |= {f"best.{name}": values for name, values in self.keeper.state.items()}
+        tensors |= {f"best.{name}": values for name, values in self.best.state.items()}
         tensors |= {f"steps.{name}": values for name, values in self.steps.state().items()}
         tensors |= {"loss": self.loss, "random.cpu": torch.get_rng_state()}
-        if self.shown.device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state(self.shown.device)
-        numbers = {name: getattr(self.keeper, name) for name in SAVED_FIELDS}
+        if self.tensors.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.tensors.device)
+        numbers = {name: getattr(self.best, name) for name in SAVED_FIELDS}
         numbers |= {"batches": self.batches, "batch": self.steps.batch, "order": self.order}
         return TrainingState({name: values.detach().cpu().numpy() for name, values in tensors.items()}, numbers)
 
@@ -347,24 +354,24 @@ class _Training:
             return
         tensors = {name: torch.from_numpy(np.array(values)) for name, values in state.arrays.items()}
         self._restore(tensors, state.numbers)
-        reporter.say(f"a checkpoint was found: going on after epoch {self.keeper.epoch}, step {self.batches}")
-        epochs.resumed(self.keeper.epoch)
+        reporter.say(f"a checkpoint was found: going on after epoch {self.best.epoch}, step {self.batches}")
+        epochs.resumed(self.best.epoch)
 
     def _restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(_under("model.", tensors))
-        keeper = {name: numbers[name] for name in SAVED_FIELDS}
-        self.keeper = _BestEpoch(self.config.patience, **keeper, state=_under("best.", tensors))
+        self.model.load_state_dict(_with_prefix("model.", tensors))
+        best = {name: numbers[name] for name in SAVED_FIELDS}
+        self.best = _BestEpoch(self.config.patience, **best, state=_with_prefix("best.", tensors))
         # The memory that is free may have changed since, and with it the batch that would be chosen now.
-        self.steps = _steps(self.model, len(self.shown.labels), self.config, numbers["batch"])
-        self.steps.restore(_under("steps.", tensors))
+        self.steps = _optimiser(self.model, len(self.tensors.labels), self.config, numbers["batch"])
+        self.steps.restore(_with_prefix("steps.", tensors))
         self.order, self.batches = numbers["order"], numbers["batches"]
-        self.loss = tensors["loss"].to(self.shown.device)
+        self.loss = tensors["loss"].to(self.tensors.device)
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random.cuda"], self.shown.device)
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.tensors.device)
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): values for name, values in tensors.items() if name.startswith(prefix)}
 
 

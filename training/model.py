@@ -116,9 +116,9 @@ def _pieces(
     numbers: NDArray[np.float32], labels: NDArray[np.bool_], weights: NDArray[np.float64], most: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """The pieces of all numbers side by side: of which, where they begin, how wide they are."""
-    found = [edges(column.astype(np.float64), labels, weights, most) for column in numbers.T]
-    owners = [np.full(max(0, len(own) - 1), place, dtype=np.int64) for place, own in enumerate(found)]
-    ends = [own.astype(np.float64) for own in found]
+    result = [edges(column.astype(np.float64), labels, weights, most) for column in numbers.T]
+    owners = [np.full(max(0, len(own) - 1), place, dtype=np.int64) for place, own in enumerate(result)]
+    ends = [own.astype(np.float64) for own in result]
     return (
         np.concatenate([np.empty(0, dtype=np.int64), *owners]),
         np.concatenate([np.empty(0), *(own[:-1] for own in ends)]),
@@ -128,23 +128,23 @@ def _pieces(
 
 def _measure(values: NDArray[np.float64]) -> tuple[float, float, float, float, float, float]:
     """Low, high, mean, scale, median and flag of one column; a constant or empty one gives 0 after scaling."""
-    seen = values[np.isfinite(values)]
-    flag = float(len(seen) < len(values))
-    if not len(seen):
+    finite = values[np.isfinite(values)]
+    flag = float(len(finite) < len(values))
+    if not len(finite):
         return 0.0, 0.0, 0.0, 1.0, 0.0, flag
-    spread = float(seen.std())
+    spread = float(finite.std())
     # The spread that rounding leaves in a constant column would be blown up to noise.
-    scale = spread if spread > 1e-6 * float(np.abs(seen).max()) else 1.0
+    scale = spread if spread > 1e-6 * float(np.abs(finite).max()) else 1.0
     # Above 0 and finite in float32 too: nothing divided by it is not a number.
     scale = float(np.clip(scale, np.finfo(np.float32).tiny, np.finfo(np.float32).max))
-    return float(seen.min()), float(seen.max()), float(seen.mean()), scale, float(np.median(seen)), flag
+    return float(finite.min()), float(finite.max()), float(finite.mean()), scale, float(np.median(finite)), flag
 
 
 def _rows_of_codes(codes: NDArray[np.int64], sizes: list[int], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     rows = [np.full(size, offset + UNKNOWN) for size, offset in zip(sizes, offsets, strict=True)]
     for position, own in enumerate(rows):
-        seen = np.unique(codes[:, position])
-        own[seen] = offsets[position] + seen
+        finite = np.unique(codes[:, position])
+        own[finite] = offsets[position] + finite
     return np.concatenate([np.empty(0, dtype=np.int64), *rows])
 
 
@@ -180,20 +180,20 @@ class FraudModel(nn.Module):
     slope: Tensor
     intercept: Tensor
 
-    def __init__(self, config: ModelConfig, fitted: ColumnStatistics, base_rate: float = 0.01) -> None:
+    def __init__(self, config: ModelConfig, columns: ColumnStatistics, base_rate: float = 0.01) -> None:
         """Starts from the base rate: the share of fraud, strictly between 0 and 1."""
         super().__init__()
-        for name, values in _buffers(fitted).items():
+        for name, values in _buffers(columns).items():
             self.register_buffer(name, values)
         self.register_buffer("slope", torch.ones(()))
         self.register_buffer("intercept", torch.zeros(()))
         self.unknown_share = config.unknown_share
         self.members = config.members
         self.flags = len(self.flagged)  # TorchScript has no len() of what it may skip.
-        self.width_of_vectors = len(fitted.categories) * config.embedding
-        self.embedding = nn.Embedding(max(1, len(fitted.rows_of_codes)), config.embedding)
+        self.width_of_vectors = len(columns.categories) * config.embedding
+        self.embedding = nn.Embedding(max(1, len(columns.rows_of_codes)), config.embedding)
         self.layers = _layers(config, len(self.input_of) + self.flags + self.width_of_vectors)
-        _start_without(self.layers, range(len(fitted.numbers), len(self.input_of)))
+        _start_without(self.layers, range(len(columns.numbers), len(self.input_of)))
         self.head = nn.Parameter(torch.randn(config.members, 1, config.hidden) / config.hidden**0.5)
         self.bias = nn.Parameter(torch.logit(torch.tensor(base_rate)).repeat(config.members, 1))
 
@@ -240,25 +240,25 @@ class FraudModel(nn.Module):
         return vectors.reshape(matrix.shape[0], self.width_of_vectors)
 
 
-def _buffers(fitted: ColumnStatistics) -> dict[str, Tensor]:
+def _buffers(columns: ColumnStatistics) -> dict[str, Tensor]:
     """What the module keeps of the columns: to standardise a number, or pass a piece, is one subtraction and division.
 
     A standardised number ends where the training range or LARGEST_DEVIATION does, a piece at 0 and 1.
     """
     begin, width = (
         torch.from_numpy(np.concatenate(each)).float()
-        for each in ((fitted.mean, fitted.piece_begin), (fitted.scale, fitted.piece_width))
+        for each in ((columns.mean, columns.piece_begin), (columns.scale, columns.piece_width))
     )
     least, most = torch.zeros(len(begin)), torch.ones(len(begin))
-    count, ends = len(fitted.numbers), (torch.from_numpy(each).float() for each in (fitted.low, fitted.high))
+    count, ends = len(columns.numbers), (torch.from_numpy(each).float() for each in (columns.low, columns.high))
     for bound, end in zip((least, most), ends, strict=True):
         bound[:count] = ((end - begin[:count]) / width[:count]).clamp(-LARGEST_DEVIATION, LARGEST_DEVIATION)
-    kept = {name: torch.from_numpy(getattr(fitted, name)) for name in ("numbers", *_OF_CATEGORIES)}
-    return kept | {
-        "median": torch.from_numpy(fitted.median).float(),
-        "input_of": torch.from_numpy(np.concatenate([np.arange(count), fitted.piece_of])),
+    buffers = {name: torch.from_numpy(getattr(columns, name)) for name in ("numbers", *_OF_CATEGORIES)}
+    return buffers | {
+        "median": torch.from_numpy(columns.median).float(),
+        "input_of": torch.from_numpy(np.concatenate([np.arange(count), columns.piece_of])),
         "input_begin": begin, "input_width": width, "input_least": least, "input_most": most,
-        "flagged": torch.from_numpy(np.flatnonzero(fitted.flagged)),
+        "flagged": torch.from_numpy(np.flatnonzero(columns.flagged)),
     }  # fmt: skip
 
 

@@ -31,12 +31,12 @@ class Optimiser:
     total: int
 
     @classmethod
-    def over(cls, model: nn.Module, total: int, batch: int, learning_rate: float, weight_decay: float) -> Self:
+    def for_model(cls, model: nn.Module, total: int, batch: int, learning_rate: float, weight_decay: float) -> Self:
         """So many steps over a model's weights."""
         optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
         return cls(optimiser, learning_rate, batch, total)
 
-    def take(self, loss: Tensor, step: int) -> None:
+    def step(self, loss: Tensor, step: int) -> None:
         """One step; `step` is how many were taken before."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate * learning_rate_factor(step / self.total)

@@ -140,11 +140,11 @@ def evaluate_pairs(
 
 def _differences(ours: Ranking, theirs: Ranking, weights: Floats, draw: np.random.Generator) -> Floats:
     """Shape (RESAMPLES,)."""
-    rows, found = len(ours.order), np.empty(RESAMPLES)
+    rows, result = len(ours.order), np.empty(RESAMPLES)
     for place in range(RESAMPLES):
         counts = weights * np.bincount(draw.integers(rows, size=rows), minlength=rows)
-        found[place] = ours.average_precision(counts) - theirs.average_precision(counts)
-    return np.where(np.isnan(found), UNMEASURABLE, found)
+        result[place] = ours.average_precision(counts) - theirs.average_precision(counts)
+    return np.where(np.isnan(result), UNMEASURABLE, result)
 
 
 def _read_for_live(
@@ -159,10 +159,10 @@ def _read_for_live(
         raise Incomparable(f"the live version cannot score this data: {error}") from None
 
 
-def _places(numbers: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+def _places(numbers: NDArray[np.int64], row_numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where the wanted row numbers stand: both versions read all rows, each in its own order of time."""
     order = np.argsort(numbers)
-    return order[np.searchsorted(numbers[order], wanted)]
+    return order[np.searchsorted(numbers[order], row_numbers)]
 
 
 def _unseen(new: ModelCard, live: ModelCard, seconds: NDArray[np.float64] | None) -> Labels:

@@ -70,21 +70,21 @@ def intervals(
 
     All are measured on the same resamples of the rows; those without a fraud are left out. The same each time.
     """
-    found = _resampled(rankings, weights, np.random.default_rng(seed), resamples)
-    found = found[~np.isnan(found).any(axis=1)]
-    if not len(found):
+    result = _resampled(rankings, weights, np.random.default_rng(seed), resamples)
+    result = result[~np.isnan(result).any(axis=1)]
+    if not len(result):
         return [], []
-    lead = found[:, :1] - found[:, 1:]
-    return [_interval(values) for values in found.T], [_interval(values) for values in lead.T]
+    lead = result[:, :1] - result[:, 1:]
+    return [_interval(values) for values in result.T], [_interval(values) for values in lead.T]
 
 
 def _resampled(rankings: Sequence[Ranking], weights: Floats, draw: np.random.Generator, resamples: int) -> Floats:
     """Average precision, shape (resamples, rankings)."""
-    rows, found = len(weights), np.empty((resamples, len(rankings)))
+    rows, result = len(weights), np.empty((resamples, len(rankings)))
     for place in range(resamples):
         counted = weights * np.bincount(draw.integers(rows, size=rows), minlength=rows)
-        found[place] = [ranking.average_precision(counted) for ranking in rankings]
-    return found
+        result[place] = [ranking.average_precision(counted) for ranking in rankings]
+    return result
 
 
 def _interval(values: Floats) -> Interval:

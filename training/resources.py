@@ -25,18 +25,18 @@ def cores() -> int:
     return max(1, min(allowed, _granted(Path("/sys/fs/cgroup/cpu.max"))))
 
 
-def threads(wanted: int) -> int:
+def threads(requested: int) -> int:
     """As many as wanted, one for each core at most; 0 takes half of the cores, within MOST_THREADS.
 
     Half, because torch's threads spin while they wait: with other work on their cores two took ten times as long as
-    one (LOG.md).
+    one.
 
     Raises:
         TrainingError: a negative number is wanted.
     """
-    if wanted < 0:
+    if requested < 0:
         raise TrainingError("The number of threads cannot be negative.")
-    return min(wanted, cores()) if wanted else max(1, min(MOST_THREADS, cores() // 2))
+    return min(requested, cores()) if requested else max(1, min(MOST_THREADS, cores() // 2))
 
 
 def free_memory(device: torch.device) -> int:
@@ -48,21 +48,21 @@ def free_memory(device: torch.device) -> int:
 
 def batch(rows: int, bytes_per_row: int, free: int) -> int:
     """Rows of a step, a power of two: few for small data, and what fits into the memory that is free."""
-    wanted = max(SMALLEST_BATCH, min(LARGEST_BATCH, rows // STEPS_PER_EPOCH))
+    requested = max(SMALLEST_BATCH, min(LARGEST_BATCH, rows // STEPS_PER_EPOCH))
     fitting = max(SMALLEST_BATCH, free // SHARE_OF_A_STEP // max(1, bytes_per_row))
-    return min(1 << round(math.log2(wanted)), 1 << int(math.log2(fitting)))
+    return min(1 << round(math.log2(requested)), 1 << int(math.log2(fitting)))
 
 
-def _granted(told: Path) -> int:
+def _granted(path: Path) -> int:
     """Cores that a control group grants, of version 2: microseconds in each period, and the period."""
-    quota, _, period = told.read_text().strip().partition(" ") if told.exists() else ("max", "", "")
+    quota, _, period = path.read_text().strip().partition(" ") if path.exists() else ("max", "", "")
     return 1 << 16 if quota == "max" else int(quota) // int(period)
 
 
-def _free_on_machine(told: Path) -> int:
+def _free_on_machine(path: Path) -> int:
     """Linux tells what can be had without swapping; elsewhere half of all there is stands for it."""
-    if told.exists():
-        for line in told.read_text().splitlines():
+    if path.exists():
+        for line in path.read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

@@ -118,10 +118,10 @@ class _HistoryBlock:
         if column is not None and not reading:
             raise SchemaError(f"{self.where}: {_listed(aggregates)} reads no column: leave column out.")
         for aggregate in reading:
-            wanted = sorted(readable(aggregate))
-            if self.kinds[column or ""] not in wanted:
+            accepted = sorted(readable(aggregate))
+            if self.kinds[column or ""] not in accepted:
                 raise SchemaError(
-                    f"{self.where}: {aggregate} reads a column of kind {' or '.join(wanted)}, and {column} is a "
+                    f"{self.where}: {aggregate} reads a column of kind {' or '.join(accepted)}, and {column} is a "
                     f"{self.kinds[column or '']}: name another column, or give {aggregate} a block of its own."
                 )
 
@@ -148,9 +148,9 @@ class _HistoryBlock:
 
 def usual_bucket(lengths: list[int], delays: list[int]) -> int:
     """The bucket in seconds of windows of these lengths, each a whole number of minutes, where none is named."""
-    wanted = HOUR if min(lengths) >= DAY else max(MINUTE, min(lengths) // LEAST_PARTS)
+    longest = HOUR if min(lengths) >= DAY else max(MINUTE, min(lengths) // LEAST_PARTS)
     minutes = math.gcd(*lengths, *delays) // MINUTE
-    return MINUTE * max(part for part in range(1, wanted // MINUTE + 1) if minutes % part == 0)
+    return MINUTE * max(part for part in range(1, longest // MINUTE + 1) if minutes % part == 0)
 
 
 def _refuse_duplicates(names: list[str]) -> None:

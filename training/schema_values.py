@@ -65,10 +65,10 @@ def texts(where: str, key: str, value: object, example: str) -> tuple[str, ...]:
 
 def seconds(where: str, key: str, value: object) -> int:
     """A duration in seconds, written as 90m, 24h or 30d."""
-    found = DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    result = DURATION.fullmatch(value) if isinstance(value, str) else None
+    if result is None:
         raise SchemaError(f'{where}: {key} must be a whole number of minutes, hours or days: "90m", "24h", "30d".')
-    return int(found[1]) * UNITS[found[2]]
+    return int(result[1]) * UNITS[result[2]]
 
 
 def quoted(names: type[StrEnum] | list[str]) -> str:

@@ -105,8 +105,8 @@ def _by_time(seconds: NDArray[Any], label_delay: float, share: float) -> Split:
 def _gap_note(gap: float, label_delay: float) -> tuple[str, ...]:
     if gap == label_delay:
         return ()
-    wanted = f"a label-delay gap of {label_delay / DAY:.3g} days"
+    needed = f"a label-delay gap of {label_delay / DAY:.3g} days"
     return (
-        f"The data spans too short a time for {wanted}: it is {gap / DAY:.3g} days. Labels were learned from that "
+        f"The data spans too short a time for {needed}: it is {gap / DAY:.3g} days. Labels were learned from that "
         "nobody has so early, so the figures are a little too good.",
     )

@@ -23,7 +23,7 @@ from contract.golden import GoldenRows
 from contract.schema import Contract, Kind
 from contract.windows import Aggregate
 from training import archive, data, decisions, evaluation, export, leaks, loop
-from training.ablation import history_ablation, history_unavailable_matrix, without_history
+from training.ablation import default_history_matrix, history_ablation, without_history
 from training.amounts import amount_of
 from training.archive import Parts
 from training.checkpoint import Checkpoints
@@ -85,8 +85,8 @@ class TrainRequest:
     checkpoints: Checkpoints = field(default_factory=lambda: Checkpoints(None))
     handler: Path | None = None
     allow_leaks: tuple[str, ...] = ()
-    wishes: decisions.DecisionOptions = field(default_factory=decisions.DecisionOptions)
-    beside: bool = False
+    decision_options: decisions.DecisionOptions = field(default_factory=decisions.DecisionOptions)
+    compare: bool = False
 
     def __post_init__(self) -> None:
         """Refuses a version that no archive can have, and a schema without the data it describes."""
@@ -137,13 +137,13 @@ class _Periods:
 
     def without_history(self) -> "_Periods | None":
         """The same periods without their history; None where there is none, or nothing beside it."""
-        found = without_history(self.contract)
-        if found is None:
+        result = without_history(self.contract)
+        if result is None:
             return None
-        contract, kept = found
+        contract, places = result
         each = {"train": self.train, "validation": self.validation, "test": self.test}
         rows = {
-            name: loop.Examples(np.ascontiguousarray(part.matrix[:, kept]), part.labels, weights=part.weights)
+            name: loop.Examples(np.ascontiguousarray(part.matrix[:, places]), part.labels, weights=part.weights)
             for name, part in each.items()
         }
         return _Periods(contract, self.labelled, self.cut, self.places, **rows)
@@ -211,7 +211,7 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     cut = split(labelled.rows, labelled.seconds, _label_delay(schema))
     contract = _learned(schema, labelled, cut)
     allowed = leaks.check_leaks(contract, labelled, cut.train, (*request.allow_leaks, *schema.allowed_leaks))
-    amount_of(contract, request.wishes.amount)  # Refused before the training, not after it.
+    amount_of(contract, request.decision_options.amount)  # Refused before the training, not after it.
     known, late = known_rows(cut, labelled.seconds, labelled.confirmed)
     notes = (*labelled.notes, *duplicate_notes(contract, labelled, cut), *late, *allowed)
     # Over the whole data: history looks back alone, and a period's rows have those before it as their past.
@@ -225,7 +225,7 @@ def _rows(contract: Contract, labelled: data.LabelledTransactions, positions: ND
     rows = labelled.take(positions)
     weights = None if rows.weights is None else (rows.weights / rows.weights.mean()).astype(np.float32)
     return loop.Examples(
-        to_matrix(contract, rows.table), rows.labels, history_unavailable_matrix(contract, rows.table), weights
+        to_matrix(contract, rows.table), rows.labels, default_history_matrix(contract, rows.table), weights
     )
 
 
@@ -312,9 +312,9 @@ def _report(request: TrainRequest, periods: _Periods, scripted: export.Scripted,
         return None
     facts = {name: card.data[name] for name in ("source", "sha256", "rows", "frauds")} | {"same": True}
     subject = Subject(periods.contract, card, scripted.probabilities, _part(periods, "test"), data=facts)
-    if request.beside:
+    if request.compare:
         subject = replace(subject, train=_part(periods, "train"), validation=_part(periods, "validation"))
-    return document(subject, beside=request.beside, threads=torch.get_num_threads(), seed=request.seed)
+    return document(subject, compare=request.compare, threads=torch.get_num_threads(), seed=request.seed)
 
 
 def _part(periods: _Periods, name: str) -> PeriodRows:
@@ -328,12 +328,12 @@ def _counted(periods: _Periods, name: str) -> NDArray[np.float64]:
 
 
 def _decided(request: TrainRequest, periods: _Periods, scripted: export.Scripted) -> decisions.ChosenThresholds:
-    amount = amount_of(periods.contract, request.wishes.amount)
+    amount = amount_of(periods.contract, request.decision_options.amount)
     validation, test = (
         part.scored(scripted.probabilities(part.matrix), amount.column)
         for part in (_part(periods, "validation"), _part(periods, "test"))
     )
-    return decisions.choose_thresholds(validation, test, request.policy, request.wishes, amount)
+    return decisions.choose_thresholds(validation, test, request.policy, request.decision_options, amount)
 
 
 def _card(
@@ -371,9 +371,9 @@ def _worth(
     periods: _Periods, scripted: export.Scripted, without: evaluation.Scores | None, card: ModelCard
 ) -> dict[str, Any]:
     test = periods.test
-    if test.neutral is None:
+    if test.default_history is None:
         return {}
-    scores = {"with": scripted.probabilities(test.matrix), "neutral": scripted.probabilities(test.neutral)}
+    scores = {"with": scripted.probabilities(test.matrix), "neutral": scripted.probabilities(test.default_history)}
     scores |= {} if without is None else {"without": without}
     return history_ablation(test.labels, scores, card.bands, _counted(periods, "test"))
 
@@ -420,7 +420,7 @@ def _settings(request: TrainRequest, contract: Contract, fitted: FittedModel) ->
         "seed": request.seed,
         "epochs": request.epochs,
         "network": asdict(fitted.settings.network),
-        "policy": asdict(request.policy) | {"wishes": asdict(request.wishes)},
+        "policy": asdict(request.policy) | {"wishes": asdict(request.decision_options)},
         "loop": asdict(fitted.settings.loop),
         **({"tuning": fitted.tuning} if fitted.tuning else {}),
         "run": asdict(fitted.run),
@@ -435,5 +435,5 @@ def _summary(card: ModelCard) -> str:
     precision = card.metrics["test"].get("average_precision")
     measured = "not measurable: one class" if precision is None else f"{precision:.3f}"
     without = card.history.get("average_precision", {}).get("without")
-    beside = "" if without is None else f", {without:.3f} without history"
-    return f"average precision {measured} on the test period{beside}"
+    compare = "" if without is None else f", {without:.3f} without history"
+    return f"average precision {measured} on the test period{compare}"

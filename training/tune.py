@@ -1,7 +1,7 @@
 """`fraud train --tune`: a search for better settings, by the score on the validation period alone.
 
 The settings that training takes by itself are tried first, so that a search never ends below them. A short one mostly
-chooses by luck: on the Handbook's folds another seed moves the score by about as much as the settings do (LOG.md).
+chooses by luck: on the Handbook's folds another seed moves the score by about as much as the settings do.
 """
 
 from collections.abc import Callable
@@ -66,8 +66,8 @@ def _study(start: TrainingSettings, seed: int) -> "optuna.Study":
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    told = asdict(start.network) | asdict(start.loop)
-    study.enqueue_trial({name: told[name] for name in _NAMES})
+    initial = asdict(start.network) | asdict(start.loop)
+    study.enqueue_trial({name: initial[name] for name in _NAMES})
     return study
 
 

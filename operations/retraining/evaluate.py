@@ -62,7 +62,7 @@ def _measured(registry: Registry, wanted: EvaluateOptions) -> Document:
     try:
         rows = read(version.contract, request)
         about = subject(version.contract, version.card, version.score, rows, source)
-        return document(about, beside=wanted.beside, threads=wanted.threads)
+        return document(about, compare=wanted.beside, threads=wanted.threads)
     except TrainingError as error:
         raise OperationsError(str(error)) from None
 

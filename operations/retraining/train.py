@@ -35,7 +35,7 @@ class TrainOptions:
     threads: int = 0
     tune: int = 0
     resume: bool = True
-    wishes: DecisionOptions = field(default_factory=DecisionOptions)
+    decision_options: DecisionOptions = field(default_factory=DecisionOptions)
     beside: bool = False
 
 
@@ -76,7 +76,7 @@ def _request(version: int, out: Path, wanted: TrainOptions) -> TrainRequest:
     request = TrainRequest(
         version, out, wanted.data, wanted.schema, wanted.seed,
         threads=wanted.threads, tune=wanted.tune, allow_leaks=wanted.allow_leaks,
-        wishes=wanted.wishes, beside=wanted.beside,
+        decision_options=wanted.decision_options, compare=wanted.beside,
     )  # fmt: skip
     return request if wanted.epochs is None else replace(request, epochs=wanted.epochs)
 

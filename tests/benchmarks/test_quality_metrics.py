@@ -35,18 +35,18 @@ def test_a_card_that_was_found_is_looked_at_no_more() -> None:
 @given(st.integers(1, 100))
 def test_perfect_scores_have_the_best_card_precision(top: int) -> None:
     """No other order of the rows finds more."""
-    tested = _tested()
-    assert tested.days is not None
+    evaluated = _tested()
+    assert evaluated.days is not None
     draw = np.random.default_rng(top)
-    perfect = card_precision(tested.days, tested.cards, tested.frauds, tested.frauds.astype(float), top)
-    assert perfect >= card_precision(tested.days, tested.cards, tested.frauds, draw.random(300), top)
+    perfect = card_precision(evaluated.days, evaluated.cards, evaluated.frauds, evaluated.frauds.astype(float), top)
+    assert perfect >= card_precision(evaluated.days, evaluated.cards, evaluated.frauds, draw.random(300), top)
 
 
 def test_each_kind_of_fraud_is_measured_among_the_genuine_rows() -> None:
     """Scores that know one kind alone are perfect for that kind, and not for all."""
-    tested = _tested()
-    assert tested.kinds is not None
-    found = measured(tested, (tested.kinds == 1).astype(float))
+    evaluated = _tested()
+    assert evaluated.kinds is not None
+    found = measured(evaluated, (evaluated.kinds == 1).astype(float))
     assert found["average_precision_of_scenario_1"] == 1.0
     assert found["average_precision_of_scenario_2"] < 0.5
     assert found["average_precision"] < 1.0
@@ -54,14 +54,14 @@ def test_each_kind_of_fraud_is_measured_among_the_genuine_rows() -> None:
 
 def test_a_model_leads_itself_by_nothing() -> None:
     """Paired: not even by chance."""
-    tested, scores = _tested(), np.random.default_rng(2).random(300)
-    assert leads([tested], {"a": [scores], "b": [scores]}, "a", resamples=20) == {"b": (0.0, 0.0, 0.0)}
+    evaluated, scores = _tested(), np.random.default_rng(2).random(300)
+    assert leads([evaluated], {"a": [scores], "b": [scores]}, "a", resamples=20) == {"b": (0.0, 0.0, 0.0)}
 
 
 def test_the_lead_lies_within_its_interval_and_is_repeated_exactly() -> None:
     """Of the mean over folds."""
-    tested, draw = _tested(), np.random.default_rng(3)
-    scores = {"good": [tested.frauds + draw.random(300)] * 2, "bad": [draw.random(300)] * 2}
-    (lead, low, high), again = (leads([tested] * 2, scores, "good", resamples=50)["bad"] for _ in range(2))
+    evaluated, draw = _tested(), np.random.default_rng(3)
+    scores = {"good": [evaluated.frauds + draw.random(300)] * 2, "bad": [draw.random(300)] * 2}
+    (lead, low, high), again = (leads([evaluated] * 2, scores, "good", resamples=50)["bad"] for _ in range(2))
     assert 0 < low < lead < high
     assert again == (lead, low, high)

@@ -40,9 +40,9 @@ def test_a_model_ranks_what_is_easy_to_tell(name: str, *, weighted: bool) -> Non
 def test_the_table_has_a_line_for_each_model_with_the_network_s_lead() -> None:
     """Metrics that a protocol does not have are left empty."""
     frauds = np.array([True, False] * 20)
-    tested = EvaluationRows(frauds, None, np.arange(40), None, np.ones(40))
+    evaluated = EvaluationRows(frauds, None, np.arange(40), None, np.ones(40))
     scores = {PRODUCT: [frauds + 0.0], "other": [1.0 - frauds]}
-    outcome = ProtocolResult([tested], scores, {PRODUCT: 1.0, "other": 2.0})
+    outcome = ProtocolResult([evaluated], scores, {PRODUCT: 1.0, "other": 2.0})
     lines = table({"easy": outcome.to_json()}).splitlines()
     assert len(lines) == 4
     assert lines[2].startswith("| easy | this network | 1.000 | 1.000 |  |")

@@ -18,7 +18,7 @@ TODAY = datetime.date(2026, 11, 23)
 OLD = Pin("urllib3", "1.26.0", None, ("0",))
 NEW = Pin("urllib3", "2.8.0", None, ("0",))
 FLAW = {"id": "PYSEC-2021-108", "aliases": ["CVE-2021-33503"], "summary": "A slow pattern", "fixed_in": ["1.26.5"]}
-KNOWN = {"id": "PYSEC-2019-217", "aliases": [audit.WITNESSED], "fixed_in": ["2.10.1"], "link": "https://osv.dev"}
+KNOWN = {"id": "PYSEC-2019-217", "aliases": [audit.KNOWN_ADVISORY], "fixed_in": ["2.10.1"], "link": "https://osv.dev"}
 
 
 class Service:
@@ -66,7 +66,7 @@ def service() -> Iterator[Service]:
 
 def reasons(wanted: list[Pin], service: str, *exemptions: Exemption) -> list[str]:
     """Why an audit of these packages fails."""
-    return list(audit.judge(audit.ask_all(wanted, service), list(exemptions), TODAY))
+    return list(audit.problems(audit.ask_all(wanted, service), list(exemptions), TODAY))
 
 
 def exemption(**changes: str) -> Exemption:
@@ -80,7 +80,7 @@ def test_packages_that_nothing_is_known_against_pass(service: Service) -> None:
     assert reasons([NEW], service.url) == []
 
 
-def test_a_known_flaw_is_told_with_its_cure(service: Service) -> None:
+def test_a_known_advisory_is_reported_with_its_fix(service: Service) -> None:
     """A vulnerable version fails the audit, by its names and with the version that is without it."""
     service.advisories["urllib3", "1.26.0"] = [FLAW]
     (reason,) = reasons([OLD, NEW], service.url)
@@ -173,7 +173,7 @@ def test_an_exception_that_is_not_needed_fails(service: Service) -> None:
 def test_an_exception_is_not_called_needless_by_silence() -> None:
     """Where a package had no answer, nobody is told to remove what is accepted for it."""
     silent = Findings.of([(OLD, "the service answered 503")])
-    assert list(audit.judge(silent, [exemption()], TODAY)) == [
+    assert list(audit.problems(silent, [exemption()], TODAY)) == [
         "not checked, 1 of 1 packages: the service answered 503: urllib3 1.26.0"
     ]
 

@@ -83,7 +83,7 @@ def test_only_images_for_gpus_have_proprietary_packages() -> None:
 
 def test_every_note_has_a_use() -> None:
     """What was read by hand is still in a lock, and what was accepted for a reason in an image."""
-    assert POLICY.found.keys() <= {pin.name for locks in IMAGES.values() for lock in locks for pin in of_lock(lock)}
+    assert POLICY.overrides.keys() <= {pin.name for locks in IMAGES.values() for lock in locks for pin in of_lock(lock)}
     pins = {pin.name for image in IMAGES for pin in of_image(image)}
     assert {note for name in pins for note in POLICY.notes(licences.licence(name, POLICY))} == POLICY.noted.keys()
 

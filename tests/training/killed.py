@@ -19,9 +19,9 @@ STEPS = 64
 def period(count: int, seed: int) -> loop.Examples:
     """Rows with a history to forget, so that every kind of random number is drawn."""
     matrix = rows.matrix(count, seed)
-    neutral = matrix.copy()
-    neutral[:, rows.AGE] = 0
-    return loop.Examples(matrix, rows.labels(matrix), neutral)
+    default_history = matrix.copy()
+    default_history[:, rows.AGE] = 0
+    return loop.Examples(matrix, rows.labels(matrix), default_history)
 
 
 def train(checkpoints: Checkpoints, config: loop.LoopConfig = CONFIG, told: Reporter | None = None) -> FraudModel:

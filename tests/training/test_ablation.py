@@ -10,7 +10,7 @@ from contract.schema import Contract, FeatureKind
 from contract.table import Table, read_csv
 from history.evaluation import with_history
 from tests.training import rows
-from training.ablation import history_ablation, history_unavailable_matrix, without_history
+from training.ablation import default_history_matrix, history_ablation, without_history
 from training.schema import parse_schema
 
 HISTORY = """
@@ -54,7 +54,7 @@ def test_without_history_nothing_is_lost_where_there_is_none() -> None:
     assert without_history(_plain()[0]) is None
 
 
-def test_a_contract_of_history_alone_has_no_second_training() -> None:
+def test_a_contract_of_only_history_has_no_second_training() -> None:
     """Without its features nothing would be left to score by."""
     text = 'name = "x"\n[columns.when]\nkind = "timestamp"\ncycles = []\n[columns.fraud]\nkind = "label"\n'
     assert (
@@ -65,26 +65,26 @@ def test_a_contract_of_history_alone_has_no_second_training() -> None:
     )
 
 
-def test_neutral_rows_keep_their_own_columns() -> None:
+def test_default_history_keeps_the_other_columns() -> None:
     """Only the features of history change, to what a row is given that sees nothing."""
     table = with_history(CONTRACT, _table(4), None)
-    neutral = history_unavailable_matrix(CONTRACT, table)
-    assert neutral is not None
+    default_history = default_history_matrix(CONTRACT, table)
+    assert default_history is not None
     history = {feature.name: place for place, feature in enumerate(CONTRACT.features) if "card." in feature.column}
-    assert set(neutral[:, history["card.count.7d/1h"]]) == {0.0}
-    assert set(neutral[:, history["card.since_last.7d/1h"]]) == {7 * 86_400.0}
-    assert set(neutral[:, history["card.ratio(amount).7d/1h"]]) == {1.0}
-    first = history_unavailable_matrix(CONTRACT, table.take(np.array([0])))
-    np.testing.assert_array_equal(neutral[:1], first)
+    assert set(default_history[:, history["card.count.7d/1h"]]) == {0.0}
+    assert set(default_history[:, history["card.since_last.7d/1h"]]) == {7 * 86_400.0}
+    assert set(default_history[:, history["card.ratio(amount).7d/1h"]]) == {1.0}
+    first = default_history_matrix(CONTRACT, table.take(np.array([0])))
+    np.testing.assert_array_equal(default_history[:1], first)
     own = [place for place in range(CONTRACT.width) if place not in history.values()]
     amounts = [f.kind is FeatureKind.NUMBER and f.column == "amount" for f in CONTRACT.features]
-    assert neutral[:, own].shape == (4, CONTRACT.width - len(history))
-    assert neutral[:, amounts.index(True)].tolist() == [10, 20, 30, 40]
+    assert default_history[:, own].shape == (4, CONTRACT.width - len(history))
+    assert default_history[:, amounts.index(True)].tolist() == [10, 20, 30, 40]
 
 
-def test_without_history_no_row_is_neutral() -> None:
+def test_without_history_there_is_no_default_history() -> None:
     """There is nothing to forget."""
-    assert history_unavailable_matrix(_plain()[0], _table(2)) is None
+    assert default_history_matrix(_plain()[0], _table(2)) is None
 
 
 def test_the_card_says_what_is_gained() -> None:

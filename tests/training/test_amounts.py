@@ -28,7 +28,7 @@ def contract(*names: str) -> Contract:
         (("TotalValues",), "TotalValues"),
     ],
 )
-def test_the_amount_is_told_by_its_name(names: tuple[str, ...], column: str | None) -> None:
+def test_the_amount_is_inferred_by_its_name(names: tuple[str, ...], column: str | None) -> None:
     """The surest word first, in whatever spelling; two that could be are none, and it says why."""
     found = amount_of(contract(*names))
     assert found.column == column

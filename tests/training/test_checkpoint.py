@@ -46,7 +46,7 @@ def test_the_last_state_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 10, -1])
-def test_a_damaged_state_is_ignored_and_told(tmp_path: Path, keep: int) -> None:
+def test_a_damaged_state_is_ignored_and_reported(tmp_path: Path, keep: int) -> None:
     """A file that was cut anywhere is none."""
     told: list[str] = []
     checkpoint = Checkpoints(tmp_path, say=told.append).of("x")

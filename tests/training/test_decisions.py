@@ -124,7 +124,7 @@ def test_costs_below_zero_are_refused(false_alarm: float | None, missed: float) 
         DecisionOptions(false_alarm=false_alarm, missed=missed)
 
 
-def test_without_wishes_the_policy_decides() -> None:
+def test_without_decision_options_the_policy_decides() -> None:
     """The bands are those of the policy, and the card tells the usual budgets and an assumed cost."""
     of = random_period(0)
     found = choose_thresholds(

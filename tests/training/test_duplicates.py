@@ -23,7 +23,7 @@ def _notes(*changes: tuple[int, int, str]) -> tuple[str, ...]:
     return duplicate_notes(contract(), labelled, split(labelled.rows, labelled.seconds))
 
 
-def test_different_rows_are_not_told_of() -> None:
+def test_different_rows_are_not_reported() -> None:
     """Most files have nothing twice."""
     assert _notes() == ()
 
@@ -35,13 +35,13 @@ def test_ids_that_are_there_twice_are_counted() -> None:
     assert "r3" not in note
 
 
-def test_rows_that_differ_in_their_id_alone_are_counted() -> None:
+def test_rows_that_differ_only_in_their_id_are_counted() -> None:
     """With the time the same they are in one period: the split never parts a moment."""
     (note,) = _notes((5, 4, "all"), (6, 4, "all"))
     assert "equals in all but the id: 2, 0 of them in a later period" in note
 
 
-def test_many_rows_with_another_time_alone_are_told_of() -> None:
+def test_many_rows_that_differ_only_in_time_are_reported() -> None:
     """A file whose frauds were multiplied has them on both sides of the split."""
     (note,) = _notes(*[(row, row - 150, "content") for row in range(160, 200)])
     assert "equal one of the training period in all but id and time: 33 of 53" in note

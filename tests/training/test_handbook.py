@@ -26,7 +26,7 @@ def test_the_schema_has_the_book_s_twelve_windows() -> None:
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared/data/handbook is not here")
-def test_history_is_worth_much_on_the_handbook(tmp_path: Path, handler: Path) -> None:
+def test_history_raises_average_precision_on_the_handbook(tmp_path: Path, handler: Path) -> None:
     """On six weeks, average precision rises by more than a tenth with the history, and holds without a past."""
     with parquet.ParquetFile(SHARED) as file:
         part = Table.from_batches([next(file.iter_batches(ROWS))])

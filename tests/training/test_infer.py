@@ -155,7 +155,7 @@ def test_a_label_by_name_that_is_no_flag_is_refused(tmp_path: Path) -> None:
         _infer(frame, tmp_path)
 
 
-def test_a_label_by_rarity_alone_is_said_so(tmp_path: Path) -> None:
+def test_a_label_inferred_by_rarity_is_marked(tmp_path: Path) -> None:
     """Without a telling name the schema's comment asks its reader to check the label."""
     assert "only because its ones are rare" in _comment(_small().rename(columns={"fraud": "bad"}), tmp_path, "bad")
 

@@ -68,7 +68,7 @@ def test_a_labelled_row_sees_what_it_would_see_if_all_rows_had_labels(rows: list
         np.testing.assert_array_equal(found.columns[name], values)
 
 
-def test_rows_without_a_label_are_kept_apart_with_a_note() -> None:
+def test_rows_without_a_label_are_separated_with_a_note() -> None:
     """Neither their number nor their labels are among the others'."""
     found = data.from_csv(contract(), file_of([(1, "a", 1, "1"), (0, "a", 1, ""), (2, "a", 1, "0")]))
     assert (found.rows, found.labels.tolist(), found.unlabelled and found.unlabelled.rows) == (2, [True, False], 1)

@@ -56,18 +56,18 @@ def _with_history(seed: int) -> loop.Examples:
     draw = np.random.default_rng(seed)
     labels = matrix[:, rows.AMOUNT] + draw.normal(0, 60, len(matrix)) > 450
     matrix[:, rows.AGE] = np.where(labels, 1, -1) + draw.normal(0, 0.1, len(matrix))
-    neutral = matrix.copy()
-    neutral[:, rows.AGE] = 0
-    return loop.Examples(matrix, labels, neutral)
+    default_history = matrix.copy()
+    default_history[:, rows.AGE] = 0
+    return loop.Examples(matrix, labels, default_history)
 
 
 def _loss_without_a_past(share: float) -> float:
     train, test = _with_history(1), _with_history(2)
-    assert test.neutral is not None
+    assert test.default_history is not None
     with loop.reproducible(5):
         model = rows.model(train.matrix)
         loop.fit(model, train, test, loop.LoopConfig(epochs=6, forgotten_share=share), silent())
-    values = loop.logits(model, test.neutral).astype(np.float64)
+    values = loop.logits(model, test.default_history).astype(np.float64)
     return float(np.logaddexp(0, np.where(test.labels, -values, values)).mean())
 
 
@@ -79,10 +79,13 @@ def test_what_is_forgotten_in_training_may_be_missing_in_service() -> None:
 def test_rows_that_are_always_forgotten_teach_nothing_of_the_past() -> None:
     """With a share of one the network never sees a history: what it says of a row does not depend on it."""
     train = _with_history(1)
-    assert train.neutral is not None
-    blank = loop.Examples(train.neutral, train.labels)
+    assert train.default_history is not None
+    blank = loop.Examples(train.default_history, train.labels)
     states = []
-    for shown, share in ((train, 1.0), (loop.Examples(train.neutral, train.labels, train.neutral), 0.5)):
+    for shown, share in (
+        (train, 1.0),
+        (loop.Examples(train.default_history, train.labels, train.default_history), 0.5),
+    ):
         with loop.reproducible(5):
             model = rows.model(train.matrix)
             loop.fit(model, shown, blank, loop.LoopConfig(epochs=2, forgotten_share=share), silent())
@@ -105,12 +108,12 @@ def test_it_stops_when_validation_gets_no_better() -> None:
     assert run.epochs == run.best_epoch + 2
 
 
-def test_of_epochs_that_are_about_as_good_the_latest_is_kept() -> None:
+def test_of_similarly_good_epochs_the_latest_is_restored() -> None:
     """A later one may lack a fiftieth of the best score; one that lacks more is not taken, nor one without a score."""
     keeper, model = loop._BestEpoch(patience=9), rows.model(rows.matrix(50, 1))
     taken = []
     for score in (0.5, 0.8, 0.785, float("nan"), 0.78, 0.9, 0.883, -1.0):
-        keeper.offer(model, score)
+        keeper.update(model, score)
         taken.append(keeper.best_epoch)
     assert taken == [1, 2, 3, 3, 3, 6, 7, 7]
 

@@ -125,7 +125,7 @@ def test_a_file_without_a_time_is_cut_in_its_order(bench: Bench) -> None:
     assert any("no timestamp" in note for note in notes)
 
 
-def test_times_that_are_yet_to_come_are_told_of(bench: Bench) -> None:
+def test_future_times_are_reported(bench: Bench) -> None:
     """A clock that is wrong, or a date in another form: trained on all the same."""
     frame = _frame()
     frame.loc[ROWS - 3 :, "when"] = "2326-01-01T00:00:00"
@@ -141,7 +141,7 @@ def test_words_that_hardly_ever_come_twice_are_trained_on(bench: Bench) -> None:
     assert all(len(column.values) <= 100 for column in version.contract.columns)
 
 
-def test_an_id_that_is_there_twice_is_told_of(bench: Bench) -> None:
+def test_a_repeated_id_is_reported(bench: Bench) -> None:
     """In training all rows count, in service one: the card says how many."""
     frame = _frame()
     frame["payment_id"] = [f"p{row // 2}" for row in range(ROWS)]

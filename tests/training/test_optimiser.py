@@ -8,14 +8,14 @@ from training.optimiser import FIRST_RATE, LAST_RATE, WARMUP_SHARE, Optimiser, l
 def _taken(steps: Optimiser, model: nn.Linear, numbers: range) -> None:
     for number in numbers:
         inputs = torch.randn(8, 3, generator=torch.Generator().manual_seed(number))
-        steps.take(model(inputs).square().sum(), number)
+        steps.step(model(inputs).square().sum(), number)
 
 
 def _fresh() -> tuple[nn.Linear, Optimiser]:
     model = nn.Linear(3, 1)
     nn.init.constant_(model.weight, 0.5)
     nn.init.constant_(model.bias, 0.1)
-    return model, Optimiser.over(model, 10, 8, 0.01, 0.1)
+    return model, Optimiser.for_model(model, 10, 8, 0.01, 0.1)
 
 
 def test_the_rate_rises_and_falls() -> None:

@@ -216,7 +216,7 @@ def test_a_card_without_periods_is_not_trusted() -> None:
         _met({})
 
 
-def test_data_without_times_is_compared_on_the_same_file_alone() -> None:
+def test_data_without_times_is_compared_only_on_the_same_file() -> None:
     """Without a column of time only the same file, cut alike, tells which rows are new."""
     timeless = parse_schema(rows.SCHEMA.replace('[columns.when]\nkind = "timestamp"\n', "")).contract({})
     score = lambda matrix: matrix[:, 0]  # noqa: E731 - its columns are other ones than the shared rival's.
@@ -241,7 +241,7 @@ def test_a_column_that_the_data_lacks_is_named() -> None:
         _met(_facts(_csv()), parse_schema(rows.SCHEMA.replace("columns.amount", "columns.value")).contract({}))
 
 
-def test_data_that_changed_is_not_judged_on() -> None:
+def test_changed_data_is_not_compared_on() -> None:
     """The rows that the new version was trained on must still be those of the file."""
     new = _rival(rows.contract(), _facts(_csv()) | {"sha256": "before"})
     with pytest.raises(TrainingError, match="has changed since the training"):

@@ -30,10 +30,10 @@ def test_seconds_have_no_cycles_unless_asked() -> None:
 
 def test_a_day_may_have_its_clock_beside_it() -> None:
     """The schema names the column, and it is one of the contract's inputs."""
-    beside = SCHEMA.replace('kind = "timestamp"', 'kind = "timestamp"\nclock = "at"')
-    assert parse_schema(beside).contract({}).input_names[:3] == ("ref", "when", "at")
+    compare = SCHEMA.replace('kind = "timestamp"', 'kind = "timestamp"\nclock = "at"')
+    assert parse_schema(compare).contract({}).input_names[:3] == ("ref", "when", "at")
     with pytest.raises(SchemaError, match="clock must be a text"):
-        parse_schema(beside.replace('"at"', "7"))
+        parse_schema(compare.replace('"at"', "7"))
 
 
 def test_label_is_named() -> None:

@@ -73,7 +73,7 @@ def test_the_logarithm_stands_beside_what_has_one() -> None:
     assert logs == ["log(card.count.7d/1h)", "log(card.since_last.1d/1h)"]
 
 
-def test_a_risk_has_the_delay_of_labels_unless_told() -> None:
+def test_a_risk_has_the_delay_of_labels_by_default() -> None:
     """Seven days for risk and none for the others; a delay that is named holds for the whole block."""
     block = {"aggregates": '["count", "risk"]', "windows": '["7d"]'}
     assert _names(_block(**block)) == ["card.count.7d/1h", "card.risk.7d-7d/1h"]

@@ -43,7 +43,7 @@ def test_two_months_spare_half_of_the_validation_for_the_gap() -> None:
     assert "a little too good" in cut.notes[0]
 
 
-def test_a_gap_leaves_enough_rows_to_judge() -> None:
+def test_a_gap_leaves_enough_rows_to_test_on() -> None:
     """In a small file it takes a tenth of the validation period, not a half."""
     cut = split(100, np.linspace(0, 60 * DAY, 100))
     assert cut.gap == pytest.approx(0.9 * DAY, rel=0.05)

@@ -74,7 +74,7 @@ def test_the_default_model_knows_its_customers_and_terminals(trained: Trained) -
     assert names <= {feature.column for feature in trained.contract.features}
 
 
-def test_the_card_says_what_history_is_worth(trained: Trained) -> None:
+def test_the_card_has_the_ablation_of_history(trained: Trained) -> None:
     """Average precision on the test period with, without and with neutral history, the gain, and the alerts."""
     history, test = trained.card.history, trained.card.metrics["test"]
     precision = history["average_precision"]
@@ -104,8 +104,8 @@ def test_history_reaches_over_the_ends_of_periods(trained: Trained) -> None:
     rows = train_module._prepare(_tiny(trained), silent())
     place = [feature.name for feature in rows.contract.features].index("terminal_id.count.30d-7d/1h")
     assert np.median(rows.test.matrix[:100, place]) > 5
-    assert rows.test.neutral is not None
-    assert not rows.test.neutral[:, place].any()
+    assert rows.test.default_history is not None
+    assert not rows.test.default_history[:, place].any()
 
 
 def _tiny(trained: Trained) -> TrainRequest:

@@ -68,9 +68,9 @@ Logits = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 def _calibrated(logits: Logits, validation: PeriodRows, test: PeriodRows) -> Scores:
     """Probabilities by the calibration that the network gets too."""
     weights = validation.weights.astype(np.float32)
-    found = calibrate(logits(validation.matrix).astype(np.float32), validation.labels, weights)
+    result = calibrate(logits(validation.matrix).astype(np.float32), validation.labels, weights)
     with np.errstate(over="ignore"):
-        scores: Scores = (1 / (1 + np.exp(-(found.slope * logits(test.matrix) + found.intercept)))).astype(np.float32)
+        scores: Scores = (1 / (1 + np.exp(-(result.slope * logits(test.matrix) + result.intercept)))).astype(np.float32)
     return scores
 
 

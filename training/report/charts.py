@@ -162,16 +162,16 @@ def _slope(test: Mapping[str, Any]) -> str:
 
 def distribution(report: Report) -> Figure:
     """How the scores of frauds and of genuine transactions are spread."""
-    told = report["test"]["distribution"]
+    histogram = report["test"]["distribution"]
     lines = [
-        Line(words, list(_steps(told["edges"], told[name])), place, area=True)
+        Line(words, list(_steps(histogram["edges"], histogram[name])), place, area=True)
         for place, (name, words) in enumerate({"genuine": "genuine", "fraud": "fraud"}.items())
     ]
-    high = max(0.1, *told["genuine"], *told["fraud"])
+    high = max(0.1, *histogram["genuine"], *histogram["fraud"])
     marks = [Mark(name, report["bands"][name]) for name in ("review", "decline")]
     drawn = chart(
         "Scores",
-        Axis("probability of fraud", told["edges"][0], 1, log=True, percent=True),
+        Axis("probability of fraud", histogram["edges"][0], 1, log=True, percent=True),
         Axis("share of the class", 0, high, percent=True),
         lines,
         marks,
@@ -189,10 +189,10 @@ def _pairs(curve: Mapping[str, Sequence[float]], across: str, up: str) -> list[t
     return list(zip(curve[across], curve[up], strict=True))
 
 
-def _at(curve: Mapping[str, Sequence[float]], name: str, value: float, wanted: str) -> float:
+def _at(curve: Mapping[str, Sequence[float]], name: str, value: float, other: str) -> float:
     """The wanted value at the first point where another reaches a value."""
     place = next((place for place, each in enumerate(curve[name]) if each >= value), len(curve[name]) - 1)
-    return curve[wanted][place]
+    return curve[other][place]
 
 
 def _place(curve: Mapping[str, Sequence[float]], threshold: float) -> int:

@@ -20,7 +20,7 @@ NOT_ASKED = "they were not asked for: `fraud evaluate` trains them"
 Document = dict[str, Any]
 
 
-def document(subject: Subject, *, beside: bool = True, threads: int = 1, seed: int = 0) -> Document:
+def document(subject: Subject, *, compare: bool = True, threads: int = 1, seed: int = 0) -> Document:
     """Measures a version on its test rows; `beside` trains its rivals on the same split.
 
     The test rows must hold both classes. The same each time, but for the moment that it tells.
@@ -30,7 +30,7 @@ def document(subject: Subject, *, beside: bool = True, threads: int = 1, seed: i
     """
     amount, costs = _money(subject)
     period = subject.test.scored(subject.scores(subject.test.matrix), amount["column"])
-    why = reason_left_out(subject) if beside else NOT_ASKED
+    why = reason_left_out(subject) if compare else NOT_ASKED
     others = [] if why else train_baselines(subject, threads, seed)
     spread, lead = _intervals(period, others, seed)
     return {
@@ -51,10 +51,10 @@ def document(subject: Subject, *, beside: bool = True, threads: int = 1, seed: i
 def short(report: Document) -> dict[str, Any]:
     """What the model card repeats of its report."""
     test = report["test"]
-    found = {"average_precision_interval": test["average_precision_interval"]}
+    result = {"average_precision_interval": test["average_precision_interval"]}
     names = ("name", "average_precision", "expected_calibration_error", "difference")
-    told = [{name: rival[name] for name in names} for rival in report["rivals"]]
-    return found | ({"rivals": told} if told else {"rivals_left_out": report["rivals_left_out"]})
+    card = [{name: rival[name] for name in names} for rival in report["rivals"]]
+    return result | ({"rivals": card} if card else {"rivals_left_out": report["rivals_left_out"]})
 
 
 def _head(subject: Subject) -> Document:
@@ -74,9 +74,9 @@ def _head(subject: Subject) -> Document:
 
 def _money(subject: Subject) -> tuple[dict[str, Any], Costs | None]:
     """The amount column and the costs of the card; of an older one the column by its name, and no costs."""
-    told = subject.card.decisions
-    amount = told.get("amount") or asdict(amount_of(subject.contract))
-    return amount, Costs(**told["costs"]) if told.get("costs") else None
+    card = subject.card.decisions
+    amount = card.get("amount") or asdict(amount_of(subject.contract))
+    return amount, Costs(**card["costs"]) if card.get("costs") else None
 
 
 def _points(subject: Subject) -> Document:
@@ -116,8 +116,8 @@ def _intervals(
     return _pairs(spread, len(rankings)), _pairs(lead, len(others))
 
 
-def _pairs(found: Sequence[Interval], wanted: int) -> list[list[float] | None]:
-    return [[each.low, each.high] for each in found] or [None] * wanted
+def _pairs(result: Sequence[Interval], count: int) -> list[list[float] | None]:
+    return [[each.low, each.high] for each in result] or [None] * count
 
 
 def _beside(
@@ -127,10 +127,10 @@ def _beside(
     spread: Sequence[list[float] | None],
     lead: Sequence[list[float] | None],
 ) -> list[Document]:
-    found = []
+    result = []
     for rival, interval, difference in zip(others, spread, lead, strict=True):
         period = subject.test.scored(rival.scores, amount)
-        told = {"name": rival.name, "made": rival.made, **metrics.numbers(period)}
-        told |= {"average_precision_interval": interval, "difference": difference}
-        found.append(told | {"precision_recall": metrics.precision_recall(period)})
-    return found
+        card = {"name": rival.name, "made": rival.made, **metrics.numbers(period)}
+        card |= {"average_precision_interval": interval, "difference": difference}
+        result.append(card | {"precision_recall": metrics.precision_recall(period)})
+    return result

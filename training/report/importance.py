@@ -23,10 +23,10 @@ REPEATS, MANY_GROUPS = 3, 40
 def groups(contract: Contract) -> dict[str, list[int]]:
     """Positions of the features in the matrix by what they are made of: a column, or the past of an entity."""
     pasts = {window.name: f"history of {window.entity}" for window in contract.history}
-    found: dict[str, list[int]] = {}
+    result: dict[str, list[int]] = {}
     for place, feature in enumerate(contract.features):
-        found.setdefault(pasts.get(feature.column, feature.column), []).append(place)
-    return found
+        result.setdefault(pasts.get(feature.column, feature.column), []).append(place)
+    return result
 
 
 def importance(subject: Subject, seed: int = 0) -> list[dict[str, Any]]:
@@ -35,11 +35,11 @@ def importance(subject: Subject, seed: int = 0) -> list[dict[str, Any]]:
     rows, weights = _drawn(subject, draw)
     matrix, labels = subject.test.matrix[rows], subject.test.labels[rows]
     whole = Ranking.of(labels, subject.scores(matrix)).average_precision(weights)
-    found = groups(subject.contract)
-    repeats = 1 if len(found) >= MANY_GROUPS else REPEATS
+    result = groups(subject.contract)
+    repeats = 1 if len(result) >= MANY_GROUPS else REPEATS
     lost = {
         name: [whole - _shuffled(subject, (matrix, labels, weights), places, draw) for _ in range(repeats)]
-        for name, places in found.items()
+        for name, places in result.items()
     }
     return _told(lost)
 

@@ -26,7 +26,7 @@ def numbers(period: Period) -> dict[str, Any]:
     """The figures that one number tells; the period has both classes."""
     scores, weights = period.scores.astype(np.float64), period.weights
     ranking = Ranking.of(period.labels, period.scores)
-    found = {
+    result = {
         "rows": len(period.labels),
         "frauds": int(period.labels.sum()),
         "transactions": float(weights.sum()),
@@ -39,7 +39,7 @@ def numbers(period: Period) -> dict[str, Any]:
         "calibration_slope": evaluation.calibration_slope(scores, period.labels, weights),
         "mean_probability": float(np.average(scores, weights=weights)),
     }
-    return found | {"days": period.days}
+    return result | {"days": period.days}
 
 
 def unit(period: Period) -> tuple[str, float]:
@@ -71,7 +71,7 @@ def alerts(period: Period, costs: Costs | None) -> dict[str, list[float]]:
     total = float(period.weights.sum())
     within = max(1, int(np.searchsorted(flagged, WIDEST_ALERTS * total, side="right")))
     places = _places(flagged[:within], np.geomspace(flagged[0], flagged[within - 1], POINTS))
-    found = {
+    result = {
         "alerts": flagged[places] * unit(period)[1],
         "share": flagged[places] / total,
         "threshold": period.scores[ranking.order][ranking.ends][places],
@@ -79,16 +79,16 @@ def alerts(period: Period, costs: Costs | None) -> dict[str, list[float]]:
         "recall": caught[places] / caught[-1],
         **{name: values[places] for name, values in _money(period, ranking, costs).items()},
     }
-    return {name: _rounded(values) for name, values in found.items()}
+    return {name: _rounded(values) for name, values in result.items()}
 
 
 def alert_table(curve: dict[str, list[float]]) -> list[dict[str, float]]:
     """The curve of :func:`alerts` at round numbers of alerts: the most that keep within each."""
-    counted, found = np.array(curve["alerts"]), []
+    counted, result = np.array(curve["alerts"]), []
     for most in (each for each in ALERTS if counted[0] <= each <= counted[-1]):
         place = int(np.searchsorted(counted, most * (1 + 1e-9), side="right")) - 1
-        found.append({"at_most": float(most)} | {name: values[place] for name, values in curve.items()})
-    return found
+        result.append({"at_most": float(most)} | {name: values[place] for name, values in curve.items()})
+    return result
 
 
 def calibration(period: Period) -> list[dict[str, float]]:
@@ -143,17 +143,17 @@ def _money(period: Period, ranking: Ranking, costs: Costs | None) -> dict[str, F
     if period.amounts is None or not at_risk:
         return {}
     caught = np.cumsum((period.value * period.labels)[ranking.order])[ranking.ends]
-    found = {"value_detected": caught / at_risk}
+    result = {"value_detected": caught / at_risk}
     if costs is None:
-        return found
+        return result
     saved = savings(period, ranking, costs)
-    return found | {"saved": saved, "cost": 1 - saved / (costs.missed * at_risk)}
+    return result | {"saved": saved, "cost": 1 - saved / (costs.missed * at_risk)}
 
 
-def _places(ascending: Floats, wanted: Floats) -> NDArray[np.int64]:
+def _places(ascending: Floats, targets: Floats) -> NDArray[np.int64]:
     """Where the wanted values stand among ascending ones, each place once, the first and the last among them."""
-    found = np.searchsorted(ascending, wanted).clip(0, len(ascending) - 1)
-    return np.unique(np.concatenate(([0], found, [len(ascending) - 1])))
+    result = np.searchsorted(ascending, targets).clip(0, len(ascending) - 1)
+    return np.unique(np.concatenate(([0], result, [len(ascending) - 1])))
 
 
 def _rounded(values: NDArray[Any]) -> list[float]:

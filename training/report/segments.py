@@ -38,7 +38,7 @@ def segment(name: str, period: Period, rows: NDArray[np.bool_], bands: DecisionB
     """The figures of some rows of a period, at least one; what few of them cannot tell is left out."""
     weights, labels, scores = period.weights[rows], period.labels[rows], period.scores[rows]
     flagged = scores >= bands.review
-    found: Segment = {
+    result: Segment = {
         "name": name,
         "rows": int(rows.sum()),
         "frauds": int(labels.sum()),
@@ -47,12 +47,12 @@ def segment(name: str, period: Period, rows: NDArray[np.bool_], bands: DecisionB
         "alert_share": float(np.average(flagged, weights=weights)),
     }
     if flagged.any():
-        found["precision"] = float(np.average(labels[flagged], weights=weights[flagged]))
+        result["precision"] = float(np.average(labels[flagged], weights=weights[flagged]))
     if labels.any():
-        found["recall"] = float(np.average(flagged[labels], weights=weights[labels]))
+        result["recall"] = float(np.average(flagged[labels], weights=weights[labels]))
     if labels.sum() >= FEWEST_FRAUDS and not labels.all():
-        found["average_precision"] = Ranking.of(labels, scores).average_precision(weights)
-    return found
+        result["average_precision"] = Ranking.of(labels, scores).average_precision(weights)
+    return result
 
 
 def by_time(contract: Contract, part: PeriodRows, period: Period, bands: DecisionBands) -> dict[str, list[Segment]]:
@@ -90,9 +90,9 @@ def _amounts(inner: list[float]) -> list[str]:
     """The parts in words, three digits each: the smallest and the largest amount are somebody's, and not told."""
     if not inner:
         return ["all"]
-    told = [f"{float(f'{edge:.3g}'):,g}" for edge in inner]
-    between = [f"{low} to {high}" for low, high in pairwise(told)]
-    return [f"up to {told[0]}", *between, f"from {told[-1]}"]
+    display = [f"{float(f'{edge:.3g}'):,g}" for edge in inner]
+    between = [f"{low} to {high}" for low, high in pairwise(display)]
+    return [f"up to {display[0]}", *between, f"from {display[-1]}"]
 
 
 def _table(
@@ -108,25 +108,25 @@ def _merged(names: Names) -> Names:
     values, counts = np.unique(names.astype(str), return_counts=True)
     rare = {str(value) for value, count in zip(values, counts, strict=True) if count < FEWEST_ROWS}
     frequent = [str(values[place]) for place in np.argsort(-counts, kind="stable") if str(values[place]) not in rare]
-    told = {name: name for name in frequent[:MOST_VALUES]} | dict.fromkeys(frequent[MOST_VALUES:], OTHERS)
-    told |= dict.fromkeys(rare, RARE)
-    return np.array([told[str(name)] for name in names.tolist()], dtype=object)
+    display = {name: name for name in frequent[:MOST_VALUES]} | dict.fromkeys(frequent[MOST_VALUES:], OTHERS)
+    display |= dict.fromkeys(rare, RARE)
+    return np.array([display[str(name)] for name in names.tolist()], dtype=object)
 
 
 def _ordered(names: Names, order: list[str] | None, *, by_size: bool) -> Iterator[str]:
     """By the given order, by size or by name; what was taken together comes last."""
     values, counts = np.unique(names.astype(str), return_counts=True)
     places = np.argsort(-counts, kind="stable") if by_size else np.arange(len(values))
-    found = [str(values[place]) for place in places]
-    own = [name for name in found if name not in {RARE, OTHERS}]
+    result = [str(values[place]) for place in places]
+    own = [name for name in result if name not in {RARE, OTHERS}]
     yield from sorted(own, key=order.index) if order else own
-    yield from (name for name in (OTHERS, RARE) if name in found)
+    yield from (name for name in (OTHERS, RARE) if name in result)
 
 
 def _known(values: NDArray[Any], known: tuple[str, ...]) -> Names:
     """The contract's values; what it does not name is not repeated."""
-    told = {value: value for value in known} | {"": EMPTY}
-    return np.array([told.get(value, UNKNOWN) for value in values.tolist()], dtype=object)
+    display = {value: value for value in known} | {"": EMPTY}
+    return np.array([display.get(value, UNKNOWN) for value in values.tolist()], dtype=object)
 
 
 def _months(seconds: NDArray[np.float64]) -> Names:
@@ -141,5 +141,5 @@ def _spans(seconds: NDArray[np.float64], days: int) -> Names:
         return np.full(len(seconds), EMPTY, dtype=object)
     spans = np.where(known, (seconds - seconds[known].min()) // (days * 86_400), 0).astype(int)
     width = len(str((int(spans.max()) + 1) * days))
-    told = {int(at): f"days {at * days + 1:0{width}d} to {(at + 1) * days:0{width}d}" for at in np.unique(spans)}
-    return np.array([told[at] if ok else EMPTY for at, ok in zip(spans.tolist(), known, strict=True)], dtype=object)
+    display = {int(at): f"days {at * days + 1:0{width}d} to {(at + 1) * days:0{width}d}" for at in np.unique(spans)}
+    return np.array([display[at] if ok else EMPTY for at, ok in zip(spans.tolist(), known, strict=True)], dtype=object)

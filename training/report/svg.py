@@ -100,22 +100,24 @@ def _y(axis: Axis, value: float) -> float:
 
 def _grid(across: Axis, up: Axis) -> list[str]:
     floor_y, end = HEIGHT - BOTTOM, WIDTH - RIGHT
-    found = []
+    result = []
     for value in up.ticks():
         y = _y(up, value)
-        found.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{end}"/>')
-        found.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{up.text(value)}</text>')
+        result.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{end}"/>')
+        result.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{up.text(value)}</text>')
     for value in across.ticks():
         x = _x(across, value)
-        found.append(f'<path class="grid" d="M{x:.1f} {TOP}V{floor_y}"/>')
-        found.append(
+        result.append(f'<path class="grid" d="M{x:.1f} {TOP}V{floor_y}"/>')
+        result.append(
             f'<text class="tick" x="{x:.1f}" y="{floor_y + 17}" text-anchor="middle">{across.text(value)}</text>'
         )
     middle, side = (LEFT + end) / 2, (TOP + floor_y) / 2
-    found.append(f'<text class="axis" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(across.label)}</text>')
+    result.append(
+        f'<text class="axis" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(across.label)}</text>'
+    )
     turned = f'transform="translate(14 {side}) rotate(-90)"'
-    found.append(f'<text class="axis" {turned} text-anchor="middle">{escape(up.label)}</text>')
-    return found
+    result.append(f'<text class="axis" {turned} text-anchor="middle">{escape(up.label)}</text>')
+    return result
 
 
 def _mark(across: Axis, mark: Mark, place: int) -> str:
@@ -134,17 +136,17 @@ def _drawn(line: Line, across: Axis, up: Axis) -> str:
     places = [(_x(across, x), _y(up, y)) for x, y in line.points]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     floor_y = HEIGHT - BOTTOM
-    found = [f'<path class="line s{line.style}" d="{path}"/>']
+    result = [f'<path class="line s{line.style}" d="{path}"/>']
     if line.area:
         closed = f"{path}L{places[-1][0]:.1f} {floor_y}L{places[0][0]:.1f} {floor_y}Z"
-        found.insert(0, f'<path class="area s{line.style}" d="{closed}"/>')
-    found += [
+        result.insert(0, f'<path class="area s{line.style}" d="{closed}"/>')
+    result += [
         f'<path class="line s{line.style}" d="M{x:.1f} {_y(up, low):.1f}V{_y(up, high):.1f}"/>'
         for (x, _), (low, high) in zip(places, line.ranges, strict=False)
     ]
     if line.dots:
-        found += [f'<circle class="dot s{line.style}" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in places]
-    return "".join(found)
+        result += [f'<circle class="dot s{line.style}" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in places]
+    return "".join(result)
 
 
 def _legend(lines: Sequence[Line]) -> str:

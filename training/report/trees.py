@@ -3,7 +3,7 @@
 They stop on the log loss of the validation rows, and take as many bins as validate better by it. Average precision
 stopped after three trees where 84 frauds told it (.435 on the cards' test, with the log loss .785); the usual 255 bins
 lose 0.03 to 0.10 where amounts have a long tail, and fine ones overfit where frauds are few; there one seed's trees
-have .66 and another's .80, so several are averaged (LOG.md). lightgbm is imported here, when trees are wanted, and
+have .66 and another's .80, so several are averaged. lightgbm is imported here, when trees are wanted, and
 nowhere before.
 """
 
@@ -71,8 +71,8 @@ def averaged(grown: Sequence[Trees], matrix: NDArray[np.float32]) -> NDArray[np.
     """The log-odds of the mean probability of several trees, shape (rows,)."""
     mean = np.mean([1 / (1 + np.exp(-trees.logits(matrix))) for trees in grown], axis=0)
     inside = np.clip(mean, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
-    found: NDArray[np.float64] = np.log(inside / (1 - inside))
-    return found
+    result: NDArray[np.float64] = np.log(inside / (1 - inside))
+    return result
 
 
 def grow(train: LabelledMatrix, validation: LabelledMatrix, codes: Sequence[int] = (), **others: float) -> Trees:

@@ -25,7 +25,7 @@ def test_they_are_the_same_each_time() -> None:
         assert np.array_equal(one.scores, other.scores)
 
 
-def test_a_validation_of_one_class_still_gives_rivals() -> None:
+def test_a_validation_of_one_class_still_gives_baselines() -> None:
     """Without both classes there is no early stopping, no calibration, and still a comparison."""
     about = subject()
     assert about.validation is not None

@@ -20,7 +20,7 @@ def test_a_report_is_json_and_the_same_each_time() -> None:
     assert json.loads(json.dumps(first, allow_nan=False)) == first
 
 
-def test_the_paired_lead_is_over_each_rival() -> None:
+def test_the_paired_lead_is_over_each_baseline() -> None:
     """Each rival has its interval and that of the difference; the short form repeats it."""
     report = document(subject())
     assert [rival["name"] for rival in report["rivals"]] == ["gradient-boosted trees", "logistic regression"]
@@ -32,21 +32,21 @@ def test_the_paired_lead_is_over_each_rival() -> None:
     ]
 
 
-def test_rivals_may_be_left_out() -> None:
+def test_baselines_may_be_left_out() -> None:
     """Without them the report says why there are none."""
-    report = document(subject(), beside=False)
+    report = document(subject(), compare=False)
     assert report["rivals"] == []
     assert "not asked for" in report["rivals_left_out"]
 
 
-def test_no_id_or_entity_is_told() -> None:
+def test_no_id_or_entity_is_in_the_report() -> None:
     """Ids of the data are in no part of the report."""
-    assert "secret-" not in json.dumps(document(subject(), beside=False))
+    assert "secret-" not in json.dumps(document(subject(), compare=False))
 
 
 def test_an_older_card_is_reported_on() -> None:
     """A card without decisions gives a report without costs, with the amount's value all the same."""
-    report = document(replace(subject(), card=CARD), beside=False)
+    report = document(replace(subject(), card=CARD), compare=False)
     assert report["costs"] is None
     assert report["amount"]["column"] == "amount"
     assert "value_detected" in report["test"]["alerts"]

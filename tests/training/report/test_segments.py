@@ -54,7 +54,7 @@ def test_rare_values_are_taken_together() -> None:
     assert names == ["chip", segments.RARE]
 
 
-def test_the_smallest_and_the_largest_amount_are_not_told() -> None:
+def test_the_smallest_and_the_largest_amount_are_not_reported() -> None:
     """The ends of the parts by amount are open: they would be somebody's transaction."""
     of = scored(subject())
     names = [each["name"] for each in segments.by_amount(of, BANDS)]

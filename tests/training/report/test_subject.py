@@ -53,7 +53,7 @@ def test_rows_count_as_the_file_says() -> None:
     assert found.test.weights.tolist() == list(range(451, 601))
 
 
-def test_a_newer_file_has_no_rows_to_train_rivals_on() -> None:
+def test_a_newer_file_has_no_rows_to_train_baselines_on() -> None:
     """What lies wholly after the training is all test."""
     found = about(sha256="1" * 64, first=START + 90 * DAY)
     assert (found.train, found.validation, len(found.test.labels)) == (None, None, 600)
