@@ -149,13 +149,13 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     from operations.retraining import train as training
 
     console, paths = terminal.console(), terminal.paths()
-    stated = training.stated(alerts, false_alarm, missed, amount)
+    stated = training.parse_decision_options(alerts, false_alarm, missed, amount)
     wanted = training.TrainOptions(
         data, schema, seed, epochs, tuple(allow_leak or ()), threads, tune, resume, stated, beside
     )
-    terms = ReleaseCriteria(goal, margin, share)
+    criteria = ReleaseCriteria(goal, margin, share)
     if goal is not ReleaseMode.NONE:
-        cycle.retrain(paths, lambda: deployment.find_target(paths, terminal.environment()), wanted, terms, console)
+        cycle.retrain(paths, lambda: deployment.find_target(paths, terminal.environment()), wanted, criteria, console)
         return
     entry = training.train(Registry(paths.store), wanted, console)
     if hint:
@@ -247,7 +247,7 @@ def restore(
     from operations.backups import backup, storage
 
     paths = StatePaths(into.absolute(), into.absolute() / "model_store") if into else terminal.paths()
-    with storage.local(file) as path:
+    with storage.local_copy(file) as path:
         manifest = backup.restore(path, paths)
     terminal.say(f"Restored into {paths.root}: {backup.summary(manifest)}.")
     terminal.say(f"The settings that it was made with are in {paths.root / 'var' / 'restored'}.")

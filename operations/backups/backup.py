@@ -26,9 +26,9 @@ from operations.settings import StatePaths
 NAME = re.compile(r"fraud-backup-[0-9]{8}-[0-9]{6}-[0-9]{6}\.tar")
 LOCKS = {".release.lock": "another release is running; try again", ".lock": "another process adds a model; try again"}
 """The one that may be waited for long comes first: who adds a model gives up after 10 s, and a training is lost."""
-PATIENCE = 120.0
+LOCK_TIMEOUT = 120.0
 """Seconds that a backup waits for a release to end."""
-LITTER = {"README.md"}
+IGNORED_FILES = {"README.md"}
 """What may lie in an empty place beside hidden files: a clone's model store has this page."""
 
 
@@ -44,7 +44,7 @@ class UnexpectedFile(OperationsError):
     """A backup holds what this program would not put into one."""
 
 
-class PlaceTaken(OperationsError):
+class TargetNotEmpty(OperationsError):
     """A restore would mix with what is there."""
 
 
@@ -53,11 +53,11 @@ class CreatedBackup:
     """A backup that was made.
 
     Attributes:
-        where: its path or URL.
+        location: its path or URL.
         deleted: names of the older backups that the retention rule removed.
     """
 
-    where: str
+    location: str
     manifest: Manifest
     deleted: list[str]
 
@@ -68,19 +68,19 @@ def create(state: BackupSource, storage: Storage, keep: int) -> CreatedBackup:
     Raises:
         OperationsError: something here is damaged, or the storage cannot be used; no older backup is deleted then.
     """
-    with _readable(), scratch.directory() as temporary:
+    with _file_errors(), scratch.directory() as temporary:
         file = Path(temporary) / "backup.tar"
         now = datetime.now(UTC)
         written = _write(file, now, _snapshot(state))
         backup_file.read(file)
         name = f"fraud-backup-{now:%Y%m%d-%H%M%S-%f}.tar"
         where = storage.put(file, name)
-        return CreatedBackup(where, written, _retire(storage, keep, name))
+        return CreatedBackup(where, written, _delete_oldest(storage, keep, name))
 
 
 def list_backups(storage: Storage) -> list[tuple[str, int]]:
     """The backups of a storage, oldest first, with their sizes."""
-    with _readable():
+    with _file_errors():
         return sorted((name, size) for name, size in storage.sizes().items() if NAME.fullmatch(name))
 
 
@@ -97,16 +97,16 @@ def restore(file: Path, paths: StatePaths) -> Manifest:
     Raises:
         OperationsError: the backup is damaged or the place is taken; nothing was written.
     """
-    with _readable(), scratch.directory() as temporary:
+    with _file_errors(), scratch.directory() as temporary:
         manifest = backup_file.read(file, lambda item: _new(Path(temporary), item))
-        homes = {item: _home(item, paths) for item in manifest.items}
-        _refuse_taken(homes)
+        destinations = {item: _destination(item, paths) for item in manifest.items}
+        _refuse_occupied(destinations)
         paths.store.mkdir(parents=True, exist_ok=True)
         with _locked(paths.store):
-            _refuse_taken(homes)
-            for item, home in homes.items():
-                home.parent.mkdir(parents=True, exist_ok=True)
-                durable.copy(Path(temporary) / item.name, home)
+            _refuse_occupied(destinations)
+            for item, destination in destinations.items():
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                durable.copy(Path(temporary) / item.name, destination)
     return manifest
 
 
@@ -128,7 +128,7 @@ def _write(file: Path, now: datetime, snapshot: dict[str, SourceFile]) -> Manife
 def _item(name: str, held: SourceFile) -> Item:
     try:
         with _opened(held) as file:
-            item = backup_file.listed(name, file)
+            item = backup_file.describe(name, file)
     except ValueError as error:
         raise OperationsError(f"{error}; it cannot be backed up") from None
     if held.sha256 not in {None, item.sha256}:
@@ -140,7 +140,7 @@ def _opened(held: SourceFile) -> BinaryIO:
     return plain_file.open_plain(held.content) if isinstance(held.content, Path) else BytesIO(held.content)
 
 
-def _retire(storage: Storage, keep: int, newest: str) -> list[str]:
+def _delete_oldest(storage: Storage, keep: int, newest: str) -> list[str]:
     """Deletes the oldest by their names; never the one just made, whatever the clock says."""
     older = [name for name, _ in list_backups(storage) if name != newest]
     surplus = older[: max(0, len(older) + 1 - keep)]
@@ -159,25 +159,27 @@ def _new(scratch: Path, item: Item) -> AbstractContextManager[BinaryIO]:
 def _part(item: Item) -> BackupPart:
     part, _, file = item.name.partition("/")
     for known in PARTS:
-        if known.name == part and known.expects(file):
+        if known.name == part and known.accepts(file):
             return known
     raise UnexpectedFile(f"the backup holds {item.name}, which this release does not know; use the one that made it")
 
 
-def _home(item: Item, paths: StatePaths) -> Path:
-    return _part(item).home(paths) / item.name.partition("/")[2]
+def _destination(item: Item, paths: StatePaths) -> Path:
+    return _part(item).destination(paths) / item.name.partition("/")[2]
 
 
-def _refuse_taken(homes: dict[Item, Path]) -> None:
+def _refuse_occupied(destinations: dict[Item, Path]) -> None:
     """Refuses a place that holds anything but what this same backup put there before it was cut short."""
-    ours = {home: item for item, home in homes.items()}
-    if all(_is(home, item) for home, item in ours.items()):
-        raise PlaceTaken("this backup is restored here already")
-    for directory in {home.parent for home in ours}:
+    backed_up = {destination: item for item, destination in destinations.items()}
+    if all(_is(destination, item) for destination, item in backed_up.items()):
+        raise TargetNotEmpty("this backup is restored here already")
+    for directory in {destination.parent for destination in backed_up}:
         for path in directory.iterdir() if directory.exists() else ():
-            known = path.name in LITTER or path.name.startswith(".")
-            if not known and not (path in ours and _is(path, ours[path])):
-                raise PlaceTaken(f"{path} is there already; restore into an empty place: fraud restore FILE --into DIR")
+            known = path.name in IGNORED_FILES or path.name.startswith(".")
+            if not known and not (path in backed_up and _is(path, backed_up[path])):
+                raise TargetNotEmpty(
+                    f"{path} is there already; restore into an empty place: fraud restore FILE --into DIR"
+                )
 
 
 def _is(path: Path, item: Item) -> bool:
@@ -192,12 +194,12 @@ def _locked(store: Path) -> Iterator[None]:
     """Holds the store's locks, so that no model is added and no release runs; waits for one that does."""
     with ExitStack() as stack:
         for name, refusal in LOCKS.items():
-            stack.enter_context(durable.locked(store / name, refusal, PATIENCE))
+            stack.enter_context(durable.locked(store / name, refusal, LOCK_TIMEOUT))
         yield
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def _file_errors() -> Iterator[None]:
     """Turns what the file system refuses into errors for people."""
     try:
         yield

@@ -24,18 +24,18 @@ from typing import Any, BinaryIO, Self
 from operations.errors import OperationsError
 
 FORMAT = 1
-SEAL, MANIFEST = "SHA256", "manifest.json"
+CHECKSUM_FILE, MANIFEST = "SHA256", "manifest.json"
 BLOCK = 512
 END = bytes(2 * BLOCK)
 CHUNK = 1 << 20
-LARGEST_MANIFEST = 16 << 20
-LARGEST_FILE = (8 << 30) - 1
+MAX_MANIFEST_BYTES = 16 << 20
+MAX_FILE_BYTES = (8 << 30) - 1
 """What the eleven octal digits of a tar header can say."""
 NAME = re.compile(r"(?=.{1,100}\Z)[a-z][a-z0-9_]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 HEADER = struct.Struct("<100s8s8s8s12s12s8s1s100s6s2s32s32s8s8s155s12x")
 
-Keep = Callable[["Item"], AbstractContextManager[BinaryIO | None]]
+OpenOutput = Callable[["Item"], AbstractContextManager[BinaryIO | None]]
 """Where a file's bytes go while they are read; None drops them."""
 
 
@@ -43,7 +43,7 @@ class DamagedBackup(OperationsError):
     """A file is no backup, or no longer the one that was written."""
 
 
-class ChangedMeanwhile(OperationsError):
+class FileChanged(OperationsError):
     """A file changed while it was backed up."""
 
 
@@ -63,7 +63,7 @@ class Item:
         """Refuses what could not be written or not be put back."""
         if not NAME.fullmatch(self.name) or not DIGEST.fullmatch(self.sha256):
             raise ValueError("no name or digest of a file in a backup")
-        if type(self.size) is not int or not 0 <= self.size <= LARGEST_FILE:
+        if type(self.size) is not int or not 0 <= self.size <= MAX_FILE_BYTES:
             raise ValueError(f"{self.name} is larger than the 8 GiB that a backup can hold of a file")
 
 
@@ -111,7 +111,7 @@ class Manifest:
         return manifest
 
 
-def listed(name: str, file: BinaryIO) -> Item:
+def describe(name: str, file: BinaryIO) -> Item:
     """What a manifest says of a file.
 
     Raises:
@@ -130,22 +130,22 @@ def write(path: Path, manifest: Manifest, opened: Callable[[Item], BinaryIO]) ->
     Raises:
         ChangedMeanwhile: a file is not.
     """
-    described = manifest.to_bytes()
+    manifest_bytes = manifest.to_bytes()
     with path.open("wb") as out:
-        for name, data in ((SEAL, _seal(described)), (MANIFEST, described)):
+        for name, data in ((CHECKSUM_FILE, _checksum_line(manifest_bytes)), (MANIFEST, manifest_bytes)):
             out.write(_header(name, len(data)) + data + _padding(len(data)))
         for item in manifest.items:
             out.write(_header(item.name, item.size))
             try:
                 with opened(item) as file:
-                    _through(file, item, out)
+                    _copy_verified(file, item, out)
             except _Mismatch:
-                raise ChangedMeanwhile(f"{item.name} changed while it was backed up; try again") from None
+                raise FileChanged(f"{item.name} changed while it was backed up; try again") from None
             out.write(_padding(item.size))
         out.write(END)
 
 
-def read(path: Path, keep: Keep = lambda _: nullcontext()) -> Manifest:
+def read(path: Path, open_output: OpenOutput = lambda _: nullcontext()) -> Manifest:
     """Reads a backup to its end, verifies every byte and hands the files on; a caller drops them when this raises.
 
     Raises:
@@ -153,37 +153,37 @@ def read(path: Path, keep: Keep = lambda _: nullcontext()) -> Manifest:
     """
     try:
         with path.open("rb") as file:
-            return _read(file, keep)
+            return _read(file, open_output)
     except _Mismatch:
         raise DamagedBackup(f"{path} is torn, was changed, or is no backup; use another one") from None
 
 
-def _read(file: BinaryIO, keep: Keep) -> Manifest:
+def _read(file: BinaryIO, open_output: OpenOutput) -> Manifest:
     manifest = _read_manifest(file)
     for item in manifest.items:
         _expect(file, _header(item.name, item.size))
-        with keep(item) as out:
-            _through(file, item, out)
+        with open_output(item) as out:
+            _copy_verified(file, item, out)
         _expect(file, _padding(item.size))
     _expect(file, END)
     return manifest
 
 
 def _read_manifest(file: BinaryIO) -> Manifest:
-    _expect(file, _header(SEAL, len(_seal(b""))))
-    sealed = _take(file, BLOCK)
-    header = _take(file, BLOCK)
-    length = _announced(header)
-    if not 0 <= length <= LARGEST_MANIFEST or header != _header(MANIFEST, length):
+    _expect(file, _header(CHECKSUM_FILE, len(_checksum_line(b""))))
+    checksum_block = _read_exactly(file, BLOCK)
+    header = _read_exactly(file, BLOCK)
+    length = _header_size(header)
+    if not 0 <= length <= MAX_MANIFEST_BYTES or header != _header(MANIFEST, length):
         raise _Mismatch
-    described = _take(file, length)
-    if sealed != _seal(described) + _padding(len(_seal(described))):
+    manifest_bytes = _read_exactly(file, length)
+    if checksum_block != _checksum_line(manifest_bytes) + _padding(len(_checksum_line(manifest_bytes))):
         raise _Mismatch
     _expect(file, _padding(length))
-    return _parsed(file, described)
+    return _parsed(file, manifest_bytes)
 
 
-def _announced(header: bytes) -> int:
+def _header_size(header: bytes) -> int:
     """The size that a header gives; -1 where it gives none."""
     try:
         return int(header[124:135], 8)
@@ -191,9 +191,9 @@ def _announced(header: bytes) -> int:
         return -1
 
 
-def _parsed(file: BinaryIO, described: bytes) -> Manifest:
+def _parsed(file: BinaryIO, manifest_bytes: bytes) -> Manifest:
     try:
-        manifest = Manifest.from_bytes(described)
+        manifest = Manifest.from_bytes(manifest_bytes)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedBackup(f"{file.name} cannot be read as a backup ({error})") from None
     if os.fstat(file.fileno()).st_size != manifest.file_size:
@@ -201,11 +201,11 @@ def _parsed(file: BinaryIO, described: bytes) -> Manifest:
     return manifest
 
 
-def _through(file: BinaryIO, item: Item, out: BinaryIO | None) -> None:
+def _copy_verified(file: BinaryIO, item: Item, out: BinaryIO | None) -> None:
     """Passes the bytes of a file on and compares their digest."""
     digest = hashlib.sha256()
     for length in _lengths(item.size):
-        chunk = _take(file, length)
+        chunk = _read_exactly(file, length)
         digest.update(chunk)
         if out:
             out.write(chunk)
@@ -218,7 +218,7 @@ def _lengths(size: int) -> Iterator[int]:
         yield min(CHUNK, size - begin)
 
 
-def _take(file: BinaryIO, size: int) -> bytes:
+def _read_exactly(file: BinaryIO, size: int) -> bytes:
     data = file.read(size)
     if len(data) != size:
         raise _Mismatch
@@ -226,12 +226,12 @@ def _take(file: BinaryIO, size: int) -> bytes:
 
 
 def _expect(file: BinaryIO, data: bytes) -> None:
-    if _take(file, len(data)) != data:
+    if _read_exactly(file, len(data)) != data:
         raise _Mismatch
 
 
-def _seal(described: bytes) -> bytes:
-    return f"{hashlib.sha256(described).hexdigest()}  {MANIFEST}\n".encode()
+def _checksum_line(manifest_bytes: bytes) -> bytes:
+    return f"{hashlib.sha256(manifest_bytes).hexdigest()}  {MANIFEST}\n".encode()
 
 
 def _header(name: str, size: int) -> bytes:

@@ -38,7 +38,7 @@ SETTINGS = (
 SECRETS = ("API_KEY", "REDIS_URL", "HISTORY_KEY", "ALERT_URL")
 """The settings of which a backup says only whether they were set."""
 SETTINGS_FILE = "settings.json"
-MOST_BYTES = 16 << 20
+MAX_BYTES = 16 << 20
 """Largest file that a backup reads at once; all but archives are smaller by far."""
 
 
@@ -78,10 +78,10 @@ class BackupPart(Protocol):
     def files(self, state: BackupSource) -> list[SourceFile]:
         """Its files; called under the store's locks, so that all parts are of one moment, and therefore quick."""
 
-    def expects(self, file: str) -> bool:
+    def accepts(self, file: str) -> bool:
         """Whether a backup may hold a file of this name in this part."""
 
-    def home(self, paths: StatePaths) -> Path:
+    def destination(self, paths: StatePaths) -> Path:
         """The directory that its files are put back into."""
 
 
@@ -101,11 +101,11 @@ class EnvironmentSettings:
         text = json.dumps({"settings": kept, "left_out": left_out}, indent=1) + "\n"
         return [SourceFile(SETTINGS_FILE, text.encode())]
 
-    def expects(self, file: str) -> bool:
+    def accepts(self, file: str) -> bool:
         """That one file."""
         return file == SETTINGS_FILE
 
-    def home(self, paths: StatePaths) -> Path:
+    def destination(self, paths: StatePaths) -> Path:
         """Where nothing reads it but a person."""
         return paths.root / "var" / "restored"
 
@@ -135,18 +135,18 @@ class ModelStore:
         registry.entry(record.version)
         return [*versions, _read(registry.root / FILE_NAME)]
 
-    def expects(self, file: str) -> bool:
+    def accepts(self, file: str) -> bool:
         """The names that the registry gives, and the record's."""
         return file == FILE_NAME or re.fullmatch(r"fraud-[1-9][0-9]{0,8}\.(mar|sig|json)", file) is not None
 
-    def home(self, paths: StatePaths) -> Path:
+    def destination(self, paths: StatePaths) -> Path:
         """The model store."""
         return paths.store
 
 
 def _read(path: Path) -> SourceFile:
     """What a link leads to is not ours to copy: a key may lie there."""
-    return SourceFile(path.name, plain_file.read(path, MOST_BYTES))
+    return SourceFile(path.name, plain_file.read(path, MAX_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +162,11 @@ class Journal:
         except FileNotFoundError:
             return []
 
-    def expects(self, file: str) -> bool:
+    def accepts(self, file: str) -> bool:
         """That one file."""
         return file == journal.FILE_NAME
 
-    def home(self, paths: StatePaths) -> Path:
+    def destination(self, paths: StatePaths) -> Path:
         """The model store."""
         return paths.store
 
@@ -179,13 +179,13 @@ class Verdicts:
 
     def files(self, state: BackupSource) -> list[SourceFile]:
         """One file for each version that was judged."""
-        return [_read(path) for path in sorted(state.paths.verdicts.glob("fraud-*.json")) if self.expects(path.name)]
+        return [_read(path) for path in sorted(state.paths.verdicts.glob("fraud-*.json")) if self.accepts(path.name)]
 
-    def expects(self, file: str) -> bool:
+    def accepts(self, file: str) -> bool:
         """The names that retraining gives."""
         return re.fullmatch(r"fraud-[1-9][0-9]{0,8}\.json", file) is not None
 
-    def home(self, paths: StatePaths) -> Path:
+    def destination(self, paths: StatePaths) -> Path:
         """Where a scheduled job reads them."""
         return paths.verdicts
 

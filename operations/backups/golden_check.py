@@ -22,14 +22,14 @@ class GoldenCheck:
         live: whether the release record names it.
         rows: how many golden rows it has.
         difference: the largest of a probability from the one that training computed.
-        fault: why it could not be scored; empty if it could.
+        error: why it could not be scored; empty if it could.
     """
 
     version: int
     live: bool
     rows: int = 0
     difference: float = float("inf")
-    fault: str = ""
+    error: str = ""
 
     @property
     def good(self) -> bool:
@@ -39,8 +39,8 @@ class GoldenCheck:
     def __str__(self) -> str:
         """One line for a person."""
         name = f"version {self.version}{' (live)' if self.live else ''}"
-        if self.fault:
-            return f"{name}: {self.fault}"
+        if self.error:
+            return f"{name}: {self.error}"
         verdict = "as in training" if self.good else "OTHERWISE THAN IN TRAINING"
         return f"{name}: {self.rows} golden rows score {verdict}, largest difference {self.difference:.1e}"
 
@@ -57,15 +57,15 @@ def check_golden_rows(file: Path) -> Iterator[GoldenCheck]:
         registry, record = Registry(paths.store), read_record(paths.store)
         live = record.version if record else None
         for entry in registry.entries():
-            yield _rescored(registry, entry, live=entry.version == live)
+            yield _check_version(registry, entry, live=entry.version == live)
         if live is not None:
             registry.entry(live)
 
 
-def _rescored(registry: Registry, entry: Entry, *, live: bool) -> GoldenCheck:
+def _check_version(registry: Registry, entry: Entry, *, live: bool) -> GoldenCheck:
     try:
         version = load_version(registry, entry.version)
         probabilities = version.score_golden()
     except OperationsError as error:
-        return GoldenCheck(entry.version, live, fault=str(error))
+        return GoldenCheck(entry.version, live, error=str(error))
     return GoldenCheck(entry.version, live, len(probabilities), version.golden.difference(probabilities))

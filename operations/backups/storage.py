@@ -43,13 +43,13 @@ class Storage(Protocol):
         """Removes a file."""
 
 
-def at(place: str) -> Storage:
+def storage_for(place: str) -> Storage:
     """The storage that an option names: a directory, or s3://bucket/prefix."""
     return Bucket(place.rstrip("/")) if place.startswith(SCHEME) else Directory(Path(place))
 
 
 @contextmanager
-def local(file: str) -> Iterator[Path]:
+def local_copy(file: str) -> Iterator[Path]:
     """A backup as a local file: itself, or a copy from S3 that goes again."""
     if not file.startswith(SCHEME):
         yield Path(file)
@@ -57,7 +57,7 @@ def local(file: str) -> Iterator[Path]:
     place, _, name = file.rpartition("/")
     with scratch.directory() as temporary:
         fetched = Path(temporary) / "backup.tar"
-        at(place).fetch(name, fetched)
+        storage_for(place).fetch(name, fetched)
         yield fetched
 
 
@@ -75,8 +75,8 @@ class Directory:
 
     def sizes(self) -> dict[str, int]:
         """Plain files alone: no directory, no link."""
-        there = self.root.iterdir() if self.root.exists() else ()
-        return {path.name: path.stat().st_size for path in there if path.is_file() and not path.is_symlink()}
+        files = self.root.iterdir() if self.root.exists() else ()
+        return {path.name: path.stat().st_size for path in files if path.is_file() and not path.is_symlink()}
 
     def fetch(self, name: str, into: Path) -> None:
         """Copies it."""

@@ -44,8 +44,8 @@ def create_backup(
 
     paths, console = terminal.paths(), terminal.console()
     with reported(paths, "backup"):
-        made = backup.create(BackupSource(paths, os.environ), storage.at(to or terminal.backups()), keep)
-        console.print(f"Wrote {made.where}: {backup.summary(made.manifest)}.", markup=False)
+        made = backup.create(BackupSource(paths, os.environ), storage.storage_for(to or terminal.backups()), keep)
+        console.print(f"Wrote {made.location}: {backup.summary(made.manifest)}.", markup=False)
         for name in made.deleted:
             console.print(f"Deleted {name}: {keep} are kept.", markup=False)
 
@@ -59,7 +59,7 @@ def list_backups(
     """List the backups of a place, the oldest first."""
     from operations.backups import backup, storage
 
-    for name, size in backup.list_backups(storage.at(place or terminal.backups())):
+    for name, size in backup.list_backups(storage.storage_for(place or terminal.backups())):
         terminal.say(f"{name}  {size / 1e6:.1f} MB")
 
 
@@ -69,7 +69,7 @@ def verify_backup(file: str) -> None:
     from operations.backups import golden_check, storage
 
     bad = []
-    with storage.local(file) as path:
+    with storage.local_copy(file) as path:
         for result in golden_check.check_golden_rows(path):
             terminal.say(str(result))
             bad += [] if result.good else [str(result.version)]

@@ -17,10 +17,10 @@ from typing import IO
 from operations.errors import OperationsError
 from operations.files import plain_file, scratch
 
-RETRY_EVERY = 0.05
+RETRY_SECONDS = 0.05
 LOCK_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Its holder shortens the file: it must not be another one that a link leads to."""
-LONGEST_PID = 20
+MAX_PID_BYTES = 20
 
 
 class LockHeld(OperationsError):
@@ -80,18 +80,18 @@ def _sync_directory(directory: Path) -> None:
 
 
 @contextmanager
-def locked(lock: Path, refusal: str, patience: float = 0.0) -> Iterator[None]:
+def locked(lock: Path, refusal: str, timeout: float = 0.0) -> Iterator[None]:
     """Holds a lock file, after so many seconds of waiting at most; the kernel lets it go however its holder ends.
 
     Raises:
         LockHeld: with the refusal: another process holds it.
         OperationsError: the file cannot be opened.
     """
-    until = time.monotonic() + patience
-    while (file := _locked(lock)) is None:
+    until = time.monotonic() + timeout
+    while (file := _try_lock(lock)) is None:
         if time.monotonic() >= until:
-            raise LockHeld(f"{refusal}{_holder(lock)}")
-        time.sleep(RETRY_EVERY)
+            raise LockHeld(f"{refusal}{_holder_note(lock)}")
+        time.sleep(RETRY_SECONDS)
     with file:
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -99,14 +99,14 @@ def locked(lock: Path, refusal: str, patience: float = 0.0) -> Iterator[None]:
         yield
 
 
-def _locked(lock: Path) -> IO[str] | None:
+def _try_lock(lock: Path) -> IO[str] | None:
     """The lock's file, held; None where another process holds it, or has put another file in its place.
 
     Who was waiting for a file that was replaced would hold a lock that nobody else meets.
     """
     with contextlib.ExitStack() as closing:
-        file = closing.enter_context(_opened(lock))
-        if not _taken(file) or not _is_in_place(file, lock):
+        file = closing.enter_context(_open(lock))
+        if not _flock(file) or not _is_in_place(file, lock):
             return None
         closing.pop_all()
         return file
@@ -119,22 +119,22 @@ def _is_in_place(file: IO[str], lock: Path) -> bool:
         return False
 
 
-def _holder(lock: Path) -> str:
+def _holder_note(lock: Path) -> str:
     """Who holds it, as far as it says."""
     with contextlib.suppress(OSError, ValueError):
-        if (pid := plain_file.read(lock, LONGEST_PID).decode()).isdecimal():
+        if (pid := plain_file.read(lock, MAX_PID_BYTES).decode()).isdecimal():
             return f" (process {pid})"
     return ""
 
 
-def _opened(lock: Path) -> IO[str]:
+def _open(lock: Path) -> IO[str]:
     try:
         return os.fdopen(os.open(lock, LOCK_FLAGS, 0o644), "a")
     except OSError as error:
         raise OperationsError(f"{lock} cannot be locked: {error.strerror}") from None
 
 
-def _taken(file: IO[str]) -> bool:
+def _flock(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

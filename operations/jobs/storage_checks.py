@@ -55,7 +55,7 @@ def backups(paths: StatePaths, store: Path, env: Mapping[str, str], now: datetim
         OperationsError: the place of the backups cannot be read.
     """
     place = env.get("BACKUP_TO") or str(paths.root / "var" / "backups")
-    names = [name for name, _ in backup.list_backups(storage.at(place))]
+    names = [name for name, _ in backup.list_backups(storage.storage_for(place))]
     if not names:
         oldest = job_checks.oldest_version(store)
         is_due = oldest is not None and now.timestamp() - oldest > OLDEST_BACKUP.total_seconds()

@@ -83,7 +83,7 @@ async def wanted(
 
 def answering(target: DeploymentTarget) -> bool:
     """Whether a model server answers: each was started a moment ago, and a release waits for those that are late."""
-    return any(one.server.answers() for one in target.single_servers)
+    return any(one.server.is_reachable() for one in target.single_servers)
 
 
 async def make_live(target: DeploymentTarget, version: int, say: Callable[[str], None]) -> bool:

@@ -28,7 +28,9 @@ Find = Callable[[], DeploymentTarget]
 """Finds what runs here, or raises an OperationsError; asked before the training and after it."""
 
 
-def retrain(paths: StatePaths, find: Find, wanted: TrainOptions, terms: ReleaseCriteria, console: Console) -> Verdict:
+def retrain(
+    paths: StatePaths, find: Find, options: TrainOptions, criteria: ReleaseCriteria, console: Console
+) -> Verdict:
     """Trains the next version, judges it against the live one, and releases it if it passes.
 
     Raises:
@@ -36,12 +38,12 @@ def retrain(paths: StatePaths, find: Find, wanted: TrainOptions, terms: ReleaseC
     """
     running = _running(find)
     registry = Registry(running.store if running else paths.store)
-    entry = train(registry, wanted, console)
+    entry = train(registry, options, console)
     console.print(formatting.metrics(entry.metrics))
     verdict = compare_with_live(
-        registry, entry.version, wanted.data, terms, running.thresholds if running else NO_OVERRIDES
+        registry, entry.version, options.data, criteria, running.thresholds if running else NO_OVERRIDES
     )
-    where = _kept(paths, verdict)
+    where = _write_verdict(paths, verdict)
     for line in (*verdict.lines(), f"The verdict is in {where}."):
         console.print(line, markup=False)
     if verdict.passed:
@@ -56,7 +58,7 @@ def _running(find: Find) -> DeploymentTarget | None:
     return None
 
 
-def _kept(paths: StatePaths, verdict: Verdict) -> Path:
+def _write_verdict(paths: StatePaths, verdict: Verdict) -> Path:
     paths.verdicts.mkdir(parents=True, exist_ok=True)
     path = paths.verdicts / f"fraud-{verdict.version}.json"
     durable.write(path, (json.dumps(verdict.to_json(), indent=1) + "\n").encode())
@@ -67,9 +69,9 @@ def _release(find: Find, registry: Registry, verdict: Verdict, console: Console)
     try:
         running = find()
         _refuse_other(running.store, registry, verdict)
-        release_commands.release(running, _wish(verdict), console.print)
+        release_commands.release(running, _release_options(verdict), console.print)
     except OperationsError as error:
-        command = verdict.terms.command(verdict.version)
+        command = verdict.criteria.command(verdict.version)
         raise OperationsError(
             f"version {verdict.version} is in the model store but was not released: {error}; then: {command}"
         ) from None
@@ -85,12 +87,12 @@ def _refuse_other(store: Path, registry: Registry, verdict: Verdict) -> None:
         raise OperationsError(f"version {live} went live meanwhile, and it was compared with {verdict.live}")
 
 
-def _wish(verdict: Verdict) -> release_commands.ReleaseOptions:
+def _release_options(verdict: Verdict) -> release_commands.ReleaseOptions:
     """The gate is not asked again: it has passed these rows, which are many more than the golden ones."""
-    goal = verdict.terms.goal
+    goal = verdict.criteria.goal
     return release_commands.ReleaseOptions(
         what=str(verdict.version),
-        canary=verdict.terms.share if goal is ReleaseMode.CANARY else None,
+        canary=verdict.criteria.share if goal is ReleaseMode.CANARY else None,
         on=None,
         shadow=goal is ReleaseMode.SHADOW,
         promote=False,

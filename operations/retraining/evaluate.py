@@ -39,15 +39,15 @@ class EvaluateOptions:
     threads: int = 1
 
 
-def evaluate(registry: Registry, wanted: EvaluateOptions) -> tuple[Document, tuple[Path, Path]]:
+def evaluate(registry: Registry, options: EvaluateOptions) -> tuple[Document, tuple[Path, Path]]:
     """Measures a version and writes its report; returns it and where page and JSON are.
 
     Raises:
         OperationsError: there is no such version, its archive is damaged, or the data cannot be used.
     """
-    named = wanted.out.suffix.lower() in {".html", ".htm"}
-    page = wanted.out if named else wanted.out.with_name(f"{wanted.out.name}.html")
-    report = _measured(registry, wanted)
+    named = options.out.suffix.lower() in {".html", ".htm"}
+    page = options.out if named else options.out.with_name(f"{options.out.name}.html")
+    report = _evaluate_version(registry, options)
     files = report_files(report)
     for path, name in ((page, "report.html"), (page.with_suffix(".json"), "report.json")):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,14 +55,14 @@ def evaluate(registry: Registry, wanted: EvaluateOptions) -> tuple[Document, tup
     return report, (page, page.with_suffix(".json"))
 
 
-def _measured(registry: Registry, wanted: EvaluateOptions) -> Document:
-    version = load_version(registry, registry.newest() if wanted.version is None else wanted.version)
-    request = _request(version.card, wanted.data)
-    source = "the simulator" if wanted.data is None else wanted.data.name
+def _evaluate_version(registry: Registry, options: EvaluateOptions) -> Document:
+    version = load_version(registry, registry.newest() if options.version is None else options.version)
+    request = _request(version.card, options.data)
+    source = "the simulator" if options.data is None else options.data.name
     try:
         rows = read(version.contract, request)
         about = subject(version.contract, version.card, version.score, rows, source)
-        return document(about, compare=wanted.beside, threads=wanted.threads)
+        return document(about, compare=options.beside, threads=options.threads)
     except TrainingError as error:
         raise OperationsError(str(error)) from None
 

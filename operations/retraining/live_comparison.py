@@ -26,7 +26,7 @@ def compare_with_live(
     registry: Registry,
     version: int,
     data: Path | None,
-    terms: ReleaseCriteria,
+    criteria: ReleaseCriteria,
     thresholds: ThresholdOverrides = NO_OVERRIDES,
 ) -> Verdict:
     """Judges a version against the live one of its store, on the newest rows of the data that it was trained on.
@@ -37,7 +37,7 @@ def compare_with_live(
         registry: where both are.
         version: the new one.
         data: None where it was trained on the simulator.
-        terms: what it would be released as.
+        criteria: what it would be released as.
         thresholds: those in force at the gateways.
 
     Raises:
@@ -45,23 +45,23 @@ def compare_with_live(
     """
     record, new = read_record(registry.root), load_version(registry, version)
     if record is None:
-        return Verdict(version, None, terms, _without_rival(terms.goal))
+        return Verdict(version, None, criteria, _first_objection(criteria.goal))
     try:
-        compared = _compared(new, load_version(registry, record.version), data, thresholds)
+        compared = _compare(new, load_version(registry, record.version), data, thresholds)
     except (OperationsError, TrainingError) as error:
         why = f"it cannot be compared with version {record.version}, which is live: {str(error).rstrip('.')}"
-        return Verdict(version, record.version, terms, why)
-    return Verdict(version, record.version, terms, objection(terms, compared), compared)
+        return Verdict(version, record.version, criteria, why)
+    return Verdict(version, record.version, criteria, objection(criteria, compared), compared)
 
 
-def _without_rival(goal: ReleaseMode) -> str | None:
+def _first_objection(goal: ReleaseMode) -> str | None:
     """The first version may go live: it can be no worse than none."""
     return (
         None if goal is ReleaseMode.LIVE else "nothing is live that it could be tried beside; release a version first"
     )
 
 
-def _compared(
+def _compare(
     new: LoadedVersion, live: LoadedVersion, data: Path | None, thresholds: ThresholdOverrides
 ) -> VersionComparison:
     bout = score_both(

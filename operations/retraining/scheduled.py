@@ -33,37 +33,37 @@ def retrain(paths: StatePaths, env: Mapping[str, str], console: Console) -> None
     Raises:
         OperationsError: a setting or the data cannot be used; or a version passed the rule and could not be released.
     """
-    terms, days = _terms(env), _days(env)
+    criteria, days = _criteria(env), _days(env)
     if not (name := env.get("TRAINING_DATA")):
         console.print("TRAINING_DATA is not set: there is nothing to learn from, and nothing is trained.")
         return
     from operations.retraining.training_data import TrainingDataOptions, gather_training_data
 
     schema = Path(text) if (text := env.get("TRAINING_SCHEMA")) else None
-    with gather_training_data(paths, env, TrainingDataOptions(Path(name), schema, days)) as found:
-        if found.said:
-            console.print(found.said, markup=False)
-        if same := _trained_on(paths, found.path, schema):
+    with gather_training_data(paths, env, TrainingDataOptions(Path(name), schema, days)) as data:
+        if data.note:
+            console.print(data.note, markup=False)
+        if same := _trained_on(paths, data.path, schema):
             console.print(f"Version {same.version} was trained on this very file: nothing is trained.")
             return
-        _train(paths, env, (found.path, schema), terms, console)
+        _train(paths, env, (data.path, schema), criteria, console)
 
 
 def _train(
     paths: StatePaths,
     env: Mapping[str, str],
     files: tuple[Path, Path | None],
-    terms: ReleaseCriteria,
+    criteria: ReleaseCriteria,
     console: Console,
 ) -> None:
     from operations.retraining import cycle, train
 
-    wanted = train.TrainOptions(*files, 0, None)
-    if terms.goal is ReleaseMode.NONE:
-        entry = train.train(Registry(paths.store), wanted, console)
+    options = train.TrainOptions(*files, 0, None)
+    if criteria.goal is ReleaseMode.NONE:
+        entry = train.train(Registry(paths.store), options, console)
         console.print(f"Version {entry.version} is in the model store. Make it live: fraud release {entry.version}")
     else:
-        cycle.retrain(paths, lambda: deployment.find_target(paths, env), wanted, terms, console)
+        cycle.retrain(paths, lambda: deployment.find_target(paths, env), options, criteria, console)
 
 
 def _days(env: Mapping[str, str]) -> float | None:
@@ -78,7 +78,7 @@ def _days(env: Mapping[str, str]) -> float | None:
     return days
 
 
-def _terms(env: Mapping[str, str]) -> ReleaseCriteria:
+def _criteria(env: Mapping[str, str]) -> ReleaseCriteria:
     text, margin = env.get("RETRAIN_RELEASE") or ReleaseMode.LIVE, env.get("RETRAIN_MARGIN") or "0"
     try:
         goal = ReleaseMode(text)

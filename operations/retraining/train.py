@@ -39,24 +39,24 @@ class TrainOptions:
     beside: bool = False
 
 
-def train(registry: Registry, wanted: TrainOptions, console: Console) -> Entry:
+def train(registry: Registry, options: TrainOptions, console: Console) -> Entry:
     """Trains the next version and adds it to the store.
 
     Raises:
         OperationsError: the data or the request cannot be used.
     """
     registry.keys.check()
-    with _refusals(), _scratch(registry) as directory:
+    with _readable_errors(), _scratch(registry) as directory:
         reporter = Reporter(console)
-        checkpoints = Checkpoints(registry.root / CHECKPOINTS, resume=wanted.resume, say=reporter.say)
-        request = replace(_request(registry.next_version(), directory, wanted), checkpoints=checkpoints)
+        checkpoints = Checkpoints(registry.root / CHECKPOINTS, resume=options.resume, say=reporter.say)
+        request = replace(_request(registry.next_version(), directory, options), checkpoints=checkpoints)
         trained = run_training(request, reporter)
         for note in trained.card.notes:
             console.print(f"note: {note}", markup=False)
-        return _added(registry, trained, console)
+        return _add(registry, trained, console)
 
 
-def _added(registry: Registry, trained: Trained, console: Console) -> Entry:
+def _add(registry: Registry, trained: Trained, console: Console) -> Entry:
     """Takes a version in; under the next number where another training was quicker to take its own."""
     while True:
         with contextlib.suppress(VersionTaken):
@@ -72,22 +72,24 @@ def _scratch(registry: Registry) -> Iterator[Path]:
         yield Path(directory)
 
 
-def _request(version: int, out: Path, wanted: TrainOptions) -> TrainRequest:
+def _request(version: int, out: Path, options: TrainOptions) -> TrainRequest:
     request = TrainRequest(
-        version, out, wanted.data, wanted.schema, wanted.seed,
-        threads=wanted.threads, tune=wanted.tune, allow_leaks=wanted.allow_leaks,
-        decision_options=wanted.decision_options, compare=wanted.beside,
+        version, out, options.data, options.schema, options.seed,
+        threads=options.threads, tune=options.tune, allow_leaks=options.allow_leaks,
+        decision_options=options.decision_options, compare=options.beside,
     )  # fmt: skip
-    return request if wanted.epochs is None else replace(request, epochs=wanted.epochs)
+    return request if options.epochs is None else replace(request, epochs=options.epochs)
 
 
-def stated(alerts: str | None, false_alarm: float | None, missed: float, amount: str | None) -> DecisionOptions:
+def parse_decision_options(
+    alerts: str | None, false_alarm: float | None, missed: float, amount: str | None
+) -> DecisionOptions:
     """What the options state of the decisions.
 
     Raises:
         OperationsError: it is no budget, or no cost.
     """
-    with _refusals():
+    with _readable_errors():
         return DecisionOptions(None if alerts is None else Budget.parse(alerts), false_alarm, missed, amount)
 
 
@@ -97,18 +99,18 @@ def infer(file: Path) -> str:
     Raises:
         OperationsError: the file cannot be used.
     """
-    with _refusals():
+    with _readable_errors():
         return infer_schema(file)
 
 
 def sample(file: Path, rows: int) -> int:
     """Writes transactions that training never saw; says how many."""
-    with _refusals():
+    with _readable_errors():
         return write_sample(file, rows=rows)
 
 
 @contextlib.contextmanager
-def _refusals() -> Iterator[None]:
+def _readable_errors() -> Iterator[None]:
     """Turns what training refuses, and files that cannot be written, into errors for people."""
     try:
         yield

@@ -43,27 +43,27 @@ class TrainingData:
     """What to train on, and a line for a person; none where the file is taken as it is."""
 
     path: Path
-    said: str | None = None
+    note: str | None = None
 
 
 @contextlib.contextmanager
 def gather_training_data(
-    paths: StatePaths, env: Mapping[str, str], wish: TrainingDataOptions
+    paths: StatePaths, env: Mapping[str, str], options: TrainingDataOptions
 ) -> Iterator[TrainingData]:
     """Gathers what a deployment has to learn from.
 
     Raises:
         OperationsError: a file cannot be read or joined, no transaction has a label, or Redis does not answer.
     """
-    files, url = _files(wish.data), redis_of(paths, env)
-    if len(files) == 1 and url is None and wish.days is None:
+    files, url = _files(options.data), redis_of(paths, env)
+    if len(files) == 1 and url is None and options.days is None:
         yield TrainingData(files[0])
         return
     paths.store.mkdir(parents=True, exist_ok=True)
     with scratch.directory(paths.store) as temporary:
         with connected(url, history_key(paths, env)) if url else contextlib.nullcontext() as came_in:
-            found = _joined(paths, came_in, wish, files, Path(temporary))
-        yield found
+            data = _joined(paths, came_in, options, files, Path(temporary))
+        yield data
 
 
 def _files(data: Path) -> list[Path]:
@@ -71,19 +71,19 @@ def _files(data: Path) -> list[Path]:
         if not data.is_dir():
             data.stat()
             return [data]
-        found = [file for file in sorted(data.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
+        files = [file for file in sorted(data.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
     except OSError as error:
         raise OperationsError(f"TRAINING_DATA or TRAINING_SCHEMA cannot be read: {in_words(error)}") from None
-    if not found:
+    if not files:
         raise OperationsError(f"there is no CSV or parquet file in {data}")
-    return found
+    return files
 
 
 def _joined(
-    paths: StatePaths, came_in: ReceivedLabels | None, wish: TrainingDataOptions, files: list[Path], scratch: Path
+    paths: StatePaths, came_in: ReceivedLabels | None, options: TrainingDataOptions, files: list[Path], scratch: Path
 ) -> TrainingData:
-    contract = _contract(paths, wish, files[-1])
-    if contract is None and len(files) == 1 and wish.days is None:
+    contract = _contract(paths, options, files[-1])
+    if contract is None and len(files) == 1 and options.days is None:
         return TrainingData(
             files[0], "No label that came in is used: no schema says which columns are id, time and label."
         )
@@ -92,23 +92,23 @@ def _joined(
             "several files, or labels by their age, need to know which columns are id, time and label: set "
             "TRAINING_SCHEMA, or release a version with these columns first"
         )
-    out = scratch / f"{wish.data.stem}.csv"
-    found = export(came_in, contract, files, out, wish.days)
-    if not found.frauds + found.genuine:
-        raise OperationsError(f"none of the {found.rows:,} transactions in {wish.data} has a label")
-    return TrainingData(files[0]) if len(files) == 1 and _as_it_was(found) else TrainingData(out, f"Gathered {found}.")
+    out = scratch / f"{options.data.stem}.csv"
+    data = export(came_in, contract, files, out, options.days)
+    if not data.frauds + data.genuine:
+        raise OperationsError(f"none of the {data.rows:,} transactions in {options.data} has a label")
+    return TrainingData(files[0]) if len(files) == 1 and _is_unchanged(data) else TrainingData(out, f"Gathered {data}.")
 
 
-def _as_it_was(found: ExportCounts) -> bool:
+def _is_unchanged(data: ExportCounts) -> bool:
     """Whether nothing came in and nothing was left out: then the file's own bytes are what is trained on."""
-    return not (found.came_in or found.unlabelled or found.by_age)
+    return not (data.came_in or data.unlabelled or data.by_age)
 
 
-def _contract(paths: StatePaths, wish: TrainingDataOptions, file: Path) -> Contract | None:
+def _contract(paths: StatePaths, options: TrainingDataOptions, file: Path) -> Contract | None:
     """By the schema; else by the live version, where the file has its columns; else nobody knows."""
     try:
-        if wish.schema is not None:
-            return load_schema(wish.schema).contract({})
+        if options.schema is not None:
+            return load_schema(options.schema).contract({})
         header = set(_header(file))
     except (TrainingError, OSError) as error:
         raise OperationsError(str(error)) from None

@@ -110,7 +110,7 @@ class Verdict:
 
     version: int
     live: int | None
-    terms: ReleaseCriteria
+    criteria: ReleaseCriteria
     objection: str | None
     compared: VersionComparison | None = None
 
@@ -124,8 +124,8 @@ class Verdict:
         return {
             "version": self.version,
             "live": self.live,
-            "release": self.terms.goal,
-            "margin": self.terms.margin,
+            "release": self.criteria.goal,
+            "margin": self.criteria.margin,
             "passed": self.passed,
             "objection": self.objection,
             "compared": self.compared.to_json() if self.compared else None,
@@ -133,29 +133,31 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """The verdict for a person."""
-        said = _told(self.version, self.live, self.compared) if self.compared else []
+        lines = _comparison_lines(self.version, self.live, self.compared) if self.compared else []
         if self.passed:
             alone = "" if self.compared else ", for nothing is live yet"
-            return [*said, f"Version {self.version} is to be released as {self.terms.goal}{alone}."]
-        anyway = f"To do it all the same: {self.terms.command(self.version)}"
-        return [*said, f"Version {self.version} is not released: {self.objection}.", anyway]
+            return [*lines, f"Version {self.version} is to be released as {self.criteria.goal}{alone}."]
+        anyway = f"To do it all the same: {self.criteria.command(self.version)}"
+        return [*lines, f"Version {self.version} is not released: {self.objection}.", anyway]
 
 
-def objection(terms: ReleaseCriteria, compared: VersionComparison) -> str | None:
+def objection(criteria: ReleaseCriteria, compared: VersionComparison) -> str | None:
     """The rule: why a version is not released on these terms; None where it passes."""
     difference = compared.new.average_precision - compared.live.average_precision
-    if terms.goal is ReleaseMode.SHADOW:
-        if not difference >= -terms.margin:
-            return f"its average precision is lower than the live version's by more than the margin of {terms.margin:g}"
-    elif not compared.low > terms.margin:
-        better = difference > terms.margin
+    if criteria.goal is ReleaseMode.SHADOW:
+        if not difference >= -criteria.margin:
+            return (
+                f"its average precision is lower than the live version's by more than the margin of {criteria.margin:g}"
+            )
+    elif not compared.low > criteria.margin:
+        better = difference > criteria.margin
         why = "chance may explain that its average precision is" if better else "its average precision is no better:"
-        return f"{why} {difference:+.3f} (margin {terms.margin:g})"
+        return f"{why} {difference:+.3f} (margin {criteria.margin:g})"
     changed = gate.alert_shift(compared.live.sample, compared.new.sample)
     return f"it {changed}" if changed else None
 
 
-def _told(version: int, live: int | None, compared: VersionComparison) -> list[str]:
+def _comparison_lines(version: int, live: int | None, compared: VersionComparison) -> list[str]:
     new, old = compared.new, compared.live
     period = f" from {compared.first} to {compared.last}" if compared.first is not None else ""
     return [

@@ -127,7 +127,7 @@ def _target_workers(target: DeploymentTarget, registered: RegisteredVersion) -> 
 def _wait_until_ready(target: DeploymentTarget, version: int) -> None:
     """The registration has waited for them; this does not rely on it."""
     until = time.monotonic() + READY_TIMEOUT
-    while (registered := target.server.registered().get(version)) is None or not registered.has(target.workers):
+    while (registered := target.server.registered().get(version)) is None or not registered.has_ready(target.workers):
         if time.monotonic() > until:
             raise NotProven(
                 f"the workers of version {version} were not ready within {READY_TIMEOUT:.0f} s; see the log"

@@ -147,7 +147,7 @@ class VersionLoader:
 
     def _scale_up(self, registered: RegisteredVersion) -> None:
         """Who started its workers one by one may have ended before the last."""
-        if self._target.workers and registered.wanted < self._target.workers:
+        if self._target.workers and registered.target_workers < self._target.workers:
             self._target.server.scale(self.version, self._target.workers)
 
     def _may_recover(self, registered: RegisteredVersion) -> bool:

@@ -29,16 +29,16 @@ REQUIRED = frozenset(
         "contract/__init__.py",
     }
 )
-MOST_FILES = 200
-MOST_BYTES = 1 << 30
+MAX_FILES = 200
+MAX_BYTES = 1 << 30
 """Unpacked; the default model has 0.1 MB."""
-SUMS_BYTES = 1 << 20
+MAX_CHECKSUMS_BYTES = 1 << 20
 CHUNK = 1 << 16
 """Bytes read at once; they unpack to 64 MB at most."""
 HEADER = struct.Struct("<4s2xHHxxxxIIIHH")
 """Before each file: signature, flags, method, CRC, sizes packed and unpacked, lengths of its name and extra field."""
 METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-WRONG = (
+MALFORMED_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, NotImplementedError),
     *(ValueError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError),
 )
@@ -58,15 +58,15 @@ def check_archive(path: Path) -> None:
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             _check_names(archive)
-            _check_contents(archive, _read_through(file, archive))
-    except WRONG as error:
+            _check_contents(archive, _checksums(file, archive))
+    except MALFORMED_ERRORS as error:
         raise RefusedArchive(f"{path.name} is not a whole archive ({type(error).__name__})") from None
 
 
 def _check_names(archive: zipfile.ZipFile) -> None:
     members = archive.infolist()
     names = [member.filename for member in members]
-    if len(members) > MOST_FILES or sum(member.file_size for member in members) > MOST_BYTES:
+    if len(members) > MAX_FILES or sum(member.file_size for member in members) > MAX_BYTES:
         raise RefusedArchive("the archive holds more than a model version does")
     if len({name.rstrip("/").casefold() for name in names}) != len(names):
         raise RefusedArchive("the archive holds a name twice")
@@ -86,12 +86,12 @@ def _is_plain(member: zipfile.ZipInfo) -> bool:
     return kind_is_plain and name_is_plain and is_inside
 
 
-def _read_through(file: IO[bytes], archive: zipfile.ZipFile) -> dict[str, str]:
+def _checksums(file: IO[bytes], archive: zipfile.ZipFile) -> dict[str, str]:
     """The SHA-256 of each file; they must lie one after the other, from the first byte to the listing."""
     sums, place = {}, 0
     for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
         file.seek(place)
-        if member.header_offset != place or not _tells_the_same(file, member):
+        if member.header_offset != place or not _header_matches(file, member):
             raise RefusedArchive(f"the archive's listing and its {member.filename} do not agree")
         sums[member.filename] = _sha256(file, member)
         place = file.tell()
@@ -100,7 +100,7 @@ def _read_through(file: IO[bytes], archive: zipfile.ZipFile) -> dict[str, str]:
     return sums
 
 
-def _tells_the_same(file: IO[bytes], member: zipfile.ZipInfo) -> bool:
+def _header_matches(file: IO[bytes], member: zipfile.ZipInfo) -> bool:
     """Whether the header before a file is what the listing says; the file's bytes are next then."""
     signature, flags, method, *numbers, name_length, extra_length = HEADER.unpack(file.read(HEADER.size))
     name = file.read(name_length)
@@ -112,7 +112,7 @@ def _tells_the_same(file: IO[bytes], member: zipfile.ZipInfo) -> bool:
 
 def _sha256(file: IO[bytes], member: zipfile.ZipInfo) -> str:
     digest, crc, left = hashlib.sha256(), 0, member.file_size
-    for chunk in _unpacked(file, member):
+    for chunk in _decompressed(file, member):
         left -= len(chunk)
         if left < 0:
             raise RefusedArchive(f"the archive's {member.filename} is larger than it says")
@@ -123,7 +123,7 @@ def _sha256(file: IO[bytes], member: zipfile.ZipInfo) -> str:
     return digest.hexdigest()
 
 
-def _unpacked(file: IO[bytes], member: zipfile.ZipInfo) -> Iterator[bytes]:
+def _decompressed(file: IO[bytes], member: zipfile.ZipInfo) -> Iterator[bytes]:
     """All that a file unpacks to; `zipfile` itself would stop at the size that the listing says."""
     unpack = zlib.decompressobj(-zlib.MAX_WBITS) if member.compress_type == zipfile.ZIP_DEFLATED else None
     left = member.compress_size
@@ -136,7 +136,7 @@ def _unpacked(file: IO[bytes], member: zipfile.ZipInfo) -> Iterator[bytes]:
 
 def _check_contents(archive: zipfile.ZipFile, sums: dict[str, str]) -> None:
     """Each file has the SHA-256 that checksums.json says; what torch-model-archiver adds in MAR-INF has none."""
-    if archive.getinfo("checksums.json").file_size > SUMS_BYTES:
+    if archive.getinfo("checksums.json").file_size > MAX_CHECKSUMS_BYTES:
         raise RefusedArchive("the archive's checksums are larger than a list of its files can be")
     expected: dict[str, str] = dict(json.loads(archive.read("checksums.json")))
     files = {member.filename for member in archive.infolist() if not member.is_dir()} - {"checksums.json"}

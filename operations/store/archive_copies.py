@@ -34,7 +34,7 @@ def private_directory(directory: Path | None = None) -> Iterator[Path]:
         yield Path(name)
 
 
-def copy(source: Path, target: Path, most: int) -> str:
+def copy(source: Path, target: Path, max_bytes: int) -> str:
     """Copies so many bytes of a plain file at most into a new one, each read once, and gives their SHA-256.
 
     Raises:
@@ -44,7 +44,7 @@ def copy(source: Path, target: Path, most: int) -> str:
     digest = hashlib.sha256()
     try:
         with target.open("xb") as written:
-            for chunk in _read(source, most):
+            for chunk in _read(source, max_bytes):
                 digest.update(chunk)
                 written.write(chunk)
     except OSError as error:
@@ -52,11 +52,11 @@ def copy(source: Path, target: Path, most: int) -> str:
     return digest.hexdigest()
 
 
-def _read(source: Path, most: int) -> Iterator[bytes]:
+def _read(source: Path, max_bytes: int) -> Iterator[bytes]:
     try:
         with plain_file.open_plain(source) as file:
-            while most > 0 and (chunk := file.read(min(CHUNK, most))):
-                most -= len(chunk)
+            while max_bytes > 0 and (chunk := file.read(min(CHUNK, max_bytes))):
+                max_bytes -= len(chunk)
                 yield chunk
     except OSError as error:
         raise SourceUnreadable(in_words(error)) from None

@@ -18,19 +18,19 @@ from operations.store.release_record import read_record
 from operations.text import formatting
 
 
-def view(registry: Registry, found: ArchiveContents, now: datetime) -> RenderableType:
+def view(registry: Registry, contents: ArchiveContents, now: datetime) -> RenderableType:
     """All that is known of a version."""
-    card = found.card
+    card = contents.card
     parts: dict[str, RenderableType] = {
         f"Version {card.version}": Group(
-            formatting.facts(_head(registry, found, now)), formatting.facts(_hashes(found))
+            formatting.facts(_head(registry, contents, now)), formatting.facts(_hashes(contents))
         ),
         "Data": Group(formatting.facts(data_facts(card.data)), _periods(card.data)),
         "Metrics": formatting.metrics(card.metrics),
-        **({"History": history(card.history, found.contract)} if found.contract.history else {}),
+        **({"History": history(card.history, contents.contract)} if contents.contract.history else {}),
         **({"Decisions": decisions(card.decisions)} if card.decisions else {}),
         **({"Report": evaluation(card.evaluation)} if card.evaluation else {}),
-        "Columns": _columns(found.contract),
+        "Columns": _columns(contents.contract),
         "Settings": formatting.facts({name: formatting.one_line(value) for name, value in card.settings.items()}),
         "Libraries": Text(formatting.one_line(card.libraries)),
         "Notes": Group(*(Text(f"- {note}") for note in card.notes)) if card.notes else Text("none"),
@@ -38,9 +38,9 @@ def view(registry: Registry, found: ArchiveContents, now: datetime) -> Renderabl
     return formatting.sections(parts)
 
 
-def as_json(found: ArchiveContents) -> str:
+def as_json(contents: ArchiveContents) -> str:
     """Model card and contract as the archive holds them, in one JSON text."""
-    fields = {"card": found.card.to_json(), "contract": json.loads(found.contract.to_bytes())}
+    fields = {"card": contents.card.to_json(), "contract": json.loads(contents.contract.to_bytes())}
     return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
 
 
@@ -72,22 +72,22 @@ def bounds(column: Column) -> str:
     return " ".join(words)
 
 
-def _head(registry: Registry, found: ArchiveContents, now: datetime) -> dict[str, str]:
-    card, entry = found.card, found.entry
+def _head(registry: Registry, contents: ArchiveContents, now: datetime) -> dict[str, str]:
+    card, entry = contents.card, contents.entry
     signature = registry.signature(card.version)
     return {
         "state": release_state(card.version, read_record(registry.root)) or formatting.NONE,
         "created": f"{card.created} ({formatting.age(card.created, now)} ago)",
         "thresholds": bands(card),
         "half precision": f"changes a probability by {formatting.number(card.half_precision_difference)} at most",
-        "contract": f"{found.contract.name}, {len(found.contract.features)} features",
+        "contract": f"{contents.contract.name}, {len(contents.contract.features)} features",
         "archive": f"{entry.file}, {entry.size:,} bytes",
         "signature": signature.name if signature.exists() else "none",
     }
 
 
-def _hashes(found: ArchiveContents) -> dict[str, str]:
-    return {"fingerprint": found.contract.fingerprint, "SHA-256": found.entry.sha256}
+def _hashes(contents: ArchiveContents) -> dict[str, str]:
+    return {"fingerprint": contents.contract.fingerprint, "SHA-256": contents.entry.sha256}
 
 
 def _source(source: object) -> str:
@@ -117,24 +117,27 @@ def history(worth: Mapping[str, Any], contract: Contract) -> Group:
     return Group(table, Text(gain), *(Text(f"- {window.name}") for window in contract.history))
 
 
-def decisions(told: Mapping[str, Any]) -> Group:
+def decisions(fields: Mapping[str, Any]) -> Group:
     """Thresholds by what they were chosen for: expected by the validation period, and found in the test period."""
     names = {"alert_share": "flagged", "precision": "precision", "recall": "recall", "value_detected": "value"}
     table = formatting.columns("for", "from", "", *names.values(), "saved a day")
-    for name, point in told.get("points", {}).items():
+    for name, point in fields.get("points", {}).items():
         for period in ("expected", "test"):
             row = [formatting.share(point.get(period, {}).get(each)) for each in names]
             start = (_short(name), formatting.number(point["threshold"])) if period == "expected" else ("", "")
             table.add_row(*map(Text, (*start, period, *row, formatting.number(_saved(point.get(period, {}))))))
-    amount = told.get("amount", {})
+    amount = fields.get("amount", {})
     column = f"the column {amount['column']}, because {amount['why']}" if amount.get("column") else amount.get("why")
-    return Group(table, Text(f"amount: {column or formatting.NONE}"), *map(Text, _costs(told.get("costs"))))
+    return Group(table, Text(f"amount: {column or formatting.NONE}"), *map(Text, _costs(fields.get("costs"))))
 
 
-def evaluation(told: Mapping[str, Any]) -> Group:
+def evaluation(fields: Mapping[str, Any]) -> Group:
     """The short form of the report that is packed with the version."""
-    interval = " to ".join(map(formatting.number, told.get("average_precision_interval") or ())) or formatting.NONE
-    lines = [f"average precision on the test period, 95% interval: {interval}", *map(_rival, told.get("rivals", ()))]
+    interval = " to ".join(map(formatting.number, fields.get("average_precision_interval") or ())) or formatting.NONE
+    lines = [
+        f"average precision on the test period, 95% interval: {interval}",
+        *map(_rival, fields.get("rivals", ())),
+    ]
     return Group(*map(Text, lines), Text("the long form: report.html in the archive, or `fraud evaluate`"))
 
 
@@ -143,10 +146,10 @@ def _short(name: str) -> str:
     return name.removeprefix("budget of ").removesuffix(" of transactions")
 
 
-def _rival(told: Mapping[str, Any]) -> str:
-    lead = told.get("difference")
+def _rival(fields: Mapping[str, Any]) -> str:
+    lead = fields.get("difference")
     within = f"; the lead over it is from {lead[0]:+.3f} to {lead[1]:+.3f}" if lead else ""
-    return f"{told['name']}: {formatting.number(told['average_precision'])}{within}"
+    return f"{fields['name']}: {formatting.number(fields['average_precision'])}{within}"
 
 
 def _saved(of: Mapping[str, Any]) -> object:
@@ -155,11 +158,11 @@ def _saved(of: Mapping[str, Any]) -> object:
     return None if saved is None else float(round(saved))
 
 
-def _costs(told: Mapping[str, Any] | None) -> list[str]:
-    if not told:
+def _costs(fields: Mapping[str, Any] | None) -> list[str]:
+    if not fields:
         return []
-    said = "stated" if told["stated"] else "assumed: state it with --false-alarm"
-    alarm, missed = formatting.number(told["false_alarm"]), formatting.number(told["missed"])
+    said = "stated" if fields["stated"] else "assumed: state it with --false-alarm"
+    alarm, missed = formatting.number(fields["false_alarm"]), formatting.number(fields["missed"])
     return [f"costs: a false alarm {alarm}, a missed fraud {missed} x its amount ({said})"]
 
 

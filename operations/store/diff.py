@@ -105,11 +105,11 @@ def compare_versions(registry: Registry, first: int, second: int) -> VersionDiff
 
 def compare_columns(first: Contract, second: Contract) -> ColumnDifference:
     """Compares the columns of two contracts by name; their order in a file is of no matter."""
-    ours, theirs = ({column.name: column for column in each.columns} for each in (first, second))
-    both = {name: _change(ours[name], theirs[name]) for name in ours if name in theirs}
+    before, after = ({column.name: column for column in each.columns} for each in (first, second))
+    both = {name: _change(before[name], after[name]) for name in before if name in after}
     return ColumnDifference(
-        first=tuple(name for name in ours if name not in theirs),
-        second=tuple(name for name in theirs if name not in ours),
+        first=tuple(name for name in before if name not in after),
+        second=tuple(name for name in after if name not in before),
         changed={name: words for name, words in both.items() if words},
         features=first.features != second.features,
     )
@@ -131,8 +131,8 @@ def compare_scores(
         rows = [CsvRows.of(of[0].golden, of[0].contract) for of in owners.values()]
     pairs = [paired_scoring.score_shared_rows(each, *scorers) for each in rows]
     golden = tuple(_golden(of, len(pair[0])) for of, pair in zip(owners.values(), pairs, strict=True))
-    ours, theirs = (np.concatenate(each) for each in zip(*pairs, strict=True))
-    return golden, ScoreDifference.of((first, ours), (second, theirs)) if len(ours) else None
+    before, after = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    return golden, ScoreDifference.of((first, before), (second, after)) if len(before) else None
 
 
 def _golden(of: list[LoadedVersion], shared: int) -> SharedGoldenRows:

@@ -22,17 +22,17 @@ FILE_NAME = "journal.jsonl"
 EVENTS_KEPT = 1000
 """Events that stay when the file is shortened."""
 MAX_EVENTS = 1200
-MOST_BYTES = 16 << 20
+MAX_BYTES = 16 << 20
 """Largest file that is read."""
 MAX_TEXT_LENGTH = 1000
 """Characters of a fact; what a model server says of a failure may be long."""
-PATIENCE = 1.0
+LOCK_TIMEOUT = 1.0
 """Seconds that an event waits for another process to write its own."""
 
 
 def note(store: Path, event: str, **facts: object) -> None:
     """Appends an event; never raises for trouble with the disk, and waits for nobody for long."""
-    with contextlib.suppress(OSError, OperationsError), durable.locked(store / ".journal.lock", "", PATIENCE):
+    with contextlib.suppress(OSError, OperationsError), durable.locked(store / ".journal.lock", "", LOCK_TIMEOUT):
         path = store / FILE_NAME
         written = _written(path)
         line = ("\n" if written and not written.endswith(b"\n") else "") + _line(event, facts)
@@ -46,7 +46,7 @@ def note(store: Path, event: str, **facts: object) -> None:
 def events(store: Path) -> list[Mapping[str, Any]]:
     """All events that can be read, oldest first; each has `at` and `event`, as texts."""
     try:
-        lines = plain_file.read(store / FILE_NAME, MOST_BYTES).splitlines()
+        lines = plain_file.read(store / FILE_NAME, MAX_BYTES).splitlines()
     except OSError:
         return []
     return [event for line in lines if (event := _read(line))]
@@ -54,7 +54,7 @@ def events(store: Path) -> list[Mapping[str, Any]]:
 
 def _written(path: Path) -> bytes:
     try:
-        return plain_file.read(path, MOST_BYTES)
+        return plain_file.read(path, MAX_BYTES)
     except FileNotFoundError:
         return b""
 

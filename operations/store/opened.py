@@ -61,14 +61,14 @@ def load_version(registry: Registry, version: int) -> LoadedVersion:
     return load_contents(archived.read(registry, version))
 
 
-def load_contents(found: ArchiveContents) -> LoadedVersion:
+def load_contents(contents: ArchiveContents) -> LoadedVersion:
     """Opens a version whose archive was read before.
 
     Raises:
         OperationsError: torch cannot load its model.
     """
-    with load_errors(found.entry.file):
-        return LoadedVersion(found.contract, found.card, found.golden, _model(found.model))
+    with load_errors(contents.entry.file):
+        return LoadedVersion(contents.contract, contents.card, contents.golden, _model(contents.model))
 
 
 def _model(data: bytes) -> Any:  # noqa: ANN401 - torch's type, and torch is imported late.

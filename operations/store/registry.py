@@ -26,17 +26,17 @@ from contract.schema import Contract
 from operations.errors import OperationsError
 from operations.files import durable, plain_file
 from operations.store import archive_copies
-from operations.store.archive_check import MOST_BYTES, check_archive
+from operations.store.archive_check import MAX_BYTES, check_archive
 from operations.store.signing import SigningKeys
 from releases.record import FILE_NAME, Release, ReleaseError
 
 ENTRY = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
 NUMBERED = re.compile(r"fraud-([1-9][0-9]{0,8})\.(?:json|mar|sig)")
-PATIENCE = 10.0
+LOCK_TIMEOUT = 10.0
 """Seconds that an archive waits to be taken in: a refusal would lose a training."""
-ENTRY_BYTES = 1 << 20
+MAX_ENTRY_BYTES = 1 << 20
 """Largest entry that is read; one has some kilobytes."""
-ARCHIVE_BYTES = MOST_BYTES + (16 << 20)
+MAX_ARCHIVE_BYTES = MAX_BYTES + (16 << 20)
 """Largest archive that is copied: what it may unpack to, and room for its headers."""
 
 
@@ -122,11 +122,11 @@ class Registry:
 
     def entries(self) -> list[Entry]:
         """All versions whose entries can be read, oldest first."""
-        return [entry for version in self._numbers(ENTRY) if (entry := self._readable(version))]
+        return [entry for version in self._numbers(ENTRY) if (entry := self._entry_or_none(version))]
 
     def damaged(self) -> list[int]:
         """The versions whose entries cannot be read, oldest first."""
-        return [version for version in self._numbers(ENTRY) if not self._readable(version)]
+        return [version for version in self._numbers(ENTRY) if not self._entry_or_none(version)]
 
     def newest(self) -> int:
         """The newest version.
@@ -146,14 +146,14 @@ class Registry:
         matches = [match for path in self.root.glob("fraud-*") if (match := names.fullmatch(path.name))]
         return sorted({int(match[1]) for match in matches})
 
-    def _readable(self, version: int) -> Entry | None:
+    def _entry_or_none(self, version: int) -> Entry | None:
         with contextlib.suppress(UnknownVersion, DamagedArchive):
             return self.entry(version)
         return None
 
     def _released(self) -> list[int]:
         with contextlib.suppress(OSError, ReleaseError):
-            record = Release.from_bytes(plain_file.read(self.root / FILE_NAME, ENTRY_BYTES))
+            record = Release.from_bytes(plain_file.read(self.root / FILE_NAME, MAX_ENTRY_BYTES))
             return [*record.required_versions, record.instead_of or 0]
         return []
 
@@ -166,7 +166,7 @@ class Registry:
         """
         path = self.root / f"fraud-{version}.json"
         try:
-            entry = Entry.from_bytes(plain_file.read(path, ENTRY_BYTES))
+            entry = Entry.from_bytes(plain_file.read(path, MAX_ENTRY_BYTES))
         except FileNotFoundError:
             raise UnknownVersion(f"no version {version} in {self.root}; see `fraud models`") from None
         except OSError as error:
@@ -187,21 +187,21 @@ class Registry:
         """
         with archive_copies.private_directory() as scratch:
             copy = scratch / archive.name
-            sha256 = archive_copies.copy(archive, copy, ARCHIVE_BYTES)
+            sha256 = archive_copies.copy(archive, copy, MAX_ARCHIVE_BYTES)
             check_archive(copy)
             signature = self.keys.sign(copy) if self.keys.private else None
             self.root.mkdir(parents=True, exist_ok=True)
-            with self._alone():
-                self._refuse_taken(card.version)
+            with self._add_lock():
+                self._refuse_existing(card.version)
                 entry = _entry(copy, sha256, card, contract)
-                self._put(copy, entry, signature)
+                self._write_version(copy, entry, signature)
         return entry
 
-    def _refuse_taken(self, version: int) -> None:
+    def _refuse_existing(self, version: int) -> None:
         if (self.root / f"fraud-{version}.json").exists():
             raise VersionTaken(f"version {version} exists in {self.root} already; train again")
 
-    def _put(self, archive: Path, entry: Entry, signature: bytes | None) -> None:
+    def _write_version(self, archive: Path, entry: Entry, signature: bytes | None) -> None:
         """Writes a version's files, its entry the last."""
         durable.copy(archive, self.root / entry.file)
         if signature:
@@ -220,8 +220,8 @@ class Registry:
             OperationsError: it has one, or there is no key to sign with.
         """
         with archive_copies.private_directory() as scratch:
-            signature, place = self.keys.sign(self._sound(version, scratch).archive), self.signature(version)
-        with self._alone():
+            signature, place = self.keys.sign(self._checked_copy(version, scratch).archive), self.signature(version)
+        with self._add_lock():
             if place.exists():
                 raise OperationsError(f"{place} exists and is never replaced; delete it to sign with another key")
             durable.write(place, signature)
@@ -251,20 +251,20 @@ class Registry:
             OperationsError: there is no room for a copy.
         """
         with archive_copies.private_directory(directory) as scratch:
-            found = self._sound(version, scratch)
+            found = self._checked_copy(version, scratch)
             self.keys.verify(found.archive, self.signature(version))
             yield found
 
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
+    def _add_lock(self) -> contextlib.AbstractContextManager[None]:
         refusal = f"another process adds a model to {self.root}; try again"
-        return durable.locked(self.root / ".lock", refusal, PATIENCE)
+        return durable.locked(self.root / ".lock", refusal, LOCK_TIMEOUT)
 
-    def _sound(self, version: int, scratch: Path) -> VerifiedArchive:
+    def _checked_copy(self, version: int, scratch: Path) -> VerifiedArchive:
         """A version and a copy of its archive, signed or not."""
         entry = self.entry(version)
         path, copy = self.root / entry.file, scratch / entry.file
         try:
-            sha256 = archive_copies.copy(path, copy, min(entry.size, ARCHIVE_BYTES) + 1)
+            sha256 = archive_copies.copy(path, copy, min(entry.size, MAX_ARCHIVE_BYTES) + 1)
         except archive_copies.SourceUnreadable:
             raise DamagedArchive(f"{path} cannot be read; put it back from a backup or release another") from None
         if sha256 != entry.sha256:

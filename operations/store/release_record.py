@@ -6,7 +6,7 @@ from operations.errors import OperationsError
 from operations.files import plain_file
 from releases.record import FILE_NAME, Release, ReleaseError
 
-MOST_BYTES = 65_536
+MAX_BYTES = 65_536
 """Largest record that is read; one has some hundred bytes."""
 
 
@@ -18,7 +18,7 @@ def read_record(store: Path) -> Release | None:
     """
     path = store / FILE_NAME
     try:
-        return Release.from_bytes(plain_file.read(path, MOST_BYTES))
+        return Release.from_bytes(plain_file.read(path, MAX_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:

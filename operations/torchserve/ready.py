@@ -23,17 +23,17 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-PATIENCE_OF_A_WORKER, PATIENCE_OF_THE_JVM = 4.5, 2.0
+WORKER_TIMEOUT, JVM_TIMEOUT = 4.5, 2.0
 """Seconds: the first question waits behind uploads, the second behind nothing. The image allows 8 for both."""
 DESCRIBE = b"DESCRIBE"
 """As in contract/frame.py; a test compares them."""
 RECORD = "release.json"
 """As in releases/record.py; a test compares them."""
-HOME = "fraud-torchserve"
+HOME_DIRECTORY = "fraud-torchserve"
 """The directory among the temporary files that everything of a container's TorchServe lies in."""
-FROZEN = 60.0
+UNRESPONSIVE_SECONDS = 60.0
 """Seconds; a JVM that starts answers in 3 to 5, and TorchServe answers a ping while it loads a version."""
-PROCESS, ADDRESS, SILENT = "torchserve.pid", "torchserve.address", "torchserve.silent"
+PID_FILE, ADDRESS_FILE, UNRESPONSIVE_FILE = "torchserve.pid", "torchserve.address", "torchserve.silent"
 """The names of three files: whoever starts TorchServe writes the first two, this check the third."""
 OK = 200
 MOST_BYTES = 1 << 20
@@ -49,56 +49,56 @@ def check(store: Path, scratch: Path, now: float) -> bool:
         now: seconds of the epoch.
     """
     try:
-        address = (scratch / ADDRESS).read_text()
+        address = (scratch / ADDRESS_FILE).read_text()
     except OSError:
         return False
-    answer = _ask_for_live(store, address)
+    answer = _describe_live(store, address)
     if answer is None and _ping(address) is None:
-        _end_if_frozen(scratch, now)
+        _kill_if_unresponsive(scratch, now)
     else:
-        (scratch / SILENT).unlink(missing_ok=True)
+        (scratch / UNRESPONSIVE_FILE).unlink(missing_ok=True)
     return answer == OK
 
 
-def _ask_for_live(store: Path, address: str) -> int | None:
+def _describe_live(store: Path, address: str) -> int | None:
     """The status of the recorded version's own description, or of a ping where none is recorded."""
-    live = _live(store / RECORD)
+    live = _live_version(store / RECORD)
     if live is None:
         return _ping(address)
-    return _status(f"{address}/predictions/fraud/{live}", PATIENCE_OF_A_WORKER, DESCRIBE)
+    return _status(f"{address}/predictions/fraud/{live}", WORKER_TIMEOUT, DESCRIBE)
 
 
 def _ping(address: str) -> int | None:
-    return _status(f"{address}/ping", PATIENCE_OF_THE_JVM)
+    return _status(f"{address}/ping", JVM_TIMEOUT)
 
 
-def _live(record: Path) -> int | None:
+def _live_version(record: Path) -> int | None:
     try:
         return int(json.loads(record.read_bytes())["version"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _end_if_frozen(scratch: Path, now: float) -> None:
+def _kill_if_unresponsive(scratch: Path, now: float) -> None:
     """Notes the first check in a row that got no answer, and kills at the one that is FROZEN seconds later."""
-    silent = scratch / SILENT
+    unresponsive = scratch / UNRESPONSIVE_FILE
     try:
-        since = float(silent.read_text())
+        since = float(unresponsive.read_text())
     except (OSError, ValueError):
-        silent.write_text(str(now))
+        unresponsive.write_text(str(now))
         return
-    if now - since > FROZEN:
-        silent.unlink(missing_ok=True)
+    if now - since > UNRESPONSIVE_SECONDS:
+        unresponsive.unlink(missing_ok=True)
         with contextlib.suppress(OSError, ValueError):
-            os.kill(int((scratch / PROCESS).read_text()), signal.SIGKILL)
+            os.kill(int((scratch / PID_FILE).read_text()), signal.SIGKILL)
 
 
-def _status(url: str, patience: float, body: bytes | None = None) -> int | None:
+def _status(url: str, timeout: float, body: bytes | None = None) -> int | None:
     """The status of an answer; None where there is none."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, body, {"Content-Type": "application/octet-stream"})  # noqa: S310 - http
     try:
-        with direct.open(request, timeout=patience) as answer:
+        with direct.open(request, timeout=timeout) as answer:
             answer.read(MOST_BYTES)  # What is closed unread is reset, and TorchServe logs a page for each.
             return int(answer.status)
     except urllib.error.HTTPError as error:
@@ -111,4 +111,4 @@ def _status(url: str, patience: float, body: bytes | None = None) -> int | None:
 
 if __name__ == "__main__":
     models = Path(os.environ.get("MODEL_PATH") or "model_store")
-    sys.exit(0 if check(models, Path(tempfile.gettempdir()) / HOME, time.time()) else 1)
+    sys.exit(0 if check(models, Path(tempfile.gettempdir()) / HOME_DIRECTORY, time.time()) else 1)

@@ -11,9 +11,9 @@ from operations.errors import OperationsError
 
 DEFAULT, MOST = 2, 64
 MEGABYTE = 1_000_000
-OF_THE_JVM, OF_A_WORKER = 600 * MEGABYTE, 250 * MEGABYTE
+JVM_BYTES, WORKER_BYTES = 600 * MEGABYTE, 250 * MEGABYTE
 """Measured: 140 to 310 MB with a heap of 512 MB at most, and 240 MB."""
-VERSIONS = 3
+LOADED_VERSIONS = 3
 """That are loaded at a time: the live one, the one before it, and one on trial."""
 
 
@@ -40,7 +40,7 @@ def default_workers(env: Mapping[str, str], devices: Path, cgroup: Path) -> int:
     """
     if gpus := _gpus(env, devices):
         return max(DEFAULT, min(gpus, MOST))
-    return max(DEFAULT, min(_processors(cgroup), _affordable(cgroup), MOST))
+    return max(DEFAULT, min(_processors(cgroup), _by_memory(cgroup), MOST))
 
 
 def _gpus(env: Mapping[str, str], devices: Path) -> int:
@@ -64,10 +64,10 @@ def _quota(cgroup: Path) -> float | None:
     return int(limit) / int(period) if limit.isdecimal() else None
 
 
-def _affordable(cgroup: Path) -> int:
+def _by_memory(cgroup: Path) -> int:
     """Workers for all versions that may be loaded, by the memory bound of a control group, of version 2 or 1."""
     limit = (_read(cgroup / "memory.max") or _read(cgroup / "memory" / "memory.limit_in_bytes")).strip()
-    return (int(limit) - OF_THE_JVM) // (VERSIONS * OF_A_WORKER) if limit.isdecimal() else MOST
+    return (int(limit) - JVM_BYTES) // (LOADED_VERSIONS * WORKER_BYTES) if limit.isdecimal() else MOST
 
 
 def _read(file: Path) -> str:

@@ -100,7 +100,7 @@ def test_no_unsigned_code_runs(tmp_path: Path) -> None:
     server = Robbed(f"http://127.0.0.1:{ports.management}", f"http://127.0.0.1:{ports.inference}")
     target = DeploymentTarget(signed, StatePaths(tmp_path, signed.root).verified, server, 1)
     with torchserve(tmp_path, ports), contextlib.closing(server):
-        wait_for(server.answers)
+        wait_for(server.is_reachable)
         with renaming(others):
             for _ in range(TURNS):
                 loads(target)

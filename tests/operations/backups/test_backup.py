@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from gateway.settings import GatewaySettings
 from operations.backups import backup, backup_file, backup_parts, storage
-from operations.backups.backup import ChangedFile, CreatedBackup, NothingToBackUp, PlaceTaken, UnexpectedFile
+from operations.backups.backup import ChangedFile, CreatedBackup, NothingToBackUp, TargetNotEmpty, UnexpectedFile
 from operations.backups.backup_file import DamagedBackup
 from operations.backups.backup_parts import BackupSource
 from operations.backups.golden_check import GoldenCheck, check_golden_rows
@@ -90,7 +90,7 @@ def _add_scoring(
 
 
 def _create(paths: StatePaths, keep: int = KEEP) -> CreatedBackup:
-    return backup.create(BackupSource(paths, OUTSIDE), storage.at(str(paths.root / "backups")), keep)
+    return backup.create(BackupSource(paths, OUTSIDE), storage.storage_for(str(paths.root / "backups")), keep)
 
 
 def _state_of(paths: StatePaths) -> dict[str, bytes]:
@@ -99,7 +99,7 @@ def _state_of(paths: StatePaths) -> dict[str, bytes]:
 
 def test_a_restore_gives_everything_back(made: CreatedBackup, paths: StatePaths, empty: StatePaths) -> None:
     """Archives, entries and the release record come back as they were, into a clone."""
-    backup.restore(Path(made.where), empty)
+    backup.restore(Path(made.location), empty)
     assert _state_of(empty) == _state_of(paths)
     assert read_record(empty.store) == read_record(paths.store)
     for version in (1, 2):
@@ -109,17 +109,17 @@ def test_a_restore_gives_everything_back(made: CreatedBackup, paths: StatePaths,
 def test_a_place_that_does_not_exist_is_empty(made: CreatedBackup, paths: StatePaths, tmp_path: Path) -> None:
     """A restore makes the directories that it needs."""
     there = StatePaths(tmp_path / "new", tmp_path / "new" / "model_store")
-    backup.restore(Path(made.where), there)
+    backup.restore(Path(made.location), there)
     assert _state_of(there) == _state_of(paths)
 
 
 def test_no_secret_is_in_a_backup(made: CreatedBackup, empty: StatePaths) -> None:
     """Keys and passwords are left out, and named as what must be set again; other variables are nobody's business."""
-    held = Path(made.where).read_bytes()
+    held = Path(made.location).read_bytes()
     assert not any(
         secret in held for secret in (b"very-secret", b"hidden-word", b"hidden-too", b"hidden-path", b"/usr/bin")
     )
-    backup.restore(Path(made.where), empty)
+    backup.restore(Path(made.location), empty)
     settings = json.loads((empty.root / "var" / "restored" / "settings.json").read_bytes())
     assert settings["settings"] == {"MODEL_WORKERS": "3", "BASE_MODEL": "true"}
     assert settings["left_out"] == ["API_KEY", "REDIS_URL", "ALERT_URL", "MODEL_SERVER_URL"]
@@ -138,8 +138,8 @@ def test_the_secret_of_history_is_named_and_not_held(paths: StatePaths, tmp_path
     """The one that `fraud up` has made: whoever restores needs to know that there is one, and its readers not it."""
     paths.history_key.parent.mkdir(parents=True, exist_ok=True)
     paths.history_key.write_text("s3cr3t" * 8)
-    made = backup.create(BackupSource(paths, {}), storage.at(str(tmp_path / "elsewhere")), 1)
-    held = Path(made.where).read_bytes()
+    made = backup.create(BackupSource(paths, {}), storage.storage_for(str(tmp_path / "elsewhere")), 1)
+    held = Path(made.location).read_bytes()
     assert b"HISTORY_KEY" in held
     assert b"s3cr3t" not in held
 
@@ -154,7 +154,7 @@ def test_the_journal_comes_back(made: CreatedBackup, paths: StatePaths, empty: S
     """What happened to releases is known after a restore, and goes on from there."""
     before = journal.events(paths.store)
     assert [event["event"] for event in before] == ["released", "released"]
-    backup.restore(Path(made.where), empty)
+    backup.restore(Path(made.location), empty)
     assert journal.events(empty.store) == before
 
 
@@ -163,22 +163,22 @@ def test_verdicts_come_back(paths: StatePaths, empty: StatePaths) -> None:
     paths.verdicts.mkdir(parents=True)
     (paths.verdicts / "fraud-2.json").write_text('{"passed": true}')
     (paths.verdicts / "notes.txt").touch()
-    backup.restore(Path(_create(paths).where), empty)
+    backup.restore(Path(_create(paths).location), empty)
     assert [file.name for file in empty.verdicts.iterdir()] == ["fraud-2.json"]
 
 
 def test_a_store_without_a_journal_is_backed_up(paths: StatePaths, empty: StatePaths) -> None:
     """The journal is for people: a store whose events were never written, or are lost, is sound."""
     (paths.store / journal.FILE_NAME).unlink()
-    backup.restore(Path(_create(paths).where), empty)
+    backup.restore(Path(_create(paths).location), empty)
     assert _state_of(empty) == _state_of(paths)
     assert journal.events(empty.store) == []
 
 
 def test_only_its_owner_may_read_a_backup(made: CreatedBackup) -> None:
     """A backup has mode 0600, and no temporary file lies beside it."""
-    assert Path(made.where).stat().st_mode & 0o777 == 0o600
-    assert len(list(Path(made.where).parent.iterdir())) == 1
+    assert Path(made.location).stat().st_mode & 0o777 == 0o600
+    assert len(list(Path(made.location).parent.iterdir())) == 1
 
 
 def test_where_there_is_no_store_there_is_nothing_to_back_up(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_damaged_archive_stops_the_backup(made: CreatedBackup, paths: StatePat
     (paths.store / "fraud-1.mar").write_bytes(b"archive X")
     with pytest.raises(ChangedFile, match=r"fraud-1\.mar"):
         _create(paths, keep=1)
-    assert Path(made.where).exists()
+    assert Path(made.location).exists()
 
 
 def test_a_record_without_its_version_stops_the_backup(paths: StatePaths) -> None:
@@ -232,7 +232,7 @@ def test_backups_beside_releases_and_trainings_are_whole(
     while not ended.is_set() or not count:
         count += 1
         there = StatePaths(tmp_path / f"r{count}", tmp_path / f"r{count}" / "model_store")
-        backup.restore(Path(_create(paths).where), there)
+        backup.restore(Path(_create(paths).location), there)
         live = read_record(there.store)
         assert live is not None
         Registry(there.store).verify(live.version)
@@ -255,11 +255,11 @@ def _until_done(step: Callable[[], None]) -> None:
 
 def test_the_newest_are_kept(paths: StatePaths) -> None:
     """The retention rule deletes the oldest backups, and says which."""
-    names = [Path(_create(paths, keep=2).where).name for _ in range(3)]
+    names = [Path(_create(paths, keep=2).location).name for _ in range(3)]
     last = _create(paths, keep=2)
     assert last.deleted == [names[1]]
-    assert [name for name, _ in backup.list_backups(storage.at(str(paths.root / "backups")))] == [
-        names[2], Path(last.where).name
+    assert [name for name, _ in backup.list_backups(storage.storage_for(str(paths.root / "backups")))] == [
+        names[2], Path(last.location).name
     ]  # fmt: skip
 
 
@@ -269,11 +269,11 @@ def test_backups_on_s3_are_kept_by_the_same_rule(paths: StatePaths, monkeypatch:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         server.objects["mine/notes.tar"] = b"mine"
-        target = storage.at(f"s3://{fake_s3.BUCKET}/mine")
+        target = storage.storage_for(f"s3://{fake_s3.BUCKET}/mine")
         made = [backup.create(BackupSource(paths, OUTSIDE), target, keep=1) for _ in range(2)]
-        with storage.local(made[1].where) as file:
+        with storage.local_copy(made[1].location) as file:
             assert backup_file.read(file) == made[1].manifest
-        assert server.objects.keys() == {"mine/notes.tar", made[1].where.removeprefix(f"s3://{fake_s3.BUCKET}/")}
+        assert server.objects.keys() == {"mine/notes.tar", made[1].location.removeprefix(f"s3://{fake_s3.BUCKET}/")}
 
 
 def test_only_backups_are_deleted(paths: StatePaths) -> None:
@@ -297,29 +297,29 @@ def test_a_clock_that_went_back_does_not_cost_the_new_backup(paths: StatePaths) 
     future.write_bytes(b"")
     made = _create(paths, keep=1)
     assert made.deleted == [future.name]
-    assert Path(made.where).exists()
+    assert Path(made.location).exists()
 
 
 @pytest.mark.parametrize("name", ["fraud-1.mar", "release.json", "anything"])
 def test_a_taken_place_is_refused(made: CreatedBackup, empty: StatePaths, name: str) -> None:
     """A restore never mixes with what is there, and leaves it as it was."""
     (empty.store / name).write_text("mine")
-    with pytest.raises(PlaceTaken, match=name):
-        backup.restore(Path(made.where), empty)
+    with pytest.raises(TargetNotEmpty, match=name):
+        backup.restore(Path(made.location), empty)
     assert {path.name for path in empty.store.iterdir()} == {"README.md", name}
 
 
 def test_a_place_that_holds_the_backup_is_refused(made: CreatedBackup, paths: StatePaths) -> None:
     """Restoring over what is the same already is refused too: it is not empty."""
     there = StatePaths(paths.root / "clone", paths.root / "clone" / "model_store")
-    backup.restore(Path(made.where), there)
-    with pytest.raises(PlaceTaken, match="already"):
-        backup.restore(Path(made.where), there)
+    backup.restore(Path(made.location), there)
+    with pytest.raises(TargetNotEmpty, match="already"):
+        backup.restore(Path(made.location), there)
 
 
 def test_a_damaged_backup_writes_nothing(made: CreatedBackup, tmp_path: Path) -> None:
     """The last byte is verified before the first is written where it is to be restored."""
-    path = Path(made.where)
+    path = Path(made.location)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(DamagedBackup):
         backup.restore(path, StatePaths(tmp_path / "new", tmp_path / "new" / "model_store"))
@@ -329,7 +329,7 @@ def test_a_damaged_backup_writes_nothing(made: CreatedBackup, tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["model_store/evil.py", "settings/other", "unknown/file"])
 def test_an_unexpected_file_is_refused(made: CreatedBackup, tmp_path: Path, empty: StatePaths, name: str) -> None:
     """A sound backup with a file that this program would not put into one is refused whole."""
-    manifest = backup_file.read(Path(made.where))
+    manifest = backup_file.read(Path(made.location))
     item = replace(manifest.items[0], name=name)
     content = backup_parts.EnvironmentSettings().files(BackupSource(empty, OUTSIDE))[0].content
     (tmp_path / "content").write_bytes(content if isinstance(content, bytes) else b"")
@@ -344,24 +344,24 @@ def test_a_restore_that_was_cut_short_is_finished_by_another(
     made: CreatedBackup, paths: StatePaths, tmp_path: Path
 ) -> None:
     """Wherever a restore ends, every version there is whole, the record comes last, and a second run completes it."""
-    items = backup_file.read(Path(made.where)).items
+    items = backup_file.read(Path(made.location)).items
     assert items[-1].name == "model_store/release.json"
     for done in range(len(items)):
         there = StatePaths(tmp_path / f"cut-{done}", tmp_path / f"cut-{done}" / "model_store")
-        backup.restore(Path(made.where), there)
+        backup.restore(Path(made.location), there)
         for item in items[done:]:
             (there.root / item.name.replace("settings/", "var/restored/").replace("journal/", "model_store/")).unlink()
         for entry in Registry(there.store).entries():
             Registry(there.store).verify(entry.version)
         assert read_record(there.store) is None
-        backup.restore(Path(made.where), there)
+        backup.restore(Path(made.location), there)
         assert _state_of(there) == _state_of(paths)
 
 
 def test_every_version_is_scored_again(scoring: StatePaths, tmp_path: Path) -> None:
     """Verifying a backup scores the golden rows of each version, and says which one is live."""
     durable.write(scoring.store / "release.json", b'{"version": 2, "previous": 1, "released": ""}')
-    lines = [str(result) for result in check_golden_rows(Path(_create(scoring).where))]
+    lines = [str(result) for result in check_golden_rows(Path(_create(scoring).location))]
     assert [line.split(", largest")[0] for line in lines] == [
         "version 1: 2 golden rows score as in training",
         "version 2 (live): 2 golden rows score as in training",
@@ -407,7 +407,7 @@ def test_a_version_that_no_longer_scores_is_told(
 ) -> None:
     """A version that was bad when it was backed up is named, and the others are scored all the same."""
     _add_scoring(Registry(scoring.store), tmp_path / "bad", 3, spoil)
-    results = list(check_golden_rows(Path(_create(scoring).where)))
+    results = list(check_golden_rows(Path(_create(scoring).location)))
     assert [result.good for result in results] == [True, True, False]
     assert said in str(results[2])
 
@@ -483,7 +483,7 @@ def test_an_archive_that_is_replaced_is_never_backed_up(paths: StatePaths) -> No
     for swap in at_every_step({archive: b"another"}):
         with contextlib.suppress(OperationsError):
             there = StatePaths(paths.root / f"at-{swap.before}", paths.root / f"at-{swap.before}" / "model_store")
-            backup.restore(Path(_create(paths).where), there)
+            backup.restore(Path(_create(paths).location), there)
             assert (there.store / archive.name).read_bytes() == whole
             made += 1
     assert made
@@ -491,7 +491,7 @@ def test_an_archive_that_is_replaced_is_never_backed_up(paths: StatePaths) -> No
 
 def test_a_backup_that_is_replaced_is_restored_whole_or_not(made: CreatedBackup, paths: StatePaths) -> None:
     """What is put back was verified to its end: another file that comes to its place changes nothing."""
-    file, restored = Path(made.where), 0
+    file, restored = Path(made.location), 0
     for swap in at_every_step({file: b"another"}):
         there = StatePaths(paths.root / f"back-{swap.before}", paths.root / f"back-{swap.before}" / "model_store")
         with contextlib.suppress(OperationsError):

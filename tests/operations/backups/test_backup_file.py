@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.backups import backup_file
-from operations.backups.backup_file import ChangedMeanwhile, DamagedBackup, Item, Manifest
+from operations.backups.backup_file import DamagedBackup, FileChanged, Item, Manifest
 from tests.patience import PATIENCE
 
 CREATED = "2026-01-01T00:00:00+00:00"
@@ -207,7 +207,7 @@ def test_another_format_says_so(tmp_path: Path) -> None:
 def test_a_file_that_changed_while_it_was_written_is_noticed(tmp_path: Path) -> None:
     """What is written must be what was listed."""
     manifest = Manifest(CREATED, (_item("labels/a", b"before"),))
-    with pytest.raises(ChangedMeanwhile, match="labels/a changed"):
+    with pytest.raises(FileChanged, match="labels/a changed"):
         backup_file.write(tmp_path / "backup.tar", manifest, lambda _: io.BytesIO(b"after!"))
 
 

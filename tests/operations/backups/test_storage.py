@@ -40,14 +40,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_what_was_put_is_fetched(place: str, tmp_path: Path) -> None:
     """A file comes back as it was put, also one so large that it travels in parts."""
     (tmp_path / "file").write_bytes(content := os.urandom((20 << 20) + 1))
-    storage.at(place).put(tmp_path / "file", "a.tar")
-    storage.at(place).fetch("a.tar", tmp_path / "fetched")
+    storage.storage_for(place).put(tmp_path / "file", "a.tar")
+    storage.storage_for(place).fetch("a.tar", tmp_path / "fetched")
     assert (tmp_path / "fetched").read_bytes() == content
 
 
 def test_files_are_listed_and_deleted_by_name(place: str, tmp_path: Path) -> None:
     """A place lists what lies in it with sizes, and deletes the one that is named."""
-    there = storage.at(place)
+    there = storage.storage_for(place)
     assert there.sizes() == {}
     for size, name in enumerate(("a.tar", "b.tar"), 1):
         (tmp_path / "file").write_bytes(b"x" * size)
@@ -60,21 +60,21 @@ def test_files_are_listed_and_deleted_by_name(place: str, tmp_path: Path) -> Non
 def test_a_file_in_a_directory_is_its_owners_alone(tmp_path: Path) -> None:
     """Nobody else may read a backup, and no temporary file stays."""
     (tmp_path / "file").write_bytes(b"x")
-    where = storage.at(str(tmp_path / "backups")).put(tmp_path / "file", "a.tar")
+    where = storage.storage_for(str(tmp_path / "backups")).put(tmp_path / "file", "a.tar")
     assert Path(where).stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "backups").iterdir()] == ["a.tar"]
 
 
 def test_a_local_file_is_used_where_it_is(tmp_path: Path) -> None:
     """No copy is made of what is here already."""
-    with storage.local(str(tmp_path / "a.tar")) as path:
+    with storage.local_copy(str(tmp_path / "a.tar")) as path:
         assert path == tmp_path / "a.tar"
 
 
 def test_a_file_on_s3_is_fetched_and_goes_again(s3: FakeS3) -> None:
     """A URL is used through a copy that lives no longer than its use."""
     s3.objects["some/place/a.tar"] = b"content"
-    with storage.local(f"{PLACE}/a.tar") as path:
+    with storage.local_copy(f"{PLACE}/a.tar") as path:
         assert path.read_bytes() == b"content"
     assert not path.exists()
 
@@ -82,7 +82,7 @@ def test_a_file_on_s3_is_fetched_and_goes_again(s3: FakeS3) -> None:
 def test_a_missing_object_is_named(s3: FakeS3, tmp_path: Path) -> None:
     """What is not there is one line for a person."""
     with pytest.raises(StorageFailed, match=r"some/place/none\.tar does not exist"):
-        storage.at(PLACE).fetch("none.tar", tmp_path / "fetched")
+        storage.storage_for(PLACE).fetch("none.tar", tmp_path / "fetched")
 
 
 def test_a_wrong_secret_is_refused_without_showing_it(
@@ -92,7 +92,7 @@ def test_a_wrong_secret_is_refused_without_showing_it(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(StorageFailed, match="access is refused") as refused:
-        storage.at(PLACE).put(tmp_path / "file", "a.tar")
+        storage.storage_for(PLACE).put(tmp_path / "file", "a.tar")
     assert s3.objects == {}
     assert "wrong-secret" not in str(refused.value)
 
@@ -101,11 +101,11 @@ def test_storage_that_does_not_answer_is_one_line(s3: FakeS3) -> None:
     """Where nothing listens, the error names the setting to look at."""
     s3.server_close()
     with pytest.raises(StorageFailed, match="AWS_ENDPOINT_URL"):
-        storage.at(PLACE).sizes()
+        storage.storage_for(PLACE).sizes()
 
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 is optional: who asks for it without its package is told its name, not a name that anyone could publish."""
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(StorageFailed, match=re.escape(f"pip install {to_install('s3')}")):
-        storage.at(PLACE).sizes()
+        storage.storage_for(PLACE).sizes()

@@ -80,8 +80,8 @@ def test_transactions_get_the_labels_that_came_in(tmp_path: Path, url: str) -> N
     found, frame = gather(
         tmp_path, TrainingDataOptions(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY
     )
-    assert found.said is not None
-    assert "2,000 by labels that came in); 400 of 2,400 have no label" in found.said
+    assert found.note is not None
+    assert "2,000 by labels that came in); 400 of 2,400 have no label" in found.note
     assert frame["fake"].head(2000).tolist() == claims().head(2000)["fake"].tolist()
     assert frame["confirmed_at"].head(2000).notna().all()
     assert frame[["fake", "confirmed_at"]].tail(400).isna().all(axis=None)
@@ -109,8 +109,8 @@ def test_old_transactions_without_a_label_are_genuine(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "claims.csv", index=False)
     found, whole = gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv", days=1))
     assert len(whole) == 2400
-    assert found.said is not None
-    assert "400 genuine by their age" in found.said
+    assert found.note is not None
+    assert "400 genuine by their age" in found.note
     with pytest.raises(OperationsError, match="none of the 2,400 transactions"):
         gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv", days=36_500))
 
@@ -165,10 +165,10 @@ def test_retraining_learns_from_labels_that_came_in(tmp_path: Path, url: str) ->
     keep(url, claims().head(2000))
     settings = {"TRAINING_DATA": str(tmp_path / "claims.csv"), "RETRAIN_RELEASE": "none"}
     settings |= {"REDIS_URL": url, "HISTORY_KEY": HISTORY_KEY}
-    said = io.StringIO()
+    note = io.StringIO()
     for _ in range(2):
-        retrain(paths(tmp_path), settings, Console(file=said, width=400))
-    assert "Version 2 was trained on this very file: nothing is trained." in said.getvalue()
+        retrain(paths(tmp_path), settings, Console(file=note, width=400))
+    assert "Version 2 was trained on this very file: nothing is trained." in note.getvalue()
     card = read(store, 2).card
     assert (card.data["source"], card.data["rows"]) == ("claims.csv", 2000)
     assert "confirmed_at" not in read(store, 2).contract.names

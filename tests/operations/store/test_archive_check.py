@@ -123,7 +123,7 @@ def test_checksums_that_are_none_are_refused(archive: Path, sums: bytes) -> None
         check_archive(archive)
 
 
-@pytest.mark.parametrize(("bound", "value"), [("MOST_BYTES", 99_999), ("MOST_FILES", 8), ("SUMS_BYTES", 10)])
+@pytest.mark.parametrize(("bound", "value"), [("MAX_BYTES", 99_999), ("MAX_FILES", 8), ("MAX_CHECKSUMS_BYTES", 10)])
 def test_more_than_the_bounds_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
 ) -> None:

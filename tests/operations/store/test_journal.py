@@ -58,7 +58,7 @@ def test_a_long_text_is_cut(tmp_path: Path) -> None:
 
 def test_trouble_with_the_disk_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is gone, a file that is none, and a lock that is held: the event is left out, nothing is raised."""
-    monkeypatch.setattr(journal, "PATIENCE", 0.0)
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT", 0.0)
     journal.note(tmp_path / "none", "released", version=1)
     with durable.locked(tmp_path / ".journal.lock", ""):
         journal.note(tmp_path, "released", version=1)

@@ -149,7 +149,7 @@ def test_an_archive_waits_for_a_backup(registry: Registry, tmp_path: Path) -> No
 
 def test_a_lock_that_is_not_let_go_is_told(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait ends."""
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    monkeypatch.setattr(module, "LOCK_TIMEOUT", 0.1)
     began = time.monotonic()
     with durable.locked(registry.root / ".lock", ""), pytest.raises(durable.LockHeld, match="another process adds"):
         add(registry, tmp_path, 3)

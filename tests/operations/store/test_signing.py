@@ -258,9 +258,9 @@ def test_a_number_with_a_signature_is_not_used_again(registry: Registry) -> None
 def test_a_backup_carries_the_signatures(signed: Registry, tmp_path: Path) -> None:
     """What was signed is signed in the place that it is restored into."""
     made = backup.create(
-        BackupSource(StatePaths(tmp_path, signed.root), {}), storage.at(str(tmp_path / "backups")), keep=1
+        BackupSource(StatePaths(tmp_path, signed.root), {}), storage.storage_for(str(tmp_path / "backups")), keep=1
     )
     there = StatePaths(tmp_path / "clone", tmp_path / "clone" / "model_store")
-    backup.restore(Path(made.where), there)
+    backup.restore(Path(made.location), there)
     for version in (1, 2):
         Registry(there.store, signed.keys).verify(version)

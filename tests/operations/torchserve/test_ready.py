@@ -52,7 +52,7 @@ def port() -> Iterator[int]:
 
 def placed(directory: Path, port: int, version: int | None = None) -> Path:
     """A container's scratch directory, which is also its store: where it listens, and what is live."""
-    (directory / module.ADDRESS).write_text(f"http://127.0.0.1:{port}")
+    (directory / module.ADDRESS_FILE).write_text(f"http://127.0.0.1:{port}")
     if version:
         record = Release(version, None, "2026-01-01T00:00:00+00:00")
         (directory / FILE_NAME).write_bytes(record.to_bytes())
@@ -96,7 +96,7 @@ def test_the_check_imports_little() -> None:
 def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that stands for the JVM, its number where the container writes it."""
     with subprocess.Popen(["sleep", "300"]) as process:
-        (tmp_path / module.PROCESS).write_text(str(process.pid))
+        (tmp_path / module.PID_FILE).write_text(str(process.pid))
         yield process
         process.kill()
 
@@ -114,9 +114,9 @@ def test_a_server_that_is_silent_for_long_is_ended(
     """A JVM that hangs is killed after a minute of silence, and not before, so that its container starts again."""
     placed(tmp_path, frozen, 7)
     assert not check(tmp_path, tmp_path, 100.0)
-    assert not check(tmp_path, tmp_path, 100.0 + module.FROZEN)
+    assert not check(tmp_path, tmp_path, 100.0 + module.UNRESPONSIVE_SECONDS)
     assert sleeper.poll() is None
-    assert not check(tmp_path, tmp_path, 101.0 + module.FROZEN)
+    assert not check(tmp_path, tmp_path, 101.0 + module.UNRESPONSIVE_SECONDS)
     assert sleeper.wait(PATIENCE) == -9
 
 
@@ -124,13 +124,13 @@ def test_a_check_of_a_frozen_server_ends_before_docker_ends_it(tmp_path: Path, f
     """Docker kills a check at its timeout: what it was to note must be noted by then."""
     dockerfile = (Path(__file__).parents[3] / "Dockerfile.torchserve").read_text()
     (timeout,) = re.findall(r"HEALTHCHECK .*--timeout=(\d+)s", dockerfile)
-    home = tmp_path / module.HOME
+    home = tmp_path / module.HOME_DIRECTORY
     home.mkdir()
     placed(home, frozen, 7)
     environment = {**os.environ, "TMPDIR": str(tmp_path), "MODEL_PATH": str(home)}
     command = [sys.executable, "-m", "operations.torchserve.ready"]
     assert subprocess.run(command, env=environment, check=False, timeout=int(timeout)).returncode == 1
-    assert (home / module.SILENT).exists()
+    assert (home / module.UNRESPONSIVE_FILE).exists()
 
 
 def test_a_server_that_answers_between_is_not_ended(
