@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from environment.secret_files import SecretFileError
 from gateway import allocator
 from gateway.app import create_app
-from gateway.drain import DRAIN_SECONDS, Drain, Server
+from gateway.drain import DRAIN_SECONDS, Drain, DrainingServer
 from gateway.http.protocol import GuardedProtocol
 from gateway.logs import configure
 from gateway.settings import GatewaySettings
@@ -22,7 +22,7 @@ def main() -> None:
     settings = _settings()
     configure(settings.log_file, stream=settings.log_stream)
     drain = Drain(settings.drain_delay_seconds)
-    server = Server(
+    server = DrainingServer(
         uvicorn.Config(
             create_app(settings, drain=drain),
             host=settings.host,

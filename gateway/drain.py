@@ -1,7 +1,7 @@
-"""How the gateway ends: it says so, goes on until a load balancer has noticed, then takes no more and answers the rest.
+"""The drain at shutdown: not ready, but serving, until load balancers have noticed; then the rest is answered.
 
-uvicorn alone stops listening at once, so that whoever a balancer still sends here is refused; and it ends by the
-signal's own exit status, where one that answered everything should end with 0.
+uvicorn alone stops listening at once, so that requests which a balancer still sends are refused; and it exits with the
+signal's own status, where one that answered everything should exit with 0.
 """
 
 import signal
@@ -20,10 +20,10 @@ CLOSE = (b"connection", b"close")
 
 @dataclass(slots=True)
 class Drain:
-    """Whether this gateway ends, and whether it has been said for long enough.
+    """Whether this gateway shuts down, and whether that has been announced for long enough.
 
     Attributes:
-        delay: seconds between saying that it ends and taking no more requests.
+        delay: seconds between the announcement and taking no more requests.
     """
 
     delay: float = 0.0
@@ -31,7 +31,7 @@ class Drain:
 
     @property
     def begun(self) -> bool:
-        """Whether the gateway ends."""
+        """Whether the gateway shuts down."""
         return self._until is not None
 
     @property
@@ -40,12 +40,12 @@ class Drain:
         return self._until is not None and time.monotonic() >= self._until
 
     def begin(self) -> None:
-        """The gateway ends; said again, without further delay."""
+        """Begins the drain; called again, it ends the delay."""
         self._until = time.monotonic() + (0.0 if self.begun else self.delay)
 
 
-class Server(uvicorn.Server):
-    """uvicorn, which ends by way of a drain."""
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server that drains when it is told to exit."""
 
     def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
         """Takes what to serve, and the drain that the app asks too."""
@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
         self._drain = drain
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn has it
-        """SIGTERM and SIGINT begin the drain; a second one ends its delay, and one more Ctrl-C waits for nobody."""
+        """SIGTERM and SIGINT begin the drain; a second one ends its delay, and one more Ctrl-C exits at once."""
         if self._drain.over and sig == signal.SIGINT:
             self.force_exit = True
         self._drain.begin()
@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) or self._drain.over
 
     def _close_connections(self) -> None:
-        """From now on each answer closes its connection: the next request comes over a new one, and goes elsewhere."""
+        """Makes each answer close its connection: the next request comes over a new one, and goes elsewhere."""
         if CLOSE not in self.config.encoded_headers:
             log.info("draining", seconds=self._drain.delay)
             self.config.encoded_headers.append(CLOSE)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import closing
 
 TIMEOUT_SECONDS = 3.0
-"""Patience with each step of the answer; the gateway's own probe takes 2 s at most."""
+"""For each step of the answer; the gateway's own probe takes 2 s at most."""
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 """How a server that listens everywhere is reached from where it runs."""
 

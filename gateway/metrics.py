@@ -149,10 +149,10 @@ class Metrics:
         """Takes where to ask for the trial whenever the metrics are read."""
 
         def version() -> float:
-            return found.trial.version if (found := state()) else 0
+            return current.trial.version if (current := state()) else 0
 
         def paused() -> float:
-            return bool((found := state()) and found.paused)
+            return bool((current := state()) and current.paused)
 
         self._trial_version.set_function(version)
         self._trial_paused.set_function(paused)

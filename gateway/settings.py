@@ -1,4 +1,4 @@
-"""What is chosen for one deployment; every setting is an environment variable of the same name in capitals."""
+"""The settings of one deployment; every setting is an environment variable of the same name in capitals."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from environment.secret_files import NAMES, environment
 from history.keyed_hash import UNKEYED, HistoryKey
 
 MEGABYTE = 1_000_000
-OWN_BYTES = 200 * MEGABYTE
+BASE_BYTES = 200 * MEGABYTE
 """What a gateway takes beside `memory_bytes`: 95 MB when it is idle, the rest for small bodies and connections."""
 SCORING_FACTOR = 20
 """Bytes of memory for each byte that is scored: 17 to 21 for the shortest rows (`python -m tests.gateway.crowd`)."""
@@ -31,17 +31,17 @@ class GatewaySettings(BaseSettings):
         history_key: the secret that ids and entities are hashed with in Redis; with a Redis there must be one. Several
             with commas between, the newest last, once it was changed.
         log_stream: JSON lines go to the standard output.
-        log_file: and here; rotated at 50 MB, five kept.
+        log_file: JSON lines go to this file too; rotated at 50 MB, five kept.
         max_upload_bytes: largest file, and largest body of all routes but the batch.
         max_batch_bytes: largest body of a batch.
         max_batch_files: most files in a batch.
         max_transactions: most transactions in one JSON body.
         memory_bytes: what bodies, their scoring and their answers may take together, beyond what an idle gateway takes.
         upload_slots: bodies that are scored at a time, small ones aside.
-        slot_seconds: patience for a slot, before a caller is told to come back.
+        slot_seconds: for how long a request waits for a slot, before it is answered 503.
         read_seconds: a body that takes longer to arrive is given up.
-        stall_seconds: one of which nothing arrives for so long is, too.
-        least_rate: one that arrives at fewer bytes a second is, too, after stall_seconds.
+        stall_seconds: a body of which nothing arrives for this long is given up.
+        least_rate: a body that arrives at fewer bytes a second is given up, after stall_seconds.
         deadline_seconds: from the moment that a body is read to the answer.
         block_rows: rows in one request to the model server.
         model_server_connections: requests to the model server at a time.
@@ -51,8 +51,9 @@ class GatewaySettings(BaseSettings):
         history: whether transactions are remembered in Redis, for the history of those that follow.
         known_days: how long one is known by its id: not counted again, and found by its label.
         values_hours: how long a repeat gets the history values that it got the first time.
-        history_timeout_seconds: a Redis that says nothing for so long is not there: then history is neutral.
-        review_threshold: overrides the model's own, as does decline_threshold.
+        history_timeout_seconds: after this long without an answer from Redis history is neutral.
+        review_threshold: overrides the model's own.
+        decline_threshold: overrides the model's own.
     """
 
     model_config = SettingsConfigDict(
@@ -93,7 +94,7 @@ class GatewaySettings(BaseSettings):
     decline_threshold: float | None = Field(None, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _holds_the_largest_body(self) -> Self:
+    def _require_memory_for_largest_body(self) -> Self:
         largest = max(self.max_upload_bytes, self.max_batch_bytes)
         if self.scoring_bytes < largest:
             needed = largest * 3 * SCORING_FACTOR // 2
@@ -121,14 +122,14 @@ class GatewaySettings(BaseSettings):
 
     @field_validator("api_key")
     @classmethod
-    def _names_a_key(cls, value: SecretStr) -> SecretStr:
+    def _require_api_key(cls, value: SecretStr) -> SecretStr:
         if not _keys(value):
             raise ValueError("it names no key")
         return value
 
     @field_validator("redis_url")
     @classmethod
-    def _is_an_address(cls, value: str | None) -> str | None:
+    def _require_redis_address(cls, value: str | None) -> str | None:
         try:
             parse_url(value or "redis://")
         except ValueError:  # Its text repeats a part of the address, which may be one of the password.
@@ -137,7 +138,7 @@ class GatewaySettings(BaseSettings):
 
     @field_validator("history_key")
     @classmethod
-    def _is_there_with_redis(cls, value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+    def _require_history_key_with_redis(cls, value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
         if value is not None:
             HistoryKey.of(value.get_secret_value())
         elif others.data.get("redis_url"):
@@ -146,7 +147,7 @@ class GatewaySettings(BaseSettings):
 
     @field_validator("release_record", mode="before")
     @classmethod
-    def _is_a_path_or_an_address(cls, value: object) -> object:
+    def _parse_release_record(cls, value: object) -> object:
         if not isinstance(value, str) or "://" not in value:
             return value
         try:
@@ -182,9 +183,9 @@ class GatewaySettings(BaseSettings):
         """What ids and entities are hashed with in Redis."""
         return HistoryKey.of(self.history_key.get_secret_value()) if self.history_key else UNKEYED
 
-    def bands(self, chosen: DecisionBands) -> DecisionBands:
+    def bands(self, own: DecisionBands) -> DecisionBands:
         """The model's own thresholds, or this deployment's where it overrides them; always in order."""
-        return chosen.overridden(self.review_threshold, self.decline_threshold)
+        return own.overridden(self.review_threshold, self.decline_threshold)
 
 
 def _keys(value: SecretStr) -> tuple[bytes, ...]:

@@ -10,9 +10,9 @@ from gateway.requests.payload import OnError, csv_payload, prepare, read
 class WarmUp:
     """The golden rows, the way that a caller's go; they are remembered nowhere, and not counted as predictions."""
 
-    def __init__(self, live: ModelTracker, history: History, server: InferenceClient, metrics: Metrics) -> None:
+    def __init__(self, tracker: ModelTracker, history: History, server: InferenceClient, metrics: Metrics) -> None:
         """Takes the collaborators of a request; the server by the connections on which requests go to it."""
-        self._live = live
+        self._tracker = tracker
         self._history = history
         self._server = server
         self._metrics = metrics
@@ -23,7 +23,7 @@ class WarmUp:
         Raises:
             Problem: they cannot be scored now; without history they can.
         """
-        serving, model = self._live.serving, self._live.model
+        serving, model = self._tracker.serving, self._tracker.model
         given = csv_payload(model.description.golden.csv.encode())
         reading = await given.work(read, given, serving, OnError.SKIP, self._metrics)
         past = await self._history.fetch(serving, reading.table, given.work, record=False)

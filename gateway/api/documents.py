@@ -224,7 +224,7 @@ HEADERS = {
     "WWW-Authenticate": {"description": "What is asked for.", **TEXT},
     "X-Degraded": {"description": "Of a CSV answer: `history`, where it could not be had or kept.", **TEXT},
 }
-EVERYWHERE = (NotHttp, TargetTooLong, HeadTooLarge, TooLarge, Unexpected, OutOfMemory, DiskFull)
+ALWAYS_POSSIBLE = (NotHttp, TargetTooLong, HeadTooLarge, TooLarge, Unexpected, OutOfMemory, DiskFull)
 """Whatever is asked for may meet these: a body may be announced with any request."""
 SCORING = (
     NotAuthorised, TooSlow, NotSupported, NotScorable, BadParameter, Busy, NoModel, ModelServerDown, ModelServerWrong,
@@ -240,11 +240,11 @@ READINESS = (NoModel, ModelServerDown, ModelServerWrong, DeadlineExceeded, Drain
 
 def answers(success: Mapping[str, Any], *problems: type[Problem], headers: Sequence[str] = ()) -> Responses:
     """What an operation answers, by status: success, its problems, and those of every operation."""
-    found: dict[int, list[Problem]] = {}
-    for problem in [kind() for kind in (*problems, *EVERYWHERE)]:
-        found.setdefault(int(problem.status), []).append(problem)
-    told: Responses = {200: {**success, "headers": _headers(headers)}}
-    return told | {status: _problems(found[status]) for status in sorted(found)}
+    by_status: dict[int, list[Problem]] = {}
+    for problem in [kind() for kind in (*problems, *ALWAYS_POSSIBLE)]:
+        by_status.setdefault(int(problem.status), []).append(problem)
+    responses: Responses = {200: {**success, "headers": _headers(headers)}}
+    return responses | {status: _problems(by_status[status]) for status in sorted(by_status)}
 
 
 def _problems(problems: Sequence[Problem]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How the service is: alive (this process), ready (it can score), and healthy (each part, for people)."""
+"""The health of the service: alive (this process), ready (it can score), and healthy (each part, for people)."""
 
 import asyncio
 import shutil
@@ -20,17 +20,17 @@ from gateway.models.serving_versions import TrialState
 from gateway.timeouts import io_timeout
 from gateway.warm_up import WarmUp
 
-PROBE_SECONDS = 1.0
-"""A probe's outcome stands this long: readiness is asked without a key, and must not become a load."""
+PROBE_CACHE_SECONDS = 1.0
+"""For how long the outcome of a probe is cached: readiness needs no key, and must not become a load."""
 PROBE_DEADLINE_SECONDS = 2.0
 
 
 class Health:
-    """Asks the parts, seldom."""
+    """Probes the parts, at most once in PROBE_CACHE_SECONDS."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - each is one part that it asks
+    def __init__(  # noqa: PLR0913, PLR0917 - each is one part that it probes
         self,
-        live: ModelTracker,
+        tracker: ModelTracker,
         redis: Redis | None,
         key_monitor: KeyMonitor,
         history: HistoryMonitor,
@@ -38,26 +38,26 @@ class Health:
         drain: Drain,
         warm_up: WarmUp,
     ) -> None:
-        """Takes the parts; `storage` is where this deployment writes, and no gateway is ready that is not warm."""
-        self._live = live
+        """Takes the parts; `storage` is the directory that this deployment writes to."""
+        self._tracker = tracker
         self._redis = redis
         self._key_monitor = key_monitor
         self._history = history
         self._has_been_ready = False
         self._storage = storage
         self._drain = drain
-        self._ready = _CachedProbe(self._probe)
+        self._cached_probe = _CachedProbe(self._probe)
         self._warm_up = warm_up
         self._is_warm = False
 
     async def unready(self) -> Problem | None:
-        """Why no more requests should come here; None when the golden rows of the live version come back right.
+        """Why no more requests should come here; None when the live version scores its golden rows as expected.
 
-        A gateway that starts also waits for the past that is being loaded; one that was ready goes on.
+        A gateway that starts is not ready while the history is being loaded; one that was ready stays so.
         """
         if self._drain.begun:
             return Draining()
-        problem = await self._ready()
+        problem = await self._cached_probe()
         if problem is None and not self._has_been_ready:
             if await self._history.is_loading():
                 return HistoryLoading()
@@ -66,10 +66,10 @@ class Health:
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether the service can score, and the state of each part in words and shares (0 to 100)."""
-        problem = await self._ready()
+        problem = await self._cached_probe()
         redis = await self._redis_state()
         disk = shutil.disk_usage(self._storage)
-        model, trial, history = self._model_state(), self._live.trial_state, self._history.health_fields()
+        model, trial, history = self._model_state(), self._tracker.trial_state, self._history.health_fields()
         lost = model["version"] is not None and model["recorded_version"] is None
         no_history = redis == "unavailable" or self._key_monitor.refused or history["status"] == "degraded"
         degraded = lost or no_history or model["instead_of"] is not None or (trial and trial.paused)
@@ -91,7 +91,7 @@ class Health:
     async def _probe(self) -> Problem | None:
         try:
             async with io_timeout(PROBE_DEADLINE_SECONDS):
-                await self._live.probe()
+                await self._tracker.probe()
                 if not self._is_warm:
                     await self._warm_up()
                     self._is_warm = True
@@ -102,9 +102,9 @@ class Health:
         return None
 
     def _model_state(self) -> dict[str, Any]:
-        record = self._live.record
+        record = self._tracker.record
         try:
-            serving = self._live.model.version
+            serving = self._tracker.model.version
         except NoModel:
             serving = None
         return {
@@ -141,17 +141,17 @@ def _model_server_state(problem: Problem | None) -> str:
 
 
 class _CachedProbe:
-    """A probe whose outcome stands for PROBE_SECONDS; callers meanwhile share one run."""
+    """A probe whose outcome is cached for PROBE_CACHE_SECONDS; concurrent callers share one run."""
 
     def __init__(self, probe: Callable[[], Awaitable[Problem | None]]) -> None:
         self._probe = probe
         self._lock = asyncio.Lock()
-        self._until = 0.0
+        self._expires = 0.0
         self._outcome: Problem | None = None
 
     async def __call__(self) -> Problem | None:
         async with self._lock:
-            if time.monotonic() >= self._until:
+            if time.monotonic() >= self._expires:
                 self._outcome = await self._probe()
-                self._until = time.monotonic() + PROBE_SECONDS
+                self._expires = time.monotonic() + PROBE_CACHE_SECONDS
             return self._outcome

@@ -1,4 +1,4 @@
-"""What was scored, as JSON or as the uploaded file with columns added."""
+"""Answers as bytes: scores as JSON or as the uploaded file with columns added, and other JSON answers."""
 
 import csv
 import io
@@ -27,14 +27,14 @@ ADDED_COLUMNS = ("fraud_probability", "decision", "model_version")
 SKIPPED = ("", "error", "")
 
 
-def as_json(scored: ScoreResult) -> bytes:
+def as_json(result: ScoreResult) -> bytes:
     """The JSON answer of a scored input."""
-    return to_json(json_fields(scored))
+    return to_json(json_fields(result))
 
 
-def json_fragment(scored: ScoreResult) -> orjson.Fragment:
+def json_fragment(result: ScoreResult) -> orjson.Fragment:
     """The same as a part of a larger answer: written by itself, what cannot be written spoils no other part."""
-    return orjson.Fragment(as_json(scored))
+    return orjson.Fragment(as_json(result))
 
 
 def to_json(value: object) -> bytes:
@@ -42,19 +42,19 @@ def to_json(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def json_fields(scored: ScoreResult) -> dict[str, Any]:
+def json_fields(result: ScoreResult) -> dict[str, Any]:
     """The JSON answer before it is written; every skipped row is listed, so that nothing is lost."""
     fields: dict[str, Any] = {
-        "model_version": scored.model.version,
-        "rows": scored.rows,
-        "flagged": scored.flagged,
-        "predictions": orjson.Fragment(_predictions_json(scored)),
+        "model_version": result.model.version,
+        "rows": result.rows,
+        "flagged": result.flagged,
+        "predictions": orjson.Fragment(_predictions_json(result)),
     }
-    if scored.degraded:
-        fields["degraded"] = scored.degraded
-    if scored.faults:
-        fields["errors"] = fault_fields(scored.faults)
-        fields["skipped"] = scored.rows - len(scored.decisions)
+    if result.degraded:
+        fields["degraded"] = result.degraded
+    if result.faults:
+        fields["errors"] = fault_fields(result.faults)
+        fields["skipped"] = result.rows - len(result.decisions)
     return fields
 
 
@@ -88,7 +88,7 @@ def fault_fields(faults: Sequence[Fault]) -> list[dict[str, Any]]:
     return [{"row": fault.row, "column": fault.column, "code": fault.code} for fault in faults]
 
 
-def as_csv(scored: ScoreResult, body: bytes) -> bytes:
+def as_csv(result: ScoreResult, body: bytes) -> bytes:
     """The uploaded rows in their order with ADDED_COLUMNS; a skipped row has the decision "error" and no score."""
     records = csv_records(body)
     header = next(records)
@@ -96,10 +96,10 @@ def as_csv(scored: ScoreResult, body: bytes) -> bytes:
     text = io.TextIOWrapper(encoded, "utf-8", newline="")
     writer = csv.writer(text)
     writer.writerow([*map(escape_formula, header), *ADDED_COLUMNS])
-    numbers = _number_places(scored, header)
-    for record, added in zip(records, _added_cells(scored), strict=True):
-        checked = numbers if added else frozenset()
-        cells = [cell if place in checked else escape_formula(cell) for place, cell in enumerate(record)]
+    number_positions = _number_positions(result, header)
+    for record, added in zip(records, _added_cells(result), strict=True):
+        checked = number_positions if added else frozenset()
+        cells = [cell if position in checked else escape_formula(cell) for position, cell in enumerate(record)]
         padding = [""] * (len(header) - len(cells))
         # The added cells stand under their headings whatever the row's own length: surplus cells come after them.
         writer.writerow([*cells[: len(header)], *padding, *(added or SKIPPED), *cells[len(header) :]])
@@ -124,17 +124,17 @@ def escape_formula(cell: str) -> str:
     return f"'{cell}" if FORMULA.search(cell) else cell
 
 
-def _number_places(scored: ScoreResult, header: Sequence[str]) -> frozenset[int]:
+def _number_positions(result: ScoreResult, header: Sequence[str]) -> frozenset[int]:
     """Where a scored row holds what was checked to be a number: its minus sign may stay."""
-    numbers = {column.name for column in scored.model.contract.inputs if column.kind is Kind.NUMBER}
-    return frozenset(place for place, name in enumerate(header) if name.strip() in numbers)
+    names = {column.name for column in result.model.contract.inputs if column.kind is Kind.NUMBER}
+    return frozenset(position for position, name in enumerate(header) if name.strip() in names)
 
 
-def _added_cells(scored: ScoreResult) -> Iterator[tuple[str, ...]]:
+def _added_cells(result: ScoreResult) -> Iterator[tuple[str, ...]]:
     """For each row of the upload its cells under ADDED_COLUMNS; none for a skipped row."""
-    added = zip(scored.probabilities, scored.decisions, scored.versions, strict=True)
-    good = set(scored.row_numbers.tolist())
-    for number in range(1, scored.rows + 1):
+    added = zip(result.probabilities, result.decisions, result.versions, strict=True)
+    good = set(result.row_numbers.tolist())
+    for number in range(1, result.rows + 1):
         if number in good:
             probability, decision, version = next(added)
             yield np.format_float_positional(probability, trim="0"), decision, str(version)
@@ -142,16 +142,16 @@ def _added_cells(scored: ScoreResult) -> Iterator[tuple[str, ...]]:
             yield ()
 
 
-def _predictions_json(scored: ScoreResult) -> bytes:
+def _predictions_json(result: ScoreResult) -> bytes:
     """The rows as a JSON array; a block of them at a time is more than its text."""
-    rows, blocks = _predictions(scored), []
+    rows, blocks = _predictions(result), []
     while block := list(islice(rows, BLOCK_ROWS)):
         blocks.append(to_json(block)[1:-1])
     return b"[%s]" % b",".join(blocks)
 
 
-def _predictions(scored: ScoreResult) -> Iterator[dict[str, Any]]:
-    columns = (scored.row_numbers.tolist(), scored.ids, scored.probabilities, scored.decisions, scored.versions)
+def _predictions(result: ScoreResult) -> Iterator[dict[str, Any]]:
+    columns = (result.row_numbers.tolist(), result.ids, result.probabilities, result.decisions, result.versions)
     for number, identity, probability, decision, version in zip(*columns, strict=True):
         yield {
             "row": number,

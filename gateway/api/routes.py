@@ -60,8 +60,8 @@ async def upload(request: Request, services: InjectedServices, options: Options)
     require_csv(media_type(request))
     async with body_to_score(services, request) as body:
         file = await services.uploads.read_file(request, body)
-        scored = await services.scorer.score_csv(file.body, options)
-        return await services.response_budget.reserve(request, await _reply(services, request, scored, file))
+        result = await services.scorer.score_csv(file.body, options)
+        return await services.response_budget.reserve(request, await _reply(services, request, result, file))
 
 
 @router.post(
@@ -173,13 +173,13 @@ async def body_to_score(services: Services, request: Request) -> AsyncIterator[b
             yield body
 
 
-async def _reply(services: Services, request: Request, scored: ScoreResult, file: Upload) -> Response:
+async def _reply(services: Services, request: Request, result: ScoreResult, file: Upload) -> Response:
     with services.metrics.stage("reply"):
         if prefers_csv(request.headers.get("accept", "")):
-            body = await asyncio.to_thread(as_csv, scored, file.body)
-            headers = {"X-Degraded": ",".join(scored.degraded)} if scored.degraded else None
+            body = await asyncio.to_thread(as_csv, result, file.body)
+            headers = {"X-Degraded": ",".join(result.degraded)} if result.degraded else None
             return Response(body, headers=headers, media_type="text/csv; charset=utf-8")
-        return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
+        return Response(await asyncio.to_thread(as_json, result), media_type=JSON)
 
 
 async def _labels_payload(services: Services, request: Request, body: bytearray) -> Payload:
@@ -193,11 +193,11 @@ async def _labels_payload(services: Services, request: Request, body: bytearray)
 async def _scored_json(services: Services, body: bytearray, options: ScoreOptions) -> Response:
     most = services.settings.max_transactions
     if len(body) <= INLINE_BYTES:
-        scored = await services.scorer.score_json(parse_transactions(body, most), options)
-        return Response(as_json(scored), media_type=JSON)
+        result = await services.scorer.score_json(parse_transactions(body, most), options)
+        return Response(as_json(result), media_type=JSON)
     transactions = await asyncio.to_thread(parse_transactions, body, most)
-    scored = await services.scorer.score_json(transactions, options)
-    return Response(await asyncio.to_thread(as_json, scored), media_type=JSON)
+    result = await services.scorer.score_json(transactions, options)
+    return Response(await asyncio.to_thread(as_json, result), media_type=JSON)
 
 
 async def _file_answer(
@@ -217,5 +217,5 @@ async def _file_answer(
 async def _file_result(services: Services, file: Upload, options: ScoreOptions) -> orjson.Fragment:
     if file.problem:
         raise file.problem
-    scored = await services.scorer.score_csv(file.body, options)
-    return await asyncio.to_thread(json_fragment, scored)
+    result = await services.scorer.score_csv(file.body, options)
+    return await asyncio.to_thread(json_fragment, result)

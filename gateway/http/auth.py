@@ -33,7 +33,7 @@ class ApiKeyMiddleware:
             await problem_response(NotAuthorised())(scope, receive, send)
 
     def _has_key(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"x-api-key"]
+        values = [value for name, value in scope["headers"] if name == b"x-api-key"]
         # Every key is compared, in constant time, so that the time tells nothing of the keys.
-        matches = [hmac.compare_digest(given[0], key) for key in self.keys] if len(given) == 1 else []
+        matches = [hmac.compare_digest(values[0], key) for key in self.keys] if len(values) == 1 else []
         return any(matches)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from gateway.http.problems import NotHttp
 
 VERSIONS = frozenset({"1.0", "1.1"})
-HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|([0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?")
+HOST_PATTERN = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|([0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?")
 """RFC 9110, 7.2: a host and perhaps a port. It may be empty."""
 ABSOLUTE = re.compile(rb"https?://(?P<host>[^/?#]+)(?P<path>[^#]*)", re.IGNORECASE)
 CHUNKED = b"chunked"
@@ -42,7 +42,7 @@ def origin_form(method: bytes, target: bytes) -> bytes:
     if (target.startswith(b"/") and b"#" not in target) or (target == b"*" and method == b"OPTIONS"):
         return target
     absolute = ABSOLUTE.fullmatch(target)
-    if not absolute or not HOST.fullmatch(absolute["host"]):
+    if not absolute or not HOST_PATTERN.fullmatch(absolute["host"]):
         raise NotHttp("The request target is neither a path nor an address.")
     path = absolute["path"]
     return path if path.startswith(b"/") else b"/" + path
@@ -51,5 +51,5 @@ def origin_form(method: bytes, target: bytes) -> bytes:
 def _check_host(version: str, hosts: Sequence[bytes]) -> None:
     if len(hosts) > 1 or (not hosts and version != "1.0"):
         raise NotHttp("One Host header is needed.")
-    if hosts and not HOST.fullmatch(hosts[0]):
+    if hosts and not HOST_PATTERN.fullmatch(hosts[0]):
         raise NotHttp("The Host header is neither a host nor a host and a port.")

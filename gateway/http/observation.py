@@ -105,7 +105,7 @@ class _SendChannel:
 
 def _request_id(scope: Scope) -> str:
     """The caller's own id where it is harmless to log and to echo, or a new one."""
-    given: list[str] = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
-    if len(given) == 1 and is_safe_request_id(given[0]):
-        return given[0]
+    values: list[str] = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
+    if len(values) == 1 and is_safe_request_id(values[0]):
+        return values[0]
     return uuid.uuid4().hex

@@ -34,7 +34,7 @@ class ConnectionLimits:
         target_bytes: of its path and query; RFC 9112 asks for 8,000 at least.
         head_seconds: for a head to arrive, or to begin.
         send_seconds: for an answer that the caller does not read.
-        patience: with a caller who goes on sending after the answer.
+        linger: for a caller who goes on sending after the answer.
     """
 
     head_bytes: int = 65_536

@@ -69,9 +69,9 @@ class InferenceClient:
             ModelServerDown: it cannot be reached or has no worker for the version.
             ModelServerWrong: the answer is no description of that version.
         """
-        answer = await self._post(version, DESCRIBE)
+        response = await self._post(version, DESCRIBE)
         try:
-            description = Description.from_bytes(answer)
+            description = Description.from_bytes(response)
         except DescriptionError:
             raise ModelServerWrong from None
         if description.version != version:
@@ -105,14 +105,14 @@ class InferenceClient:
 
     async def _score_block(self, block: Frame) -> NDArray[np.float32]:
         async with self._slots:
-            answer = await self._post_with_retry(block.version, block.to_bytes())
+            response = await self._post_with_retry(block.version, block.to_bytes())
         try:
-            scored = Frame.from_bytes(answer)
+            reply = Frame.from_bytes(response)
         except FrameError:
             raise ModelServerWrong from None
-        if not _is_reply_to(scored, block):
+        if not _is_reply_to(reply, block):
             raise ModelServerWrong
-        return scored.values[:, 0]
+        return reply.values[:, 0]
 
     async def _post_with_retry(self, version: int, body: bytes) -> bytes:
         """Scoring changes nothing, so a block whose worker ended or hangs is sent to another worker, once.
@@ -139,26 +139,26 @@ class InferenceClient:
         # Not client.post: it adds four headers of its own.
         request = httpx.Request("POST", url, headers=HEADERS, content=body, extensions=extensions or self._full_timeout)
         try:
-            answer = await self._client.send(request)
+            response = await self._client.send(request)
         except (httpx.ReadTimeout, httpx.PoolTimeout):
             raise DeadlineExceeded from None
         except (httpx.HTTPError, aiohttp.ClientError):  # the transport does not translate all of its own
             raise ModelServerDown from None
-        if answer.status_code == httpx.codes.CONFLICT:  # A frame of another version, contract or width.
+        if response.status_code == httpx.codes.CONFLICT:  # A frame of another version, contract or width.
             raise ModelServerWrong
-        if answer.status_code != httpx.codes.OK:
+        if response.status_code != httpx.codes.OK:
             raise ModelServerDown
-        return answer.content
+        return response.content
 
 
-def _is_reply_to(scored: Frame, asked: Frame) -> bool:
+def _is_reply_to(reply: Frame, request: Frame) -> bool:
     """Whether a reply is of the version and contract that was asked, with a probability for each row."""
-    same = (scored.version, scored.fingerprint) == (asked.version, asked.fingerprint)
+    same = (reply.version, reply.fingerprint) == (request.version, request.fingerprint)
     # The comparison is false for NaN, which is no probability either.
     return (
         same
-        and scored.values.shape == (len(asked.values), 1)
-        and bool(np.all((scored.values >= 0) & (scored.values <= 1)))
+        and reply.values.shape == (len(request.values), 1)
+        and bool(np.all((reply.values >= 0) & (reply.values <= 1)))
     )
 
 

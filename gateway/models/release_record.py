@@ -85,20 +85,20 @@ class RecordUrl:
         Raises:
             httpx.HTTPError: there is none, or not with success, or it is larger than MAX_BYTES.
         """
-        answer = await self._client.get(self._url)
-        if answer.status_code != httpx.codes.OK:
-            raise httpx.HTTPStatusError("no record", request=answer.request, response=answer)
-        return answer.content
+        response = await self._client.get(self._url)
+        if response.status_code != httpx.codes.OK:
+            raise httpx.HTTPStatusError("no record", request=response.request, response=response)
+        return response.content
 
 
 @asynccontextmanager
-async def connect_record(place: Path | HttpUrl) -> AsyncIterator[RecordSource]:
+async def connect_record(location: Path | HttpUrl) -> AsyncIterator[RecordSource]:
     """The source for a place, with a connection of its own where it is an address."""
-    if isinstance(place, Path):
-        yield RecordFile(place)
+    if isinstance(location, Path):
+        yield RecordFile(location)
         return
     headers = {"accept": "application/json", "accept-encoding": "identity"}
     network = AsyncBoundedTransport(httpx.AsyncHTTPTransport(trust_env=False), MAX_BYTES)
     # The reader's own timeout ends each phase: httpx's would count time in which this process was busy.
     async with httpx.AsyncClient(transport=network, headers=headers, trust_env=False, timeout=None) as client:  # noqa: S113
-        yield RecordUrl(client, str(place))
+        yield RecordUrl(client, str(location))

@@ -17,7 +17,7 @@ class NotStrictError(ValueError):
     """JSON that the standard does not allow, or that says a thing twice."""
 
 
-def parse_transactions(body: bytes | bytearray, most: int) -> Sequence[object]:
+def parse_transactions(body: bytes | bytearray, max_transactions: int) -> Sequence[object]:
     """One object or a list of them as a list; what is in them is the contract's to check.
 
     Raises:
@@ -31,8 +31,8 @@ def parse_transactions(body: bytes | bytearray, most: int) -> Sequence[object]:
         # ValueError: also of bytes that are not UTF-8, and of integers with more than 4,300 digits.
         raise NotScorable("The body is not JSON.") from None
     transactions = value if isinstance(value, list) else [value]
-    if len(transactions) > most:
-        raise NotScorable(f"More than {most} transactions; upload a file instead.")
+    if len(transactions) > max_transactions:
+        raise NotScorable(f"More than {max_transactions} transactions; upload a file instead.")
     return transactions
 
 

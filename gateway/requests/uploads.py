@@ -1,7 +1,8 @@
-"""Files out of a request's body: multipart or the bare text. In memory only, and all together bounded.
+"""Files out of a request's body: multipart or the bare text. In memory only, within byte budgets.
 
-A body is read before it takes a place: while it arrives it counts by the bytes that have come. Only so many bytes of
-whole bodies are scored at a time. Small bodies have bytes of their own and need no slot: they wait for no large one.
+A body is received before it takes a slot: while it arrives it counts by the bytes that have come. A second
+budget bounds the bodies that are scored at a time. Small bodies have a budget of their own and need no slot: they wait
+for no large one.
 """
 
 import asyncio
@@ -29,9 +30,9 @@ FORM_FIELDS = 16
 
 CSV = "text/csv"
 CHUNK_BYTES = 262_144
-TRIMMED_BYTES = 1_000_000
+TRIM_BYTES = 1_000_000
 """After a body of more, free memory is given back."""
-SMALL_BYTES = 4_000_000
+SMALL_BODIES_BYTES = 4_000_000
 """All bodies together that announce INLINE_BYTES or less."""
 BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 """RFC 2046."""
@@ -56,15 +57,15 @@ class Upload:
 
 
 class Uploads:
-    """Reads bodies while others are scored, and has a few scored at a time."""
+    """Receives bodies, and bounds how many of them are scored at a time."""
 
     def __init__(self, settings: GatewaySettings, metrics: Metrics) -> None:
-        """Takes the limits."""
+        """Takes the limits from the settings."""
         self._settings = settings
         self._metrics = metrics
-        self._pace = TransferLimits(settings.read_seconds, settings.stall_seconds, settings.least_rate)
+        self._limits = TransferLimits(settings.read_seconds, settings.stall_seconds, settings.least_rate)
         self._large, self._small = (
-            ByteBudget(total, settings.slot_seconds) for total in (settings.body_bytes, SMALL_BYTES)
+            ByteBudget(total, settings.slot_seconds) for total in (settings.body_bytes, SMALL_BODIES_BYTES)
         )
         self._scoring = ByteBudget(settings.scoring_bytes, settings.slot_seconds, settings.upload_slots)
 
@@ -78,8 +79,8 @@ class Uploads:
             Busy: there was no room for it.
         """
         budget = self._small if is_small(request) else self._large
-        with budget.reserve() as share:
-            yield await self._read_body(request, share)
+        with budget.reserve() as reservation:
+            yield await self._read_body(request, reservation)
 
     @asynccontextmanager
     async def slot(self, body: bytearray) -> AsyncIterator[None]:
@@ -93,11 +94,11 @@ class Uploads:
             return
         size = len(body)
         try:
-            with self._scoring.reserve() as share:
-                await share.acquire(size)
+            with self._scoring.reserve() as reservation:
+                await reservation.acquire(size)
                 yield
         finally:
-            if size > TRIMMED_BYTES:
+            if size > TRIM_BYTES:
                 await asyncio.to_thread(trim)
 
     async def read_file(self, request: Request, body: bytearray) -> Upload:
@@ -107,8 +108,8 @@ class Uploads:
             Problem: it is not there.
         """
         if media_type(request) == CSV:
-            return Upload("", _moved_out(body))
-        files = await self._parts(request, body, "file", 1)
+            return Upload("", _take_out(body))
+        files = await self._read_files(request, body, "file", 1)
         if files[0].problem:
             raise files[0].problem
         return files[0]
@@ -119,33 +120,33 @@ class Uploads:
         Raises:
             Problem: there is none.
         """
-        return await self._parts(request, body, "files", self._settings.max_batch_files)
+        return await self._read_files(request, body, "files", self._settings.max_batch_files)
 
-    async def _read_body(self, request: Request, share: Reservation) -> bytearray:
+    async def _read_body(self, request: Request, reservation: Reservation) -> bytearray:
         body = bytearray()
         with self._metrics.stage("read"):
             try:
-                async with share.transfer(self._pace):
+                async with reservation.transfer(self._limits):
                     async for piece in request.stream():
-                        await share.acquire(len(piece))
+                        await reservation.acquire(len(piece))
                         body += piece
-                        share.progressed(len(piece))
+                        reservation.progressed(len(piece))
             except TimeoutError:
                 raise TooSlow from None
         return body
 
-    async def _parts(self, request: Request, body: bytearray, field: str, most: int) -> list[Upload]:
+    async def _read_files(self, request: Request, body: bytearray, field: str, max_files: int) -> list[Upload]:
         try:
-            files = await _read_form(request, body, field, most)
+            files = await _read_form(request, body, field, max_files)
         except (MultiPartException, NoBoundaryError):
-            raise NotScorable(f"Not a whole form of at most {most} files, all named {field}.") from None
+            raise NotScorable(f"Not a whole form of at most {max_files} files, all named {field}.") from None
         if not files:
             raise NotScorable(f"The form has no file under the name {field}.")
         return [self._upload(name, file, position) for position, (name, file) in enumerate(files, 1)]
 
-    def _upload(self, given: str, body: bytes, position: int) -> Upload:
-        name = safe_file_name(given, position)
-        if not given.lower().endswith(".csv"):
+    def _upload(self, filename: str, body: bytes, position: int) -> Upload:
+        name = safe_file_name(filename, position)
+        if not filename.lower().endswith(".csv"):
             return Upload(name, b"", NotSupported("The file's name does not end in .csv."))
         if len(body) > self._settings.max_upload_bytes:
             return Upload(name, b"", too_large(self._settings.max_upload_bytes))
@@ -168,8 +169,8 @@ class _InMemoryParser(MultiPartParser):
             file.close()
 
 
-async def _read_form(request: Request, body: bytearray, field: str, most: int) -> list[tuple[str, bytes]]:
-    parser = _InMemoryParser(_boundary_alone(request), _chunks(body), max_files=most, max_fields=FORM_FIELDS)
+async def _read_form(request: Request, body: bytearray, field: str, max_files: int) -> list[tuple[str, bytes]]:
+    parser = _InMemoryParser(_boundary_alone(request), _chunks(body), max_files=max_files, max_fields=FORM_FIELDS)
     try:
         form = await parser.parse()
         files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
@@ -190,13 +191,13 @@ async def _chunks(body: bytearray) -> AsyncGenerator[bytes]:
 
 
 async def _read_all(file: UploadFile) -> bytes:
-    """What is in a file, which is closed: nothing is held twice."""
+    """The content of a file, which is closed: nothing is held twice."""
     body = await file.read()
     await file.close()
     return body
 
 
-def _moved_out(body: bytearray) -> bytes:
+def _take_out(body: bytearray) -> bytes:
     complete = bytes(body)
     body.clear()
     return complete
@@ -232,7 +233,7 @@ def require_form(media_type: str) -> None:
 
 
 def is_small(request: Request) -> bool:
-    """Whether a body says that it is too small to count; the server holds it to what it says."""
+    """Whether the announced length is small enough to be worked on inline; the server enforces that length."""
     announced = request.headers.get("content-length", "")
     return announced.isdecimal() and int(announced) <= INLINE_BYTES
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.settings import OWN_BYTES, GatewaySettings
+from gateway.settings import BASE_BYTES, GatewaySettings
 
 ROOT = Path(__file__).parents[2]
 UNITS = {"g": 1 << 30, "Gi": 1 << 30, "m": 1 << 20, "Mi": 1 << 20}
-NEEDED = GatewaySettings(api_key="k").memory_bytes + OWN_BYTES
+NEEDED = GatewaySettings(api_key="k").memory_bytes + BASE_BYTES
 
 
 def size(text: str) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.settings import OWN_BYTES
+from gateway.settings import BASE_BYTES
 from tests.gateway import crowd
 from tests.gateway.crowd import MEGABYTE, Drippers, Others
 from tests.gateway.process import Gateway
@@ -32,4 +32,4 @@ def test_memory_stays_within_what_the_settings_say(running: Gateway) -> None:
     """Batches and files of the shortest rows at once, beside bodies that hang: all are answered within MEMORY_BYTES."""
     with Drippers(running.url, 200, first=40_000):
         assert crowd.loaded(running.url, 4, 2, crowd.shortest(490_000)) == {200: 6}
-    assert crowd.peak(running) < MEMORY + OWN_BYTES
+    assert crowd.peak(running) < MEMORY + BASE_BYTES

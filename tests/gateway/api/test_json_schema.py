@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
 from contract.table import read_json
-from gateway.api.json_schema import MOMENT, NOT_BLANK, transaction
+from gateway.api.json_schema import EXAMPLE_TIME, NOT_BLANK, transaction_schema
 from tests.gateway.contracts import CONTRACTS, LONG, good_row
 
 ODD = [
@@ -25,7 +25,7 @@ ODD = [
 @cache
 def validator(contract: Contract) -> Any:  # noqa: ANN401 - it has no public type
     """What checks by the schema."""
-    return jsonschema.Draft202012Validator(transaction(contract, {"of-another"}))
+    return jsonschema.Draft202012Validator(transaction_schema(contract, {"of-another"}))
 
 
 def is_text_of_a_moment(contract: Contract, name: str) -> bool:
@@ -66,9 +66,9 @@ def test_an_example_is_read_in_every_format(form: TimeFormat, clock: str) -> Non
         return
     column = Column("time", Kind.TIMESTAMP, time_format=form, clock=clock)
     contract = Contract("one", (column,), (Feature("hour", FeatureKind.HOUR_SIN, "time"),))
-    shown = transaction(contract)["examples"][0]
+    shown = transaction_schema(contract)["examples"][0]
     assert set(shown) == set(column.names)
-    assert read_json(contract, [shown]).table.columns["time"].tolist() == [MOMENT]
+    assert read_json(contract, [shown]).table.columns["time"].tolist() == [EXAMPLE_TIME]
 
 
 def test_blank_is_what_the_reader_strips() -> None:

@@ -53,7 +53,7 @@ async def test_memory_goes_back_after_a_large_body_that_is_refused_too(monkeypat
     given = list[bool]()
     monkeypatch.setattr(module, "trim", lambda: given.append(True))
     with pytest.raises(NotScorable):
-        async with uploads().slot(bytearray(module.TRIMMED_BYTES + 1)):
+        async with uploads().slot(bytearray(module.TRIM_BYTES + 1)):
             raise NotScorable("each row has a fault")
     assert given
 
