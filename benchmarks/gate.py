@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from contract.decision import DecisionBands
 from operations.rollout import gate
 from operations.rollout.significance import stability_lower_bound
-from operations.store import archived
-from operations.store.opened import LoadedVersion, load_version
+from operations.store import version_archive
 from operations.store.paired_scoring import CsvRows, SamplePair, Scores, VersionScorer
 from operations.store.registry import Registry
+from operations.store.version_archive import LoadedVersion, load_version
 from releases.trial_counts import stability_index
 from training.schema import DEFAULT
 from training.simulator import Simulation, simulate
@@ -100,7 +100,7 @@ def _both(
     def spoilt(matrix: NDArray[np.float32]) -> Scores:
         return spoil(second.score(matrix))
 
-    samples = (archived.reference(registry, each.card.version) or each.golden for each in (first, second))
+    samples = (version_archive.read_reference(registry, each.card.version) or each.golden for each in (first, second))
     rows = [CsvRows.of(sample, each.contract) for sample, each in zip(samples, (first, second), strict=True)]
     ours = VersionScorer(first.contract, first.card.bands, first.score)
     return gate.score_both(rows, ours, VersionScorer(second.contract, bands(second.card.bands), spoilt))

@@ -1,5 +1,6 @@
-"""What every process of a deployment takes from its environment.
+"""What every process of a deployment takes from its environment, and how it reads what other servers answer.
 
-Here: secrets that lie in files, and blocking connections to the Redis that REDIS_URL names. Not here: the settings of
-one process, which stand beside it, and the gateway's own connections (`gateway.redis`).
+Here: secrets that lie in files, blocking connections to the Redis that REDIS_URL names, and transports that read a
+response up to a bound. Not here: the settings of one process, which stand beside it, and the gateway's own connections
+(`gateway.redis`).
 """

@@ -215,10 +215,10 @@ def show_model(
     as_json: Annotated[bool, typer.Option("--json", help="Model card and contract as JSON.")] = False,
 ) -> None:
     """Print the model card of a version."""
-    from operations.store import archived, card_view
+    from operations.store import card_view, version_archive
 
     registry = Registry(terminal.paths().store)
-    found = archived.read(registry, registry.newest() if version is None else version)
+    found = version_archive.read_archive(registry, registry.newest() if version is None else version)
     if as_json:
         typer.echo(card_view.as_json(found))
     else:

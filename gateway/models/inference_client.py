@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from contract.description import Description, DescriptionError
 from contract.frame import DESCRIBE, Frame, FrameError
+from environment.bounded_transport import AsyncBoundedTransport
 from gateway.http.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong
-from gateway.models.bounded_transport import AsyncBoundedTransport
 from gateway.models.renewing_transport import RenewingTransport
 from gateway.models.retry_budget import RetryBudget
 from gateway.settings import GatewaySettings

@@ -13,7 +13,7 @@ from typing import Protocol
 import httpx
 from pydantic import HttpUrl
 
-from gateway.models.bounded_transport import AsyncBoundedTransport
+from environment.bounded_transport import AsyncBoundedTransport
 from gateway.timeouts import io_timeout
 from releases.record import Release, ReleaseError
 

@@ -9,9 +9,9 @@ from operations.backups import backup
 from operations.errors import OperationsError
 from operations.files import scratch
 from operations.settings import StatePaths
-from operations.store.opened import load_version
 from operations.store.registry import Entry, Registry
 from operations.store.release_record import read_record
+from operations.store.version_archive import load_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from operations.files import durable
 from operations.history.agreed import agree
 from operations.network.endpoints import history_key, needed_redis
 from operations.settings import StatePaths
-from operations.store import archived
+from operations.store import version_archive
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from training import source
@@ -385,4 +385,4 @@ def live_contract(store: Path) -> Contract:
     versions = [entry.version for entry in registry.entries()]
     if not record and not versions:
         raise OperationsError("there is no model version, whose columns say what the file means: fraud train")
-    return archived.read(registry, record.version if record else max(versions)).contract
+    return version_archive.read_archive(registry, record.version if record else max(versions)).contract

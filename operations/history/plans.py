@@ -10,7 +10,7 @@ from itertools import permutations
 from contract.schema import Contract
 from history.plan import Plan
 from operations.errors import OperationsError
-from operations.store import archived
+from operations.store import version_archive
 from operations.store.registry import Registry
 
 ADOPTED = 3
@@ -49,7 +49,7 @@ class PlanLayouts:
         """Of versions that can be read; what is damaged is told of elsewhere."""
         for entry in sorted(self._registry.entries(), key=lambda entry: -entry.version)[:NEWEST]:
             try:
-                yield archived.read(self._registry, entry.version).contract
+                yield version_archive.read_archive(self._registry, entry.version).contract
             except OperationsError:
                 continue
 

@@ -8,7 +8,7 @@ from contract.card import ModelCard
 from contract.schema import Contract
 from history.plan import Plan
 from operations.errors import OperationsError
-from operations.store import archived
+from operations.store import version_archive
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
 
@@ -51,10 +51,10 @@ def wanted(store: Path, version: int | None) -> VersionHistory:
     if version is None and live is None:
         raise OperationsError("no version is live: say for which to load, with --version")
     chosen = version or (live.version if live else 0)
-    found = archived.read(registry, chosen)
+    found = version_archive.read_archive(registry, chosen)
     contracts = [found.contract]
     if live and live.version != chosen:
-        contracts.append(archived.read(registry, live.version).contract)
+        contracts.append(version_archive.read_archive(registry, live.version).contract)
     plan = Plan.of(contracts) if found.contract.history else None
     if plan is None:
         raise NoHistory(f"version {chosen} has no history features: there is nothing to load for it")

@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 from redis.exceptions import RedisError
 
+from environment.bounded_transport import BoundedTransport
 from environment.redis_client import connect
 from operations.errors import OperationsError
 from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
 from operations.network import addresses
-from operations.network.bounded_transport import BoundedTransport
 from operations.rollout.deployment import DeploymentTarget
 from operations.settings import web_address
 from operations.store.release_record import read_record

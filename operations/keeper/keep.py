@@ -35,8 +35,8 @@ from operations.rollout.version_loader import Deduplicator
 from operations.settings import KeeperSettings
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
-from operations.torchserve import fleet
-from operations.torchserve.fleet import TorchServeEndpoint
+from operations.torchserve import endpoints
+from operations.torchserve.endpoints import TorchServeEndpoint
 
 LookUp = Callable[[], Sequence[TorchServeEndpoint]]
 LONGEST_END = 9.0
@@ -60,7 +60,7 @@ def keep(settings: KeeperSettings, console: Console, jobs: Sequence[Job] = ()) -
     """
     settings.paths.prepare()
     if settings.management_url and settings.inference_url:
-        look_up = partial(fleet.endpoints, settings.management_url, settings.inference_url)
+        look_up = partial(endpoints.resolve_endpoints, settings.management_url, settings.inference_url)
         asyncio.run(_Keeper(settings, console, jobs, look_up).until_stopped())
         return
     with own_server.planned(settings) as (program, member):

@@ -14,7 +14,7 @@ from operations.files import durable
 from operations.processes.supervisor import MARK, Program
 from operations.settings import KeeperSettings
 from operations.torchserve import container, launch
-from operations.torchserve.fleet import TorchServeEndpoint
+from operations.torchserve.endpoints import TorchServeEndpoint
 from operations.torchserve.launch import LOOPBACK
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - compared, not bound

@@ -16,7 +16,7 @@ from operations.rollout.version_loader import Deduplicator, ReconcileResult
 from operations.settings import ControllerSettings
 from operations.store.registry import Registry
 from operations.torchserve.client import TorchServeClient
-from operations.torchserve.fleet import TorchServeEndpoint
+from operations.torchserve.endpoints import TorchServeEndpoint
 
 RESOLVE_EVERY = 3.0
 LINGER = 300.0

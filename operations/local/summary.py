@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from environment.bounded_transport import BoundedTransport
 from operations.local.programs import Stack
-from operations.network.bounded_transport import BoundedTransport
 from operations.settings import DEFAULT_KEY, Settings
 
 PATIENCE = 1.0

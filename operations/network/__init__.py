@@ -1,4 +1,4 @@
-"""How other servers are found and asked: addresses, bounded replies, alerts, and what is known of the stack that runs.
+"""How other servers are found and asked: addresses, alerts, and what is known of the stack that runs.
 
 Not here: TorchServe's own API (`operations.torchserve`).
 """

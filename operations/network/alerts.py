@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import httpx
 
-from operations.network.bounded_transport import BoundedTransport
+from environment.bounded_transport import BoundedTransport
 
 PATIENCE = 5.0
 """Seconds that the receiver may take for each step: to be reached, to take the text, to answer."""

@@ -11,8 +11,8 @@ from typing import Any
 from contract.card import ModelCard
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.store.opened import load_version
 from operations.store.registry import Registry
+from operations.store.version_archive import load_version
 from training.errors import TrainingError
 from training.report.document import Document, document
 from training.report.page import report_files

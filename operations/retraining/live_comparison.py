@@ -13,10 +13,10 @@ from operations.retraining.verdict import (
     VersionComparison,
     objection,
 )
-from operations.store.opened import LoadedVersion, load_version
 from operations.store.paired_scoring import ScoreSample
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
+from operations.store.version_archive import LoadedVersion, load_version
 from training.errors import TrainingError
 from training.paired_evaluation import ScoredVersion, evaluate_pairs, score_both
 from training.train import TrainRequest, read

@@ -20,7 +20,7 @@ from typing import Any
 from operations.errors import OperationsError
 from operations.rollout import gate
 from operations.store.paired_scoring import ScoreSample
-from operations.text import share
+from operations.text.formatting import parse_share
 
 
 class ReleaseMode(StrEnum):
@@ -47,7 +47,7 @@ class ReleaseCriteria:
 
     def __post_init__(self) -> None:
         """Refuses terms before a training is spent on them."""
-        share.parse(self.share)
+        parse_share(self.share)
         if not 0 <= self.margin <= 1:
             raise OperationsError(f"a margin of average precision is from 0 to 1, not {self.margin}")
 

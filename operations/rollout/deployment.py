@@ -15,7 +15,7 @@ from operations.files import durable
 from operations.network.endpoints import addresses, redis_of
 from operations.settings import LEAST_DRAIN, StatePaths, http_url, thresholds
 from operations.store.registry import Registry
-from operations.torchserve import fleet, workers
+from operations.torchserve import endpoints, workers
 from operations.torchserve.client import TorchServeClient
 from releases.record import FILE_NAME
 
@@ -84,7 +84,7 @@ def find_target(paths: StatePaths, env: Mapping[str, str]) -> DeploymentTarget:
     management, inference, gateway = (http_url(env, name) or stack.get(name.lower()) for name in ADDRESSES)
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
-    server, *others = (endpoint.server() for endpoint in fleet.endpoints(str(management), str(inference)))
+    server, *others = (endpoint.server() for endpoint in endpoints.resolve_endpoints(str(management), str(inference)))
     return DeploymentTarget(
         registry=Registry(_store(paths, env, stack.get("store"))),
         verified=Path(str(stack.get("verified") or paths.verified)),

@@ -16,9 +16,9 @@ from contract.description import Description
 from operations.errors import OperationsError
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.significance import is_significantly_more, stability_lower_bound
-from operations.store import archived, paired_scoring
-from operations.store.archived import load_errors
+from operations.store import paired_scoring, version_archive
 from operations.store.paired_scoring import CsvRows, SamplePair, ScoreSample, VersionScorer
+from operations.store.version_archive import load_errors
 from releases.trial_counts import TrialArm, TrialCounts, stability_index
 
 MAX_ALERT_RATIO = 2.0
@@ -115,7 +115,7 @@ def score_both(rows: Iterable[CsvRows], first: VersionScorer, second: VersionSco
 def _reference_rows(target: DeploymentTarget, described: Description) -> CsvRows:
     """The rows that a version brought from its training; its golden ones where the store has no others to give."""
     with load_errors(f"what version {described.version} brought from its training"):
-        sample = archived.reference(target.registry, described.version) or described.golden
+        sample = version_archive.read_reference(target.registry, described.version) or described.golden
         return CsvRows.of(sample, described.contract)
 
 

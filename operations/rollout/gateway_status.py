@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import httpx
 
+from environment.bounded_transport import BoundedTransport
 from operations.network import addresses
 from operations.network.addresses import Resolve, UnresolvedName, resolved
-from operations.network.bounded_transport import BoundedTransport
 from releases.record import Trial
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from operations.rollout.gateway_status import (
 )
 from operations.settings import StatePaths
 from operations.store.release_record import read_record
-from operations.text import share
+from operations.text.formatting import parse_share
 from releases.record import Release, TrialKind
 
 Say = Callable[[str], None]
@@ -102,7 +102,7 @@ def release(target: DeploymentTarget, options: ReleaseOptions, say: Say) -> None
         say(f"The trial is over. Version {record.version} is live.")
     elif options.shadow or options.canary is not None:
         kind = TrialKind.SHADOW if options.shadow else TrialKind.CANARY
-        part = 1.0 if options.canary is None else share.parse(options.canary)
+        part = 1.0 if options.canary is None else parse_share(options.canary)
         _start_trial(target, options.version or target.registry.newest(), kind, part, say)
     else:
         _report_live(target, _released(target, options, say), say)

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from contract.card import ModelCard
 from contract.schema import FLOAT32_MAX, Column, Contract, Kind
-from operations.store.archived import ArchiveContents
 from operations.store.models_view import release_state
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
+from operations.store.version_archive import ArchiveContents
 from operations.text import formatting
 
 

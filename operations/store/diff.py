@@ -7,12 +7,11 @@ from typing import Self
 import numpy as np
 
 from contract.schema import Column, Contract, Kind
-from operations.store import archived, paired_scoring
-from operations.store.archived import ArchiveContents, load_errors
+from operations.store import paired_scoring, version_archive
 from operations.store.card_view import bounds
-from operations.store.opened import LoadedVersion, load_contents
 from operations.store.paired_scoring import CsvRows, Scores, ScoreSample, VersionScorer
 from operations.store.registry import Registry
+from operations.store.version_archive import ArchiveContents, LoadedVersion, load_contents, load_errors
 from releases.trial_counts import stability_index
 
 
@@ -98,7 +97,7 @@ def compare_versions(registry: Registry, first: int, second: int) -> VersionDiff
     Raises:
         OperationsError: one does not exist, does not verify, or cannot be loaded.
     """
-    found = archived.read(registry, first), archived.read(registry, second)
+    found = version_archive.read_archive(registry, first), version_archive.read_archive(registry, second)
     golden, scored = compare_scores(load_contents(found[0]), load_contents(found[1]))
     return VersionDifference(*found, compare_columns(found[0].contract, found[1].contract), golden, scored)
 

@@ -6,9 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from operations.store.archived import ArchiveContents
 from operations.store.card_view import bands, data_facts
 from operations.store.diff import ColumnDifference, ScoreDifference, SharedGoldenRows, VersionDifference
+from operations.store.version_archive import ArchiveContents
 from operations.text import formatting
 
 OTHER_DATA = "The data differs, and so do the rows that each was measured on: these metrics do not compare."

@@ -8,8 +8,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from operations.errors import OperationsError
+
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 NONE = "-"
+MIN_SHARE = 1e-4
+"""Less is a mistake: of a million transactions a day it would be under a hundred."""
 
 
 def number(value: object) -> str:
@@ -30,6 +34,22 @@ def difference(before: object, after: object) -> str:
 def share(value: object) -> str:
     """0.0183 as 1.83%; a dash for what is no number."""
     return NONE if number(value) == NONE else f"{100 * float(str(value)):.3g}%"
+
+
+def parse_share(text: str) -> float:
+    """5% or 0.05 as 0.05.
+
+    Raises:
+        OperationsError: it is no share of the traffic, from MIN_SHARE to all.
+    """
+    number, percent = text.removesuffix("%"), text.endswith("%")
+    try:
+        parsed = float(number) / (100 if percent else 1)
+    except ValueError:
+        parsed = 0.0
+    if not MIN_SHARE <= parsed <= 1:
+        raise OperationsError(f"{text} is no share of the traffic; write one like 5% or 0.05")
+    return parsed
 
 
 def age(created: str, now: datetime) -> str:

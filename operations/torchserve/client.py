@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from contract.description import Description, DescriptionError
 from contract.frame import DESCRIBE, Frame, FrameError
+from environment.bounded_transport import BoundedTransport
 from operations.errors import OperationsError
-from operations.network.bounded_transport import BoundedTransport
 from operations.torchserve.launch import MODEL
 
 READY = "READY"

@@ -30,9 +30,9 @@ from operations.backups import backup, golden_check
 from operations.history import label_export
 from operations.settings import StatePaths
 from operations.store import journal
-from operations.store.opened import load_version
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
+from operations.store.version_archive import load_version
 from tests.gateway.conftest import AUTHORISED, KEY
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
-from operations.torchserve.fleet import TorchServeEndpoint
+from operations.torchserve.endpoints import TorchServeEndpoint
 from tests.operations.fake_torchserve import FakeTorchServe
 
 

@@ -21,7 +21,7 @@ from operations.local.programs import free_ports
 from operations.settings import StatePaths
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
-from operations.torchserve.fleet import TorchServeEndpoint
+from operations.torchserve.endpoints import TorchServeEndpoint
 from releases.record import Release
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.keeper.served import served

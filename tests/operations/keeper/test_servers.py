@@ -14,7 +14,7 @@ from operations.keeper.status import KeeperStatus
 from operations.network.addresses import UnresolvedName
 from operations.rollout.deployment import DeploymentTarget
 from operations.store.registry import Registry
-from operations.torchserve.fleet import TorchServeEndpoint
+from operations.torchserve.endpoints import TorchServeEndpoint
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.keeper.served import served
 from tests.operations.stage import Stage

@@ -16,9 +16,9 @@ from operations.retraining.train import TrainOptions
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths
-from operations.store.opened import load_version
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
+from operations.store.version_archive import load_version
 from releases.record import Release, TrialKind
 from tests.operations.claims import claims, senseless, trained
 from tests.operations.fake_torchserve import FakeTorchServe

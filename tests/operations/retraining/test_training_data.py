@@ -21,8 +21,8 @@ from operations.retraining.training_data import (
     gather_training_data,
 )
 from operations.settings import StatePaths
-from operations.store.archived import read
 from operations.store.registry import Registry
+from operations.store.version_archive import read_archive
 from tests import valkey
 from tests.keys import HISTORY_KEY, KEY
 from tests.operations.claims import claims, trained
@@ -169,6 +169,6 @@ def test_retraining_learns_from_labels_that_came_in(tmp_path: Path, url: str) ->
     for _ in range(2):
         retrain(paths(tmp_path), settings, Console(file=note, width=400))
     assert "Version 2 was trained on this very file: nothing is trained." in note.getvalue()
-    card = read(store, 2).card
+    card = read_archive(store, 2).card
     assert (card.data["source"], card.data["rows"]) == ("claims.csv", 2000)
-    assert "confirmed_at" not in read(store, 2).contract.names
+    assert "confirmed_at" not in read_archive(store, 2).contract.names

@@ -14,7 +14,7 @@ from operations.errors import OperationsError
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.loading import load
 from operations.rollout.version_loader import PERMANENT_ERRORS
-from operations.store import archived
+from operations.store import version_archive
 from operations.store.archive_copies import CopyFailed
 from operations.store.registry import DamagedArchive, Registry
 from operations.store.signing import SigningKeys, UnsignedArchive
@@ -81,11 +81,11 @@ def test_torchserve_gets_what_was_verified(
 @pytest.mark.parametrize("files", [1, 2], ids=["archive", "archive and entry"])
 def test_what_is_read_was_verified(good: Registry, evil: Mapping[Path, bytes], files: int) -> None:
     """A version that is opened here is the signed one, or none."""
-    signed = archived.read(good, 1)
-    found = list[archived.ArchiveContents]()
+    signed = version_archive.read_archive(good, 1)
+    found = list[version_archive.ArchiveContents]()
     for _ in at_every_step(dict(list(evil.items())[:files])):
         with contextlib.suppress(OperationsError):
-            found.append(archived.read(good, 1))
+            found.append(version_archive.read_archive(good, 1))
     assert found
     assert all((each.model, each.card) == (signed.model, signed.card) for each in found)
 

@@ -1,10 +1,14 @@
-"""Numbers and times as people read them."""
+"""Numbers and times as people read them, and shares as they type them."""
 
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from operations.errors import OperationsError
 from operations.text import formatting
+from operations.text.formatting import parse_share
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -68,3 +72,27 @@ def test_a_moment_is_written_as_the_data_does(value: object, shown: str) -> None
 def test_a_setting_is_one_line() -> None:
     """A table of settings stays readable, whatever is nested in it."""
     assert formatting.one_line({"seed": 1, "net": {"rate": 0.123456, "kind": "x"}}) == "seed 1, net rate 0.1235, kind x"
+
+
+@pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.05", 0.05), ("100%", 1.0), ("1", 1.0), ("0.1%", 0.001)])
+def test_percent_and_fractions_are_read(text: str, share: float) -> None:
+    """Both ways to write a share mean the same."""
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "0%", "5", "101%", "-5%", "nan", "inf%", "", "%", "five", "5 percent", "1e-300", "0.001%"]
+)
+def test_what_is_no_share_is_refused(text: str) -> None:
+    """A plain 5 is refused, not taken for 5% or for all."""
+    with pytest.raises(OperationsError, match="no share"):
+        parse_share(text)
+
+
+@given(st.text())
+def test_any_text_is_a_share_or_refused(text: str) -> None:
+    """Nothing else comes out than a share above 0 and at most 1, or the refusal."""
+    try:
+        assert 0 < parse_share(text) <= 1
+    except OperationsError:
+        return

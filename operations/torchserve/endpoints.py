@@ -20,7 +20,7 @@ class TorchServeEndpoint(NamedTuple):
         return TorchServeClient(self.management.rstrip("/"), self.inference.rstrip("/"))
 
 
-def endpoints(management: str, inference: str, resolve: Resolve = resolved) -> list[TorchServeEndpoint]:
+def resolve_endpoints(management: str, inference: str, resolve: Resolve = resolved) -> list[TorchServeEndpoint]:
     """The servers behind both URLs, in order.
 
     Where the name in the management URL stands for one address, both are used as they are given. Where it stands for

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import httpx
 import pytest
 
-from operations.network.bounded_transport import BoundedTransport
+from environment.bounded_transport import BoundedTransport
 
 MOST = 1_000
 
@@ -53,7 +53,7 @@ def false_server() -> Iterator[FalseServer]:
 
 def asked(server: FalseServer) -> bytes:
     """What a client gets of its answer."""
-    with httpx.Client(transport=BoundedTransport(most=MOST), trust_env=False) as client:
+    with httpx.Client(transport=BoundedTransport(max_bytes=MOST), trust_env=False) as client:
         return client.get(f"http://127.0.0.1:{server.server.server_port}").content
 
 
