@@ -31,15 +31,6 @@ class DecisionBands:
         if not 0 <= self.review <= self.decline <= 1:
             raise ValueError("thresholds must satisfy 0 <= review <= decline <= 1")
 
-    def overridden(self, review: float | None, decline: float | None) -> "DecisionBands":
-        """These bands with other thresholds where they are given; review is lowered to decline where it is above.
-
-        Raises:
-            ValueError: a threshold is no probability.
-        """
-        upper = self.decline if decline is None else decline
-        return DecisionBands(min(self.review if review is None else review, upper), upper)
-
     def decide(self, probabilities: NDArray[Any]) -> list[Decision]:
         """The decision for each probability, in order."""
         bands = np.searchsorted([self.review, self.decline], probabilities.astype(np.float64), side="right")
@@ -49,7 +40,7 @@ class DecisionBands:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdOverrides:
-    """What one deployment decides by instead of the thresholds of its models; None leaves a model's own."""
+    """Thresholds of one deployment, instead of those of its models; None leaves a model's own."""
 
     review: float | None = None
     decline: float | None = None
@@ -59,10 +50,10 @@ class ThresholdOverrides:
         if not all(0 <= each <= 1 for each in (self.review, self.decline) if each is not None):
             raise ValueError("a threshold must be from 0 to 1")
 
-    def over(self, bands: DecisionBands) -> DecisionBands:
-        """The bands in force for a model with these."""
-        return bands.overridden(self.review, self.decline)
+    def apply_to(self, bands: DecisionBands) -> DecisionBands:
+        """The bands in force for a model; review is lowered to decline where it is above."""
+        decline = bands.decline if self.decline is None else self.decline
+        return DecisionBands(min(bands.review if self.review is None else self.review, decline), decline)
 
 
 NO_OVERRIDES = ThresholdOverrides()
-"""Every model decides by the thresholds on its card."""

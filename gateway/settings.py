@@ -8,7 +8,7 @@ from pydantic import Field, HttpUrl, SecretStr, ValidationError, ValidationInfo,
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
-from contract.decision import DecisionBands
+from contract.decision import DecisionBands, ThresholdOverrides
 from environment.secret_files import NAMES, environment
 from history.keyed_hash import UNKEYED, HistoryKey
 
@@ -185,7 +185,7 @@ class GatewaySettings(BaseSettings):
 
     def bands(self, own: DecisionBands) -> DecisionBands:
         """The model's own thresholds, or this deployment's where it overrides them; always in order."""
-        return own.overridden(self.review_threshold, self.decline_threshold)
+        return ThresholdOverrides(self.review_threshold, self.decline_threshold).apply_to(own)
 
 
 def _keys(value: SecretStr) -> tuple[bytes, ...]:

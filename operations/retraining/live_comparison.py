@@ -72,8 +72,8 @@ def _compare(
         first=bout.first,
         last=bout.last,
         frauds=int(bout.labels.sum()),
-        new=ComparedVersion(outcome.new, ScoreSample.of(thresholds.over(new.card.bands), bout.new)),
-        live=ComparedVersion(outcome.live, ScoreSample.of(thresholds.over(live.card.bands), bout.live)),
+        new=ComparedVersion(outcome.new, ScoreSample.of(thresholds.apply_to(new.card.bands), bout.new)),
+        live=ComparedVersion(outcome.live, ScoreSample.of(thresholds.apply_to(live.card.bands), bout.live)),
         low=outcome.low,
         high=outcome.high,
     )

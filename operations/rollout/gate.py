@@ -120,5 +120,5 @@ def _reference_rows(target: DeploymentTarget, described: Description) -> CsvRows
 
 
 def _scorer(target: DeploymentTarget, described: Description) -> VersionScorer:
-    bands = target.thresholds.over(described.card.bands)
+    bands = target.thresholds.apply_to(described.card.bands)
     return VersionScorer(described.contract, bands, partial(target.server.score, described))

@@ -80,8 +80,8 @@ def _compared(trial: Trial, tally: TrialCounts) -> str:
     lines = [
         f"Scores: population stability index {stability_index(live.scores, tried.scores):.2f} (above 0.25: another)."
     ]
-    if rows := tally.rows_compared:
-        differ = tally.decisions_that_differ
+    if rows := tally.compared_rows:
+        differ = tally.differing_decisions
         lines.append(f"Decisions that differ: {differ:,} of {rows:,} scored by both ({differ / rows:.2%}).")
     if unreadable := tally.counts["unreadable"]:
         lines.append(

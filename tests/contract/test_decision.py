@@ -72,7 +72,7 @@ def test_a_deployment_overrides_what_it_names(
     chosen: DecisionBands, review: float | None, decline: float | None
 ) -> None:
     """A threshold that is given is in force, review at most up to decline; one that is not is the model's own."""
-    found = ThresholdOverrides(review, decline).over(chosen)
+    found = ThresholdOverrides(review, decline).apply_to(chosen)
     assert found.decline == (chosen.decline if decline is None else decline)
     assert found.review == min(chosen.review if review is None else review, found.decline)
 
@@ -80,7 +80,7 @@ def test_a_deployment_overrides_what_it_names(
 @given(bands())
 def test_without_an_override_the_card_decides(chosen: DecisionBands) -> None:
     """A deployment that says nothing leaves each model its own thresholds."""
-    assert NO_OVERRIDES.over(chosen) == chosen
+    assert NO_OVERRIDES.apply_to(chosen) == chosen
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan")])

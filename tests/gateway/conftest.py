@@ -20,7 +20,7 @@ from gateway.metrics import Metrics
 from gateway.models import trial_counts_writer
 from gateway.settings import GatewaySettings
 from releases.record import Release
-from tests.gateway.trials import Tried, Valkey
+from tests.gateway.trials import TrialGateway, Valkey
 from tests.gateway.waiting import until
 from tests.keys import HISTORY_KEY
 from tests.tiny import TinyServer, write_version
@@ -124,12 +124,12 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def tried(
+def trial_gateway(
     serve: Serve, model_server: TinyServer, tmp_path: Path, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
-) -> Tried:
+) -> TrialGateway:
     """Version 2 on trial beside version 1, once it is started; counts are written often."""
     monkeypatch.setattr(trial_counts_writer, "WRITE_INTERVAL_SECONDS", 0.02)
-    return Tried(serve, model_server, tmp_path, valkey)
+    return TrialGateway(serve, model_server, tmp_path, valkey)
 
 
 @pytest.fixture(scope="module")

@@ -126,8 +126,8 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
     await in_turn(sent, send)
     last = read_csv(CARDS, "\n".join([HEADER, *(line("", f"c{n}", TRANSACTIONS) for n in range(200))]).encode()).table
     past = await gateways[0].fetch(serving(), last, work, record=False)
-    counted = Counter(cards)
-    assert past.values[COUNT.name].tolist() == [counted[f"c{n}"] for n in range(200)]
+    wait_for_count = Counter(cards)
+    assert past.values[COUNT.name].tolist() == [wait_for_count[f"c{n}"] for n in range(200)]
     assert {len(values) for values in found.values()} == {1}, "a repeat has the values of the first time"
     for gateway, client in zip(gateways, clients, strict=True):
         await gateway.close()

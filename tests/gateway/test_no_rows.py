@@ -18,7 +18,7 @@ from gateway.http.problems import ModelServerDown
 from gateway.scoring import Scorer
 from releases.record import Trial
 from tests.gateway.contracts import CONTRACTS, as_csv, as_lines, bad_texts, bad_values, good_row, served
-from tests.gateway.trials import CANARY, SHADOW, Tried, Valkey
+from tests.gateway.trials import CANARY, SHADOW, TrialGateway, Valkey
 from tests.tiny import CONTRACT
 
 CSV = {"content-type": "text/csv"}
@@ -148,9 +148,9 @@ def test_labels_of_which_none_is_good_are_all_listed(gateway: Gateway, labels: l
 
 
 @pytest.mark.parametrize("trial", [CANARY, SHADOW], ids=["canary", "shadow"])
-def test_a_trial_changes_nothing_of_it(tried: Tried, trial: Trial) -> None:
+def test_a_trial_changes_nothing_of_it(trial_gateway: TrialGateway, trial: Trial) -> None:
     """No row is split, and none is compared."""
-    client = tried.start(trial)
+    client = trial_gateway.start(trial)
     answer = client.post("/v1/score?on_error=skip", json=[{**good_row(CONTRACT), "amount": "abc"}])
     assert answer.status_code == 200, answer.text
     assert_all_skipped(answer.json(), 1)

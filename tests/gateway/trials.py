@@ -83,7 +83,7 @@ class Valkey:
         """A client as a gateway has one, with this patience."""
         return connect_redis(self.url, seconds)
 
-    def tally(self, trial: Trial) -> TrialCounts:
+    def trial_counts(self, trial: Trial) -> TrialCounts:
         """The trial's counts of all gateways."""
         with self.client() as client:
             gateways = cast("set[str]", client.smembers(trial_key(trial)))
@@ -91,7 +91,7 @@ class Valkey:
         return TrialCounts.total(TrialCounts({name: int(count) for name, count in counts.items()}) for counts in hashes)
 
 
-class Tried:
+class TrialGateway:
     """A gateway with version 2 on trial, its model server, its record and its Valkey."""
 
     def __init__(
@@ -117,7 +117,7 @@ class Tried:
             self.model_server.serve(write_version(self.directory / "v2", 2, contract, golden, slope=0.005), 2)
         self.record(trial)
         self.client = self._serve(**{"redis_url": self.valkey.url, **changes})
-        self.until_it(status)
+        self.until_status(status)
         return self.client
 
     def record(self, trial: Trial | None, version: int = 1, previous: int | None = None) -> None:
@@ -130,7 +130,7 @@ class Tried:
         """The trial in /health; empty where there is none."""
         return self.client.get("/health").json()["components"]["trial"] or {}
 
-    def until_it(self, status: str | None) -> None:
+    def until_status(self, status: str | None) -> None:
         """Waits until /health says that the trial is "running" or "paused"; with None, that there is none."""
         until(lambda: self.state().get("status") == status)
 
@@ -138,10 +138,10 @@ class Tried:
         """Waits until the gateway serves a version."""
         until(lambda: self.client.get("/v1/contract").json()["model_version"] == version)
 
-    def counted(self, trial: Trial, name: str, least: int = 1) -> Counter[str]:
+    def wait_for_count(self, trial: Trial, name: str, least: int = 1) -> Counter[str]:
         """The counts in Valkey, as soon as one of them is as high as this."""
-        until(lambda: self.valkey.tally(trial).counts[name] >= least)
-        return self.valkey.tally(trial).counts
+        until(lambda: self.valkey.trial_counts(trial).counts[name] >= least)
+        return self.valkey.trial_counts(trial).counts
 
     def upload(self, text: str, query: str = "") -> dict[str, Any]:
         """Uploads a file that can be scored."""

@@ -54,7 +54,7 @@ def test_decisions_that_differ_are_counted() -> None:
     """Rows that both sides scored are compared one by one."""
     tally = TrialCounts()
     tally.compared([Decision.APPROVE, Decision.REVIEW], [Decision.APPROVE, Decision.DECLINE])
-    assert (tally.rows_compared, tally.decisions_that_differ) == (2, 1)
+    assert (tally.compared_rows, tally.differing_decisions) == (2, 1)
 
 
 @pytest.mark.parametrize("seconds", [0.0005, 0.001, 0.0042, 0.3, 9.9])

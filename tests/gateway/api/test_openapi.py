@@ -16,7 +16,7 @@ from gateway.http.problems import Draining, LabelsNotTaken, Problem, Refused, Un
 from releases.record import Release
 from tests.gateway.conftest import Serve, documented
 from tests.gateway.contracts import CONTRACTS, EVERYTHING, NAMELESS, served
-from tests.gateway.trials import CANARY, OTHER, Tried, Valkey
+from tests.gateway.trials import CANARY, OTHER, TrialGateway, Valkey
 from tests.gateway.waiting import until
 from tests.tiny import TinyServer, write_version
 
@@ -124,9 +124,9 @@ def test_it_follows_the_live_version(client: TestClient, model_server: TinyServe
     assert schemas(client)["Transaction"]["required"] == ["price"]
 
 
-def test_columns_of_a_version_on_trial_may_be_there(tried: Tried) -> None:
+def test_columns_of_a_version_on_trial_may_be_there(trial_gateway: TrialGateway) -> None:
     """They are not read by the live one, and refuse nothing."""
-    client = tried.start(CANARY, contract=OTHER)
+    client = trial_gateway.start(CANARY, contract=OTHER)
     assert "country" in schemas(client)["Transaction"]["properties"]
     jsonschema.Draft202012Validator(schemas(client)["Transaction"]).validate(
         {"transaction_id": "t", "timestamp": "2026-01-01T10:00:00", "amount": 1, "channel": "chip", "country": 5}

@@ -333,8 +333,8 @@ def test_two_gateways_with_the_same_labels_at_once_count_each_once(gateway: Serv
     assert sum(answer["accepted"] for answer in answers) == 2 * number
     assert sum(answer["changed"] for answer in answers) == number
     with valkey.raw() as redis:
-        counted = cast("dict[bytes, bytes]", redis.hgetall(COUNTS))
-        assert counted == {b"1:passed:fraud": b"250", b"1:passed:genuine": b"750"}
+        wait_for_count = cast("dict[bytes, bytes]", redis.hgetall(COUNTS))
+        assert wait_for_count == {b"1:passed:fraud": b"250", b"1:passed:genuine": b"750"}
         assert frauds(redis) == number // 4
 
 

@@ -17,7 +17,7 @@ from gateway.models.release_record import RecordFile, connect_record
 from releases.record import Release
 from tests.gateway.conftest import Serve
 from tests.gateway.serving_http import RecordServer, record
-from tests.gateway.trials import CANARY, Tried
+from tests.gateway.trials import CANARY, TrialGateway
 from tests.gateway.waiting import until
 from tests.tiny import GOLDEN_CSV, TinyServer, write_version
 
@@ -146,19 +146,21 @@ def test_a_version_that_is_doubted_comes_back_without_a_record(
     until(lambda: client.get("/v1/contract").status_code == 200)
 
 
-def test_one_lost_answer_pauses_no_trial(tried: Tried, server: RecordServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_lost_answer_pauses_no_trial(
+    trial_gateway: TrialGateway, server: RecordServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A trial goes on while the lost answers are within the grace, and pauses after it."""
     monkeypatch.setattr(source, "STALE_SECONDS", 3600.0)
     server.body = Release(1, None, "2026-01-01T00:00:00+00:00", CANARY).to_bytes()
-    client = tried.start(CANARY, release_record=HttpUrl(server.url))
+    client = trial_gateway.start(CANARY, release_record=HttpUrl(server.url))
     server.status = 503
     until_it_is_read(client, server, 5)
-    assert tried.state()["status"] == "running"
+    assert trial_gateway.state()["status"] == "running"
     monkeypatch.setattr(source, "STALE_SECONDS", 0.05)
-    tried.until_it("paused")
-    assert tried.state()["reason"] == "record_unreadable"
+    trial_gateway.until_status("paused")
+    assert trial_gateway.state()["reason"] == "record_unreadable"
     server.status = 200
-    tried.until_it("running")
+    trial_gateway.until_status("running")
 
 
 def test_the_record_is_read_once_for_all(serve: Serve, server: RecordServer) -> None:

@@ -10,15 +10,15 @@ from gateway.models.retry_budget import MAX_TOKENS, TOKENS_PER_ATTEMPT, TOKENS_P
 def test_retries_never_exceed_what_attempts_and_time_have_added(events: list[tuple[float, bool]]) -> None:
     """However attempts, failures and pauses fall, retries stay within the full bucket plus what was added since."""
     now, attempts = 0.0, 0
-    counted: list[None] = []
-    budget = RetryBudget(lambda: counted.append(None), lambda: now)
+    wait_for_count: list[None] = []
+    budget = RetryBudget(lambda: wait_for_count.append(None), lambda: now)
     for seconds, fails in events:
         now += seconds
         attempts += 1
         budget.record_attempt()
         if fails:
             budget.try_acquire()
-    assert len(counted) <= MAX_TOKENS + TOKENS_PER_ATTEMPT * attempts + TOKENS_PER_SECOND * now
+    assert len(wait_for_count) <= MAX_TOKENS + TOKENS_PER_ATTEMPT * attempts + TOKENS_PER_SECOND * now
 
 
 def test_an_outage_is_repeated_by_a_tenth_at_most() -> None:

@@ -10,11 +10,11 @@ from releases.trial_counts import TrialCounts, trial_key
 from tests.gateway.trials import CANARY, Valkey
 
 
-def counted(rows: int) -> TrialCounts:
+def wait_for_count(rows: int) -> TrialCounts:
     """Counts of one request."""
-    tally = TrialCounts()
-    tally.unreadable(rows)
-    return tally
+    trial_counts = TrialCounts()
+    trial_counts.unreadable(rows)
+    return trial_counts
 
 
 @pytest.mark.anyio
@@ -24,10 +24,10 @@ async def test_gateways_write_beside_each_other(valkey: Valkey) -> None:
         one, other = TrialCountsWriter(client), TrialCountsWriter(client)
         for tallies, count in [(one, 3), (other, 4)]:
             tallies.follow(CANARY)
-            tallies.add(CANARY, counted(count))
+            tallies.add(CANARY, wait_for_count(count))
         for tallies in (one, other, one):
             await tallies.write()
-    assert valkey.tally(CANARY).counts == {"unreadable": 7}
+    assert valkey.trial_counts(CANARY).counts == {"unreadable": 7}
 
 
 @pytest.mark.anyio
@@ -36,7 +36,7 @@ async def test_what_is_written_expires(valkey: Valkey) -> None:
     async with Redis.from_url(valkey.url) as client:
         tallies = TrialCountsWriter(client)
         tallies.follow(CANARY)
-        tallies.add(CANARY, counted(1))
+        tallies.add(CANARY, wait_for_count(1))
         await tallies.write()
     with valkey.client() as reader:
         keys = sorted(reader.keys())
@@ -56,9 +56,9 @@ async def test_another_trial_counts_anew(valkey: Valkey) -> None:
         later = replace(CANARY, started="later")
         tallies.follow(later)
         assert tallies.pause_reason == "starting"
-        tallies.add(CANARY, counted(1))
+        tallies.add(CANARY, wait_for_count(1))
         await tallies.write()
-    assert valkey.tally(later).counts == {}
+    assert valkey.trial_counts(later).counts == {}
 
 
 @pytest.mark.anyio

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.models import model_tracker as live
 from gateway.trial import canary_calls
-from tests.gateway.trials import CANARY, IDS, ON_TRIAL, Tried, expected, rows, versions
+from tests.gateway.trials import CANARY, IDS, ON_TRIAL, TrialGateway, expected, rows, versions
 from tests.gateway.waiting import until
 from tests.tiny import TinyServer, write_version
 
@@ -49,73 +49,77 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def patient(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> Tried:
+def patient(trial_gateway: TrialGateway, monkeypatch: pytest.MonkeyPatch) -> TrialGateway:
     """A canary that hangs, and for which a few requests wait three seconds, others as good as not."""
     monkeypatch.setattr(canary_calls, "CANARY_TIMEOUT_SECONDS", 60.0)
     monkeypatch.setattr(canary_calls, "OVERLOAD_TIMEOUT_SECONDS", 0.01)
-    return tried
+    return trial_gateway
 
 
-def waiting(tried: Tried, threads: ThreadPoolExecutor, requests: int) -> list[Future[dict[str, Any]]]:
+def waiting(trial_gateway: TrialGateway, threads: ThreadPoolExecutor, requests: int) -> list[Future[dict[str, Any]]]:
     """Requests that wait for the canary when this returns."""
-    before = tried.model_server.asked[2]
-    futures = [threads.submit(tried.upload, rows(sorted(ON_TRIAL))) for _ in range(requests)]
-    until(lambda: tried.client.get("/livez").is_success and tried.model_server.asked[2] == before + requests)
+    before = trial_gateway.model_server.asked[2]
+    futures = [threads.submit(trial_gateway.upload, rows(sorted(ON_TRIAL))) for _ in range(requests)]
+    until(
+        lambda: (
+            trial_gateway.client.get("/livez").is_success and trial_gateway.model_server.asked[2] == before + requests
+        )
+    )
     return futures
 
 
-def test_a_hanging_canary_refuses_nobody(tried: Tried, threads: ThreadPoolExecutor) -> None:
+def test_a_hanging_canary_refuses_nobody(trial_gateway: TrialGateway, threads: ThreadPoolExecutor) -> None:
     """Of many callers at once each is answered by the live version; once it is known to hang, nobody asks it."""
-    tried.start(CANARY)
-    tried.model_server.hanging.add(2)
-    answers = list(threads.map(tried.upload, [rows()] * 30))
-    tried.until_it("paused")
-    before = scoring_requests(tried)
-    answers += threads.map(tried.upload, [rows()] * 60)
-    assert scoring_requests(tried) == before
+    trial_gateway.start(CANARY)
+    trial_gateway.model_server.hanging.add(2)
+    answers = list(threads.map(trial_gateway.upload, [rows()] * 30))
+    trial_gateway.until_status("paused")
+    before = scoring_requests(trial_gateway)
+    answers += threads.map(trial_gateway.upload, [rows()] * 60)
+    assert scoring_requests(trial_gateway) == before
     assert [versions(answer) for answer in answers] == [expected(set())] * 90
 
 
-def scoring_requests(tried: Tried) -> list[str]:
+def scoring_requests(trial_gateway: TrialGateway) -> list[str]:
     """What the metrics say of requests to the canary; proofs of it are not among them."""
-    lines = tried.client.get("/metrics").text.splitlines()
+    lines = trial_gateway.client.get("/metrics").text.splitlines()
     return [line for line in lines if line.startswith("model_requests_total") and 'model_version="2"' in line]
 
 
-def test_a_hanging_canary_is_given_up_for_the_live_version(tried: Tried) -> None:
+def test_a_hanging_canary_is_given_up_for_the_live_version(trial_gateway: TrialGateway) -> None:
     """It has a second, and failed."""
-    tried.start(CANARY)
-    tried.model_server.hanging.add(2)
+    trial_gateway.start(CANARY)
+    trial_gateway.model_server.hanging.add(2)
     started = time.monotonic()
-    assert versions(tried.upload(rows())) == expected(set())
+    assert versions(trial_gateway.upload(rows())) == expected(set())
     assert time.monotonic() - started >= canary_calls.CANARY_TIMEOUT_SECONDS
-    assert tried.counted(CANARY, "trial:errors")["dropped"] == 0
+    assert trial_gateway.wait_for_count(CANARY, "trial:errors")["dropped"] == 0
 
 
-def test_a_short_deadline_is_halved(patient: Tried) -> None:
+def test_a_short_deadline_is_halved(patient: TrialGateway) -> None:
     """However patient with the canary, half of the time is left for the live version."""
     patient.start(CANARY, deadline_seconds=4)
     patient.model_server.hanging.add(2)
     assert versions(patient.upload(rows())) == expected(set())
 
 
-def test_few_wait_for_a_hanging_canary(patient: Tried, threads: ThreadPoolExecutor) -> None:
+def test_few_wait_for_a_hanging_canary(patient: TrialGateway, threads: ThreadPoolExecutor) -> None:
     """The rows of others are the live version's soon, and counted as dropped; they doubt nobody."""
     patient.start(CANARY, deadline_seconds=6)
     patient.model_server.hanging.add(2)
     held = waiting(patient, threads, MOST_WAITING)
     assert versions(patient.upload(rows())) == expected(set())
     assert (patient.state()["status"], [future.done() for future in held]) == ("running", [False] * MOST_WAITING)
-    assert patient.counted(CANARY, "dropped")["dropped"] == len(ON_TRIAL)
+    assert patient.wait_for_count(CANARY, "dropped")["dropped"] == len(ON_TRIAL)
 
 
 def test_many_may_ask_a_canary_that_answers(
-    tried: Tried, model_server: Meeting, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    trial_gateway: TrialGateway, model_server: Meeting, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only slowness makes a crowd: of many requests at a time each has the canary's scores."""
     monkeypatch.setattr(canary_calls, "OVERLOAD_TIMEOUT_SECONDS", 60.0)
     monkeypatch.setattr(canary_calls, "CANARY_TIMEOUT_SECONDS", 60.0)
-    client = tried.start(CANARY, model_server_connections=8)
+    client = trial_gateway.start(CANARY, model_server_connections=8)
     model_server.meeting = asyncio.Barrier(8)
     objects = [{**each, "amount": float(each["amount"]), "age": 30} for each in csv.DictReader(io.StringIO(rows()))]
     answers = list(threads.map(lambda _: client.post("/v1/score", json=objects).json(), range(8)))
@@ -123,7 +127,7 @@ def test_many_may_ask_a_canary_that_answers(
 
 
 def test_a_hanging_canary_holds_none_of_the_live_version_s_connections(
-    patient: Tried, threads: ThreadPoolExecutor
+    patient: TrialGateway, threads: ThreadPoolExecutor
 ) -> None:
     """While a canary holds all the connections that it may, others are answered at once, and readiness is known."""
     client = patient.start(CANARY, deadline_seconds=6, model_server_connections=1)
@@ -134,42 +138,44 @@ def test_a_hanging_canary_holds_none_of_the_live_version_s_connections(
     assert not held.done()
 
 
-def test_a_trial_that_hangs_pauses_until_it_answers(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_hangs_pauses_until_it_answers(
+    trial_gateway: TrialGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After one request that waited no other does; each new proof that fails counts, so that the watch sees it."""
-    tried.start(CANARY)
-    tried.model_server.hanging.add(2)
+    trial_gateway.start(CANARY)
+    trial_gateway.model_server.hanging.add(2)
     with monkeypatch.context() as hurried:
         hurried.setattr(live, "PROOF_TIMEOUT_SECONDS", 0.05)
-        tried.upload(rows())
-        assert (tried.state()["status"], tried.state()["reason"]) == ("paused", "not_adopted")
-        counts = tried.counted(CANARY, "trial:errors", 3)
+        trial_gateway.upload(rows())
+        assert (trial_gateway.state()["status"], trial_gateway.state()["reason"]) == ("paused", "not_adopted")
+        counts = trial_gateway.wait_for_count(CANARY, "trial:errors", 3)
     assert counts["trial:requests"] == counts["trial:errors"]
-    assert versions(tried.upload(rows())) == expected(set())
-    tried.model_server.hanging.clear()
-    tried.until_it("running")
-    assert versions(tried.upload(rows())) == expected(ON_TRIAL)
+    assert versions(trial_gateway.upload(rows())) == expected(set())
+    trial_gateway.model_server.hanging.clear()
+    trial_gateway.until_status("running")
+    assert versions(trial_gateway.upload(rows())) == expected(ON_TRIAL)
 
 
 @pytest.mark.parametrize("status", [404, 503])
-def test_a_version_that_is_not_loaded_is_not_doubted(tried: Tried, status: int) -> None:
+def test_a_version_that_is_not_loaded_is_not_doubted(trial_gateway: TrialGateway, status: int) -> None:
     """What TorchServe answers while it loads a version pauses nothing, and the trial goes on when it is loaded."""
-    tried.start(CANARY)
-    tried.model_server.failing[2] = httpx.Response(status)
-    assert versions(tried.upload(rows())) == expected(set())
-    assert tried.state()["status"] == "running"
-    tried.model_server.failing.clear()
-    assert versions(tried.upload(rows())) == expected(ON_TRIAL)
+    trial_gateway.start(CANARY)
+    trial_gateway.model_server.failing[2] = httpx.Response(status)
+    assert versions(trial_gateway.upload(rows())) == expected(set())
+    assert trial_gateway.state()["status"] == "running"
+    trial_gateway.model_server.failing.clear()
+    assert versions(trial_gateway.upload(rows())) == expected(ON_TRIAL)
 
 
 @pytest.mark.parametrize("status", [404, 503])
-def test_a_doubted_version_that_is_loaded_again_resumes(tried: Tried, status: int) -> None:
+def test_a_doubted_version_that_is_loaded_again_resumes(trial_gateway: TrialGateway, status: int) -> None:
     """A version that was doubted, and then not there, is proven again when it is."""
-    tried.start(CANARY)
-    tried.model_server.failing[2] = httpx.Response(200, content=b"wrong")
-    tried.upload(rows())
-    tried.model_server.failing[2] = httpx.Response(status)
-    tried.counted(CANARY, "trial:errors", 4)
-    assert tried.state()["reason"] == "not_adopted"
-    tried.model_server.failing.clear()
-    tried.until_it("running")
-    assert versions(tried.upload(rows())) == expected(ON_TRIAL)
+    trial_gateway.start(CANARY)
+    trial_gateway.model_server.failing[2] = httpx.Response(200, content=b"wrong")
+    trial_gateway.upload(rows())
+    trial_gateway.model_server.failing[2] = httpx.Response(status)
+    trial_gateway.wait_for_count(CANARY, "trial:errors", 4)
+    assert trial_gateway.state()["reason"] == "not_adopted"
+    trial_gateway.model_server.failing.clear()
+    trial_gateway.until_status("running")
+    assert versions(trial_gateway.upload(rows())) == expected(ON_TRIAL)

@@ -36,7 +36,7 @@ from tests.gateway.trials import (
     OTHER,
     OTHER_GOLDEN,
     UNION,
-    Tried,
+    TrialGateway,
     expected,
     probability,
     rows,
@@ -52,46 +52,46 @@ def assert_scores(answer: dict[str, Any]) -> None:
         assert each["fraud_probability"] == pytest.approx(probability(each["id"], each["model_version"]), abs=1e-5)
 
 
-def test_each_row_is_scored_by_its_side(tried: Tried) -> None:
+def test_each_row_is_scored_by_its_side(trial_gateway: TrialGateway) -> None:
     """Rows of the canary's entities have its version, probability and decision; the others the live version's."""
-    tried.start(CANARY)
-    answer = tried.upload(rows())
+    trial_gateway.start(CANARY)
+    answer = trial_gateway.upload(rows())
     assert answer["model_version"] == 1
     assert versions(answer) == expected(ON_TRIAL)
     assert_scores(answer)
 
 
-def test_a_decision_is_by_the_bands_of_its_version(tried: Tried, tmp_path: Path) -> None:
+def test_a_decision_is_by_the_bands_of_its_version(trial_gateway: TrialGateway, tmp_path: Path) -> None:
     """Where the canary has other thresholds, its rows are decided by them."""
-    tried.start(CANARY)
+    trial_gateway.start(CANARY)
     directory = write_version(tmp_path / "v3", 3, slope=0.005)
     (directory / "card.json").write_bytes(card(3, DecisionBands(0.1, 0.2)).to_bytes())
     seal(directory)
-    tried.model_server.serve(directory, 3)
-    tried.record(replace(CANARY, version=3, share=1.0))
-    until(lambda: versions(tried.upload(rows(["e-10"]))) == {"e-10": 3})
-    assert tried.upload(rows(["e-10"]))["predictions"][0]["decision"] == "decline"
+    trial_gateway.model_server.serve(directory, 3)
+    trial_gateway.record(replace(CANARY, version=3, share=1.0))
+    until(lambda: versions(trial_gateway.upload(rows(["e-10"]))) == {"e-10": 3})
+    assert trial_gateway.upload(rows(["e-10"]))["predictions"][0]["decision"] == "decline"
 
 
-def test_a_large_file_is_split_like_a_small_one(tried: Tried) -> None:
+def test_a_large_file_is_split_like_a_small_one(trial_gateway: TrialGateway) -> None:
     """What is read in a thread has, row for row, the same sides and scores."""
-    tried.start(CANARY)
-    answer = tried.upload(rows(IDS * 50))
+    trial_gateway.start(CANARY)
+    answer = trial_gateway.upload(rows(IDS * 50))
     assert [each["id"] for each in answer["predictions"]] == IDS * 50
     assert versions(answer) == expected(ON_TRIAL)
     assert_scores(answer)
 
 
-def test_json_and_csv_are_on_the_same_side(tried: Tried) -> None:
+def test_json_and_csv_are_on_the_same_side(trial_gateway: TrialGateway) -> None:
     """A transaction's side does not depend on how it comes."""
-    client = tried.start(CANARY)
+    client = trial_gateway.start(CANARY)
     objects = [{**each, "amount": float(each["amount"]), "age": 30} for each in csv.DictReader(io.StringIO(rows()))]
-    assert versions(client.post("/v1/score", json=objects).json()) == versions(tried.upload(rows()))
+    assert versions(client.post("/v1/score", json=objects).json()) == versions(trial_gateway.upload(rows()))
 
 
-def test_a_csv_answer_names_the_version_of_each_row(tried: Tried) -> None:
+def test_a_csv_answer_names_the_version_of_each_row(trial_gateway: TrialGateway) -> None:
     """The added column holds the version that scored the row, and nothing in a skipped row."""
-    client = tried.start(CANARY)
+    client = trial_gateway.start(CANARY)
     headers = {"content-type": "text/csv", "accept": "text/csv"}
     text = client.post("/upload?on_error=skip", content=rows() + "bad\n", headers=headers).text
     records = list(csv.DictReader(io.StringIO(text)))
@@ -99,13 +99,13 @@ def test_a_csv_answer_names_the_version_of_each_row(tried: Tried) -> None:
     assert found == {each: str(version) for each, version in expected(ON_TRIAL).items()} | {"bad": ""}
 
 
-def test_both_sides_are_counted(tried: Tried) -> None:
+def test_both_sides_are_counted(trial_gateway: TrialGateway) -> None:
     """Requests, rows and times of both sides arrive in Valkey."""
-    tried.start(CANARY)
-    tried.upload(rows())
-    tried.counted(CANARY, "trial:requests")
-    tally = tried.valkey.tally(CANARY)
-    live, trial = tally.arm(TrialArm.LIVE), tally.arm(TrialArm.TRIAL)
+    trial_gateway.start(CANARY)
+    trial_gateway.upload(rows())
+    trial_gateway.wait_for_count(CANARY, "trial:requests")
+    trial_counts = trial_gateway.valkey.trial_counts(CANARY)
+    live, trial = trial_counts.arm(TrialArm.LIVE), trial_counts.arm(TrialArm.TRIAL)
     assert (live.requests, live.rows) == (1, len(IDS) - len(ON_TRIAL))
     assert (trial.requests, trial.rows, trial.errors) == (1, len(ON_TRIAL), 0)
     assert live.latency(0.5) > 0
@@ -122,65 +122,65 @@ def test_both_sides_are_counted(tried: Tried) -> None:
         MemoryError(),
     ],
 )
-def test_a_failing_canary_fails_nobody(tried: Tried, failure: Exception | httpx.Response) -> None:
+def test_a_failing_canary_fails_nobody(trial_gateway: TrialGateway, failure: Exception | httpx.Response) -> None:
     """However the canary fails, the live version answers for its rows in the same request, and it is counted."""
-    tried.start(CANARY)
-    tried.model_server.failing[2] = failure
-    assert versions(tried.upload(rows())) == expected(set())
-    counts = tried.counted(CANARY, "trial:errors")
+    trial_gateway.start(CANARY)
+    trial_gateway.model_server.failing[2] = failure
+    assert versions(trial_gateway.upload(rows())) == expected(set())
+    counts = trial_gateway.wait_for_count(CANARY, "trial:errors")
     assert counts["trial:requests"] == counts["trial:errors"]
-    assert tried.client.get("/readyz").status_code == 200
+    assert trial_gateway.client.get("/readyz").status_code == 200
 
 
-def test_a_wrong_answer_doubts_the_canary_alone(tried: Tried) -> None:
+def test_a_wrong_answer_doubts_the_canary_alone(trial_gateway: TrialGateway) -> None:
     """After a wrong answer the trial pauses until the version is proven again; the live one goes on."""
-    tried.start(CANARY)
-    tried.model_server.failing[2] = httpx.Response(200, content=b"wrong")
-    tried.upload(rows())
-    assert (tried.state()["status"], tried.state()["reason"]) == ("paused", "not_adopted")
-    assert "live_model_version 1.0" in tried.client.get("/metrics").text
-    tried.model_server.failing.clear()
-    until(lambda: versions(tried.upload(rows())) == expected(ON_TRIAL))
+    trial_gateway.start(CANARY)
+    trial_gateway.model_server.failing[2] = httpx.Response(200, content=b"wrong")
+    trial_gateway.upload(rows())
+    assert (trial_gateway.state()["status"], trial_gateway.state()["reason"]) == ("paused", "not_adopted")
+    assert "live_model_version 1.0" in trial_gateway.client.get("/metrics").text
+    trial_gateway.model_server.failing.clear()
+    until(lambda: versions(trial_gateway.upload(rows())) == expected(ON_TRIAL))
 
 
-def test_a_canary_with_other_columns_is_scored_by_its_own(tried: Tried) -> None:
+def test_a_canary_with_other_columns_is_scored_by_its_own(trial_gateway: TrialGateway) -> None:
     """Where a caller sends the union of the columns, each side reads its own."""
-    tried.start(CANARY, contract=OTHER)
-    answer = tried.upload(rows(header=UNION))
+    trial_gateway.start(CANARY, contract=OTHER)
+    answer = trial_gateway.upload(rows(header=UNION))
     assert versions(answer) == expected(ON_TRIAL)
     assert_scores(answer)
-    assert tried.counted(CANARY, "trial:requests")["unreadable"] == 0
+    assert trial_gateway.wait_for_count(CANARY, "trial:requests")["unreadable"] == 0
 
 
-def test_a_canary_with_other_columns_keeps_rows_in_their_places(tried: Tried) -> None:
+def test_a_canary_with_other_columns_keeps_rows_in_their_places(trial_gateway: TrialGateway) -> None:
     """Rows that only one contract can read are skipped or left to the live version, and no other row moves."""
-    tried.start(CANARY, contract=OTHER)
+    trial_gateway.start(CANARY, contract=OTHER)
     bounded = rows(header=UNION).replace("e-1,2026", "e-1,9999999999")
-    answer = tried.upload(bounded, "?on_error=skip")
+    answer = trial_gateway.upload(bounded, "?on_error=skip")
     assert versions(answer) == {each: version for each, version in expected(ON_TRIAL).items() if each != "e-1"}
     assert_scores(answer)
 
 
-def test_what_only_the_live_contract_reads_stays_with_it(tried: Tried) -> None:
+def test_what_only_the_live_contract_reads_stays_with_it(trial_gateway: TrialGateway) -> None:
     """A caller who sends the live version's columns alone is answered by it, and the rows count as unreadable."""
-    tried.start(CANARY, contract=OTHER)
-    assert versions(tried.upload(rows())) == expected(set())
-    assert tried.counted(CANARY, "unreadable")["unreadable"] == len(ON_TRIAL)
+    trial_gateway.start(CANARY, contract=OTHER)
+    assert versions(trial_gateway.upload(rows())) == expected(set())
+    assert trial_gateway.wait_for_count(CANARY, "unreadable")["unreadable"] == len(ON_TRIAL)
 
 
-def test_an_unreadable_cell_keeps_only_its_row(tried: Tried) -> None:
+def test_an_unreadable_cell_keeps_only_its_row(trial_gateway: TrialGateway) -> None:
     """A row whose cell the canary's contract refuses is scored by the live version, the others by the canary."""
-    tried.start(CANARY, contract=OTHER)
+    trial_gateway.start(CANARY, contract=OTHER)
     first = min(ON_TRIAL)
     lines = rows(header=UNION).splitlines()
     changed = [line.removesuffix("NL") if line.startswith(f"{first},") else line for line in lines]
-    assert versions(tried.upload("\n".join(changed))) == expected(ON_TRIAL - {first})
-    assert tried.counted(CANARY, "unreadable")["unreadable"] == 1
+    assert versions(trial_gateway.upload("\n".join(changed))) == expected(ON_TRIAL - {first})
+    assert trial_gateway.wait_for_count(CANARY, "unreadable")["unreadable"] == 1
 
 
-def test_a_column_that_neither_knows_is_a_fault(tried: Tried) -> None:
+def test_a_column_that_neither_knows_is_a_fault(trial_gateway: TrialGateway) -> None:
     """The trial opens no door to unknown columns."""
-    client = tried.start(CANARY, contract=OTHER)
+    client = trial_gateway.start(CANARY, contract=OTHER)
     answer = client.post("/upload", content=rows(header=f"{UNION},x"), headers={"content-type": "text/csv"})
     assert [fault["code"] for fault in answer.json()["errors"]] == ["unknown_column"]
 
@@ -202,34 +202,34 @@ async def test_what_fails_while_the_canary_s_rows_are_read_is_a_failure(
         metrics, server = Metrics(), InferenceClient(client, settings.model_name, settings.block_rows, 1)
         prover = Prover(settings, server)
         live = ModelTracker(RecordFile(tmp_path / "release.json"), 1.0, prover, TrialCountsWriter(None), metrics)
-        ours, theirs = [await prover.proven(number) for number in (1, 2)]
+        live_counts, trial_model = [await prover.proven(number) for number in (1, 2)]
         calls, counts = ModelCalls(live, server, metrics), TrialCounts()
-        given, serving = Payload(read, inline=True), ServingVersions(ours, RunningTrial(CANARY, theirs))
+        given, serving = Payload(read, inline=True), ServingVersions(live_counts, RunningTrial(CANARY, trial_model))
         reading = read_given(given, serving, OnError.REFUSE, metrics)
         prepared = prepare(given, serving, reading, {}, metrics)
         deadline = asyncio.get_running_loop().time() + settings.deadline_seconds
-        (part,) = await CanaryRouter(calls, CanaryCalls(calls, live, 1)).score(prepared, theirs, deadline, counts)
-    assert (part.model, len(part.positions)) == (ours, len(IDS))
+        (part,) = await CanaryRouter(calls, CanaryCalls(calls, live, 1)).score(prepared, trial_model, deadline, counts)
+    assert (part.model, len(part.positions)) == (live_counts, len(IDS))
     assert (counts.arm(TrialArm.TRIAL).errors, counts.counts["unreadable"]) == (1, 0)
 
 
-def test_the_log_line_names_the_versions(tried: Tried, log_lines: Path) -> None:
+def test_the_log_line_names_the_versions(trial_gateway: TrialGateway, log_lines: Path) -> None:
     """The request's line has the live version, and the canary's where it scored rows."""
-    tried.start(CANARY)
-    tried.upload(rows())
-    tried.upload(rows([each for each in IDS if each not in ON_TRIAL]))
+    trial_gateway.start(CANARY)
+    trial_gateway.upload(rows())
+    trial_gateway.upload(rows([each for each in IDS if each not in ON_TRIAL]))
     lines = [json.loads(line) for line in log_lines.read_text().splitlines()]
     found = [(line.get("model_version"), line.get("trial_version")) for line in lines if line.get("route") == "/upload"]
     assert found == [(1, 2), (1, None)]
 
 
-def test_metrics_are_by_version(tried: Tried) -> None:
+def test_metrics_are_by_version(trial_gateway: TrialGateway) -> None:
     """Requests to the model server and their times are counted by version and outcome."""
-    tried.start(CANARY)
-    tried.upload(rows())
-    tried.model_server.failing[2] = httpx.Response(503)
-    tried.upload(rows())
-    text = tried.client.get("/metrics").text
+    trial_gateway.start(CANARY)
+    trial_gateway.upload(rows())
+    trial_gateway.model_server.failing[2] = httpx.Response(503)
+    trial_gateway.upload(rows())
+    text = trial_gateway.client.get("/metrics").text
     assert 'model_requests_total{model_version="1",outcome="scored"} 3.0' in text
     assert 'model_requests_total{model_version="2",outcome="model_server_down"} 1.0' in text
     assert 'model_request_seconds_count{model_version="2"} 2.0' in text
@@ -237,9 +237,11 @@ def test_metrics_are_by_version(tried: Tried) -> None:
     assert "trial_model_version 2.0" in text
 
 
-def test_a_dead_model_server_is_as_honest_as_without_a_trial(tried: Tried, model_server: TinyServer) -> None:
+def test_a_dead_model_server_is_as_honest_as_without_a_trial(
+    trial_gateway: TrialGateway, model_server: TinyServer
+) -> None:
     """When both versions fail the caller is told to come again."""
-    client = tried.start(CANARY)
+    client = trial_gateway.start(CANARY)
     model_server.fail = httpx.Response(503)
     assert client.post("/upload", content=rows(), headers={"content-type": "text/csv"}).status_code == 503
-    assert tried.counted(CANARY, "live:errors")["trial:errors"] == 1
+    assert trial_gateway.wait_for_count(CANARY, "live:errors")["trial:errors"] == 1
