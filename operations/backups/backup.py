@@ -62,7 +62,7 @@ class CreatedBackup:
     deleted: list[str]
 
 
-def create(state: BackupSource, storage: Storage, keep: int) -> CreatedBackup:
+def create(source: BackupSource, storage: Storage, keep: int) -> CreatedBackup:
     """Backs everything up, and then deletes all but the newest `keep` backups of that storage.
 
     Raises:
@@ -71,7 +71,7 @@ def create(state: BackupSource, storage: Storage, keep: int) -> CreatedBackup:
     with _file_errors(), scratch.directory() as temporary:
         file = Path(temporary) / "backup.tar"
         now = datetime.now(UTC)
-        written = _write(file, now, _snapshot(state))
+        written = _write(file, now, _snapshot(source))
         backup_file.read(file)
         name = f"fraud-backup-{now:%Y%m%d-%H%M%S-%f}.tar"
         where = storage.put(file, name)
@@ -98,7 +98,7 @@ def restore(file: Path, paths: StatePaths) -> Manifest:
         OperationsError: the backup is damaged or the place is taken; nothing was written.
     """
     with _file_errors(), scratch.directory() as temporary:
-        manifest = backup_file.read(file, lambda item: _new(Path(temporary), item))
+        manifest = backup_file.read(file, lambda item: _create_file(Path(temporary), item))
         destinations = {item: _destination(item, paths) for item in manifest.items}
         _refuse_occupied(destinations)
         paths.store.mkdir(parents=True, exist_ok=True)
@@ -110,34 +110,34 @@ def restore(file: Path, paths: StatePaths) -> Manifest:
     return manifest
 
 
-def _snapshot(state: BackupSource) -> dict[str, SourceFile]:
+def _snapshot(source: BackupSource) -> dict[str, SourceFile]:
     """What the parts hold at one moment, by name. Archives never change: they are read after the locks are let go."""
-    if not state.paths.store.is_dir():
-        raise NothingToBackUp(f"there is no model store at {state.paths.store}; `fraud train` makes one")
-    with _locked(state.paths.store):
-        return {f"{part.name}/{held.name}": held for part in PARTS for held in part.files(state)}
+    if not source.paths.store.is_dir():
+        raise NothingToBackUp(f"there is no model store at {source.paths.store}; `fraud train` makes one")
+    with _locked(source.paths.store):
+        return {f"{part.name}/{file.name}": file for part in PARTS for file in part.files(source)}
 
 
 def _write(file: Path, now: datetime, snapshot: dict[str, SourceFile]) -> Manifest:
-    items = tuple(_item(name, held) for name, held in snapshot.items())
+    items = tuple(_item(name, file) for name, file in snapshot.items())
     manifest = Manifest(now.isoformat(timespec="seconds"), items)
-    backup_file.write(file, manifest, lambda item: _opened(snapshot[item.name]))
+    backup_file.write(file, manifest, lambda item: _open(snapshot[item.name]))
     return manifest
 
 
-def _item(name: str, held: SourceFile) -> Item:
+def _item(name: str, source_file: SourceFile) -> Item:
     try:
-        with _opened(held) as file:
+        with _open(source_file) as file:
             item = backup_file.describe(name, file)
     except ValueError as error:
         raise OperationsError(f"{error}; it cannot be backed up") from None
-    if held.sha256 not in {None, item.sha256}:
+    if source_file.sha256 not in {None, item.sha256}:
         raise ChangedFile(f"{name} is not the archive that was registered; put it back from an older backup")
     return item
 
 
-def _opened(held: SourceFile) -> BinaryIO:
-    return plain_file.open_plain(held.content) if isinstance(held.content, Path) else BytesIO(held.content)
+def _open(file: SourceFile) -> BinaryIO:
+    return plain_file.open_plain(file.content) if isinstance(file.content, Path) else BytesIO(file.content)
 
 
 def _delete_oldest(storage: Storage, keep: int, newest: str) -> list[str]:
@@ -149,7 +149,7 @@ def _delete_oldest(storage: Storage, keep: int, newest: str) -> list[str]:
     return surplus
 
 
-def _new(scratch: Path, item: Item) -> AbstractContextManager[BinaryIO]:
+def _create_file(scratch: Path, item: Item) -> AbstractContextManager[BinaryIO]:
     _part(item)
     path = scratch / item.name
     path.parent.mkdir(exist_ok=True)
@@ -157,10 +157,10 @@ def _new(scratch: Path, item: Item) -> AbstractContextManager[BinaryIO]:
 
 
 def _part(item: Item) -> BackupPart:
-    part, _, file = item.name.partition("/")
-    for known in PARTS:
-        if known.name == part and known.accepts(file):
-            return known
+    name, _, file = item.name.partition("/")
+    for part in PARTS:
+        if part.name == name and part.names.fullmatch(file):
+            return part
     raise UnexpectedFile(f"the backup holds {item.name}, which this release does not know; use the one that made it")
 
 

@@ -1,4 +1,4 @@
-"""What a backup holds, in parts; whatever durable state comes later joins by one more entry in PARTS.
+"""What a backup holds, in parts; durable state that comes later joins by one more entry in PARTS.
 
 A part lists its files in the order in which they may come back: at each moment of a restore, what is there already
 must be sound. An archive without its entry is no version, and a version without the release record is not live.
@@ -7,10 +7,9 @@ must be sound. An archive without its entry is no version, and a version without
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from operations.errors import OperationsError
 from operations.files import plain_file
@@ -42,6 +41,10 @@ MAX_BYTES = 16 << 20
 """Largest file that a backup reads at once; all but archives are smaller by far."""
 
 
+VERDICT = re.compile(r"fraud-[1-9][0-9]{0,8}\.json")
+IN_STORE = re.compile(rf"{re.escape(FILE_NAME)}|fraud-[1-9][0-9]{{0,8}}\.(mar|sig|json)")
+
+
 @dataclass(frozen=True, slots=True)
 class BackupSource:
     """One deployment, from which a backup is taken.
@@ -68,80 +71,66 @@ class SourceFile:
     sha256: str | None = None
 
 
-class BackupPart(Protocol):
-    """A kind of durable state."""
-
-    @property
-    def name(self) -> str:
-        """Its directory in a backup."""
-
-    def files(self, state: BackupSource) -> list[SourceFile]:
-        """Its files; called under the store's locks, so that all parts are of one moment, and therefore quick."""
-
-    def accepts(self, file: str) -> bool:
-        """Whether a backup may hold a file of this name in this part."""
-
-    def destination(self, paths: StatePaths) -> Path:
-        """The directory that its files are put back into."""
-
-
 @dataclass(frozen=True, slots=True)
-class EnvironmentSettings:
-    """The settings that are no secrets: for a person to set again, since the environment is not ours to write."""
+class BackupPart:
+    """A kind of durable state.
 
-    name: str = "settings"
+    Attributes:
+        name: its directory in a backup.
+        files: its files; called under the store's locks, so that all parts are of one moment, and therefore quick.
+        names: which names a file of this part may have in a backup.
+        destination: the directory that its files are put back into.
+    """
 
-    def files(self, state: BackupSource) -> list[SourceFile]:
-        """One file: the values, and the names of what must be set anew."""
-        kept = {name: value for name in SETTINGS if (value := state.env.get(name)) and "@" not in value}
-        given = {name for name, value in state.env.items() if value}
-        given |= {"HISTORY_KEY"} if state.paths.history_key.exists() else set()
-        secret = [name for name in SECRETS if given & {name, f"{name}_FILE"}]
-        left_out = [*secret, *(name for name in SETTINGS if name in given and name not in kept)]
-        text = json.dumps({"settings": kept, "left_out": left_out}, indent=1) + "\n"
-        return [SourceFile(SETTINGS_FILE, text.encode())]
-
-    def accepts(self, file: str) -> bool:
-        """That one file."""
-        return file == SETTINGS_FILE
-
-    def destination(self, paths: StatePaths) -> Path:
-        """Where nothing reads it but a person."""
-        return paths.root / "var" / "restored"
+    name: str
+    files: Callable[[BackupSource], list[SourceFile]]
+    names: re.Pattern[str]
+    destination: Callable[[StatePaths], Path]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStore:
-    """The archives, their signatures and registry entries, and the release record."""
+def settings_files(source: BackupSource) -> list[SourceFile]:
+    """The settings that are no secrets, in one file: the values, and the names of what must be set anew."""
+    values = {name: value for name in SETTINGS if (value := source.env.get(name)) and "@" not in value}
+    given = {name for name, value in source.env.items() if value}
+    given |= {"HISTORY_KEY"} if source.paths.history_key.exists() else set()
+    secret = [name for name in SECRETS if given & {name, f"{name}_FILE"}]
+    left_out = [*secret, *(name for name in SETTINGS if name in given and name not in values)]
+    text = json.dumps({"settings": values, "left_out": left_out}, indent=1) + "\n"
+    return [SourceFile(SETTINGS_FILE, text.encode())]
 
-    name: str = "model_store"
 
-    def files(self, state: BackupSource) -> list[SourceFile]:
-        """All archives, their signatures, then the entries that make them versions, then the record.
+def _store_files(source: BackupSource) -> list[SourceFile]:
+    """All archives, their signatures, then the entries that make them versions, then the release record.
 
-        Raises:
-            OperationsError: an entry or the record is damaged, or the live version is not in the store.
-        """
-        registry = Registry(state.paths.store)
-        if damaged := registry.damaged():
-            raise OperationsError(f"version {damaged[0]} is damaged: a backup without it might replace a whole one")
-        entries, record = registry.entries(), read_record(registry.root)
-        archives = [SourceFile(entry.file, registry.root / entry.file, entry.sha256) for entry in entries]
-        signed = [path for entry in entries if os.path.lexists(path := registry.signature(entry.version))]
-        written = [registry.root / f"fraud-{entry.version}.json" for entry in entries]
-        versions = [*archives, *map(_read, signed), *map(_read, written)]
-        if record is None:
-            return versions
-        registry.entry(record.version)
-        return [*versions, _read(registry.root / FILE_NAME)]
+    Raises:
+        OperationsError: an entry or the record is damaged, or the live version is not in the store.
+    """
+    registry = Registry(source.paths.store)
+    if damaged := registry.damaged():
+        raise OperationsError(f"version {damaged[0]} is damaged: a backup without it might replace a whole one")
+    entries, record = registry.entries(), read_record(registry.root)
+    archives = [SourceFile(entry.file, registry.root / entry.file, entry.sha256) for entry in entries]
+    signatures = [path for entry in entries if os.path.lexists(path := registry.signature(entry.version))]
+    written = [registry.root / f"fraud-{entry.version}.json" for entry in entries]
+    versions = [*archives, *map(_read, signatures), *map(_read, written)]
+    if record is None:
+        return versions
+    registry.entry(record.version)
+    return [*versions, _read(registry.root / FILE_NAME)]
 
-    def accepts(self, file: str) -> bool:
-        """The names that the registry gives, and the record's."""
-        return file == FILE_NAME or re.fullmatch(r"fraud-[1-9][0-9]{0,8}\.(mar|sig|json)", file) is not None
 
-    def destination(self, paths: StatePaths) -> Path:
-        """The model store."""
-        return paths.store
+def _journal_files(source: BackupSource) -> list[SourceFile]:
+    """What happened to releases: one file, or none where nothing has happened yet."""
+    try:
+        return [_read(source.paths.store / journal.FILE_NAME)]
+    except FileNotFoundError:
+        return []
+
+
+def _verdict_files(source: BackupSource) -> list[SourceFile]:
+    """What retraining found: one file for each version that was judged."""
+    files = sorted(source.paths.verdicts.glob("fraud-*.json"))
+    return [_read(path) for path in files if VERDICT.fullmatch(path.name)]
 
 
 def _read(path: Path) -> SourceFile:
@@ -149,46 +138,13 @@ def _read(path: Path) -> SourceFile:
     return SourceFile(path.name, plain_file.read(path, MAX_BYTES))
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
-    """What happened to releases."""
-
-    name: str = "journal"
-
-    def files(self, state: BackupSource) -> list[SourceFile]:
-        """One file, or none where nothing has happened yet."""
-        try:
-            return [_read(state.paths.store / journal.FILE_NAME)]
-        except FileNotFoundError:
-            return []
-
-    def accepts(self, file: str) -> bool:
-        """That one file."""
-        return file == journal.FILE_NAME
-
-    def destination(self, paths: StatePaths) -> Path:
-        """The model store."""
-        return paths.store
-
-
-@dataclass(frozen=True, slots=True)
-class Verdicts:
-    """What retraining found of each version that it trained."""
-
-    name: str = "verdicts"
-
-    def files(self, state: BackupSource) -> list[SourceFile]:
-        """One file for each version that was judged."""
-        return [_read(path) for path in sorted(state.paths.verdicts.glob("fraud-*.json")) if self.accepts(path.name)]
-
-    def accepts(self, file: str) -> bool:
-        """The names that retraining gives."""
-        return re.fullmatch(r"fraud-[1-9][0-9]{0,8}\.json", file) is not None
-
-    def destination(self, paths: StatePaths) -> Path:
-        """Where a scheduled job reads them."""
-        return paths.verdicts
-
-
-PARTS: tuple[BackupPart, ...] = (EnvironmentSettings(), Journal(), Verdicts(), ModelStore())
+PARTS = (
+    # For a person to set again: the environment is not ours to write.
+    BackupPart(
+        "settings", settings_files, re.compile(re.escape(SETTINGS_FILE)), lambda paths: paths.root / "var" / "restored"
+    ),
+    BackupPart("journal", _journal_files, re.compile(re.escape(journal.FILE_NAME)), lambda paths: paths.store),
+    BackupPart("verdicts", _verdict_files, VERDICT, lambda paths: paths.verdicts),
+    BackupPart("model_store", _store_files, IN_STORE, lambda paths: paths.store),
+)
 """All that is durable. The model store is the last: its release record completes a restore."""

@@ -52,7 +52,7 @@ def gateways_not_running(
 def gateway_statuses(gateway_url: str, resolve: Resolve = resolved) -> dict[str, GatewayStatus]:
     """How each gateway stands to the release record, by address."""
     with _client() as client:
-        return {at: _query(client, at, _status_of) or GatewayStatus() for at in _addresses(gateway_url, resolve)}
+        return {at: _query(client, at, _status_of) or GatewayStatus() for at in _gateway_urls(gateway_url, resolve)}
 
 
 def _status_of(parts: Any) -> GatewayStatus:  # noqa: ANN401 - what a gateway says, not looked at yet
@@ -64,7 +64,7 @@ def _status_of(parts: Any) -> GatewayStatus:  # noqa: ANN401 - what a gateway sa
 def _lagging(url: str, predicate: Callable[[Any], bool], timeout: float, resolve: Resolve) -> list[str]:
     until = time.monotonic() + timeout
     with _client() as client:
-        remaining = _addresses(url, resolve)
+        remaining = _gateway_urls(url, resolve)
         while remaining := [at for at in remaining if not _query(client, at, predicate)]:
             if time.monotonic() > until:
                 break
@@ -72,7 +72,7 @@ def _lagging(url: str, predicate: Callable[[Any], bool], timeout: float, resolve
     return remaining
 
 
-def _addresses(url: str, resolve: Resolve) -> list[str]:
+def _gateway_urls(url: str, resolve: Resolve) -> list[str]:
     """A name that stands for nothing is asked as it is, and found not to answer."""
     with contextlib.suppress(UnresolvedName):
         return addresses.each(url.rstrip("/"), resolve)

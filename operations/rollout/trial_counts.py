@@ -1,10 +1,7 @@
 """What the gateways have counted of a trial, added up from Redis."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import cast
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from environment.redis_client import connect
@@ -26,21 +23,13 @@ def read_trial_counts(url: str, trial: Trial) -> TrialCounts:
         RedisUnavailable: it does not answer, or holds something else under the trial's key.
     """
     key = trial_key(trial)
-    with _connection(url) as redis:
-        pipeline = redis.pipeline(transaction=False)
-        for gateway in cast("set[str]", redis.smembers(key)):
-            pipeline.hgetall(f"{key}:{gateway}")
-        return TrialCounts.total(
-            TrialCounts({name: int(count) for name, count in counts.items()}) for counts in pipeline.execute()
-        )
-
-
-@contextlib.contextmanager
-def _connection(url: str) -> Iterator[Redis]:
     try:
-        with connect(url, TIMEOUT_SECONDS, decode_responses=True) as client:
-            yield client
+        with connect(url, TIMEOUT_SECONDS, decode_responses=True) as redis:
+            pipeline = redis.pipeline(transaction=False)
+            for gateway in cast("set[str]", redis.smembers(key)):
+                pipeline.hgetall(f"{key}:{gateway}")
+            replies = pipeline.execute()
+        return TrialCounts.total(TrialCounts({name: int(count) for name, count in each.items()}) for each in replies)
     except (RedisError, OSError, ValueError) as error:
-        raise RedisUnavailable(
-            f"Redis does not answer ({type(error).__name__}): the trial pauses until it does"
-        ) from None
+        reason = type(error).__name__
+        raise RedisUnavailable(f"Redis does not answer ({reason}): the trial pauses until it does") from None

@@ -128,7 +128,7 @@ def test_no_secret_is_in_a_backup(made: CreatedBackup, empty: StatePaths) -> Non
 def test_secrets_that_are_files_are_named_too(paths: StatePaths) -> None:
     """In containers secrets are given as files: a backup says that they were set there as well."""
     env = {"API_KEY_FILE": "/run/secrets/api_key", "REDIS_URL_FILE": "/run/redis/url", "LOG_FILE": "gateway.jsonl"}
-    (held,) = backup_parts.EnvironmentSettings().files(BackupSource(paths, env))
+    (held,) = backup_parts.settings_files(BackupSource(paths, env))
     assert isinstance(held.content, bytes)
     found = json.loads(held.content)
     assert found == {"settings": {"LOG_FILE": "gateway.jsonl"}, "left_out": ["API_KEY", "REDIS_URL"]}
@@ -331,7 +331,7 @@ def test_an_unexpected_file_is_refused(made: CreatedBackup, tmp_path: Path, empt
     """A sound backup with a file that this program would not put into one is refused whole."""
     manifest = backup_file.read(Path(made.location))
     item = replace(manifest.items[0], name=name)
-    content = backup_parts.EnvironmentSettings().files(BackupSource(empty, OUTSIDE))[0].content
+    content = backup_parts.settings_files(BackupSource(empty, OUTSIDE))[0].content
     (tmp_path / "content").write_bytes(content if isinstance(content, bytes) else b"")
     odd = replace(manifest, items=(item,))
     backup_file.write(tmp_path / "odd.tar", odd, lambda _: (tmp_path / "content").open("rb"))
