@@ -107,7 +107,7 @@ def keep(
     from operations.keeper import keep as keeper
 
     env, root = terminal.environment(), Path.cwd()
-    jobs = crontab.read(crontab.located(env, root)) if with_schedule else ()
+    jobs = crontab.read(crontab.schedule_file(env, root)) if with_schedule else ()
     keeper.keep(settings.keeper(env, root, with_torchserve=with_torchserve), terminal.console(), jobs)
 
 

@@ -42,12 +42,12 @@ def rekey_history() -> None:
     Gateways score without history meanwhile, and say so. A run that was cut off goes on when the command runs again.
     """
     from operations.history import rekey
-    from operations.network.endpoints import history_key, needed_redis
+    from operations.network.endpoints import history_key, require_redis_url
 
     paths, env = terminal.paths(), terminal.environment()
     with terminal.console().status("rekeying") as status:
         done = rekey.rekey(
-            needed_redis(paths, env),
+            require_redis_url(paths, env),
             history_key(paths, env),
             lambda moved: status.update(f"rekeying: {moved:,} digests"),
         )

@@ -40,10 +40,10 @@ def create_backup(
     """Write one checksummed file with all that is durable; no secrets."""
     from operations.backups import backup, storage
     from operations.backups.backup_parts import BackupSource
-    from operations.jobs.outcome import reported
+    from operations.jobs.outcome import record_job
 
     paths, console = terminal.paths(), terminal.console()
-    with reported(paths, "backup"):
+    with record_job(paths, "backup"):
         made = backup.create(BackupSource(paths, os.environ), storage.storage_for(to or terminal.backups()), keep)
         console.print(f"Wrote {made.location}: {backup.summary(made.manifest)}.", markup=False)
         for name in made.deleted:
@@ -84,10 +84,10 @@ def retrain(
     ] = None,
 ) -> None:
     """Train on TRAINING_DATA, with the labels that came in, and release what is better; made to be run each week."""
-    from operations.jobs.outcome import reported
+    from operations.jobs.outcome import record_job
     from operations.retraining import scheduled
 
-    with reported(terminal.paths(), "retrain"):
+    with record_job(terminal.paths(), "retrain"):
         days = {} if genuine_after is None else {"RETRAIN_GENUINE_AFTER": str(genuine_after)}
         scheduled.retrain(terminal.paths(), terminal.environment() | days, terminal.console())
 
@@ -95,21 +95,21 @@ def retrain(
 def check() -> None:
     """Look at all that can be wrong: gateways, model servers, disks, backups, jobs. Made to be run each hour."""
     from operations.jobs import check as checking
-    from operations.jobs.outcome import reported
+    from operations.jobs.outcome import record_job
 
-    with reported(terminal.paths(), "check"):
+    with record_job(terminal.paths(), "check"):
         checking.check(terminal.paths(), terminal.environment(), terminal.say)
 
 
 def clean(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False) -> None:
     """Delete old logs and what killed commands left behind; made to be run each day."""
     from operations.jobs import clean as cleaning
-    from operations.jobs.outcome import reported
+    from operations.jobs.outcome import record_job
 
     if dry_run:
         cleaning.clean(terminal.paths(), os.environ, terminal.say, dry_run=True)
         return
-    with reported(terminal.paths(), "clean"):
+    with record_job(terminal.paths(), "clean"):
         cleaning.clean(terminal.paths(), os.environ, terminal.say)
 
 
@@ -123,6 +123,6 @@ def schedule(
 
     paths = terminal.paths()
     if not healthy:
-        scheduling.run(crontab.read(crontab.located(os.environ, paths.root)), paths, terminal.say)
+        scheduling.run(crontab.read(crontab.schedule_file(os.environ, paths.root)), paths, terminal.say)
     elif not scheduling.healthy(paths):
-        raise OperationsError(f"no schedule has looked in {paths.root} for {scheduling.STALE:.0f} s")
+        raise OperationsError(f"no schedule has looked in {paths.root} for {scheduling.STALE_SECONDS:.0f} s")

@@ -34,7 +34,7 @@ from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.history.agreed import agree
-from operations.network.endpoints import history_key, needed_redis
+from operations.network.endpoints import history_key, require_redis_url
 from operations.settings import StatePaths
 from operations.store import version_archive
 from operations.store.registry import Registry
@@ -103,7 +103,7 @@ def run(paths: StatePaths, env: Mapping[str, str], file: Path, out: Path, days: 
     Raises:
         OperationsError: the file cannot be read, there is no version or no Redis, or it does not answer.
     """
-    with connected(needed_redis(paths, env), history_key(paths, env)) as came_in:
+    with connected(require_redis_url(paths, env), history_key(paths, env)) as came_in:
         return export(came_in, live_contract(paths.store), [file], out, days)
 
 

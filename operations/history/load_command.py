@@ -15,7 +15,7 @@ from operations.history import epochs, load, past_file
 from operations.history.past import ParsedFile, ProgressCallback
 from operations.history.plans import PlanLayouts
 from operations.history.wanted import VersionHistory, wanted
-from operations.network.endpoints import history_key, needed_redis
+from operations.network.endpoints import history_key, require_redis_url
 from operations.settings import StatePaths, known_seconds
 
 
@@ -40,7 +40,7 @@ def run(paths: StatePaths, env: Mapping[str, str], wish: LoadOptions, console: C
     Raises:
         OperationsError: it cannot be, or was cut off.
     """
-    url, known, key = needed_redis(paths, env), known_seconds(env), history_key(paths, env)
+    url, known, key = require_redis_url(paths, env), known_seconds(env), history_key(paths, env)
     what = wanted(paths.store, wish.version)
     with _bar(console) as bar:
         found = _read(what, wish, _ProgressBar(bar, "reading", 0))

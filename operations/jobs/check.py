@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from operations.errors import OperationsError, in_words
-from operations.jobs import crontab, job_checks, storage_checks
-from operations.jobs import service_checks as service
+from operations.jobs import crontab, job_checks, service_checks, storage_checks
 from operations.jobs.crontab import Job
-from operations.jobs.finding import PATIENCE, Finding, State, fault
-from operations.network.endpoints import redis_of
+from operations.jobs.finding import RETRY_SECONDS, CheckState, Finding, fault
+from operations.network.endpoints import find_redis_url
 from operations.rollout import deployment
 from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths
@@ -24,29 +23,31 @@ class FaultsFound(OperationsError):
     """Something is wrong; the text holds all that is."""
 
 
-def check(paths: StatePaths, env: Mapping[str, str], say: Callable[[str], None], patience: float = PATIENCE) -> None:
+def check(
+    paths: StatePaths, env: Mapping[str, str], say: Callable[[str], None], retry_seconds: float = RETRY_SECONDS
+) -> None:
     """Looks at all, a line each.
 
     Args:
         paths: the directory and its model store.
         env: the environment, with secrets themselves rather than their files.
         say: takes each line.
-        patience: seconds in which a fault of the service may go away by itself.
+        retry_seconds: seconds in which a fault of the service may go away by itself.
 
     Raises:
         FaultsFound: something is wrong.
     """
     faults, seen = [], set[Finding]()
-    for finding in look(paths, env, patience):
+    for finding in look(paths, env, retry_seconds):
         if finding not in seen:  # A record that cannot be read is met by several looks.
             say(str(finding))
-            faults += [finding.text] if finding.state is State.FAULT else []
+            faults += [finding.text] if finding.state is CheckState.FAULT else []
         seen.add(finding)
     if faults:
         raise FaultsFound(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}: {'; '.join(faults)}")
 
 
-def look(paths: StatePaths, env: Mapping[str, str], patience: float = PATIENCE) -> Iterator[Finding]:
+def look(paths: StatePaths, env: Mapping[str, str], retry_seconds: float = RETRY_SECONDS) -> Iterator[Finding]:
     """All findings, the most urgent first."""
     running: DeploymentTarget | None = None
     try:
@@ -54,18 +55,18 @@ def look(paths: StatePaths, env: Mapping[str, str], patience: float = PATIENCE) 
     except OperationsError as error:
         if env.get("MANAGEMENT_URL") or paths.stack.exists():
             yield fault(str(error))
-    for each in _looks(paths, env, running, patience):
+    for each in _looks(paths, env, running, retry_seconds):
         yield from _guarded(each)
 
 
 def _looks(
-    paths: StatePaths, env: Mapping[str, str], running: DeploymentTarget | None, patience: float
+    paths: StatePaths, env: Mapping[str, str], running: DeploymentTarget | None, retry_seconds: float
 ) -> Sequence[Look]:
     store, now = running.store if running else paths.store, datetime.now(UTC)
     return (
-        lambda: service.gateways(service.gateway_url(env, running), store, patience),
-        lambda: service.model_servers(running, store, patience),
-        lambda: [service.redis(redis_of(paths, env))],
+        lambda: service_checks.gateways(service_checks.gateway_url(env, running), store, retry_seconds),
+        lambda: service_checks.model_servers(running, store, retry_seconds),
+        lambda: [service_checks.redis(find_redis_url(paths, env))],
         lambda: storage_checks.archive(store),
         lambda: storage_checks.disks([store, paths.root / "var"]),
         lambda: [storage_checks.backups(paths, store, env, now)],
@@ -74,7 +75,7 @@ def _looks(
 
 
 def _schedule(env: Mapping[str, str], paths: StatePaths) -> Sequence[Job]:
-    return crontab.read(crontab.located(env, paths.root))
+    return crontab.read(crontab.schedule_file(env, paths.root))
 
 
 def _is_deployed(env: Mapping[str, str]) -> bool:

@@ -46,7 +46,7 @@ IN_STACK = re.compile("ts")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Deletion:
     """Something that goes.
 
     Attributes:
@@ -59,7 +59,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ListedFile:
     """Something as it lies there, seen without following a link."""
 
     path: Path
@@ -99,22 +99,22 @@ def clean(paths: StatePaths, env: Mapping[str, str], say: Callable[[str], None],
     for link in _links(paths):
         say(f"{link} is a link and is left alone")
     freed, failures, verb = 0, list[str](), "would delete" if dry_run else "deleted"
-    for found in candidates(paths, env, time.time()):
+    for deletion in candidates(paths, env, time.time()):
         try:
             if not dry_run:
-                _delete(found.path)
+                _delete(deletion.path)
         except OSError as error:
             failures.append(in_words(error))
         else:
-            say(f"{verb} {found.path}: {found.what}, {found.size} bytes")
-            freed += found.size
+            say(f"{verb} {deletion.path}: {deletion.what}, {deletion.size} bytes")
+            freed += deletion.size
     say(f"{freed} bytes {'would be' if dry_run else 'were'} freed")
     if failures:
         raise OperationsError(f"{len(failures)} could not be deleted; the first: {failures[0]}")
     return freed
 
 
-def candidates(paths: StatePaths, env: Mapping[str, str], now: float) -> list[Found]:
+def candidates(paths: StatePaths, env: Mapping[str, str], now: float) -> list[Deletion]:
     """What goes now, in seconds since 1970.
 
     Raises:
@@ -122,13 +122,13 @@ def candidates(paths: StatePaths, env: Mapping[str, str], now: float) -> list[Fo
     """
     var, oldest_log = paths.root / "var", now - _days(env) * DAY
     links = set(_links(paths))
-    found = [
+    deletions = [
         *_files(var / "log", ROTATED, oldest_log, "an old log"),
         *_temporary(Path(tempfile.gettempdir()).resolve(), now),
         *(each for tree in (paths.store, *(var / name for name in WRITTEN)) for each in _scratch(tree, now, TREE_DAYS)),
         *_verdicts(paths.verdicts),
     ]
-    return [each for each in found if links.isdisjoint(each.path.parents)]
+    return [each for each in deletions if links.isdisjoint(each.path.parents)]
 
 
 def _links(paths: StatePaths) -> list[Path]:
@@ -145,13 +145,13 @@ def _days(env: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _files(directory: Path, names: re.Pattern[str], before: float, what: str) -> Iterator[Found]:
-    for seen in _listed(directory):
-        if seen.is_file and names.fullmatch(seen.path.name) and seen.status.st_mtime < before:
-            yield Found(seen.path, what, seen.status.st_size)
+def _files(directory: Path, names: re.Pattern[str], before: float, what: str) -> Iterator[Deletion]:
+    for file in _listed(directory):
+        if file.is_file and names.fullmatch(file.path.name) and file.status.st_mtime < before:
+            yield Deletion(file.path, what, file.status.st_size)
 
 
-def _temporary(directory: Path, now: float) -> Iterator[Found]:
+def _temporary(directory: Path, now: float) -> Iterator[Deletion]:
     """What commands and stacks that were killed left in $TMPDIR; while a stack runs it may be its own."""
     yield from _scratch(directory, now, 1)
     stacks = list(_stacks(directory, now - DAY))
@@ -159,42 +159,42 @@ def _temporary(directory: Path, now: float) -> Iterator[Found]:
         yield from stacks
 
 
-def _scratch(directory: Path, now: float, days: int) -> Iterator[Found]:
+def _scratch(directory: Path, now: float, days: int) -> Iterator[Deletion]:
     """Scratch in a directory: files that nobody has written to for a day, directories for so many days."""
     yield from _files(directory, SCRATCH, now - DAY, "an unfinished file")
-    for seen in _listed(directory):
-        if seen.is_directory and SCRATCH.fullmatch(seen.path.name):
-            newest, size = _tree(seen)
+    for file in _listed(directory):
+        if file.is_directory and SCRATCH.fullmatch(file.path.name):
+            newest, size = _tree(file)
             if newest < now - days * DAY:
-                yield Found(seen.path, "left by a command that was killed", size)
+                yield Deletion(file.path, "left by a command that was killed", size)
 
 
-def _stacks(directory: Path, before: float) -> Iterator[Found]:
-    for seen in _listed(directory):
-        if seen.is_directory and seen.mode == STACK_MODE and STACK.fullmatch(seen.path.name):
-            newest, size = _tree(seen)
-            if newest < before and all(IN_STACK.fullmatch(each.path.name) for each in _listed(seen.path)):
-                yield Found(seen.path, "left by a stack that was killed", size)
+def _stacks(directory: Path, before: float) -> Iterator[Deletion]:
+    for file in _listed(directory):
+        if file.is_directory and file.mode == STACK_MODE and STACK.fullmatch(file.path.name):
+            newest, size = _tree(file)
+            if newest < before and all(IN_STACK.fullmatch(each.path.name) for each in _listed(file.path)):
+                yield Deletion(file.path, "left by a stack that was killed", size)
 
 
-def _verdicts(directory: Path) -> Iterator[Found]:
-    numbered = [(int(match[1]), seen) for seen in _listed(directory) if (match := VERDICT.fullmatch(seen.path.name))]
-    for _, seen in sorted(numbered, key=lambda pair: pair[0])[:-VERDICTS_KEPT]:
-        if seen.is_file:
-            yield Found(seen.path, f"a verdict older than the newest {VERDICTS_KEPT}", seen.status.st_size)
+def _verdicts(directory: Path) -> Iterator[Deletion]:
+    numbered = [(int(match[1]), file) for file in _listed(directory) if (match := VERDICT.fullmatch(file.path.name))]
+    for _, file in sorted(numbered, key=lambda pair: pair[0])[:-VERDICTS_KEPT]:
+        if file.is_file:
+            yield Deletion(file.path, f"a verdict older than the newest {VERDICTS_KEPT}", file.status.st_size)
 
 
-def _listed(directory: Path) -> list[Seen]:
+def _listed(directory: Path) -> list[ListedFile]:
     """What is in a directory, by name; nothing where it is not there, or may not be read."""
-    found = list[Seen]()
+    files = list[ListedFile]()
     with contextlib.suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):  # It went meanwhile.
-                found.append(Seen(Path(entry.path), entry.stat(follow_symlinks=False)))
-    return sorted(found, key=lambda seen: seen.path.name)
+                files.append(ListedFile(Path(entry.path), entry.stat(follow_symlinks=False)))
+    return sorted(files, key=lambda file: file.path.name)
 
 
-def _tree(top: Seen) -> tuple[float, int]:
+def _tree(top: ListedFile) -> tuple[float, int]:
     """When something in a directory was last changed, in seconds since 1970, and how many bytes it holds."""
     newest, size = top.status.st_mtime, 0
     for directory, _, files in os.walk(top.path):

@@ -22,7 +22,7 @@ DEFAULT = Path(__file__).parents[1] / "crontab"
 SCHEDULE = "SCHEDULE"
 """The setting that names another file."""
 NAME = re.compile(r"[a-z]+(?:-[a-z]+)*")
-ENDLESS = {"up", "keep", "schedule"}
+NOT_JOBS = {"up", "keep", "schedule"}
 """Commands that do not end by themselves."""
 SHELL = re.compile(r"[|&;<>()$`\\\x00-\x08\x0b-\x1f]")
 FIELDS = 5
@@ -48,16 +48,16 @@ class Job:
     when: str
     arguments: tuple[str, ...]
 
-    def before(self, moment: datetime) -> datetime | None:
+    def previous_time(self, moment: datetime) -> datetime | None:
         """Its last time at or before a moment (UTC); None where 50 years have none."""
         return next(CronSim(self.when, moment.replace(microsecond=0) + SECOND, reverse=True), None)
 
-    def after(self, moment: datetime) -> datetime | None:
+    def next_time(self, moment: datetime) -> datetime | None:
         """Its next time after a moment (UTC); None where 50 years have none."""
         return next(CronSim(self.when, moment), None)
 
 
-def located(env: Mapping[str, str], root: Path) -> Path:
+def schedule_file(env: Mapping[str, str], root: Path) -> Path:
     """The file that SCHEDULE names, from this directory on; without it, the one that comes with the software."""
     named = env.get(SCHEDULE)
     return root / named if named else DEFAULT
@@ -105,7 +105,7 @@ def _job(line: str) -> Job:
         raise ValueError(SHAPE)
     if not NAME.fullmatch(arguments[0]):
         raise ValueError(f"after `fraud` comes a command's name, not {arguments[0]}")
-    if arguments[0] in ENDLESS:
+    if arguments[0] in NOT_JOBS:
         raise ValueError(f"`fraud {arguments[0]}` is no job: it does not end by itself")
     when = " ".join(fields)
     _refuse_never(when)

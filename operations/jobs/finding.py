@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-PATIENCE = 10.0
+RETRY_SECONDS = 10.0
 """Seconds in which a gateway follows a release, and TorchServe starts a worker again that ended."""
-ASK_EVERY = 0.5
+RETRY_INTERVAL = 0.5
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How a thing is; the value is what its line begins with."""
 
     GOOD = "ok"
@@ -22,7 +22,7 @@ class State(StrEnum):
 class Finding:
     """One thing that was looked at, or why it was not."""
 
-    state: State
+    state: CheckState
     text: str
 
     def __str__(self) -> str:
@@ -32,22 +32,22 @@ class Finding:
 
 def good(text: str) -> Finding:
     """All is well with it."""
-    return Finding(State.GOOD, text)
+    return Finding(CheckState.GOOD, text)
 
 
 def fault(text: str) -> Finding:
     """A person must look at it."""
-    return Finding(State.FAULT, text)
+    return Finding(CheckState.FAULT, text)
 
 
 def unknown(text: str) -> Finding:
     """It was not looked at, since it is not configured here or does not exist yet."""
-    return Finding(State.UNKNOWN, text)
+    return Finding(CheckState.UNKNOWN, text)
 
 
-def lasting(look: Callable[[], Finding], patience: float = PATIENCE) -> Finding:
+def retry_fault(look: Callable[[], Finding], retry_seconds: float = RETRY_SECONDS) -> Finding:
     """Looks again while it finds a fault: one that is mended in so many seconds is none."""
-    until = time.monotonic() + patience
-    while (found := look()).state is State.FAULT and time.monotonic() < until:
-        time.sleep(ASK_EVERY)
+    until = time.monotonic() + retry_seconds
+    while (found := look()).state is CheckState.FAULT and time.monotonic() < until:
+        time.sleep(RETRY_INTERVAL)
     return found

@@ -8,8 +8,8 @@ from operations.files.durable import LockHeld
 from operations.jobs import outcome, schedule
 from operations.jobs.crontab import Job
 from operations.jobs.finding import Finding, fault, good, unknown
-from operations.jobs.runner import refuse_running
-from operations.jobs.schedule import Memory
+from operations.jobs.runner import refuse_if_running
+from operations.jobs.schedule import ScheduleState
 from operations.settings import StatePaths
 from operations.store.registry import Registry
 
@@ -27,11 +27,11 @@ def jobs(scheduled: Sequence[Job], paths: StatePaths, now: datetime, *, are_run_
     A job that never ran counts from when a schedule first had it here. Where something else runs the jobs (Kubernetes)
     it counts from the oldest version: before that there was nothing to do. Elsewhere nobody expects it.
     """
-    memory = schedule.remembered(paths)
-    begin = oldest_version(paths.store) if are_run_elsewhere and not memory else None
+    state = schedule.load_state(paths)
+    begin = oldest_version(paths.store) if are_run_elsewhere and not state else None
     for job in scheduled:
         if job.name != ITSELF:
-            yield _running(job, paths, now) or _ended(job, paths, memory, begin, now)
+            yield _running(job, paths, now) or _ended(job, paths, state, begin, now)
 
 
 def oldest_version(store: Path) -> float | None:
@@ -43,30 +43,32 @@ def oldest_version(store: Path) -> float | None:
 def _running(job: Job, paths: StatePaths, now: datetime) -> Finding | None:
     """How a job does that runs at the moment; its lock was written when it began."""
     try:
-        refuse_running(job, paths)
+        refuse_if_running(job, paths)
     except LockHeld:
         began = datetime.fromtimestamp(outcome.lock(paths, job.name).stat().st_mtime, UTC)
-        text = f"fraud {job.name} runs since {_said(began)}"
+        text = f"fraud {job.name} runs since {_format_time(began)}"
         return fault(text) if now - began > LONGEST else good(text)
     return None
 
 
-def _ended(job: Job, paths: StatePaths, memory: Memory | None, begin: float | None, now: datetime) -> Finding:
-    last, missed = outcome.last(paths, job.name), job.before(now - GRACE)
-    since = last.ended if last else memory.since.get(job.name) if memory else begin
+def _ended(job: Job, paths: StatePaths, state: ScheduleState | None, begin: float | None, now: datetime) -> Finding:
+    last, missed = outcome.last_outcome(paths, job.name), job.previous_time(now - GRACE)
+    since = last.ended if last else state.since.get(job.name) if state else begin
     if last and last.exit_code:
-        return fault(f"fraud {job.name} failed with exit code {last.exit_code} at {_said(_at(last.ended))}")
-    if missed and since is not None and since < missed.timestamp() and not _makes_up(memory, now):
-        lately = f"not run since {_said(_at(since))}" if last else "never run"
-        return fault(f"fraud {job.name} has {lately}, and was due at {_said(missed)}")
+        return fault(f"fraud {job.name} failed with exit code {last.exit_code} at {_format_time(_at(last.ended))}")
+    if missed and since is not None and since < missed.timestamp() and not _makes_up(state, now):
+        lately = f"not run since {_format_time(_at(since))}" if last else "never run"
+        return fault(f"fraud {job.name} has {lately}, and was due at {_format_time(missed)}")
     return (
-        good(f"fraud {job.name} ran at {_said(_at(last.ended))}") if last else unknown(f"fraud {job.name} (no run yet)")
+        good(f"fraud {job.name} ran at {_format_time(_at(last.ended))}")
+        if last
+        else unknown(f"fraud {job.name} (no run yet)")
     )
 
 
-def _makes_up(memory: Memory | None, now: datetime) -> bool:
+def _makes_up(state: ScheduleState | None, now: datetime) -> bool:
     """Whether a schedule has begun here a moment ago: it makes up for what was missed before."""
-    return memory is not None and now - _at(memory.began) < GRACE
+    return state is not None and now - _at(state.began) < GRACE
 
 
 def _seconds(text: str) -> float | None:
@@ -82,5 +84,5 @@ def _at(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _said(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -25,7 +25,7 @@ from operations.files.durable import LockHeld
 from operations.network.alerts import Alerts
 from operations.settings import StatePaths
 
-BUSY = os.EX_TEMPFAIL
+ALREADY_RUNNING = os.EX_TEMPFAIL
 """Exit code of a command that did nothing, since the same job runs already: 75. It is no outcome of the job."""
 INTERRUPTED, KILLED = 130, 128
 METRICS = {
@@ -38,14 +38,14 @@ METRICS = {
     ),
 }
 """The metric of each field of an outcome, and what it means."""
-LAST_MOMENT = 253_402_300_799
+MAX_TIMESTAMP = 253_402_300_799
 """Seconds from 1970 until the last year that a calendar has; a larger number is damage."""
 LABEL = "job_name"
 """Not `job`: Prometheus itself gives each scraped sample a label of that name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class JobOutcome:
     """The last run of a job.
 
     Attributes:
@@ -78,29 +78,29 @@ def lock(paths: StatePaths, job: str) -> Path:
     return directory(paths) / f"{job}.lock"
 
 
-def last(paths: StatePaths, job: str) -> Outcome | None:
+def last_outcome(paths: StatePaths, job: str) -> JobOutcome | None:
     """The last run of a job; None where it has not run, or its file is damaged."""
     return _read(_file(paths, job), job)
 
 
-def note(paths: StatePaths, job: str, exit_code: int, duration: float) -> None:
+def record_outcome(paths: StatePaths, job: str, exit_code: int, duration: float) -> None:
     """Writes down how a job has just ended; never raises for trouble with the disk."""
     now = time.time()
-    before = last(paths, job)
+    before = last_outcome(paths, job)
     succeeded = now if exit_code == 0 else before.succeeded if before else None
     with contextlib.suppress(OSError):
         prepare(paths)
-        durable.write(_file(paths, job), _text({job: Outcome(now, exit_code, duration, succeeded)}), 0o644)
+        durable.write(_file(paths, job), _text({job: JobOutcome(now, exit_code, duration, succeeded)}), 0o644)
 
 
-def exposition(paths: StatePaths) -> bytes:
+def metrics_text(paths: StatePaths) -> bytes:
     """The outcomes of all jobs as one text in Prometheus' format; a damaged file is left out."""
     files = sorted(directory(paths).glob("*.prom"))
     return _text({file.stem: outcome for file in files if (outcome := _read(file, file.stem))})
 
 
 @contextmanager
-def reported(paths: StatePaths, job: str) -> Iterator[None]:
+def record_job(paths: StatePaths, job: str) -> Iterator[None]:
     """Around a command: holds the job's lock, writes down its outcome, and posts an alert where it failed.
 
     The command's own end is not changed by it, whether an exception, an exit code or neither. An interruption from the
@@ -109,44 +109,44 @@ def reported(paths: StatePaths, job: str) -> Iterator[None]:
     Raises:
         SystemExit: with exit code 75, since the job runs already; nothing is done then, and nothing written down.
     """
-    with _alone(paths, job):
+    with _hold_lock(paths, job):
         began = time.monotonic()
         try:
             yield
         except BaseException as error:
             code = _exit_code(error)
-            note(paths, job, code, time.monotonic() - began)
+            record_outcome(paths, job, code, time.monotonic() - began)
             if code and not isinstance(error, KeyboardInterrupt):
-                alert(f"fraud {job} failed: {_reason(error, code)}", os.environ)
+                send_alert(f"fraud {job} failed: {_reason(error, code)}", os.environ)
             raise
-        note(paths, job, 0, time.monotonic() - began)
+        record_outcome(paths, job, 0, time.monotonic() - began)
 
 
-def alert(text: str, env: Mapping[str, str]) -> None:
+def send_alert(text: str, env: Mapping[str, str]) -> None:
     """Posts an alert to ALERT_URL, if that is set, and waits for it: the command ends now. Failures are said."""
     try:
         url = secret_files.environment(env).get("ALERT_URL")
     except SecretFileError as error:
-        _complain(str(error))
+        _print_error(str(error))
         return
     if url:
-        alerts = Alerts(url, lambda said: None if said == text else _complain(said))
+        alerts = Alerts(url, lambda said: None if said == text else _print_error(said))
         alerts(text)
         alerts.wait()
 
 
 @contextmanager
-def _alone(paths: StatePaths, job: str) -> Iterator[None]:
+def _hold_lock(paths: StatePaths, job: str) -> Iterator[None]:
     """Holds the job's lock; where no lock can be had, on a full disk say, the job runs all the same."""
     with contextlib.ExitStack() as held:
         try:
             prepare(paths)
             held.enter_context(durable.locked(lock(paths, job), f"fraud {job} runs already"))
         except LockHeld as busy:
-            _complain(f"error: {busy}")
-            raise SystemExit(BUSY) from None
+            _print_error(f"error: {busy}")
+            raise SystemExit(ALREADY_RUNNING) from None
         except (OperationsError, OSError) as error:
-            _complain(f"the job runs without a lock: {error}")
+            _print_error(f"the job runs without a lock: {error}")
         yield
 
 
@@ -167,7 +167,7 @@ def _reason(error: BaseException, code: int) -> str:
     return f"exit code {code}" if isinstance(error, SystemExit) else f"exit code {code} ({type(error).__name__})"
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     """Says it on the error output, which may be gone."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
@@ -177,7 +177,7 @@ def _file(paths: StatePaths, job: str) -> Path:
     return directory(paths) / f"{job}.prom"
 
 
-def _text(outcomes: Mapping[str, Outcome]) -> bytes:
+def _text(outcomes: Mapping[str, JobOutcome]) -> bytes:
     """All outcomes with one # HELP and # TYPE for each metric."""
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
@@ -190,7 +190,7 @@ def _text(outcomes: Mapping[str, Outcome]) -> bytes:
     return generate_latest(registry)
 
 
-def _read(file: Path, job: str) -> Outcome | None:
+def _read(file: Path, job: str) -> JobOutcome | None:
     """The outcome in a file, if it is whole and that job's."""
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -201,6 +201,6 @@ def _read(file: Path, job: str) -> Outcome | None:
         ended, code, duration, succeeded = (found.get(name) for name, _ in METRICS.values())
     except (OSError, ValueError, KeyError, IndexError, TypeError):  # The parser raises these where it is no such text.
         return None
-    if ended is None or code is None or duration is None or not 0 <= ended <= LAST_MOMENT:
+    if ended is None or code is None or duration is None or not 0 <= ended <= MAX_TIMESTAMP:
         return None
-    return Outcome(ended, int(code), duration, succeeded)
+    return JobOutcome(ended, int(code), duration, succeeded)

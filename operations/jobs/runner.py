@@ -1,7 +1,7 @@
 """Runs one job of the schedule as a process of its own, and passes on what it says.
 
 The same job never runs twice at a time, whoever starts it: a person, `fraud schedule`, or the keeper. The command
-itself holds the lock (`operations.jobs.outcome.reported`), so that it is held by a process that outlives whoever
+itself holds the lock (`operations.jobs.outcome.record_job`), so that it is held by a process that outlives whoever
 started it, and is let go however that process ends.
 """
 
@@ -19,9 +19,9 @@ from operations.files import durable
 from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
-from operations.jobs.outcome import Outcome
+from operations.jobs.outcome import JobOutcome
 from operations.processes import parent_death
-from operations.processes.supervisor import end
+from operations.processes.supervisor import terminate_process
 from operations.settings import StatePaths
 
 Write = Callable[[str], None]
@@ -38,7 +38,7 @@ _started = set[Path]()
 """The locks of the jobs that this process has started: a command takes its own a moment later."""
 
 
-def refuse_running(job: Job, paths: StatePaths) -> None:
+def refuse_if_running(job: Job, paths: StatePaths) -> None:
     """Asks before a job is started, so that the answer can be a refusal.
 
     Raises:
@@ -63,12 +63,12 @@ async def run(job: Job, paths: StatePaths, write: Write) -> int:
     An outcome that the command could not write down itself (it was killed, or its options are wrong) is written here.
 
     Returns:
-        Its exit code, 128 + n where signal n ended it; `outcome.BUSY` where another process was quicker to start it.
+        Its exit code, 128 + n where signal n ended it; `outcome.ALREADY_RUNNING` where another started it first.
 
     Raises:
         LockHeld: it runs already; nothing was started or written.
     """
-    refuse_running(job, paths)
+    refuse_if_running(job, paths)
     lock = outcome.lock(paths, job.name)
     _started.add(lock)
     try:
@@ -78,58 +78,58 @@ async def run(job: Job, paths: StatePaths, write: Write) -> int:
 
 
 async def _reported(job: Job, paths: StatePaths, write: Write) -> int:
-    note = partial(_note, job, paths, outcome.last(paths, job.name), time.monotonic())
-    starting = asyncio.create_task(_process(job, paths))
+    note = partial(_record_if_missing, job, paths, outcome.last_outcome(paths, job.name), time.monotonic())
+    starting = asyncio.create_task(_start_process(job, paths))
     try:
         process = await asyncio.shield(starting)
-        await _ended(process, write)
-        code = _code(process)
+        await _forward_until_exit(process, write)
+        code = _exit_code(process)
     except OSError as error:
         write(f"fraud {job.name} cannot be started: {in_words(error)}")
         code = NOT_STARTED
     except asyncio.CancelledError:
         process = await starting  # A process that is half started ends like any other.
-        await end(process, GRACE)
-        note(_code(process))  # Told to nobody: whoever stops the schedule knows.
+        await terminate_process(process, GRACE)
+        note(_exit_code(process))  # Told to nobody: whoever stops the schedule knows.
         raise
-    await _told(job, code, is_news=note(code))
+    await _alert_failure(job, code, is_news=note(code))
     return code
 
 
-def _note(job: Job, paths: StatePaths, before: Outcome | None, began: float, code: int) -> bool:
+def _record_if_missing(job: Job, paths: StatePaths, before: JobOutcome | None, began: float, code: int) -> bool:
     """Writes the outcome down where the command did not; says whether that was so."""
-    is_news = code != outcome.BUSY and outcome.last(paths, job.name) == before
+    is_news = code != outcome.ALREADY_RUNNING and outcome.last_outcome(paths, job.name) == before
     if is_news:
-        outcome.note(paths, job.name, code, time.monotonic() - began)
+        outcome.record_outcome(paths, job.name, code, time.monotonic() - began)
     return is_news
 
 
-async def _told(job: Job, code: int, *, is_news: bool) -> None:
+async def _alert_failure(job: Job, code: int, *, is_news: bool) -> None:
     """Posts an alert of a failure that the command could not tell of itself."""
     if code and is_news:
         text = f"fraud {job.name} failed: exit code {code}"
-        await asyncio.to_thread(outcome.alert, text, os.environ)
+        await asyncio.to_thread(outcome.send_alert, text, os.environ)
 
 
-async def _ended(process: asyncio.subprocess.Process, write: Write) -> None:
+async def _forward_until_exit(process: asyncio.subprocess.Process, write: Write) -> None:
     """Passes on what a process says until it ends; when cancelled, ends it and passes on what it says to that."""
     assert process.stdout  # noqa: S101 - it is a pipe
-    reading = asyncio.create_task(_pass_on(process.stdout, write))
+    reading = asyncio.create_task(_forward_lines(process.stdout, write))
     try:
         await asyncio.shield(reading)
         await process.wait()
     finally:
-        await end(process, GRACE)
+        await terminate_process(process, GRACE)
         await reading
 
 
-def _code(process: asyncio.subprocess.Process) -> int:
+def _exit_code(process: asyncio.subprocess.Process) -> int:
     """The exit code of a process that has ended, as a shell has it."""
     status = process.returncode or 0
     return status if status >= 0 else outcome.KILLED - status
 
 
-async def _process(job: Job, paths: StatePaths) -> asyncio.subprocess.Process:
+async def _start_process(job: Job, paths: StatePaths) -> asyncio.subprocess.Process:
     """The job's process: it leads a session of its own, and is told to end when this process is gone."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid())),
@@ -143,7 +143,7 @@ async def _process(job: Job, paths: StatePaths) -> asyncio.subprocess.Process:
     )
 
 
-async def _pass_on(stream: asyncio.StreamReader, write: Write) -> None:
+async def _forward_lines(stream: asyncio.StreamReader, write: Write) -> None:
     """Passes on each line as it comes, and at last what has no end."""
     decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
     while chunk := await stream.read(CHUNK):

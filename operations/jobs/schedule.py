@@ -25,25 +25,25 @@ from operations.jobs import outcome
 from operations.jobs import runner as running
 from operations.jobs.crontab import Job
 from operations.jobs.runner import Write
-from operations.processes.signals import stopping, until_told
+from operations.processes.signals import stop_signals, wait_for_stop
 from operations.settings import StatePaths
 
 Clock = Callable[[], datetime]
 Sleep = Callable[[float], Awaitable[None]]
 Run = Callable[[Job, StatePaths, Write], Awaitable[int]]
-LOOK_EVERY = 5.0
-STALE = 60.0
+TICK_SECONDS = 5.0
+STALE_SECONDS = 60.0
 """Seconds without a look after which the schedule counts as stuck."""
-AWAY = timedelta(minutes=5)
+MAX_GAP = timedelta(minutes=5)
 """Looks that are further apart mean that the machine slept or the clock was set: as if the schedule had just begun."""
-SETTLING = timedelta(minutes=2)
+STARTUP_DELAY = timedelta(minutes=2)
 """What was missed is made up for so long after the begin: the rest of the system may be starting too."""
-SLACK = timedelta(hours=1)
+MAX_CLOCK_SKEW = timedelta(hours=1)
 """A last run that is further in the future was dated by a clock that was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class ScheduleState:
     """What outlives the schedule's process.
 
     Attributes:
@@ -63,30 +63,30 @@ def due(jobs: Sequence[Job], since: Mapping[str, datetime], now: datetime) -> li
         since: each job's last run, or from when on it counts, by name.
         now: UTC, as all times here.
     """
-    times = [(job, job.before(now)) for job in jobs]
+    times = [(job, job.previous_time(now)) for job in jobs]
     return [(job, moment) for job, moment in times if moment and moment > since[job.name]]
 
 
-def believed(since: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
+def clamp_future(since: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
     """The last runs, but now for one that lies far in the future: otherwise its job would not run for years."""
-    return {name: now if moment - now > SLACK else moment for name, moment in since.items()}
+    return {name: now if moment - now > MAX_CLOCK_SKEW else moment for name, moment in since.items()}
 
 
-def remembered(paths: StatePaths) -> Memory | None:
+def load_state(paths: StatePaths) -> ScheduleState | None:
     """What the schedule of this directory wrote down; None where none ever ran here."""
     try:
-        fields = json.loads(_memory(paths).read_bytes())
-        memory = Memory(float(fields["began"]), {name: float(value) for name, value in fields["since"].items()})
+        fields = json.loads(_state_file(paths).read_bytes())
+        state = ScheduleState(float(fields["began"]), {name: float(value) for name, value in fields["since"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    is_whole = all(0 <= moment <= outcome.LAST_MOMENT for moment in (memory.began, *memory.since.values()))
-    return memory if is_whole else None
+    is_whole = all(0 <= moment <= outcome.MAX_TIMESTAMP for moment in (state.began, *state.since.values()))
+    return state if is_whole else None
 
 
 def healthy(paths: StatePaths) -> bool:
     """Whether the schedule of this directory has looked a moment ago."""
     try:
-        return abs(time.time() - _beat(paths).stat().st_mtime) < STALE
+        return abs(time.time() - _heartbeat_file(paths).stat().st_mtime) < STALE_SECONDS
     except OSError:
         return False
 
@@ -98,7 +98,7 @@ def run(jobs: Sequence[Job], paths: StatePaths, say: Write) -> None:
         OperationsError: one runs in this directory already.
     """
     with lock(paths):
-        asyncio.run(_until_told(Schedule(jobs, paths, say)))
+        asyncio.run(_run_until_stopped(Schedule(jobs, paths, say)))
 
 
 @contextlib.contextmanager
@@ -129,76 +129,76 @@ class Schedule:
     ) -> None:
         """Starts nothing yet."""
         self._jobs = jobs
-        self._layout = paths
+        self._paths = paths
         self._write = say
         self._clock = clock
         self._sleep = sleep
         self._runner = runner
-        self._since = dict[str, datetime]()
+        self._last_runs = dict[str, datetime]()
         self._began: datetime | None = None
-        self._looked: datetime | None = None
+        self._last_tick: datetime | None = None
         self._tasks = dict[str, asyncio.Task[None]]()
 
-    async def keep(self) -> None:
+    async def run_forever(self) -> None:
         """Looks again and again; when cancelled, it ends the jobs that run."""
         try:
             while True:
-                self.look()
-                await self._sleep(LOOK_EVERY)
+                self.tick()
+                await self._sleep(TICK_SECONDS)
         finally:
-            await self._end()
+            await self._end_jobs()
 
-    def look(self) -> None:
+    def tick(self) -> None:
         """Starts what is due."""
         now = self._clock()
-        if self._looked is None or abs(now - self._looked) > AWAY:
+        if self._last_tick is None or abs(now - self._last_tick) > MAX_GAP:
             self._begin(now)
-        self._looked = now
+        self._last_tick = now
         for job, moment in self._due(now):
-            self._since[job.name] = now
+            self._last_runs[job.name] = now
             self._start(job, moment)
         with contextlib.suppress(OSError):
-            _beat(self._layout).touch()
+            _heartbeat_file(self._paths).touch()
 
     def _due(self, now: datetime) -> list[tuple[Job, datetime]]:
         """What is due, without what was missed while the system may still be starting."""
         began = self._began or now
-        self._since = believed(self._since, now)
-        is_settled = now - began >= SETTLING
-        return [(job, moment) for job, moment in due(self._jobs, self._since, now) if is_settled or moment >= began]
+        self._last_runs = clamp_future(self._last_runs, now)
+        is_settled = now - began >= STARTUP_DELAY
+        return [(job, moment) for job, moment in due(self._jobs, self._last_runs, now) if is_settled or moment >= began]
 
     def _begin(self, now: datetime) -> None:
         """Finds out what ran last and when: at the start, and after the machine was away."""
         self._began = now
-        memory = _renewed(remembered(self._layout), self._jobs, now)
+        state = _renewed(load_state(self._paths), self._jobs, now)
         with contextlib.suppress(OSError):
-            outcome.prepare(self._layout)
-            durable.write(_memory(self._layout), json.dumps(asdict(memory)).encode())
+            outcome.prepare(self._paths)
+            durable.write(_state_file(self._paths), json.dumps(asdict(state)).encode())
         for job in self._jobs:
-            last, seen = outcome.last(self._layout, job.name), self._since.get(job.name)
+            last, seen = outcome.last_outcome(self._paths, job.name), self._last_runs.get(job.name)
             known = [datetime.fromtimestamp(last.ended, UTC)] if last else []
             known += [seen] if seen else []
-            self._since[job.name] = max(known, default=datetime.fromtimestamp(memory.since[job.name], UTC))
-        self._since = believed(self._since, now)
-        self._tell_plan(now)
+            self._last_runs[job.name] = max(known, default=datetime.fromtimestamp(state.since[job.name], UTC))
+        self._last_runs = clamp_future(self._last_runs, now)
+        self._log_plan(now)
 
-    def _tell_plan(self, now: datetime) -> None:
-        missed = {job.name for job, _ in due(self._jobs, self._since, now)}
-        once = f", and once in {SETTLING.seconds // 60} min for what was missed"
+    def _log_plan(self, now: datetime) -> None:
+        missed = {job.name for job, _ in due(self._jobs, self._last_runs, now)}
+        once = f", and once in {STARTUP_DELAY.seconds // 60} min for what was missed"
         for job in self._jobs:
-            self._say(f"{job.name} is due {_said(job.after(now))}{once if job.name in missed else ''}")
+            self._say(f"{job.name} is due {_format_time(job.next_time(now))}{once if job.name in missed else ''}")
 
     def _start(self, job: Job, moment: datetime) -> None:
         if job.name in self._tasks:
-            self._say(f"{job.name} was due {_said(moment)} and still runs: this time is skipped")
+            self._say(f"{job.name} was due {_format_time(moment)} and still runs: this time is skipped")
             return
-        self._say(f"{job.name} starts (due {_said(moment)})")
+        self._say(f"{job.name} starts (due {_format_time(moment)})")
         self._tasks[job.name] = asyncio.create_task(self._run(job))
 
     async def _run(self, job: Job) -> None:
         began = time.monotonic()
         try:
-            code = await self._runner(job, self._layout, lambda line: self._say(f"{job.name}: {line}"))
+            code = await self._runner(job, self._paths, lambda line: self._say(f"{job.name}: {line}"))
             self._say(f"{job.name} ended with exit code {code} after {time.monotonic() - began:.0f} s")
         except LockHeld as busy:
             self._say(f"{busy}: this time is skipped")
@@ -213,9 +213,9 @@ class Schedule:
         with contextlib.suppress(OSError, ValueError, SystemExit):
             self._write(text)
 
-    async def _end(self) -> None:
+    async def _end_jobs(self) -> None:
         with contextlib.suppress(OSError):
-            _beat(self._layout).unlink(missing_ok=True)
+            _heartbeat_file(self._paths).unlink(missing_ok=True)
         tasks = list(self._tasks.values())
         for name in self._tasks:
             self._say(f"{name} is told to end")
@@ -224,34 +224,34 @@ class Schedule:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _until_told(schedule: Schedule) -> None:
-    keeping = asyncio.create_task(schedule.keep())
+async def _run_until_stopped(schedule: Schedule) -> None:
+    keeping = asyncio.create_task(schedule.run_forever())
 
     def hurry() -> None:
         keeping.cancel()  # A second time, while it waits for the jobs to end: then they are killed.
 
-    async with stopping(hurry) as told:
+    async with stop_signals(hurry) as stop:
         try:
-            await until_told(told, {keeping})
+            await wait_for_stop(stop, {keeping})
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
 
 
-def _renewed(memory: Memory | None, jobs: Sequence[Job], now: datetime) -> Memory:
+def _renewed(state: ScheduleState | None, jobs: Sequence[Job], now: datetime) -> ScheduleState:
     """The memory of a schedule that begins now: a job that is new counts from now on."""
     seconds = now.timestamp()
-    known = memory.since if memory else {}
-    return Memory(seconds, {job.name: min(known.get(job.name, seconds), seconds) for job in jobs})
+    known = state.since if state else {}
+    return ScheduleState(seconds, {job.name: min(known.get(job.name, seconds), seconds) for job in jobs})
 
 
-def _said(moment: datetime | None) -> str:
+def _format_time(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
 
 
-def _memory(paths: StatePaths) -> Path:
+def _state_file(paths: StatePaths) -> Path:
     return outcome.directory(paths) / "schedule.json"
 
 
-def _beat(paths: StatePaths) -> Path:
+def _heartbeat_file(paths: StatePaths) -> Path:
     return outcome.directory(paths) / "schedule.beat"

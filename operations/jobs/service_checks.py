@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from environment.bounded_transport import BoundedTransport
 from environment.redis_client import connect
 from operations.errors import OperationsError
-from operations.jobs.finding import PATIENCE, Finding, fault, good, lasting, unknown
+from operations.jobs.finding import RETRY_SECONDS, Finding, fault, good, retry_fault, unknown
 from operations.network import addresses
 from operations.rollout.deployment import DeploymentTarget
 from operations.settings import web_address
@@ -21,13 +21,13 @@ TIMEOUT = 5.0
 """Seconds for one answer."""
 
 
-def gateways(url: str | None, store: Path, patience: float = PATIENCE) -> Iterator[Finding]:
+def gateways(url: str | None, store: Path, retry_seconds: float = RETRY_SECONDS) -> Iterator[Finding]:
     """Whether each gateway behind a URL can score, and serves the version that the record names.
 
     Args:
         url: a name in it may stand for several gateways; None where none is known here.
         store: with the release record.
-        patience: seconds in which a fault may go away by itself.
+        retry_seconds: seconds in which a fault may go away by itself.
 
     Yields:
         One finding for each address.
@@ -38,11 +38,13 @@ def gateways(url: str | None, store: Path, patience: float = PATIENCE) -> Iterat
     if not url:
         yield unknown("the gateways (GATEWAY_URL is not set)")
         return
-    for each in addresses.each(web_address("GATEWAY_URL", url)):
-        yield lasting(partial(_gateway, each, store), patience)
+    for each in addresses.resolve_url(web_address("GATEWAY_URL", url)):
+        yield retry_fault(partial(_gateway, each, store), retry_seconds)
 
 
-def model_servers(running: DeploymentTarget | None, store: Path, patience: float = PATIENCE) -> Iterator[Finding]:
+def model_servers(
+    running: DeploymentTarget | None, store: Path, retry_seconds: float = RETRY_SECONDS
+) -> Iterator[Finding]:
     """Whether the live version has all its workers on each model server.
 
     Raises:
@@ -53,7 +55,7 @@ def model_servers(running: DeploymentTarget | None, store: Path, patience: float
         return
     for server in (running.server, *running.others):
         where = f" on {server.address}" if running.others else ""
-        yield lasting(partial(_workers, server, where, store), patience)
+        yield retry_fault(partial(_workers, server, where, store), retry_seconds)
 
 
 def redis(url: str | None) -> Finding:

@@ -20,7 +20,7 @@ from operations.keeper import loading_lease
 from operations.network.endpoints import history_key
 from operations.processes import parent_death
 from operations.processes.daemon_thread import run_in_daemon_thread
-from operations.processes.supervisor import end, meaning
+from operations.processes.supervisor import describe_status, terminate_process
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import abort_trial, release
 from operations.settings import ControllerSettings
@@ -32,15 +32,15 @@ from releases.record import FILE_NAME
 T = TypeVar("T")
 RELEASED = ("released", "promoted", "rolled_back", "took_over")
 """The events of the journal by which some version was live."""
-ASK_EVERY = 0.1
+POLL_SECONDS = 0.1
 """Seconds."""
-LEASE_PATIENCE = 3.0
+LEASE_TIMEOUT = 3.0
 """Seconds that a release waits until gateways can know of the past; without Redis there is none to wait for."""
-REDIS_PATIENCE = 20.0
+REDIS_TIMEOUT = 20.0
 """Seconds that Redis, which starts beside this, may take to answer before the past is given up."""
 
 
-async def ensure(
+async def ensure_released(
     settings: ControllerSettings,
     target: DeploymentTarget,
     mark: Mapping[str, str],
@@ -52,17 +52,17 @@ async def ensure(
     Raises:
         OperationsError: none can be released.
     """
-    version, is_live = await wanted(settings, target.registry, mark, say)
-    async with past(settings, redis, version, mark, say):
+    version, is_live = await choose_version(settings, target.registry, mark, say)
+    async with loading_history(settings, redis, version, mark, say):
         if not is_live:
-            while not await run_in_daemon_thread(partial(answering, target)):  # noqa: ASYNC110 - no event tells of another process
-                await asyncio.sleep(ASK_EVERY)
+            while not await run_in_daemon_thread(partial(any_server_answers, target)):  # noqa: ASYNC110 - no event tells of another process
+                await asyncio.sleep(POLL_SECONDS)
             while not await make_live(target, version, say):  # noqa: ASYNC110 - likewise
-                await asyncio.sleep(ASK_EVERY)
+                await asyncio.sleep(POLL_SECONDS)
     return version
 
 
-async def wanted(
+async def choose_version(
     settings: ControllerSettings, registry: Registry, mark: Mapping[str, str], say: Callable[[str], None]
 ) -> tuple[int, bool]:
     """Which version is to be live, trained where the store is empty, and whether it is that already.
@@ -81,7 +81,7 @@ async def wanted(
     return settings.version or _newest(registry) or await _first(settings, registry, mark, say), False
 
 
-def answering(target: DeploymentTarget) -> bool:
+def any_server_answers(target: DeploymentTarget) -> bool:
     """Whether a model server answers: each was started a moment ago, and a release waits for those that are late."""
     return any(one.server.is_reachable() for one in target.single_servers)
 
@@ -133,7 +133,7 @@ async def _first(
 
 
 @asynccontextmanager
-async def past(
+async def loading_history(
     settings: ControllerSettings,
     redis: Mapping[str, str] | None,
     version: int,
@@ -145,11 +145,11 @@ async def past(
     Before that begins, gateways can know that they have to wait for it; a failure is told, and ends nothing.
     `redis` is REDIS_URL and HISTORY_KEY as the command's environment needs them; None where there is no Redis.
     """
-    known = asyncio.Event()
-    loading = asyncio.create_task(_loaded(settings, redis, version, mark, say, known))
+    lease_taken = asyncio.Event()
+    loading = asyncio.create_task(_load_history(settings, redis, version, mark, say, lease_taken))
     try:
         with suppress(TimeoutError):
-            await asyncio.wait_for(known.wait(), LEASE_PATIENCE)
+            await asyncio.wait_for(lease_taken.wait(), LEASE_TIMEOUT)
         yield
         await loading
     finally:
@@ -157,47 +157,49 @@ async def past(
         await asyncio.gather(loading, return_exceptions=True)
 
 
-async def _loaded(  # noqa: PLR0913, PLR0917 - what `past` was given, and one more
+async def _load_history(  # noqa: PLR0913, PLR0917 - what `past` was given, and one more
     settings: ControllerSettings,
     redis: Mapping[str, str] | None,
     version: int,
     mark: Mapping[str, str],
     say: Callable[[str], None],
-    known: asyncio.Event,
+    lease_taken: asyncio.Event,
 ) -> None:
     try:
-        if redis is None or not await _is_lacking(settings, redis, version):
+        if redis is None or not await _needs_history(settings, redis, version):
             return
         began = time.monotonic()
-        async with loading_lease.held(redis["REDIS_URL"]):
-            known.set()
-            await fraud(settings, {**mark, **redis}, "history", "load", "--simulator", "--version", str(version))
+        async with loading_lease.hold_lease(redis["REDIS_URL"]):
+            lease_taken.set()
+            await run_fraud_command(
+                settings, {**mark, **redis}, "history", "load", "--simulator", "--version", str(version)
+            )
         say(f"the default model has its simulated past ({time.monotonic() - began:.1f} s)")
     except OperationsError as error:
         say(f"the past of the default model was not loaded, scores are of a short memory: {error}")
     finally:
-        known.set()
+        lease_taken.set()
 
 
-async def _is_lacking(settings: ControllerSettings, redis: Mapping[str, str], version: int) -> bool:
+async def _needs_history(settings: ControllerSettings, redis: Mapping[str, str], version: int) -> bool:
     key = history_key(settings.paths, redis)
-    return await once_redis_answers(partial(lacking, settings.paths.store, redis["REDIS_URL"], key, version))
+    return await retry_until_redis_answers(partial(lacking, settings.paths.store, redis["REDIS_URL"], key, version))
 
 
-async def once_redis_answers(act: Callable[[], T]) -> T:
+async def retry_until_redis_answers(act: Callable[[], T]) -> T:
     """What an act at Redis gives, which is begun again while Redis, started beside this, does not answer.
 
     Raises:
         Interrupted: it does not for REDIS_PATIENCE.
     """
-    until = time.monotonic() + REDIS_PATIENCE
+    until = time.monotonic() + REDIS_TIMEOUT
     while True:
         try:
             return await run_in_daemon_thread(act)
         except Interrupted:
             if time.monotonic() > until:
                 raise
-        await asyncio.sleep(ASK_EVERY)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def train(settings: ControllerSettings, registry: Registry, mark: Mapping[str, str]) -> int:
@@ -207,14 +209,14 @@ async def train(settings: ControllerSettings, registry: Registry, mark: Mapping[
         OperationsError: no model came of it.
     """
     before = _newest(registry)
-    await fraud(settings, mark, "train", "--no-hint")
+    await run_fraud_command(settings, mark, "train", "--no-hint")
     newest = _newest(registry)
     if newest is None or newest == before:
         raise OperationsError(f"no model came into {registry.root}; see above")
     return newest
 
 
-async def fraud(settings: ControllerSettings, mark: Mapping[str, str], *arguments: str) -> None:
+async def run_fraud_command(settings: ControllerSettings, mark: Mapping[str, str], *arguments: str) -> None:
     """Runs a `fraud` command as a process of its own, on this terminal: torch stays out of this one.
 
     Args:
@@ -236,6 +238,6 @@ async def fraud(settings: ControllerSettings, mark: Mapping[str, str], *argument
     try:
         status = await process.wait()
     finally:
-        await end(process, grace=2.0)
+        await terminate_process(process, grace=2.0)
     if status:
-        raise OperationsError(f"`fraud {arguments[0]}` failed ({meaning(status)}); see above")
+        raise OperationsError(f"`fraud {arguments[0]}` failed ({describe_status(status)}); see above")

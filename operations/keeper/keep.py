@@ -24,11 +24,11 @@ from operations.jobs.crontab import Job
 from operations.jobs.schedule import Schedule, lock
 from operations.keeper import first_model, own_server, pages, reconcile_loop
 from operations.keeper.pages import Pages
-from operations.keeper.servers import Servers, Telling
+from operations.keeper.servers import Notifier, Servers
 from operations.keeper.status import KeeperStatus
 from operations.network.alerts import Alerts
 from operations.processes.daemon_thread import run_in_daemon_thread
-from operations.processes.signals import stopping, until_told
+from operations.processes.signals import stop_signals, wait_for_stop
 from operations.processes.supervisor import ManagedProcess, Program
 from operations.rollout.trial_monitor import TrialMonitor
 from operations.rollout.version_loader import Deduplicator
@@ -38,13 +38,13 @@ from operations.store.release_record import read_record
 from operations.torchserve import endpoints
 from operations.torchserve.endpoints import TorchServeEndpoint
 
-LookUp = Callable[[], Sequence[TorchServeEndpoint]]
-LONGEST_END = 9.0
+EndpointResolver = Callable[[], Sequence[TorchServeEndpoint]]
+SHUTDOWN_TIMEOUT = 9.0
 """Seconds; a job gets 7 to end by itself, and containers are killed after 10."""
-SOONEST_AGAIN, LATEST_AGAIN = 2.0, 60.0
-"""Seconds until what kept the first version from being released is looked at again: it may be a training that fails."""
-BEAT = 1.0
-"""Seconds between two turns of the loops that only look at this process."""
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 2.0, 60.0
+"""Seconds until the first release is tried again: what failed may be a training."""
+TICK_SECONDS = 1.0
+"""Seconds between two checks of what other tasks or processes change."""
 
 
 def keep(settings: KeeperSettings, console: Console, jobs: Sequence[Job] = ()) -> None:
@@ -60,14 +60,14 @@ def keep(settings: KeeperSettings, console: Console, jobs: Sequence[Job] = ()) -
     """
     settings.paths.prepare()
     if settings.management_url and settings.inference_url:
-        look_up = partial(endpoints.resolve_endpoints, settings.management_url, settings.inference_url)
-        asyncio.run(_Keeper(settings, console, jobs, look_up).until_stopped())
+        resolve = partial(endpoints.resolve_endpoints, settings.management_url, settings.inference_url)
+        asyncio.run(_KeeperRun(settings, console, jobs, resolve).until_stopped())
         return
     with own_server.planned(settings) as (program, member):
-        asyncio.run(_Keeper(settings, console, jobs, lambda: [member], program).until_stopped())
+        asyncio.run(_KeeperRun(settings, console, jobs, lambda: [member], program).until_stopped())
 
 
-class _Keeper:
+class _KeeperRun:
     """One run of the keeper."""
 
     def __init__(
@@ -75,32 +75,32 @@ class _Keeper:
         settings: KeeperSettings,
         console: Console,
         jobs: Sequence[Job],
-        look_up: LookUp,
-        own: Program | None = None,
+        resolve_endpoints: EndpointResolver,
+        torchserve: Program | None = None,
     ) -> None:
         self._settings = settings
         self._console = console
         self._alert = Alerts(settings.alert_url, self._say)
-        self._own = ManagedProcess(own, {}, self._say) if own else None
-        self._observed = KeeperStatus(settings.paths.store)
-        tell = Telling(self._say, self._alert, self._own.kill if self._own else None)
-        self._servers = Servers(settings, look_up, self._observed, tell)
+        self._torchserve = ManagedProcess(torchserve, {}, self._say) if torchserve else None
+        self._status = KeeperStatus(settings.paths.store)
+        notifier = Notifier(self._say, self._alert, self._torchserve.kill if self._torchserve else None)
+        self._servers = Servers(settings, resolve_endpoints, self._status, notifier)
         self._schedule = Schedule(jobs, settings.paths, self._say) if jobs else None
         self._scheduling: asyncio.Task[None] | None = None
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
         self._loop = asyncio.get_running_loop()
-        async with stopping(self._hurry) as told:
+        async with stop_signals(self._kill_all) as stop:
             with self._pages() as url:
                 self._say(f"keeping the model servers of {self._settings.paths.store}; pages on {url}")
-                await self._work_until(told)
+                await self._work_until(stop)
 
-    async def _work_until(self, told: asyncio.Event) -> None:
-        programs = {self._own.start()} if self._own else set()
+    async def _work_until(self, stop: asyncio.Event) -> None:
+        programs = {self._torchserve.start()} if self._torchserve else set()
         work = asyncio.create_task(self._work())
         try:
-            await until_told(told, {work, *programs})
+            await wait_for_stop(stop, {work, *programs})
         finally:
             await self._end(work)
             self._say("stopped")
@@ -108,101 +108,105 @@ class _Keeper:
     async def _end(self, work: asyncio.Task[None]) -> None:
         """Ends all side by side; the timeout cancels the schedule a second time, which kills its jobs."""
         work.cancel()  # And with it the schedule, once.
-        ending = [work, *([self._scheduling] if self._scheduling else []), *([self._own.stop()] if self._own else [])]
+        ending = [
+            work,
+            *([self._scheduling] if self._scheduling else []),
+            *([self._torchserve.stop()] if self._torchserve else []),
+        ]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*ending, return_exceptions=True), LONGEST_END)
+            await asyncio.wait_for(asyncio.gather(*ending, return_exceptions=True), SHUTDOWN_TIMEOUT)
 
     async def _work(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._beat())
-                async with self._alone(), asyncio.TaskGroup() as alone:  # The lock goes when these have ended.
+                group.create_task(self._heartbeat())
+                async with self._exclusive(), asyncio.TaskGroup() as alone:  # The lock goes when these have ended.
                     self._servers.base = self._base()
-                    alone.create_task(self._servers.follow())
-                    alone.create_task(self._watch())
-                    alone.create_task(self._first())
+                    alone.create_task(self._servers.poll_endpoints())
+                    alone.create_task(self._monitor_trials())
+                    alone.create_task(self._keep_releasing_first())
                     if self._schedule:
                         self._scheduling = alone.create_task(self._run_schedule(self._schedule))
         except ExceptionGroup as group_error:
             raise _innermost(group_error) from None
 
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         while True:
-            self._observed.beat()
-            await asyncio.sleep(BEAT)
+            self._status.record_heartbeat()
+            await asyncio.sleep(TICK_SECONDS)
 
     @contextlib.asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Waits for its turn with the store."""
-        with contextlib.ExitStack() as held:
-            while not self._is_alone(held):  # noqa: ASYNC110 - no event tells of another process
-                await asyncio.sleep(BEAT)
+    async def _exclusive(self) -> AsyncIterator[None]:
+        """Holds the lock of the model store; waits while another keeper holds it."""
+        with contextlib.ExitStack() as locks:
+            while not self._try_lock(locks):  # noqa: ASYNC110 - no event tells of another process
+                await asyncio.sleep(TICK_SECONDS)
             yield
 
-    def _is_alone(self, held: contextlib.ExitStack) -> bool:
+    def _try_lock(self, locks: contextlib.ExitStack) -> bool:
         refusal = "another keeper works on this model store; this one waits until it has ended"
         try:
-            held.enter_context(durable.locked(self._settings.paths.store / ".keeper.lock", refusal))
-        except LockHeld as busy:
-            if not self._observed.waiting:
-                self._say(str(busy))
-            self._observed.waiting = str(busy)
+            locks.enter_context(durable.locked(self._settings.paths.store / ".keeper.lock", refusal))
+        except LockHeld as error:
+            if not self._status.blocked_reason:
+                self._say(str(error))
+            self._status.blocked_reason = str(error)
             return False
-        self._observed.waiting = None
+        self._status.blocked_reason = None
         return True
 
     async def _run_schedule(self, schedule: Schedule) -> None:
         """Runs the jobs at their times, as soon as no other schedule works in this directory."""
-        tell = Deduplicator(self._say)
+        say = Deduplicator(self._say)
         while True:
             try:
                 with lock(self._settings.paths):
-                    await schedule.keep()
+                    await schedule.run_forever()
             except OperationsError as error:
-                tell(f"the jobs do not run yet: {error}")
-            await asyncio.sleep(BEAT)
+                say(f"the jobs do not run yet: {error}")
+            await asyncio.sleep(TICK_SECONDS)
 
-    async def _watch(self) -> None:
-        """Watches trials as soon as there is a server, on all that are known."""
+    async def _monitor_trials(self) -> None:
+        """Monitors trials on all known servers, from the first that is known."""
         while (target := self._servers.target) is None:  # noqa: ASYNC110 - a look-up ends the wait, not an event
-            await asyncio.sleep(BEAT)
-        watch = TrialMonitor(target, self._say, self._alert)
+            await asyncio.sleep(TICK_SECONDS)
+        monitor = TrialMonitor(target, self._say, self._alert)
         async with asyncio.TaskGroup() as group:
-            group.create_task(reconcile_loop.watch(watch, self._say))
+            group.create_task(reconcile_loop.monitor_trial_forever(monitor, self._say))
             while True:
-                watch.target = self._servers.target or watch.target
-                await asyncio.sleep(BEAT)
+                monitor.target = self._servers.target or monitor.target
+                await asyncio.sleep(TICK_SECONDS)
 
-    async def _first(self) -> None:
-        """Sees to it that a version is released; what stands in its way is told once, and looked at again."""
-        told, seconds = Deduplicator(self._alert), SOONEST_AGAIN
+    async def _keep_releasing_first(self) -> None:
+        """Releases a first version; alerts once of what prevents it, and tries again."""
+        alert, seconds = Deduplicator(self._alert), FIRST_RETRY_SECONDS
         while True:
             try:
                 await self._release_first()
             except OperationsError as error:
-                told(str(error))
-                self._observed.waiting = None if self._observed.record else str(error)
+                alert(str(error))
+                self._status.blocked_reason = None if self._status.record else str(error)
             else:
-                self._observed.waiting = None
+                self._status.blocked_reason = None
                 return
             await asyncio.sleep(seconds)
-            seconds = min(2 * seconds, LATEST_AGAIN)
+            seconds = min(2 * seconds, MAX_RETRY_SECONDS)
 
     async def _release_first(self) -> None:
-        """Trains the first version, or takes what MODEL_PATH names; loads the past of the default model.
+        """Trains the first version, or takes what MODEL_PATH names; loads the history of the default model.
 
         Raises:
             OperationsError: there is none, or nobody can know which.
         """
         settings = self._settings
-        version, is_live = await first_model.wanted(settings, Registry(settings.paths.store), {}, self._say)
-        async with first_model.past(settings, settings.redis, version, {}, self._say):
+        version, is_live = await first_model.choose_version(settings, Registry(settings.paths.store), {}, self._say)
+        async with first_model.loading_history(settings, settings.redis, version, {}, self._say):
             while not is_live and not self._was_released(version):
                 target = self._servers.target
                 if target is not None:
-                    answering = await run_in_daemon_thread(partial(first_model.answering, target))
+                    answering = await run_in_daemon_thread(partial(first_model.any_server_answers, target))
                     is_live = answering and await first_model.make_live(target, version, self._say)
-                await asyncio.sleep(first_model.ASK_EVERY)
+                await asyncio.sleep(first_model.POLL_SECONDS)
 
     def _was_released(self, version: int) -> bool:
         """Whether what was to be released is, or a person has meanwhile released something else."""
@@ -212,25 +216,22 @@ class _Keeper:
     def _base(self) -> reconcile_loop.BaseModelTrainer | None:
         """Trains the base model, where one may serve."""
         settings = self._settings
-        return (
-            reconcile_loop.BaseModelTrainer(settings, Registry(settings.paths.store), {})
-            if settings.base_model
-            else None
-        )
+        trainer = reconcile_loop.BaseModelTrainer(settings, Registry(settings.paths.store), {})
+        return trainer if settings.base_model else None
 
     @contextlib.contextmanager
     def _pages(self) -> Iterator[str]:
         settings = self._settings
-        found = Pages(self._observed, settings.paths.store, lambda: outcome.exposition(settings.paths))
+        found = Pages(self._status, settings.paths.store, lambda: outcome.metrics_text(settings.paths))
         with pages.served(settings.host, settings.port, found, self._say) as url:
             yield url
 
-    def _hurry(self) -> None:
-        """Kills what has been told to end."""
+    def _kill_all(self) -> None:
+        """Kills at once what has been told to end."""
         if self._scheduling:
             self._scheduling.cancel()
-        if self._own:
-            self._own.hurry()
+        if self._torchserve:
+            self._torchserve.terminate()
 
     def _say(self, text: str) -> None:
         """Prints, on the loop: a thread that this process leaves behind must not hold the output."""

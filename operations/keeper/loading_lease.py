@@ -13,35 +13,35 @@ from operations.processes.daemon_thread import run_in_daemon_thread
 
 
 @asynccontextmanager
-async def held(url: str, seconds: float = LOADING_LEASE_SECONDS) -> AsyncIterator[None]:
+async def hold_lease(url: str, seconds: float = LOADING_LEASE_SECONDS) -> AsyncIterator[None]:
     """Holds it while something is loaded; it ends so many seconds after its holder, if that is killed.
 
     Raises:
         Interrupted: Redis does not answer.
     """
-    take = partial(_done, url, partial(_take, seconds=seconds))
-    await run_in_daemon_thread(take)
-    renewing = asyncio.create_task(_renew(take, seconds / 4))
+    renew = partial(_run, url, partial(_set_lease, seconds=seconds))
+    await run_in_daemon_thread(renew)
+    renewing = asyncio.create_task(_renew(renew, seconds / 4))
     try:
         yield
     finally:
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)
         with suppress(Interrupted):
-            await run_in_daemon_thread(partial(_done, url, lambda redis: redis.delete(LOADING)))
+            await run_in_daemon_thread(partial(_run, url, lambda redis: redis.delete(LOADING)))
 
 
-async def _renew(take: Callable[[], None], every: float) -> None:
+async def _renew(renew: Callable[[], None], every: float) -> None:
     while True:
         await asyncio.sleep(every)
         with suppress(Interrupted):
-            await run_in_daemon_thread(take)
+            await run_in_daemon_thread(renew)
 
 
-def _take(redis: Redis, seconds: float) -> object:
+def _set_lease(redis: Redis, seconds: float) -> object:
     return redis.set(LOADING, b"1", px=round(1_000 * seconds))
 
 
-def _done(url: str, act: Callable[[Redis], object]) -> None:
+def _run(url: str, act: Callable[[Redis], object]) -> None:
     with connected(url) as redis:
         act(redis)

@@ -1,6 +1,6 @@
 """The keeper's pages: is it alive, is all loaded, metrics, and the release record.
 
-    GET  /livez          200 while the rounds turn
+    GET  /livez          200 while it polls
     GET  /readyz         200 when the live version is loaded on every model server
     GET  /metrics        Prometheus text
     GET  /release.json   the release record as it stands
@@ -26,8 +26,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
-from operations.errors import OperationsError, in_words
-from operations.keeper import defect
+from operations.errors import OperationsError, describe_defect, in_words
 from operations.keeper.status import KeeperStatus
 from operations.rollout.version_loader import Deduplicator
 from releases.record import FILE_NAME
@@ -52,12 +51,12 @@ class Answer:
 class Pages:
     """What each page says."""
 
-    def __init__(self, observed: KeeperStatus, store: Path, jobs_metrics: Callable[[], bytes]) -> None:
-        """Takes what the rounds have seen, the model store, and the metrics of the jobs."""
-        self._observed = observed
+    def __init__(self, status: KeeperStatus, store: Path, jobs_metrics: Callable[[], bytes]) -> None:
+        """Takes the keeper's status, the model store, and the metrics of the jobs."""
+        self._status = status
         self._record = store / FILE_NAME
         self._jobs_metrics = jobs_metrics
-        self._registry = _registry(observed)
+        self._registry = _registry(status)
         self._get = {
             "/livez": self._livez,
             "/readyz": self._readyz,
@@ -71,12 +70,12 @@ class Pages:
         return page() if page else problem(HTTPStatus.NOT_FOUND, "There is no such page")
 
     def _livez(self) -> Answer:
-        if why := self._observed.stuck():
+        if why := self._status.stall_reason():
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The keeper is stuck", why)
         return _text("alive\n")
 
     def _readyz(self) -> Answer:
-        if why := self._observed.lack():
+        if why := self._status.unready_reason():
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Not every model server has the live version", why)
         return _text("ready\n")
 
@@ -156,7 +155,7 @@ class _Server(ThreadingHTTPServer):
         """Says a defect, once, for probes come each second. A caller who goes away is none."""
         error = sys.exception()
         if error and not isinstance(error, OSError):
-            self._once(defect.said(error))
+            self._once(describe_defect(error))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -216,17 +215,17 @@ def _text(text: str) -> Answer:
     return Answer(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
 
 
-def _registry(observed: KeeperStatus) -> CollectorRegistry:
+def _registry(status: KeeperStatus) -> CollectorRegistry:
     """Each gauge is read when it is asked for."""
     registry = CollectorRegistry()
     gauges: dict[str, tuple[str, Callable[[], float]]] = {
-        "live_version": ("The live version; 0 before the first release.", lambda: _version(observed, trial=False)),
-        "trial_version": ("The version on trial; 0 without a trial.", lambda: _version(observed, trial=True)),
-        "servers": ("Model servers that there are.", lambda: observed.servers),
-        "servers_whole": ("Model servers on which the live version scores.", lambda: observed.whole),
+        "live_version": ("The live version; 0 before the first release.", lambda: _version(status, trial=False)),
+        "trial_version": ("The version on trial; 0 without a trial.", lambda: _version(status, trial=True)),
+        "servers": ("Model servers that there are.", lambda: status.servers),
+        "servers_whole": ("Model servers on which the live version scores.", lambda: status.ready_servers),
         "last_look_timestamp_seconds": (
             "When the model server was looked at that was looked at longest ago, in seconds since 1970.",
-            lambda: observed.last_look,
+            lambda: status.oldest_poll,
         ),
     }
     for name, (text, value) in gauges.items():
@@ -234,8 +233,8 @@ def _registry(observed: KeeperStatus) -> CollectorRegistry:
     return registry
 
 
-def _version(observed: KeeperStatus, *, trial: bool) -> int:
-    record = observed.record
+def _version(status: KeeperStatus, *, trial: bool) -> int:
+    record = status.record
     if record is None or (trial and record.trial is None):
         return 0
     return record.trial.version if trial and record.trial else record.version

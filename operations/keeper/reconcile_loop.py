@@ -1,11 +1,12 @@
-"""The rounds of a stack or a keeper: reconcilers and the watch over a trial, each again and again until it stops."""
+"""The loops of `fraud up` and `fraud keep`: each reconciles a model server or monitors a trial until cancelled."""
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from operations.keeper import defect, first_model
+from operations.errors import describe_defect
+from operations.keeper import first_model
 from operations.processes.daemon_thread import run_in_daemon_thread
 from operations.rollout.reconciler import Reconciler
 from operations.rollout.trial_monitor import TrialMonitor
@@ -14,66 +15,66 @@ from operations.settings import ControllerSettings
 from operations.store.registry import Registry
 
 T = TypeVar("T")
-LOOK_EVERY = 1.0
-LOOK_EVERY_WHILE_DOWN = 0.1
-FROZEN = 60.0
-"""Seconds that TorchServe may run without answering before it is taken for frozen; it is up in 3 to 5."""
+POLL_SECONDS = 1.0
+POLL_SECONDS_WHILE_DOWN = 0.1
+HANG_SECONDS = 60.0
+"""Seconds that TorchServe may run without answering before it is taken for hung; it is up in 3 to 5."""
 
 
-async def reconcile(
+async def reconcile_forever(
     reconciler: Reconciler,
-    frozen: Callable[[], None],
+    on_hang: Callable[[], None],
     say: Callable[[str], None],
-    seen: Callable[[ReconcileResult], None] = lambda _: None,
+    on_result: Callable[[ReconcileResult], None] = lambda _: None,
 ) -> None:
-    """Keeps a model server as the record says, for ever.
+    """Keeps a model server as the release record says, until it is cancelled.
 
     Args:
-        reconciler: looks at the server.
-        frozen: called each FROZEN seconds in which the server has not answered.
-        say: hears of defects.
-        seen: takes what each look found.
+        reconciler: of that server.
+        on_hang: called each HANG_SECONDS in which the server has not answered.
+        say: prints an unexpected error.
+        on_result: takes the result of each poll.
     """
     answered = time.monotonic()
     while True:
-        found = await _guarded(reconciler.reconcile, say) or ReconcileResult.FAILED
-        seen(found)
-        if found is not ReconcileResult.SERVER_DOWN:
+        result = await _guarded(reconciler.reconcile, say) or ReconcileResult.FAILED
+        on_result(result)
+        if result is not ReconcileResult.SERVER_DOWN:
             answered = time.monotonic()
-        elif time.monotonic() - answered > FROZEN:
-            frozen()
+        elif time.monotonic() - answered > HANG_SECONDS:
+            on_hang()
             answered = time.monotonic()
-        await asyncio.sleep(LOOK_EVERY_WHILE_DOWN if found is ReconcileResult.SERVER_DOWN else LOOK_EVERY)
+        await asyncio.sleep(POLL_SECONDS_WHILE_DOWN if result is ReconcileResult.SERVER_DOWN else POLL_SECONDS)
 
 
-async def watch(watching: TrialMonitor, say: Callable[[str], None]) -> None:
-    """Looks at the trial, for ever."""
+async def monitor_trial_forever(monitor: TrialMonitor, say: Callable[[str], None]) -> None:
+    """Polls the trial, until it is cancelled."""
     while True:
-        await _guarded(watching.check, say)
-        await asyncio.sleep(LOOK_EVERY)
+        await _guarded(monitor.check, say)
+        await asyncio.sleep(POLL_SECONDS)
 
 
-async def _guarded(look: Callable[[], T], say: Callable[[str], None]) -> T | None:
-    """What a look found; None where it met what it does not expect, which must not end the gateway."""
+async def _guarded(poll: Callable[[], T], say: Callable[[str], None]) -> T | None:
+    """The result of a poll; None after an unexpected error, which must not end the gateway."""
     try:
-        return await run_in_daemon_thread(look)
+        return await run_in_daemon_thread(poll)
     except Exception as error:  # noqa: BLE001 - the last place where a defect can be told and gone past
-        say(defect.said(error))
+        say(describe_defect(error))
         return None
 
 
 class BaseModelTrainer:
-    """Trains the base model for the reconciler, which is on a thread, as a task that ends with the stack."""
+    """Trains the base model for the reconciler, which runs in a thread, as a task of the event loop."""
 
     def __init__(self, settings: ControllerSettings, registry: Registry, mark: Mapping[str, str]) -> None:
-        """Is made on the loop."""
+        """Must be made on the event loop."""
         self._settings = settings
         self._registry = registry
         self._mark = mark
         self._loop = asyncio.get_running_loop()
 
     def __call__(self) -> int:
-        """Says which version it is, after about a minute.
+        """Returns the version, after about a minute.
 
         Raises:
             OperationsError: no model came of it.

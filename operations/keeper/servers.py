@@ -1,4 +1,4 @@
-"""The model servers that a keeper keeps: one round for each, for as long as its address exists."""
+"""The model servers of a keeper: one reconcile loop for each, for as long as its address resolves."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -18,111 +18,111 @@ from operations.store.registry import Registry
 from operations.torchserve.client import TorchServeClient
 from operations.torchserve.endpoints import TorchServeEndpoint
 
-RESOLVE_EVERY = 3.0
-LINGER = 300.0
-"""Seconds that the connection to a server stays which has gone: a look or a release may be at work over it."""
+RESOLVE_SECONDS = 3.0
+CLOSE_DELAY = 300.0
+"""Seconds until the connection to a server that is gone is closed: a poll or a release may still use it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """Whom to tell: `say` prints, `alert` tells whoever must look, and `frozen` can end a server that hangs."""
+class Notifier:
+    """Where messages go: `say` prints, `alert` prints and posts an alert, and `on_hang` ends a server that hangs."""
 
     say: Callable[[str], None]
     alert: Callable[[str], None]
-    frozen: Callable[[], None] | None = None
+    on_hang: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Round:
+class _ServerTask:
     server: TorchServeClient
     reconciler: Reconciler
     task: asyncio.Task[None]
 
 
 class Servers:
-    """The servers that a look-up names, each with its rounds."""
+    """The servers whose addresses resolve, each with its reconcile loop."""
 
     def __init__(
         self,
         settings: ControllerSettings,
-        look_up: Callable[[], Sequence[TorchServeEndpoint]],
-        observed: KeeperStatus,
-        tell: Telling,
+        resolve_endpoints: Callable[[], Sequence[TorchServeEndpoint]],
+        status: KeeperStatus,
+        notifier: Notifier,
     ) -> None:
-        """Takes how to find the servers, and who hears what; `base` may be set before they are followed.
+        """Starts nothing yet; `base` may be set before :meth:`poll_endpoints`.
 
         `base` trains the base model, if one may serve.
         """
         self.base: TrainBaseModel | None = None
         self._settings = settings
-        self._look_up = look_up
-        self._observed = observed
-        self._tell = tell
-        self._once = Deduplicator(tell.say)
-        self._rounds: dict[TorchServeEndpoint, _Round] = {}
-        self._gone = set[TorchServeClient]()
+        self._resolve_endpoints = resolve_endpoints
+        self._status = status
+        self._notifier = notifier
+        self._say_new = Deduplicator(notifier.say)
+        self._tasks: dict[TorchServeEndpoint, _ServerTask] = {}
+        self._closing = set[TorchServeClient]()
 
     @property
     def target(self) -> DeploymentTarget | None:
         """Where to release to: all servers that are known; None without any."""
-        if not self._rounds:
+        if not self._tasks:
             return None
-        first, *others = (each.server for each in self._rounds.values())
+        first, *others = (each.server for each in self._tasks.values())
         return replace(self._target(first), others=tuple(others))
 
-    async def follow(self) -> None:
-        """Looks the servers up again and again; when cancelled, ends their rounds."""
+    async def poll_endpoints(self) -> None:
+        """Resolves the addresses every RESOLVE_SECONDS; when cancelled, ends all reconcile loops."""
         try:
             while True:
                 with suppress(UnresolvedName):
-                    self._take(await self._found())
-                await asyncio.sleep(RESOLVE_EVERY)
+                    self._update_tasks(await self._resolve())
+                await asyncio.sleep(RESOLVE_SECONDS)
         finally:
-            self._take([])
-            for server in self._gone.copy():
+            self._update_tasks([])
+            for server in self._closing.copy():
                 self._close(server)
 
-    async def _found(self) -> Sequence[TorchServeEndpoint]:
-        """Those that are there now.
+    async def _resolve(self) -> Sequence[TorchServeEndpoint]:
+        """The endpoints that exist now.
 
         Raises:
-            UnresolvedName: nobody knows, so that those stay that were there.
+            UnresolvedName: the name does not resolve; the known servers stay.
         """
         try:
-            found = await run_in_daemon_thread(self._look_up)
+            endpoints = await run_in_daemon_thread(self._resolve_endpoints)
         except UnresolvedName as error:
-            self._observed.unresolved = str(error)
-            self._once(str(error))
+            self._status.resolve_error = str(error)
+            self._say_new(str(error))
             raise
-        self._once.reset()
-        return found
+        self._say_new.reset()
+        return endpoints
 
-    def _take(self, members: Sequence[TorchServeEndpoint]) -> None:
-        for member in self._rounds.keys() - set(members):
-            self._end(member)
-        for member in members:
-            if member not in self._rounds:
-                self._begin(member)
-        for each in self._rounds.values():
-            each.reconciler.is_only_server = len(self._rounds) == 1
+    def _update_tasks(self, endpoints: Sequence[TorchServeEndpoint]) -> None:
+        for endpoint in self._tasks.keys() - set(endpoints):
+            self._stop_reconciling(endpoint)
+        for endpoint in endpoints:
+            if endpoint not in self._tasks:
+                self._start_reconciling(endpoint)
+        for each in self._tasks.values():
+            each.reconciler.is_only_server = len(self._tasks) == 1
 
-    def _begin(self, member: TorchServeEndpoint) -> None:
-        server = member.server()
-        reconciler = Reconciler(self._target(server), self._tell.say, self._tell.alert, self.base)
-        self._observed.begin(server.address)
-        hangs = _Hangs(server.address, self._tell, self._observed)
-        rounds_of_it = reconcile_loop.reconcile(reconciler, hangs.frozen, self._tell.say, hangs.see)
-        self._rounds[member] = _Round(server, reconciler, asyncio.create_task(rounds_of_it))
+    def _start_reconciling(self, endpoint: TorchServeEndpoint) -> None:
+        server = endpoint.server()
+        reconciler = Reconciler(self._target(server), self._notifier.say, self._notifier.alert, self.base)
+        self._status.add_server(server.address)
+        hangs = _HangDetector(server.address, self._notifier, self._status)
+        loop = reconcile_loop.reconcile_forever(reconciler, hangs.on_hang, self._notifier.say, hangs.on_result)
+        self._tasks[endpoint] = _ServerTask(server, reconciler, asyncio.create_task(loop))
 
-    def _end(self, member: TorchServeEndpoint) -> None:
-        ended = self._rounds.pop(member)
+    def _stop_reconciling(self, endpoint: TorchServeEndpoint) -> None:
+        ended = self._tasks.pop(endpoint)
         ended.task.cancel()
-        self._observed.forget(ended.server.address)
-        self._gone.add(ended.server)
-        asyncio.get_running_loop().call_later(LINGER, self._close, ended.server)
+        self._status.remove_server(ended.server.address)
+        self._closing.add(ended.server)
+        asyncio.get_running_loop().call_later(CLOSE_DELAY, self._close, ended.server)
 
     def _close(self, server: TorchServeClient) -> None:
-        self._gone.discard(server)
+        self._closing.discard(server)
         server.close()
 
     def _target(self, server: TorchServeClient) -> DeploymentTarget:
@@ -138,21 +138,21 @@ class Servers:
         )
 
 
-class _Hangs:
-    """Tells once of a server that has not answered for long; whoever runs it must end it, or this does where it may."""
+class _HangDetector:
+    """Alerts once of a server that has not answered for long, and ends it where this process started it."""
 
-    def __init__(self, address: str, tell: Telling, observed: KeeperStatus) -> None:
+    def __init__(self, address: str, notifier: Notifier, status: KeeperStatus) -> None:
         self._address = address
-        self._tell = tell
-        self._observed = observed
-        self._once = Deduplicator(tell.alert)
+        self._notifier = notifier
+        self._status = status
+        self._alert_new = Deduplicator(notifier.alert)
 
-    def see(self, found: ReconcileResult) -> None:
-        self._observed.see(self._address, found)
-        if found is not ReconcileResult.SERVER_DOWN:
-            self._once.reset()
+    def on_result(self, result: ReconcileResult) -> None:
+        self._status.update_server(self._address, result)
+        if result is not ReconcileResult.SERVER_DOWN:
+            self._alert_new.reset()
 
-    def frozen(self) -> None:
-        self._once(f"TorchServe at {self._address} has not answered for {reconcile_loop.FROZEN:.0f} s")
-        if self._tell.frozen:
-            self._tell.frozen()
+    def on_hang(self) -> None:
+        self._alert_new(f"TorchServe at {self._address} has not answered for {reconcile_loop.HANG_SECONDS:.0f} s")
+        if self._notifier.on_hang:
+            self._notifier.on_hang()

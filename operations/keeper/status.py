@@ -1,4 +1,4 @@
-"""What the rounds of a keeper have seen, for its pages: written on the loop, read on other threads."""
+"""The state of the model servers, for the keeper's pages: written on the event loop, read by other threads."""
 
 import time
 from dataclasses import dataclass, field
@@ -9,60 +9,60 @@ from operations.rollout.version_loader import ReconcileResult
 from operations.store.release_record import read_record
 from releases.record import Release
 
-WHOLE = frozenset({ReconcileResult.HEALTHY, ReconcileResult.LOADED})
-LONGEST_STANDSTILL = 30.0
-"""Seconds; the loop beats once in one."""
-LONGEST_LOOK = 900.0
-"""Seconds after which a look is taken for stuck; one that trains a model and then loads it takes minutes."""
+HEALTHY = frozenset({ReconcileResult.HEALTHY, ReconcileResult.LOADED})
+MAX_LOOP_STALL = 30.0
+"""Seconds; the event loop records a heartbeat each second."""
+MAX_POLL_SECONDS = 900.0
+"""Seconds after which a poll counts as hung; one that trains a model and then loads it takes minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """The last look at one server.
+    """The last poll of one server.
 
     Attributes:
-        found: None before the first one has ended.
-        at: when it ended, in seconds since 1970; 0 before the first.
-        ended: likewise, by a clock that only goes forward; before the first, when the rounds began.
+        result: None before the first poll has ended.
+        polled_at: when it ended, in seconds since 1970; 0 before the first.
+        polled_monotonic: the same moment on the monotonic clock; before the first poll, when the server was added.
     """
 
-    found: ReconcileResult | None = None
-    at: float = 0.0
-    ended: float = field(default_factory=time.monotonic)
+    result: ReconcileResult | None = None
+    polled_at: float = 0.0
+    polled_monotonic: float = field(default_factory=time.monotonic)
 
 
 class KeeperStatus:
-    """The present state.
+    """The state of this keeper and its servers.
 
     Attributes:
-        waiting: why this keeper does nothing yet; None once it does.
-        unresolved: why no server is known, as far as that is known.
+        blocked_reason: why this keeper does not reconcile yet; None once it does.
+        resolve_error: why no address of a server is known.
     """
 
     def __init__(self, store: Path) -> None:
         """Takes the model store."""
-        self.waiting: str | None = None
-        self.unresolved = "no model server is known yet"
+        self.blocked_reason: str | None = None
+        self.resolve_error = "no model server is known yet"
         self._store = store
-        self._beat = time.monotonic()
-        self._looks: dict[str, ServerStatus] = {}
+        self._heartbeat = time.monotonic()
+        self._servers: dict[str, ServerStatus] = {}
 
-    def beat(self) -> None:
-        """The loop turns."""
-        self._beat = time.monotonic()
+    def record_heartbeat(self) -> None:
+        """Notes that the event loop is running."""
+        self._heartbeat = time.monotonic()
 
-    def begin(self, address: str) -> None:
-        """A server is there."""
-        self._looks[address] = ServerStatus()
+    def add_server(self, address: str) -> None:
+        """Begins the status of a server."""
+        self._servers[address] = ServerStatus()
 
-    def see(self, address: str, found: ReconcileResult) -> None:
-        """Takes what a look at a server found; one that has gone meanwhile is left out."""
-        if address in self._looks:
-            self._looks[address] = ServerStatus(found, time.time())
+    def update_server(self, address: str, result: ReconcileResult) -> None:
+        """Sets the result of the last poll; ignores a server that was removed meanwhile."""
+        if address in self._servers:
+            self._servers[address] = ServerStatus(result, time.time())
 
-    def forget(self, address: str) -> None:
-        """A server has gone."""
-        self._looks.pop(address, None)
+    def remove_server(self, address: str) -> None:
+        """Drops the status of a server whose address is gone."""
+        self._servers.pop(address, None)
 
     @property
     def record(self) -> Release | None:
@@ -75,39 +75,39 @@ class KeeperStatus:
     @property
     def servers(self) -> int:
         """How many there are."""
-        return len(self._looks)
+        return len(self._servers)
 
     @property
-    def whole(self) -> int:
+    def ready_servers(self) -> int:
         """On how many of them the live version scores."""
-        return sum(look.found in WHOLE for look in self._looks.copy().values())
+        return sum(server.result in HEALTHY for server in self._servers.copy().values())
 
     @property
-    def last_look(self) -> float:
-        """When the server was looked at that was looked at longest ago, in seconds since 1970; 0 without any."""
-        return min((look.at for look in self._looks.copy().values()), default=0.0)
+    def oldest_poll(self) -> float:
+        """The earliest last poll of all servers, in seconds since 1970; 0 without any server."""
+        return min((server.polled_at for server in self._servers.copy().values()), default=0.0)
 
-    def stuck(self) -> str | None:
-        """Why this process must be started again; None where its rounds turn."""
+    def stall_reason(self) -> str | None:
+        """Why this process must be restarted; None while it polls."""
         now = time.monotonic()
-        if now - self._beat > LONGEST_STANDSTILL:
-            return f"the loop has stood still for {now - self._beat:.0f} s"
-        for address, look in self._looks.copy().items():
-            if now - look.ended > LONGEST_LOOK:
-                return f"one look at {address} has taken {now - look.ended:.0f} s"
+        if now - self._heartbeat > MAX_LOOP_STALL:
+            return f"the loop has stood still for {now - self._heartbeat:.0f} s"
+        for address, server in self._servers.copy().items():
+            if now - server.polled_monotonic > MAX_POLL_SECONDS:
+                return f"one look at {address} has taken {now - server.polled_monotonic:.0f} s"
         return None
 
-    def lack(self) -> str | None:
+    def unready_reason(self) -> str | None:
         """Why the live version is not loaded everywhere; None where it is."""
         try:
             record = read_record(self._store)
         except OperationsError as error:
             return str(error)
-        if self.waiting or record is None:
-            return self.waiting or "nothing is released yet"
-        looks = self._looks.copy()
-        for address, look in looks.items():
-            if look.found not in WHOLE:
-                why = look.found.value if look.found else "not looked at yet"
+        if self.blocked_reason or record is None:
+            return self.blocked_reason or "nothing is released yet"
+        servers = self._servers.copy()
+        for address, server in servers.items():
+            if server.result not in HEALTHY:
+                why = server.result.value if server.result else "not looked at yet"
                 return f"version {record.version} at {address}: {why}"
-        return None if looks else self.unresolved
+        return None if servers else self.resolve_error

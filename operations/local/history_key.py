@@ -12,7 +12,7 @@ from operations.files import durable
 BYTES = 32
 
 
-def kept(file: Path) -> str:
+def load_or_create(file: Path) -> str:
     """What the file holds; where there is none, a new secret, which is in the file when this returns.
 
     Raises:

@@ -21,7 +21,7 @@ class ProcessRegistry:
     """The mark and the scratch directory of one stack, in one file."""
 
     def __init__(self, path: Path) -> None:
-        """Makes a new mark; what the file holds is of an earlier stack until :meth:`owns`."""
+        """Makes a new mark; what the file holds is of an earlier stack until :meth:`register`."""
         self._path = path
         self._token = secrets.token_hex(16)
 
@@ -30,18 +30,18 @@ class ProcessRegistry:
         """What the environment of each of the stack's processes must hold."""
         return {MARK: self._token}
 
-    def owns(self, scratch: Path) -> None:
+    def register(self, scratch: Path) -> None:
         """Writes down the mark, and a directory that must not outlive the stack; call it before anything is started."""
         durable.write(self._path, json.dumps({"mark": self._token, "scratch": str(scratch)}).encode(), 0o600)
 
-    def end_leftovers(self) -> int:
+    def kill_orphans(self) -> int:
         """Kills what an earlier stack left running and deletes its scratch directory; says how many processes."""
         try:
             fields = json.loads(self._path.read_bytes())
             mark, scratch = str(fields["mark"]), str(fields["scratch"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0
-        members = list(_marked(mark))
+        members = list(_processes_with_mark(mark))
         for member in members:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
@@ -50,7 +50,7 @@ class ProcessRegistry:
         return len(members)
 
 
-def _marked(token: str) -> Iterator[psutil.Process]:
+def _processes_with_mark(token: str) -> Iterator[psutil.Process]:
     """The processes with a mark; one whose environment cannot be read is not ours."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):

@@ -21,7 +21,7 @@ DRAIN = 16.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class StackPlan:
     """One run: its programs, and where they answer.
 
     Attributes:
@@ -44,18 +44,18 @@ class Stack:
         return {"REDIS_URL": self.redis_url, "HISTORY_KEY": self.history_key}
 
 
-def plan(settings: Settings, scratch: Path) -> Stack:
+def plan(settings: Settings, scratch: Path) -> StackPlan:
     """Finds free ports, writes the configurations, and says what to run."""
     *five, redis_port = free_ports(6)
     ports = Ports(*five)
     database, redis_url = None, settings.redis_url
-    key = settings.history_key or history_key.kept(settings.paths.history_key)
+    key = settings.history_key or history_key.load_or_create(settings.paths.history_key)
     if redis_url is None:
         file = settings.paths.run / "valkey.conf"
         redis_url = valkey.configure(file, settings.paths.valkey, redis_port)
         database = _valkey(settings, file)
     inference_url = f"http://{LOOPBACK}:{ports.inference}"
-    return Stack(
+    return StackPlan(
         gateway=_gateway(settings, inference_url, redis_url, key),
         model_server=_model_server(settings, ports, scratch),
         valkey=database,

@@ -26,9 +26,9 @@ from operations.history.rekey import rekey
 from operations.keeper import first_model, reconcile_loop
 from operations.local import summary
 from operations.local.process_registry import ProcessRegistry
-from operations.local.programs import Stack, plan, refuse_taken
+from operations.local.programs import StackPlan, plan, refuse_taken
 from operations.network.alerts import Alerts
-from operations.processes.signals import stopping, until_told
+from operations.processes.signals import stop_signals, wait_for_stop
 from operations.processes.supervisor import ManagedProcess, stop_all
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.reconciler import Reconciler
@@ -38,7 +38,7 @@ from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeClient
 
-PATIENCE = 60.0
+READY_TIMEOUT = 60.0
 """Seconds that the gateway may take to be ready after a version is released, before it is said that it is late."""
 
 
@@ -53,34 +53,34 @@ def up(settings: Settings, console: Console) -> None:
     paths.mend()
     refusal = f"a stack runs in {paths.root} already ({paths.stack} says where); stop it first"
     with durable.locked(paths.run / "lock", refusal):
-        ledger = ProcessRegistry(paths.run / "processes.json")
-        if ended := ledger.end_leftovers():
+        registry = ProcessRegistry(paths.run / "processes.json")
+        if ended := registry.kill_orphans():
             console.print(f"Ended {ended} processes that an earlier run had left behind.")
         refuse_taken(settings.host, settings.port)
-        with _scratch(ledger) as scratch:
-            asyncio.run(_Run(settings, plan(settings, scratch), ledger, console).until_stopped())
+        with _scratch(registry) as scratch:
+            asyncio.run(_StackRun(settings, plan(settings, scratch), registry, console).until_stopped())
 
 
 @contextlib.contextmanager
-def _scratch(ledger: ProcessRegistry) -> Iterator[Path]:
+def _scratch(registry: ProcessRegistry) -> Iterator[Path]:
     """A private directory with a short path (TorchServe keeps sockets in it) that goes with the stack."""
     directory = Path(tempfile.mkdtemp(prefix="fraud-"))
-    ledger.owns(directory)
+    registry.register(directory)
     try:
         yield directory / "ts"
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-class _Run:
+class _StackRun:
     """One run of the stack."""
 
-    def __init__(self, settings: Settings, stack: Stack, ledger: ProcessRegistry, console: Console) -> None:
+    def __init__(self, settings: Settings, stack: StackPlan, registry: ProcessRegistry, console: Console) -> None:
         self._settings = settings
         self._stack = stack
         self._console = console
         self._alert = Alerts(settings.alert_url, self._say)
-        self._mark = mark = ledger.mark
+        self._mark = mark = registry.mark
         self._gateway = ManagedProcess(stack.gateway, mark, self._say)
         self._model_server = ManagedProcess(stack.model_server, mark, self._say)
         self._valkey = [ManagedProcess(stack.valkey, mark, self._say)] if stack.valkey else []
@@ -92,16 +92,16 @@ class _Run:
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
-        async with stopping(self._hurry) as told, self._running() as programs:
+        async with stop_signals(self._kill_all) as stop, self._run_programs() as programs:
             work = asyncio.create_task(self._work())
             try:
-                await until_told(told, {work, *programs})
+                await wait_for_stop(stop, {work, *programs})
             finally:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
 
     @contextlib.asynccontextmanager
-    async def _running(self) -> AsyncIterator[list[asyncio.Task[None]]]:
+    async def _run_programs(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         try:
             durable.write(self._settings.paths.stack, self._addresses(), 0o600)
             yield [kept.start() for kept in (self._model_server, *self._valkey, self._gateway)]
@@ -115,9 +115,9 @@ class _Run:
         self._settings.paths.stack.unlink(missing_ok=True)
         self._show(f"Everything is stopped ({time.monotonic() - began:.1f} s).")
 
-    def _hurry(self) -> None:
+    def _kill_all(self) -> None:
         for kept in (self._gateway, self._model_server, *self._valkey):
-            kept.hurry()
+            kept.terminate()
 
     def _addresses(self) -> bytes:
         fields = {
@@ -143,73 +143,83 @@ class _Run:
     async def _work(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(reconcile_loop.reconcile(self._reconciler(), self._kill_frozen, self._say))
-                group.create_task(reconcile_loop.watch(TrialMonitor(self._target, self._say, self._alert), self._say))
-                group.create_task(self._bring_up())
+                group.create_task(
+                    reconcile_loop.reconcile_forever(self._reconciler(), self._kill_hung_server, self._say)
+                )
+                group.create_task(
+                    reconcile_loop.monitor_trial_forever(TrialMonitor(self._target, self._say, self._alert), self._say)
+                )
+                group.create_task(self._start_serving())
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
 
-    def _kill_frozen(self) -> None:
-        self._say(f"the model server has not answered for {reconcile_loop.FROZEN:.0f} s and is killed")
+    def _kill_hung_server(self) -> None:
+        self._say(f"the model server has not answered for {reconcile_loop.HANG_SECONDS:.0f} s and is killed")
         self._model_server.kill()
 
-    async def _bring_up(self) -> None:
+    async def _start_serving(self) -> None:
         began = time.monotonic()
         if self._valkey:
-            await self._rekeyed()
-        await self._greet(await self._version(), began)
+            await self._rekey_history()
+        await self._announce(await self._ensure_released(), began)
 
-    async def _rekeyed(self) -> None:
+    async def _rekey_history(self) -> None:
         """Its own Valkey may hold what a release without a key wrote: nobody else uses it."""
         try:
             key = history_key_of(self._stack.history_key)
-            done = await first_model.once_redis_answers(partial(rekey, self._stack.redis_url, key, lambda _: None))
+            done = await first_model.retry_until_redis_answers(
+                partial(rekey, self._stack.redis_url, key, lambda _: None)
+            )
         except OperationsError as error:
             self._say(f"scores are without history: {error}")
             return
         if done.moved:
             self._say(f"what Redis remembers got its key: {done.moved:,} digests ({done.seconds:.1f} s)")
 
-    async def _greet(self, version: int, began: float) -> None:
+    async def _announce(self, version: int, began: float) -> None:
         """Says that all is there, once it is, however slow the machine; the past too, or that it was not loaded."""
-        await self._until_ready()
+        await self._wait_until_ready()
         seconds = time.monotonic() - began
-        await self._sample()
-        found = await asyncio.to_thread(summary.look, self._settings, self._stack, self._live() or version)
+        await self._write_sample()
+        found = await asyncio.to_thread(
+            summary.collect_summary, self._settings, self._stack, self._live_version() or version
+        )
         with contextlib.suppress(OSError, ValueError, SystemExit):
-            summary.show(self._console, found, seconds)
+            summary.print_summary(self._console, found, seconds)
 
-    def _live(self) -> int | None:
+    def _live_version(self) -> int | None:
         """The live version now: another may have taken over from the one that was to be."""
         with contextlib.suppress(OperationsError):
             record = read_record(self._target.store)
             return record.version if record else None
         return None
 
-    async def _version(self) -> int:
+    async def _ensure_released(self) -> int:
         try:
-            return await first_model.ensure(self._settings, self._target, self._mark, self._say, self._stack.redis)
+            return await first_model.ensure_released(
+                self._settings, self._target, self._mark, self._say, self._stack.redis
+            )
         except asyncio.CancelledError:
             if not self._target.registry.entries():
                 self._say("no model was kept: the training was not done; the next `fraud up` begins it anew")
             raise
 
-    async def _sample(self) -> None:
+    async def _write_sample(self) -> None:
         """Writes the file that the printed curl line uploads; the stack runs on without it."""
         sample = self._settings.paths.sample
         if not sample.exists():
             try:
-                await first_model.fraud(self._settings, self._mark, "sample", "-o", str(sample))
+                await first_model.run_fraud_command(self._settings, self._mark, "sample", "-o", str(sample))
             except OperationsError as error:
                 self._say(str(error))
 
-    async def _until_ready(self) -> None:
+    async def _wait_until_ready(self) -> None:
         """Waits for the gateway; says once that it is late."""
-        late = time.monotonic() + PATIENCE
+        late = time.monotonic() + READY_TIMEOUT
         async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
             while not await self._is_ready(client):
                 if time.monotonic() > late:
-                    self._say(f"the gateway is not ready after {PATIENCE:.0f} s; see {self._settings.paths.logs}")
+                    self._say(f"the gateway is not ready after {READY_TIMEOUT:.0f} s; see {self._settings.paths.logs}")
                     late = math.inf
                 await asyncio.sleep(0.1)
 

@@ -12,15 +12,15 @@ from rich.panel import Panel
 from rich.table import Table
 
 from environment.bounded_transport import BoundedTransport
-from operations.local.programs import Stack
+from operations.local.programs import StackPlan
 from operations.settings import DEFAULT_KEY, Settings
 
-PATIENCE = 1.0
+TIMEOUT = 1.0
 REDIS_PORT = 6379
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StackSummary:
     """What there is to be said.
 
     Attributes:
@@ -29,39 +29,39 @@ class Found:
     """
 
     settings: Settings
-    stack: Stack
+    stack: StackPlan
     version: int
     redis: str
     sample_fits: bool
 
 
-def look(settings: Settings, stack: Stack, version: int) -> Found:
+def collect_summary(settings: Settings, stack: StackPlan, version: int) -> StackSummary:
     """Asks the gateway and Redis; takes a few seconds at most."""
     columns, header = _columns(settings, stack), _header(settings)
     fits = not columns or not header or columns == header
-    return Found(settings, stack, version, _redis(settings), fits)
+    return StackSummary(settings, stack, version, _redis(settings), fits)
 
 
-def show(console: Console, found: Found, seconds: float) -> None:
+def print_summary(console: Console, summary: StackSummary, seconds: float) -> None:
     """Prints it."""
     lines = Table.grid(padding=(0, 2))
-    for name, text in _lines(found):
+    for name, text in _lines(summary):
         lines.add_row(name, text)
     console.print(Panel(lines, title=f"ready in {seconds:.0f} s", title_align="left", expand=False))
-    if found.settings.key_is_default:
+    if summary.settings.key_is_default:
         console.print(f"[bold yellow]API_KEY is not set: everybody knows the key {DEFAULT_KEY!r}.[/]")
     console.print("Try it (Ctrl-C stops everything):\n")
-    for line in to_paste(found):
+    for line in example_commands(summary):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def to_paste(found: Found) -> list[str]:
+def example_commands(summary: StackSummary) -> list[str]:
     """Lines that work as pasted, in the directory of the stack. A key that was set is not repeated on a terminal."""
-    settings, url = found.settings, found.stack.gateway_url
+    settings, url = summary.settings, summary.stack.gateway_url
     header = f'-H "X-API-Key: {DEFAULT_KEY if settings.key_is_default else "$API_KEY"}"'
     first = [] if settings.key_is_default else [_export(settings)]
     sample = settings.paths.sample.relative_to(settings.paths.root)
-    if found.sample_fits:
+    if summary.sample_fits:
         return [*first, f'curl -X POST {header} -F "file=@{sample}" {shlex.quote(url + "/upload")}']
     told = f"{sample} is not of the live version's columns; these it takes, upload a CSV file with them:"
     return [*first, told, f"curl {header} {shlex.quote(url + '/v1/contract')}"]
@@ -76,11 +76,11 @@ def _keys(settings: Settings) -> list[str]:
     return [key.strip() for key in settings.api_key.split(",") if key.strip()]
 
 
-def _columns(settings: Settings, stack: Stack) -> set[str]:
+def _columns(settings: Settings, stack: StackPlan) -> set[str]:
     """The columns that the live version takes; none where the gateway does not say."""
     headers = {b"X-API-Key": _keys(settings)[0].encode()}
     try:
-        with httpx.Client(transport=BoundedTransport(), trust_env=False, timeout=PATIENCE) as client:
+        with httpx.Client(transport=BoundedTransport(), trust_env=False, timeout=TIMEOUT) as client:
             fields = client.get(f"{stack.gateway_url}/v1/contract", headers=headers).json()
         return {str(column["name"]) for column in fields["columns"]}
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -107,21 +107,21 @@ def _answers(url: str) -> bool:
         address = urlsplit(url)
         if address.scheme == "unix":
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(PATIENCE)
+                connection.settimeout(TIMEOUT)
                 connection.connect(address.path)
         else:
             there = (address.hostname or "localhost", address.port or REDIS_PORT)
-            socket.create_connection(there, PATIENCE).close()
+            socket.create_connection(there, TIMEOUT).close()
     except (OSError, ValueError):
         return False
     return True
 
 
-def _lines(found: Found) -> list[tuple[str, str]]:
+def _lines(summary: StackSummary) -> list[tuple[str, str]]:
     return [
-        ("gateway", found.stack.gateway_url),
-        ("docs", f"{found.stack.gateway_url}/docs"),
-        ("model", f"version {found.version}, {found.settings.workers} workers in TorchServe"),
-        ("redis", found.redis),
-        ("logs", str(found.settings.paths.logs)),
+        ("gateway", summary.stack.gateway_url),
+        ("docs", f"{summary.stack.gateway_url}/docs"),
+        ("model", f"version {summary.version}, {summary.settings.workers} workers in TorchServe"),
+        ("redis", summary.redis),
+        ("logs", str(summary.settings.paths.logs)),
     ]

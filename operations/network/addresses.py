@@ -16,7 +16,7 @@ class UnresolvedName(OperationsError):
     """A name stands for nothing now."""
 
 
-def resolved(host: str, port: int) -> list[str]:
+def resolve_host(host: str, port: int) -> list[str]:
     """The addresses of a host; of one with both kinds, those of version 4, for it would count twice.
 
     Raises:
@@ -30,7 +30,7 @@ def resolved(host: str, port: int) -> list[str]:
     return sorted({str(address[0]) for family, *_, address in found if family == first})
 
 
-def each(url: str, resolve: Resolve = resolved) -> list[str]:
+def resolve_url(url: str, resolve: Resolve = resolve_host) -> list[str]:
     """The URL, if its name stands for one address; else one for each, in order.
 
     A certificate is for a name: behind https:// the name is asked, whatever it stands for.
@@ -42,9 +42,9 @@ def each(url: str, resolve: Resolve = resolved) -> list[str]:
     if parsed.scheme == "https":
         return [url]
     addresses = resolve(parsed.host, parsed.port or HTTP_PORT)
-    return [url] if len(addresses) == 1 else [at(url, address) for address in sorted(addresses)]
+    return [url] if len(addresses) == 1 else [with_host(url, address) for address in sorted(addresses)]
 
 
-def at(url: str, address: str) -> str:
+def with_host(url: str, address: str) -> str:
     """The URL with an address in its name's place."""
     return str(httpx.URL(url).copy_with(host=address))

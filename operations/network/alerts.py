@@ -12,11 +12,11 @@ import httpx
 
 from environment.bounded_transport import BoundedTransport
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds that the receiver may take for each step: to be reached, to take the text, to answer."""
-LAST_PATIENCE = 2 * PATIENCE
+WAIT_TIMEOUT = 2 * TIMEOUT
 """Seconds that a command waits at its end for what it has posted."""
-REMEMBERED = 32
+MAX_TRACKED_POSTS = 32
 """Posts that :meth:`Alerts.wait` knows of; a stack that runs for months must not remember them all."""
 
 
@@ -27,7 +27,7 @@ class Alerts:
         """Takes where to post, if anywhere, and the stack's output."""
         self._url = url
         self._say = say
-        self._posts: deque[threading.Thread] = deque(maxlen=REMEMBERED)
+        self._posts: deque[threading.Thread] = deque(maxlen=MAX_TRACKED_POSTS)
 
     def __call__(self, text: str) -> None:
         """Says it and posts it; waits for nobody, so that no repair is late for it."""
@@ -37,18 +37,18 @@ class Alerts:
             self._posts.append(post)
             post.start()
 
-    def wait(self, patience: float = LAST_PATIENCE) -> None:
+    def wait(self, timeout: float = WAIT_TIMEOUT) -> None:
         """Waits until what was posted is taken or given up, so many seconds at most: for a command that ends now."""
-        until = time.monotonic() + patience
+        until = time.monotonic() + timeout
         for post in list(self._posts):
             post.join(max(0.0, until - time.monotonic()))
         if any(post.is_alive() for post in list(self._posts)):
-            self._say(f"ALERT_URL has not answered in {patience:.0f} s")
+            self._say(f"ALERT_URL has not answered in {timeout:.0f} s")
 
     def _post(self, url: str, text: str) -> None:
         try:
             with (
-                httpx.Client(transport=BoundedTransport(), timeout=PATIENCE, trust_env=False) as client,
+                httpx.Client(transport=BoundedTransport(), timeout=TIMEOUT, trust_env=False) as client,
                 client.stream("POST", url, json={"text": text}) as answer,  # What it says is not read.
             ):
                 status = answer.status_code

@@ -8,7 +8,7 @@ from operations.errors import OperationsError
 from operations.settings import StatePaths, history_key_of, redis_url
 
 
-def addresses(paths: StatePaths, env: Mapping[str, str]) -> Mapping[str, object]:
+def stack_endpoints(paths: StatePaths, env: Mapping[str, str]) -> Mapping[str, object]:
     """What the stack that runs here has written; nothing where none does, or MANAGEMENT_URL names another system."""
     if env.get("MANAGEMENT_URL"):
         return {}
@@ -19,7 +19,7 @@ def addresses(paths: StatePaths, env: Mapping[str, str]) -> Mapping[str, object]
     return fields if isinstance(fields, dict) else {}
 
 
-def redis_of(paths: StatePaths, env: Mapping[str, str]) -> str | None:
+def find_redis_url(paths: StatePaths, env: Mapping[str, str]) -> str | None:
     """The address of Redis: REDIS_URL, or that of the stack that runs here; None where there is neither.
 
     It may hold a password: no message shows it.
@@ -27,17 +27,17 @@ def redis_of(paths: StatePaths, env: Mapping[str, str]) -> str | None:
     Raises:
         OperationsError: REDIS_URL is no address of Redis.
     """
-    found = redis_url(env) or addresses(paths, env).get("redis_url")
+    found = redis_url(env) or stack_endpoints(paths, env).get("redis_url")
     return str(found) if found else None
 
 
-def needed_redis(paths: StatePaths, env: Mapping[str, str]) -> str:
+def require_redis_url(paths: StatePaths, env: Mapping[str, str]) -> str:
     """The same for what cannot do without.
 
     Raises:
         OperationsError: likewise, or there is none.
     """
-    found = redis_of(paths, env)
+    found = find_redis_url(paths, env)
     if found is None:
         raise OperationsError("no Redis is known here: start `fraud up`, or set REDIS_URL")
     return found

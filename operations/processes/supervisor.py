@@ -23,15 +23,15 @@ from operations.processes import parent_death
 
 MARK = "FRAUD_STACK"
 """In the environment of each process of a stack, and of a keeper's own TorchServe: their scratch is in use."""
-FIRST_DELAY = 0.1
-LONGEST_DELAY = 10.0
-STEADY = 30.0
+FIRST_RESTART_DELAY = 0.1
+MAX_RESTART_DELAY = 10.0
+STABLE_SECONDS = 30.0
 """Seconds of running after which a program's next end counts as its first."""
 OLD_LOGS = 3
 LAST_LINES = 10
 
 
-def _nothing() -> None:
+def _no_preparation() -> None:
     """The default preparation."""
 
 
@@ -51,7 +51,7 @@ class Program:
     environment: Mapping[str, str]
     directory: Path
     log: Path
-    prepare: Callable[[], None] = _nothing
+    prepare: Callable[[], None] = _no_preparation
     grace: float = 4.0
 
 
@@ -74,11 +74,11 @@ class ManagedProcess:
 
     async def stop(self) -> None:
         """Ends the program and its offspring."""
-        self.hurry()
+        self.terminate()
         if self._task:
             await asyncio.wait([self._task])
 
-    def hurry(self) -> None:
+    def terminate(self) -> None:
         """Begins to end the program, or kills it at once where that has begun already."""
         self._stopping = True
         if self._task:
@@ -92,16 +92,16 @@ class ManagedProcess:
     async def _keep(self) -> None:
         rotate(self.program.log)
         self.program.prepare()
-        delay = FIRST_DELAY
+        delay = FIRST_RESTART_DELAY
         while not self._stopping:
             began = time.monotonic()
-            ended = await self._once()
-            delay = FIRST_DELAY if time.monotonic() - began > STEADY else delay
+            ended = await self._run_once()
+            delay = FIRST_RESTART_DELAY if time.monotonic() - began > STABLE_SECONDS else delay
             self._report(f"{self.program.name} {ended}; starting it again in {delay:.1f} s")
             await asyncio.sleep(delay)
-            delay = min(delay * 3, LONGEST_DELAY)
+            delay = min(delay * 3, MAX_RESTART_DELAY)
 
-    async def _once(self) -> str:
+    async def _run_once(self) -> str:
         """Runs the program until it ends; says how it ended.
 
         Raises:
@@ -116,8 +116,8 @@ class ManagedProcess:
         except OperationsError as error:
             return f"could not be run ({error})"
         if status == os.EX_CONFIG:
-            raise OperationsError(last_words(log, before) or f"the configuration of {self.program.name} is wrong")
-        return f"ended ({meaning(status)}), {nearby(log)} says why"
+            raise OperationsError(log_tail(log, before) or f"the configuration of {self.program.name} is wrong")
+        return f"ended ({describe_status(status)}), {relative_to_cwd(log)} says why"
 
     async def _run(self) -> int:
         process = await spawn(self.program, self._mark)
@@ -125,7 +125,7 @@ class ManagedProcess:
             self.pid = process.pid
             return await process.wait()
         finally:
-            await end(process, self.program.grace)
+            await terminate_process(process, self.program.grace)
             self.pid = None
 
 
@@ -145,7 +145,7 @@ async def spawn(program: Program, mark: Mapping[str, str]) -> asyncio.subprocess
         )
 
 
-async def end(process: asyncio.subprocess.Process, grace: float) -> None:
+async def terminate_process(process: asyncio.subprocess.Process, grace: float) -> None:
     """Asks, waits, and then kills the whole group: also when it is cancelled while it waits."""
     try:
         if process.returncode is None:
@@ -171,7 +171,7 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def last_words(log: Path, start: int) -> str:
+def log_tail(log: Path, start: int) -> str:
     """The last lines of a log from some byte on; none where it cannot be read."""
     try:
         text = log.read_bytes()[start:].decode(errors="replace")
@@ -180,13 +180,13 @@ def last_words(log: Path, start: int) -> str:
     return "\n".join(text.splitlines()[-LAST_LINES:])
 
 
-def nearby(file: Path) -> Path:
+def relative_to_cwd(file: Path) -> Path:
     """A path as one would type it here."""
     here = Path.cwd()
     return file.relative_to(here) if file.is_relative_to(here) else file
 
 
-def meaning(status: int) -> str:
+def describe_status(status: int) -> str:
     """An exit status in words."""
     return f"killed by signal {-status}" if status < 0 else f"exit code {status}"
 

@@ -14,7 +14,7 @@ from contract.schema import Contract, Kind
 from operations.errors import OperationsError, in_words
 from operations.files import scratch
 from operations.history.label_export import ExportCounts, ReceivedLabels, connected, export, live_contract
-from operations.network.endpoints import history_key, redis_of
+from operations.network.endpoints import find_redis_url, history_key
 from operations.settings import StatePaths
 from training import source
 from training.errors import TrainingError
@@ -55,7 +55,7 @@ def gather_training_data(
     Raises:
         OperationsError: a file cannot be read or joined, no transaction has a label, or Redis does not answer.
     """
-    files, url = _files(options.data), redis_of(paths, env)
+    files, url = _files(options.data), find_redis_url(paths, env)
     if len(files) == 1 and url is None and options.days is None:
         yield TrainingData(files[0])
         return

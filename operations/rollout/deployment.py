@@ -12,7 +12,7 @@ from pathlib import Path
 from contract.decision import NO_OVERRIDES, ThresholdOverrides
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.network.endpoints import addresses, redis_of
+from operations.network.endpoints import find_redis_url, stack_endpoints
 from operations.settings import LEAST_DRAIN, StatePaths, http_url, thresholds
 from operations.store.registry import Registry
 from operations.torchserve import endpoints, workers
@@ -80,7 +80,7 @@ def find_target(paths: StatePaths, env: Mapping[str, str]) -> DeploymentTarget:
         OperationsError: no stack runs here, and the environment names none, or what is no address; or MODEL_PATH is not
             the stack's.
     """
-    stack = addresses(paths, env)
+    stack = stack_endpoints(paths, env)
     management, inference, gateway = (http_url(env, name) or stack.get(name.lower()) for name in ADDRESSES)
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
@@ -90,7 +90,7 @@ def find_target(paths: StatePaths, env: Mapping[str, str]) -> DeploymentTarget:
         verified=Path(str(stack.get("verified") or paths.verified)),
         server=server,
         workers=_workers(stack, env),
-        redis_url=redis_of(paths, env),
+        redis_url=find_redis_url(paths, env),
         thresholds=_thresholds(stack, env),
         others=tuple(others),
         gateway_url=str(gateway) if gateway else None,

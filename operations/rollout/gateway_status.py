@@ -13,7 +13,7 @@ import httpx
 
 from environment.bounded_transport import BoundedTransport
 from operations.network import addresses
-from operations.network.addresses import Resolve, UnresolvedName, resolved
+from operations.network.addresses import Resolve, UnresolvedName, resolve_host
 from releases.record import Trial
 
 T = TypeVar("T")
@@ -35,21 +35,21 @@ class GatewayStatus:
 
 
 def gateways_behind(
-    gateway_url: str, version: int, timeout: float = FOLLOW_TIMEOUT, resolve: Resolve = resolved
+    gateway_url: str, version: int, timeout: float = FOLLOW_TIMEOUT, resolve: Resolve = resolve_host
 ) -> list[str]:
     """Waits until every gateway serves a version; the addresses of those that do not in time."""
     return _lagging(gateway_url, lambda parts: parts["model"]["version"] == version, timeout, resolve)
 
 
 def gateways_not_running(
-    gateway_url: str, trial: Trial, timeout: float = FOLLOW_TIMEOUT, resolve: Resolve = resolved
+    gateway_url: str, trial: Trial, timeout: float = FOLLOW_TIMEOUT, resolve: Resolve = resolve_host
 ) -> list[str]:
     """Waits until every gateway runs a trial, by its present share too; the addresses of those that do not in time."""
     running = {"version": trial.version, "kind": trial.kind, "share": trial.share, "status": "running"}
     return _lagging(gateway_url, lambda parts: running.items() <= parts["trial"].items(), timeout, resolve)
 
 
-def gateway_statuses(gateway_url: str, resolve: Resolve = resolved) -> dict[str, GatewayStatus]:
+def gateway_statuses(gateway_url: str, resolve: Resolve = resolve_host) -> dict[str, GatewayStatus]:
     """How each gateway stands to the release record, by address."""
     with _client() as client:
         return {at: _query(client, at, _status_of) or GatewayStatus() for at in _gateway_urls(gateway_url, resolve)}
@@ -75,7 +75,7 @@ def _lagging(url: str, predicate: Callable[[Any], bool], timeout: float, resolve
 def _gateway_urls(url: str, resolve: Resolve) -> list[str]:
     """A name that stands for nothing is asked as it is, and found not to answer."""
     with contextlib.suppress(UnresolvedName):
-        return addresses.each(url.rstrip("/"), resolve)
+        return addresses.resolve_url(url.rstrip("/"), resolve)
     return [url.rstrip("/")]
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import httpx
 
 from operations.network import addresses
-from operations.network.addresses import Resolve, resolved
+from operations.network.addresses import Resolve, resolve_host
 from operations.torchserve.client import TorchServeClient
 
 
@@ -20,7 +20,7 @@ class TorchServeEndpoint(NamedTuple):
         return TorchServeClient(self.management.rstrip("/"), self.inference.rstrip("/"))
 
 
-def resolve_endpoints(management: str, inference: str, resolve: Resolve = resolved) -> list[TorchServeEndpoint]:
+def resolve_endpoints(management: str, inference: str, resolve: Resolve = resolve_host) -> list[TorchServeEndpoint]:
     """The servers behind both URLs, in order.
 
     Where the name in the management URL stands for one address, both are used as they are given. Where it stands for
@@ -30,7 +30,7 @@ def resolve_endpoints(management: str, inference: str, resolve: Resolve = resolv
     Raises:
         UnresolvedName: the name stands for none.
     """
-    found = addresses.each(management, resolve)
+    found = addresses.resolve_url(management, resolve)
     if len(found) == 1:
         return [TorchServeEndpoint(management, inference)]
-    return [TorchServeEndpoint(url, addresses.at(inference, httpx.URL(url).host)) for url in found]
+    return [TorchServeEndpoint(url, addresses.with_host(inference, httpx.URL(url).host)) for url in found]

@@ -42,10 +42,10 @@ def gateway() -> str:
 def keeper(root: Path) -> str:
     """What the keeper shows of the jobs, in a directory of the test's: one succeeded, one failed."""
     paths = StatePaths(root, root / "model_store")
-    outcome.note(paths, "check", 0, 1.5)
-    outcome.note(paths, "backup", 0, 3.0)
-    outcome.note(paths, "backup", 1, 2.0)
-    return outcome.exposition(paths).decode()
+    outcome.record_outcome(paths, "check", 0, 1.5)
+    outcome.record_outcome(paths, "backup", 0, 3.0)
+    outcome.record_outcome(paths, "backup", 1, 2.0)
+    return outcome.metrics_text(paths).decode()
 
 
 def exposed(root: Path) -> dict[str, Exposed]:

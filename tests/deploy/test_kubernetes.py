@@ -348,8 +348,8 @@ def test_the_old_keeper_ends_before_a_new_one_starts(resources: list[Resource], 
     spec = named(resources, "Deployment", "keeper")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     second = KeeperStatus(tmp_path)
-    second.waiting = "another keeper works on this model store"
-    assert (second.lack(), second.stuck()) == (second.waiting, None)
+    second.blocked_reason = "another keeper works on this model store"
+    assert (second.unready_reason(), second.stall_reason()) == (second.blocked_reason, None)
 
 
 # Settings
@@ -761,7 +761,7 @@ def test_redis_lets_a_gateway_serve_with_history(redis: Redis, tmp_path: Path) -
     url, text = address_of(redis), "\n".join([HEADER, line("1"), ""])
 
     async def load_before(gateway: Gateway) -> None:
-        async with loading_lease.held(url):
+        async with loading_lease.hold_lease(url):
             await asyncio.to_thread(gateway.until_it_is, "history_loading")
 
     redis.set(LOADING, "1", ex=LOADING_LEASE_SECONDS)

@@ -73,7 +73,7 @@ def full_disk(stack: Stack) -> Iterator[None]:
 @contextmanager
 def full_redis(stack: Stack) -> Iterator[None]:
     """Redis refuses whatever takes memory."""
-    with redis_of(stack) as redis:
+    with find_redis_url(stack) as redis:
         redis.config_set("maxmemory", "1")
         try:
             yield
@@ -84,14 +84,14 @@ def full_redis(stack: Stack) -> Iterator[None]:
 @contextmanager
 def emptied_redis(stack: Stack) -> Iterator[None]:
     """Redis loses everything; afterwards the past is loaded again, as docs/runbook.md says."""
-    with redis_of(stack) as redis:
+    with find_redis_url(stack) as redis:
         redis.flushall()
     yield
     stack.fraud("history", "load", "--simulator")
 
 
 @contextmanager
-def redis_of(stack: Stack) -> Iterator["Redis"]:
+def find_redis_url(stack: Stack) -> Iterator["Redis"]:
     """A connection to the stack's Valkey."""
     addresses = json.loads((stack.directory / "var" / "run" / "stack.json").read_text())
     with contextlib.closing(Redis.from_url(addresses["redis_url"])) as redis:

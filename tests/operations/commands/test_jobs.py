@@ -25,7 +25,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def reported(directory: Path) -> str:
     """The outcomes that the commands left in a directory."""
-    return outcome.exposition(StatePaths(directory, directory / "model_store")).decode()
+    return outcome.metrics_text(StatePaths(directory, directory / "model_store")).decode()
 
 
 @pytest.mark.parametrize("job", ["backup", "clean", "retrain"])

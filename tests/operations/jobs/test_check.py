@@ -6,7 +6,7 @@ import pytest
 
 from operations.jobs import outcome
 from operations.jobs.check import FaultsFound, check
-from operations.jobs.outcome import reported
+from operations.jobs.outcome import record_job
 from operations.settings import StatePaths
 from operations.store.registry import Registry
 from releases.record import Release
@@ -20,7 +20,7 @@ def told(paths: StatePaths, **env: str) -> tuple[list[str], str]:
     """All lines, and the error's text; empty where there was none."""
     said = list[str]()
     try:
-        check(paths, env, said.append, patience=0)
+        check(paths, env, said.append, retry_seconds=0)
     except FaultsFound as faults:
         return said, str(faults)
     return said, ""
@@ -39,9 +39,9 @@ def test_all_faults_are_one_error(paths: StatePaths) -> None:
     add(Registry(paths.store), paths.root, 1)
     (paths.store / "release.json").write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
     (paths.store / "fraud-1.mar").write_bytes(b"other")
-    outcome.note(paths, "backup", 2, 1.0)
+    outcome.record_outcome(paths, "backup", 2, 1.0)
     for job in ("retrain", "clean"):
-        outcome.note(paths, job, 0, 1.0)
+        outcome.record_outcome(paths, job, 0, 1.0)
     said, faults = told(paths, GATEWAY_URL=NOWHERE, REDIS_URL="redis://:s3cret@127.0.0.1:1")
     bad = [line.removeprefix("FAULT ") for line in said if line.startswith("FAULT ")]
     assert len(bad) == 5
@@ -91,6 +91,6 @@ def test_a_server_that_cannot_be_found_is_a_fault(paths: StatePaths) -> None:
 
 def test_a_failed_check_is_one_alert(paths: StatePaths, receiver: Receiver) -> None:
     """All faults in one text."""
-    with pytest.raises(FaultsFound), reported(paths, "check"):
-        check(paths, {"REDIS_URL": "redis://127.0.0.1:1"}, lambda _: None, patience=0)
+    with pytest.raises(FaultsFound), record_job(paths, "check"):
+        check(paths, {"REDIS_URL": "redis://127.0.0.1:1"}, lambda _: None, retry_seconds=0)
     assert receiver.posted == [{"text": "fraud check failed: 1 fault: Redis does not answer (ConnectionError)"}]

@@ -108,11 +108,11 @@ def test_any_fields_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory
         (job,) = read(tmp_path_factory.mktemp("fields"), f"{' '.join(fields)} fraud check")
     except BadCrontab:
         return
-    assert job.after(NOON) is not None
+    assert job.next_time(NOON) is not None
 
 
 @pytest.mark.parametrize(
-    ("when", "before", "after"),
+    ("when", "previous_time", "next_time"),
     [
         ("0 3 * * 0", datetime(2026, 3, 1, 3, tzinfo=UTC), datetime(2026, 3, 8, 3, tzinfo=UTC)),
         ("0 3 * * 7", datetime(2026, 3, 1, 3, tzinfo=UTC), datetime(2026, 3, 8, 3, tzinfo=UTC)),
@@ -120,25 +120,25 @@ def test_any_fields_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory
         ("7 * * * *", NOON - timedelta(minutes=53), NOON + timedelta(minutes=7)),
     ],
 )
-def test_times_are_utc(when: str, before: datetime, after: datetime) -> None:
+def test_times_are_utc(when: str, previous_time: datetime, next_time: datetime) -> None:
     """The last time is at or before a moment, the next one after it."""
     job = Job("check", when, ("check",))
-    assert (job.before(NOON), job.after(NOON)) == (before, after)
+    assert (job.previous_time(NOON), job.next_time(NOON)) == (previous_time, next_time)
 
 
 @given(st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds
 def test_a_moment_lies_between_two_times(moment: datetime) -> None:
     """Between the last time and the next one of each job there is no other."""
     for job in crontab.read(crontab.DEFAULT):
-        before, after = job.before(moment), job.after(moment)
-        assert before is not None
-        assert after is not None
-        assert before <= moment < after
-        assert job.after(before) == after
+        previous_time, next_time = job.previous_time(moment), job.next_time(moment)
+        assert previous_time is not None
+        assert next_time is not None
+        assert previous_time <= moment < next_time
+        assert job.next_time(previous_time) == next_time
 
 
 def test_another_schedule_is_named_by_a_setting(tmp_path: Path) -> None:
     """SCHEDULE is a path, from the directory on that the command runs in; empty is as if it were not set."""
-    assert crontab.located({"SCHEDULE": "mine"}, tmp_path) == tmp_path / "mine"
-    assert crontab.located({"SCHEDULE": "/etc/fraud"}, tmp_path) == Path("/etc/fraud")
-    assert crontab.located({"SCHEDULE": ""}, tmp_path) == crontab.DEFAULT
+    assert crontab.schedule_file({"SCHEDULE": "mine"}, tmp_path) == tmp_path / "mine"
+    assert crontab.schedule_file({"SCHEDULE": "/etc/fraud"}, tmp_path) == Path("/etc/fraud")
+    assert crontab.schedule_file({"SCHEDULE": ""}, tmp_path) == crontab.DEFAULT

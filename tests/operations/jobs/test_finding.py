@@ -1,6 +1,6 @@
 """The lines of `fraud check`."""
 
-from operations.jobs.finding import fault, good, lasting, unknown
+from operations.jobs.finding import fault, good, retry_fault, unknown
 
 
 def test_each_finding_is_a_line() -> None:
@@ -11,5 +11,5 @@ def test_each_finding_is_a_line() -> None:
 def test_a_fault_that_goes_away_is_none() -> None:
     """It is looked at again until the patience is over."""
     looks = iter([fault("x"), good("x")])
-    assert lasting(lambda: next(looks), patience=60) == good("x")
-    assert lasting(lambda: fault("x"), patience=0) == fault("x")
+    assert retry_fault(lambda: next(looks), retry_seconds=60) == good("x")
+    assert retry_fault(lambda: fault("x"), retry_seconds=0) == fault("x")

@@ -9,8 +9,8 @@ import pytest
 from operations.files import durable
 from operations.jobs import job_checks, outcome, schedule
 from operations.jobs.crontab import Job
-from operations.jobs.finding import Finding, State, fault, good, unknown
-from operations.jobs.outcome import Outcome
+from operations.jobs.finding import CheckState, Finding, fault, good, unknown
+from operations.jobs.outcome import JobOutcome
 from operations.settings import StatePaths
 from operations.store.registry import Registry
 from tests.operations.conftest import add
@@ -23,7 +23,7 @@ SUNDAY = datetime(2026, 3, 8, 4, 30, tzinfo=UTC)
 def ran(paths: StatePaths, ended: datetime, exit_code: int = 0) -> None:
     """Writes an outcome down."""
     outcome.directory(paths).mkdir(parents=True, exist_ok=True)
-    text = outcome._text({"backup": Outcome(ended.timestamp(), exit_code, 1.0, None)})
+    text = outcome._text({"backup": JobOutcome(ended.timestamp(), exit_code, 1.0, None)})
     (outcome.directory(paths) / "backup.prom").write_bytes(text)
 
 
@@ -32,7 +32,7 @@ def began(paths: StatePaths, moment: datetime, since: datetime) -> None:
     outcome.directory(paths).mkdir(parents=True, exist_ok=True)
     text = f'{{"began": {moment.timestamp()}, "since": {{"backup": {since.timestamp()}}}}}'
     (outcome.directory(paths) / "schedule.json").write_text(text)
-    assert schedule.remembered(paths)
+    assert schedule.load_state(paths)
 
 
 def found(paths: StatePaths, now: datetime, *, are_run_elsewhere: bool = True) -> Finding:
@@ -44,8 +44,8 @@ def found(paths: StatePaths, now: datetime, *, are_run_elsewhere: bool = True) -
 def test_a_job_that_nobody_runs_here_is_not_missed(paths: StatePaths) -> None:
     """On a laptop without any schedule an old version alone makes no fault; where a platform runs the jobs it does."""
     trained(paths, 1, "2026-01-01T00:00:00+00:00")
-    assert found(paths, SUNDAY, are_run_elsewhere=False).state is State.UNKNOWN
-    assert found(paths, SUNDAY).state is State.FAULT
+    assert found(paths, SUNDAY, are_run_elsewhere=False).state is CheckState.UNKNOWN
+    assert found(paths, SUNDAY).state is CheckState.FAULT
 
 
 def test_a_job_that_ran_when_it_was_due_is_well(paths: StatePaths) -> None:
@@ -64,7 +64,7 @@ def test_a_job_that_failed_is_a_fault(paths: StatePaths) -> None:
 def test_a_job_may_be_an_hour_late(paths: StatePaths) -> None:
     """After that it is a fault that says since when it did not run."""
     ran(paths, SUNDAY - timedelta(days=7))
-    assert found(paths, SUNDAY + timedelta(minutes=59)).state is State.GOOD
+    assert found(paths, SUNDAY + timedelta(minutes=59)).state is CheckState.GOOD
     assert found(paths, SUNDAY + timedelta(minutes=61)) == fault(
         "fraud backup has not run since 2026-03-01 04:30 UTC, and was due at 2026-03-08 04:30 UTC"
     )
@@ -75,8 +75,8 @@ def test_a_schedule_that_has_just_begun_makes_up_first(paths: StatePaths) -> Non
     ran(paths, SUNDAY - timedelta(days=7))
     start = SUNDAY + timedelta(days=2)
     began(paths, start, SUNDAY)
-    assert found(paths, start + timedelta(minutes=30)).state is State.GOOD
-    assert found(paths, start + timedelta(minutes=61)).state is State.FAULT
+    assert found(paths, start + timedelta(minutes=30)).state is CheckState.GOOD
+    assert found(paths, start + timedelta(minutes=61)).state is CheckState.FAULT
 
 
 def test_a_job_that_never_ran_is_a_fault_only_where_it_was_due(paths: StatePaths) -> None:
@@ -84,7 +84,7 @@ def test_a_job_that_never_ran_is_a_fault_only_where_it_was_due(paths: StatePaths
     now = SUNDAY + timedelta(days=1)
     assert found(paths, now) == unknown("fraud backup (no run yet)")
     began(paths, SUNDAY + timedelta(hours=2), SUNDAY + timedelta(hours=2))
-    assert found(paths, now).state is State.UNKNOWN
+    assert found(paths, now).state is CheckState.UNKNOWN
     began(paths, SUNDAY - timedelta(hours=2), SUNDAY - timedelta(hours=2))
     assert found(paths, now) == fault("fraud backup has never run, and was due at 2026-03-08 04:30 UTC")
 
@@ -100,23 +100,23 @@ def trained(paths: StatePaths, version: int, created: str) -> None:
 def test_where_no_schedule_runs_a_job_counts_from_the_oldest_version(paths: StatePaths) -> None:
     """CronJobs that were never started are told of: they leave no memory that could say since when."""
     trained(paths, 1, "2026-03-08T05:00:00+00:00")
-    assert found(paths, SUNDAY + timedelta(days=6)).state is State.UNKNOWN
+    assert found(paths, SUNDAY + timedelta(days=6)).state is CheckState.UNKNOWN
     trained(paths, 2, "2026-03-01T05:00:00")
     expected = fault("fraud backup has never run, and was due at 2026-03-08 04:30 UTC")
     assert found(paths, SUNDAY + timedelta(minutes=61)) == expected
-    assert found(paths, SUNDAY + timedelta(minutes=59)).state is State.UNKNOWN
+    assert found(paths, SUNDAY + timedelta(minutes=59)).state is CheckState.UNKNOWN
     ran(paths, SUNDAY + timedelta(minutes=2))
-    assert found(paths, SUNDAY + timedelta(minutes=61)).state is State.GOOD
+    assert found(paths, SUNDAY + timedelta(minutes=61)).state is CheckState.GOOD
 
 
 def test_a_version_without_a_time_says_nothing(paths: StatePaths) -> None:
     """Without any other it is not known since when a job counts."""
     trained(paths, 1, "yesterday")
-    assert found(paths, SUNDAY + timedelta(days=6)).state is State.UNKNOWN
+    assert found(paths, SUNDAY + timedelta(days=6)).state is CheckState.UNKNOWN
 
 
-@pytest.mark.parametrize(("hours", "state"), [(2, State.GOOD), (25, State.FAULT)])
-def test_a_job_that_runs_is_well_for_a_day(paths: StatePaths, hours: int, state: State) -> None:
+@pytest.mark.parametrize(("hours", "state"), [(2, CheckState.GOOD), (25, CheckState.FAULT)])
+def test_a_job_that_runs_is_well_for_a_day(paths: StatePaths, hours: int, state: CheckState) -> None:
     """However late it is, and however the one before it ended; after a day it hangs."""
     ran(paths, SUNDAY - timedelta(days=14), exit_code=1)
     lock = outcome.lock(paths, "backup")
@@ -129,5 +129,5 @@ def test_a_job_that_runs_is_well_for_a_day(paths: StatePaths, hours: int, state:
 def test_the_check_does_not_look_at_itself(paths: StatePaths) -> None:
     """Its failure of an hour ago would be its failure for ever."""
     check = Job("check", "7 * * * *", ("check",))
-    outcome.note(paths, "check", 1, 1.0)
+    outcome.record_outcome(paths, "check", 1, 1.0)
     assert list(job_checks.jobs([check], paths, SUNDAY, are_run_elsewhere=True)) == []

@@ -14,8 +14,8 @@ from operations.files import durable
 from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
-from operations.jobs.outcome import Outcome
-from operations.jobs.runner import LONGEST_LINE, _pass_on, refuse_running, run
+from operations.jobs.outcome import JobOutcome
+from operations.jobs.runner import LONGEST_LINE, _forward_lines, refuse_if_running, run
 from operations.settings import StatePaths
 from tests.operations.jobs.receiver import Receiver
 from tests.patience import PATIENCE
@@ -33,9 +33,9 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def last(paths: StatePaths, job: Job) -> Outcome:
+def last(paths: StatePaths, job: Job) -> JobOutcome:
     """The outcome that must be there."""
-    found = outcome.last(paths, job.name)
+    found = outcome.last_outcome(paths, job.name)
     assert found is not None
     return found
 
@@ -94,7 +94,7 @@ def test_a_process_that_cannot_be_started_is_a_failure(paths: StatePaths) -> Non
 
     async def started() -> int:
         gone.root.mkdir()
-        refuse_running(MODELS, gone)
+        refuse_if_running(MODELS, gone)
         (gone.root / "var" / "jobs" / "models.lock").unlink()
         (gone.root / "var" / "jobs").rmdir()
         (gone.root / "var").rmdir()
@@ -133,7 +133,7 @@ def test_the_same_job_is_refused_while_it_runs(paths: StatePaths) -> None:
         with pytest.raises(LockHeld, match="fraud models runs already"):
             await run(MODELS, paths, _nobody)
         with pytest.raises(LockHeld):
-            refuse_running(MODELS, paths)
+            refuse_if_running(MODELS, paths)
         assert await first == 0
         assert await run(MODELS, paths, _nobody) == 0
 
@@ -145,7 +145,7 @@ def test_a_job_that_a_person_runs_is_not_started(paths: StatePaths) -> None:
     outcome.directory(paths).mkdir(parents=True)
     with durable.locked(outcome.lock(paths, "models"), ""), pytest.raises(LockHeld, match=f"process {os.getpid()}"):
         asyncio.run(run(MODELS, paths, _nobody))
-    assert outcome.last(paths, "models") is None
+    assert outcome.last_outcome(paths, "models") is None
 
 
 def test_other_jobs_do_not_wait(paths: StatePaths) -> None:
@@ -174,7 +174,7 @@ def test_output_is_passed_on_by_lines(chunks: list[bytes], lines: list[str]) -> 
 
     async def passed() -> list[str]:
         stream, said = asyncio.StreamReader(), list[str]()
-        reading = asyncio.create_task(_pass_on(stream, said.append))
+        reading = asyncio.create_task(_forward_lines(stream, said.append))
         for chunk in chunks:
             stream.feed_data(chunk)
             await asyncio.sleep(0)

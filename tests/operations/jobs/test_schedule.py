@@ -21,7 +21,16 @@ from operations.jobs import outcome
 from operations.jobs import schedule as module
 from operations.jobs.crontab import Job
 from operations.jobs.runner import Write
-from operations.jobs.schedule import SETTLING, SLACK, Memory, Schedule, believed, due, healthy, remembered
+from operations.jobs.schedule import (
+    MAX_CLOCK_SKEW,
+    STARTUP_DELAY,
+    Schedule,
+    ScheduleState,
+    clamp_future,
+    due,
+    healthy,
+    load_state,
+)
 from operations.settings import StatePaths
 from tests.patience import PATIENCE
 
@@ -50,7 +59,7 @@ def test_no_time_is_served_twice_and_none_is_lost(gaps: list[timedelta]) -> None
         now += gap
         runs = {job.name for job, _ in due(JOBS, since, now)}
         for job in JOBS:
-            following = job.after(since[job.name])
+            following = job.next_time(since[job.name])
             assert following is not None
             assert (job.name in runs) == (following <= now)
         since |= dict.fromkeys(runs, now)
@@ -76,7 +85,7 @@ def test_no_last_run_keeps_a_job_from_running(last: datetime) -> None:
     runs = 0
     for _ in range(8 * 24):
         now += timedelta(hours=1)
-        since = believed(since, now)
+        since = clamp_future(since, now)
         found = due([WEEKLY], since, now)
         runs += len(found)
         since |= {job.name: now for job, _ in found}
@@ -86,9 +95,9 @@ def test_no_last_run_keeps_a_job_from_running(last: datetime) -> None:
 def test_a_small_step_back_of_the_clock_serves_nothing_again() -> None:
     """A clock that is set back by seconds just after a job began does not start it twice."""
     at = SUNDAY.replace(hour=3)
-    since = believed({"retrain": at + timedelta(seconds=1)}, at - timedelta(seconds=2))
+    since = clamp_future({"retrain": at + timedelta(seconds=1)}, at - timedelta(seconds=2))
     assert not due([WEEKLY], since, at)
-    assert since["retrain"] - at < SLACK
+    assert since["retrain"] - at < MAX_CLOCK_SKEW
 
 
 @dataclass
@@ -120,11 +129,11 @@ class Rounds:
             await self.held.wait()
         return 0
 
-    async def look(self, after: timedelta = timedelta(0)) -> list[str]:
+    async def tick(self, after: timedelta = timedelta(0)) -> list[str]:
         """What one look starts, so much later."""
         self.now += after
         before = len(self.started)
-        self.schedule.look()
+        self.schedule.tick()
         for _ in range(3):
             await asyncio.sleep(0)
         return self.started[before:]
@@ -133,7 +142,7 @@ class Rounds:
         """What a look each minute starts until then."""
         began = len(self.started)
         while self.now < until:
-            await self.look(minutes(1))
+            await self.tick(minutes(1))
         return self.started[began:]
 
 
@@ -142,8 +151,8 @@ def test_nothing_runs_at_the_first_start(paths: StatePaths) -> None:
 
     async def scene() -> None:
         ticks = Rounds(paths, now=SUNDAY.replace(hour=12, second=30))
-        assert await ticks.look() == []
-        assert await ticks.look(SETTLING) == ["clean"]
+        assert await ticks.tick() == []
+        assert await ticks.tick(STARTUP_DELAY) == ["clean"]
         assert "retrain is due 2026-03-08 03:00 UTC" in ticks.said
 
     asyncio.run(scene())
@@ -168,10 +177,10 @@ def test_a_machine_that_slept_makes_up_once(paths: StatePaths, asleep: timedelta
 
     async def scene() -> None:
         ticks = Rounds(paths, jobs=(HOURLY,), now=SUNDAY.replace(minute=1))
-        await ticks.look()
-        assert await ticks.look(asleep) == []
-        assert await ticks.look(minutes(1)) == []
-        assert await ticks.look(minutes(1)) == ["check"]
+        await ticks.tick()
+        assert await ticks.tick(asleep) == []
+        assert await ticks.tick(minutes(1)) == []
+        assert await ticks.tick(minutes(1)) == ["check"]
         assert await ticks.looks(ticks.now + minutes(3)) == []
 
     asyncio.run(scene())
@@ -182,7 +191,7 @@ def test_a_container_that_was_down_makes_up_once(paths: StatePaths) -> None:
 
     async def scene() -> None:
         ticks = Rounds(paths, jobs=(WEEKLY,), now=datetime.now(UTC))
-        outcome.note(paths, "retrain", 0, 1.0)  # Now, on the real clock.
+        outcome.record_outcome(paths, "retrain", 0, 1.0)  # Now, on the real clock.
         assert await ticks.looks(ticks.now + minutes(10)) == []
         ticks.now += timedelta(days=7)
         ticks.anew()
@@ -197,7 +206,7 @@ def test_a_machine_that_is_off_each_night_runs_its_jobs(paths: StatePaths) -> No
 
     async def scene() -> None:
         ticks = Rounds(paths, jobs=(WEEKLY,), now=SUNDAY + timedelta(days=1))
-        assert await ticks.look() == []
+        assert await ticks.tick() == []
         ticks.now = SUNDAY + timedelta(days=8)
         ticks.anew()
         assert await ticks.looks(ticks.now + minutes(5)) == ["retrain"]
@@ -210,8 +219,8 @@ def test_a_time_during_the_start_is_not_late(paths: StatePaths) -> None:
 
     async def scene() -> None:
         ticks = Rounds(paths, jobs=(HOURLY,), now=SUNDAY.replace(minute=6, second=30))
-        assert await ticks.look() == []
-        assert await ticks.look(timedelta(seconds=31)) == ["check"]
+        assert await ticks.tick() == []
+        assert await ticks.tick(timedelta(seconds=31)) == ["check"]
 
     asyncio.run(scene())
 
@@ -222,7 +231,7 @@ def test_a_clock_that_jumps_runs_nothing_many_times(paths: StatePaths, jump: tim
 
     async def scene() -> None:
         ticks = Rounds(paths, jobs=(HOURLY,), now=SUNDAY.replace(minute=30))
-        await ticks.look()
+        await ticks.tick()
         ticks.now += jump
         assert len(await ticks.looks(ticks.now + minutes(30))) <= 1
         assert len(await ticks.looks(ticks.now + timedelta(hours=5))) == 5
@@ -236,13 +245,13 @@ def test_a_job_that_still_runs_is_skipped_and_that_is_said(paths: StatePaths) ->
     async def scene() -> None:
         ticks = Rounds(paths, jobs=(MINUTELY,), held=asyncio.Event())
         assert ticks.held
-        await ticks.look()
-        assert await ticks.look(minutes(1)) == ["clean"]
-        assert await ticks.look(minutes(1)) == []
+        await ticks.tick()
+        assert await ticks.tick(minutes(1)) == ["clean"]
+        assert await ticks.tick(minutes(1)) == []
         assert "clean was due 2026-03-01 00:02 UTC and still runs: this time is skipped" in ticks.said
         ticks.held.set()
-        assert await ticks.look() == []
-        assert await ticks.look(minutes(1)) == ["clean"]
+        assert await ticks.tick() == []
+        assert await ticks.tick(minutes(1)) == ["clean"]
 
     asyncio.run(scene())
 
@@ -262,10 +271,10 @@ def test_no_job_ends_the_schedule(paths: StatePaths, error: Exception, line: str
 
     async def scene() -> None:
         ticks = Rounds(paths, jobs=(MINUTELY,), error=error)
-        await ticks.look()
-        assert await ticks.look(minutes(1)) == ["clean"]
+        await ticks.tick()
+        assert await ticks.tick(minutes(1)) == ["clean"]
         assert line in ticks.said
-        assert await ticks.look(minutes(1)) == ["clean"]
+        assert await ticks.tick(minutes(1)) == ["clean"]
 
     asyncio.run(scene())
 
@@ -280,9 +289,9 @@ def test_an_output_that_is_gone_does_not_end_the_schedule(paths: StatePaths, err
     async def scene() -> None:
         ticks = Rounds(paths, jobs=(MINUTELY,))
         ticks.schedule = Schedule(ticks.jobs, paths, say, clock=lambda: ticks.now, runner=ticks.run)
-        await ticks.look()
-        assert await ticks.look(minutes(1)) == ["clean"]
-        assert await ticks.look(minutes(1)) == ["clean"]
+        await ticks.tick()
+        assert await ticks.tick(minutes(1)) == ["clean"]
+        assert await ticks.tick(minutes(1)) == ["clean"]
 
     asyncio.run(scene())
 
@@ -293,8 +302,8 @@ def test_a_directory_that_cannot_be_written_does_not_end_the_schedule(paths: Sta
 
     async def scene() -> None:
         ticks = Rounds(paths, jobs=(MINUTELY,))
-        await ticks.look()
-        assert await ticks.look(minutes(1)) == ["clean"]
+        await ticks.tick()
+        assert await ticks.tick(minutes(1)) == ["clean"]
         assert not healthy(paths)
 
     asyncio.run(scene())
@@ -308,13 +317,13 @@ def test_a_damaged_memory_is_none(paths: StatePaths, content: bytes) -> None:
     """It is as if the schedule had never run here, and is written again."""
     outcome.directory(paths).mkdir(parents=True)
     (outcome.directory(paths) / "schedule.json").write_bytes(content)
-    assert remembered(paths) is None
+    assert load_state(paths) is None
 
     async def scene() -> None:
-        await Rounds(paths).look()
+        await Rounds(paths).tick()
 
     asyncio.run(scene())
-    assert remembered(paths) == Memory(SUNDAY.timestamp(), {job.name: SUNDAY.timestamp() for job in JOBS})
+    assert load_state(paths) == ScheduleState(SUNDAY.timestamp(), {job.name: SUNDAY.timestamp() for job in JOBS})
 
 
 def test_it_is_healthy_while_it_looks(paths: StatePaths) -> None:
@@ -322,7 +331,7 @@ def test_it_is_healthy_while_it_looks(paths: StatePaths) -> None:
     assert not healthy(paths)
 
     async def scene() -> None:
-        await Rounds(paths).look()
+        await Rounds(paths).tick()
 
     asyncio.run(scene())
     assert healthy(paths)
@@ -341,7 +350,7 @@ from operations.settings import StatePaths
 from tests.patience import PATIENCE
 root = Path.cwd()
 paths = StatePaths(root, root / "model_store")
-schedule.LOOK_EVERY, schedule.SETTLING = 0.05, timedelta(0)
+schedule.TICK_SECONDS, schedule.STARTUP_DELAY = 0.05, timedelta(0)
 schedule.run(crontab.read(root / "crontab"), paths, lambda text: print(text, flush=True))
 """
 
@@ -359,8 +368,8 @@ def test_the_real_process_ends_its_jobs_and_itself(paths: StatePaths) -> None:
     outcome.directory(paths).mkdir(parents=True)
     (paths.root / "crontab").write_text("* * * * * fraud backup create\n")
     past = time.time() - 7200
-    memory = f'{{"began": {past}, "since": {{"backup": {past}}}}}'
-    (outcome.directory(paths) / "schedule.json").write_text(memory)
+    state = f'{{"began": {past}, "since": {{"backup": {past}}}}}'
+    (outcome.directory(paths) / "schedule.json").write_text(state)
     command = [sys.executable, "-c", PROCESS]
     log = paths.root / "output"
     with (
@@ -378,7 +387,7 @@ def test_the_real_process_ends_its_jobs_and_itself(paths: StatePaths) -> None:
     assert "backup starts (due " in said
     assert "backup is told to end" in said
     assert not healthy(paths)
-    last = outcome.last(paths, "backup")
+    last = outcome.last_outcome(paths, "backup")
     assert last is not None
     assert last.exit_code == 143, said
 

@@ -11,7 +11,7 @@ import pytest
 
 from operations.errors import OperationsError
 from operations.jobs import storage_checks
-from operations.jobs.finding import State, fault, good, unknown
+from operations.jobs.finding import CheckState, fault, good, unknown
 from operations.settings import StatePaths
 from operations.store import journal
 from operations.store.registry import Registry
@@ -38,7 +38,7 @@ def test_the_live_archive_is_verified(registry: Registry) -> None:
 def test_before_the_first_release_there_is_no_live_archive(registry: Registry) -> None:
     """That is no fault."""
     (finding,) = storage_checks.archive(registry.root)
-    assert finding.state is State.UNKNOWN
+    assert finding.state is CheckState.UNKNOWN
 
 
 def test_a_takeover_that_is_in_force_is_a_fault(registry: Registry) -> None:
@@ -62,16 +62,16 @@ class Usage(NamedTuple):
 @pytest.mark.parametrize(
     ("total", "free", "state"),
     [
-        (100, 11, State.GOOD),
-        (100, 9, State.FAULT),
-        (9, 0.9, State.FAULT),
-        (5, 1.1, State.GOOD),
-        (5, 0.95, State.FAULT),
-        (1, 0.5, State.FAULT),
+        (100, 11, CheckState.GOOD),
+        (100, 9, CheckState.FAULT),
+        (9, 0.9, CheckState.FAULT),
+        (5, 1.1, CheckState.GOOD),
+        (5, 0.95, CheckState.FAULT),
+        (1, 0.5, CheckState.FAULT),
     ],
 )
 def test_a_disk_needs_a_tenth_and_a_gigabyte(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: float, free: float, state: State
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: float, free: float, state: CheckState
 ) -> None:
     """Sizes in GB; less of either is a fault, which says how much there is."""
     usage = Usage(int(total * 1e9), 0, int(free * 1e9))
@@ -119,7 +119,7 @@ def test_a_backup_older_than_eight_days_is_a_fault(paths: StatePaths, make: Call
 def test_backups_may_be_elsewhere(paths: StatePaths, make: Callable[[timedelta], Path], tmp_path: Path) -> None:
     """BACKUP_TO is where they are looked for."""
     elsewhere = make(timedelta(days=1)).parent.rename(tmp_path / "elsewhere")
-    assert storage_checks.backups(paths, paths.store, {"BACKUP_TO": str(elsewhere)}, NOW).state is State.GOOD
+    assert storage_checks.backups(paths, paths.store, {"BACKUP_TO": str(elsewhere)}, NOW).state is CheckState.GOOD
 
 
 def test_a_young_store_needs_no_backup_yet(paths: StatePaths) -> None:
@@ -129,5 +129,5 @@ def test_a_young_store_needs_no_backup_yet(paths: StatePaths) -> None:
     add(registry, paths.root, 1)
     created = datetime.fromisoformat(registry.entry(1).created)
     created = created if created.tzinfo else created.replace(tzinfo=UTC)
-    for age, state in ((timedelta(days=7), State.UNKNOWN), (timedelta(days=9), State.FAULT)):
+    for age, state in ((timedelta(days=7), CheckState.UNKNOWN), (timedelta(days=9), CheckState.FAULT)):
         assert storage_checks.backups(paths, paths.store, {}, created + age).state is state

@@ -74,7 +74,7 @@ def test_another_first_version_waits_for_the_reconciler(
     """A stack that starts with MODEL_PATH at another version than the recorded one loads them one after the other."""
     release(target, 1, quiet)
     monkeypatch.setattr(release_module, "RELEASE_LOCK_TIMEOUT", 0.05)
-    ensuring = first_model.ensure(asking(tmp_path, 2), target, MARKED, quiet)
+    ensuring = first_model.ensure_released(asking(tmp_path, 2), target, MARKED, quiet)
     with durable.locked(target.store / ".release.lock", ""):
         starting = threading.Thread(target=lambda: asyncio.run(ensuring))
         starting.start()
@@ -91,7 +91,7 @@ def heard(child: Settings, url: str | None, meanwhile: Callable[[], None] = lamb
     redis = {"REDIS_URL": url, "HISTORY_KEY": HISTORY_KEY} if url else None
 
     async def load() -> None:
-        async with first_model.past(child, redis, 1, MARKED, said.append):
+        async with first_model.loading_history(child, redis, 1, MARKED, said.append):
             meanwhile()
 
     asyncio.run(load())
@@ -105,11 +105,11 @@ def test_the_default_model_gets_its_past(child: Settings, tmp_path: Path, monkey
     with running(tmp_path / "valkey") as valkey, closing(valkey.client()) as redis:
         leases = list[object]()
 
-        def reconcile() -> None:
+        def look() -> None:
             leases.append(redis.exists(LOADING))
             (tmp_path / "go").touch()
 
-        (said,) = heard(child, valkey.url, reconcile)
+        (said,) = heard(child, valkey.url, look)
         assert [*leases, redis.exists(LOADING)] == [1, 0]
         assert "has its simulated past" in said
         arguments, environment = json.loads((tmp_path / "seen.json").read_text())
@@ -132,7 +132,7 @@ def test_a_past_that_cannot_be_loaded_ends_nothing(child: Settings, monkeypatch:
         raise Interrupted("Redis does not answer")
 
     monkeypatch.setattr(first_model, "lacking", away)
-    monkeypatch.setattr(first_model, "REDIS_PATIENCE", 0.0)
+    monkeypatch.setattr(first_model, "REDIS_TIMEOUT", 0.0)
     (said,) = heard(child, "redis://:secret@stack")
     assert "was not loaded" in said
     assert "secret" not in said
@@ -143,7 +143,7 @@ def test_another_trial_does_not_end_the_start(target: DeploymentTarget, tmp_path
     add(target.registry, tmp_path, 3)
     release(target, 1, quiet)
     start_trial(replace(target, redis_url="redis://nowhere"), 3, TrialKind.SHADOW, 1.0, quiet)
-    assert asyncio.run(first_model.ensure(asking(tmp_path, 2), target, MARKED, quiet)) == 2
+    assert asyncio.run(first_model.ensure_released(asking(tmp_path, 2), target, MARKED, quiet)) == 2
     assert (record := read_record(target.store)) is not None
     assert (record.version, record.trial) == (2, None)
 
@@ -151,8 +151,8 @@ def test_another_trial_does_not_end_the_start(target: DeploymentTarget, tmp_path
 def test_one_of_several_servers_that_answers_is_enough_for_the_first_release(target: DeploymentTarget) -> None:
     """A pod that never comes up does not keep the first version from the others."""
     dead = FakeTorchServe(down=True).server()
-    assert first_model.answering(replace(target, server=dead, others=(target.server,)))
-    assert not first_model.answering(replace(target, server=dead))
+    assert first_model.any_server_answers(replace(target, server=dead, others=(target.server,)))
+    assert not first_model.any_server_answers(replace(target, server=dead))
 
 
 def test_a_lost_record_is_not_guessed(target: DeploymentTarget, tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_a_lost_record_is_not_guessed(target: DeploymentTarget, tmp_path: Path) 
     target.record_path.unlink()
     found = settings.read("127.0.0.1", 8000, {}, tmp_path)
     with pytest.raises(OperationsError, match=r"release\.json is gone.*MODEL_PATH="):
-        asyncio.run(first_model.ensure(found, target, MARKED, quiet))
-    assert asyncio.run(first_model.ensure(asking(tmp_path, 1), target, MARKED, quiet)) == 1
+        asyncio.run(first_model.ensure_released(found, target, MARKED, quiet))
+    assert asyncio.run(first_model.ensure_released(asking(tmp_path, 1), target, MARKED, quiet)) == 1
 
 
 def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> None:
@@ -170,14 +170,14 @@ def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> No
     stage.damage(2)
     stage.reconcile()
     said: list[str] = []
-    version = asyncio.run(first_model.ensure(asking(tmp_path, 2), stage.target, MARKED, said.append))
+    version = asyncio.run(first_model.ensure_released(asking(tmp_path, 2), stage.target, MARKED, said.append))
     assert (version, stage.record.version) == (1, 1)
     assert said == ["version 1 took over from version 2, which MODEL_PATH names, and stays live"]
 
 
 def test_a_child_carries_the_mark_and_no_secret(child: Settings) -> None:
     """What is killed with the stack can be found by its mark; a command gets the store, and no secret."""
-    asyncio.run(first_model.fraud(child, MARKED, "train", "--no-hint"))
+    asyncio.run(first_model.run_fraud_command(child, MARKED, "train", "--no-hint"))
     arguments, environment = json.loads((child.paths.root / "seen.json").read_text())
     assert arguments == ["train", "--no-hint"]
     assert environment.items() >= {**MARKED, "MODEL_PATH": str(child.paths.store)}.items()
@@ -187,7 +187,7 @@ def test_a_child_carries_the_mark_and_no_secret(child: Settings) -> None:
 def test_a_child_that_fails_is_an_error(child: Settings) -> None:
     """Its exit code is told; it has said why itself."""
     with pytest.raises(OperationsError, match=r"`fraud sample` failed \(exit code 7\)"):
-        asyncio.run(first_model.fraud(child, MARKED, "sample", "fail"))
+        asyncio.run(first_model.run_fraud_command(child, MARKED, "sample", "fail"))
 
 
 def test_a_training_without_a_model_is_an_error(child: Settings, target: DeploymentTarget) -> None:

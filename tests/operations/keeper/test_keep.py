@@ -36,8 +36,8 @@ from operations.commands import terminal
 from operations.errors import OperationsError
 from operations.jobs import crontab, schedule
 from operations.keeper.keep import keep
-schedule.LOOK_EVERY, schedule.SETTLING = 0.1, datetime.timedelta(0)
-root, env = pathlib.Path.cwd(), terminal.env()
+schedule.TICK_SECONDS, schedule.STARTUP_DELAY = 0.1, datetime.timedelta(0)
+root, env = pathlib.Path.cwd(), terminal.environment()
 try:
     jobs = crontab.read(root / env["SCHEDULE"]) if "SCHEDULE" in env else ()
     keep(settings.keeper(env, root), Console(), jobs)

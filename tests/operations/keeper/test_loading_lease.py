@@ -20,10 +20,10 @@ from tests.operations.history.pasts import client_of, wait_for
 SECONDS = 1.0
 HOLDER = """
 import asyncio, sys
-from operations.keeper import lease
+from operations.keeper.loading_lease import hold_lease
 
 async def hold():
-    async with lease.held(sys.argv[1], float(sys.argv[2])):
+    async with hold_lease(sys.argv[1], float(sys.argv[2])):
         await asyncio.Event().wait()
 
 asyncio.run(hold())
@@ -64,7 +64,7 @@ def test_a_lease_is_given_back_at_once(server: tuple[str, Redis]) -> None:
     url, redis = server
 
     async def hold(*, fails: bool) -> None:
-        async with loading_lease.held(url):
+        async with loading_lease.hold_lease(url):
             assert left(redis) > 0
             if fails:
                 raise KeyError
@@ -80,7 +80,7 @@ def test_without_redis_there_is_no_lease() -> None:
     """Who wanted it is told."""
 
     async def hold() -> None:
-        async with loading_lease.held("redis://127.0.0.1:1"):
+        async with loading_lease.hold_lease("redis://127.0.0.1:1"):
             pytest.fail("held")
 
     with pytest.raises(Interrupted):

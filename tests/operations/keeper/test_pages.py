@@ -27,7 +27,7 @@ class Site:
     """Pages that are served."""
 
     target: DeploymentTarget
-    observed: KeeperStatus
+    status: KeeperStatus
     url: str = ""
     said: list[str] = field(default_factory=list)
     has_defect: bool = False
@@ -56,10 +56,10 @@ class Site:
 @pytest.fixture
 def site(target: DeploymentTarget) -> Iterator[Site]:
     """Nothing is released, and one server is there."""
-    observed = KeeperStatus(target.store)
-    observed.begin("http://there:8081")
-    site = Site(target, observed)
-    found = Pages(observed, target.store, site.metrics)
+    status = KeeperStatus(target.store)
+    status.add_server("http://there:8081")
+    site = Site(target, status)
+    found = Pages(status, target.store, site.metrics)
     with served("127.0.0.1", 0, found, site.said.append) as url:
         site.url = url
         yield site
@@ -74,10 +74,10 @@ def write(site: Site, record: Release) -> bytes:
 def test_it_is_alive_while_its_rounds_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is stuck says why, and is started again by whoever asks."""
     assert site.get("/livez").status_code == 200
-    monkeypatch.setattr("operations.keeper.status.LONGEST_STANDSTILL", -1.0)
-    stuck = site.get("/livez")
-    assert (stuck.status_code, stuck.headers["content-type"]) == (503, "application/problem+json")
-    assert "stood still" in stuck.json()["detail"]
+    monkeypatch.setattr("operations.keeper.status.MAX_LOOP_STALL", -1.0)
+    stall_reason = site.get("/livez")
+    assert (stall_reason.status_code, stall_reason.headers["content-type"]) == (503, "application/problem+json")
+    assert "stood still" in stall_reason.json()["detail"]
 
 
 def test_it_is_ready_when_the_live_version_is_loaded(site: Site) -> None:
@@ -85,14 +85,14 @@ def test_it_is_ready_when_the_live_version_is_loaded(site: Site) -> None:
     assert site.get("/readyz").json()["detail"] == "nothing is released yet"
     write(site, Release(2, 1, "2026-01-01T00:00:00+00:00"))
     assert "version 2 at http://there:8081" in site.get("/readyz").json()["detail"]
-    site.observed.see("http://there:8081", ReconcileResult.HEALTHY)
+    site.status.update_server("http://there:8081", ReconcileResult.HEALTHY)
     assert site.get("/readyz").status_code == 200
 
 
 def test_metrics_say_what_is_live(site: Site) -> None:
     """Versions, servers, the last look, and the metrics of the jobs after them."""
     write(site, Release(2, 1, "2026-01-01T00:00:00+00:00", canary(3)))
-    site.observed.see("http://there:8081", ReconcileResult.HEALTHY)
+    site.status.update_server("http://there:8081", ReconcileResult.HEALTHY)
     answer = site.get("/metrics")
     values = {each.name: each.samples[0].value for each in text_string_to_metric_families(answer.text) if each.samples}
     assert time.time() - 60 < values.pop("fraud_keeper_last_look_timestamp_seconds") <= time.time()
@@ -180,7 +180,7 @@ def test_a_port_that_is_taken_is_told(site: Site) -> None:
     port = httpx.URL(site.url).port or 0
     with (
         pytest.raises(OperationsError, match=f"cannot listen on KEEPER_HOST=127.0.0.1, KEEPER_PORT={port}"),
-        served("127.0.0.1", port, Pages(site.observed, site.target.store, bytes), print),
+        served("127.0.0.1", port, Pages(site.status, site.target.store, bytes), print),
     ):
         pass
 

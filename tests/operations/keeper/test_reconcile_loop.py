@@ -35,14 +35,14 @@ def test_a_server_that_never_answers_is_taken_for_frozen(
     target: DeploymentTarget, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is frozen would never be started again otherwise: whoever runs it is told."""
-    monkeypatch.setattr(reconcile_loop, "FROZEN", 0.0)
-    monkeypatch.setattr(reconcile_loop, "LOOK_EVERY_WHILE_DOWN", 0.0)
+    monkeypatch.setattr(reconcile_loop, "HANG_SECONDS", 0.0)
+    monkeypatch.setattr(reconcile_loop, "POLL_SECONDS_WHILE_DOWN", 0.0)
     stage, frozen = Stage(target, torchserve), threading.Event()
     stage.write(1)
     torchserve.down = True
 
     async def run() -> None:
-        looking = asyncio.create_task(reconcile_loop.reconcile(stage.reconciler, frozen.set, stage.said.append))
+        looking = asyncio.create_task(reconcile_loop.reconcile_forever(stage.reconciler, frozen.set, stage.said.append))
         assert await asyncio.to_thread(frozen.wait, 30)
         looking.cancel()
 
@@ -55,13 +55,15 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
     again = threading.Event()
 
     class Surprised:
-        def look(self) -> None:
+        def check(self) -> None:
             if said:
                 again.set()
             raise KeyError("a secret")
 
     async def run() -> None:
-        looking = asyncio.create_task(reconcile_loop.watch(cast("TrialMonitor", Surprised()), said.append))
+        looking = asyncio.create_task(
+            reconcile_loop.monitor_trial_forever(cast("TrialMonitor", Surprised()), said.append)
+        )
         assert await asyncio.to_thread(again.wait, 30)
         looking.cancel()
 

@@ -9,7 +9,7 @@ import pytest
 
 from operations import settings
 from operations.keeper import reconcile_loop, servers
-from operations.keeper.servers import Servers, Telling
+from operations.keeper.servers import Notifier, Servers
 from operations.keeper.status import KeeperStatus
 from operations.network.addresses import UnresolvedName
 from operations.rollout.deployment import DeploymentTarget
@@ -33,23 +33,23 @@ class Ground:
         self.alerts: list[str] = []
         self.ended = 0
         env = {"MANAGEMENT_URL": "http://m", "INFERENCE_URL": "http://i", "MODEL_WORKERS": "2"}
-        self.observed = KeeperStatus(registry.root)
-        self.tell = Telling(self.said.append, self.alerts.append, self._end)
+        self.status = KeeperStatus(registry.root)
+        self.notify = Notifier(self.said.append, self.alerts.append, self._stop_reconciling)
         found = settings.keeper(env, registry.root.parent)
-        self.servers = Servers(found, self._look_up, self.observed, self.tell)
+        self.servers = Servers(found, self._look_up, self.status, self.notify)
 
     def _look_up(self) -> list[TorchServeEndpoint]:
         if self.found is None:
             raise UnresolvedName("torchserve is no name")
         return self.found
 
-    def _end(self) -> None:
+    def _stop_reconciling(self) -> None:
         self.ended += 1
 
     @asynccontextmanager
     async def followed(self) -> Any:  # noqa: ANN401 - an iterator of nothing
         """While they are followed."""
-        following = asyncio.create_task(self.servers.follow())
+        following = asyncio.create_task(self.servers.poll_endpoints())
         try:
             yield
         finally:
@@ -60,9 +60,9 @@ class Ground:
 @pytest.fixture
 def ground(registry: Registry, target: DeploymentTarget, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     """Version 1 is live, and both servers have just started."""
-    monkeypatch.setattr(servers, "RESOLVE_EVERY", 0.02)
-    monkeypatch.setattr(reconcile_loop, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(reconcile_loop, "LOOK_EVERY_WHILE_DOWN", 0.02)
+    monkeypatch.setattr(servers, "RESOLVE_SECONDS", 0.02)
+    monkeypatch.setattr(reconcile_loop, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(reconcile_loop, "POLL_SECONDS_WHILE_DOWN", 0.02)
     fakes = [FakeTorchServe(), FakeTorchServe()]
     Stage(target, fakes[0]).write(1)
     with ExitStack() as running:
@@ -81,7 +81,7 @@ def test_each_server_gets_the_live_version(ground: Ground) -> None:
 
     async def run() -> None:
         async with ground.followed():
-            await until(lambda: ground.observed.whole == 2)
+            await until(lambda: ground.status.ready_servers == 2)
             target = ground.servers.target
             assert target
             assert [one.server.address for one in target.single_servers] == [
@@ -100,11 +100,11 @@ def test_a_server_that_comes_is_kept_and_one_that_goes_is_not(ground: Ground) ->
 
     async def run() -> None:
         async with ground.followed():
-            await until(lambda: ground.observed.lack() is None)
+            await until(lambda: ground.status.unready_reason() is None)
             assert ground.fakes[1].registered == {}
             ground.found = [second]
             await until(lambda: ground.fakes[1].registered == {1: READY})
-            await until(lambda: (ground.observed.servers, ground.observed.whole) == (1, 1))
+            await until(lambda: (ground.status.servers, ground.status.ready_servers) == (1, 1))
             ground.fakes[0].registered.clear()
             ground.found = [first, second]
             await until(lambda: ground.fakes[0].registered == {1: READY})
@@ -117,12 +117,12 @@ def test_a_look_up_that_fails_takes_no_server_away(ground: Ground) -> None:
 
     async def run() -> None:
         async with ground.followed():
-            await until(lambda: ground.observed.whole == 2)
+            await until(lambda: ground.status.ready_servers == 2)
             ground.found = None
             await until(lambda: ground.said[-1:] == ["torchserve is no name"])
             ground.fakes[0].registered.clear()
             await until(lambda: ground.fakes[0].registered == {1: READY})
-            assert (ground.observed.servers, ground.said.count("torchserve is no name")) == (2, 1)
+            assert (ground.status.servers, ground.said.count("torchserve is no name")) == (2, 1)
 
     asyncio.run(run())
 
@@ -148,7 +148,7 @@ def test_a_server_that_hangs_is_told_once_and_ended_where_that_is_allowed(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until it has answered again."""
-    monkeypatch.setattr(reconcile_loop, "FROZEN", 0.0)
+    monkeypatch.setattr(reconcile_loop, "HANG_SECONDS", 0.0)
     ground.found = ground.members[:1]
     hangs = [f"TorchServe at {ground.members[0].management} has not answered for 0 s"]
 
@@ -158,7 +158,7 @@ def test_a_server_that_hangs_is_told_once_and_ended_where_that_is_allowed(
             await until(lambda: ground.ended > 2)
             assert ground.alerts == hangs
             ground.fakes[0].down = False
-            await until(lambda: ground.observed.whole == 1)
+            await until(lambda: ground.status.ready_servers == 1)
             ground.fakes[0].down = True
             await until(lambda: ground.alerts == 2 * hangs)
 

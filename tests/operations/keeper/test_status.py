@@ -15,69 +15,69 @@ A, B = "http://10.0.0.1:8081", "http://10.0.0.2:8081"
 
 
 @pytest.fixture
-def observed(target: DeploymentTarget, torchserve: FakeTorchServe) -> KeeperStatus:
+def status(target: DeploymentTarget, torchserve: FakeTorchServe) -> KeeperStatus:
     """Version 1 is live, and two servers are there."""
     Stage(target, torchserve).write(1)
     found = KeeperStatus(target.store)
     for address in (A, B):
-        found.begin(address)
+        found.add_server(address)
     return found
 
 
-def test_ready_is_whole_everywhere(observed: KeeperStatus) -> None:
+def test_ready_is_whole_everywhere(status: KeeperStatus) -> None:
     """Until each server has the live version, one that lacks it is named."""
-    assert observed.lack() == f"version 1 at {A}: not looked at yet"
-    observed.see(A, ReconcileResult.HEALTHY)
-    observed.see(B, ReconcileResult.MISSING)
-    assert (observed.lack(), observed.whole, observed.servers) == (f"version 1 at {B}: not loaded", 1, 2)
-    observed.see(B, ReconcileResult.LOADED)
-    assert (observed.lack(), observed.whole) == (None, 2)
+    assert status.unready_reason() == f"version 1 at {A}: not looked at yet"
+    status.update_server(A, ReconcileResult.HEALTHY)
+    status.update_server(B, ReconcileResult.MISSING)
+    assert (status.unready_reason(), status.ready_servers, status.servers) == (f"version 1 at {B}: not loaded", 1, 2)
+    status.update_server(B, ReconcileResult.LOADED)
+    assert (status.unready_reason(), status.ready_servers) == (None, 2)
 
 
-def test_a_server_that_has_gone_counts_no_more(observed: KeeperStatus) -> None:
+def test_a_server_that_has_gone_counts_no_more(status: KeeperStatus) -> None:
     """Not even by a look that ends after it has gone."""
-    observed.see(A, ReconcileResult.HEALTHY)
-    observed.forget(B)
-    observed.see(B, ReconcileResult.SERVER_DOWN)
-    assert (observed.lack(), observed.servers) == (None, 1)
+    status.update_server(A, ReconcileResult.HEALTHY)
+    status.remove_server(B)
+    status.update_server(B, ReconcileResult.SERVER_DOWN)
+    assert (status.unready_reason(), status.servers) == (None, 1)
 
 
-def test_without_a_server_nothing_is_ready(observed: KeeperStatus) -> None:
+def test_without_a_server_nothing_is_ready(status: KeeperStatus) -> None:
     """The reason is why none is known."""
-    observed.forget(A)
-    observed.forget(B)
-    observed.unresolved = "torchserve is no name"
-    assert (observed.lack(), observed.last_look) == ("torchserve is no name", 0.0)
+    status.remove_server(A)
+    status.remove_server(B)
+    status.resolve_error = "torchserve is no name"
+    assert (status.unready_reason(), status.oldest_poll) == ("torchserve is no name", 0.0)
 
 
-def test_without_a_record_nothing_is_ready(observed: KeeperStatus, target: DeploymentTarget) -> None:
+def test_without_a_record_nothing_is_ready(status: KeeperStatus, target: DeploymentTarget) -> None:
     """Nothing released, a record that cannot be read, and another keeper at work are each told."""
     target.record_path.write_text("{")
-    assert "is damaged" in str(observed.lack())
-    assert observed.record is None
+    assert "is damaged" in str(status.unready_reason())
+    assert status.record is None
     target.record_path.unlink()
-    assert observed.lack() == "nothing is released yet"
-    observed.waiting = "another keeper works"
-    assert observed.lack() == "another keeper works"
+    assert status.unready_reason() == "nothing is released yet"
+    status.blocked_reason = "another keeper works"
+    assert status.unready_reason() == "another keeper works"
 
 
-def test_the_last_look_is_that_of_the_most_neglected_server(observed: KeeperStatus) -> None:
+def test_the_last_look_is_that_of_the_most_neglected_server(status: KeeperStatus) -> None:
     """An alert on its age finds one server that is not looked at among many that are."""
-    observed.see(A, ReconcileResult.HEALTHY)
-    assert observed.last_look == 0.0
-    observed.see(B, ReconcileResult.HEALTHY)
-    assert time.time() - 60 < observed.last_look <= time.time()
+    status.update_server(A, ReconcileResult.HEALTHY)
+    assert status.oldest_poll == 0.0
+    status.update_server(B, ReconcileResult.HEALTHY)
+    assert time.time() - 60 < status.oldest_poll <= time.time()
 
 
-def test_a_loop_that_stands_still_is_stuck(observed: KeeperStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_stands_still_is_stuck(status: KeeperStatus, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it beats, it is not."""
-    observed.beat()
-    assert observed.stuck() is None
-    monkeypatch.setattr(module, "LONGEST_STANDSTILL", -1.0)
-    assert "stood still" in str(observed.stuck())
+    status.record_heartbeat()
+    assert status.stall_reason() is None
+    monkeypatch.setattr(module, "MAX_LOOP_STALL", -1.0)
+    assert "stood still" in str(status.stall_reason())
 
 
-def test_a_look_without_end_is_stuck(observed: KeeperStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_without_end_is_stuck(status: KeeperStatus, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is named."""
-    monkeypatch.setattr(module, "LONGEST_LOOK", -1.0)
-    assert f"one look at {A}" in str(observed.stuck())
+    monkeypatch.setattr(module, "MAX_POLL_SECONDS", -1.0)
+    assert f"one look at {A}" in str(status.stall_reason())

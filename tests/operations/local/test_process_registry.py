@@ -32,10 +32,10 @@ def started(environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[b
 
 def earlier(directory: Path) -> ProcessRegistry:
     """The ledger of a stack that was killed."""
-    ledger = ProcessRegistry(directory / "ledger.json")
+    registry = ProcessRegistry(directory / "ledger.json")
     (directory / "scratch").mkdir()
-    ledger.owns(directory / "scratch")
-    return ledger
+    registry.register(directory / "scratch")
+    return registry
 
 
 def test_the_next_start_ends_what_a_killed_one_left(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_the_next_start_ends_what_a_killed_one_left(tmp_path: Path) -> None:
     with started({**os.environ, **earlier(tmp_path).mark}) as (leader, child):
         leader.kill()
         leader.wait()
-        assert ProcessRegistry(tmp_path / "ledger.json").end_leftovers() == 1
+        assert ProcessRegistry(tmp_path / "ledger.json").kill_orphans() == 1
         assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
     assert not (tmp_path / "scratch").exists()
 
@@ -52,14 +52,14 @@ def test_what_carries_another_mark_or_none_is_left_alone(tmp_path: Path) -> None
     """A stranger, and another stack, live on whatever their numbers."""
     earlier(tmp_path)
     with started(os.environ) as (stranger, _), started({**os.environ, MARK: "another"}) as (other, _):
-        assert ProcessRegistry(tmp_path / "ledger.json").end_leftovers() == 0
+        assert ProcessRegistry(tmp_path / "ledger.json").kill_orphans() == 0
         assert (stranger.poll(), other.poll()) == (None, None)
 
 
 def test_a_ledger_of_an_earlier_form_ends_nothing(tmp_path: Path) -> None:
     """A file without a mark names nobody for certain."""
     (tmp_path / "ledger.json").write_text(f'{{"processes": [{{"pid": {os.getpid()}, "started": 1.0}}]}}')
-    assert ProcessRegistry(tmp_path / "ledger.json").end_leftovers() == 0
+    assert ProcessRegistry(tmp_path / "ledger.json").kill_orphans() == 0
 
 
 def test_every_stack_has_a_mark_of_its_own(tmp_path: Path) -> None:

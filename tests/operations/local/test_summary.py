@@ -12,17 +12,17 @@ import pytest
 
 from operations import settings
 from operations.local import summary
-from operations.local.programs import Stack, free_ports
+from operations.local.programs import StackPlan, free_ports
 from operations.processes.supervisor import Program
 
 
-def found(root: Path, url: str = "http://127.0.0.1:1", **env: str) -> summary.Found:
+def found(root: Path, url: str = "http://127.0.0.1:1", **env: str) -> summary.StackSummary:
     """What a look finds with this environment, where the sample has the columns a and b."""
     (root / "examples").mkdir(exist_ok=True)
     (root / "examples" / "transactions.csv").write_text("a,b\n1,2\n")
     program = Program("toy", (), {}, root, root / "log")
-    stack = Stack(program, program, None, url, "http://i", "http://m", "redis://r", "a-key")
-    return summary.look(settings.read("127.0.0.1", 8000, env, root), stack, 1)
+    stack = StackPlan(program, program, None, url, "http://i", "http://m", "redis://r", "a-key")
+    return summary.collect_summary(settings.read("127.0.0.1", 8000, env, root), stack, 1)
 
 
 @contextmanager
@@ -50,14 +50,14 @@ def gateway(*columns: str) -> Iterator[tuple[str, list[str | None]]]:
 
 def test_the_known_key_is_in_the_line(tmp_path: Path) -> None:
     """Without API_KEY one line is all it takes."""
-    (line,) = summary.to_paste(found(tmp_path))
+    (line,) = summary.example_commands(found(tmp_path))
     assert '-H "X-API-Key: test-key"' in line
 
 
 @pytest.mark.parametrize(("keys", "which"), [("secret", "the key"), ("secret, other", "one of the keys")])
 def test_a_key_that_was_set_is_to_be_exported(tmp_path: Path, keys: str, which: str) -> None:
     """The other terminal does not know the key: the line before says so and does not repeat it."""
-    first, line = summary.to_paste(found(tmp_path, API_KEY=keys))
+    first, line = summary.example_commands(found(tmp_path, API_KEY=keys))
     assert first == f"in the other terminal first: export API_KEY=...  ({which} that this stack was started with)"
     assert "$API_KEY" in line
     assert "secret" not in line
@@ -66,14 +66,14 @@ def test_a_key_that_was_set_is_to_be_exported(tmp_path: Path, keys: str, which: 
 def test_a_sample_that_fits_is_offered(tmp_path: Path) -> None:
     """The order of the columns does not matter; one of several keys is used to ask."""
     with gateway("b", "a") as (url, keys):
-        assert "/upload" in summary.to_paste(found(tmp_path, url, API_KEY="secret, other"))[-1]
+        assert "/upload" in summary.example_commands(found(tmp_path, url, API_KEY="secret, other"))[-1]
     assert keys == ["secret"]
 
 
 def test_a_sample_that_does_not_fit_is_not_offered(tmp_path: Path) -> None:
     """Where the live version takes other columns, the line points to them."""
     with gateway("b", "c") as (url, _):
-        told, line = summary.to_paste(found(tmp_path, url))
+        told, line = summary.example_commands(found(tmp_path, url))
     assert "not of the live version's columns" in told
     assert line == f'curl -H "X-API-Key: test-key" {url}/v1/contract'
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from operations.processes import signals
-from operations.processes.signals import stopping, until_told
+from operations.processes.signals import stop_signals, wait_for_stop
 
 
 async def fails() -> None:
@@ -20,9 +20,9 @@ def test_a_signal_tells(number: signal.Signals) -> None:
     """Any of the three ends the wait."""
 
     async def run() -> None:
-        async with stopping(lambda: pytest.fail("once is no hurry")) as told:
+        async with stop_signals(lambda: pytest.fail("once is no hurry")) as stop:
             asyncio.get_running_loop().call_soon(os.kill, os.getpid(), number)
-            await until_told(told, {asyncio.create_task(asyncio.sleep(300))})
+            await wait_for_stop(stop, {asyncio.create_task(asyncio.sleep(300))})
 
     asyncio.run(run())
 
@@ -32,13 +32,13 @@ def test_a_second_signal_hurries_but_not_an_echo(monkeypatch: pytest.MonkeyPatch
     hurried = asyncio.Event()
 
     async def run() -> None:
-        async with stopping(hurried.set) as told:
+        async with stop_signals(hurried.set) as stop:
             os.kill(os.getpid(), signal.SIGTERM)
-            await told.wait()
+            await stop.wait()
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.sleep(0)
             assert not hurried.is_set()
-            monkeypatch.setattr(signals, "ECHO", -1.0)
+            monkeypatch.setattr(signals, "ECHO_SECONDS", -1.0)
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.wait_for(hurried.wait(), 30)
 
@@ -49,8 +49,8 @@ def test_a_task_that_fails_is_raised() -> None:
     """Before anybody has told to stop."""
 
     async def run() -> None:
-        async with stopping(lambda: None) as told:
-            await until_told(told, {asyncio.create_task(fails())})
+        async with stop_signals(lambda: None) as stop:
+            await wait_for_stop(stop, {asyncio.create_task(fails())})
 
     with pytest.raises(ValueError, match="x"):
         asyncio.run(run())

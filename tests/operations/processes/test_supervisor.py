@@ -41,9 +41,9 @@ async def kept(directory: Path, code: str, grace: float = 4.0) -> AsyncIterator[
 
 async def until(condition: Callable[[], object]) -> None:
     """Waits until something is so."""
-    end = time.monotonic() + PATIENCE
+    terminate_process = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, "it did not come about"
+        assert time.monotonic() < terminate_process, "it did not come about"
         await asyncio.sleep(0.01)
 
 
@@ -213,9 +213,9 @@ def test_hurrying_cuts_the_grace_short(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with kept(tmp_path, STUBBORN, grace=60.0) as it:
             await until(lambda: lines(tmp_path))
-            it.hurry()
+            it.terminate()
             await asyncio.sleep(0)  # The first request begins to wait,
-            it.hurry()
+            it.terminate()
             await it.stop()  # and the second ends that.
 
     asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
