@@ -25,8 +25,8 @@ from contract.schema import Contract
 from history.keyed_hash import HistoryKey
 from history.plan import Plan
 from operations.history import load, past_file
-from operations.history.load import Target
-from operations.history.plans import PlanLayouts
+from operations.history.load import LoadTarget
+from operations.history.version_history import PlanLayouts
 from operations.store.registry import Registry
 from tests.valkey import running
 from training.schema import load_schema
@@ -50,7 +50,7 @@ def main(days: int) -> None:
             began, cpu = time.perf_counter(), time.process_time()
             result = past_file.read(contract, plan, file, quiet)
             read = time.perf_counter()
-            target = Target(valkey.url, plan, PlanLayouts(Registry(Path(scratch)), plan, contract), KNOWN, KEY)
+            target = LoadTarget(valkey.url, plan, PlanLayouts(Registry(Path(scratch)), plan, contract), KNOWN, KEY)
             loaded = load.load(target, result, quiet)
             ended, cpu = time.perf_counter(), time.process_time() - cpu
             print(f"{result.rows:,} rows read in {read - began:.2f} s, {loaded.rows:,} loaded in {ended - read:.2f} s")

@@ -33,7 +33,7 @@ from history.labels import label_fields, parse_stored_labels
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.history.agreed import agree
+from operations.history.redis_access import TIMEOUT_SECONDS, require_key
 from operations.network.endpoints import history_key, require_redis_url
 from operations.settings import StatePaths
 from operations.store import version_archive
@@ -44,8 +44,6 @@ from training.data import TRUE
 from training.errors import TrainingError
 
 BLOCK_ROWS = 5_000
-TIMEOUT_SECONDS = 10.0
-"""Seconds that Redis may take for a block."""
 SPELLED = {FRAUD: "1", GENUINE: "0"}
 
 
@@ -138,7 +136,7 @@ def connected(url: str, key: HistoryKey) -> Iterator[ReceivedLabels]:
         raise OperationsError("REDIS_URL is no address of a Redis") from None
     try:
         with redis as client:
-            agree(client, key)
+            require_key(client, key)
             yield ReceivedLabels(client, key)
     except RedisError as error:
         raise OperationsError(f"Redis does not answer as it should ({type(error).__name__})") from None

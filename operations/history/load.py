@@ -1,40 +1,38 @@
 """`fraud history load`: past transactions into Redis, so that a version's history features begin with a past.
 
 The file is read whole first: what is at fault refuses it before anything is loaded. Then it enters step by step; while
-Redis does one, the next is worked out. A load that was cut off, whatever by, goes on behind its last step.
+Redis does one, the next is computed. A load that was cut off, whatever by, goes on after its last step.
+
+fraud:load:<file>   how far a load is: written by the script that does a step, in the same moment
 """
 
-import contextlib
+import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
 
 from redis import Redis
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
+from redis.exceptions import NoScriptError
 
-from environment.redis_client import connect
+from history.epoch import Epoch, ensure_epoch, extend_epoch, has_served
 from history.keyed_hash import HistoryKey
 from history.plan import Plan
 from history.redis_schema import ENTER
+from history.session import Reply
 from operations.errors import OperationsError
-from operations.history.agreed import agree
-from operations.history.past import ParsedFile, ProgressCallback
-from operations.history.plans import PlanLayouts
-from operations.history.progress import Progress, key_of
-from operations.history.step import Arguments, Step
-from operations.history.steps import Steps
+from operations.history.load_steps import Arguments, LoadSteps, Step
+from operations.history.past_transactions import ParsedFile, ProgressCallback
+from operations.history.redis_access import connected, require_key
+from operations.history.version_history import NoHistory, PlanLayouts, VersionHistory
+from operations.store.release_record import read_record
 
-TIMEOUT_SECONDS = 10.0
-"""Seconds for one answer; a step takes about 0.01 s."""
-DONE_SECONDS = 400 * 86_400
-"""How long it is known that a file is loaded."""
-
-AGAIN = "What is loaded stays; the same command goes on behind it"
-
-
-class Interrupted(OperationsError):
-    """Redis was gone in the middle; the same command goes on."""
+LOADED_SECONDS = 400 * 86_400
+"""For which it is known that a file is loaded."""
+PREFIX = b"fraud:load:"
+STEPS_VERSION = b"1"
+"""Part of the key: a load whose steps are cut in another way must not go on where this one ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,170 +42,265 @@ class LoadResult:
     Attributes:
         rows: transactions that it went through; 0 where all were loaded before.
         known: those that counted already, in some state at least, and were not counted there again.
-        doubted: those of them that entered by a plan of versions that are in the store no more: nothing was added.
+        unresolved: known ones that entered by a plan of versions that are in the store no more: nothing was added.
         resumed: whether it went on where another run had ended.
-        seconds: it took.
+        seconds: its duration.
     """
 
     rows: int
     known: int
-    doubted: int
+    unresolved: int
     resumed: bool
     seconds: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Target:
+class LoadTarget:
     """Where transactions are loaded into.
 
     Attributes:
         url: of Redis.
-        plan: what is kept there.
-        counted: in which states known transactions count.
+        plan: of the states there.
+        plan_layouts: in which states known transactions count.
         known_seconds: how long a transaction is known by its id.
         key: what ids and entities are hashed with there.
     """
 
     url: str
     plan: Plan
-    counted: PlanLayouts
+    plan_layouts: PlanLayouts
     known_seconds: float
     key: HistoryKey
 
 
-def load(target: Target, found: ParsedFile, told: ProgressCallback) -> LoadResult:
-    """Loads what a file holds; `told` hears how many steps are done.
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """How far a load is.
+
+    Attributes:
+        key: of Redis, under which it stands.
+        horizon: the time from which on transactions enter by their ids: that of the first run, for it decides the
+            steps of all that follow.
+        step: the next one.
+        steps: how many there are.
+    """
+
+    key: bytes
+    horizon: float
+    step: int
+    steps: int
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.step >= self.steps
+
+    def next(self) -> Self:
+        """One step on."""
+        return replace(self, step=self.step + 1)
+
+    def to_bytes(self) -> bytes:
+        """The value of the key."""
+        return f"{self.horizon!r} {self.step} {self.steps}".encode()
+
+    @classmethod
+    def from_bytes(cls, key: bytes, text: bytes) -> Self:
+        """Parses the value of the key.
+
+        Raises:
+            ValueError: it is no progress.
+        """
+        horizon, step, steps = text.split()
+        return cls(key, float(horizon), int(step), int(steps))
+
+    @classmethod
+    def read(cls, redis: Redis, key: bytes) -> Self | None:
+        """That of a load; None where it has not begun."""
+        text = redis.get(key)
+        return cls.from_bytes(key, text) if isinstance(text, bytes) else None
+
+
+def progress_key(sha256: str, plan: Plan, key: HistoryKey) -> bytes:
+    """The key of a file, by its SHA-256 in hexadecimal, that is loaded into the states of a plan.
+
+    Keyed as ids are: of a file of one row, a hash without a key would tell the row to who can guess it.
+    """
+    states = b"".join(layout.digest for layout in plan.layouts)
+    return PREFIX + key.keyed(hashlib.sha256(STEPS_VERSION + bytes.fromhex(sha256) + states).digest()).hex().encode()
+
+
+def load(target: LoadTarget, file: ParsedFile, on_progress: ProgressCallback) -> LoadResult:
+    """Loads the transactions of a file; `on_progress` is called with the steps that are done, and all of them.
 
     Raises:
         Interrupted: Redis does not answer, or is full.
-        OperationsError: another load of this file runs, or what Redis holds is of another key.
+        OperationsError: another load of this file runs, or Redis' digests are of another key.
     """
     began = time.monotonic()
-    key = key_of(found.sha256, target.plan, target.key)
+    key = progress_key(file.sha256, target.plan, target.key)
     with connected(target.url) as redis:
-        agree(redis, target.key)
-        before = _progress(redis, key)
-        past = found.past
+        require_key(redis, target.key)
+        before = LoadProgress.read(redis, key)
+        past = file.past
         if past is None or (before and before.done):
-            redis.expire(key, DONE_SECONDS)
+            redis.expire(key, LOADED_SECONDS)
             return LoadResult(0, 0, 0, resumed=False, seconds=time.monotonic() - began)
         horizon = before.horizon if before else past.newest - target.known_seconds
-        steps = Steps(target.plan, past, horizon, target.counted.missing, target.key)
-        progress = before or Progress(key, horizon, 0, len(steps))
-        run = _Run(redis, target.key.guarded(ENTER), told)
-        run.through(steps, progress, before.to_bytes() if before else b"")
-        redis.expire(key, DONE_SECONDS)
-    return LoadResult(past.rows, run.known, run.doubted, before is not None, time.monotonic() - began)
+        steps = LoadSteps(target.plan, past, horizon, target.plan_layouts.missing, target.key)
+        progress = before or LoadProgress(key, horizon, 0, len(steps))
+        run = _LoadRun(redis, target.key.guarded(ENTER), on_progress)
+        run.complete(steps, progress, before.to_bytes() if before else b"")
+        redis.expire(key, LOADED_SECONDS)
+    return LoadResult(past.rows, run.known, run.unresolved, before is not None, time.monotonic() - began)
 
 
-def is_loaded(url: str, plan: Plan, sha256: str, key: HistoryKey) -> bool:
-    """Whether all of a file is loaded; what tells of it is kept for longer then.
+def lacks_simulated_past(store: Path, url: str, key: HistoryKey, version: int | None = None) -> bool:
+    """Whether a version has history features, was trained on the simulator, and has not got that past.
+
+    Args:
+        store: the model store.
+        url: of Redis.
+        key: what ids and entities are hashed with there.
+        version: which; None is the live one.
 
     Raises:
         Interrupted: Redis does not answer.
-        OperationsError: what Redis holds is of another key.
+        OperationsError: Redis' digests are of another key, no version is live, or its archive cannot be read.
     """
-    name = key_of(sha256, plan, key)
+    try:
+        history = VersionHistory.of(store, version)
+    except NoHistory:
+        return False
+    return history.simulation is not None and not is_loaded(url, history.plan, str(history.card.data["sha256"]), key)
+
+
+def is_loaded(url: str, plan: Plan, sha256: str, key: HistoryKey) -> bool:
+    """Whether all of a file is loaded; the record of it is kept for longer then.
+
+    Raises:
+        Interrupted: Redis does not answer.
+        OperationsError: Redis' digests are of another key.
+    """
+    name = progress_key(sha256, plan, key)
     with connected(url) as redis:
-        agree(redis, key)
-        progress = _progress(redis, name)
+        require_key(redis, key)
+        progress = LoadProgress.read(redis, name)
         if progress and progress.done:
-            redis.expire(name, DONE_SECONDS)
+            redis.expire(name, LOADED_SECONDS)
         return progress is not None and progress.done
 
 
-def _progress(redis: Redis, key: bytes) -> Progress | None:
-    text = redis.get(key)
-    return Progress.from_bytes(key, text) if isinstance(text, bytes) else None
+def epoch_before(url: str, store: Path, key: HistoryKey) -> Epoch:
+    """The epoch before a load: a Redis that was emptied must not look whole because some of its past is back.
+
+    Raises:
+        Interrupted: Redis does not answer, or is full.
+        OperationsError: its digests are of another key; while it gets this one, it looks emptied.
+    """
+    record, now = read_record(store), time.time()
+    served = record is not None and has_served(record, now)
+    with connected(url) as redis:
+        require_key(redis, key)
+        return _run_commands(redis, ensure_epoch(None, now, served=served))
 
 
-class _Run:
-    """One run through steps."""
+def epoch_after(url: str, epoch: Epoch, plan: Plan, file: ParsedFile) -> Epoch:
+    """The epoch once all of a file is loaded.
 
-    def __init__(self, redis: Redis, enter: str, told: ProgressCallback) -> None:
-        self._told = told
-        self._enter = enter
-        self._sha = redis.script_load(enter)
+    Raises:
+        Interrupted: Redis does not answer, or is full.
+    """
+    if file.past is None:
+        return epoch
+    # Of a file that begins earlier, everything is loaded that a window looks at.
+    oldest = file.past.newest - plan.seconds if file.older else float(file.past.seconds.min())
+    with connected(url) as redis:
+        return _run_commands(redis, extend_epoch(epoch, oldest))
+
+
+def _run_commands(redis: Redis, commands: Generator[Arguments, Any, Epoch]) -> Epoch:
+    command = next(commands)
+    while True:
+        reply = redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        try:
+            command = commands.send(reply)
+        except StopIteration as stop:
+            epoch: Epoch = stop.value
+            return epoch
+
+
+class _LoadRun:
+    """Does steps one after the other."""
+
+    def __init__(self, redis: Redis, script: str, on_progress: ProgressCallback) -> None:
+        self._on_progress = on_progress
+        self._script = script
+        self._sha = redis.script_load(script)
         self._connection = redis.connection_pool.get_connection()
-        self.known, self.doubted = 0, 0
+        self.known, self.unresolved = 0, 0
 
-    def through(self, steps: Steps, progress: Progress, stands: bytes) -> None:
-        """Does all that are left; `stands` is what Redis holds of the progress.
+    def complete(self, steps: LoadSteps, progress: LoadProgress, stored: bytes) -> None:
+        """Does all steps that are left; `stored` is the progress as Redis has it.
 
-        While Redis does a step, the next one is worked out: in one thread, for each answer would have to wait for
-        another one's lock on the interpreter.
+        While Redis does a step, the next one is computed: in one thread, for each reply would have to wait for another
+        one's lock on the interpreter.
         """
-        begun: _Begun | None = None
+        pending: _PendingStep | None = None
         while not progress.done:
-            step, after = steps[progress.step], progress.after()
-            if begun:
-                self._end(begun)
-            self._told(progress.step, progress.steps)
-            begun = self._begin(step, (progress.key, stands, after.to_bytes()))
-            progress, stands = after, after.to_bytes()
-        if begun:
-            self._end(begun)
-        self._told(progress.steps, progress.steps)
+            step, after = steps[progress.step], progress.next()
+            if pending:
+                self._finish(pending)
+            self._on_progress(progress.step, progress.steps)
+            pending = self._start(step, (progress.key, stored, after.to_bytes()))
+            progress, stored = after, after.to_bytes()
+        if pending:
+            self._finish(pending)
+        self._on_progress(progress.steps, progress.steps)
 
-    def _begin(self, step: Step, moves: Arguments) -> "_Begun":
-        if looks := step.looks():
-            self._send(looks)
-            step.take_looks(self._reply(looks))
-        begun = _Begun(step, (*step.entry(), *moves), moves)
-        self._send(begun.arguments)
-        return begun
+    def _start(self, step: Step, progress: Arguments) -> "_PendingStep":
+        if reads := step.read_arguments():
+            self._send(reads)
+            step.receive_states(self._reply(reads))
+        pending = _PendingStep(step, (*step.write_arguments(), *progress), progress)
+        self._send(pending.arguments)
+        return pending
 
-    def _end(self, begun: "_Begun") -> None:
+    def _finish(self, pending: "_PendingStep") -> None:
         """Waits until a step is done.
 
         Raises:
             OperationsError: another load has done it.
         """
-        arguments = begun.arguments
-        while not begun.step.take(self._moved(self._reply(arguments))):
-            arguments = (*begun.step.entry(), *begun.moves)
+        arguments = pending.arguments
+        while not pending.step.receive_reply(_checked(self._reply(arguments))):
+            arguments = (*pending.step.write_arguments(), *pending.progress)
             self._send(arguments)
-        self.known += begun.step.known
-        self.doubted += begun.step.doubted
-
-    def _moved(self, reply: Sequence[bytes]) -> Sequence[bytes]:
-        if reply[0] == b"moved":
-            raise OperationsError("another load of these transactions runs: wait until it has ended")
-        return reply
+        self.known += pending.step.known
+        self.unresolved += pending.step.unresolved
 
     def _send(self, arguments: Arguments) -> None:
         self._connection.send_command("EVALSHA", self._sha, 0, *arguments)  # type: ignore[no-untyped-call]
 
-    def _reply(self, arguments: Arguments) -> Sequence[bytes]:
+    def _reply(self, arguments: Arguments) -> Reply:
         try:
             reply: Any = self._connection.read_response()  # type: ignore[no-untyped-call]
-        except NoScriptError:  # Somebody has had its scripts forgotten.
-            self._connection.send_command("EVAL", self._enter, 0, *arguments)  # type: ignore[no-untyped-call]
+        except NoScriptError:  # Redis was told to forget its scripts.
+            self._connection.send_command("EVAL", self._script, 0, *arguments)  # type: ignore[no-untyped-call]
             reply = self._connection.read_response()  # type: ignore[no-untyped-call]
-        found: Sequence[bytes] = reply
-        return found
+        checked: Sequence[bytes] = reply
+        return checked
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """A step that Redis is at: the arguments of its call, of which the last three are of progress."""
+class _PendingStep:
+    """A step that was sent: the arguments of its call, of which the last three are of progress."""
 
     step: Step
     arguments: Arguments
-    moves: Arguments
+    progress: Arguments
 
 
-@contextlib.contextmanager
-def connected(url: str) -> Iterator[Redis]:
-    """A client that waits for answers.
-
-    Raises:
-        Interrupted: Redis does not answer, or is full.
-    """
-    try:
-        with connect(url, TIMEOUT_SECONDS) as client:
-            yield client
-    except OutOfMemoryError:
-        raise Interrupted(f"Redis is full: give it more memory (docs/runbook.md says how much). {AGAIN}") from None
-    except (RedisError, OSError, ValueError) as error:
-        raise Interrupted(f"Redis does not answer ({type(error).__name__}). {AGAIN}") from None
+def _checked(reply: Reply) -> Reply:
+    if reply[0] == b"moved":
+        raise OperationsError("another load of these transactions runs: wait until it has ended")
+    return reply

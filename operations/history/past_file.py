@@ -1,46 +1,54 @@
 """A file of past transactions, CSV or parquet, read whole before anything of it is loaded.
 
-What is at fault is told by row and column, and refuses the file. It goes through the one reading path of serving,
-block after block, so that memory holds the bytes of a block and what history needs of all rows, not the file.
+Faults are reported by row and column, and refuse the file. It is parsed as in serving, block after block, so that
+memory holds the bytes of a block and what history needs of all rows, not the file.
 """
 
 import csv
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from contract.faults import Fault, FaultCode, InputError
-from contract.schema import CONFIRMED_COLUMN, Contract, Kind
-from contract.table import MAX_FAULTS, ParsedRows, csv_records, read_csv
+from contract.schema import CONFIRMED_COLUMN, Column, Contract, Feature, FeatureKind, Kind, Missing
+from contract.table import MAX_FAULTS, ParsedRows, Table, csv_records, read_csv
+from history.keyed_hash import UNKEYED
 from history.plan import Plan
+from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.errors import OperationsError, in_words
-from operations.history.past import NO_LABEL, ParsedFile, PastTransactionsBuilder, ProgressCallback, labels_of, read_by
+from operations.history.past_transactions import ParsedFile, PastTransactions, ProgressCallback, Rows, effective_seconds
 from training import source
 from training.data import FALSE, TRUE
 from training.errors import TrainingError
 
-BLOCK_BYTES = 1 << 23
-BLOCK_ROWS = 1 << 17
-"""Of a parquet file."""
+CSV_BLOCK_BYTES = 1 << 23
+PARQUET_BLOCK_ROWS = 1 << 17
 SHOWN_FAULTS = 5
+NOT_A_LABEL = 255
+"""Of a cell that is not empty and holds no label."""
 
 
 class Refusal(OperationsError):
-    """A file that cannot be loaded as it is; nothing of it was."""
+    """The file cannot be loaded as it is; nothing of it was."""
 
 
-def read(contract: Contract, plan: Plan, path: Path, told: ProgressCallback, *, skip: bool = False) -> ParsedFile:
+def read(
+    contract: Contract, plan: Plan, path: Path, on_progress: ProgressCallback, *, skip: bool = False
+) -> ParsedFile:
     """Reads a file, .parquet by its name and CSV otherwise.
 
     Args:
         contract: of the version whose history it is.
         plan: what history needs.
         path: of the file.
-        told: hears how many bytes, or rows of a parquet file, are read.
+        on_progress: is called with the bytes, or the rows of a parquet file, that are read, and all of them.
         skip: leaves rows at fault out, and does not refuse the file for them.
 
     Raises:
@@ -48,21 +56,21 @@ def read(contract: Contract, plan: Plan, path: Path, told: ProgressCallback, *, 
     """
     try:
         if source.is_parquet(path):
-            return _read_parquet(_Reader(contract, plan, skip=skip), path, told)
+            return _read_parquet(_Reader(contract, plan, skip=skip), path, on_progress)
         with path.open("rb") as stream:
-            return _read_csv(_Reader(contract, plan, skip=skip), stream, path.stat().st_size, told)
+            return _read_csv(_Reader(contract, plan, skip=skip), stream, path.stat().st_size, on_progress)
     except TrainingError as error:
         raise Refusal(str(error)) from None
     except OSError as error:
         raise Refusal(in_words(error)) from None
 
 
-def read_bytes(contract: Contract, plan: Plan, body: bytes, told: ProgressCallback) -> ParsedFile:
+def read_bytes(contract: Contract, plan: Plan, body: bytes, on_progress: ProgressCallback) -> ParsedFile:
     """Reads the bytes of a CSV file; as :func:`read`."""
-    return _read_csv(_Reader(contract, plan, skip=False), BytesIO(body), len(body), told)
+    return _read_csv(_Reader(contract, plan, skip=False), BytesIO(body), len(body), on_progress)
 
 
-def csv_blocks(stream: BinaryIO, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+def csv_blocks(stream: BinaryIO, size: int = CSV_BLOCK_BYTES) -> Iterator[bytes]:
     """The bytes of a CSV file in pieces of whole records, of about this size."""
     rest = b""
     while piece := stream.read(size):
@@ -75,7 +83,7 @@ def csv_blocks(stream: BinaryIO, size: int = BLOCK_BYTES) -> Iterator[bytes]:
 
 
 def _records_end(text: bytes) -> int:
-    """Where the last record ends that is whole: behind a newline that is in no quotes; 0 where there is none."""
+    """The end of the last whole record: after a newline outside quotes; 0 where there is none."""
     end = text.rfind(b"\n") + 1
     quotes = text.count(b'"', 0, end)
     while end and quotes % 2:
@@ -86,7 +94,7 @@ def _records_end(text: bytes) -> int:
 
 
 def _header_end(text: bytes) -> int:
-    """Where the first line that is not blank ends."""
+    """The end of the first line that is not blank."""
     end = 0
     while end < len(text):
         begin, end = end, text.find(b"\n", end) + 1 or len(text)
@@ -95,84 +103,84 @@ def _header_end(text: bytes) -> int:
     return end
 
 
-def _read_csv(reader: "_Reader", stream: BinaryIO, size: int, told: ProgressCallback) -> ParsedFile:
+def _read_csv(reader: "_Reader", stream: BinaryIO, size: int, on_progress: ProgressCallback) -> ParsedFile:
     digest, header, done = hashlib.sha256(), b"", 0
     for block in csv_blocks(stream):
         digest.update(block)
-        reader.take(header + block)
+        reader.receive(header + block)
         header = header or block[: _header_end(block)]
         done += len(block)
-        told(done, size)
-    return reader.found(digest.hexdigest())
+        on_progress(done, size)
+    return reader.parsed_file(digest.hexdigest())
 
 
-def _read_parquet(reader: "_Reader", path: Path, told: ProgressCallback) -> ParsedFile:
+def _read_parquet(reader: "_Reader", path: Path, on_progress: ProgressCallback) -> ParsedFile:
     with source.hashed_parquet(path) as (file, sha256):
         names, done = [name for name in source.parquet_names(file) if name in reader.known], 0
         with source.intact():
-            for batch in file.iter_batches(BLOCK_ROWS, columns=names):
-                reader.take(source.arrow_csv(pa.Table.from_batches([batch])))
+            for batch in file.iter_batches(PARQUET_BLOCK_ROWS, columns=names):
+                reader.receive(source.arrow_csv(pa.Table.from_batches([batch])))
                 done += batch.num_rows
-                told(done, file.metadata.num_rows)
-    return reader.found(sha256)
+                on_progress(done, file.metadata.num_rows)
+    return reader.parsed_file(sha256)
 
 
 class _Reader:
-    """Takes block after block of one file."""
+    """Parses one file, block after block."""
 
     def __init__(self, contract: Contract, plan: Plan, *, skip: bool) -> None:
         self._contract = contract
         self._plan = plan
         self._skip = skip
-        self._read_by: Contract | None = None
-        self._gathered: PastTransactionsBuilder | None = None
+        self._readable: Contract | None = None
+        self._builder: _PastTransactionsBuilder | None = None
         self._faults = list[Fault]()
         self._rows = 0
         self._skipped = 0
 
     @property
     def known(self) -> frozenset[str]:
-        """The columns that may be read."""
+        """The columns that are read where the file has them."""
         header = self._contract.names | {CONFIRMED_COLUMN}
-        return read_by(self._contract, self._plan, header).names
+        return _readable_contract(self._contract, self._plan, header).names
 
-    def take(self, body: bytes) -> None:
-        """Takes a block with its header.
+    def receive(self, body: bytes) -> None:
+        """Parses a block, which has its header.
 
         Raises:
             Refusal: it is no CSV, its header lacks a column, or too many cells are at fault.
         """
         try:
             header = [name.strip() for name in next(csv_records(body), [])]
-            self._read_by = self._read_by or read_by(self._contract, self._plan, frozenset(header))
-            self._add(self._read_by, read_csv(self._read_by, body, with_label=True, others=header))
+            self._readable = self._readable or _readable_contract(self._contract, self._plan, frozenset(header))
+            self._add(self._readable, read_csv(self._readable, body, with_label=True, others=header))
         except InputError as error:
-            raise Refusal(self._refusal(error)) from None
+            raise Refusal(self._error_text(error)) from None
         except csv.Error:
             raise Refusal(f"The file is not well-formed CSV after row {self._rows}: is a quote out of place?") from None
 
-    def found(self, sha256: str) -> ParsedFile:
-        """What all of it holds.
+    def parsed_file(self, sha256: str) -> ParsedFile:
+        """The content of the whole file.
 
         Raises:
             Refusal: cells are at fault, or there is no row.
         """
         if self._faults:
             raise Refusal(_bad_cells(self._faults))
-        if self._gathered is None or not self._rows:
+        if self._builder is None or not self._rows:
             raise Refusal("The file has no rows.")
-        gathered, past = self._gathered, self._gathered.past()
-        return ParsedFile(past, sha256, self._rows, self._skipped, gathered.older, gathered.untimed, gathered.repeated)
+        builder, past = self._builder, self._builder.build()
+        return ParsedFile(past, sha256, self._rows, self._skipped, builder.older, builder.untimed, builder.repeated)
 
     def _add(self, contract: Contract, reading: ParsedRows) -> None:
         table, label = reading.table, contract.first(Kind.LABEL)
         name = label.name if label else None
-        labels = labels_of(table.columns[name] if name else None, table.rows, TRUE, FALSE)
-        good = labels != NO_LABEL
+        labels = _parse_labels(table.columns[name] if name else None, table.rows, TRUE, FALSE)
+        good = labels != NOT_A_LABEL
         wrong = table.row_numbers[~good].tolist()
         faults = [*reading.faults, *(Fault(row, name, FaultCode.NOT_AN_OPTION) for row in wrong)]
-        self._gathered = self._gathered or PastTransactionsBuilder(contract, self._plan)
-        self._gathered.add(table.take(good) if wrong else table, labels[good])
+        self._builder = self._builder or _PastTransactionsBuilder(contract, self._plan)
+        self._builder.add(table.take(good) if wrong else table, labels[good])
         self._skipped += len({fault.row for fault in faults})
         if not self._skip:
             self._faults += [Fault((fault.row or 0) + self._rows, fault.column, fault.code) for fault in faults]
@@ -180,7 +188,7 @@ class _Reader:
         if len(self._faults) > MAX_FAULTS:
             raise Refusal(_bad_cells(self._faults))
 
-    def _refusal(self, error: InputError) -> str:
+    def _error_text(self, error: InputError) -> str:
         if not error.faults:
             where = f" It is after row {self._rows}." if self._rows else ""
             return f"{error}{where}"
@@ -191,7 +199,133 @@ class _Reader:
 
 
 def _bad_cells(faults: Iterable[Fault]) -> str:
-    found = sorted(faults, key=lambda fault: fault.row or 0)
-    rows = len({fault.row for fault in found})
-    first = "; ".join(f"row {fault.row}, {fault.column or 'whole row'}: {fault.code}" for fault in found[:SHOWN_FAULTS])
+    faults = sorted(faults, key=lambda fault: fault.row or 0)
+    rows = len({fault.row for fault in faults})
+    first = "; ".join(
+        f"row {fault.row}, {fault.column or 'whole row'}: {fault.code}" for fault in faults[:SHOWN_FAULTS]
+    )
     return f"Nothing was loaded: {rows:,} rows are at fault. The first: {first}. Mend them, or leave them out: --skip."
+
+
+def _readable_contract(contract: Contract, plan: Plan, header: frozenset[str]) -> Contract:
+    """The contract that a file with this header is parsed by: only with what history needs, id and label.
+
+    The label may be missing or empty: not every transaction of the past has been confirmed. A column may say when it
+    was confirmed, as in a file to train on.
+    """
+    needed = {plan.time, *(name for window in plan.windows for name in (window.entity, window.column) if name)}
+    columns = []
+    for column in contract.columns:
+        if column.kind is Kind.LABEL and column.name in header:
+            columns.append(replace(column, missing=Missing.ALLOW))
+        elif column.kind is Kind.ID or column.name in needed:
+            columns.append(column)
+    if CONFIRMED_COLUMN in header and CONFIRMED_COLUMN not in contract.names and contract.time:
+        form = contract.time.time_format
+        columns.append(Column(CONFIRMED_COLUMN, Kind.TIMESTAMP, Missing.ALLOW, time_format=form))
+    # A contract must have a feature; this one is not computed.
+    return Contract(contract.name, tuple(columns), (Feature("time", FeatureKind.HOUR_SIN, plan.time),))
+
+
+class _PastTransactionsBuilder:
+    """Collects past transactions, block after block."""
+
+    def __init__(self, contract: Contract, plan: Plan) -> None:
+        """Takes the contract that the blocks are parsed by."""
+        self._plan = plan
+        self._id, self._label = contract.first(Kind.ID), contract.first(Kind.LABEL)
+        used = {name for layout in plan.layouts for name in layout.names} - {plan.time}
+        kinds = {column.name: column.kind for column in contract.columns if column.name in used}
+        self._numeric = [name for name, kind in kinds.items() if kind is Kind.NUMBER]
+        self._numbers: dict[str, dict[str, int]] = {name: {} for name, kind in kinds.items() if kind is not Kind.NUMBER}
+        self._blocks: list[PastTransactions] = []
+        self._newest = -np.inf
+        self.older = 0
+        self.repeated = 0
+        self.untimed = 0
+
+    def add(self, table: Table, labels: NDArray[np.uint8]) -> None:
+        """Adds a block; what no window can see any more is left out as soon as that is known."""
+        seconds = table.columns[self._plan.time]
+        timed = np.isfinite(seconds)
+        self.untimed += int((~timed).sum())
+        self._newest = max(self._newest, seconds[timed].max(initial=-np.inf))
+        confirmed = table.columns.get(CONFIRMED_COLUMN, np.full(table.rows, np.nan))
+        usable = timed & self._is_visible(effective_seconds(seconds, labels, confirmed))
+        self.older += int((timed & ~usable).sum())
+        if usable.any():
+            self._blocks.append(self._block(table.take(usable), labels[usable]))
+
+    def build(self) -> PastTransactions | None:
+        """All transactions; None where there is none."""
+        if not self._blocks:
+            return None
+        past = self._join_blocks()
+        visible = self._is_visible(past.effective_seconds)
+        self.older += int((~visible).sum())
+        past = past if visible.all() else past.take(visible)
+        first = _is_first(past)
+        self.repeated += int((~first).sum())
+        return past if first.all() else past.take(first)
+
+    def _is_visible(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which transactions a window can still see, counted back from the newest."""
+        visible: NDArray[np.bool_] = seconds >= self._newest - self._plan.seconds
+        return visible
+
+    def _block(self, table: Table, labels: NDArray[np.uint8]) -> PastTransactions:
+        columns = table.columns
+        ids = columns[self._id.name].tolist() if self._id else [""] * table.rows
+        return PastTransactions(
+            ids=UNKEYED.transactions.digests(ids),
+            has_id=np.fromiter(map(bool, ids), np.bool_, len(ids)),
+            seconds=columns[self._plan.time],
+            labels=labels,
+            confirmed=columns.get(CONFIRMED_COLUMN, np.full(table.rows, np.nan)),
+            numbers={name: columns[name] for name in self._numeric},
+            codes={name: _number(numbers, columns[name]) for name, numbers in self._numbers.items()},
+            texts={},
+        )
+
+    def _join_blocks(self) -> PastTransactions:
+        blocks, self._blocks = self._blocks, []
+        return PastTransactions(
+            ids=np.concatenate([block.ids for block in blocks]),
+            has_id=np.concatenate([block.has_id for block in blocks]),
+            seconds=np.concatenate([block.seconds for block in blocks]),
+            labels=np.concatenate([block.labels for block in blocks]),
+            confirmed=np.concatenate([block.confirmed for block in blocks]),
+            numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in self._numeric},
+            codes={name: np.concatenate([block.codes[name] for block in blocks]) for name in self._numbers},
+            texts={name: _objects(numbers) for name, numbers in self._numbers.items()},
+        )
+
+
+def _parse_labels(
+    texts: NDArray[Any] | None, rows: int, frauds: frozenset[str], genuine: frozenset[str]
+) -> NDArray[np.uint8]:
+    """The labels that cells hold: UNLABELLED of an empty one, NOT_A_LABEL of a fault; shape (rows,)."""
+    if texts is None:
+        return np.full(rows, UNLABELLED, dtype=np.uint8)
+    meaning = {"": UNLABELLED} | dict.fromkeys(frauds, FRAUD) | dict.fromkeys(genuine, GENUINE)
+    return np.fromiter((meaning.get(text.lower(), NOT_A_LABEL) for text in texts.tolist()), np.uint8, rows)
+
+
+def _is_first(past: PastTransactions) -> NDArray[np.bool_]:
+    """Which transactions are the first with their id, in order of time, or have none; shape (rows,)."""
+    halves = past.ids.view([("high", ">u8"), ("low", ">u8")])
+    order = np.lexsort((past.seconds, halves["low"], halves["high"]))
+    is_repeat = np.zeros(past.rows, dtype=np.bool_)
+    is_repeat[order[1:]] = halves[order[1:]] == halves[order[:-1]]
+    return ~is_repeat | ~past.has_id
+
+
+def _number(numbers: dict[str, int], texts: NDArray[Any]) -> Rows:
+    """The number of each text; new texts get the next numbers."""
+    return np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts.tolist()), np.int64, len(texts))
+
+
+def _objects(numbers: dict[str, int]) -> NDArray[Any]:
+    texts = np.empty(len(numbers), dtype=object)
+    texts[:] = list(numbers)
+    return texts

@@ -31,11 +31,9 @@ from history.labels import MONTHS
 from history.layout import DIGEST_BYTES
 from history.redis_schema import FORMAT, STATE, STATE_KEY_BYTES, TRANSACTION, TRANSACTION_HEAD
 from operations.errors import OperationsError
-from operations.history.agreed import standing
-from operations.history.load import Interrupted
-from operations.history.progress import PREFIX
+from operations.history.load import PREFIX
+from operations.history.redis_access import TIMEOUT_SECONDS, Interrupted, adopted_key
 
-TIMEOUT_SECONDS = 10.0
 PAGE = 500
 """Keys, or labels, that one call moves: about 2 ms of Redis' time."""
 ALL_TIME = 1 << 53
@@ -108,7 +106,7 @@ def rekey(url: str, key: HistoryKey, told: ProgressCallback) -> RekeyResult:
     """
     began = time.monotonic()
     with _connected(url) as redis:
-        found = standing(redis, key)
+        found = adopted_key(redis, key)
         if found == key.check:
             return RekeyResult(0, resumed=False, seconds=time.monotonic() - began)
         run = _Run(redis, key, told, found)

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from operations.errors import OperationsError
 from operations.files.durable import LockHeld
-from operations.history.load import Interrupted
-from operations.history.simulators_past import lacking
+from operations.history.load import lacks_simulated_past
+from operations.history.redis_access import Interrupted
 from operations.keeper import loading_lease
 from operations.network.endpoints import history_key
 from operations.processes import parent_death
@@ -183,7 +183,9 @@ async def _load_history(  # noqa: PLR0913, PLR0917 - what `past` was given, and 
 
 async def _needs_history(settings: ControllerSettings, redis: Mapping[str, str], version: int) -> bool:
     key = history_key(settings.paths, redis)
-    return await retry_until_redis_answers(partial(lacking, settings.paths.store, redis["REDIS_URL"], key, version))
+    return await retry_until_redis_answers(
+        partial(lacks_simulated_past, settings.paths.store, redis["REDIS_URL"], key, version)
+    )
 
 
 async def retry_until_redis_answers(act: Callable[[], T]) -> T:

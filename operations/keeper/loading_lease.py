@@ -8,7 +8,7 @@ from functools import partial
 from redis import Redis
 
 from history.epoch import LOADING, LOADING_LEASE_SECONDS
-from operations.history.load import Interrupted, connected
+from operations.history.redis_access import Interrupted, connected
 from operations.processes.daemon_thread import run_in_daemon_thread
 
 

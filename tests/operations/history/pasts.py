@@ -24,9 +24,9 @@ from history.plan import Plan
 from history.redis_schema import STORE_VALUES
 from history.session import BatchSession, HistoryOptions
 from operations.history import load, past_file
-from operations.history.load import LoadResult, Target
-from operations.history.past import ParsedFile
-from operations.history.plans import PlanLayouts
+from operations.history.load import LoadResult, LoadTarget
+from operations.history.past_transactions import ParsedFile
+from operations.history.version_history import PlanLayouts
 from operations.store.registry import Registry
 from releases.record import Release
 from tests.keys import KEY
@@ -132,7 +132,7 @@ def loaded(  # noqa: PLR0913, PLR0917 - a load has as many sides
     url: str, body: bytes, plan: Plan, store: Path = Path("/nowhere"), of: Contract = CARDS, key: HistoryKey = KEY
 ) -> LoadResult:
     """Loads a file."""
-    target = Target(url, plan, PlanLayouts(Registry(store), plan, of), KNOWN, key)
+    target = LoadTarget(url, plan, PlanLayouts(Registry(store), plan, of), KNOWN, key)
     return load.load(target, read(body, plan, of), quiet)
 
 

@@ -17,10 +17,10 @@ from redis import Redis
 from contract.windows import DAY
 from history.redis_schema import FRAUD, TRANSACTION, TRANSACTION_HEAD
 from operations.errors import OperationsError
-from operations.history import load, young_step
-from operations.history.load import Interrupted, is_loaded
-from operations.history.plans import PlanLayouts
-from operations.history.progress import PREFIX, Progress, key_of
+from operations.history import load, load_steps
+from operations.history.load import PREFIX, LoadProgress, is_loaded, progress_key
+from operations.history.redis_access import Interrupted
+from operations.history.version_history import PlanLayouts
 from operations.store.registry import Registry
 from tests.keys import HISTORY_KEY, KEY
 from tests.operations.history.pasts import (
@@ -129,7 +129,7 @@ def test_young_ones_are_known_and_old_ones_only_count(client: Redis, valkey: Val
     young = ages <= KNOWN
     assert (left[~young] == -2).all()
     assert (left[young] >= KNOWN - ages[young] - 60).all()
-    assert (left[young] <= KNOWN - ages[young] + KNOWN / young_step.SLICES + 60).all()
+    assert (left[young] <= KNOWN - ages[young] + KNOWN / load_steps.TIME_SLICES + 60).all()
 
 
 def test_states_expire_as_those_of_live_traffic(client: Redis, valkey: Valkey) -> None:
@@ -153,7 +153,7 @@ def test_a_row_that_is_known_counts_once(client: Redis, valkey: Valkey, tmp_path
     lines = rows(2000, days=11)
     live(client, PLAN, without_labels(lines[500:900]))
     done = loaded(valkey.url, without_labels([*lines, *lines[:100]]), PLAN)
-    assert (done.rows, done.known, done.doubted) == (2000, 400, 0)
+    assert (done.rows, done.known, done.unresolved) == (2000, 400, 0)
     with redis(tmp_path / "other") as (_, other):
         live(other, PLAN, without_labels(lines))
         assert states(client, PLAN) == states(other, PLAN)
@@ -187,19 +187,19 @@ def test_a_second_run_does_nothing(client: Redis, valkey: Valkey) -> None:
     assert loaded(valkey.url, body, PLAN).rows == 0
     assert dump(client) == before
     assert is_loaded(valkey.url, PLAN, found.sha256, KEY)
-    assert seconds_left(client, key_of(found.sha256, PLAN, KEY)) > 365 * DAY
+    assert seconds_left(client, progress_key(found.sha256, PLAN, KEY)) > 365 * DAY
 
 
 def test_two_loads_of_a_file_do_not_mix(client: Redis, valkey: Valkey) -> None:
     """One that finds that another has gone on ends."""
     body = text(rows(5000))
-    key = key_of(read(body, PLAN).sha256, PLAN, KEY)
-    client.set(key, Progress(key, 0.0, 0, 2).to_bytes())
+    key = progress_key(read(body, PLAN).sha256, PLAN, KEY)
+    client.set(key, LoadProgress(key, 0.0, 0, 2).to_bytes())
 
     def elsewhere(done: int, whole: int) -> None:
-        client.set(key, Progress(key, 0.0, 1, whole).to_bytes())
+        client.set(key, LoadProgress(key, 0.0, 1, whole).to_bytes())
 
-    target = load.Target(valkey.url, PLAN, PlanLayouts(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
+    target = load.LoadTarget(valkey.url, PLAN, PlanLayouts(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
     with pytest.raises(OperationsError, match="another load"):
         load.load(target, read(body, PLAN), elsewhere)
 
@@ -215,7 +215,7 @@ def test_a_version_with_other_windows_is_warmed(client: Redis, valkey: Valkey, t
     both = plan_of(LATER, CARDS)
     done = loaded(valkey.url, text(lines), both, registry.root, LATER)
     assert done.known > 1000
-    assert done.doubted == 0
+    assert done.unresolved == 0
     probed = live(client, plan_of(LATER), without_labels(PROBE), record=False)
     expected = trained(LATER, lines, PROBE)
     assert_same(probed, {name: values for name, values in expected.items() if name.endswith("1d")})
@@ -241,14 +241,14 @@ def test_what_entered_by_an_unknown_plan_stays_as_it_is(client: Redis, valkey: V
     live(client, plan_of(LATER), without_labels(lines))
     before = dump(client)
     done = loaded(valkey.url, without_labels(lines), PLAN, tmp_path)
-    assert (done.known, done.doubted) == (300, 300)
+    assert (done.known, done.unresolved) == (300, 300)
     assert {key: value for key, value in dump(client).items() if not key.startswith(PREFIX)} == before
 
 
 def test_redis_gone_in_the_middle_is_one_line_and_the_next_run_goes_on(valkey: Valkey, tmp_path: Path) -> None:
     """What was loaded survives the kill -9 of Redis, and the end is that of an undisturbed load."""
     body = text(rows(20_000, days=37))
-    target = load.Target(valkey.url, PLAN, PlanLayouts(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
+    target = load.LoadTarget(valkey.url, PLAN, PlanLayouts(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
 
     def kill(done: int, whole: int) -> None:
         if done == whole // 2:
@@ -300,7 +300,7 @@ def test_a_killed_load_goes_on_where_it_ended(client: Redis, valkey: Valkey, tmp
     make_live(registry, 1)
     body = text(rows(40_000, days=14))
     (tmp_path / "past.csv").write_bytes(body)
-    key = key_of(read(body, PLAN).sha256, PLAN, KEY)
+    key = progress_key(read(body, PLAN).sha256, PLAN, KEY)
     for step in sorted(random.Random(os.getpid()).sample(range(1, 14), 2)):  # noqa: S311 - no secret
         process = subprocess.Popen(command(), cwd=tmp_path, env=environment(valkey), stdout=subprocess.PIPE)
         wait_for(lambda: process.poll() is not None or at(client, key) >= step)  # noqa: B023 - called at once
@@ -328,7 +328,7 @@ def environment(valkey: Valkey) -> dict[str, str]:
 def at(client: Redis, key: bytes) -> int:
     """How far it is."""
     found = client.get(key)
-    return Progress.from_bytes(key, found).step if isinstance(found, bytes) else 0
+    return LoadProgress.from_bytes(key, found).step if isinstance(found, bytes) else 0
 
 
 def test_a_version_is_warmed_after_the_live_one_was_loaded(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_a_version_is_warmed_after_the_live_one_was_loaded(client: Redis, valkey
     lines = rows(3000, days=45)
     loaded(valkey.url, text(lines), PLAN, registry.root, CARDS)
     done = loaded(valkey.url, text(lines), plan_of(LATER, CARDS), registry.root, LATER)
-    assert done.doubted == 0
+    assert done.unresolved == 0
     probed = live(client, plan_of(LATER), without_labels(PROBE), record=False)
     wanted = {name: values for name, values in trained(LATER, lines, PROBE).items() if name.endswith("1d")}
     assert_same(probed, wanted)

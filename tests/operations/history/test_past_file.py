@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from contract.table import csv_records
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.history import past_file
-from operations.history.past import ParsedFile, PastTransactions
 from operations.history.past_file import Refusal
+from operations.history.past_transactions import ParsedFile, PastTransactions
 from tests.operations.history.pasts import CARDS, HEADER, plan_of, quiet, read, rows, text, without_labels
 
 PLAN = plan_of(CARDS)

@@ -17,8 +17,8 @@ from history.plan import Plan
 from history.redis_schema import STATE, TRANSACTION
 from operations.errors import OperationsError
 from operations.history import rekey as module
-from operations.history.load import Interrupted, is_loaded
-from operations.history.progress import PREFIX
+from operations.history.load import PREFIX, is_loaded
+from operations.history.redis_access import Interrupted
 from operations.history.rekey import RekeyResult, rekey
 from operations.store.registry import Registry
 from tests.keys import KEY

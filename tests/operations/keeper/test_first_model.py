@@ -15,7 +15,7 @@ from history.epoch import LOADING
 from operations import settings
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.history.load import Interrupted
+from operations.history.redis_access import Interrupted
 from operations.keeper import first_model
 from operations.processes.supervisor import MARK
 from operations.rollout import release as release_module

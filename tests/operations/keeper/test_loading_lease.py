@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from history.epoch import LOADING
-from operations.history.load import Interrupted
+from operations.history.redis_access import Interrupted
 from operations.keeper import loading_lease
 from tests import valkey
 from tests.operations.history.pasts import client_of, wait_for

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from operations.errors import OperationsError
-from operations.history.load import Interrupted
-from operations.history.progress import Progress, key_of
-from operations.history.simulators_past import lacking
-from operations.history.wanted import NoHistory, wanted
+from operations.history.load import LoadProgress, lacks_simulated_past, progress_key
+from operations.history.redis_access import Interrupted
+from operations.history.version_history import NoHistory, VersionHistory
 from operations.store.registry import Registry
 from tests import tiny
 from tests.keys import KEY
@@ -31,26 +30,26 @@ def registry(tmp_path: Path) -> Registry:
 def test_the_live_version_is_meant_where_none_is_named(registry: Registry) -> None:
     """Its own windows are loaded, and nothing else."""
     make_live(registry, 1)
-    what = wanted(registry.root, None)
+    what = VersionHistory.of(registry.root, None)
     assert (what.version, what.plan) == (1, plan_of(CARDS))
 
 
 def test_for_another_version_the_live_one_is_kept_too(registry: Registry) -> None:
     """What is new to both is counted for both, as live traffic would be."""
     make_live(registry, 1)
-    assert wanted(registry.root, 2).plan == plan_of(LATER, CARDS)
+    assert VersionHistory.of(registry.root, 2).plan == plan_of(LATER, CARDS)
 
 
 def test_nothing_is_guessed(registry: Registry) -> None:
     """Where no version is live one must be named."""
     with pytest.raises(OperationsError, match="--version"):
-        wanted(registry.root, None)
+        VersionHistory.of(registry.root, None)
 
 
 def test_a_version_without_history_needs_none(registry: Registry) -> None:
     """That is said."""
     with pytest.raises(NoHistory, match="version 3 has no history features"):
-        wanted(registry.root, 3)
+        VersionHistory.of(registry.root, 3)
 
 
 def test_the_default_model_lacks_its_past_until_it_is_loaded(tmp_path: Path) -> None:
@@ -59,12 +58,12 @@ def test_the_default_model_lacks_its_past_until_it_is_loaded(tmp_path: Path) -> 
     add(registry, 1, CARDS, data=SIMULATED)
     make_live(registry, 1)
     with redis(tmp_path / "valkey") as (valkey, client):
-        assert lacking(registry.root, valkey.url, KEY)
-        key = key_of(SIMULATED["sha256"], plan_of(CARDS), KEY)
-        client.set(key, Progress(key, 0.0, 1, 2).to_bytes())
-        assert lacking(registry.root, valkey.url, KEY)
-        client.set(key, Progress(key, 0.0, 2, 2).to_bytes())
-        assert not lacking(registry.root, valkey.url, KEY)
+        assert lacks_simulated_past(registry.root, valkey.url, KEY)
+        key = progress_key(SIMULATED["sha256"], plan_of(CARDS), KEY)
+        client.set(key, LoadProgress(key, 0.0, 1, 2).to_bytes())
+        assert lacks_simulated_past(registry.root, valkey.url, KEY)
+        client.set(key, LoadProgress(key, 0.0, 2, 2).to_bytes())
+        assert not lacks_simulated_past(registry.root, valkey.url, KEY)
 
 
 @pytest.mark.parametrize(("version", "data"), [(1, {"source": "payments.csv", "sha256": "a" * 64}), (3, SIMULATED)])
@@ -73,7 +72,7 @@ def test_other_models_lack_nothing(tmp_path: Path, version: int, data: dict[str,
     registry = Registry(tmp_path / "model_store")
     add(registry, version, CARDS if version == 1 else tiny.CONTRACT, data=data)
     make_live(registry, version)
-    assert not lacking(registry.root, NOWHERE, KEY)
+    assert not lacks_simulated_past(registry.root, NOWHERE, KEY)
 
 
 def test_a_redis_that_is_away_is_told_of(tmp_path: Path) -> None:
@@ -82,4 +81,4 @@ def test_a_redis_that_is_away_is_told_of(tmp_path: Path) -> None:
     add(registry, 1, CARDS, data=SIMULATED)
     make_live(registry, 1)
     with pytest.raises(Interrupted, match="Redis does not answer"):
-        lacking(registry.root, NOWHERE, KEY)
+        lacks_simulated_past(registry.root, NOWHERE, KEY)

@@ -1,0 +1,108 @@
+"""Past transactions as history needs them: a few bytes each, however many texts the file holds.
+
+Imports nothing slow: a stack that starts asks whether a past is loaded.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from history.redis_schema import FRAUD
+
+Rows = NDArray[np.int64]
+ProgressCallback = Callable[[int, int], None]
+"""Is called with how much of how much is done."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PastTransactions:
+    """Transactions that have a time, in the order of their file; arrays have the shape (rows,).
+
+    Attributes:
+        ids: digests of their ids, which are keyed on their way to Redis.
+        has_id: which have an id.
+        seconds: their times.
+        labels: UNLABELLED, GENUINE or FRAUD.
+        confirmed: when the label was known, in seconds as the times; NaN where the file does not say.
+        numbers: number columns by name.
+        codes: of the columns of text, the number of each row's text, from 0.
+        texts: the distinct texts of each such column by their number, shape (texts,).
+    """
+
+    ids: NDArray[np.void]
+    has_id: NDArray[np.bool_]
+    seconds: NDArray[np.float64]
+    labels: NDArray[np.uint8]
+    confirmed: NDArray[np.float64]
+    numbers: Mapping[str, NDArray[np.float64]]
+    codes: Mapping[str, Rows]
+    texts: Mapping[str, NDArray[Any]]
+
+    @property
+    def rows(self) -> int:
+        """Number of transactions."""
+        return len(self.seconds)
+
+    @property
+    def effective_seconds(self) -> NDArray[np.float64]:
+        """The time from which each counts: its own, or that of the confirmation of a fraud where this is later."""
+        return effective_seconds(self.seconds, self.labels, self.confirmed)
+
+    @property
+    def newest(self) -> float:
+        """The time of the newest transaction."""
+        return float(self.seconds.max())
+
+    def take(self, chosen: NDArray[Any]) -> "PastTransactions":
+        """The transactions at these positions, or under this mask."""
+        return replace(
+            self,
+            ids=self.ids[chosen],
+            has_id=self.has_id[chosen],
+            seconds=self.seconds[chosen],
+            labels=self.labels[chosen],
+            confirmed=self.confirmed[chosen],
+            numbers={name: values[chosen] for name, values in self.numbers.items()},
+            codes={name: codes[chosen] for name, codes in self.codes.items()},
+        )
+
+    def columns(self, names: Iterable[str], rows: Rows) -> dict[str, NDArray[Any]]:
+        """These columns of some rows, as in a table."""
+        return {
+            name: self.numbers[name][rows] if name in self.numbers else self.texts[name][self.codes[name][rows]]
+            for name in names
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ParsedFile:
+    """The content of a file.
+
+    Attributes:
+        past: the transactions that a window can still see; None where there is none.
+        sha256: of the file, in hexadecimal.
+        rows: of the file.
+        skipped: rows at fault.
+        older: rows that no window can see any more.
+        untimed: rows without a time, which belong to no history.
+        repeated: rows whose id an earlier row of the file has.
+    """
+
+    past: PastTransactions | None
+    sha256: str
+    rows: int
+    skipped: int
+    older: int
+    untimed: int
+    repeated: int
+
+
+def effective_seconds(
+    seconds: NDArray[np.float64], labels: NDArray[np.uint8], confirmed: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The times from which transactions count (`PastTransactions.effective_seconds`); shape (rows,)."""
+    effective: NDArray[np.float64] = np.where(labels == FRAUD, np.fmax(seconds, confirmed), seconds)
+    return effective
