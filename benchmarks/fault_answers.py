@@ -19,7 +19,7 @@ from benchmarks.load import NO_ANSWER, OK, LoadResponse
 from benchmarks.switches import Request
 
 HONEST = frozenset({NO_ANSWER, 503, 504, 507})
-"""Refusals that blame nobody but the service."""
+"""Statuses of failures of the service itself."""
 LEAST_DIFFERENCE = 1e-6
 """Below this, probabilities are the same: vector units differ in the last bits from one batch to another."""
 

@@ -42,7 +42,7 @@ MISTAKES: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 
 
 def odds(factor: float) -> Callable[[Scores], Scores]:
-    """Scores whose odds are so many times as high."""
+    """Scores whose odds are multiplied by a factor."""
     return lambda scores: (factor * scores / (1 - scores + factor * scores)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""How good the network is beside its rivals: every figure of docs/quality.md, by one command.
+"""How good the network is beside other models: every figure of docs/quality.md, by one command.
 
 `make quality`, or `python -m benchmarks.quality --only book own`, trains each model on each protocol, prints one table
 and writes build/quality.json. `--earlier` takes the weeks that settings were chosen on in place of the test weeks. The

@@ -1,9 +1,9 @@
 """What bounds the score of a compromised terminal: its first frauds cannot be told before a label of one is known.
 
 In scenario 2 every transaction at a terminal is fraud for 28 days, and nothing else about them is unusual. Before the
-first label arrives nobody can know. So no order of the rows is better, but by luck, than this one: first all frauds of
-scenario 2 that an earlier and known one at the same terminal could give away, and not one genuine row among them; then
-all other rows in any order.
+first label arrives they cannot be recognised. So no order of the rows is better, but by luck, than this one: first all
+frauds of scenario 2 that an earlier and known one at the same terminal could give away, and not one genuine row among
+them; then all other rows in any order.
 """
 
 import numpy as np

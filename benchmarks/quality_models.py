@@ -108,7 +108,7 @@ MODELS: dict[str, Model] = {
 
 
 def averaged(model: Model, task: Task, seeds: int) -> Floats:
-    """The mean probabilities of so many trainings."""
+    """The mean probabilities of `seeds` trainings."""
     mean: Floats = np.mean([model(task, seed) for seed in range(seeds)], axis=0)
     return mean
 

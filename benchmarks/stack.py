@@ -27,5 +27,5 @@ def here() -> tuple[DeploymentTarget, str, Release]:
 
 
 def example(rows: int) -> bytes:
-    """A CSV file of the first so many rows of examples/transactions.csv."""
+    """A CSV file of the first rows of examples/transactions.csv."""
     return b"".join(EXAMPLE.read_bytes().splitlines(keepends=True)[: rows + 1])

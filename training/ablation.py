@@ -1,4 +1,4 @@
-"""What history features are worth: the same training without them, and the version itself while none can be read."""
+"""Ablation of the history features: the same training without them, and the version with their defaults."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from training.evaluation import Labels, Scores, measure
 
 
 def default_history_matrix(contract: Contract, table: Table) -> NDArray[np.float32] | None:
-    """The matrix of rows of whose past nothing is known, shape (rows, contract.width); None without history."""
+    """The matrix with every history feature at its default, shape (rows, contract.width); None without history."""
     plan = Plan.of([contract])
     if plan is None:
         return None
@@ -43,7 +43,7 @@ def history_ablation(
 
     Args:
         labels: shape (rows,), as all of the next.
-        scores: probabilities of the version ("with"), its probabilities with every history feature neutral
+        scores: probabilities of the version ("with"), its probabilities with every history feature at its default
             ("neutral"), and where there is one those of the same training without history ("without").
         bands: the version's thresholds.
         weights: how many transactions each row stands for; None for one each.

@@ -43,7 +43,7 @@ def amount_of(contract: Contract, wished: str | None = None) -> Amount:
 
 
 def inferred_amount(numbers: Sequence[str], skewed: Sequence[str]) -> Amount:
-    """The amount of a file that nobody has described: by its name, else the only number that is skewed as money is."""
+    """The amount of a file without a schema: by its name, else the only number that is skewed as money is."""
     if named := named_like_one(numbers):
         return Amount(named[0], "by its name")
     if len(skewed) == 1:

@@ -19,7 +19,7 @@ LEAST_GAIN = 10.0
 SMALLEST_PIECE = 20
 """Training rows."""
 MEASURED_ROWS = 200_000
-"""A tree is grown on at most so many rows: of the rarer class up to half of them."""
+"""Largest number of rows that a tree is grown on; up to half of them are of the rarer class."""
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]

@@ -1,7 +1,7 @@
 """A training that was ended at any moment goes on from here: its state in a file, whole or not at all.
 
 A file holds arrays and a few numbers, as NumPy's format and JSON; nothing is pickled. Its name is the identity of the
-training (same rows, settings, seed, starting weights, libraries: whoever differs in anything finds no file), its first
+training (same rows, settings, seed, starting weights, libraries: any difference gives another name), its first
 line the SHA-256 of the rest. A file that does not fit it is ignored: training then begins anew and ends the same.
 """
 
@@ -24,9 +24,9 @@ Arrays = Mapping[str, NDArray[Any]]
 
 SUFFIX = ".checkpoint"
 INTERVAL_SECONDS = 5.0
-"""Two states: writing one takes some milliseconds."""
+"""Between two checkpoints: writing one takes some milliseconds."""
 MAX_AGE_SECONDS = 7 * 86_400.0
-"""What nobody came back to for so long is removed."""
+"""Older files are removed."""
 NUMBERS = "numbers.json"
 
 
@@ -51,7 +51,7 @@ class Checkpoints:
         directory: where; None keeps none.
         seconds: between two states of one training; 0 writes one after each step.
         resume: whether a state that is found is used.
-        say: told what a person should know.
+        say: called with messages for a person.
     """
 
     directory: Path | None
@@ -68,7 +68,7 @@ class Checkpoints:
         return Checkpoint(path, self.seconds, self.resume, self.say)
 
     def clear(self) -> None:
-        """Removes the states of this process, which has what it trained for, and those that nobody came back to."""
+        """Removes the files of this process, and those older than MAX_AGE_SECONDS."""
         if self.directory is None:
             return
         for path in (*self._written, *_expired(self.directory)):

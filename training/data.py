@@ -67,7 +67,7 @@ class LabelledTransactions:
             it says so of no row.
         weights: float64, shape (rows,): how many transactions each row stands for, above zero; None where no column
             of the schema is the weight.
-        unlabelled: the transactions whose label nobody knows yet, which count nowhere else; None without any.
+        unlabelled: the transactions without a known label, which are in no other field; None without any.
     """
 
     table: Table
@@ -131,7 +131,7 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
 
 def moment(contract: Contract, seconds: float) -> str | float:
-    """A time as a reader of the model card wants it: ISO 8601 to the second, or seconds where nobody knows the date."""
+    """A time as a reader of the model card wants it: ISO 8601 to the second, or seconds where the data has no dates."""
     column = contract.first(Kind.TIMESTAMP)
     if column is None or not column.time_format.is_dated:
         return float(seconds)
@@ -296,7 +296,7 @@ def _advice(contract: Contract, fault: Fault) -> str:
 
 
 def _labels(contract: Contract, table: Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which rows were fraud, and of which the file says it; shape (rows,) both."""
+    """Which rows were fraud, and which have a label; shape (rows,) both."""
     name = next(column.name for column in contract.columns if column.kind is Kind.LABEL)
     known = TRUE | FALSE | {""}
     values = [value.lower() for value in table.columns[name]]
@@ -310,7 +310,7 @@ def _labels(contract: Contract, table: Table) -> tuple[NDArray[np.bool_], NDArra
 
 
 def _without_unlabelled(data: LabelledTransactions, has_label: NDArray[np.bool_]) -> LabelledTransactions:
-    """Without the rows of which nobody knows the label, which are kept apart.
+    """Moves the rows without a known label to `unlabelled`.
 
     Raises:
         TrainingError: it is known of none.
@@ -339,7 +339,7 @@ def _weights(contract: Contract, table: Table) -> NDArray[np.float64] | None:
 
 
 def _with_weight_note(contract: Contract, data: LabelledTransactions) -> LabelledTransactions:
-    """With a note of what the rows stand for."""
+    """Adds a note of how many transactions the rows stand for."""
     if contract.weight is None:
         return data
     stand_for = f"{quantity(data.rows, 'row')} for {float(data.row_weights.sum()):,.0f} transactions"
@@ -359,7 +359,7 @@ def _in_order(data: LabelledTransactions) -> LabelledTransactions:
 
 
 def _as_of_now(data: LabelledTransactions, has_label: NDArray[np.bool_]) -> LabelledTransactions:
-    """A label that is confirmed later than now is not known yet; times that are yet to come are told of.
+    """Drops labels that are confirmed in the future, and notes transactions of the future.
 
     Raises:
         TrainingError: no label is known yet.

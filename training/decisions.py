@@ -27,13 +27,13 @@ from training.split import DAY
 DEFAULT_SHARES = (0.001, 0.005, 0.01)
 """Of transactions: the budgets that every card tells, whatever was asked for."""
 ASSUMED_SHARE = 0.1
-"""A false alarm costs this share of the mean amount, where nobody said what it costs."""
+"""A false alarm costs this share of the mean amount, where its cost is not stated."""
 SHARE = re.compile(r"([0-9]*\.?[0-9]+)\s*%")
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many transactions may be flagged: a share of them, or so many a day; exactly one is given."""
+    """How many transactions may be flagged: a share of them, or a number a day; exactly one is given."""
 
     share: float | None = None
     a_day: float | None = None
@@ -63,7 +63,7 @@ class Budget:
         return f"{100 * self.share:.3g}% of transactions" if self.share is not None else f"{self.a_day:g} alerts a day"
 
     def alerts(self, rows: float, days: float | None) -> float | None:
-        """How many alerts it allows a period of so many rows and days; None for a number a day without days."""
+        """How many alerts it allows in a period of this many rows and days; None for a number a day without days."""
         if self.share is not None:
             return self.share * rows
         return None if days is None or self.a_day is None else self.a_day * days
@@ -71,7 +71,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class DecisionOptions:
-    """What the person who trains states of the decisions; None where nothing was said.
+    """What is stated of costs and budgets when training; None where it is not stated.
 
     Attributes:
         alerts: how many transactions may be flagged.
@@ -143,7 +143,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class ChosenThresholds:
-    """The thresholds in force and what the model card tells of all of them."""
+    """The thresholds in force, and the `decisions` of the model card."""
 
     bands: DecisionBands
     card: dict[str, Any] = field(default_factory=dict)
@@ -155,7 +155,7 @@ def choose_thresholds(
 ) -> ChosenThresholds:
     """Chooses the thresholds on the validation rows, and says what is expected of them and what the test made of it.
 
-    Without wishes the bands are the policy's. A stated budget is kept by everything that is flagged; a stated cost
+    Without options the bands are the policy's. A stated budget is kept by everything that is flagged; a stated cost
     alone sets the review threshold where it is cheapest; with both the higher one counts.
     """
     bands, notes = choose_bands(validation.scores, validation.labels, policy, validation.weights)
@@ -236,7 +236,7 @@ def _money(period: Period, flagged: Labels, costs: Costs | None) -> dict[str, fl
 
 @dataclass(frozen=True, slots=True)
 class _OperatingPoint:
-    """One threshold and what it was chosen for; None where none meets that."""
+    """A threshold and what it was chosen for; None where no threshold meets that."""
 
     threshold: float | None
     why: str
@@ -282,7 +282,7 @@ def _cost_words(costs: Costs) -> str:
 
 
 def _with_stated(bands: DecisionBands, points: Mapping[str, _OperatingPoint]) -> tuple[DecisionBands, bool]:
-    """The bands with the stated thresholds in force; 1 where a wish is met by flagging nothing."""
+    """The bands with the stated thresholds in force; 1 where only flagging nothing meets it."""
     stated = [1.0 if point.threshold is None else point.threshold for point in points.values() if point.stated]
     if not stated:
         return bands, False

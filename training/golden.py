@@ -1,4 +1,4 @@
-"""Rows that are nobody's and travel in the archive: golden rows, and a reference sample.
+"""Synthetic rows that travel in the archive: golden rows, and a reference sample.
 
 Golden rows prove that a version scores as its training did: they spread over all scores, and every column of them is
 drawn on its own. That makes rows that no traffic has: the simulator's default version flags 15% of such rows and 2% of

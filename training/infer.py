@@ -1,6 +1,6 @@
-"""A first schema for a person's own file: every column's kind guessed from its cells, written as TOML to be edited.
+"""A first schema for a person's own file: every column's kind inferred from its cells, written as TOML to be edited.
 
-The guess must train without edits on an ordinary file, so it looks at every row: bounds from a part of them would
+The schema must train without edits on an ordinary file, so it looks at every row: bounds from a part of them would
 refuse the rest. A column whose name says that it may tell the label is left out with the reason beside it.
 """
 
@@ -57,7 +57,7 @@ SKEWED = 10.0
 EPOCH = (631_152_000, 4_102_444_800)
 """1990 and 2100 in seconds since 1970: numbers between these are times, and only then do they tell the hour."""
 RECENT = (946_684_800, 2_524_608_000)
-"""2000 and 2050, likewise: milliseconds without a telling name lie between these, phone numbers below."""
+"""2000 and 2050: milliseconds in a column whose name names no time lie between these, phone numbers below."""
 NANOSECONDS = 1e9
 DATES = {"%Y%m%d": (19900101, 21001231), "%Y%m%d%H%M%S": (19900101000000, 21001231235959)}
 """Dates written as one whole number, and between which numbers they lie."""
@@ -70,7 +70,7 @@ WRITE_ISO = "write them as 2026-01-31T18:05:00, or as seconds since 1970, to hav
 
 @dataclass(frozen=True, slots=True)
 class InferredColumn:
-    """What a column seems to be.
+    """The inferred schema entry of a column.
 
     Attributes:
         kind: None leaves the column out.
@@ -149,7 +149,7 @@ def _columns(rows: list[list[str]], width: int) -> list[list[str]]:
 def _label(frame: pd.DataFrame) -> str:
     """The label: a column of 0 and 1 with a usual name, else one whose name has "fraud" in it, else the rarest.
 
-    It may have empty cells, where nobody knows; among those without a telling name full ones go first.
+    It may have empty cells, where the label is unknown; of columns with other names full ones go first.
     """
     shares = {name: share for name in frame.columns if (share := _positive_share(frame[name])) is not None}
     if named := _named_labels(list(frame.columns)):

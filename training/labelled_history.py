@@ -1,4 +1,4 @@
-"""The history of labelled transactions: it counts those too whose label nobody knows.
+"""The history of labelled transactions; it counts transactions without a label too.
 
 In service every transaction counts. Were those left out in training that have no label, then counts, sums and times
 since the last would mean something else there: with 30% of the rows labelled and only those counted, the calibration

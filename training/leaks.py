@@ -1,7 +1,7 @@
-"""Columns that tell the label because they were made from it: looked for before a training, one by one.
+"""Label leakage: columns that were made from the label, searched for one by one before a training.
 
 A column leaks where it alone ranks the training rows almost perfectly: its numbers upwards or downwards, empty cells
-first or last; its words by the share of frauds that they have in the other half of the rows. Measured, the
+first or last; its words by the share of frauds that they have in the other half of the rows. Measured (LOG.md), the
 best honest column of the simulator reaches an average precision of 0.43, of the Handbook 0.26, of the cards 0.84;
 a scenario number, a weight or a copy of the label with noise 0.90 to 1.
 
@@ -25,12 +25,13 @@ from training.ranking import Ranking
 PRECISION = 0.9
 """The average precision from which a column alone is a leak."""
 SEPARATION = 0.95
-"""Likewise of a few-valued column: the share of frauds that one of its values flags, less that of the others."""
+"""The separation from which a column of few values is a leak: the share of frauds that a value flags, less the
+share of the others."""
 FEW_VALUES = 12
 FEWEST_FRAUDS = 10
 """In the training rows: of fewer, a column may tell all by chance."""
 MAX_GENUINE_ROWS = 200_000
-"""So many are looked at, each counting for several; all frauds are."""
+"""At most this many genuine rows are sampled, with weights; all frauds are used."""
 CHECKED_KINDS = frozenset({Kind.NUMBER, Kind.CATEGORY, Kind.TIMESTAMP, Kind.ENTITY})
 
 Labels = NDArray[np.bool_]
@@ -38,7 +39,7 @@ Labels = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class ColumnScore:
-    """What one column tells by itself of the training rows.
+    """How well one column alone ranks the training rows.
 
     Attributes:
         precision: the average precision of ranking by it.
@@ -77,7 +78,7 @@ def check_leaks(
 
 
 def score_columns(contract: Contract, data: LabelledTransactions, period: slice) -> Iterator[ColumnScore]:
-    """What each column tells by itself, in the contract's order; nothing where frauds are too few to say."""
+    """The score of each column, in the contract's order; none where there are too few frauds."""
     labels = data.labels[period]
     if labels.sum() < FEWEST_FRAUDS or labels.all():
         return

@@ -30,12 +30,12 @@ from training.progress import Epochs, Reporter
 SCORING_ROWS = 1 << 13
 """Rows that go through the network at a time outside training: what they take stays near the processor."""
 FEWEST_RANKED = 20
-"""Frauds from which average precision chooses the epoch: on four frauds it was 1.0 after the first."""
+"""Frauds from which average precision chooses the epoch: on four frauds it was 1.0 after the first (LOG.md)."""
 STEPS_BETWEEN_REPORTS = 50
 TOLERANCE = 0.02
 """Of the best epoch's score: a later one that lacks no more is taken. Which of two is better by so little is chance on
 some hundred frauds, and while the rate is high the scores of rows without a history swing from epoch to epoch: on the
-simulator the later ones had .826 on the test for .822, and seeds agreed on such rows."""
+simulator the later ones had .826 on the test for .822, and seeds agreed on such rows (LOG.md)."""
 SAVED_FIELDS = ("epoch", "best_epoch", "score", "highest")
 
 
@@ -44,13 +44,13 @@ class LoopConfig:
     """How to train.
 
     Attributes:
-        epochs: at most so many.
+        epochs: the largest number of epochs.
         patience: epochs without a better validation after which training stops. No fewer than an ordinary training
-            has: where the rate is still high the score stands still, and stopped there it never falls.
+            has: where the rate is still high the score stands still, and stopped there it never falls (LOG.md).
         batch: rows of a step; 0 chooses it from the number of rows.
         learning_rate: at the top of the cycle.
-        forgotten_share: of the rows of a step that are shown with a neutral history, so that the model knows what to
-            make of one: the state may be gone, or the card new.
+        forgotten_share: of the rows of a step whose history features are set to their defaults, so that the model
+            learns to score them: the state may be gone, or the card new (LOG.md).
     """
 
     epochs: int = 10
@@ -68,12 +68,12 @@ class LoopConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """A period.
+    """The rows of a period as the network takes them.
 
     Attributes:
         matrix: float32, shape (rows, width).
         labels: bool, shape (rows,): whether each row was fraud.
-        neutral: the matrix as it is when nothing is known of earlier transactions; None where that changes nothing.
+        neutral: the matrix with every history feature at its default; None without history features.
         weights: float32, shape (rows,): how many transactions each row stands for; None for one each.
     """
 
@@ -98,8 +98,8 @@ class Run:
     """How training went.
 
     Attributes:
-        epochs: so many were run.
-        best_epoch: the one that was kept, from 1.
+        epochs: how many were run.
+        best_epoch: the one whose weights were kept, from 1.
         score: its validation score.
         batch: rows of a step.
         precision: of the layers, as torch names it.
@@ -114,7 +114,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TrainingTensors:
-    """The rows to learn from, and the share of them whose history is forgotten for a step.
+    """The training rows as tensors, and the share of them whose history is set to its defaults in a step.
 
     They lie on the device where they take less than half of what is free there.
     """
@@ -139,7 +139,7 @@ class _TrainingTensors:
         )  # fmt: skip
 
     def step(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the network sees of these rows in one step, their labels, and what each row counts."""
+        """The inputs of these rows in one step, their labels and their weights."""
         return (
             self.inputs(rows).to(self.device),
             self.labels[rows].to(self.device),
@@ -147,7 +147,7 @@ class _TrainingTensors:
         )
 
     def inputs(self, rows: Tensor) -> Tensor:
-        """The rows of a step, some of them as if nothing were known of earlier ones."""
+        """The rows of a step, some of them with the defaults of their history."""
         if self.default_history is None:
             return self.matrix[rows]
         forgotten = torch.rand(len(rows), 1, device=self.matrix.device) < self.forgotten_share
@@ -161,7 +161,7 @@ def best_device() -> torch.device:
 
 @contextmanager
 def reproducible(seed: int, threads: int = 1) -> Iterator[None]:
-    """Seeds torch and takes so many threads (as :func:`training.resources.threads`); both are put back afterwards."""
+    """Seeds torch and sets its threads (see :func:`training.resources.threads`); restores both afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(resources.threads(threads))
     try:
@@ -172,7 +172,7 @@ def reproducible(seed: int, threads: int = 1) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def fit(  # noqa: PLR0913 - what is trained, on what, how; who is told, and where the state is kept.
+def fit(  # noqa: PLR0913 - model, data, configuration, reporting and checkpoints are separate concerns.
     model: FraudModel,
     train: Examples,
     validation: Examples,
@@ -199,7 +199,7 @@ def fit(  # noqa: PLR0913 - what is trained, on what, how; who is told, and wher
 
 
 def _identity(model: FraudModel, train: Examples, validation: Examples, config: LoopConfig) -> str:
-    """What a training starts from, as one hash: who begins alike ends alike."""
+    """A hash of everything that a training starts from; equal hashes give equal weights."""
     digest = hashlib.sha256(json.dumps([asdict(config), torch.__version__, torch.get_num_threads()]).encode())
     digest.update(str(model.bias.device).encode() + torch.get_rng_state().numpy().tobytes())
     for name, values in model.state_dict().items():
@@ -212,7 +212,7 @@ def _identity(model: FraudModel, train: Examples, validation: Examples, config: 
 
 @dataclass(slots=True, eq=False)
 class _BestEpoch:
-    """The latest state that is about as good as the best so far, and how long ago it was."""
+    """The weights of the latest epoch within TOLERANCE of the best score, for early stopping."""
 
     patience: int
     epoch: int = 0
@@ -223,11 +223,11 @@ class _BestEpoch:
 
     @property
     def stopped_improving(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether no epoch of the last `patience` was about as good as the best."""
         return self.epoch - self.best_epoch >= self.patience
 
     def update(self, model: FraudModel, score: float) -> None:
-        """Takes the state if it is about as good as the best."""
+        """Copies the weights if the score is about as good as the best."""
         self.epoch += 1
         self.highest = max(self.highest, score)
         if score >= self.highest - TOLERANCE * abs(self.highest):
@@ -255,7 +255,7 @@ def _bytes_per_row(model: FraudModel) -> int:
 
 @dataclass(slots=True, eq=False)
 class _Training:
-    """A training that is under way: all that a checkpoint holds."""
+    """The state of a running training: all that a checkpoint holds."""
 
     model: FraudModel
     tensors: _TrainingTensors
@@ -287,7 +287,7 @@ class _Training:
 
     @property
     def finished(self) -> bool:
-        """Whether there is no epoch left, or none that is worth it."""
+        """Whether all epochs were run, or training stopped improving."""
         return self.best.epoch >= self.config.epochs or self.best.stopped_improving
 
     def epoch(self, checkpoint: Checkpoint, epochs: Epochs) -> float:

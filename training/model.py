@@ -34,7 +34,7 @@ class ModelConfig:
     Attributes:
         embedding: width of a category's vector.
         unknown_share: of the category cells that training shows as "unknown", so that its vector is trained too.
-        pieces: of a number at most; fewer where the training rows do not tell so many apart.
+        pieces: of a number at most; fewer where the training rows do not distinguish them.
         members: networks that are averaged.
     """
 
@@ -49,12 +49,12 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColumnStatistics:
-    """What the training rows tell of the columns.
+    """Statistics of the columns over the training rows.
 
     Attributes:
         numbers: positions of the numbers in the matrix, shape (n,).
         categories: positions of the category codes, shape (k,).
-        low: smallest value seen, shape (n,) like all of the next; high, mean, scale, median likewise.
+        low: smallest finite value, shape (n,); high, mean, scale and median have the same shape.
         flagged: 1 where training saw the number missing, else 0: an untrained flag must not speak.
         offsets: where each category's codes begin in the table of all codes, shape (k,).
         sizes: how many codes each category has, shape (k,).
@@ -88,7 +88,7 @@ def column_statistics(
     pieces: int = MOST_PIECES,
     weights: NDArray[np.float32] | None = None,
 ) -> ColumnStatistics:
-    """Measures the training rows.
+    """Computes the statistics of the training rows.
 
     Args:
         contract: tells the kinds of the columns.
@@ -273,6 +273,6 @@ def _layers(config: ModelConfig, width: int) -> nn.Sequential:
 def _start_without(layers: nn.Sequential, inputs: range) -> None:
     """Lets the first layer begin as if these inputs were not there: pieces speak only once they have learned."""
     first = layers[0]
-    assert isinstance(first, MemberLinear)  # noqa: S101 - told to the type checker: `_layers` begins with one.
+    assert isinstance(first, MemberLinear)  # noqa: S101 - narrows the type: `_layers` begins with one.
     with torch.no_grad():
         first.weight[:, inputs.start : inputs.stop] = 0.0

@@ -1,4 +1,4 @@
-"""What moves the weights: AdamW over one cycle of the learning rate."""
+"""AdamW over one cycle of the learning rate."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ FIRST_RATE, LAST_RATE = 1 / 25, 1e-5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Optimiser:
-    """The optimiser and its plan.
+    """AdamW and its learning-rate schedule.
 
     Attributes:
         optimiser: of the weights.
@@ -32,7 +32,7 @@ class Optimiser:
 
     @classmethod
     def for_model(cls, model: nn.Module, total: int, batch: int, learning_rate: float, weight_decay: float) -> Self:
-        """So many steps over a model's weights."""
+        """AdamW for a model's weights, over `total` steps."""
         optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
         return cls(optimiser, learning_rate, batch, total)
 
@@ -45,12 +45,12 @@ class Optimiser:
         self.optimiser.step()
 
     def state(self) -> dict[str, Tensor]:
-        """What the optimiser remembers of each weight, by the weight's place and the memory's name."""
+        """The optimiser's state, keyed by the parameter's index and the name of the value."""
         memory = self.optimiser.state_dict()["state"]
         return {f"{place}.{name}": values for place, own in memory.items() for name, values in own.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Takes up what :meth:`state` gave."""
+        """Restores what :meth:`state` returned."""
         memory: dict[int, dict[str, Tensor]] = {}
         for key, values in state.items():
             place, _, name = key.partition(".")

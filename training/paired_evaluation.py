@@ -33,13 +33,13 @@ RESAMPLES = 200
 TAIL = 0.1
 """Share of the resamples below, and above, the interval of the difference."""
 UNMEASURABLE = -1.0
-"""The difference on a resample without fraud, which cannot be measured: nobody may win by few frauds."""
+"""The difference on a resample without fraud, which cannot be measured: it counts for the live version."""
 TIME_RESOLUTION = 1.0
-"""Seconds: a model card tells times no more exactly."""
+"""Seconds: the precision of times in a model card."""
 
 
 class Incomparable(TrainingError):
-    """Two versions that no rows can be judged on; the message says why."""
+    """There are no rows on which the two versions can be compared; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,7 @@ class PairedScores:
 
     Attributes:
         first: time of the oldest row as the data writes it; None where there is no time.
-        last: of the newest one, likewise.
+        last: time of the newest row, in the same form.
         weights: how many transactions each row stands for, by the new version's contract.
     """
 
@@ -93,7 +93,7 @@ class PairedEvaluation:
 def score_both(
     new: ScoredVersion, live: ScoredVersion, read: Callable[[Contract], LabelledTransactions]
 ) -> PairedScores:
-    """Lets both score the rows of the new version's test period that neither has learned from.
+    """Scores with both versions the rows of the new version's test period that neither has learned from.
 
     Args:
         new: the version that has just been trained.
@@ -160,7 +160,7 @@ def _read_for_live(
 
 
 def _places(numbers: NDArray[np.int64], row_numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where the wanted row numbers stand: both versions read all rows, each in its own order of time."""
+    """Positions of the row numbers: each version has all rows in its own order of time."""
     order = np.argsort(numbers)
     return order[np.searchsorted(numbers[order], row_numbers)]
 
@@ -182,9 +182,9 @@ def _unseen(new: ModelCard, live: ModelCard, seconds: NDArray[np.float64] | None
     return unseen
 
 
-def _scored(rival: ScoredVersion, rows: LabelledTransactions, positions: NDArray[np.int64]) -> Scores:
+def _scored(version: ScoredVersion, rows: LabelledTransactions, positions: NDArray[np.int64]) -> Scores:
     """Each row with its history by the version's own contract: its past is the whole data, as it was in training."""
-    return rival.score(to_matrix(rival.contract, with_labelled_history(rival.contract, rows).take(positions)))
+    return version.score(to_matrix(version.contract, with_labelled_history(version.contract, rows).take(positions)))
 
 
 def _ends(

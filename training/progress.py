@@ -22,7 +22,7 @@ class Reporter:
 
     @contextmanager
     def epochs(self, total: int) -> Iterator["Epochs"]:
-        """A bar over at most so many epochs."""
+        """A progress bar over at most `total` epochs."""
         columns = (TextColumn("Training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         bar = Progress(
             *columns, TextColumn("{task.description}"), console=self.console, transient=True,
@@ -40,7 +40,7 @@ class Epochs:
     task: object
 
     def resumed(self, done: int) -> None:
-        """So many epochs had been done before."""
+        """Continues after `done` epochs of an earlier run."""
         self.bar.update(self.task, completed=done)  # type: ignore[arg-type]
 
     def running(self, share: float, loss: float) -> None:
@@ -54,5 +54,5 @@ class Epochs:
 
 
 def silent() -> Reporter:
-    """A reporter that nobody hears."""
+    """A reporter without output."""
     return Reporter(Console(quiet=True))

@@ -1,4 +1,4 @@
-"""Small words for messages to people."""
+"""Counts in messages."""
 
 
 def quantity(number: int, noun: str) -> str:

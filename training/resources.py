@@ -12,7 +12,7 @@ SMALLEST_BATCH, LARGEST_BATCH = 64, 2048
 STEPS_PER_EPOCH = 150
 """What a batch is sized for, within its limits: small data gets small batches, so that it gets enough steps."""
 SHARE_OF_A_STEP = 8
-"""A step takes at most one part in so many of the memory that is free."""
+"""A step takes at most this fraction (one in ...) of the free memory."""
 MOST_THREADS = 8
 """Steps are small: more threads wait for each other longer than they work."""
 _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
@@ -26,13 +26,13 @@ def cores() -> int:
 
 
 def threads(requested: int) -> int:
-    """As many as wanted, one for each core at most; 0 takes half of the cores, within MOST_THREADS.
+    """The requested number, one for each core at most; 0 takes half of the cores, within MOST_THREADS.
 
     Half, because torch's threads spin while they wait: with other work on their cores two took ten times as long as
-    one.
+    one (LOG.md).
 
     Raises:
-        TrainingError: a negative number is wanted.
+        TrainingError: the number is negative.
     """
     if requested < 0:
         raise TrainingError("The number of threads cannot be negative.")

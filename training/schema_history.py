@@ -1,7 +1,7 @@
 """The `[[history]]` blocks of a schema file: history features by entity, each block read into its windows.
 
 A block names one entity, some aggregates and some windows, and gives a feature for each pair of the last two. What a
-window means stands in `contract.windows`; the rule for the bucket that nobody names stands here: one hour where every
+window means stands in `contract.windows`; the default bucket is chosen here: one hour where every
 window is a day or more, else a twelfth of the shortest, and then the largest whole number of minutes up to that of
 which all windows and the delay are whole numbers.
 """

@@ -1,4 +1,4 @@
-"""Simulated card transactions: seeded, vectorised, nobody's data.
+"""Simulated card transactions: seeded, vectorised, of no real person.
 
 Customers and terminals live on a plane that four countries share. A customer pays at the terminals near home and at
 online shops, more by day than by night, around an amount of their own. Fraud follows three published scenarios:

@@ -67,8 +67,8 @@ class TrainRequest:
         checkpoints: where the state of the training is kept meanwhile.
         handler: source of the handler that serves the archive; None takes the installed one.
         allow_leaks: columns that may tell the label alone: they are known when a transaction is scored.
-        wishes: what is stated of the decisions: an alert budget, what mistakes cost, which column is the amount.
-        beside: whether the report that is packed with the version compares it with other models on the same split.
+        decision_options: an alert budget, what mistakes cost, which column is the amount.
+        compare: whether the report that is packed with the version compares it with other models on the same split.
     """
 
     version: int

@@ -1,7 +1,7 @@
 """`fraud train --tune`: a search for better settings, by the score on the validation period alone.
 
 The settings that training takes by itself are tried first, so that a search never ends below them. A short one mostly
-chooses by luck: on the Handbook's folds another seed moves the score by about as much as the settings do.
+chooses by luck: on the Handbook's folds another seed moves the score by about as much as the settings do (LOG.md).
 """
 
 from collections.abc import Callable
@@ -27,14 +27,14 @@ class Tuned:
 def tune(
     start: TrainingSettings, trials: int, seed: int, attempt: Callable[[TrainingSettings], float], reporter: Reporter
 ) -> Tuned:
-    """Tries so many settings, `start` first.
+    """Trains with `trials` settings, `start` first, and returns the best.
 
     Args:
         start: what training takes by itself.
         trials: settings to try, at least one.
         seed: of the search.
         attempt: trains with some settings and returns the validation score: higher is better.
-        reporter: told of each trial.
+        reporter: gets a line for each trial.
 
     Raises:
         TrainingError: optuna is not installed, or no settings gave a score.

@@ -1,7 +1,7 @@
-"""What stands beside the network: gradient-boosted trees and a logistic regression, on the same rows and features.
+"""The baselines of a report: gradient-boosted trees and a logistic regression, on the same rows and features.
 
 Both learn from the training period, are chosen and calibrated on the validation period, and measured on the test, as
-the network is. How the trees are grown, so that they are no straw man, stands in `training.report.trees`.
+the network is. How the trees are grown is described in `training.report.trees`.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Baseline:
 
 
 def reason_left_out(subject: Subject) -> str | None:
-    """Why no rival can be trained; None where it can."""
+    """Why no baseline can be trained; None where they can."""
     if subject.train is None or subject.validation is None:
         return "the file does not hold the rows that the version was trained and validated on"
     if not subject.train.both_classes:

@@ -26,19 +26,19 @@ class Figure:
 
 def figures(report: Report) -> dict[str, Figure | None]:
     """Every chart of the page by its name; None where the document does not hold what it shows."""
-    drawn = (precision_recall, roc, alerts, cost, calibration, distribution)
-    return {each.__name__: each(report) for each in drawn}
+    drawing = (precision_recall, roc, alerts, cost, calibration, distribution)
+    return {each.__name__: each(report) for each in drawing}
 
 
 def precision_recall(report: Report) -> Figure:
-    """Precision over recall, the rivals beside it."""
+    """Precision over recall, with the baselines."""
     test = report["test"]
     lines = [
-        Line(rival["name"], _pairs(rival["precision_recall"], "recall", "precision"), place)
-        for place, rival in enumerate(report["rivals"], 1)
+        Line(baseline["name"], _pairs(baseline["precision_recall"], "recall", "precision"), place)
+        for place, baseline in enumerate(report["rivals"], 1)
     ]
     lines.append(Line("this version", _pairs(test["precision_recall"], "recall", "precision")))
-    drawn = chart(
+    drawing = chart(
         "Precision and recall",
         Axis("share of frauds found", 0, 1, percent=True),
         Axis("share of alerts that are fraud", 0, 1, percent=True),
@@ -50,14 +50,14 @@ def precision_recall(report: Report) -> Figure:
         f"Each point is a threshold. Where half of the frauds are found, {share(half)} of the alerts are fraud. The "
         f"area below the line, average precision, is {fixed(test['average_precision'])}; drawing alerts at random "
         f"gives {fixed(test['base_rate'])}.",
-        drawn,
+        drawing,
     )
 
 
 def roc(report: Report) -> Figure:
     """Recall over the share of genuine transactions flagged, on a logarithmic axis."""
     test = report["test"]
-    drawn = chart(
+    drawing = chart(
         "ROC curve",
         Axis("share of genuine transactions flagged", 1e-4, 1, log=True, percent=True),
         Axis("share of frauds found", 0, 1, percent=True),
@@ -73,7 +73,7 @@ def roc(report: Report) -> Figure:
         f"one in 100, {share(recalls['1%'])}. A fraud gets a higher score than a genuine transaction in "
         f"{share(test['roc_auc'])} of all pairs (the area below the line). The lower axis is logarithmic: its left "
         "half is where alerts are few enough to be looked at.",
-        drawn,
+        drawing,
     )
 
 
@@ -87,7 +87,7 @@ def alerts(report: Report) -> Figure:
         if name in curve
     ]
     across = Axis(f"alerts {test['alert_unit']}", *_ends(curve["alerts"]), log=True)
-    drawn = chart("Alerts", across, Axis("share", 0, 1, percent=True), lines, _marks(report, curve, "alerts"))
+    drawing = chart("Alerts", across, Axis("share", 0, 1, percent=True), lines, _marks(report, curve, "alerts"))
     row = test["in_force"]
     flagged = (
         f"{number(row['alerts_a_day'])} transactions a day" if "alerts_a_day" in row else share(row["alert_share"])
@@ -98,7 +98,7 @@ def alerts(report: Report) -> Figure:
         f"At the threshold in force {flagged} are flagged: {share(row.get('precision'))} of them are fraud, and "
         f"{share(row['recall'])} of all frauds are among them{detected}. More alerts find more fraud, and more of "
         "them are false.",
-        drawn,
+        drawing,
     )
 
 
@@ -108,7 +108,7 @@ def cost(report: Report) -> Figure | None:
     if costs is None or "cost" not in curve:
         return None
     high = max(1.0 + LEAST_COST, min(1.5, max(curve["cost"])))
-    drawn = chart(
+    drawing = chart(
         "Cost",
         Axis("share of transactions flagged", *_ends(curve["share"]), log=True, percent=True),
         Axis("cost, of that without a model", 0, high, percent=True),
@@ -124,7 +124,7 @@ def cost(report: Report) -> Figure | None:
         f"the test period loses {number(report['test']['lost_without'], 4)}; the lowest point is "
         f"{share(curve['cost'][least])} of that, with {share(curve['share'][least])} of transactions flagged. The "
         "thresholds were chosen earlier, on the validation period, so they need not stand at the lowest point.",
-        drawn,
+        drawing,
     )
 
 
@@ -142,7 +142,7 @@ def calibration(report: Report) -> Figure:
         Axis("predicted probability of fraud", low, 1, log=True, percent=True),
         Axis("observed share of fraud", low, 1, log=True, percent=True),
     )
-    drawn = chart("Calibration", *axes, [Line("as predicted", [(low, low), (1, 1)], 3), line])
+    drawing = chart("Calibration", *axes, [Line("as predicted", [(low, low), (1, 1)], 3), line])
     test = report["test"]
     return Figure(
         "Calibration",
@@ -150,7 +150,7 @@ def calibration(report: Report) -> Figure:
         f"predicted. Over all transactions {share(test['mean_probability'])} fraud was predicted and "
         f"{share(test['base_rate'])} happened. The expected calibration error is "
         f"{number(test['expected_calibration_error'], 2)}.{_slope(test)}",
-        drawn,
+        drawing,
     )
 
 
@@ -169,7 +169,7 @@ def distribution(report: Report) -> Figure:
     ]
     high = max(0.1, *histogram["genuine"], *histogram["fraud"])
     marks = [Mark(name, report["bands"][name]) for name in ("review", "decline")]
-    drawn = chart(
+    drawing = chart(
         "Scores",
         Axis("probability of fraud", histogram["edges"][0], 1, log=True, percent=True),
         Axis("share of the class", 0, high, percent=True),
@@ -181,7 +181,7 @@ def distribution(report: Report) -> Figure:
         "How probable fraud is said to be, for what was fraud and for what was not, each as shares of its own "
         "number. The less the two overlap, the better. What lies right of the dashed lines is reviewed, and "
         "declined. The first step holds all that is lower.",
-        drawn,
+        drawing,
     )
 
 

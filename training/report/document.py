@@ -15,24 +15,24 @@ from training.report.importance import importance
 from training.report.subject import Subject
 
 FORMAT = 1
-NOT_ASKED = "they were not asked for: `fraud evaluate` trains them"
+NOT_REQUESTED = "they were not asked for: `fraud evaluate` trains them"
 
 Document = dict[str, Any]
 
 
 def document(subject: Subject, *, compare: bool = True, threads: int = 1, seed: int = 0) -> Document:
-    """Measures a version on its test rows; `beside` trains its rivals on the same split.
+    """Measures a version on its test rows; `compare` trains the baselines on the same split.
 
-    The test rows must hold both classes. The same each time, but for the moment that it tells.
+    The test rows must hold both classes. Deterministic, except for the time of the evaluation.
 
     Raises:
-        TrainingError: lightgbm is wanted and not installed.
+        TrainingError: lightgbm is needed and not installed.
     """
     amount, costs = _money(subject)
     period = subject.test.scored(subject.scores(subject.test.matrix), amount["column"])
-    why = reason_left_out(subject) if compare else NOT_ASKED
-    others = [] if why else train_baselines(subject, threads, seed)
-    spread, lead = _intervals(period, others, seed)
+    why = reason_left_out(subject) if compare else NOT_REQUESTED
+    baselines = [] if why else train_baselines(subject, threads, seed)
+    spread, lead = _intervals(period, baselines, seed)
     return {
         "format": FORMAT,
         **_head(subject),
@@ -42,7 +42,7 @@ def document(subject: Subject, *, compare: bool = True, threads: int = 1, seed: 
         "test": _test(period, costs, subject.card.bands) | {"average_precision_interval": spread[0]},
         **_tables(subject, period),
         "importance": importance(subject, seed),
-        "rivals": _beside(subject, amount["column"], others, spread[1:], lead),
+        "rivals": _baselines(subject, amount["column"], baselines, spread[1:], lead),
         "rivals_left_out": why,
         "notes": list(dict.fromkeys((*subject.card.notes, *subject.notes))),
     }
@@ -53,7 +53,7 @@ def short(report: Document) -> dict[str, Any]:
     test = report["test"]
     result = {"average_precision_interval": test["average_precision_interval"]}
     names = ("name", "average_precision", "expected_calibration_error", "difference")
-    card = [{name: rival[name] for name in names} for rival in report["rivals"]]
+    card = [{name: baseline[name] for name in names} for baseline in report["rivals"]]
     return result | ({"rivals": card} if card else {"rivals_left_out": report["rivals_left_out"]})
 
 
@@ -109,28 +109,30 @@ def _tables(subject: Subject, period: Period) -> Document:
 
 
 def _intervals(
-    period: Period, others: Sequence[Baseline], seed: int
+    period: Period, baselines: Sequence[Baseline], seed: int
 ) -> tuple[list[list[float] | None], list[list[float] | None]]:
-    rankings = [Ranking.of(period.labels, scores) for scores in (period.scores, *(rival.scores for rival in others))]
+    rankings = [
+        Ranking.of(period.labels, scores) for scores in (period.scores, *(baseline.scores for baseline in baselines))
+    ]
     spread, lead = intervals(rankings, period.weights, seed)
-    return _pairs(spread, len(rankings)), _pairs(lead, len(others))
+    return _pairs(spread, len(rankings)), _pairs(lead, len(baselines))
 
 
 def _pairs(result: Sequence[Interval], count: int) -> list[list[float] | None]:
     return [[each.low, each.high] for each in result] or [None] * count
 
 
-def _beside(
+def _baselines(
     subject: Subject,
     amount: str | None,
-    others: Sequence[Baseline],
+    baselines: Sequence[Baseline],
     spread: Sequence[list[float] | None],
     lead: Sequence[list[float] | None],
 ) -> list[Document]:
     result = []
-    for rival, interval, difference in zip(others, spread, lead, strict=True):
-        period = subject.test.scored(rival.scores, amount)
-        card = {"name": rival.name, "made": rival.made, **metrics.numbers(period)}
+    for baseline, interval, difference in zip(baselines, spread, lead, strict=True):
+        period = subject.test.scored(baseline.scores, amount)
+        card = {"name": baseline.name, "made": baseline.made, **metrics.numbers(period)}
         card |= {"average_precision_interval": interval, "difference": difference}
         result.append(card | {"precision_recall": metrics.precision_recall(period)})
     return result

@@ -17,7 +17,7 @@ from training.report.subject import Subject
 
 MOST_ROWS = 20_000
 REPEATS, MANY_GROUPS = 3, 40
-"""Shuffles of each group; one alone where there are so many groups."""
+"""Shuffles of each group; a single one from MANY_GROUPS groups on."""
 
 
 def groups(contract: Contract) -> dict[str, list[int]]:

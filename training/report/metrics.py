@@ -13,7 +13,7 @@ from training.ranking import Floats, Ranking
 POINTS = 160
 """Of a curve, at most: more cannot be seen."""
 WIDEST_ALERTS = 0.1
-"""Share of transactions: nobody looks at more alerts."""
+"""Share of transactions up to which the alert curve is drawn."""
 ALERTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 """A day, or in 1,000 transactions: the rows of the table."""
 CALIBRATION_BINS, FRAUDS_A_BIN = 12, 5
@@ -23,7 +23,7 @@ CONFIDENT = 1.96
 
 
 def numbers(period: Period) -> dict[str, Any]:
-    """The figures that one number tells; the period has both classes."""
+    """The scalar metrics; the period has both classes."""
     scores, weights = period.scores.astype(np.float64), period.weights
     ranking = Ranking.of(period.labels, period.scores)
     result = {
@@ -130,7 +130,7 @@ def _bin(period: Period, rows: NDArray[np.int64]) -> dict[str, float]:
 
 
 def _wilson(share: float, count: float) -> tuple[float, float]:
-    """The interval of a share of so many rows (Wilson's): it stays within 0 and 1 however few they are."""
+    """Wilson's interval of a share of `count` rows; it stays within 0 and 1 however few they are."""
     square = CONFIDENT**2
     centre = (share + square / (2 * count)) / (1 + square / count)
     spread = CONFIDENT / (1 + square / count) * np.sqrt(share * (1 - share) / count + square / (4 * count**2))

@@ -27,7 +27,7 @@ Score = Callable[[NDArray[np.float32]], Scores]
 BLOCK_ROWS = 20_000
 """Rows scored at a time."""
 TIME_RESOLUTION = 1.0
-"""Seconds: a model card tells times no more exactly."""
+"""Seconds: the precision of times in a model card."""
 NO_TIME = "Nobody can tell which of these rows the version has learned from: the card or the file has no times."
 
 
@@ -65,7 +65,8 @@ class Subject:
 
     Attributes:
         score: float32 probabilities, shape (rows,), of a matrix of its contract.
-        train: None where the rows that it was trained on are not known; validation likewise.
+        train: None where the rows that it was trained on are not known.
+        validation: None in the same case.
         data: what the rows are of: "source", "sha256", "rows", "frauds", and whether "same" as the training's.
     """
 
