@@ -1,4 +1,4 @@
-"""The model card: what was chosen for one model version, and how good it was found to be."""
+"""The model card: how one model version was trained, its thresholds and its metrics."""
 
 import json
 from collections.abc import Mapping
@@ -50,9 +50,9 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Reads what :meth:`to_json` wrote; what a newer release added is left out, what is newer here is empty."""
-        told = {"history": {}, "decisions": {}, "evaluation": {}, **fields}
-        known = {name: told[name] for name in cls.__dataclass_fields__}
+        """Reads what :meth:`to_json` wrote; unknown fields are ignored, and optional ones that it lacks are empty."""
+        complete = {"history": {}, "decisions": {}, "evaluation": {}, **fields}
+        known = {name: complete[name] for name in cls.__dataclass_fields__}
         return cls(**{**known, "bands": DecisionBands(**fields["bands"]), "notes": tuple(fields["notes"])})
 
     def to_bytes(self) -> bytes:

@@ -1,6 +1,6 @@
-"""One column's cells, as text or as JSON values, to numpy values and faults.
+"""Converts one column's cells, text or JSON values, to numpy values and faults.
 
-Both ways in end in the same checks, so a transaction gives the same values from a CSV row and from a JSON object.
+Both end in the same checks, so a transaction gives the same values from a CSV row and from a JSON object.
 Numbers and timestamps become float64 (timestamps as seconds, UTC) with NaN for a missing cell; the rest become
 text with "" for a missing one.
 """
@@ -20,7 +20,7 @@ from contract.faults import FaultCode
 from contract.schema import Column, Kind, Missing, TimeFormat
 
 MAX_TEXT_LENGTH = 256
-"""Characters that an id, entity or category may have: they become keys elsewhere."""
+"""Characters of an id, entity or category: they become keys elsewhere."""
 
 PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
 """A date with seconds and no offset: numpy reads it as fromisoformat does."""
@@ -29,9 +29,9 @@ MICROSECONDS = 1_000_000
 EXACT_INTEGERS = 2**53
 NAN = math.nan
 NUMERIC_KINDS = frozenset({Kind.NUMBER, Kind.WEIGHT})
-"""The kinds whose cells are numbers, and no moments."""
+"""The kinds whose cells are numbers and not times."""
 MAX_TIMESTAMP = 250_000_000_000.0
-"""Seconds: the years of four digits end before."""
+"""Seconds since 1970; all years of four digits end before."""
 
 
 class CellFault(ValueError):
@@ -54,16 +54,16 @@ class Cells:
 def from_text(column: Column, texts: Sequence[str]) -> Cells:
     """Converts the cells of a CSV column."""
     if _is_number(column):
-        return _numeric(column, _in_seconds(column, _fast_floats(texts) or _convert_all(_number_text, texts)))
+        return _numeric(column, _to_seconds(column, _fast_floats(texts) or _convert_all(_number_text, texts)))
     if column.kind is Kind.TIMESTAMP:
-        return _numeric(column, _times(column.time_format, texts))
-    return _textual(column, Cells(_objects([text.strip() for text in texts])))
+        return _numeric(column, _convert_times(column.time_format, texts))
+    return _textual(column, Cells(_text_array([text.strip() for text in texts])))
 
 
 def from_json(column: Column, values: Sequence[object]) -> Cells:
     """Converts the values that JSON objects hold for a column; None is a missing cell."""
     if _is_number(column):
-        return _numeric(column, _in_seconds(column, _convert_all(_json_number, values)))
+        return _numeric(column, _to_seconds(column, _convert_all(_json_number, values)))
     if column.kind is Kind.TIMESTAMP:
         return _numeric(column, _convert_all(partial(_json_time, column.time_format), values))
     return _textual(column, _convert_texts(values))
@@ -73,8 +73,8 @@ def _is_number(column: Column) -> bool:
     return column.kind in NUMERIC_KINDS or (column.kind is Kind.TIMESTAMP and column.time_format.is_number)
 
 
-def _in_seconds(column: Column, cells: Cells) -> Cells:
-    """Milliseconds and microseconds as seconds; what no calendar holds is no time."""
+def _to_seconds(column: Column, cells: Cells) -> Cells:
+    """Milliseconds and microseconds as seconds; one beyond MAX_TIMESTAMP is no date."""
     if column.kind is not Kind.TIMESTAMP or column.time_format is TimeFormat.SECONDS:
         return cells
     values = cells.values / dates.UNITS_PER_SECOND[column.time_format]
@@ -82,15 +82,15 @@ def _in_seconds(column: Column, cells: Cells) -> Cells:
     return Cells(values, cells.faults | dict.fromkeys(_positions(too_far), FaultCode.NOT_A_DATE))
 
 
-def _times(form: TimeFormat, texts: Sequence[str]) -> Cells:
+def _convert_times(form: TimeFormat, texts: Sequence[str]) -> Cells:
     fast = _fast_times(texts) if form is TimeFormat.ISO else None
     return fast or _convert_all(partial(_time_text, form), texts)
 
 
 def _fast_floats(texts: Sequence[str]) -> Cells | None:
-    """A clean column at the speed of float(); None where a cell needs the careful way.
+    """A clean column at the speed of float(); None where a cell must be checked by itself.
 
-    float() also takes digits of other scripts, underscores, and words such as "nan": all go the careful way.
+    float() also takes digits of other scripts, underscores, and words such as "nan": all are checked one by one.
     """
     joined = "".join(texts)
     if not joined.isascii() or "_" in joined or "n" in joined or "N" in joined:
@@ -104,8 +104,8 @@ def _fast_floats(texts: Sequence[str]) -> Cells | None:
 def _fast_times(texts: Sequence[str]) -> Cells | None:
     """A column of plain dates with seconds at numpy's speed, a fiftieth of fromisoformat()'s time.
 
-    numpy also takes words ("now"), negative years and other precisions: all go the careful way, as do the centuries
-    in which a float64 no longer holds each microsecond.
+    numpy also takes words ("now"), negative years and other precisions: all are checked one by one, as are the
+    centuries in which a float64 no longer holds each microsecond.
     """
     if not all(map(PLAIN_TIME.fullmatch, texts)):
         return None
@@ -117,7 +117,7 @@ def _fast_times(texts: Sequence[str]) -> Cells | None:
 
 
 def _convert_all(convert: Callable[[Any], float], cells: Sequence[Any]) -> Cells:
-    """All cells at once where none is at fault, else one by one."""
+    """Converts all cells, one by one with their faults where any is at fault."""
     try:
         return Cells(np.array([convert(cell) for cell in cells], dtype=np.float64))
     except CellFault:
@@ -189,11 +189,11 @@ def _convert_texts(values: Sequence[object]) -> Cells:
         if not isinstance(text, str) or not _encodable(text):
             text, faults[position] = "", FaultCode.NOT_TEXT
         texts.append(text.strip())
-    return Cells(_objects(texts), faults)
+    return Cells(_text_array(texts), faults)
 
 
 def _encodable(text: str) -> bool:
-    """False for the lone surrogates that JSON can smuggle in and that no reply could carry out."""
+    """False for the lone surrogates that JSON can express and UTF-8 cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -207,16 +207,16 @@ def _numeric(column: Column, cells: Cells) -> Cells:
     out_of_bounds = ~infinite & ((values < column.minimum) | (values > column.maximum))
     faults |= dict.fromkeys(_positions(infinite), FaultCode.NOT_FINITE)
     faults |= dict.fromkeys(_positions(out_of_bounds), FaultCode.OUT_OF_BOUNDS)
-    return _without_missing(column, cells, np.isnan(values))
+    return _check_missing(column, cells, np.isnan(values))
 
 
 def _textual(column: Column, cells: Cells) -> Cells:
     too_long = [position for position, text in enumerate(cells.values) if len(text) > MAX_TEXT_LENGTH]
     cells.faults.update(dict.fromkeys(too_long, FaultCode.TOO_LONG))
-    return _without_missing(column, cells, cells.values == "")
+    return _check_missing(column, cells, cells.values == "")
 
 
-def _without_missing(column: Column, cells: Cells, missing: NDArray[np.bool_]) -> Cells:
+def _check_missing(column: Column, cells: Cells, missing: NDArray[np.bool_]) -> Cells:
     if column.missing is Missing.REFUSE:
         for position in _positions(missing):
             cells.faults.setdefault(position, FaultCode.MISSING)
@@ -228,7 +228,7 @@ def _positions(mask: NDArray[np.bool_]) -> list[int]:
     return positions
 
 
-def _objects(texts: list[str]) -> NDArray[Any]:
+def _text_array(texts: list[str]) -> NDArray[Any]:
     values = np.empty(len(texts), dtype=object)
     values[:] = texts
     return values

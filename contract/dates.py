@@ -1,4 +1,4 @@
-"""Moments as people and programs write them, read and written back: seconds since 1970, UTC where no zone is named.
+"""Parses and formats times as people and programs write them: seconds since 1970, UTC where no zone is named.
 
     iso            2026-01-31T18:05:00, 2026-01-31 18:05+01:00, 20260131
     day-first      31/01/2026 18:05, 31.1.26, 31-Jan-2026 6:05 PM
@@ -7,7 +7,7 @@
     milliseconds, microseconds    a number of them since 1970
     seconds        a number, of whatever moment they count from
 
-03/04/2026 is a day in April or in March: a column has one format, and no cell is tried in two.
+03/04/2026 is a day in April or in March: a column has one format, and its cells are parsed in no other.
 """
 
 import re
@@ -22,11 +22,11 @@ too: 1711111111111, in truth milliseconds, would be a moment of the year 1711.""
 
 CLOCK = (
     r"(?:(?:, ?| |T)(?P<hour>\d{1,2})(?::(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<part>\d{1,6})\d{0,3})?)?)?"
-    r"(?: ?(?P<half>AM|PM))?(?: ?(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}))?)?"
+    r"(?: ?(?P<meridiem>AM|PM))?(?: ?(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}))?)?"
 )
 """The time of the day, which may be left out."""
 DAY, MONTH, YEAR = r"(?P<day>\d{1,2})", r"(?P<month>\d{1,2}|[A-Z]{3,9})", r"(?P<year>\d{4}|\d{2})"
-FORMS = {
+PATTERNS = {
     form: re.compile(date + CLOCK, re.ASCII | re.IGNORECASE)
     for form, date in {
         TimeFormat.DAY_FIRST: rf"{DAY}(?:[/.-]|[ ]){MONTH}(?:[/-]|[. ]{{1,2}}){YEAR}",
@@ -34,8 +34,8 @@ FORMS = {
         TimeFormat.YEAR_FIRST: r"(?P<year>\d{4})(?P<between>[/.-]?)(?P<month>\d{1,2})(?P=between)(?P<day>\d{1,2})",
     }.items()
 }
-PACKED = re.compile(r"(\d{4})(\d\d)(\d\d)(?:[ T]?(\d\d)(\d\d)(?:(\d\d))?)?", re.ASCII)
-"""Dates without separators, the time too."""
+COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:[ T]?(\d\d)(\d\d)(?:(\d\d))?)?", re.ASCII)
+"""Date and time without separators."""
 MONTHS = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
@@ -44,22 +44,22 @@ MONTHS = (
 CENTURY = 2000
 """Of a year that is written with two digits."""
 UNITS_PER_SECOND = {TimeFormat.SECONDS: 1.0, TimeFormat.MILLISECONDS: 1e3, TimeFormat.MICROSECONDS: 1e6}
-"""How many of a number's unit are in a second."""
+"""Of the formats that are numbers."""
 NOON = 12
 
 
 class DateFormatError(ValueError):
-    """A text that is no moment in the format; it never repeats the text."""
+    """A text that is no time in the format; the message never repeats the text."""
 
 
 def parse_time(form: TimeFormat, text: str) -> float:
-    """The seconds of a text that is not empty, in a format of text.
+    """The seconds since 1970 of a text in a format other than a number.
 
     Raises:
         DateFormatError: it is none.
     """
     try:
-        moment = READERS[form](text.strip())
+        moment = PARSERS[form](text.strip())
     except (ValueError, OverflowError):
         raise DateFormatError from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -78,7 +78,7 @@ def split_date_time(text: str) -> tuple[str, str]:
 
 
 def format_time(form: TimeFormat, seconds: float) -> str:
-    """A moment in a format, to the microsecond; :func:`parse_time` gives it back.
+    """A time in a format, to the microsecond; :func:`parse_time` gives it back.
 
     Raises:
         ValueError, OverflowError: a text cannot hold it.
@@ -88,7 +88,7 @@ def format_time(form: TimeFormat, seconds: float) -> str:
     if form in UNITS_PER_SECOND:
         return f"{seconds * UNITS_PER_SECOND[form]:.3f}"
     moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
-    return WRITERS[form](moment)
+    return FORMATTERS[form](moment)
 
 
 def _iso(text: str) -> datetime:
@@ -98,18 +98,18 @@ def _iso(text: str) -> datetime:
 
 
 def _day_first(text: str) -> datetime:
-    return _from_match(FORMS[TimeFormat.DAY_FIRST].fullmatch(text))
+    return _from_match(PATTERNS[TimeFormat.DAY_FIRST].fullmatch(text))
 
 
 def _month_first(text: str) -> datetime:
-    return _from_match(FORMS[TimeFormat.MONTH_FIRST].fullmatch(text))
+    return _from_match(PATTERNS[TimeFormat.MONTH_FIRST].fullmatch(text))
 
 
 def _year_first(text: str) -> datetime:
-    if packed := PACKED.fullmatch(text):
-        year, month, day, hour, minute, second = (int(part or 0) for part in packed.groups())
+    if compact := COMPACT.fullmatch(text):
+        year, month, day, hour, minute, second = (int(part or 0) for part in compact.groups())
         return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - `parse_time` says that it is UTC.
-    return _from_match(FORMS[TimeFormat.YEAR_FIRST].fullmatch(text))
+    return _from_match(PATTERNS[TimeFormat.YEAR_FIRST].fullmatch(text))
 
 
 def _from_match(match: re.Match[str] | None) -> datetime:
@@ -129,10 +129,10 @@ def _month(text: str) -> int:
 
 def _clock(parts: Mapping[str, str | None]) -> timedelta:
     hour, minute, second = (int(parts[name] or 0) for name in ("hour", "minute", "second"))
-    if parts["half"]:
+    if parts["meridiem"]:
         if not 1 <= hour <= NOON:
             raise DateFormatError
-        hour = hour % NOON + (NOON if parts["half"].upper() == "PM" else 0)
+        hour = hour % NOON + (NOON if parts["meridiem"].upper() == "PM" else 0)
     if hour >= 2 * NOON or max(minute, second) >= 60:  # noqa: PLR2004 - minutes and seconds.
         raise DateFormatError
     part = int((parts["part"] or "0").ljust(6, "0"))
@@ -145,13 +145,13 @@ def _zoned(moment: datetime, zone: str | None) -> datetime:
     return datetime.fromisoformat(f"{moment.isoformat()}{zone[:3]}:{zone[-2:]}")
 
 
-READERS: dict[TimeFormat, Callable[[str], datetime]] = {
+PARSERS: dict[TimeFormat, Callable[[str], datetime]] = {
     TimeFormat.ISO: _iso,
     TimeFormat.DAY_FIRST: _day_first,
     TimeFormat.MONTH_FIRST: _month_first,
     TimeFormat.YEAR_FIRST: _year_first,
 }
-WRITERS: dict[TimeFormat, Callable[[datetime], str]] = {
+FORMATTERS: dict[TimeFormat, Callable[[datetime], str]] = {
     TimeFormat.ISO: datetime.isoformat,
     TimeFormat.DAY_FIRST: lambda moment: f"{moment.day:02}/{moment.month:02}/{moment.year:04} {moment.time()}",
     TimeFormat.MONTH_FIRST: lambda moment: f"{moment.month:02}/{moment.day:02}/{moment.year:04} {moment.time()}",

@@ -1,4 +1,4 @@
-"""What can be wrong with a cell, a row or a header: where it is and what it is, never what it says."""
+"""What can be wrong with a cell, a row or a header: where and how, never its content."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,7 +38,7 @@ class Fault:
 
 
 class InputError(ValueError):
-    """An input that cannot be read as transactions at all; the caller's fault.
+    """An input that cannot be parsed as transactions at all; the caller's fault.
 
     Attributes:
         faults: those of its header, none where that is not readable; of an input with too many, those found so far.

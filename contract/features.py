@@ -17,7 +17,7 @@ UNKNOWN, MISSING, FIRST_VALUE = 0, 1, 2
 DAY_SECONDS = 86_400.0
 DAYS_PER_WEEK = 7
 HISTORY_COLUMN = Column("history", Kind.NUMBER, Missing.ALLOW)
-"""Stands for each column of history."""
+"""Stands for each history feature, which features read as a column of numbers."""
 EPOCH_WEEKDAY = 3
 """1970-01-01 was a Thursday; Monday is 0."""
 

@@ -1,6 +1,6 @@
 """Golden rows: transactions with the probabilities that training computed for them.
 
-Whoever loads a version scores its golden rows first. Equal scores prove the whole path at once: the CSV reader, the
+Whoever loads a version scores its golden rows first. Equal scores prove the whole path: the CSV reader, the
 features, the frame, the archive, the version and the device.
 """
 
@@ -23,11 +23,11 @@ TOLERANCE = 1e-5
 class GoldenRows:
     """Rows as a caller would upload them, and the probability of each.
 
-    The rows are nobody's: training draws every column on its own, so no row repeats a transaction.
+    The rows are synthetic: training draws every column on its own, so no row repeats a transaction.
 
     Attributes:
         history: the value of each history feature, in the contract's order, for each row; None is a missing one.
-            Nothing is recorded anywhere: a golden row comes with its past.
+            A golden row is looked up in no history, and enters none.
     """
 
     csv: str

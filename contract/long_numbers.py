@@ -1,11 +1,11 @@
-"""What could be a card number: a text that a person chose, and that is to be written down, must not hold one."""
+"""Recognises what could be a card number: no name that a caller chose and that is logged or stored may hold one."""
 
 import re
 
 DIGITS = 12
-"""As many as the shortest card number has."""
+"""Of the shortest card number."""
 LONG_NUMBER = re.compile(rf"\d(?:[\W_]*\d){{{DIGITS - 1}}}")
-"""So many digits, whatever stands between them that is no letter."""
+"""DIGITS digits, with anything between them but letters."""
 
 
 def holds_long_number(text: str) -> bool:

@@ -23,7 +23,7 @@ FLOAT32_MAX = 3.4028234663852886e38
 
 
 class ContractError(ValueError):
-    """A contract or schema that cannot be obeyed; the model builder's to mend."""
+    """A contract or schema that cannot be obeyed; the model builder's fault."""
 
 
 class Kind(StrEnum):
@@ -39,7 +39,7 @@ class Kind(StrEnum):
 
 
 TRAINING_ONLY_KINDS = frozenset({Kind.LABEL, Kind.WEIGHT})
-"""The kinds that training alone reads: a transaction to be scored need not have them, and nobody looks at them."""
+"""The kinds that training alone reads: a transaction to be scored need not have them, and they are ignored there."""
 
 
 class Missing(StrEnum):
@@ -101,10 +101,10 @@ class Column:
 
     Attributes:
         minimum: smallest number accepted, in the column's own unit; numbers only.
-        maximum: largest number accepted, likewise.
+        maximum: largest number accepted, in the column's own unit; numbers only.
         values: a category's known values in the order of their codes; others are scored as unknown.
         time_format: how a timestamp is written; timestamps only.
-        clock: the column beside it that holds the time of the day, where this one holds the day alone; likewise.
+        clock: the column beside it that holds the time of the day, where this one holds the day alone; timestamps only.
     """
 
     name: str
@@ -194,8 +194,8 @@ class Contract:
 
     def __post_init__(self) -> None:
         """Refuses a contract whose parts do not fit each other."""
-        _unique("column", [name for column in self.columns for name in column.names])
-        _unique("feature", [feature.name for feature in self.features])
+        _check_unique("column", [name for column in self.columns for name in column.names])
+        _check_unique("feature", [feature.name for feature in self.features])
         for kind in (Kind.ID, Kind.LABEL, Kind.WEIGHT):
             if sum(column.kind is kind for column in self.columns) > 1:
                 raise ContractError(f"more than one column is the {kind}")
@@ -210,15 +210,15 @@ class Contract:
 
     def _check_history(self, kinds: Mapping[str, Kind]) -> None:
         """Each window needs a time and an entity, and its column must be of the kind that it reads."""
-        _unique("column or history feature", [*kinds, *(window.name for window in self.history)])
+        _check_unique("column or history feature", [*kinds, *(window.name for window in self.history)])
         if self.history and self.time is None:
             raise ContractError("history features need a timestamp column")
         for window in self.history:
             if kinds.get(window.entity) is not Kind.ENTITY:
                 raise ContractError(f"history feature {window.name}: {window.entity} is no entity column")
-            if window.column is not None and kinds.get(window.column) not in readable(window.aggregate):
+            if window.column is not None and kinds.get(window.column) not in readable_kinds(window.aggregate):
                 raise ContractError(f"history feature {window.name} does not fit its column")
-        _one_delay(self.history)
+        _check_single_delay(self.history)
 
     @property
     def width(self) -> int:
@@ -301,19 +301,19 @@ class Contract:
         )
 
 
-def readable(aggregate: Aggregate) -> frozenset[Kind]:
+def readable_kinds(aggregate: Aggregate) -> frozenset[Kind]:
     """The kinds of column that an aggregate reads."""
     return frozenset({Kind.NUMBER} if aggregate in NUMBER_AGGREGATES else {Kind.CATEGORY, Kind.ENTITY})
 
 
-def _one_delay(history: tuple[Window, ...]) -> None:
-    """Frauds are kept by when they are known: for one delay of labels in each state."""
+def _check_single_delay(history: tuple[Window, ...]) -> None:
+    """The state of an entity and bucket size holds frauds for one delay of labels."""
     delays: dict[tuple[str, int], int] = {}
     for window in (window for window in history if window.aggregate is Aggregate.RISK):
         if delays.setdefault((window.entity, window.bucket), window.delay) != window.delay:
             raise ContractError(f"the risks of {window.entity} have more than one delay of labels")
 
 
-def _unique(what: str, names: list[str]) -> None:
+def _check_unique(what: str, names: list[str]) -> None:
     if len(set(names)) != len(names):
         raise ContractError(f"a {what} is named twice")

@@ -2,7 +2,7 @@
 
 The rules of reading, the same for training and for serving:
 rows are numbered from 1, without the header; blank lines are no rows; columns may come in any order; label and weight
-may be left out and are not looked at unless asked for; a fault names its row and column and never repeats the cell.
+may be left out and are ignored unless they are asked for; a fault names its row and column and never repeats the cell.
 """
 
 import codecs
@@ -25,7 +25,7 @@ BLOCK_ROWS = 512
 """Rows converted at a time: few enough that their cells stay in the processor's cache, however large the file."""
 
 DECODED_BYTES = 65_536
-"""Bytes that are looked at together for whether they are text."""
+"""Bytes that are checked to be text at a time."""
 
 MAX_FAULTS = 10_000
 """Faults after which an input is refused as a whole: each costs ten times the memory of the comma that can cause it."""
@@ -65,7 +65,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParsedRows:
-    """What was read: the rows without a fault, the faults of the others, and the number of all rows."""
+    """The rows without a fault, the faults of the others, and the number of all rows."""
 
     table: Table
     faults: tuple[Fault, ...]
@@ -75,7 +75,7 @@ class ParsedRows:
 def read_csv(contract: Contract, body: bytes, *, with_label: bool = False, others: Collection[str] = ()) -> ParsedRows:
     """Reads a CSV file with a header, comma-separated, in UTF-8 (a byte order mark is fine).
 
-    Columns that only `others` names may be there and are not looked at, as the label.
+    Columns that only `others` names may be there and are ignored, as is the label.
 
     Raises:
         InputError: it is no such file, its header does not fit the contract, or it has more than MAX_FAULTS faults.
@@ -86,8 +86,8 @@ def read_csv(contract: Contract, body: bytes, *, with_label: bool = False, other
         if not header:
             raise InputError("The file is empty.")
         columns = contract.columns if with_label else contract.inputs
-        places = _places(_known_names(contract, others), columns, header)
-        return _reading(columns, _csv_blocks(records, columns, places, len(header)))
+        positions = _header_positions(_known_names(contract, others), columns, header)
+        return _parse_blocks(columns, _csv_blocks(records, columns, positions, len(header)))
     except csv.Error:
         raise InputError("The file is not well-formed CSV.") from None
 
@@ -95,12 +95,12 @@ def read_csv(contract: Contract, body: bytes, *, with_label: bool = False, other
 def read_json(contract: Contract, objects: Sequence[object], *, others: Collection[str] = ()) -> ParsedRows:
     """Reads JSON objects, one a transaction; a key that is absent is a missing cell.
 
-    Keys that only `others` names may be there and are not looked at, as the label.
+    Keys that only `others` names may be there and are ignored, as is the label.
 
     Raises:
         InputError: they have more than MAX_FAULTS faults.
     """
-    return _reading(contract.inputs, _json_blocks(contract, objects, _known_names(contract, others)))
+    return _parse_blocks(contract.inputs, _json_blocks(contract, objects, _known_names(contract, others)))
 
 
 def csv_records(body: bytes) -> Iterator[list[str]]:
@@ -136,7 +136,14 @@ def _require_text(body: bytes) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _RowBlock:
-    """Consecutive rows: the cells of those that have the right shape, and the faults of those that have not."""
+    """Consecutive rows: the cells of those with as many as the header, and the faults of the others.
+
+    Attributes:
+        rows: number of all rows.
+        numbers: int64, the row numbers of those with cells.
+        cells: by column.
+        row_faults: of the rows without cells.
+    """
 
     rows: int
     numbers: NDArray[np.int64]
@@ -144,8 +151,8 @@ class _RowBlock:
     row_faults: Sequence[Fault]
 
 
-def _places(known: frozenset[str], columns: tuple[Column, ...], header: list[str]) -> dict[str, int]:
-    """Where each column stands in the header, by its name.
+def _header_positions(known: frozenset[str], columns: tuple[Column, ...], header: list[str]) -> dict[str, int]:
+    """The position in the header of each column, by its name.
 
     Raises:
         InputError: with a fault for each name that is missing, unknown or there twice. An unknown name is the caller's
@@ -165,12 +172,12 @@ def _places(known: frozenset[str], columns: tuple[Column, ...], header: list[str
 
 
 def _known_names(contract: Contract, others: Collection[str]) -> frozenset[str]:
-    """The names that are no fault, whether they are read or not."""
+    """The names of columns that may be there, whether they are read or ignored."""
     return frozenset(_names(contract.columns)).union(others)
 
 
 def _max_columns(known: frozenset[str]) -> int:
-    """How many names are still worth a fault each."""
+    """The number of names up to which each has a fault of its own."""
     return 2 * len(known) + 16
 
 
@@ -179,22 +186,24 @@ def _names(columns: Iterable[Column]) -> list[str]:
 
 
 def _csv_blocks(
-    records: Iterator[list[str]], columns: tuple[Column, ...], places: Mapping[str, int], width: int
+    records: Iterator[list[str]], columns: tuple[Column, ...], positions: Mapping[str, int], width: int
 ) -> Iterator[_RowBlock]:
     first = 1
     while records_read := list(islice(records, BLOCK_ROWS)):
         numbers = np.arange(first, first + len(records_read))
         first += len(records_read)
-        whole = np.array([len(record) == width for record in records_read])
-        faults = [Fault(number, None, FaultCode.FIELD_COUNT) for number in numbers[~whole].tolist()]
+        complete = np.array([len(record) == width for record in records_read])
+        faults = [Fault(number, None, FaultCode.FIELD_COUNT) for number in numbers[~complete].tolist()]
         texts = _transposed([record for record in records_read if len(record) == width], width)
-        converted = {column.name: cells.from_text(column, _column_texts(column, texts, places)) for column in columns}
-        yield _RowBlock(len(records_read), numbers[whole], converted, faults)
+        converted = {
+            column.name: cells.from_text(column, _column_texts(column, texts, positions)) for column in columns
+        }
+        yield _RowBlock(len(records_read), numbers[complete], converted, faults)
 
 
-def _column_texts(column: Column, texts: Sequence[Sequence[str]], places: Mapping[str, int]) -> Sequence[str]:
-    own = texts[places[column.name]]
-    return list(map(dates.join_date_time, own, texts[places[column.clock]])) if column.clock else own
+def _column_texts(column: Column, texts: Sequence[Sequence[str]], positions: Mapping[str, int]) -> Sequence[str]:
+    own = texts[positions[column.name]]
+    return list(map(dates.join_date_time, own, texts[positions[column.clock]])) if column.clock else own
 
 
 def _transposed(records: list[list[str]], width: int) -> Sequence[Sequence[str]]:
@@ -224,7 +233,7 @@ def _json_value(column: Column, value: Mapping[str, object]) -> object:
     clock = value.get(column.clock)
     if isinstance(day, str) and isinstance(clock, str):
         return dates.join_date_time(day, clock)
-    # What is no text is no time; what is not there is missing.
+    # A value that is no text is no time; an absent one is missing.
     return None if {type(day), type(clock)} <= {str, NoneType} else False
 
 
@@ -239,13 +248,13 @@ def _object_faults(known: frozenset[str], number: int, value: object) -> Iterato
                 yield Fault(number, f"#{position + 1}", FaultCode.UNKNOWN_COLUMN)
 
 
-def _reading(columns: tuple[Column, ...], blocks: Iterable[_RowBlock]) -> ParsedRows:
+def _parse_blocks(columns: tuple[Column, ...], blocks: Iterable[_RowBlock]) -> ParsedRows:
     tables, faults, rows = list[Table](), list[Fault](), 0
     for block in blocks:
-        found = [*block.row_faults, *_cell_faults(block)]
-        tables.append(_good_rows(block, {fault.row for fault in found}))
+        block_faults = [*block.row_faults, *_cell_faults(block)]
+        tables.append(_good_rows(block, {fault.row for fault in block_faults}))
         rows += block.rows
-        faults.extend(sorted(found, key=lambda fault: fault.row or 0))
+        faults.extend(sorted(block_faults, key=lambda fault: fault.row or 0))
         if len(faults) > MAX_FAULTS:
             raise InputError(f"More than {MAX_FAULTS:,} cells are at fault.", faults)
     return ParsedRows(_joined(tables) if tables else _no_rows(columns), tuple(faults), rows)

@@ -23,14 +23,14 @@ from typing import Any, Self
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 SMALLEST_BUCKET = MINUTE
 MAX_BUCKETS = 2_000
-"""Of a window and its delay: what bounds the state of an entity."""
+"""Of a window and its delay together: it bounds the state of an entity."""
 MAX_SECONDS = 10 * 365 * DAY
-"""Likewise: however large the buckets, state must expire one day."""
+"""Of a window and its delay together: however large the buckets, state must expire."""
 UNITS = {"d": DAY, "h": HOUR, "m": MINUTE}
 
 
 class WindowError(ValueError):
-    """A definition that cannot be obeyed; the model builder's to mend."""
+    """A definition that cannot be obeyed; the model builder's fault."""
 
 
 class Aggregate(StrEnum):
@@ -77,7 +77,7 @@ class Window:
     delay: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses what has no meaning or no bound."""
+        """Refuses a window without meaning or without a bound."""
         self._check_columns()
         if self.bucket < SMALLEST_BUCKET or self.seconds < self.bucket or self.delay < 0:
             raise WindowError(f"{self.name}: a bucket has at least {SMALLEST_BUCKET} seconds, a window at least one")
@@ -118,7 +118,7 @@ class Window:
 
     @cached_property
     def oldest(self) -> int:
-        """Its oldest bucket, likewise."""
+        """Its oldest bucket, counted back from the transaction's."""
         return self.newest + self.buckets - 1
 
     def to_json(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Window:
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """Reads what :meth:`to_json` wrote."""
         column = fields["column"]
-        seconds, bucket, delay = (_whole(fields[name]) for name in ("seconds", "bucket", "delay"))
+        seconds, bucket, delay = (_integer(fields[name]) for name in ("seconds", "bucket", "delay"))
         return cls(Aggregate(fields["aggregate"]), fields["entity"], column, seconds, bucket, delay)
 
 
@@ -148,7 +148,7 @@ def duration(seconds: int) -> str:
     return f"{seconds}s"
 
 
-def _whole(value: object) -> int:
+def _integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise WindowError("a window's seconds, bucket and delay are whole numbers")
     return value

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contract.schema import Feature, FeatureKind, Kind, readable
+from contract.schema import Feature, FeatureKind, Kind, readable_kinds
 from contract.windows import COLUMN_AGGREGATES, DAY, HOUR, MINUTE, Aggregate, Window, WindowError, duration
 from training import schema_values as values
 from training.errors import SchemaError
@@ -118,7 +118,7 @@ class _HistoryBlock:
         if column is not None and not reading:
             raise SchemaError(f"{self.where}: {_listed(aggregates)} reads no column: leave column out.")
         for aggregate in reading:
-            accepted = sorted(readable(aggregate))
+            accepted = sorted(readable_kinds(aggregate))
             if self.kinds[column or ""] not in accepted:
                 raise SchemaError(
                     f"{self.where}: {aggregate} reads a column of kind {' or '.join(accepted)}, and {column} is a "
