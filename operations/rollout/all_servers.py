@@ -1,9 +1,9 @@
 """Loads a version on every model server that answers and proves it there; what fails is deleted again everywhere.
 
 Where there are several servers, one after the other: a version that ends the first one never reaches the second. One
-that does not answer is gone past and named; once its readiness has failed it gets no traffic until the keeper has
-loaded the live version there. One that answers and refuses stops the release, for it would go on with what the record
-names no more.
+that does not answer is skipped and reported; once its readiness probe has failed it gets no traffic until the keeper
+has loaded the live version there. One that answers and refuses stops the release, since it would go on serving a
+version that the record names no more.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from operations.torchserve.client import TorchServeClient, TorchServeUnreachable
 
 Say = Callable[[str], None]
 RECONNECT_TIMEOUT = 10.0
-"""Seconds in which a release expects one of several servers that does not answer; TorchServe is up in 3 to 5."""
+"""Seconds that a release waits for one of several servers to answer; TorchServe starts in 3 to 5."""
 
 
 @contextlib.contextmanager
@@ -34,12 +34,12 @@ def loaded_on_all(
     Args:
         target: where; of several servers, those that answer.
         version: of the store.
-        say: hears each step, and of each server that is gone past.
-        is_urgent: waits for no server to come back, and goes past one, too, that ends while it loads the version, once
+        say: takes a message for each step and for each server that is skipped.
+        is_urgent: does not wait for a server to come back, and also skips one that ends while it loads the version, if
             another has proven it.
 
     Yields:
-        The place with those servers alone that have the version.
+        The target with only those servers that have the version.
 
     Raises:
         TorchServeUnreachable: no server answers, or one has ended while it loaded the version.
@@ -81,7 +81,7 @@ def _loaded_servers(
     unreachable: Sequence[DeploymentTarget],
     say: Say,
 ) -> DeploymentTarget:
-    """The place with the servers alone that have the version; the others are named."""
+    """The target with only those servers that have the version; the others are reported."""
     if not loaded:
         raise TorchServeUnreachable(
             f"no model server answers at {', '.join(one.server.address for one in unreachable)}"
@@ -97,7 +97,7 @@ def _poll_servers(
 ) -> tuple[list[DeploymentTarget], list[DeploymentTarget]]:
     """The servers that answer, first those on which the version scores already, and those that do not answer in time.
 
-    All are asked at once: one behind a closed way takes 10 s.
+    All are asked at once, since an address behind a firewall that drops packets takes 10 s.
     """
     until = time.monotonic() + timeout
     while True:
@@ -112,7 +112,7 @@ def _poll_servers(
 
 
 def _poll_in_background(target: DeploymentTarget, version: int) -> "Future[bool | None]":
-    """Asks on a thread that nobody waits for when this process ends."""
+    """Asks on a daemon thread, which does not keep this process from ending."""
     future = Future[bool | None]()
 
     def ask() -> None:
@@ -129,10 +129,9 @@ def _poll_in_background(target: DeploymentTarget, version: int) -> "Future[bool 
 def _is_ready(target: DeploymentTarget, version: int) -> bool | None:
     """Whether a version scores on a server; None where that does not answer."""
     try:
-        there = target.server.registered().get(version)
+        return target.server.is_ready(version)
     except TorchServeUnreachable:
         return None
-    return there is not None and there.ready > 0
 
 
 def _load_and_prove(target: DeploymentTarget, entry: Entry, say: Say) -> None:
@@ -142,16 +141,16 @@ def _load_and_prove(target: DeploymentTarget, entry: Entry, say: Say) -> None:
 
 
 def _prefixed(server: TorchServeClient, say: Say) -> Say:
-    """Says which of several servers a text is about."""
+    """Puts the server's address before each message."""
     return lambda text: say(f"{server.address}: {text}")
 
 
 @contextlib.contextmanager
 def _errors_named(server: TorchServeClient) -> Iterator[None]:
-    """Makes an error say which of several servers it is about."""
+    """Puts the server's address before the message of an error."""
     try:
         yield
-    except TorchServeUnreachable:  # It says it.
+    except TorchServeUnreachable:  # Its message has the address.
         raise
     except OperationsError as error:
         raise OperationsError(f"{server.address}: {error}") from None

@@ -1,7 +1,7 @@
-"""Deletes versions that TorchServe has and nobody wants, once no request can be on them.
+"""Deletes versions that TorchServe has and the release record does not require, once no request can be on them.
 
-Unregistering kills with -9. A gateway follows the release record in 0.5 s and answers each request within its deadline,
-so a version that has been unwanted for longer than both scores nothing any more.
+Unregistering kills the workers with SIGKILL. A gateway follows the release record in 0.5 s and answers each request
+within its deadline, so a version that has not been required for longer than both scores nothing any more.
 """
 
 from collections.abc import Iterable
@@ -13,30 +13,30 @@ from releases.record import Release
 
 
 class VersionGarbageCollector:
-    """The versions that are seen unwanted, and since when."""
+    """The registered versions that the record does not require, and since when."""
 
     def __init__(self, target: DeploymentTarget, clock: Clock) -> None:
-        """Has seen none."""
+        """Starts with none."""
         self._target = target
         self._clock = clock
         self._since: dict[int, float] = {}
 
     def observe(self, record: Release, registered: Iterable[int]) -> None:
-        """Takes what one look saw."""
+        """Notes which registered versions the record does not require now."""
         now = self._clock()
         self._since = {
             version: self._since.get(version, now) for version in set(registered) - set(record.required_versions)
         }
 
     def reset(self) -> None:
-        """Begins to count anew: for a moment it was not known what is wanted."""
+        """Starts all times anew, since it was not known for a moment what is required."""
         self._since = {}
 
     def collect(self, record: Release) -> None:
-        """Deletes those that are due.
+        """Deletes those that have not been required for the target's drain time.
 
         Raises:
-            LockHeld: a release runs; it registers a version before the record wants it.
+            LockHeld: a release runs; it registers a version before the record requires it.
             OperationsError: one cannot be deleted.
         """
         now = self._clock()

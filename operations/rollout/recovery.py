@@ -73,8 +73,8 @@ class Recovery:
 
     def _is_needed(self, record: Release) -> bool:
         """Whether the live version is still the same, and still does not score."""
-        registered = self._target.server.registered().get(record.version)
-        return read_record(self._target.store) == record and not (registered and registered.ready)
+        is_ready = self._target.server.is_ready(record.version)
+        return read_record(self._target.store) == record and not is_ready
 
     def _try_take_over(self, record: Release, version: int, why: str) -> bool:
         try:

@@ -185,8 +185,7 @@ def _compare(on: bytes | None, target: DeploymentTarget, before: Release, versio
 def _ready_server(target: DeploymentTarget, version: int) -> DeploymentTarget | None:
     """The first server on which a version scores: each has been proven by itself, so one can speak for all."""
     for one in target.single_servers:
-        there = one.server.registered().get(version)
-        if there and there.ready:
+        if one.server.is_ready(version):
             return one
     return None
 

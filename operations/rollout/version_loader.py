@@ -1,7 +1,7 @@
-"""Keeps one version loaded: sees how it is, and loads and proves it again where TorchServe itself cannot.
+"""Keeps one version loaded in one TorchServe: checks its workers, and loads it again where they do not come back.
 
-What loads holds the release lock, as a release does, and a version with a ready worker is never deleted, unless this
-very load has shown that it does not score as its training did.
+A load holds the release lock, as a release does. A version with a ready worker is never deleted, unless this load has
+shown that it does not score as in its training.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ LONGEST_BACKOFF = 30.0
 FAILURES_UNTIL_UNLOADABLE = 2
 """Failures in a row after which a version counts as one that cannot be loaded: the first may be the machine's."""
 PERMANENT_ERRORS = (DamagedArchive, RefusedArchive, UnknownVersion, UnsignedArchive)
-"""What trying again does not mend: one such failure is enough."""
+"""Errors that another attempt does not repair: one is enough."""
 
 Clock = Callable[[], float]
 
 
 class ReconcileResult(Enum):
-    """What one look found, after it was mended where it could be."""
+    """How the live version is at the end of one reconciliation."""
 
     NOTHING_RELEASED = "nothing released"
     SERVER_DOWN = "the model server does not answer"
@@ -47,7 +47,7 @@ class ReconcileResult(Enum):
 
 
 class Backoff:
-    """Waits longer after each failure: reading a damaged archive each second would help nobody."""
+    """Exponential backoff: after each failure the next attempt waits longer, up to LONGEST_BACKOFF."""
 
     def __init__(self, clock: Clock) -> None:
         """Begins without a wait."""
@@ -71,15 +71,15 @@ class Backoff:
 
 
 class Deduplicator:
-    """Says a text when it is another than the one before."""
+    """Passes a message on unless it is the same as the one before."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        """Has said nothing."""
+        """Takes where messages go."""
         self._say = say
         self._last = ""
 
     def __call__(self, text: str) -> bool:
-        """Whether it was said."""
+        """Passes the message on if it is new; returns whether it was."""
         is_new = text != self._last
         self._last = text
         if is_new:
@@ -87,7 +87,7 @@ class Deduplicator:
         return is_new
 
     def reset(self) -> None:
-        """What was said is past: if it comes again, it is news."""
+        """Forgets the last message: it is passed on when it comes again."""
         self._last = ""
 
 
@@ -95,11 +95,11 @@ class VersionLoader:
     """Keeps one version loaded.
 
     Attributes:
-        last_error: what the last failed try said.
+        last_error: the message of the last failed load; empty after a success.
     """
 
     def __init__(self, target: DeploymentTarget, version: int, say: Callable[[str], None], clock: Clock) -> None:
-        """Takes where, what, whom to tell, and seconds."""
+        """Takes the version of the store, where messages go, and a clock in seconds."""
         self.version = version
         self.last_error = ""
         self._target = target
@@ -113,11 +113,11 @@ class VersionLoader:
 
     @property
     def is_unloadable(self) -> bool:
-        """Whether another version must be looked for: its archive is unsound, or it was refused or not proven twice."""
+        """Whether another version must take over: the archive is damaged, or the version was refused or not proven twice."""
         return self._failures >= FAILURES_UNTIL_UNLOADABLE
 
     def check(self, registered: RegisteredVersion | None) -> ReconcileResult:
-        """How it is: WHOLE, STARTING, MISSING where it must be loaded now, or FAILED where that must wait."""
+        """HEALTHY, STARTING, MISSING where it must be loaded now, or FAILED where the backoff is not over."""
         if registered and registered.ready:
             self._scale_up(registered)
             self._record_success()
@@ -127,15 +127,15 @@ class VersionLoader:
         return ReconcileResult.MISSING if self._backoff.is_over else ReconcileResult.FAILED
 
     def reset_readiness(self) -> None:
-        """What was seen of its workers is past."""
+        """Starts the time without a ready worker anew, since the server has ended."""
         self._unready_since = None
 
     def load(self, record: Release) -> ReconcileResult:
-        """Loads and proves it, unless something else than this look saw is so by now.
+        """Loads and proves it, unless the record or the server has changed since they were read.
 
         Raises:
             LockHeld: a release runs.
-            TorchServeUnreachable: nothing was tried that would tell of the version.
+            TorchServeUnreachable: the server ended; that is no failure of the version.
         """
         try:
             with release_lock(self._target):
@@ -146,7 +146,7 @@ class VersionLoader:
             return self._record_failure(error)
 
     def _scale_up(self, registered: RegisteredVersion) -> None:
-        """Who started its workers one by one may have ended before the last."""
+        """Orders the missing workers: a process that started them one by one may have ended before the last."""
         if self._target.workers and registered.target_workers < self._target.workers:
             self._target.server.scale(self.version, self._target.workers)
 
@@ -157,12 +157,8 @@ class VersionLoader:
         return registered.workers > 0 and now - self._unready_since < UNREADY_TIMEOUT
 
     def _is_outdated(self, record: Release) -> bool:
-        """Whether a release that ended a moment ago has changed what this look saw."""
-        return read_record(self._target.store) != record or self._is_ready()
-
-    def _is_ready(self) -> bool:
-        registered = self._target.server.registered().get(self.version)
-        return registered is not None and registered.ready > 0
+        """Whether a release has changed the record, or loaded the version, since they were read."""
+        return read_record(self._target.store) != record or self._target.server.is_ready(self.version)
 
     def _load(self) -> ReconcileResult:
         began = self._clock()
@@ -170,17 +166,17 @@ class VersionLoader:
             load(self._target, self.version, lambda _: None)
         except OperationsError:
             with contextlib.suppress(OperationsError):
-                if not self._is_ready():
+                if not self._target.server.is_ready(self.version):
                     self._target.server.delete(self.version)
             raise
         self._prove()
-        if self._was_loaded:  # The first load is an ordinary start, no repair to speak of.
+        if self._was_loaded:  # The first load is a start and no repair.
             self._say(f"version {self.version} was loaded again in {self._clock() - began:.1f} s")
         self._record_success()
         return ReconcileResult.LOADED
 
     def _prove(self) -> None:
-        """Lets it score its golden rows; one that does not is of no use to anybody, and is deleted again."""
+        """Checks its golden rows; a version that fails is deleted again."""
         try:
             prove(self._target, self._target.registry.entry(self.version))
         except TorchServeUnreachable:

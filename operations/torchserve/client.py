@@ -1,6 +1,6 @@
-"""Speaks to a TorchServe that runs: its management port, and what its inference port is asked to prove a version.
+"""A client of TorchServe: of its management port, and of its inference port as far as it proves a version.
 
-Believe nothing that is not stated here (facts of 0.12.0, see docs/adr/0002-torchserve-behind-one-adapter.md):
+Facts of TorchServe 0.12.0 that it relies on (docs/adr/0002-torchserve-behind-one-adapter.md):
 `/ping` is healthy without a model; the default version is lost with the process; a registration that fails stays
 registered without a worker, and the next try is a 409; a version that is the default cannot be deleted while another
 is registered. So every call names its version, and whoever registers deletes again on any failure.
@@ -47,10 +47,12 @@ class TorchServeInvalidAnswer(OperationsError):
 
 @dataclass(frozen=True, slots=True)
 class RegisteredVersion:
-    """A version as TorchServe has it: how many workers, and how many of them can score.
+    """A version that is registered in TorchServe.
 
     Attributes:
-        target_workers: how many workers it was registered with; TorchServe starts them one after the other.
+        workers: how many workers there are.
+        ready: how many of them can score.
+        target_workers: how many it was registered with; TorchServe starts them one after the other.
         processes: of the workers that have one; a worker that ends is started again under another number.
     """
 
@@ -61,7 +63,7 @@ class RegisteredVersion:
     processes: frozenset[int] = frozenset()
 
     def has_ready(self, workers: int | None) -> bool:
-        """Whether so many can score; None is as many as the server itself chose, which it does after a moment."""
+        """Whether this many can score; None means as many as the server itself chose, which it does after a moment."""
         return self.ready >= max(1, self.target_workers if workers is None else workers)
 
 
@@ -93,8 +95,13 @@ class TorchServeClient:
             return {}
         return {version.version: version for version in _listed(_successful("list its models", answer))}
 
+    def is_ready(self, version: int) -> bool:
+        """Whether a version is registered with a worker that can score. Raises as :meth:`registered`."""
+        registered = self.registered().get(version)
+        return registered is not None and registered.ready > 0
+
     def is_reachable(self) -> bool:
-        """Whether it can be reached and says what is registered."""
+        """Whether it can be reached and lists its versions."""
         try:
             self.registered()
         except OperationsError:
