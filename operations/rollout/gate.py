@@ -71,9 +71,9 @@ def alert_shift(before: ScoreSample, after: ScoreSample) -> str | None:
     return None
 
 
-def trial_samples(tally: TrialCounts) -> SamplePair | None:
+def trial_samples(counts: TrialCounts) -> SamplePair | None:
     """What both sides made of live traffic during a trial; None where that was too little."""
-    sides = [tally.arm(side) for side in TrialArm]
+    sides = [counts.arm(side) for side in TrialArm]
     if min(side.rows for side in sides) < MIN_TRIAL_ROWS:
         return None
     before, after = (ScoreSample(side.rows, side.flagged, side.scores) for side in sides)

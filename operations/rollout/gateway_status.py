@@ -1,6 +1,6 @@
-"""Whether the gateways follow the release record: each looks twice a second, and says on /health what it serves.
+"""Whether the gateways follow the release record: each reads it twice a second, and says on /health what it serves.
 
-The name in their URL may stand for several; each is asked by its own address.
+The name in their URL may stand for several addresses; each is asked by its own.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ FOLLOW_TIMEOUT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class GatewayStatus:
-    """How a gateway stands to the release record.
+    """What a gateway says of itself on /health.
 
     Attributes:
         version: the one that it serves; None where it serves none, or does not answer.
@@ -50,7 +50,7 @@ def gateways_not_running(
 
 
 def gateway_statuses(gateway_url: str, resolve: Resolve = resolve_host) -> dict[str, GatewayStatus]:
-    """How each gateway stands to the release record, by address."""
+    """The status of each gateway, by address."""
     with _client() as client:
         return {at: _query(client, at, _status_of) or GatewayStatus() for at in _gateway_urls(gateway_url, resolve)}
 
@@ -73,7 +73,7 @@ def _lagging(url: str, predicate: Callable[[Any], bool], timeout: float, resolve
 
 
 def _gateway_urls(url: str, resolve: Resolve) -> list[str]:
-    """A name that stands for nothing is asked as it is, and found not to answer."""
+    """A name that cannot be resolved is asked as it is, and counts as a gateway that does not answer."""
     with contextlib.suppress(UnresolvedName):
         return addresses.resolve_url(url.rstrip("/"), resolve)
     return [url.rstrip("/")]

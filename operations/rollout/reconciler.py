@@ -1,8 +1,9 @@
-"""Keeps TorchServe as the release record says, whatever happened to it: looks at what is, not at what changed.
+"""Keeps TorchServe as the release record says, by its present state and not by events.
 
 TorchServe forgets every version when it ends and loads none when it starts; a worker that cannot be started again
-leaves a version registered that scores nothing. Each look compares what the record wants with what is registered and
-mends the difference: the live version first, and only while that one scores at most one other, and what nobody wants.
+leaves a version registered that scores nothing. Each reconciliation compares what the record requires with what is
+registered and repairs the difference: the live version first; while that one is ready, at most one other, and then
+versions that are not required are deleted.
 Where the live version cannot be loaded, `operations.rollout.recovery` looks for one to take over; not where the server
 is one of several, for a bad one must not change what is live on the others.
 """
@@ -27,7 +28,7 @@ LONGEST_RELEASE = 90.0
 
 
 class Reconciler:
-    """Looks at one TorchServe, again and again.
+    """Reconciles one TorchServe with the release record; :meth:`reconcile` is called repeatedly.
 
     Attributes:
         is_only_server: whether there is no other, so that the release record may change when a version cannot be loaded
@@ -42,7 +43,7 @@ class Reconciler:
         base: TrainBaseModel | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
-        """Takes what to keep whole and whom to tell: `alert` takes what somebody must look at, and says it too.
+        """Takes where messages go: `say` for information, `alert` for what somebody must look at (it prints too).
 
         `base` trains the base model; without it, no such model ever serves.
         """
@@ -65,7 +66,7 @@ class Reconciler:
         self._lock_refusal = ""
 
     def reconcile(self) -> ReconcileResult:
-        """Compares and mends once, and says how the live version is; never raises for what is to be expected."""
+        """Compares and repairs once; returns how the live version is. Expected errors become messages."""
         try:
             record = read_record(self._target.store)
         except OperationsError as error:
@@ -83,7 +84,7 @@ class Reconciler:
         return ReconcileResult.NOTHING_RELEASED
 
     def _watch_lock(self, result: ReconcileResult) -> ReconcileResult:
-        """A release that stands still (Ctrl-Z, a frozen terminal) keeps the live version from being loaded."""
+        """Alerts of a release that is stopped (Ctrl-Z, a frozen terminal): the live version cannot be loaded."""
         if result is not ReconcileResult.RELEASING:
             self._releasing_since = None
             self._lock_alert.reset()
@@ -94,14 +95,14 @@ class Reconciler:
         return result
 
     def _record_unreadable(self, error: OperationsError) -> ReconcileResult:
-        """Without a record that can be read nobody knows what is wanted: nothing is loaded, deleted or guessed."""
+        """Without a readable record it is not known what is required: nothing is loaded or deleted."""
         self._garbage_collector.reset()
         if self._record_alert(str(error)):
             journal.note(self._target.store, "not_loadable", why=str(error))
         return ReconcileResult.FAILED
 
     def _with_expected_errors(self, act: Callable[[], ReconcileResult], errors: Deduplicator) -> ReconcileResult:
-        """Does something that may meet a server that is down, a release that runs, or a failure of this machine."""
+        """Runs an action; a server that is down, a release that runs or a failure of this machine becomes a result."""
         try:
             result = act()
         except TorchServeUnreachable:
@@ -148,7 +149,7 @@ class Reconciler:
         return result
 
     def _repair_others(self, record: Release, registered: Mapping[int, RegisteredVersion]) -> ReconcileResult:
-        """Loads at most one of the others, so that the live version is soon looked at again."""
+        """Loads at most one of the others, so that the live version is soon checked again."""
         for version in record.required_versions[1:]:
             loader = self._loaders[version]
             checked = loader.check(registered.get(version))
@@ -161,9 +162,9 @@ class Reconciler:
         return ReconcileResult.HEALTHY
 
     def _end_trial(self, record: Release, loader: VersionLoader) -> None:
-        """Ends the trial of a version that cannot be loaded; the one to go back to is tried on, and told once.
+        """Aborts the trial of a version that cannot be loaded; the previous version is only tried again.
 
-        Of several servers one cannot end it: requests that meet it fail towards the live version, and the watch counts.
+        One of several servers does not abort it: requests fail towards the live version, and the monitor counts them.
         """
         trial = record.trial
         if trial and trial.version == loader.version and self.is_only_server:

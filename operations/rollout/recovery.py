@@ -37,7 +37,7 @@ class Recovery:
         base: TrainBaseModel | None,
         clock: Clock,
     ) -> None:
-        """Takes whom to tell, and how the base model comes about, if it may serve."""
+        """Takes where messages go, and what trains the base model; None where it must not serve."""
         self._target = target
         self._say = say
         self._alert = alert

@@ -55,17 +55,17 @@ def _trial(record: Release, trial: Trial, redis_url: str | None) -> list[Rendera
         f"Version {trial.version} ({trial.kind}) {verb} {trial.share:.1%} of all entities since {trial.started}."
     )
     try:
-        tally = read_trial_counts(redis_url, trial) if redis_url else None
+        counts = read_trial_counts(redis_url, trial) if redis_url else None
     except RedisUnavailable as error:
         return [said, Text(str(error))]
-    if tally is None:
+    if counts is None:
         return [said, Text("It is paused: there is no REDIS_URL.")]
-    return [said, _side_by_side(record.version, trial.version, tally), Text(_compared(trial, tally))]
+    return [said, _side_by_side(record.version, trial.version, counts), Text(_compared(trial, counts))]
 
 
-def _side_by_side(live: int, trial: int, tally: TrialCounts) -> Table:
+def _side_by_side(live: int, trial: int, counts: TrialCounts) -> Table:
     table = Table("", f"version {live} (live)", f"version {trial}", box=None)
-    sides = [tally.arm(side) for side in TrialArm]
+    sides = [counts.arm(side) for side in TrialArm]
     for name, shown in ROWS:
         table.add_row(name, *map(shown, sides))
     return table
@@ -75,19 +75,19 @@ def _milliseconds(side: ArmCounts, quantile: float) -> str:
     return f"{side.latency(quantile) * 1e3:.0f} ms" if side.requests else "-"
 
 
-def _compared(trial: Trial, tally: TrialCounts) -> str:
-    live, tried = (tally.arm(side) for side in TrialArm)
+def _compared(trial: Trial, counts: TrialCounts) -> str:
+    live, tried = (counts.arm(side) for side in TrialArm)
     lines = [
         f"Scores: population stability index {stability_index(live.scores, tried.scores):.2f} (above 0.25: another)."
     ]
-    if rows := tally.compared_rows:
-        differ = tally.differing_decisions
+    if rows := counts.compared_rows:
+        differ = counts.differing_decisions
         lines.append(f"Decisions that differ: {differ:,} of {rows:,} scored by both ({differ / rows:.2%}).")
-    if unreadable := tally.counts["unreadable"]:
+    if unreadable := counts.counts["unreadable"]:
         lines.append(
             f"{unreadable:,} transactions lack what version {trial.version} reads; the live version scored them."
         )
-    if dropped := tally.counts["dropped"]:
+    if dropped := counts.counts["dropped"]:
         lines.append(f"{dropped:,} transactions were left out by the {trial.kind}: it was busy with others.")
     return "\n".join([*lines, "End it: fraud release --promote, or fraud release --abort."])
 

@@ -1,9 +1,9 @@
-"""Watches a trial: ends one that fails or is slow, by itself, and says so.
+"""Monitors a trial: aborts one that fails or is slow, and sends an alert.
 
-A failing canary harms nobody: the live version answers in its stead, in the same request. But it costs time, and shows
+A failing canary costs no answer: the live version scores its rows in the same request. But that takes time, and shows
 that the version must not be released. It is judged on the last minute, so that a good week does not hide a bad hour,
-and on all that was counted since the watch began. What failed while TorchServe was down, or had just come back and not
-loaded the version again, is not the version's fault and is left out, unless that happens again and again.
+and on all counts since this monitor began. What failed while TorchServe was down, or had just come back and not
+loaded the version again, is not the version's fault and is left out, unless that happens MAX_RESTARTS times.
 """
 
 import time
@@ -38,7 +38,7 @@ MIN_SLOWDOWN = 0.010
 
 
 class TrialMonitor:
-    """Looks at the trial that the release record names, again and again.
+    """Checks the trial that the release record names; :meth:`check` is called repeatedly.
 
     Attributes:
         target: where; it may be set anew when servers come or go.
@@ -51,7 +51,7 @@ class TrialMonitor:
         alert: Callable[[str], None],
         clock: Clock = time.monotonic,
     ) -> None:
-        """Takes whom to tell of what is to be known (`say`), and of what is to be looked at (`alert`)."""
+        """Takes where messages go: `say` for information, `alert` for what somebody must look at."""
         self.target = target
         self._messages = Deduplicator(say)
         self._alert = alert
@@ -63,7 +63,7 @@ class TrialMonitor:
         self._settled_at = 0.0
 
     def check(self) -> None:
-        """Judges the trial once; never raises for what is to be expected."""
+        """Judges the trial once; expected errors become messages."""
         try:
             record = read_record(self.target.store)
             if record and record.trial and self.target.redis_url:
@@ -72,29 +72,29 @@ class TrialMonitor:
         except RedisUnavailable as error:
             self._messages(str(error))
         except LockHeld:
-            pass  # A release runs; the next look finds what it made.
+            pass  # A release runs; the next check reads its record.
         except OperationsError as error:
             self._messages(f"the trial is not watched: {error}")
-        except OSError as error:  # The disk is full, say: the trial goes on, and so does all else.
+        except OSError as error:  # For example a full disk: the trial goes on.
             self._messages(f"the trial is not watched: {in_words(error)}")
 
-    def _judge(self, trial: Trial, tally: TrialCounts) -> None:
+    def _judge(self, trial: Trial, counts: TrialCounts) -> None:
         now = self._clock()
         if trial != self._trial:
-            self._begin(trial, tally)
+            self._begin(trial, counts)
         if not self._is_loaded(trial.version):
             self._record_restart(now)
         if now < self._settled_at:
-            self._base, self._window = tally, deque()
-        self._window.append((now, tally))
+            self._base, self._window = counts, deque()
+        self._window.append((now, counts))
         while now - self._window[0][0] > WINDOW:
             self._window.popleft()
-        if why := self._restarted_too_often(now) or self._violation(trial.kind, tally):
+        if why := self._restarted_too_often(now) or self._violation(trial.kind, counts):
             abort_trial(self.target, why, lambda _: None, of=trial)
             self._alert(f"the {trial.kind} of version {trial.version} was aborted: {why}")
 
-    def _begin(self, trial: Trial, tally: TrialCounts) -> None:
-        self._trial, self._base = trial, tally
+    def _begin(self, trial: Trial, counts: TrialCounts) -> None:
+        self._trial, self._base = trial, counts
         self._window, self._restarts = deque(), deque()
         self._settled_at = 0.0
 
@@ -112,8 +112,8 @@ class TrialMonitor:
             return None
         return f"TorchServe ended {MAX_RESTARTS} times in {RESTART_WINDOW / 60:.0f} minutes while it was on trial"
 
-    def _violation(self, kind: TrialKind, tally: TrialCounts) -> str | None:
-        return violated_bound(kind, tally.since(self._window[0][1])) or violated_bound(kind, tally.since(self._base))
+    def _violation(self, kind: TrialKind, counts: TrialCounts) -> str | None:
+        return violated_bound(kind, counts.since(self._window[0][1])) or violated_bound(kind, counts.since(self._base))
 
     def _is_loaded(self, version: int) -> bool:
         """Whether every TorchServe has it, ready or not: workers that end are the version's own fault."""
@@ -123,9 +123,9 @@ class TrialMonitor:
             return False
 
 
-def violated_bound(kind: TrialKind, tally: TrialCounts) -> str | None:
+def violated_bound(kind: TrialKind, counts: TrialCounts) -> str | None:
     """In words, which bound a trial has passed; None where it has passed none."""
-    live, trial = tally.arm(TrialArm.LIVE), tally.arm(TrialArm.TRIAL)
+    live, trial = counts.arm(TrialArm.LIVE), counts.arm(TrialArm.TRIAL)
     if trial.errors >= MIN_ERRORS and trial.error_rate > max(MAX_ERROR_RATE, 2 * live.error_rate):
         return f"{trial.errors} of {trial.requests} requests to it failed (bound {MAX_ERROR_RATE:.0%})"
     if kind is TrialKind.SHADOW or min(live.requests, trial.requests) < MIN_TIMED_REQUESTS:

@@ -113,7 +113,7 @@ class VersionLoader:
 
     @property
     def is_unloadable(self) -> bool:
-        """Whether another version must take over: the archive is damaged, or the version was refused or not proven twice."""
+        """Whether another version must take over: the archive is damaged, or it was refused or not proven twice."""
         return self._failures >= FAILURES_UNTIL_UNLOADABLE
 
     def check(self, registered: RegisteredVersion | None) -> ReconcileResult:

@@ -77,10 +77,10 @@ def test_what_passes_is_said() -> None:
 @pytest.mark.parametrize(("rows", "enough"), [(MIN_TRIAL_ROWS - 1, False), (MIN_TRIAL_ROWS, True)])
 def test_a_trial_must_have_counted_enough(rows: int, enough: bool) -> None:
     """A few live transactions are no better than golden rows."""
-    tally, scores = TrialCounts(), np.full(rows, 0.2)
+    counts, scores = TrialCounts(), np.full(rows, 0.2)
     for side in TrialArm:
-        tally.scored(side, scores, BANDS.decide(scores), 0.01)
-    samples = trial_samples(tally)
+        counts.scored(side, scores, BANDS.decide(scores), 0.01)
+    samples = trial_samples(counts)
     assert (samples is not None) is enough
 
 

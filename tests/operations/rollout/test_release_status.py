@@ -57,15 +57,15 @@ def test_both_sides_of_a_trial_stand_side_by_side(target: DeploymentTarget, valk
     release(target, 1, quiet)
     trial = start_trial(target, 2, TrialKind.SHADOW, 1.0, quiet).trial
     assert trial
-    tally, scores = TrialCounts(), np.array([0.05, 0.6])
+    counts, scores = TrialCounts(), np.array([0.05, 0.6])
     for side, bands in zip(TrialArm, (DecisionBands(0.1, 0.5), DecisionBands(0.7, 0.8)), strict=True):
-        tally.scored(side, scores, bands.decide(scores), 0.004)
-    tally.compared([Decision.APPROVE, Decision.DECLINE], [Decision.APPROVE, Decision.APPROVE])
-    tally.unreadable(3)
-    tally.dropped(4)
+        counts.scored(side, scores, bands.decide(scores), 0.004)
+    counts.compared([Decision.APPROVE, Decision.DECLINE], [Decision.APPROVE, Decision.APPROVE])
+    counts.unreadable(3)
+    counts.dropped(4)
     client = valkey.client()
     client.sadd(trial_key(trial), "gateway")
-    client.hset(f"{trial_key(trial)}:gateway", mapping=dict(tally.counts))
+    client.hset(f"{trial_key(trial)}:gateway", mapping=dict(counts.counts))
     client.close()
     text = shown(target)
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}

@@ -18,7 +18,7 @@ from tests.operations.fake_torchserve import FakeTorchServe
 from tests.valkey import Valkey
 
 
-def tally(live: tuple[int, int, float], trial: tuple[int, int, float]) -> TrialCounts:
+def counts(live: tuple[int, int, float], trial: tuple[int, int, float]) -> TrialCounts:
     """What two sides did: requests, errors among them, and seconds of each request."""
     it = TrialCounts()
     for side, (requests, errors, seconds) in zip(TrialArm, (live, trial), strict=True):
@@ -50,20 +50,20 @@ FINE = (200, 0, 0.004)
 )
 def test_bounds(live: tuple[int, int, float], trial: tuple[int, int, float], said: str | None) -> None:
     """Few errors, errors that the live version has too, and little slowness pass; more is told in words."""
-    why = violated_bound(TrialKind.CANARY, tally(live, trial))
+    why = violated_bound(TrialKind.CANARY, counts(live, trial))
     assert (why is None) if said is None else (said in str(why))
 
 
 def test_a_shadow_may_be_slow() -> None:
     """Nobody waits for a shadow."""
-    assert violated_bound(TrialKind.SHADOW, tally(FINE, (200, 0, 9.0))) is None
+    assert violated_bound(TrialKind.SHADOW, counts(FINE, (200, 0, 9.0))) is None
 
 
 @given(st.integers(1, 300), st.integers(0, 300), st.floats(0.001, 5))
 def test_a_trial_that_does_as_the_live_version_is_never_bad(requests: int, errors: int, seconds: float) -> None:
     """Whatever the live version does, the same of another version is no reason to abort it."""
     side = (requests, min(errors, requests), seconds)
-    assert violated_bound(TrialKind.CANARY, tally(side, side)) is None
+    assert violated_bound(TrialKind.CANARY, counts(side, side)) is None
 
 
 @pytest.fixture
@@ -103,10 +103,10 @@ def test_a_canary_that_fails_is_aborted(trial: tuple[DeploymentTarget, Trial], v
     """It is ended by itself, the live version stays, and people are told why."""
     target, started = trial
     monitored = Watched(target)
-    write(valkey, started, tally(FINE, (50, 0, 0.004)))
+    write(valkey, started, counts(FINE, (50, 0, 0.004)))
     monitored.check()
     assert monitored.alerts == []
-    write(valkey, started, tally(FINE, (60, 10, 0.004)))
+    write(valkey, started, counts(FINE, (60, 10, 0.004)))
     monitored.check()
     record = read_record(target.store)
     assert record
@@ -118,13 +118,13 @@ def test_a_good_past_hides_nothing(trial: tuple[DeploymentTarget, Trial], valkey
     """The last minute is judged by itself: a share that is small of all requests may be large of the last ones."""
     target, started = trial
     monitored = Watched(target)
-    write(valkey, started, tally((3000, 0, 0.004), (3000, 0, 0.004)))
+    write(valkey, started, counts((3000, 0, 0.004), (3000, 0, 0.004)))
     monitored.check()
     monitored.check(WINDOW)
-    write(valkey, started, tally((3100, 0, 0.004), (3100, 0, 0.004)))
+    write(valkey, started, counts((3100, 0, 0.004), (3100, 0, 0.004)))
     monitored.check(WINDOW / 2)
     assert not monitored.alerts
-    counted = tally((3100, 0, 0.004), (3100, 0, 0.004))
+    counted = counts((3100, 0, 0.004), (3100, 0, 0.004))
     for _ in range(10):
         counted.failed(TrialArm.TRIAL, 0.004)
     write(valkey, started, counted)
@@ -142,14 +142,14 @@ def test_what_fails_while_the_server_comes_back_is_not_the_versions_fault(
     monitored.check()
     there = torchserve.registered.pop(2)
     torchserve.down = down
-    write(valkey, started, tally(FINE, (200, 100, 0.004)))
+    write(valkey, started, counts(FINE, (200, 100, 0.004)))
     monitored.check()
     torchserve.registered[2], torchserve.down = there, False
-    write(valkey, started, tally(FINE, (220, 120, 0.004)))
+    write(valkey, started, counts(FINE, (220, 120, 0.004)))
     monitored.check()
     monitored.check(SETTLE_SECONDS)
     assert monitored.alerts == []
-    write(valkey, started, tally(FINE, (240, 140, 0.004)))
+    write(valkey, started, counts(FINE, (240, 140, 0.004)))
     monitored.check()
     assert monitored.alerts == ["the canary of version 2 was aborted: 20 of 20 requests to it failed (bound 2%)"]
 
@@ -184,7 +184,7 @@ def test_redis_that_is_gone_is_told_once(trial: tuple[DeploymentTarget, Trial], 
     assert len(monitored.said) == 1
     assert "pauses" in monitored.said[0]
     valkey.start()
-    write(valkey, started, tally(FINE, (10, 10, 0.004)))
+    write(valkey, started, counts(FINE, (10, 10, 0.004)))
     monitored.check()
     assert len(monitored.alerts) == 1
 
@@ -209,7 +209,7 @@ def test_a_full_disk_ends_nothing(
     target, started = trial
     monitored = Watched(target)
     monitored.check()
-    write(valkey, started, tally(FINE, (10, 10, 0.004)))
+    write(valkey, started, counts(FINE, (10, 10, 0.004)))
     monkeypatch.setattr(durable, "write", full)
     monitored.check()
     assert monitored.said == ["the trial is not watched: No space left on device"]
