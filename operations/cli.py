@@ -89,7 +89,7 @@ def up(
     """Run the whole system on this machine until Ctrl-C."""
     from operations.local import stack
 
-    stack.up(settings.read(host, port, terminal.environment(), Path.cwd()), terminal.console())
+    stack.up(settings.stack_settings(host, port, terminal.environment(), Path.cwd()), terminal.console())
 
 
 @commands.command()
@@ -108,7 +108,7 @@ def keep(
 
     env, root = terminal.environment(), Path.cwd()
     jobs = crontab.read(crontab.schedule_file(env, root)) if with_schedule else ()
-    keeper.keep(settings.keeper(env, root, with_torchserve=with_torchserve), terminal.console(), jobs)
+    keeper.keep(settings.keeper_settings(env, root, with_torchserve=with_torchserve), terminal.console(), jobs)
 
 
 @commands.command()

@@ -20,13 +20,13 @@ from operations.store.registry import Registry
 from operations.torchserve import workers
 
 DEFAULT_KEY = "test-key"
-LEAST_DRAIN = 15.0
+MIN_DRAIN_SECONDS = 15.0
 """A gateway follows the release record in 0.5 s and answers each request within 10 s by default."""
 KEEPER_PORT = 8070
-LARGEST_PORT = 65_535
-DEFAULT_KNOWN_DAYS, MOST_KNOWN_DAYS = 30, 400
+MAX_PORT = 65_535
+DEFAULT_KNOWN_DAYS, MAX_KNOWN_DAYS = 30, 400
 """As in gateway/settings.py; a test compares them."""
-ITS_OWN = frozenset(secret_files.NAMES)
+SECRETS = frozenset(secret_files.NAMES)
 """What no program inherits that `fraud up` or `fraud keep` starts: whoever needs one is given it. A secret that was
 read from its file would else stand in the environment of a process, where others can read it."""
 
@@ -36,12 +36,12 @@ class StatePaths:
     """Where one checkout keeps what it runs with.
 
     Attributes:
-        elsewhere: where verified copies go, if not into var/.
+        verified_path: where verified copies go, if not into var/.
     """
 
     root: Path
     store: Path
-    elsewhere: Path | None = None
+    verified_path: Path | None = None
 
     @property
     def run(self) -> Path:
@@ -71,7 +71,7 @@ class StatePaths:
     @property
     def verified(self) -> Path:
         """What TorchServe loads from: the copy of an archive lies there from its verification until it is loaded."""
-        return self.elsewhere or self.run / "verified"
+        return self.verified_path or self.run / "verified"
 
     @property
     def verdicts(self) -> Path:
@@ -95,7 +95,7 @@ class StatePaths:
         self.run.chmod(0o700)
         self.verified.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def mend(self) -> None:
+    def tighten_permissions(self) -> None:
         """Closes to others what an older release left open."""
         for directory in (*(self.root / "var").iterdir(), self.store):
             if directory != self.jobs:
@@ -139,7 +139,7 @@ class ControllerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(ControllerSettings):
+class StackSettings(ControllerSettings):
     """One run of the whole system on one machine; without a `redis_url` it starts one."""
 
     host: str
@@ -147,7 +147,7 @@ class Settings(ControllerSettings):
     api_key: str
 
     @property
-    def key_is_default(self) -> bool:
+    def is_default_key(self) -> bool:
         """Whether the key is the one that everybody knows."""
         return self.api_key == DEFAULT_KEY
 
@@ -168,17 +168,17 @@ class KeeperSettings(ControllerSettings):
     port: int
 
 
-def read(host: str, port: int, env: Mapping[str, str], root: Path) -> Settings:
+def stack_settings(host: str, port: int, env: Mapping[str, str], root: Path) -> StackSettings:
     """The settings of a run in a directory.
 
     Raises:
         OperationsError: the environment asks for something that is not there.
     """
-    upkeep = _upkeep(env, root, workers.configured_workers(env) or workers.DEFAULT)
-    return Settings(**upkeep, host=host, port=port, api_key=env.get("API_KEY") or DEFAULT_KEY)
+    fields = _controller_fields(env, root, workers.configured_workers(env) or workers.DEFAULT)
+    return StackSettings(**fields, host=host, port=port, api_key=env.get("API_KEY") or DEFAULT_KEY)
 
 
-def keeper(env: Mapping[str, str], root: Path, *, with_torchserve: bool = False) -> KeeperSettings:
+def keeper_settings(env: Mapping[str, str], root: Path, *, with_torchserve: bool = False) -> KeeperSettings:
     """The settings of a keeper in a directory, which runs a TorchServe itself or is told where the others are.
 
     Raises:
@@ -188,7 +188,7 @@ def keeper(env: Mapping[str, str], root: Path, *, with_torchserve: bool = False)
     if not with_torchserve and not (management and inference):
         raise OperationsError("set MANAGEMENT_URL and INFERENCE_URL to TorchServe's addresses, or --with-torchserve")
     return KeeperSettings(
-        **_upkeep(env, root, workers.configured_workers(env)),
+        **_controller_fields(env, root, workers.configured_workers(env)),
         management_url=None if with_torchserve else management,
         inference_url=None if with_torchserve else inference,
         host=env.get("KEEPER_HOST") or "127.0.0.1",
@@ -196,7 +196,7 @@ def keeper(env: Mapping[str, str], root: Path, *, with_torchserve: bool = False)
     )
 
 
-def _upkeep(env: Mapping[str, str], root: Path, count: int | None) -> dict[str, Any]:
+def _controller_fields(env: Mapping[str, str], root: Path, count: int | None) -> dict[str, Any]:
     store, version = model_path(env, root)
     return {
         "paths": StatePaths(root, store, verified_path(env, root, store)),
@@ -208,7 +208,7 @@ def _upkeep(env: Mapping[str, str], root: Path, count: int | None) -> dict[str, 
         "alert_url": _alert_url(env),
         "drain": _drain(env),
         "thresholds": thresholds(env),
-        "env": {name: value for name, value in env.items() if name not in ITS_OWN},
+        "env": {name: value for name, value in env.items() if name not in SECRETS},
     }
 
 
@@ -222,7 +222,7 @@ def model_path(env: Mapping[str, str], root: Path) -> tuple[Path, int | None]:
     for entry in Registry(path.parent).entries():
         if entry.file == path.name:
             return path.parent, entry.version
-    raise OperationsError(_loose(path))
+    raise OperationsError(_unknown_archive(path))
 
 
 def verified_path(env: Mapping[str, str], root: Path, store: Path) -> Path | None:
@@ -241,7 +241,7 @@ def verified_path(env: Mapping[str, str], root: Path, store: Path) -> Path | Non
     return path
 
 
-def _loose(path: Path) -> str:
+def _unknown_archive(path: Path) -> str:
     """What to say of an archive that no model store knows."""
     if path.exists():
         missing = path.with_suffix(".json").name
@@ -329,8 +329,8 @@ def known_seconds(env: Mapping[str, str]) -> float:
         days = float(text)
     except ValueError:
         days = 0.0
-    if not 1 <= days <= MOST_KNOWN_DAYS:
-        raise OperationsError(f"KNOWN_DAYS is a number of days, from 1 to {MOST_KNOWN_DAYS}")
+    if not 1 <= days <= MAX_KNOWN_DAYS:
+        raise OperationsError(f"KNOWN_DAYS is a number of days, from 1 to {MAX_KNOWN_DAYS}")
     return days * 86_400
 
 
@@ -340,7 +340,7 @@ def _drain(env: Mapping[str, str]) -> float:
         deadline = float(env.get("DEADLINE_SECONDS") or 0)
     except ValueError:
         deadline = 0.0
-    return max(LEAST_DRAIN, deadline + 5.0)
+    return max(MIN_DRAIN_SECONDS, deadline + 5.0)
 
 
 def _base_model(env: Mapping[str, str]) -> bool:
@@ -357,6 +357,6 @@ def _alert_url(env: Mapping[str, str]) -> str | None:
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:
     text = env.get(name) or str(default)
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_PORT:
-        raise OperationsError(f"{name}={text} is no port, which is a number from 1 to {LARGEST_PORT}")
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_PORT:
+        raise OperationsError(f"{name}={text} is no port, which is a number from 1 to {MAX_PORT}")
     return int(text)

@@ -20,8 +20,7 @@ from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
 from operations.jobs.outcome import JobOutcome
-from operations.processes import parent_death
-from operations.processes.supervisor import terminate_process
+from operations.processes.supervisor import start_tied, terminate_process
 from operations.settings import StatePaths
 
 Write = Callable[[str], None]
@@ -131,15 +130,12 @@ def _exit_code(process: asyncio.subprocess.Process) -> int:
 
 async def _start_process(job: Job, paths: StatePaths) -> asyncio.subprocess.Process:
     """The job's process: it leads a session of its own, and is told to end when this process is gone."""
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid())),
+    return await start_tied(
         *(sys.executable, "-m", "operations", *job.arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd=paths.root,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,
+        directory=paths.root,
+        stdin=asyncio.subprocess.DEVNULL,
+        output=asyncio.subprocess.PIPE,
     )
 
 

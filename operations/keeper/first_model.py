@@ -4,7 +4,6 @@ What it trains runs as a process of its own, with the mark of the stack: what is
 """
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,9 +17,8 @@ from operations.history.load import lacks_simulated_past
 from operations.history.redis_access import Interrupted
 from operations.keeper import loading_lease
 from operations.network.endpoints import history_key
-from operations.processes import parent_death
 from operations.processes.daemon_thread import run_in_daemon_thread
-from operations.processes.supervisor import describe_status, terminate_process
+from operations.processes.supervisor import describe_status, start_tied, terminate_process
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import abort_trial, release
 from operations.settings import ControllerSettings
@@ -229,13 +227,10 @@ async def run_fraud_command(settings: ControllerSettings, mark: Mapping[str, str
     Raises:
         OperationsError: it failed; it has said why itself.
     """
-    root = settings.paths.root
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid())),
+    process = await start_tied(
         *(sys.executable, "-m", "operations", *arguments),
         env={**settings.env, **mark, "MODEL_PATH": str(settings.paths.store)},
-        cwd=root,
-        start_new_session=True,
+        directory=settings.paths.root,
     )
     try:
         status = await process.wait()

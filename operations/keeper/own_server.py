@@ -1,16 +1,14 @@
 """A TorchServe that the keeper itself runs, for platforms where only one container reaches the disk."""
 
 import contextlib
-import json
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
-from operations.files import durable
+from operations.network.endpoints import write_stack_endpoints
 from operations.processes.supervisor import MARK, Program
 from operations.settings import KeeperSettings
 from operations.torchserve import container, launch
@@ -33,7 +31,7 @@ def planned(settings: KeeperSettings) -> Iterator[tuple[Program, TorchServeEndpo
     member = _member(settings)
     try:
         program = _program(settings, directory / "ts")
-        durable.write(settings.paths.stack, _addresses(settings, member), 0o600)
+        write_stack_endpoints(settings, management_url=member.management, inference_url=member.inference)
         yield program, member
     finally:
         with contextlib.suppress(OSError):
@@ -60,15 +58,3 @@ def _member(settings: KeeperSettings) -> TorchServeEndpoint:
     return TorchServeEndpoint(
         f"http://{LOOPBACK}:{container.PORTS.management}", f"http://{called}:{container.PORTS.inference}"
     )
-
-
-def _addresses(settings: KeeperSettings, member: TorchServeEndpoint) -> bytes:
-    fields = {
-        "management_url": member.management,
-        "inference_url": member.inference,
-        "thresholds": asdict(settings.thresholds),
-        "workers": settings.workers,
-        "store": str(settings.paths.store.resolve()),
-        "verified": str(settings.paths.verified.resolve()),
-    }
-    return (json.dumps(fields, indent=1) + "\n").encode()

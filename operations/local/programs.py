@@ -11,7 +11,7 @@ from operations.errors import OperationsError
 from operations.files import durable
 from operations.local import history_key, valkey
 from operations.processes.supervisor import Program
-from operations.settings import Settings
+from operations.settings import StackSettings
 from operations.torchserve import java, launch
 from operations.torchserve.launch import LOOPBACK, Ports
 from releases.record import FILE_NAME
@@ -44,7 +44,7 @@ class StackPlan:
         return {"REDIS_URL": self.redis_url, "HISTORY_KEY": self.history_key}
 
 
-def plan(settings: Settings, scratch: Path) -> StackPlan:
+def plan(settings: StackSettings, scratch: Path) -> StackPlan:
     """Finds free ports, writes the configurations, and says what to run."""
     *five, redis_port = free_ports(6)
     ports = Ports(*five)
@@ -67,7 +67,7 @@ def plan(settings: Settings, scratch: Path) -> StackPlan:
     )
 
 
-def _gateway(settings: Settings, inference_url: str, redis_url: str, key: str) -> Program:
+def _gateway(settings: StackSettings, inference_url: str, redis_url: str, key: str) -> Program:
     paths = settings.paths
     chosen = {
         "API_KEY": settings.api_key,
@@ -92,7 +92,7 @@ def _gateway(settings: Settings, inference_url: str, redis_url: str, key: str) -
     )
 
 
-def _model_server(settings: Settings, ports: Ports, scratch: Path) -> Program:
+def _model_server(settings: StackSettings, ports: Ports, scratch: Path) -> Program:
     paths = settings.paths
     config = paths.run / "torchserve.properties"
     durable.write(config, launch.configuration(ports, paths.verified).encode(), 0o600)
@@ -106,7 +106,7 @@ def _model_server(settings: Settings, ports: Ports, scratch: Path) -> Program:
     )
 
 
-def _valkey(settings: Settings, file: Path) -> Program:
+def _valkey(settings: StackSettings, file: Path) -> Program:
     paths = settings.paths
     # Its title would be written over its environment, and the mark of the stack with it.
     command = (*valkey.command(file), "--set-proc-title", "no")

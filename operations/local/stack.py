@@ -7,13 +7,11 @@ directory; what a killed one left behind is ended first. Stopping goes against t
 
 import asyncio
 import contextlib
-import json
 import math
 import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -28,12 +26,13 @@ from operations.local import summary
 from operations.local.process_registry import ProcessRegistry
 from operations.local.programs import StackPlan, plan, refuse_taken
 from operations.network.alerts import Alerts
+from operations.network.endpoints import write_stack_endpoints
 from operations.processes.signals import stop_signals, wait_for_stop
 from operations.processes.supervisor import ManagedProcess, stop_all
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.reconciler import Reconciler
 from operations.rollout.trial_monitor import TrialMonitor
-from operations.settings import Settings, history_key_of
+from operations.settings import StackSettings, history_key_of
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeClient
@@ -42,7 +41,7 @@ READY_TIMEOUT = 60.0
 """Seconds that the gateway may take to be ready after a version is released, before it is said that it is late."""
 
 
-def up(settings: Settings, console: Console) -> None:
+def up(settings: StackSettings, console: Console) -> None:
     """Runs the stack until it is told to stop.
 
     Raises:
@@ -50,7 +49,7 @@ def up(settings: Settings, console: Console) -> None:
     """
     paths = settings.paths
     paths.prepare()
-    paths.mend()
+    paths.tighten_permissions()
     refusal = f"a stack runs in {paths.root} already ({paths.stack} says where); stop it first"
     with durable.locked(paths.run / "lock", refusal):
         registry = ProcessRegistry(paths.run / "processes.json")
@@ -75,7 +74,7 @@ def _scratch(registry: ProcessRegistry) -> Iterator[Path]:
 class _StackRun:
     """One run of the stack."""
 
-    def __init__(self, settings: Settings, stack: StackPlan, registry: ProcessRegistry, console: Console) -> None:
+    def __init__(self, settings: StackSettings, stack: StackPlan, registry: ProcessRegistry, console: Console) -> None:
         self._settings = settings
         self._stack = stack
         self._console = console
@@ -103,7 +102,7 @@ class _StackRun:
     @contextlib.asynccontextmanager
     async def _run_programs(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         try:
-            durable.write(self._settings.paths.stack, self._addresses(), 0o600)
+            self._write_endpoints()
             yield [kept.start() for kept in (self._model_server, *self._valkey, self._gateway)]
         finally:
             await self._stop()
@@ -119,18 +118,15 @@ class _StackRun:
         for kept in (self._gateway, self._model_server, *self._valkey):
             kept.terminate()
 
-    def _addresses(self) -> bytes:
-        fields = {
-            "gateway_url": self._stack.gateway_url,
-            "inference_url": self._stack.inference_url,
-            "management_url": self._stack.management_url,
-            "redis_url": self._stack.redis_url,
-            "thresholds": asdict(self._settings.thresholds),
-            "workers": self._settings.workers,
-            "store": str(self._settings.paths.store.resolve()),
-            "verified": str(self._settings.paths.verified.resolve()),
-        }
-        return (json.dumps(fields, indent=1) + "\n").encode()
+    def _write_endpoints(self) -> None:
+        stack = self._stack
+        write_stack_endpoints(
+            self._settings,
+            gateway_url=stack.gateway_url,
+            inference_url=stack.inference_url,
+            management_url=stack.management_url,
+            redis_url=stack.redis_url,
+        )
 
     def _say(self, text: str) -> None:
         self._show(f"{time.strftime('%H:%M:%S')} {text}")

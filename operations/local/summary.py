@@ -13,7 +13,7 @@ from rich.table import Table
 
 from environment.bounded_transport import BoundedTransport
 from operations.local.programs import StackPlan
-from operations.settings import DEFAULT_KEY, Settings
+from operations.settings import DEFAULT_KEY, StackSettings
 
 TIMEOUT = 1.0
 REDIS_PORT = 6379
@@ -28,14 +28,14 @@ class StackSummary:
         sample_fits: whether the live version takes the sample file; True where nobody could tell.
     """
 
-    settings: Settings
+    settings: StackSettings
     stack: StackPlan
     version: int
     redis: str
     sample_fits: bool
 
 
-def collect_summary(settings: Settings, stack: StackPlan, version: int) -> StackSummary:
+def collect_summary(settings: StackSettings, stack: StackPlan, version: int) -> StackSummary:
     """Asks the gateway and Redis; takes a few seconds at most."""
     columns, header = _columns(settings, stack), _header(settings)
     fits = not columns or not header or columns == header
@@ -48,7 +48,7 @@ def print_summary(console: Console, summary: StackSummary, seconds: float) -> No
     for name, text in _lines(summary):
         lines.add_row(name, text)
     console.print(Panel(lines, title=f"ready in {seconds:.0f} s", title_align="left", expand=False))
-    if summary.settings.key_is_default:
+    if summary.settings.is_default_key:
         console.print(f"[bold yellow]API_KEY is not set: everybody knows the key {DEFAULT_KEY!r}.[/]")
     console.print("Try it (Ctrl-C stops everything):\n")
     for line in example_commands(summary):
@@ -58,8 +58,8 @@ def print_summary(console: Console, summary: StackSummary, seconds: float) -> No
 def example_commands(summary: StackSummary) -> list[str]:
     """Lines that work as pasted, in the directory of the stack. A key that was set is not repeated on a terminal."""
     settings, url = summary.settings, summary.stack.gateway_url
-    header = f'-H "X-API-Key: {DEFAULT_KEY if settings.key_is_default else "$API_KEY"}"'
-    first = [] if settings.key_is_default else [_export(settings)]
+    header = f'-H "X-API-Key: {DEFAULT_KEY if settings.is_default_key else "$API_KEY"}"'
+    first = [] if settings.is_default_key else [_export(settings)]
     sample = settings.paths.sample.relative_to(settings.paths.root)
     if summary.sample_fits:
         return [*first, f'curl -X POST {header} -F "file=@{sample}" {shlex.quote(url + "/upload")}']
@@ -67,16 +67,16 @@ def example_commands(summary: StackSummary) -> list[str]:
     return [*first, told, f"curl {header} {shlex.quote(url + '/v1/contract')}"]
 
 
-def _export(settings: Settings) -> str:
+def _export(settings: StackSettings) -> str:
     which = "one of the keys" if len(_keys(settings)) > 1 else "the key"
     return f"in the other terminal first: export API_KEY=...  ({which} that this stack was started with)"
 
 
-def _keys(settings: Settings) -> list[str]:
+def _keys(settings: StackSettings) -> list[str]:
     return [key.strip() for key in settings.api_key.split(",") if key.strip()]
 
 
-def _columns(settings: Settings, stack: StackPlan) -> set[str]:
+def _columns(settings: StackSettings, stack: StackPlan) -> set[str]:
     """The columns that the live version takes; none where the gateway does not say."""
     headers = {b"X-API-Key": _keys(settings)[0].encode()}
     try:
@@ -87,7 +87,7 @@ def _columns(settings: Settings, stack: StackPlan) -> set[str]:
         return set()
 
 
-def _header(settings: Settings) -> set[str]:
+def _header(settings: StackSettings) -> set[str]:
     try:
         with settings.paths.sample.open(newline="", encoding="utf-8-sig") as file:
             return set(next(csv.reader(file), []))
@@ -95,7 +95,7 @@ def _header(settings: Settings) -> set[str]:
         return set()
 
 
-def _redis(settings: Settings) -> str:
+def _redis(settings: StackSettings) -> str:
     if settings.redis_url is None:
         return "Valkey, started here"
     return "the one of REDIS_URL" + ("" if _answers(settings.redis_url) else " (does not answer)")

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from operations.errors import OperationsError, in_words
 from operations.processes import parent_death
@@ -132,17 +133,42 @@ class ManagedProcess:
 async def spawn(program: Program, mark: Mapping[str, str]) -> asyncio.subprocess.Process:
     """Starts a program once, tied to this process, leading its own session, and with the mark of its stack."""
     program.prepare()
-    command = [sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid()), *program.command]
     with program.log.open("ab") as log:
-        return await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+        return await start_tied(
+            *program.command,
             env={**program.environment, **mark},
-            cwd=program.directory,
-            start_new_session=True,
+            directory=program.directory,
+            stdin=asyncio.subprocess.DEVNULL,
+            output=log,
         )
+
+
+async def start_tied(
+    *command: str,
+    env: Mapping[str, str],
+    directory: Path,
+    stdin: int | None = None,
+    output: IO[bytes] | int | None = None,
+) -> asyncio.subprocess.Process:
+    """Starts a command that gets SIGTERM when this process ends, and leads a session of its own.
+
+    Args:
+        command: its words.
+        env: its whole environment.
+        directory: where it runs.
+        stdin: as asyncio has it; None inherits.
+        output: standard output and error; None inherits both.
+    """
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid())),
+        *command,
+        stdin=stdin,
+        stdout=output,
+        stderr=output,
+        env=env,
+        cwd=directory,
+        start_new_session=True,
+    )
 
 
 async def terminate_process(process: asyncio.subprocess.Process, grace: float) -> None:

@@ -13,7 +13,7 @@ from contract.decision import NO_OVERRIDES, ThresholdOverrides
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.network.endpoints import find_redis_url, stack_endpoints
-from operations.settings import LEAST_DRAIN, StatePaths, http_url, thresholds
+from operations.settings import MIN_DRAIN_SECONDS, StatePaths, http_url, thresholds
 from operations.store.registry import Registry
 from operations.torchserve import endpoints, workers
 from operations.torchserve.client import TorchServeClient
@@ -42,7 +42,7 @@ class DeploymentTarget:
     server: TorchServeClient
     workers: int | None
     redis_url: str | None = None
-    drain: float = LEAST_DRAIN
+    drain: float = MIN_DRAIN_SECONDS
     thresholds: ThresholdOverrides = NO_OVERRIDES
     others: tuple[TorchServeClient, ...] = ()
     gateway_url: str | None = None

@@ -397,7 +397,7 @@ def test_the_deadline_is_the_same_for_gateways_and_releases(cpu: list[Resource])
         environment(pod(cpu, owner), cpu) for owner in ("Deployment gateway", "Deployment keeper", "CronJob release")
     ]
     (deadline,) = {each["DEADLINE_SECONDS"] for each in seen}
-    assert settings.keeper(seen[1], Path("/srv")).drain > float(deadline)
+    assert settings.keeper_settings(seen[1], Path("/srv")).drain > float(deadline)
 
 
 def test_keys_of_archives_have_a_place(cpu: list[Resource]) -> None:

@@ -206,7 +206,7 @@ def test_management_stays_in_its_container() -> None:
 
 def test_the_keeper_reads_its_variables() -> None:
     """The keeper starts with them: the store is on the disk, and its page is open to the gateway."""
-    keeper = settings.keeper(values("fraud-models"), Path("/srv"), with_torchserve=True)
+    keeper = settings.keeper_settings(values("fraud-models"), Path("/srv"), with_torchserve=True)
     assert (keeper.host, keeper.paths.store, keeper.workers) == ("0.0.0.0", Path("/srv/model_store"), 2)  # noqa: S104
     assert f":{keeper.port}/release.json" in (ROOT / "deploy" / "render" / "on-render").read_text()
 

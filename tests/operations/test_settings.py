@@ -11,20 +11,20 @@ from gateway.settings import GatewaySettings
 from operations import settings
 from operations.errors import OperationsError
 from operations.local.programs import free_ports, reachable, refuse_taken
-from operations.settings import Settings
+from operations.settings import StackSettings
 from operations.store.registry import Registry
 from tests.keys import HISTORY_KEY
 
 
-def read(root: Path, **env: str) -> Settings:
+def read(root: Path, **env: str) -> StackSettings:
     """The settings of a run in a directory with this environment."""
-    return settings.read("127.0.0.1", 8000, env, root)
+    return settings.stack_settings("127.0.0.1", 8000, env, root)
 
 
 def test_everything_has_a_default(tmp_path: Path) -> None:
     """Without any variable the key is the known one and the store stands in the directory."""
     found = read(tmp_path)
-    assert found.key_is_default
+    assert found.is_default_key
     assert found.paths.store == tmp_path / "model_store"
     assert (found.redis_url, found.version, found.workers) == (None, None, 2)
 
@@ -65,9 +65,9 @@ def test_a_transaction_is_known_as_long_as_the_gateway_has_it() -> None:
     field = GatewaySettings.model_fields["known_days"]
     assert settings.known_seconds({}) == field.default * 86_400
     assert settings.known_seconds({"KNOWN_DAYS": "1.5"}) == 129_600
-    GatewaySettings(api_key=SecretStr("k"), known_days=settings.MOST_KNOWN_DAYS)
+    GatewaySettings(api_key=SecretStr("k"), known_days=settings.MAX_KNOWN_DAYS)
     with pytest.raises(ValidationError):
-        GatewaySettings(api_key=SecretStr("k"), known_days=settings.MOST_KNOWN_DAYS + 1)
+        GatewaySettings(api_key=SecretStr("k"), known_days=settings.MAX_KNOWN_DAYS + 1)
 
 
 @pytest.mark.parametrize("text", ["0.5", "401", "nan", "a month"])
@@ -158,10 +158,10 @@ ELSEWHERE = {"MANAGEMENT_URL": "http://torchserve:8081", "INFERENCE_URL": "http:
 
 def test_a_keeper_needs_only_the_servers_addresses(tmp_path: Path) -> None:
     """Its pages are on the loopback, and the servers choose their number of workers."""
-    found = settings.keeper(ELSEWHERE, tmp_path)
+    found = settings.keeper_settings(ELSEWHERE, tmp_path)
     assert (found.host, found.port, found.workers) == ("127.0.0.1", 8070, None)
     assert (found.management_url, found.inference_url) == ("http://torchserve:8081", "http://torchserve:8080")
-    assert settings.keeper({**ELSEWHERE, "MODEL_WORKERS": "3", "KEEPER_PORT": "8170"}, tmp_path).workers == 3
+    assert settings.keeper_settings({**ELSEWHERE, "MODEL_WORKERS": "3", "KEEPER_PORT": "8170"}, tmp_path).workers == 3
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
@@ -169,12 +169,12 @@ def test_a_keeper_needs_only_the_servers_addresses(tmp_path: Path) -> None:
 def test_a_keeper_without_an_address_says_what_to_set(tmp_path: Path, name: str, value: str) -> None:
     """One that is missing or none is named."""
     with pytest.raises(OperationsError, match=name):
-        settings.keeper({**ELSEWHERE, name: value}, tmp_path)
+        settings.keeper_settings({**ELSEWHERE, name: value}, tmp_path)
 
 
 def test_a_keeper_with_its_own_torchserve_needs_no_address(tmp_path: Path) -> None:
     """It knows where that one is, whatever the environment names."""
-    found = settings.keeper(ELSEWHERE, tmp_path, with_torchserve=True)
+    found = settings.keeper_settings(ELSEWHERE, tmp_path, with_torchserve=True)
     assert (found.management_url, found.inference_url) == (None, None)
 
 
@@ -182,14 +182,14 @@ def test_a_keeper_with_its_own_torchserve_needs_no_address(tmp_path: Path) -> No
 def test_a_keepers_port_is_a_port(tmp_path: Path, port: str) -> None:
     """What is none is told."""
     with pytest.raises(OperationsError, match=f"KEEPER_PORT={port} is no port"):
-        settings.keeper({**ELSEWHERE, "KEEPER_PORT": port}, tmp_path)
+        settings.keeper_settings({**ELSEWHERE, "KEEPER_PORT": port}, tmp_path)
 
 
 def test_a_keepers_secrets_are_handed_on_to_nobody(tmp_path: Path) -> None:
     """Neither the address of alerts nor that of Redis reaches a program that it starts."""
     secrets = {"ALERT_URL": "http://chat", "REDIS_URL": "redis://:secret@there"}
     secrets["HISTORY_KEY"] = HISTORY_KEY
-    found = settings.keeper(ELSEWHERE | secrets, tmp_path)
+    found = settings.keeper_settings(ELSEWHERE | secrets, tmp_path)
     assert found.alert_url == "http://chat"
     assert found.env == ELSEWHERE
 

@@ -31,7 +31,7 @@ from operations.torchserve import container
 from operations.torchserve.launch import Ports
 if len(sys.argv) > 1:
     container.PORTS = Ports(*map(int, sys.argv[1:]))
-keep(settings.keeper(os.environ, pathlib.Path.cwd(), with_torchserve=len(sys.argv) > 1), Console())
+keep(settings.keeper_settings(os.environ, pathlib.Path.cwd(), with_torchserve=len(sys.argv) > 1), Console())
 """
 """A keeper; with five ports, one that runs its own TorchServe on these instead of a container's."""
 

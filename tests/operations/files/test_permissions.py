@@ -36,7 +36,7 @@ def test_the_outcomes_of_jobs_stay_readable(tmp_path: Path) -> None:
     paths.jobs.chmod(0o755)
     (paths.jobs / "backup.prom").touch()
     (paths.jobs / "backup.prom").chmod(0o644)
-    paths.mend()
+    paths.tighten_permissions()
     found = [mode(path) for path in (tmp_path / "var", paths.logs, paths.store, paths.jobs / "backup.prom")]
     assert found == [0o711, 0o700, 0o700, 0o644]
 

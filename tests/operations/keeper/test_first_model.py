@@ -21,7 +21,7 @@ from operations.processes.supervisor import MARK
 from operations.rollout import release as release_module
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release, start_trial
-from operations.settings import Settings
+from operations.settings import StackSettings
 from operations.store.release_record import read_record
 from releases.record import TrialKind
 from tests.keys import HISTORY_KEY
@@ -44,9 +44,9 @@ def quiet(_: str) -> None:
     """Hears nothing."""
 
 
-def asking(root: Path, version: int) -> Settings:
+def asking(root: Path, version: int) -> StackSettings:
     """The settings of a start that asks for a version."""
-    return settings.read("127.0.0.1", 8000, {"MODEL_PATH": f"model_store/fraud-{version}.mar"}, root)
+    return settings.stack_settings("127.0.0.1", 8000, {"MODEL_PATH": f"model_store/fraud-{version}.mar"}, root)
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ def stage(target: DeploymentTarget, torchserve: FakeTorchServe) -> Stage:
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Settings:
+def child(tmp_path: Path) -> StackSettings:
     """A directory where `python -m operations` writes down what it was given, and does nothing else."""
     (tmp_path / "operations").mkdir()
     (tmp_path / "operations" / "__init__.py").touch()
     (tmp_path / "operations" / "__main__.py").write_text(CHILD)
     env = {"API_KEY": "a-key", "ALERT_URL": "https://chat/secret", "REDIS_URL": "redis://:x@there"}
     env["MODEL_PATH"] = "store"
-    return settings.read("127.0.0.1", 8000, env, tmp_path)
+    return settings.stack_settings("127.0.0.1", 8000, env, tmp_path)
 
 
 def test_another_first_version_waits_for_the_reconciler(
@@ -85,7 +85,7 @@ def test_another_first_version_waits_for_the_reconciler(
     assert (record.version, record.previous) == (2, 1)
 
 
-def heard(child: Settings, url: str | None, meanwhile: Callable[[], None] = lambda: None) -> list[str]:
+def heard(child: StackSettings, url: str | None, meanwhile: Callable[[], None] = lambda: None) -> list[str]:
     """What is said where the default model is to get its past; `meanwhile` it is being loaded."""
     said: list[str] = []
     redis = {"REDIS_URL": url, "HISTORY_KEY": HISTORY_KEY} if url else None
@@ -98,7 +98,7 @@ def heard(child: Settings, url: str | None, meanwhile: Callable[[], None] = lamb
     return said
 
 
-def test_the_default_model_gets_its_past(child: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_model_gets_its_past(child: StackSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process of its own loads it, with the mark of the stack and its Redis; gateways know of it until it ends."""
     monkeypatch.setattr(first_model, "lacking", lambda *_: True)
     (tmp_path / "valkey").mkdir()
@@ -118,14 +118,16 @@ def test_the_default_model_gets_its_past(child: Settings, tmp_path: Path, monkey
         assert environment["HISTORY_KEY"] == HISTORY_KEY
 
 
-def test_a_past_that_is_there_is_left_alone(child: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_past_that_is_there_is_left_alone(
+    child: StackSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is started, and nothing said; nor where there is no Redis."""
     monkeypatch.setattr(first_model, "lacking", lambda *_: False)
     assert heard(child, "redis://stack") == heard(child, None) == []
     assert not (tmp_path / "seen.json").exists()
 
 
-def test_a_past_that_cannot_be_loaded_ends_nothing(child: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_past_that_cannot_be_loaded_ends_nothing(child: StackSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis that stays away is a line, without its address."""
 
     def away(*_: object) -> bool:
@@ -159,7 +161,7 @@ def test_a_lost_record_is_not_guessed(target: DeploymentTarget, tmp_path: Path) 
     """Where versions were released before, the newest need not have been live: the start says what to do."""
     release(target, 1, quiet)
     target.record_path.unlink()
-    found = settings.read("127.0.0.1", 8000, {}, tmp_path)
+    found = settings.stack_settings("127.0.0.1", 8000, {}, tmp_path)
     with pytest.raises(OperationsError, match=r"release\.json is gone.*MODEL_PATH="):
         asyncio.run(first_model.ensure_released(found, target, MARKED, quiet))
     assert asyncio.run(first_model.ensure_released(asking(tmp_path, 1), target, MARKED, quiet)) == 1
@@ -175,7 +177,7 @@ def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> No
     assert said == ["version 1 took over from version 2, which MODEL_PATH names, and stays live"]
 
 
-def test_a_child_carries_the_mark_and_no_secret(child: Settings) -> None:
+def test_a_child_carries_the_mark_and_no_secret(child: StackSettings) -> None:
     """What is killed with the stack can be found by its mark; a command gets the store, and no secret."""
     asyncio.run(first_model.run_fraud_command(child, MARKED, "train", "--no-hint"))
     arguments, environment = json.loads((child.paths.root / "seen.json").read_text())
@@ -184,13 +186,13 @@ def test_a_child_carries_the_mark_and_no_secret(child: Settings) -> None:
     assert not environment.keys() & {*NAMES, *(f"{name}_FILE" for name in NAMES)}
 
 
-def test_a_child_that_fails_is_an_error(child: Settings) -> None:
+def test_a_child_that_fails_is_an_error(child: StackSettings) -> None:
     """Its exit code is told; it has said why itself."""
     with pytest.raises(OperationsError, match=r"`fraud sample` failed \(exit code 7\)"):
         asyncio.run(first_model.run_fraud_command(child, MARKED, "sample", "fail"))
 
 
-def test_a_training_without_a_model_is_an_error(child: Settings, target: DeploymentTarget) -> None:
+def test_a_training_without_a_model_is_an_error(child: StackSettings, target: DeploymentTarget) -> None:
     """A child that ends well and adds nothing is not taken for a training; an older version is not its result."""
     with pytest.raises(OperationsError, match="no model came"):
         asyncio.run(first_model.train(child, target.registry, MARKED))

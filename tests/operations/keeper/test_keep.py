@@ -40,7 +40,7 @@ schedule.TICK_SECONDS, schedule.STARTUP_DELAY = 0.1, datetime.timedelta(0)
 root, env = pathlib.Path.cwd(), terminal.environment()
 try:
     jobs = crontab.read(root / env["SCHEDULE"]) if "SCHEDULE" in env else ()
-    keep(settings.keeper(env, root), Console(), jobs)
+    keep(settings.keeper_settings(env, root), Console(), jobs)
 except OperationsError as error:
     sys.exit(f"error: {error}")
 """

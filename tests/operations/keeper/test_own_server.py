@@ -31,7 +31,7 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
 
 def read(root: Path, **env: str) -> KeeperSettings:
     """The settings of a keeper with its own TorchServe."""
-    found = settings.keeper(env, root, with_torchserve=True)
+    found = settings.keeper_settings(env, root, with_torchserve=True)
     found.paths.prepare()
     return found
 

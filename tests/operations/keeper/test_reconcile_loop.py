@@ -23,12 +23,12 @@ SLOW = "import pathlib, os, time; pathlib.Path('pid').write_text(str(os.getpid()
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> settings.Settings:
+def child(tmp_path: Path) -> settings.StackSettings:
     """A directory where `python -m operations` fails at once."""
     (tmp_path / "operations").mkdir()
     (tmp_path / "operations" / "__init__.py").touch()
     (tmp_path / "operations" / "__main__.py").write_text("raise SystemExit(1)")
-    return settings.read("127.0.0.1", 8000, {}, tmp_path)
+    return settings.stack_settings("127.0.0.1", 8000, {}, tmp_path)
 
 
 def test_a_server_that_never_answers_is_taken_for_frozen(
@@ -72,7 +72,9 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
     assert "secret" not in said[0]
 
 
-def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settings, target: DeploymentTarget) -> None:
+def test_a_training_fails_on_the_thread_that_asked_for_it(
+    child: settings.StackSettings, target: DeploymentTarget
+) -> None:
     """The reconciler, on its thread, gets the error of the child that ran on the loop."""
 
     async def run() -> None:
@@ -83,7 +85,7 @@ def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.Settin
     asyncio.run(run())
 
 
-def test_a_training_ends_with_the_stack(child: settings.Settings, target: DeploymentTarget) -> None:
+def test_a_training_ends_with_the_stack(child: settings.StackSettings, target: DeploymentTarget) -> None:
     """When the stack's loop ends, the child is ended, and the thread that waits for it is let go."""
     (child.paths.root / "operations" / "__main__.py").write_text(SLOW)
     seen = child.paths.root / "pid"

@@ -35,7 +35,7 @@ class Ground:
         env = {"MANAGEMENT_URL": "http://m", "INFERENCE_URL": "http://i", "MODEL_WORKERS": "2"}
         self.status = KeeperStatus(registry.root)
         self.notify = Notifier(self.said.append, self.alerts.append, self._stop_reconciling)
-        found = settings.keeper(env, registry.root.parent)
+        found = settings.keeper_settings(env, registry.root.parent)
         self.servers = Servers(found, self._look_up, self.status, self.notify)
 
     def _look_up(self) -> list[TorchServeEndpoint]:

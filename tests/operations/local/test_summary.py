@@ -22,7 +22,7 @@ def found(root: Path, url: str = "http://127.0.0.1:1", **env: str) -> summary.St
     (root / "examples" / "transactions.csv").write_text("a,b\n1,2\n")
     program = Program("toy", (), {}, root, root / "log")
     stack = StackPlan(program, program, None, url, "http://i", "http://m", "redis://r", "a-key")
-    return summary.collect_summary(settings.read("127.0.0.1", 8000, env, root), stack, 1)
+    return summary.collect_summary(settings.stack_settings("127.0.0.1", 8000, env, root), stack, 1)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from operations.files import durable
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release
 from operations.rollout.version_loader import ReconcileResult
-from operations.settings import LEAST_DRAIN as DRAIN
+from operations.settings import MIN_DRAIN_SECONDS as DRAIN
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.stage import Stage
 
