@@ -25,11 +25,11 @@ from operations.settings import StatePaths
 
 NAME = re.compile(r"fraud-backup-[0-9]{8}-[0-9]{6}-[0-9]{6}\.tar")
 LOCKS = {".release.lock": "another release is running; try again", ".lock": "another process adds a model; try again"}
-"""The one that may be waited for long comes first: who adds a model gives up after 10 s, and a training is lost."""
+"""The release lock comes first, since it may take long: a process that adds a model gives up on its lock after 10 s."""
 LOCK_TIMEOUT = 120.0
 """Seconds that a backup waits for a release to end."""
 IGNORED_FILES = {"README.md"}
-"""What may lie in an empty place beside hidden files: a clone's model store has this page."""
+"""Files that an empty target may have beside hidden ones: a clone's model store has this page."""
 
 
 class NothingToBackUp(OperationsError):
@@ -45,7 +45,7 @@ class UnexpectedFile(OperationsError):
 
 
 class TargetNotEmpty(OperationsError):
-    """A restore would mix with what is there."""
+    """A restore would mix with existing files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def _destination(item: Item, paths: StatePaths) -> Path:
 
 
 def _refuse_occupied(destinations: dict[Item, Path]) -> None:
-    """Refuses a place that holds anything but what this same backup put there before it was cut short."""
+    """Refuses a target that holds anything but files of this same backup, from a restore that was cut short."""
     backed_up = {destination: item for item, destination in destinations.items()}
     if all(_is(destination, item) for destination, item in backed_up.items()):
         raise TargetNotEmpty("this backup is restored here already")
@@ -200,7 +200,7 @@ def _locked(store: Path) -> Iterator[None]:
 
 @contextmanager
 def _file_errors() -> Iterator[None]:
-    """Turns what the file system refuses into errors for people."""
+    """Turns OSError into OperationsError."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Files that survive a crash, and locks that end with their holder.
+"""Atomic and durable file writes, and file locks that end with the process that holds them.
 
-A file is written beside its place, synced, and moved over it, so that a reader finds the old one or the new one and
-never a part; the directory is synced too, or the move itself could be lost with the power.
+A file is written to a scratch file beside it, synced and renamed, so that a reader finds the old one or the new one
+and never a part; the directory is synced too, or a power cut could undo the rename.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from operations.files import plain_file, scratch
 
 RETRY_SECONDS = 0.05
 LOCK_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Its holder shortens the file: it must not be another one that a link leads to."""
+"""The holder truncates the file: a symbolic link must not lead it to another one."""
 MAX_PID_BYTES = 20
 
 
@@ -28,13 +28,13 @@ class LockHeld(OperationsError):
 
 
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Puts these bytes in the file's place at once."""
+    """Replaces a file by one with these bytes."""
     with _replacing(path, mode) as descriptor, open(descriptor, "wb", closefd=False) as file:
         file.write(data)
 
 
 def copy(source: Path, path: Path, mode: int = 0o600) -> None:
-    """Puts a copy of a file in the place of another at once."""
+    """Replaces a file by a copy of another."""
     with (
         source.open("rb") as original,
         _replacing(path, mode) as descriptor,
@@ -45,10 +45,10 @@ def copy(source: Path, path: Path, mode: int = 0o600) -> None:
 
 @contextmanager
 def create(path: Path, mode: int = 0o600) -> Iterator[IO[str]]:
-    """A new text file in UTF-8, which appears under its name when it is whole, and takes no other file's place.
+    """A new text file in UTF-8, which appears under its name when it is complete, and replaces no other file.
 
     Raises:
-        FileExistsError: something has that name by then; a link counts, wherever it leads.
+        FileExistsError: something has that name by then; a symbolic link counts too.
     """
     with (
         _replacing(path, mode, os.link) as descriptor,
@@ -81,7 +81,7 @@ def _sync_directory(directory: Path) -> None:
 
 @contextmanager
 def locked(lock: Path, refusal: str, timeout: float = 0.0) -> Iterator[None]:
-    """Holds a lock file, after so many seconds of waiting at most; the kernel lets it go however its holder ends.
+    """Holds a lock file, after waiting for at most `timeout` seconds; the kernel releases it however its holder ends.
 
     Raises:
         LockHeld: with the refusal: another process holds it.
@@ -102,7 +102,7 @@ def locked(lock: Path, refusal: str, timeout: float = 0.0) -> Iterator[None]:
 def _try_lock(lock: Path) -> IO[str] | None:
     """The lock's file, held; None where another process holds it, or has put another file in its place.
 
-    Who was waiting for a file that was replaced would hold a lock that nobody else meets.
+    A process that locked a file which was replaced meanwhile would hold a lock that no other process tries.
     """
     with contextlib.ExitStack() as closing:
         file = closing.enter_context(_open(lock))
@@ -120,7 +120,7 @@ def _is_in_place(file: IO[str], lock: Path) -> bool:
 
 
 def _holder_note(lock: Path) -> str:
-    """Who holds it, as far as it says."""
+    """The holder's process id, if the file holds one."""
     with contextlib.suppress(OSError, ValueError):
         if (pid := plain_file.read(lock, MAX_PID_BYTES).decode()).isdecimal():
             return f" (process {pid})"

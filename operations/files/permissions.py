@@ -1,8 +1,8 @@
-"""Modes: what `fraud` writes is its owner's alone, and so is what older releases left readable to everybody.
+"""File permissions: only the owner may read what `fraud` writes, and what older releases left readable to all.
 
-One place decides, the umask of the process, which the programs inherit that it starts: the gateway, TorchServe and its
-workers, Valkey. Two directories are open on purpose: `var` may be passed through, though not listed, and `var/jobs`
-read, since node_exporter, which is another user, takes how the last jobs ended from there.
+The umask of the process decides, which the programs inherit that it starts: the gateway, TorchServe and its workers,
+Valkey. Two directories are open on purpose: `var` may be traversed, though not listed, and `var/jobs` read, since
+node_exporter, which runs as another user, reads the results of the last jobs there.
 """
 
 import os
@@ -14,12 +14,12 @@ PASSED_THROUGH, READ_BY_ALL = 0o711, 0o755
 
 
 def set_umask() -> None:
-    """From now on; the first thing that a program does."""
+    """Sets the umask; each program calls this first."""
     os.umask(UMASK)
 
 
 def restrict_to_owner(directory: Path) -> None:
-    """Takes from everybody else what lies in a directory, itself included; what belongs to others is left as it is."""
+    """Removes the permissions of group and others from a directory and all below it that this user owns."""
     for path in (directory, *_below(directory)):
         found = path.lstat()
         if found.st_mode & UMASK and found.st_uid == os.geteuid():
@@ -27,6 +27,6 @@ def restrict_to_owner(directory: Path) -> None:
 
 
 def _below(directory: Path) -> Iterator[Path]:
-    """Files and directories; where a link leads is not ours to change."""
+    """Files and directories below it, without symbolic links."""
     for root, directories, files in os.walk(directory):
         yield from (path for name in (*directories, *files) if not (path := Path(root) / name).is_symlink())

@@ -1,7 +1,7 @@
-"""Plain files, opened once: what was opened stays the same file, whoever renames another one to its place.
+"""Regular files, opened once: the open file stays the same one, whoever renames another to its path.
 
-A directory that others write into can hold a link, a pipe that never ends, or a device under a name of ours. None of
-these is followed, waited for or read.
+A directory that others write into can hold a symbolic link, a pipe that never ends, or a device under the expected
+name. None of these is followed, waited for or read.
 """
 
 import errno
@@ -33,7 +33,7 @@ def open_plain(path: Path) -> BinaryIO:
 
 
 def read(path: Path, max_bytes: int) -> bytes:
-    """All bytes of a file that has so many at most.
+    """All bytes of a file that has at most `max_bytes`.
 
     Raises:
         OSError: as :func:`open_plain`, or it is larger.

@@ -1,4 +1,4 @@
-"""The rule by which a version that has just been trained is released, and what was said by it.
+"""The rule by which a newly trained version is released, and its verdict.
 
 1. To answer (canary, live), it must rank fraud better than the live version on rows that neither has learned from: in
    at least 90% of bootstrap samples its average precision is higher by more than the margin. To be scored beside the
@@ -71,7 +71,7 @@ class VersionComparison:
 
     Attributes:
         first: time of the oldest row as the data writes it; None where there is no time.
-        last: of the newest one, likewise.
+        last: time of the newest row.
         low: the difference of the average precisions, new less live, that 90% of the resamples reach at least.
         high: the one that 90% of them reach at most.
     """

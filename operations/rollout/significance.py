@@ -1,7 +1,7 @@
-"""What chance may explain of a difference between two versions, so that few rows do not look like another model.
+"""Whether a difference between two versions is statistically significant, so that few rows do not block a release.
 
-A bound counts as passed only where samples of so many rows would show as much by chance about once in a hundred times,
-were the truth at the bound itself. Where it is far below, as between two trainings that differ in their seed, they
+A bound counts as exceeded only where samples of this size would exceed it by chance about once in a hundred times if
+the true value were the bound itself. Where it is far below, as between two trainings that differ in their seed, they
 never do; where it is far above, 64 rows suffice (tests/operations/rollout/test_significance.py measures it).
 """
 
@@ -20,7 +20,7 @@ RESAMPLES = 1000
 
 
 def stability_lower_bound(both: SamplePair) -> float:
-    """The stability index that the two have at least, whatever chance did: the lower end of a bootstrap interval.
+    """The lower end of a bootstrap interval of the population stability index of both samples.
 
     Resamples of the same rows are drawn as pairs. Their mean index is too high by as much as the sample's own is.
     """
@@ -45,10 +45,10 @@ def _resample(side: ScoreSample, draw: np.random.Generator) -> NDArray[np.int64]
 
 
 def is_significantly_more(fewer: ScoreSample, more: ScoreSample, times: float) -> bool:
-    """Whether `more` flags over so many times the share that `fewer` does, whatever chance did.
+    """Whether `more` flags significantly over `times` the share that `fewer` does.
 
-    Given how many both flag together, at just so many times the share a known part of them is `more`'s (a test of two
-    Poisson rates). Samples count as independent: of the same rows, which vary together, this asks for more.
+    A test of two Poisson rates, given how many both flag together. It takes the samples as independent, which is
+    conservative for samples of the same rows.
     """
     flagged = fewer.flagged + more.flagged
     part = times * more.rows / (fewer.rows + times * more.rows)

@@ -1,4 +1,4 @@
-"""Private copies of archives: what is verified is what is used, whoever writes into the store meanwhile."""
+"""Private copies of archives: the verified bytes are the ones used, whoever writes into the store meanwhile."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ class SourceUnreadable(OperationsError):
 
 
 class CopyFailed(OperationsError):
-    """A copy cannot be written; that says nothing of what was to be copied."""
+    """A copy cannot be written, for a reason that is not the source's."""
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def private_directory(directory: Path | None = None) -> Iterator[Path]:
 
 
 def copy(source: Path, target: Path, max_bytes: int) -> str:
-    """Copies so many bytes of a plain file at most into a new one, each read once, and gives their SHA-256.
+    """Copies at most `max_bytes` of a regular file into a new one, reads each byte once, and returns their SHA-256.
 
     Raises:
         SourceUnreadable: the source cannot be read.

@@ -189,7 +189,7 @@ class TorchServeClient:
         return np.concatenate([self._score_block(described, block) for block in blocks])
 
     def _wait_until_started(self, known: Collection[int], workers: int | None, timeout: float) -> int:
-        """The number of the version that was not known, once so many of its workers are ready.
+        """The number of the newly registered version, once `workers` of its workers are ready.
 
         Raises:
             TorchServeRefused: one of them has ended, or they are too late.

@@ -1,4 +1,4 @@
-"""The TorchServes that MANAGEMENT_URL and INFERENCE_URL stand for: one, or as many as the name has addresses."""
+"""The TorchServe instances behind MANAGEMENT_URL and INFERENCE_URL: one for each address of the name."""
 
 from typing import NamedTuple
 

@@ -4,9 +4,9 @@ TorchServe's `/ping` is healthy without a model, without a worker, and with a fr
 live version of the release record describes itself, which takes one of its workers. Where no version is live yet, one
 that answers is ready: it waits for its first version.
 
-Docker restarts what ends, and not what hangs. So this check also ends a JVM that has been silent for a minute: its
-container ends with it and is started again. It cannot where the JVM itself is process 1: start such a container with
-an init. Kubernetes has liveness probes for that.
+Docker restarts a container that ends, and not one that hangs. So this check also kills a JVM that has not answered for
+a minute: its container ends with it and is started again. It cannot where the JVM itself is process 1: start such a
+container with an init. Kubernetes has liveness probes for that.
 
 It runs every few seconds and so imports the standard library alone.
 """
@@ -24,7 +24,7 @@ import urllib.request
 from pathlib import Path
 
 WORKER_TIMEOUT, JVM_TIMEOUT = 4.5, 2.0
-"""Seconds: the first question waits behind uploads, the second behind nothing. The image allows 8 for both."""
+"""Seconds: the first request may queue behind uploads, the second does not. The image allows 8 for both."""
 DESCRIBE = b"DESCRIBE"
 """As in contract/frame.py; a test compares them."""
 RECORD = "release.json"
@@ -41,7 +41,7 @@ MOST_BYTES = 1 << 20
 
 
 def check(store: Path, scratch: Path, now: float) -> bool:
-    """Whether the server is ready; one that has not even said that it is not for FROZEN seconds is killed.
+    """Whether the server is ready; one that has not answered at all for UNRESPONSIVE_SECONDS is killed.
 
     Args:
         store: the model store.
@@ -80,7 +80,7 @@ def _live_version(record: Path) -> int | None:
 
 
 def _kill_if_unresponsive(scratch: Path, now: float) -> None:
-    """Notes the first check in a row that got no answer, and kills at the one that is FROZEN seconds later."""
+    """Notes the time of the first check without an answer, and kills the JVM UNRESPONSIVE_SECONDS later."""
     unresponsive = scratch / UNRESPONSIVE_FILE
     try:
         since = float(unresponsive.read_text())
@@ -99,7 +99,7 @@ def _status(url: str, timeout: float, body: bytes | None = None) -> int | None:
     request = urllib.request.Request(url, body, {"Content-Type": "application/octet-stream"})  # noqa: S310 - http
     try:
         with direct.open(request, timeout=timeout) as answer:
-            answer.read(MOST_BYTES)  # What is closed unread is reset, and TorchServe logs a page for each.
+            answer.read(MOST_BYTES)  # TorchServe logs a page for each connection that is closed unread.
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

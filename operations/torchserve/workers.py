@@ -1,6 +1,6 @@
-"""How many workers each version gets. It needs the standard library alone.
+"""How many workers each version gets. Needs only the standard library.
 
-With one worker, a worker that dies costs 5 to 6 s of every request; with two, none or one request.
+With one worker, all requests fail for 5 to 6 s when it dies; with two, none or one.
 """
 
 import os
