@@ -22,11 +22,11 @@ from operations.errors import OperationsError
 from operations.files import durable
 from operations.history.rekey import rekey
 from operations.keeper import first_model, reconcile_loop
+from operations.keeper.endpoints_file import write_stack_endpoints
 from operations.local import summary
 from operations.local.process_registry import ProcessRegistry
 from operations.local.programs import StackPlan, plan, refuse_taken
 from operations.network.alerts import Alerts
-from operations.network.endpoints import write_stack_endpoints
 from operations.processes.signals import stop_signals, wait_for_stop
 from operations.processes.supervisor import ManagedProcess, stop_all
 from operations.rollout.deployment import DeploymentTarget

@@ -2,24 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from history.keyed_hash import HistoryKey
 from operations.errors import OperationsError
-from operations.files import durable
-from operations.settings import ControllerSettings, StatePaths, history_key_of, redis_url
-
-
-def write_stack_endpoints(settings: ControllerSettings, **urls: str) -> None:
-    """Writes the addresses and settings of the stack that starts here, for the commands that talk to it."""
-    fields = {
-        **urls,
-        "thresholds": asdict(settings.thresholds),
-        "workers": settings.workers,
-        "store": str(settings.paths.store.resolve()),
-        "verified": str(settings.paths.verified.resolve()),
-    }
-    durable.write(settings.paths.stack, (json.dumps(fields, indent=1) + "\n").encode(), 0o600)
+from operations.settings import StatePaths, history_key_of, redis_url
 
 
 def stack_endpoints(paths: StatePaths, env: Mapping[str, str]) -> Mapping[str, object]:
