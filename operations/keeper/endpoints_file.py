@@ -1,4 +1,4 @@
-"""The file by which commands find the stack or the TorchServe that runs here; `operations.network.endpoints` reads it."""
+"""Writes the file by which commands find the stack that runs here; `operations.network.endpoints` reads it."""
 
 import json
 from dataclasses import asdict
