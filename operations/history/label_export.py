@@ -1,12 +1,14 @@
 """Transactions joined with the labels that came in: what the next training reads.
 
 Files are read in blocks and written as they are, with the label and since when it is known as their last columns. A
-transaction is found by its id and the month of its time, as its label is kept (`history.labels`). The label that came
-in counts, for it is the newer one; else the file's own, where it has one; else the label stays empty (training learns
-nothing from the row, but its history counts it), or the transaction is taken as genuine after a while. Younger ones
-then have no label at all: of them only the frauds would be known, and what is learned or measured there would be wrong
-(in a file with 2% fraud the newest period had 7%). Of several files the last by name counts where an id is in more than
-one.
+transaction is found by its id and the month of its time, as its label is stored (`history.labels`). Rules:
+
+1. The label that came in counts, for it is the newer one; else the file's own; else the label stays empty: training
+   learns nothing from the row, but its history counts it.
+2. With `days`, older transactions without a label are written as genuine, and younger ones have no label at all: of
+   them only the frauds would be known, and what is learned or measured there would be wrong (in a file with 2% fraud
+   the newest period had 7%).
+3. Of several files, a newer one counts where an id is in more than one; they are ordered by name.
 """
 
 import contextlib
@@ -15,7 +17,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
@@ -43,15 +45,15 @@ from training import source
 from training.data import TRUE
 from training.errors import TrainingError
 
-BLOCK_ROWS = 5_000
-SPELLED = {FRAUD: "1", GENUINE: "0"}
+EXPORT_BLOCK_ROWS = 5_000
+LABEL_TEXTS = {FRAUD: "1", GENUINE: "0"}
 
 
 class Writer(Protocol):
-    """What `csv.writer` makes."""
+    """The type of what `csv.writer` returns."""
 
     def writerow(self, row: Iterable[str], /) -> object:
-        """Writes one."""
+        """Writes one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +61,32 @@ class ExportCounts:
     """Rows that were read, and what became of them.
 
     Attributes:
-        unlabelled: those without a label, nobody's or too young a one.
-        came_in: labels that came in; the others were in the files, or are taken as genuine.
-        by_age: taken as genuine, for they are old and nobody said anything.
-        young: those whose label is not written, for others as young have none.
-        again: rows left out, for a newer file has their id.
+        rows: of all files.
+        frauds: written as such.
+        genuine: written as such.
+        unlabelled: written without a label: they have none, or are too young for it.
+        received: rows with a label that came in; the others' labels are the files' own, or by age.
+        genuine_by_age: written as genuine, for they are old and have no label.
+        too_young: whose label is not written, for others as young have none yet.
+        superseded: left out, for a newer file has their id.
     """
 
     rows: int = 0
     frauds: int = 0
     genuine: int = 0
     unlabelled: int = 0
-    came_in: int = 0
-    by_age: int = 0
-    again: int = 0
-    young: int = 0
+    received: int = 0
+    genuine_by_age: int = 0
+    superseded: int = 0
+    too_young: int = 0
 
     def __str__(self) -> str:
         written = f"{self.frauds + self.genuine:,} labelled transactions, {self.frauds:,} of them fraud"
-        of_age = f", {self.by_age:,} genuine by their age" if self.by_age else ""
-        again = f"; {self.again:,} are in a newer file too" if self.again else ""
-        came = f"{self.came_in:,} by labels that came in{of_age}"
-        young = f", {self.young:,} for they are too young" if self.young else ""
-        return f"{written} ({came}); {self.unlabelled:,} of {self.rows:,} have no label{young}{again}"
-
-    def plus(self, other: "ExportCounts") -> "ExportCounts":
-        """With the rows of another block."""
-        return ExportCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        by_age = f", {self.genuine_by_age:,} genuine by their age" if self.genuine_by_age else ""
+        superseded = f"; {self.superseded:,} are in a newer file too" if self.superseded else ""
+        received = f"{self.received:,} by labels that came in{by_age}"
+        too_young = f", {self.too_young:,} for they are too young" if self.too_young else ""
+        return f"{written} ({received}); {self.unlabelled:,} of {self.rows:,} have no label{too_young}{superseded}"
 
 
 def run(paths: StatePaths, env: Mapping[str, str], file: Path, out: Path, days: float | None = None) -> ExportCounts:
@@ -101,13 +102,13 @@ def run(paths: StatePaths, env: Mapping[str, str], file: Path, out: Path, days: 
     Raises:
         OperationsError: the file cannot be read, there is no version or no Redis, or it does not answer.
     """
-    with connected(require_redis_url(paths, env), history_key(paths, env)) as came_in:
-        return export(came_in, live_contract(paths.store), [file], out, days)
+    with open_received_labels(require_redis_url(paths, env), history_key(paths, env)) as received:
+        return export(received, live_contract(paths.store), [file], out, days)
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedLabels:
-    """The labels that came in: a connection to Redis, and what ids are hashed with there."""
+    """The labels that came in: a client of the Redis that holds them, and what ids are hashed with there."""
 
     redis: Redis
     key: HistoryKey
@@ -115,7 +116,7 @@ class ReceivedLabels:
     def of(
         self, digests: NDArray[np.void], seconds: NDArray[np.float64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """Those of transactions, by digests without a key and times, and when each was confirmed."""
+        """The labels of transactions, by digests without a key and times, and when each was confirmed."""
         labels, confirmed = np.full(len(digests), UNLABELLED, dtype=np.uint8), np.full(len(digests), np.nan)
         for month, (rows, fields) in label_fields(self.key.keyed_all(digests), seconds).items():
             values = cast("list[bytes | None]", self.redis.hmget(month, fields))  # type: ignore[arg-type]
@@ -124,8 +125,8 @@ class ReceivedLabels:
 
 
 @contextlib.contextmanager
-def connected(url: str, key: HistoryKey) -> Iterator[ReceivedLabels]:
-    """What came in, while Redis is connected; what it refuses meanwhile is an error for people.
+def open_received_labels(url: str, key: HistoryKey) -> Iterator[ReceivedLabels]:
+    """The labels in Redis, while it is connected; its errors meanwhile become OperationsErrors.
 
     Raises:
         OperationsError: it does not answer as it should, or has digests of another key.
@@ -143,195 +144,177 @@ def connected(url: str, key: HistoryKey) -> Iterator[ReceivedLabels]:
 
 
 def export(
-    came_in: ReceivedLabels | None, contract: Contract, files: Sequence[Path], out: Path, days: float | None = None
+    received: ReceivedLabels | None, contract: Contract, files: Sequence[Path], out: Path, days: float | None = None
 ) -> ExportCounts:
-    """The same of several files, with all that it needs; the file appears when it is whole.
+    """Joins several files with labels; the result appears under its name once it is complete.
 
     Args:
-        came_in: None where no labels came in: the files' own are taken.
+        received: None where no labels came in: the files' own are taken.
         contract: says which columns are id, time and label.
         files: in the order of their age, the newest last.
-        out: as for :func:`run`.
-        days: likewise.
+        out: the file that is written; it must not exist.
+        days: as for :func:`run`.
 
     Raises:
-        OperationsError, RedisError: likewise.
+        OperationsError: a file cannot be read, or lacks a column.
+        RedisError: Redis does not answer.
     """
     exists = OperationsError(f"{out} exists; choose another name")
     if os.path.lexists(out):
         raise exists
-    join = _Join(came_in, contract, days)
+    join = _LabelJoin(received, contract, days)
     try:
-        with durable.create(out) as to:
-            return join.copy(files, csv.writer(to, lineterminator="\n"))
+        with durable.create(out) as text:
+            return join.copy(files, csv.writer(text, lineterminator="\n"))
     except FileExistsError:
         raise exists from None
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
-    """Where a file has what is read and written of it; the file's own label and its moment may be missing."""
+class _FileColumns:
+    """The positions of the columns of a file; those of its own label and of its confirmation may be missing."""
 
-    identity: int
+    id: int
     time: tuple[int, ...]
     label: int | None
     confirmed: int | None
-    columns: tuple[int, ...]
+    others: tuple[int, ...]
 
     @classmethod
-    def of(cls, header: list[str], columns: Sequence[str], names: tuple[str, Sequence[str], str], file: Path) -> Self:
-        """Of a header; `columns` are those that are written, `names` the columns of id, time (perhaps two) and label.
+    def of(cls, header: list[str], others: Sequence[str], names: tuple[str, Sequence[str], str], file: Path) -> Self:
+        """Of a header; `names` are the columns of id, time (perhaps two) and label, `others` all but the label.
 
         Raises:
             OperationsError: it has other columns.
         """
-        identity, moment, label = names
-        if lost := [name for name in (identity, *moment) if name not in header]:
-            raise OperationsError(f"the file {file.name} has no column {lost[0]}, by which labels are found")
-        if other := sorted(set(columns) ^ (set(header) - {label, CONFIRMED_COLUMN})):
+        identity, time_names, label = names
+        if missing := [name for name in (identity, *time_names) if name not in header]:
+            raise OperationsError(f"the file {file.name} has no column {missing[0]}, by which labels are found")
+        if different := sorted(set(others) ^ (set(header) - {label, CONFIRMED_COLUMN})):
             raise OperationsError(
-                f"the file {file.name} and a newer one do not both have the columns {', '.join(other)}"
+                f"the file {file.name} and a newer one do not both have the columns {', '.join(different)}"
             )
-        label_place, since = (header.index(name) if name in header else None for name in (label, CONFIRMED_COLUMN))
-        places = tuple(header.index(name) for name in columns)
-        return cls(header.index(identity), tuple(map(header.index, moment)), label_place, since, places)
+        label_at, confirmed_at = (header.index(name) if name in header else None for name in (label, CONFIRMED_COLUMN))
+        positions = tuple(header.index(name) for name in others)
+        return cls(header.index(identity), tuple(map(header.index, time_names)), label_at, confirmed_at, positions)
 
-    def moment(self, row: Sequence[str]) -> str:
+    def time_text(self, row: Sequence[str]) -> str:
         """The time of the transaction."""
-        day, *clock = (row[place] for place in self.time)
+        day, *clock = (row[position] for position in self.time)
         return dates.join_date_time(day, clock[0]) if clock else day
 
-    def own(self, row: Sequence[str]) -> tuple[str, str]:
-        """The label and its moment that the file itself has; "" where it has none."""
+    def own_label(self, row: Sequence[str]) -> tuple[str, str]:
+        """The label in the file itself, and when it was confirmed; "" where it has none."""
         label = "" if self.label is None else row[self.label].strip()
         return label, row[self.confirmed].strip() if label and self.confirmed is not None else ""
 
-    def others(self, row: Sequence[str]) -> list[str]:
-        """All other cells."""
-        return [row[place] for place in self.columns]
+    def other_cells(self, row: Sequence[str]) -> list[str]:
+        """All cells but those of the label."""
+        return [row[position] for position in self.others]
 
 
-class _Join:
-    """The columns by which a label is found, and what is written of it."""
+class _LabelJoin:
+    """Copies files, with the labels of their transactions."""
 
-    def __init__(self, came_in: ReceivedLabels | None, contract: Contract, days: float | None) -> None:
-        column, moment, label = contract.first(Kind.ID), contract.time, contract.first(Kind.LABEL)
-        if column is None or moment is None:
+    def __init__(self, received: ReceivedLabels | None, contract: Contract, days: float | None) -> None:
+        identity, time_column, label = contract.first(Kind.ID), contract.time, contract.first(Kind.LABEL)
+        if identity is None or time_column is None:
             raise OperationsError("the model's transactions have no id or no time, so no labels are kept of them")
-        if days is not None and not moment.time_format.is_dated:
+        if days is not None and not time_column.time_format.is_dated:
             raise OperationsError("the model's times are seconds of some clock: nobody knows how old they are")
-        self._came_in = came_in
-        self._id, self._time = column, moment
+        self._received = received
+        self._id, self._time = identity, time_column
         self._label = label.name if label else "fraud"
-        self._old = None if days is None else time.time() - days * 86_400
-        self._seen, self._fresh = set[bytes](), set[bytes]()
+        self._genuine_before = None if days is None else time.time() - days * 86_400
+        self._newer_ids, self._file_ids = set[bytes](), set[bytes]()
+        self._counts = Counter[str]()
 
-    def copy(self, files: Sequence[Path], to: Writer) -> ExportCounts:
-        """File after file, the newest first, and row after row."""
-        done, columns = ExportCounts(), list[str]()
+    def copy(self, files: Sequence[Path], writer: Writer) -> ExportCounts:
+        """Copies file after file, the newest first, and row after row."""
+        others = list[str]()
         for file in reversed(files):
-            with _in_words(file), _records(file) as records:
+            with _errors_in_words(file), _records(file) as records:
                 header = [name.strip() for name in next(records, [])]
-                if not columns:
-                    columns = [name for name in header if name not in {self._label, CONFIRMED_COLUMN}]
-                    to.writerow([*columns, self._label, CONFIRMED_COLUMN])
-                places = _Places.of(header, columns, (self._id.name, self._time.names, self._label), file)
-                done = self._copied(_blocks(records, len(header)), places, to, done, remember=len(files) > 1)
-                self._seen |= self._fresh
-        return done
+                if not others:
+                    others = [name for name in header if name not in {self._label, CONFIRMED_COLUMN}]
+                    writer.writerow([*others, self._label, CONFIRMED_COLUMN])
+                columns = _FileColumns.of(header, others, (self._id.name, self._time.names, self._label), file)
+                self._copy_blocks(_blocks(records, len(header)), columns, writer, several=len(files) > 1)
+                self._newer_ids |= self._file_ids
+        return ExportCounts(**self._counts)
 
-    def _copied(
-        self, blocks: Iterator[list[list[str]]], places: _Places, to: Writer, done: ExportCounts, *, remember: bool
-    ) -> ExportCounts:
+    def _copy_blocks(
+        self, blocks: Iterator[list[list[str]]], columns: _FileColumns, writer: Writer, *, several: bool
+    ) -> None:
         before = 0
         for block in blocks:
-            ids, seconds = self._read(block, places, before)
+            ids = _parse_column(self._id, [row[columns.id] for row in block], before)
+            seconds = _parse_column(self._time, [columns.time_text(row) for row in block], before)
             before += len(block)
             digests = UNKEYED.transactions.digests(ids.tolist())
-            new = self._unseen(ids.tolist(), digests) if remember else np.ones(len(block), dtype=np.bool_)
-            fresh = [row for row, here in zip(block, new.tolist(), strict=True) if here]
-            written = self._written(fresh, places, to, (digests[new], seconds[new]))
-            done = done.plus(replace(written, rows=len(block), again=int((~new).sum())))
-        return done
+            new = self._is_new(ids.tolist(), digests) if several else np.ones(len(block), dtype=np.bool_)
+            rows = [row for row, is_new in zip(block, new.tolist(), strict=True) if is_new]
+            self._counts.update(rows=len(block), superseded=len(block) - len(rows))
+            self._write(rows, columns, writer, (digests[new], seconds[new]))
 
-    def _read(
-        self, block: Sequence[Sequence[str]], places: _Places, before: int
-    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        ids = _values(self._id, [row[places.identity] for row in block], before)
-        return ids, _values(self._time, [places.moment(row) for row in block], before)
-
-    def _unseen(self, ids: Sequence[str], digests: NDArray[np.void]) -> NDArray[np.bool_]:
-        """Which ids no newer file has; a file's own repeats are training's to count."""
+    def _is_new(self, ids: Sequence[str], digests: NDArray[np.void]) -> NDArray[np.bool_]:
+        """Which ids no newer file has; of repeats in one file training decides."""
         keys = [digest.tobytes() for digest in digests]
-        new = np.array([not text or key not in self._seen for text, key in zip(ids, keys, strict=True)], dtype=np.bool_)
-        self._fresh.update(keys)
-        return new
+        new = [not text or key not in self._newer_ids for text, key in zip(ids, keys, strict=True)]
+        self._file_ids.update(keys)
+        return np.array(new, dtype=np.bool_)
 
     def _labels(
         self, digests: NDArray[np.void], seconds: NDArray[np.float64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """Those that came in."""
-        if self._came_in is None:
+        """The received ones, and when each was confirmed."""
+        if self._received is None:
             return np.full(len(digests), UNLABELLED, dtype=np.uint8), np.full(len(digests), np.nan)
-        return self._came_in.of(digests, seconds)
+        return self._received.of(digests, seconds)
 
-    def _written(
+    def _write(
         self,
-        block: Sequence[Sequence[str]],
-        places: _Places,
-        to: Writer,
+        rows: Sequence[Sequence[str]],
+        columns: _FileColumns,
+        writer: Writer,
         keys: tuple[NDArray[np.void], NDArray[np.float64]],
-    ) -> ExportCounts:
-        """Writes the rows with what is known of them, and counts these."""
-        labels, confirmed = self._labels(*keys)
-        said = []
-        for place, row in enumerate(block):
-            own, since = places.own(row)
-            if labels[place] != UNLABELLED:
-                own, since = SPELLED[int(labels[place])], self._moment(float(confirmed[place]))
-            said.append(self._settled(own, float(keys[1][place])))
-            label = said[-1].label
-            to.writerow([*places.others(row), label, since if label else ""])
-        return _counted(said, int((labels != UNLABELLED).sum()))
+    ) -> None:
+        """Writes rows with their labels, and counts them."""
+        received, confirmed = self._labels(*keys)
+        for row, seconds, code, since in zip(
+            rows, keys[1].tolist(), received.tolist(), confirmed.tolist(), strict=True
+        ):
+            known, known_since = columns.own_label(row)
+            if code != UNLABELLED:
+                known, known_since = LABEL_TEXTS[code], self._time_text(since)
+            label = self._label_by_age(known, seconds)
+            self._counts["received"] += code != UNLABELLED
+            self._counts["genuine_by_age"] += label != "" == known
+            self._counts["too_young"] += known != "" == label
+            self._counts[_count_of(label)] += 1
+            writer.writerow([*columns.other_cells(row), label, known_since if label else ""])
 
-    def _settled(self, label: str, seconds: float) -> "_Settled":
-        """What is written of a transaction of which this is known; without a time nobody knows how old it is."""
-        if self._old is None or np.isnan(seconds):
-            return _Settled(label)
-        if seconds < self._old:
-            return _Settled(label or SPELLED[GENUINE], by_age=not label)
-        return _Settled("", young=bool(label))
+    def _label_by_age(self, label: str, seconds: float) -> str:
+        """The label to write, given the known one; without a time nobody knows how old a transaction is."""
+        if self._genuine_before is None or np.isnan(seconds):
+            return label
+        return label or LABEL_TEXTS[GENUINE] if seconds < self._genuine_before else ""
 
-    def _moment(self, seconds: float) -> str:
+    def _time_text(self, seconds: float) -> str:
         if np.isnan(seconds):
             return ""
         try:
             text = dates.format_time(self._time.time_format, seconds)
-        except (OverflowError, ValueError, OSError):  # A moment of no world.
+        except (OverflowError, ValueError, OSError):  # Out of the range of dates.
             return ""
         return f"{text}+00:00" if self._time.time_format is TimeFormat.ISO else text
 
 
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    """A label as it is written, and why it is another than was known."""
-
-    label: str
-    by_age: bool = False
-    young: bool = False
-
-
-def _counted(said: Sequence[_Settled], came_in: int) -> ExportCounts:
-    labels = Counter(_said(each.label) for each in said)
-    by_age, young = sum(each.by_age for each in said), sum(each.young for each in said)
-    return ExportCounts(0, labels[FRAUD], labels[GENUINE], labels[UNLABELLED], came_in, by_age, 0, young)
-
-
-def _said(label: str) -> int:
-    """What is counted: whether a text is a label is for training to say."""
+def _count_of(label: str) -> str:
+    """Which field of ExportCounts counts a label; whether a text is a label is for training to decide."""
     if not label:
-        return UNLABELLED
-    return FRAUD if label.lower() in TRUE else GENUINE
+        return "unlabelled"
+    return "frauds" if label.lower() in TRUE else "genuine"
 
 
 @contextlib.contextmanager
@@ -346,7 +329,7 @@ def _records(file: Path) -> Iterator[Iterator[list[str]]]:
 
 
 @contextlib.contextmanager
-def _in_words(file: Path) -> Iterator[None]:
+def _errors_in_words(file: Path) -> Iterator[None]:
     try:
         yield
     except (csv.Error, UnicodeDecodeError):
@@ -355,17 +338,17 @@ def _in_words(file: Path) -> Iterator[None]:
         raise OperationsError(str(error)) from None
 
 
-def _values(column: Column, texts: Sequence[str], before: int) -> NDArray[Any]:
-    found = cells.from_text(column, texts)
-    if found.faults:
-        place, code = min(found.faults.items())
+def _parse_column(column: Column, texts: Sequence[str], before: int) -> NDArray[Any]:
+    parsed = cells.from_text(column, texts)
+    if parsed.faults:
+        place, code = min(parsed.faults.items())
         raise OperationsError(f"the file has a fault: row {before + place + 1}, {column.name}: {code}")
-    return found.values
+    return parsed.values
 
 
 def _blocks(records: Iterator[list[str]], width: int) -> Iterator[list[list[str]]]:
     rows = 0
-    while block := list(islice(records, BLOCK_ROWS)):
+    while block := list(islice(records, EXPORT_BLOCK_ROWS)):
         for place, record in enumerate(block):
             if len(record) != width:
                 raise OperationsError(f"the file has a fault: row {rows + place + 1} has another number of fields")
@@ -374,7 +357,7 @@ def _blocks(records: Iterator[list[str]], width: int) -> Iterator[list[list[str]
 
 
 def live_contract(store: Path) -> Contract:
-    """What the columns are called: by the live version, or the newest where none is live.
+    """The contract whose columns transactions have: the live version's, or the newest one's where none is live.
 
     Raises:
         OperationsError: there is no version.

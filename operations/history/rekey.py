@@ -3,15 +3,15 @@
 What a release without a key wrote gets one; what an older secret was applied to gets the newer one on top, where
 HISTORY_KEY names both. No text is known for that: the digests themselves are hashed once more (`history.keyed_hash`).
 
-`fraud:key` says that it goes on. Gateways then leave Redis alone by themselves: they score without history and say so,
-and take no labels. Only those of a release without a key know nothing of it, and must be ended before.
+`fraud:key` says that a run is under way. Gateways then leave Redis alone: they score without history and say so, and
+take no labels. Only those of a release without a key know nothing of it, and must be ended before.
 
-1. Journals are settled: those not applied yet are, those not claimed yet never will be.
-2. Each key is renamed to `fraud:rekey:...` by its new digest; one that is still there has not been moved.
-3. All are named as before.
+1. Journals are recovered: those not applied yet are applied, those not claimed yet never will be.
+2. Each key is renamed to `fraud:rekey:...` by its new digest; one that has not been moved still has its old name.
+3. All get their prefixes back.
 
-Each call of a script does nothing where the step is another one by now, so that whatever ends this in the middle, the
-same command goes on, and two of them do not harm each other.
+Each call of a script does nothing where the step is another one by now: whatever ends a run in the middle, the same
+command goes on, and two of them do not harm each other.
 """
 
 import contextlib
@@ -36,10 +36,10 @@ from operations.history.redis_access import TIMEOUT_SECONDS, Interrupted, adopte
 
 PAGE = 500
 """Keys, or labels, that one call moves: about 2 ms of Redis' time."""
-ALL_TIME = 1 << 53
-ASIDE = b"fraud:rekey:"
-ProgressCallback = Callable[[int], None]
-"""Hears how many keys and labels have got their new digest."""
+END_OF_TIME = 1 << 53
+MOVED_PREFIX = b"fraud:rekey:"
+CountCallback = Callable[[int], None]
+"""Is called with the number of keys and labels that have their new digest."""
 
 BEGIN = """
 -- ARGV: what must stand of the key, and what stands from now on.
@@ -64,7 +64,7 @@ for i = 2, #ARGV, 3 do
 end
 return moved
 """.replace("{head}", str(TRANSACTION_HEAD.itemsize))
-"""Where a gateway of a release without a key goes on all the same, what it writes is added to what has moved."""
+"""Where a gateway of a release without a key goes on all the same, what it writes is appended to what was moved."""
 FIELDS = """
 -- ARGV: what must stand of the key; a hash and its next name; then for each field its name and its next name.
 if redis.call('GET', 'fraud:key') ~= ARGV[1] then return redis.error_reply('MOVED') end
@@ -84,12 +84,12 @@ return moved
 
 @dataclass(frozen=True, slots=True)
 class RekeyResult:
-    """What was done.
+    """What a run did.
 
     Attributes:
-        moved: keys and labels that got another digest; 0 where all was of this key before.
+        moved: keys and labels that got another digest; 0 where all had this key's before.
         resumed: whether another run had begun.
-        seconds: it took.
+        seconds: its duration.
     """
 
     moved: int
@@ -97,29 +97,29 @@ class RekeyResult:
     seconds: float
 
 
-def rekey(url: str, key: HistoryKey, told: ProgressCallback) -> RekeyResult:
-    """Brings all to this key.
+def rekey(url: str, key: HistoryKey, on_progress: CountCallback) -> RekeyResult:
+    """Brings all digests to this key.
 
     Raises:
         Interrupted: Redis does not answer.
-        OperationsError: it is of a key that this one does not go on from.
+        OperationsError: its digests are of a key that this one does not begin with.
     """
     began = time.monotonic()
     with _connected(url) as redis:
-        found = adopted_key(redis, key)
-        if found == key.check:
+        stored = adopted_key(redis, key)
+        if stored == key.check:
             return RekeyResult(0, resumed=False, seconds=time.monotonic() - began)
-        run = _Run(redis, key, told, found)
-        moved = run.through()
+        run = _RekeyRun(redis, key, on_progress, stored)
+        moved = run.complete()
         return RekeyResult(moved, run.resumed, time.monotonic() - began)
 
 
-class _Run:
-    """One run: from what Redis' digests are, or were when another run began, to the key."""
+class _RekeyRun:
+    """One run: from the key that Redis' digests have, or had when an earlier run began, to this key."""
 
-    def __init__(self, redis: Redis, key: HistoryKey, told: ProgressCallback, found: bytes) -> None:
-        self._redis, self._key, self._told = redis, key, told
-        step, *checks = found.split(b" ") if b" " in found else (b"", found, key.check)
+    def __init__(self, redis: Redis, key: HistoryKey, on_progress: CountCallback, stored: bytes) -> None:
+        self._redis, self._key, self._on_progress = redis, key, on_progress
+        step, *checks = stored.split(b" ") if b" " in stored else (b"", stored, key.check)
         before, after = checks
         earlier = {each.check: each for each in key.earlier}
         if before not in earlier or after != key.check:
@@ -128,83 +128,84 @@ class _Run:
                 "set the one that it is of, and the new one behind it with a comma between"
             )
         self.resumed = step != b""
-        self._stands = found
-        self._aside, self._back = (b"%b %b %b" % (number, before, after) for number in (b"1", b"2"))
-        self._more = key.after(earlier[before])
+        self._step = stored
+        self._moving, self._restoring = (b"%b %b %b" % (number, before, after) for number in (b"1", b"2"))
+        self._added_key = key.after(earlier[before])
 
-    def through(self) -> int:
-        """Does all that is left; gives how many keys and labels have got another digest now."""
+    def complete(self) -> int:
+        """Does all that is left; the number of keys and labels that this run has moved."""
         moved = 0
-        if self._stands != self._back:
-            self._take_step(self._aside)
-            while self._redis.eval(RECOVER, 0, ALL_TIME):
+        if self._step != self._restoring:
+            self._set_step(self._moving)
+            while self._redis.eval(RECOVER, 0, END_OF_TIME):
                 pass
-            while found := self._moved_aside(moved):
-                moved += found
-            self._take_step(self._back)
-        while self._renamed(self._pages(ASIDE), lambda name: (b"fraud:" + name.removeprefix(ASIDE), b"")):
+            while count := self._move_all(moved):
+                moved += count
+            self._set_step(self._restoring)
+        while self._rename(self._pages(MOVED_PREFIX), lambda name: (b"fraud:" + name.removeprefix(MOVED_PREFIX), b"")):
             pass
-        self._take_step(self._key.check)
+        self._set_step(self._key.check)
         return moved
 
-    def _take_step(self, step: bytes) -> None:
-        if self._stands != step and not self._redis.eval(BEGIN, 0, self._stands, step):
+    def _set_step(self, step: bytes) -> None:
+        if self._step != step and not self._redis.eval(BEGIN, 0, self._step, step):
             raise OperationsError("another `fraud history rekey` runs: wait until it has ended")
-        self._stands = step
+        self._step = step
 
-    def _moved_aside(self, before: int) -> int:
-        """How many keys and labels one look found and moved."""
+    def _move_all(self, before: int) -> int:
+        """Moves all keys and labels that one scan finds; how many it moved."""
         moved = 0
         for kind in (STATE, PREFIX, TRANSACTION):
             for page in self._pages(kind):
-                moved += self._renamed([page], self._state_or_load if kind != TRANSACTION else self._records(page))
-                self._told(before + moved)
+                moved += self._rename([page], self._new_name if kind != TRANSACTION else self._new_records(page))
+                self._on_progress(before + moved)
         for page in self._pages(MONTHS):
             for month in page:
-                moved += self._labels(month)
-                self._told(before + moved)
+                moved += self._move_labels(month)
+                self._on_progress(before + moved)
         return moved
 
-    def _state_or_load(self, name: bytes) -> tuple[bytes, bytes]:
+    def _new_name(self, name: bytes) -> tuple[bytes, bytes]:
         if name.startswith(STATE):
-            return _aside(STATE + self._state(name.removeprefix(STATE))), b""
+            return _moved_name(STATE + self._new_state_key(name.removeprefix(STATE))), b""
         digest = bytes.fromhex(name.removeprefix(PREFIX).decode())
-        return _aside(PREFIX + self._more.keyed(digest).hex().encode()), b""
+        return _moved_name(PREFIX + self._added_key.keyed(digest).hex().encode()), b""
 
-    def _records(self, page: list[bytes]) -> Callable[[bytes], tuple[bytes, bytes]]:
-        """Of transactions, whose records name the states that their labels change."""
-        found: Any = self._redis.mget(page)
-        ends = {name: self._end(record or b"") for name, record in zip(page, found, strict=True)}
-        return lambda name: (_aside(TRANSACTION + self._more.keyed(name.removeprefix(TRANSACTION))), ends[name])
+    def _new_records(self, page: list[bytes]) -> Callable[[bytes], tuple[bytes, bytes]]:
+        """New names of transactions, and the new ends of their records, which name states."""
+        records: Any = self._redis.mget(page)
+        endings = {name: self._new_ending(record or b"") for name, record in zip(page, records, strict=True)}
+        prefix, key = _moved_name(TRANSACTION), self._added_key
+        return lambda name: (prefix + key.keyed(name.removeprefix(TRANSACTION)), endings[name])
 
-    def _end(self, record: bytes) -> bytes:
-        """The states that a record names, by their new keys; nothing where it is none that is whole."""
+    def _new_ending(self, record: bytes) -> bytes:
+        """The states that a record names, by their new keys; b"" of a record that is incomplete."""
         states = record[TRANSACTION_HEAD.itemsize :]
         if not states or record[0] != FORMAT or len(states) % STATE_KEY_BYTES:
             return b""
         each = np.frombuffer(states, f"V{STATE_KEY_BYTES}")
-        return b"".join(self._state(state.tobytes()) for state in each)
+        return b"".join(self._new_state_key(state.tobytes()) for state in each)
 
-    def _state(self, state: bytes) -> bytes:
-        """The key of a state; a transaction without this entity names the state nought, which none is."""
+    def _new_state_key(self, state: bytes) -> bytes:
+        """The new key of a state; a transaction without the entity names a key of zeros, which stays."""
         entity = state[DIGEST_BYTES:]
-        return state[:DIGEST_BYTES] + (self._more.keyed(entity) if any(state) else entity)
+        return state[:DIGEST_BYTES] + (self._added_key.keyed(entity) if any(state) else entity)
 
-    def _labels(self, month: bytes) -> int:
+    def _move_labels(self, month: bytes) -> int:
         moved, cursor = 0, -1
         while cursor:
             page: Any = self._redis.hscan(month, max(cursor, 0), count=PAGE)
             cursor, fields = page
-            pairs = [part for field in fields for part in (field, self._more.keyed(field))]
-            moved += self._run(FIELDS, month, _aside(month), *pairs) if pairs else 0
+            pairs = [part for field in fields for part in (field, self._added_key.keyed(field))]
+            moved += self._call(FIELDS, month, _moved_name(month), *pairs) if pairs else 0
         return moved
 
-    def _renamed(self, pages: Iterable[list[bytes]], of: Callable[[bytes], tuple[bytes, bytes]]) -> int:
-        return sum(self._run(RENAME, *(part for name in page for part in (name, *of(name)))) for page in pages)
+    def _rename(self, pages: Iterable[list[bytes]], of: Callable[[bytes], tuple[bytes, bytes]]) -> int:
+        return sum(self._call(RENAME, *(part for name in page for part in (name, *of(name)))) for page in pages)
 
-    def _run(self, script: str, *arguments: bytes) -> int:
-        found: Any = self._redis.eval(script, 0, self._stands, *arguments)
-        return int(found)
+    def _call(self, script: str, *arguments: bytes) -> int:
+        moved: Any = self._redis.eval(script, 0, self._step, *arguments)
+        return int(moved)
 
     def _pages(self, prefix: bytes) -> Iterator[list[bytes]]:
         cursor = -1
@@ -215,8 +216,8 @@ class _Run:
                 yield names
 
 
-def _aside(name: bytes) -> bytes:
-    return ASIDE + name.removeprefix(b"fraud:")
+def _moved_name(name: bytes) -> bytes:
+    return MOVED_PREFIX + name.removeprefix(b"fraud:")
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from contract.schema import Contract, Kind
 from operations.errors import OperationsError, in_words
 from operations.files import scratch
-from operations.history.label_export import ExportCounts, ReceivedLabels, connected, export, live_contract
+from operations.history.label_export import ExportCounts, ReceivedLabels, export, live_contract, open_received_labels
 from operations.network.endpoints import find_redis_url, history_key
 from operations.settings import StatePaths
 from training import source
@@ -61,8 +61,8 @@ def gather_training_data(
         return
     paths.store.mkdir(parents=True, exist_ok=True)
     with scratch.directory(paths.store) as temporary:
-        with connected(url, history_key(paths, env)) if url else contextlib.nullcontext() as came_in:
-            data = _joined(paths, came_in, options, files, Path(temporary))
+        with open_received_labels(url, history_key(paths, env)) if url else contextlib.nullcontext() as received:
+            data = _joined(paths, received, options, files, Path(temporary))
         yield data
 
 
@@ -80,7 +80,7 @@ def _files(data: Path) -> list[Path]:
 
 
 def _joined(
-    paths: StatePaths, came_in: ReceivedLabels | None, options: TrainingDataOptions, files: list[Path], scratch: Path
+    paths: StatePaths, received: ReceivedLabels | None, options: TrainingDataOptions, files: list[Path], scratch: Path
 ) -> TrainingData:
     contract = _contract(paths, options, files[-1])
     if contract is None and len(files) == 1 and options.days is None:
@@ -93,7 +93,7 @@ def _joined(
             "TRAINING_SCHEMA, or release a version with these columns first"
         )
     out = scratch / f"{options.data.stem}.csv"
-    data = export(came_in, contract, files, out, options.days)
+    data = export(received, contract, files, out, options.days)
     if not data.frauds + data.genuine:
         raise OperationsError(f"none of the {data.rows:,} transactions in {options.data} has a label")
     return TrainingData(files[0]) if len(files) == 1 and _is_unchanged(data) else TrainingData(out, f"Gathered {data}.")
@@ -101,7 +101,7 @@ def _joined(
 
 def _is_unchanged(data: ExportCounts) -> bool:
     """Whether nothing came in and nothing was left out: then the file's own bytes are what is trained on."""
-    return not (data.came_in or data.unlabelled or data.by_age)
+    return not (data.received or data.unlabelled or data.genuine_by_age)
 
 
 def _contract(paths: StatePaths, options: TrainingDataOptions, file: Path) -> Contract | None:

@@ -67,7 +67,7 @@ def test_rows_with_a_label_are_written_with_it(redis: Redis, tmp_path: Path) -> 
     rows = [f"1,a,{JANUARY}", f"2,b,{FEBRUARY}", f"3,x,{FEBRUARY}", f'"4,5", c ,{JANUARY}']
     out = tmp_path / "labelled.csv"
     found = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [written(tmp_path, *rows)], out)
-    assert found == ExportCounts(rows=4, frauds=2, genuine=1, unlabelled=1, came_in=3)
+    assert found == ExportCounts(rows=4, frauds=2, genuine=1, unlabelled=1, received=3)
     assert str(found) == ("3 labelled transactions, 2 of them fraud (3 by labels that came in); 1 of 4 have no label")
     assert out.read_text().splitlines() == [
         f"{HEADER},is_fraud,confirmed_at",
@@ -95,7 +95,7 @@ def test_where_others_count_as_genuine_later_a_young_fraud_has_no_label_yet(redi
     out = tmp_path / "labelled.csv"
     found = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [file], out, 1)
     assert out.read_text().splitlines()[1:] == [f"1,x,{JANUARY},1,", "2,y,2300-01-01,,", "3,z,2300-01-01,,"]
-    assert found == ExportCounts(rows=3, frauds=1, unlabelled=2, young=1)
+    assert found == ExportCounts(rows=3, frauds=1, unlabelled=2, too_young=1)
     assert str(found).endswith("2 of 3 have no label, 1 for they are too young")
 
 
@@ -119,7 +119,7 @@ def test_of_several_files_the_newest_has_an_id(redis: Redis, tmp_path: Path) -> 
     new.write_text(f"is_fraud,timestamp,amount,transaction_id\n0,{JANUARY},8,p\n0,{JANUARY},8,p\n,{JANUARY},9,a\n")
     out = tmp_path / "labelled.csv"
     found = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [old, new], out)
-    assert found == ExportCounts(rows=5, frauds=1, genuine=3, came_in=1, again=1)
+    assert found == ExportCounts(rows=5, frauds=1, genuine=3, received=1, superseded=1)
     assert out.read_text().splitlines() == [
         "timestamp,amount,transaction_id,is_fraud,confirmed_at",
         f"{JANUARY},8,p,0,",
@@ -166,7 +166,7 @@ def test_the_moment_is_written_as_the_times_are(
 
 def test_a_large_file_is_joined_in_blocks(redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block with its own labels."""
-    monkeypatch.setattr(label_export, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(label_export, "EXPORT_BLOCK_ROWS", 2)
     rows = [f"{place},{'a' if place == 4 else place},{JANUARY}" for place in range(7)]
     lines = exported(redis, written(tmp_path, *rows))[1:]
     assert [(line[0], line.split(",")[3]) for line in lines] == [(str(n), "1" if n == 4 else "") for n in range(7)]
@@ -231,7 +231,7 @@ def test_the_columns_are_those_of_the_version_in_the_store(redis: Redis, tmp_pat
     with pytest.raises(OperationsError, match="no model version"):
         label_export.run(paths, there, file, out)
     archives.add(Registry(paths.store), 1)
-    assert label_export.run(paths, there, file, out) == ExportCounts(rows=1, frauds=1, came_in=1)
+    assert label_export.run(paths, there, file, out) == ExportCounts(rows=1, frauds=1, received=1)
     nowhere = {"REDIS_URL": "redis://:secret@127.0.0.1:1/0", "HISTORY_KEY": HISTORY_KEY}
     with pytest.raises(OperationsError, match="Redis does not answer"):
         label_export.run(paths, nowhere, file, tmp_path / "other.csv")

@@ -87,7 +87,7 @@ def remembered(client: Redis) -> dict[bytes, Any]:
     """All that holds digests, but for the random names of blocks; and what does not expire."""
     found: dict[bytes, Any] = {}
     for name in client.scan_iter(count=1_000):
-        assert not name.startswith(module.ASIDE)
+        assert not name.startswith(module.MOVED_PREFIX)
         if name.startswith(MONTHS):
             found[name] = client.hgetall(name)
         elif name.startswith(TRANSACTION):
@@ -142,7 +142,7 @@ def test_no_hash_that_anybody_can_make_is_in_redis(
     (valkey, client), _ = valkeys
     remember(valkey, client, tmp_path / "store", key)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("gateway.history.features.pipeline.APPLY", "return redis.error_reply('killed')")
+        patched.setattr("gateway.history.pipeline.APPLY", "return redis.error_reply('killed')")
         with pytest.raises(ResponseError, match="killed"):
             live(client, PLAN, without_labels(rows(600, seed=3, first="k")), key=key)
     held, ids = b"\n".join(dump(client)), [f"t{n}" for n in range(650, 700)] + [f"k{n}" for n in range(600)]
@@ -164,18 +164,18 @@ def test_a_run_that_is_cut_off_goes_on(
     monkeypatch.setattr(module, "PAGE", 400)
     remember(valkey, client, tmp_path / "a" / "store", UNKEYED)
     remember(direct, other, tmp_path / "b" / "store", KEY)
-    whole, seen = module._Run._run, set[bytes]()
+    whole, seen = module._RekeyRun._call, set[bytes]()
 
-    def cut(self: module._Run, script: str, *arguments: bytes) -> int:
+    def cut(self: module._RekeyRun, script: str, *arguments: bytes) -> int:
         moved = whole(self, script, *arguments)
         if moved:
-            seen.add(self._stands[:1])
+            seen.add(self._step[:1])
             raise Killed
         return moved
 
     cuts = 0
     while True:
-        monkeypatch.setattr(module._Run, "_run", cut)
+        monkeypatch.setattr(module._RekeyRun, "_call", cut)
         try:
             done = run(valkey, KEY)
         except Killed:
@@ -193,7 +193,7 @@ def test_what_a_gateway_had_begun_is_settled_first(valkeys: list[tuple[Valkey, R
     """A large file whose gateway was killed before it was applied counts, and what has not been claimed never will."""
     (valkey, client), _ = valkeys
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("gateway.history.features.pipeline.APPLY", "return redis.error_reply('killed')")
+        patched.setattr("gateway.history.pipeline.APPLY", "return redis.error_reply('killed')")
         with pytest.raises(ResponseError, match="killed"):
             live(client, PLAN, without_labels(LINES[:600]), key=UNKEYED)
     assert client.exists("fraud:due")
