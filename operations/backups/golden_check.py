@@ -32,7 +32,7 @@ class GoldenCheck:
     error: str = ""
 
     @property
-    def good(self) -> bool:
+    def is_good(self) -> bool:
         """Whether it scores as it did in training."""
         return self.difference <= TOLERANCE  # Not so for NaN.
 
@@ -41,7 +41,7 @@ class GoldenCheck:
         name = f"version {self.version}{' (live)' if self.live else ''}"
         if self.error:
             return f"{name}: {self.error}"
-        verdict = "as in training" if self.good else "OTHERWISE THAN IN TRAINING"
+        verdict = "as in training" if self.is_good else "OTHERWISE THAN IN TRAINING"
         return f"{name}: {self.rows} golden rows score {verdict}, largest difference {self.difference:.1e}"
 
 

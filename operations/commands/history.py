@@ -75,5 +75,5 @@ def load_history(
 
     if (file is None) != simulator:
         raise OperationsError("say what to load: a file, or --simulator")
-    wish = command.LoadOptions(file, version, skip)
-    command.run(terminal.paths(), terminal.environment(), wish, terminal.console())
+    options = command.LoadOptions(file, version, skip)
+    command.run(terminal.paths(), terminal.environment(), options, terminal.console())

@@ -68,13 +68,13 @@ def verify_backup(file: str) -> None:
     """Restore a backup into a scratch directory and score the golden rows of each version."""
     from operations.backups import golden_check, storage
 
-    bad = []
+    failed = []
     with storage.local_copy(file) as path:
         for result in golden_check.check_golden_rows(path):
             terminal.say(str(result))
-            bad += [] if result.good else [str(result.version)]
-    if bad:
-        raise OperationsError(f"the backup is whole, but not all in it works: version {', '.join(bad)}")
+            failed += [] if result.is_good else [str(result.version)]
+    if failed:
+        raise OperationsError(f"the backup is whole, but not all in it works: version {', '.join(failed)}")
 
 
 def retrain(

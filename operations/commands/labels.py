@@ -31,5 +31,5 @@ def export_labels(
     """Join a file of transactions with their labels, for `fraud train --data`."""
     from operations.history import label_export
 
-    found = label_export.run(terminal.paths(), terminal.environment(), file, out, days)
-    terminal.say(f"Wrote {out}: {found}.")
+    exported = label_export.run(terminal.paths(), terminal.environment(), file, out, days)
+    terminal.say(f"Wrote {out}: {exported}.")

@@ -33,8 +33,8 @@ def evaluate(
     """
     from operations.retraining import evaluate as evaluating
 
-    wanted = evaluating.EvaluateOptions(version, data, out, beside, threads)
-    report, paths = evaluating.evaluate(Registry(terminal.paths().store), wanted)
+    options = evaluating.EvaluateOptions(version, data, out, beside, threads)
+    report, paths = evaluating.evaluate(Registry(terminal.paths().store), options)
     for line in evaluating.lines(report):
         terminal.say(line)
     terminal.say(f"Wrote {paths[0]} and {paths[1]}.")

@@ -21,9 +21,9 @@ def set_umask() -> None:
 def restrict_to_owner(directory: Path) -> None:
     """Removes the permissions of group and others from a directory and all below it that this user owns."""
     for path in (directory, *_below(directory)):
-        found = path.lstat()
-        if found.st_mode & UMASK and found.st_uid == os.geteuid():
-            path.chmod(found.st_mode & 0o7777 & ~UMASK)
+        status = path.lstat()
+        if status.st_mode & UMASK and status.st_uid == os.geteuid():
+            path.chmod(status.st_mode & 0o7777 & ~UMASK)
 
 
 def _below(directory: Path) -> Iterator[Path]:

@@ -82,15 +82,15 @@ def lines(report: Document) -> list[str]:
     test = report["test"]
     interval = test["average_precision_interval"]
     within = f" (95% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-    said = [
+    lines = [
         f"Version {report['version']} on {test['rows']:,} transactions, {test['frauds']:,} of them fraud:",
         f"  average precision  {test['average_precision']:.3f}{within}",
         f"  calibration error  {test['expected_calibration_error']:.2g}",
     ]
-    return said + [_beside(rival) for rival in report["rivals"]]
+    return lines + [_rival_line(rival) for rival in report["rivals"]]
 
 
-def _beside(rival: Mapping[str, Any]) -> str:
-    told = rival["difference"]
-    lead = f"; the lead over it is from {told[0]:+.3f} to {told[1]:+.3f}" if told else ""
+def _rival_line(rival: Mapping[str, Any]) -> str:
+    difference = rival["difference"]
+    lead = f"; the lead over it is from {difference[0]:+.3f} to {difference[1]:+.3f}" if difference else ""
     return f"  beside it          {rival['name']} {rival['average_precision']:.3f}{lead}"

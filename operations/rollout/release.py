@@ -137,10 +137,10 @@ def abort_trial(target: DeploymentTarget, why: str, say: Say, of: Trial | None =
 @contextlib.contextmanager
 def _locked_record(target: DeploymentTarget) -> Iterator[Release | None]:
     """The record, which no other process changes meanwhile, and none has changed while this one waited."""
-    seen = read_record(target.store)
+    expected = read_record(target.store)
     with release_lock(target, RELEASE_LOCK_TIMEOUT):
         now = read_record(target.store)
-        if now != seen:
+        if now != expected:
             live = now.version if now else None
             raise RecordChanged(
                 f"the release record was changed meanwhile, version {live} is live: look, and run it again"
@@ -159,9 +159,9 @@ def _release_after_gate(
     target: DeploymentTarget, before: Release | None, version: int, say: Say, compare: Compare | None
 ) -> Release:
     _verify(target, version, say)
-    with loaded_on_all(target, version, say) as there:
+    with loaded_on_all(target, version, say) as ready:
         if before and before.version != version and compare:
-            compare(there, before, version, say)
+            compare(ready, before, version, say)
         promoted = before is not None and before.trial is not None
         return _make_live(target, before, version, "promoted" if promoted else "released", say)
 
@@ -174,12 +174,12 @@ def _refuse_other_trial(record: Release | None, version: int) -> None:
 
 def _compare(on: bytes | None, target: DeploymentTarget, before: Release, version: int, say: Say) -> None:
     """Stops a release that would change what is flagged."""
-    there = _ready_server(target, before.version)
-    if there is None:
+    ready = _ready_server(target, before.version)
+    if ready is None:
         say(f"version {before.version} scores nothing now, so there is nothing to compare version {version} with")
         return
     both = None if on is not None else _trial_samples(target, before.trial)
-    gate.check(before.version, version, both or gate.scored_samples(there, before.version, version, on), say)
+    gate.check(before.version, version, both or gate.scored_samples(ready, before.version, version, on), say)
 
 
 def _ready_server(target: DeploymentTarget, version: int) -> DeploymentTarget | None:
@@ -209,8 +209,8 @@ def _make_live(target: DeploymentTarget, before: Release | None, version: int, e
 def _write(target: DeploymentTarget, record: Release, event: str, say: Say, **facts: object) -> Release:
     say("writing the release record")
     durable.write(target.record_path, record.to_bytes())
-    told = {"version": record.version, "previous": record.previous, **facts}
-    journal.note(target.store, event, **told)
+    fields = {"version": record.version, "previous": record.previous, **facts}
+    journal.note(target.store, event, **fields)
     return record
 
 

@@ -51,16 +51,16 @@ def _live(record: Release) -> str:
 
 def _trial(record: Release, trial: Trial, redis_url: str | None) -> list[RenderableType]:
     verb = "answers for" if trial.kind is TrialKind.CANARY else "is scored beside, for"
-    said = Text(
+    heading = Text(
         f"Version {trial.version} ({trial.kind}) {verb} {trial.share:.1%} of all entities since {trial.started}."
     )
     try:
         counts = read_trial_counts(redis_url, trial) if redis_url else None
     except RedisUnavailable as error:
-        return [said, Text(str(error))]
+        return [heading, Text(str(error))]
     if counts is None:
-        return [said, Text("It is paused: there is no REDIS_URL.")]
-    return [said, _side_by_side(record.version, trial.version, counts), Text(_compared(trial, counts))]
+        return [heading, Text("It is paused: there is no REDIS_URL.")]
+    return [heading, _side_by_side(record.version, trial.version, counts), Text(_compared(trial, counts))]
 
 
 def _side_by_side(live: int, trial: int, counts: TrialCounts) -> Table:

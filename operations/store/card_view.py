@@ -161,9 +161,9 @@ def _saved(of: Mapping[str, Any]) -> object:
 def _costs(fields: Mapping[str, Any] | None) -> list[str]:
     if not fields:
         return []
-    said = "stated" if fields["stated"] else "assumed: state it with --false-alarm"
+    basis = "stated" if fields["stated"] else "assumed: state it with --false-alarm"
     alarm, missed = formatting.number(fields["false_alarm"]), formatting.number(fields["missed"])
-    return [f"costs: a false alarm {alarm}, a missed fraud {missed} x its amount ({said})"]
+    return [f"costs: a false alarm {alarm}, a missed fraud {missed} x its amount ({basis})"]
 
 
 def _columns(contract: Contract) -> Table:

@@ -97,9 +97,9 @@ def compare_versions(registry: Registry, first: int, second: int) -> VersionDiff
     Raises:
         OperationsError: one does not exist, does not verify, or cannot be loaded.
     """
-    found = version_archive.read_archive(registry, first), version_archive.read_archive(registry, second)
-    golden, scored = compare_scores(load_contents(found[0]), load_contents(found[1]))
-    return VersionDifference(*found, compare_columns(found[0].contract, found[1].contract), golden, scored)
+    contents = version_archive.read_archive(registry, first), version_archive.read_archive(registry, second)
+    golden, scored = compare_scores(load_contents(contents[0]), load_contents(contents[1]))
+    return VersionDifference(*contents, compare_columns(contents[0].contract, contents[1].contract), golden, scored)
 
 
 def compare_columns(first: Contract, second: Contract) -> ColumnDifference:

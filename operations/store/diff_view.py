@@ -16,26 +16,26 @@ ENOUGH = 1000
 """Rows below which chance alone adds more than 0.01 to the stability index."""
 
 
-def view(found: VersionDifference) -> RenderableType:
+def view(difference: VersionDifference) -> RenderableType:
     """All differences, section by section."""
-    first, second = found.first, found.second
+    first, second = difference.first, difference.second
     names = tuple(f"version {each.card.version}" for each in (first, second))
     parts: dict[str, RenderableType] = {
         "Data": _data(first, second, names),
         "Metrics": _metrics(first.card.metrics, second.card.metrics, names),
         "Thresholds": formatting.facts({names[0]: bands(first.card), names[1]: bands(second.card)}),
-        "Columns": _columns(found.columns, names),
-        "Scores": _scores(found, names),
+        "Columns": _columns(difference.columns, names),
+        "Scores": _scores(difference, names),
     }
     return formatting.sections(parts)
 
 
 def _data(first: ArchiveContents, second: ArchiveContents, names: tuple[str, ...]) -> RenderableType:
-    told = [data_facts(each.card.data) for each in (first, second)]
-    if told[0] == told[1]:
-        return Group(formatting.facts(told[0]), Text("Both were trained on this data."))
-    parts = [part for name, facts in zip(names, told, strict=True) for part in (Text(name), formatting.facts(facts))]
-    same = told[0]["SHA-256"] == told[1]["SHA-256"]
+    facts = [data_facts(each.card.data) for each in (first, second)]
+    if facts[0] == facts[1]:
+        return Group(formatting.facts(facts[0]), Text("Both were trained on this data."))
+    parts = [part for name, each in zip(names, facts, strict=True) for part in (Text(name), formatting.facts(each))]
+    same = facts[0]["SHA-256"] == facts[1]["SHA-256"]
     return Group(*parts, Text("Both were trained on the same data." if same else OTHER_DATA))
 
 
@@ -72,11 +72,11 @@ def _changes(columns: ColumnDifference, names: tuple[str, ...]) -> Iterator[tupl
         yield "features", "other ones are made of the columns"
 
 
-def _scores(found: VersionDifference, names: tuple[str, ...]) -> RenderableType:
-    told = [Text(_golden(each)) for each in found.golden]
-    if found.scored is None:
-        return Group(*told, Text("No row can be read by both, so their scores do not compare."))
-    return Group(*told, formatting.facts(_compared(found.scored, names)))
+def _scores(difference: VersionDifference, names: tuple[str, ...]) -> RenderableType:
+    lines = [Text(_golden(each)) for each in difference.golden]
+    if difference.scored is None:
+        return Group(*lines, Text("No row can be read by both, so their scores do not compare."))
+    return Group(*lines, formatting.facts(_compared(difference.scored, names)))
 
 
 def _golden(golden: SharedGoldenRows) -> str:

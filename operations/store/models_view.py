@@ -32,13 +32,13 @@ def release_state(version: int, record: Release | None) -> str:
     """What the release record makes of a version, in words; empty for nothing."""
     if record is None:
         return ""
-    said = {
+    states = {
         "live": version == record.version,
         f"took over for {record.instead_of}": version == record.version and record.instead_of is not None,
         "previous": version == record.previous,
         "failed to load": version == record.instead_of,
     }
-    words = [word for word, holds in said.items() if holds]
+    words = [word for word, holds in states.items() if holds]
     return ", ".join(words + ([_trial(record.trial)] if record.trial and version == record.trial.version else []))
 
 

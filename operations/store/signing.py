@@ -82,14 +82,14 @@ class SigningKeys:
             return
         verifier = _verifier(self.public)
         try:
-            found = plain_file.read(signature, MAX_SIGNATURE_BYTES)
+            bundle = plain_file.read(signature, MAX_SIGNATURE_BYTES)
         except FileNotFoundError:
             raise UnsignedArchive(
                 f"{archive.name} has no signature {signature.name}, which {VERIFY_KEY} demands"
             ) from None
         except OSError as error:
             raise UnsignedArchive(f"{signature.name} cannot be read: {error.strerror}") from None
-        if not _is_signed(verifier, archive, found):
+        if not _is_signed(verifier, archive, bundle):
             raise UnsignedArchive(f"{signature.name} is no signature of {archive.name} by the key of {VERIFY_KEY}")
 
 

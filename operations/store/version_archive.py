@@ -54,10 +54,10 @@ def read_archive(registry: Registry, version: int) -> ArchiveContents:
         OperationsError: there is no such version, its archive is damaged or another's, or cannot be read.
     """
     with registry.verified(version) as verified, load_errors(verified.entry.file):
-        found = _read(verified.entry, verified.archive)
-    if (found.card.version, found.contract.fingerprint) != (version, found.entry.contract_fingerprint):
-        raise OperationsError(f"{found.entry.file} is of another version or contract than its registry entry")
-    return found
+        contents = _read(verified.entry, verified.archive)
+    if (contents.card.version, contents.contract.fingerprint) != (version, contents.entry.contract_fingerprint):
+        raise OperationsError(f"{contents.entry.file} is of another version or contract than its registry entry")
+    return contents
 
 
 def _read(entry: Entry, archive: Path) -> ArchiveContents:

@@ -74,10 +74,10 @@ def _own_address(env: Mapping[str, str], name: str, port: int) -> str:
     """The address of this container that a host name stands for; of several containers of that name, its own."""
     host = env.get(name) or launch.LOOPBACK
     try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)}
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)}
     except OSError:
         raise OperationsError(f"{name}={host} is no name that can be resolved here") from None
-    for address in sorted(found):
+    for address in sorted(addresses):
         if _is_ours(address, port):
             return address
     raise OperationsError(f"{name}={host} is no address of this container, or its port {port} is taken")

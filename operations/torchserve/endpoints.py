@@ -30,7 +30,7 @@ def resolve_endpoints(management: str, inference: str, resolve: Resolve = resolv
     Raises:
         UnresolvedName: the name stands for none.
     """
-    found = addresses.resolve_url(management, resolve)
-    if len(found) == 1:
+    urls = addresses.resolve_url(management, resolve)
+    if len(urls) == 1:
         return [TorchServeEndpoint(management, inference)]
-    return [TorchServeEndpoint(url, addresses.with_host(inference, httpx.URL(url).host)) for url in found]
+    return [TorchServeEndpoint(url, addresses.with_host(inference, httpx.URL(url).host)) for url in urls]

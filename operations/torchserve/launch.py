@@ -112,8 +112,8 @@ def own_directory(directory: Path) -> None:
     """
     with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=0o700)
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise OperationsError(
             f"{directory} is no directory of user {os.geteuid()}: delete it, or set TMPDIR to another"
         )

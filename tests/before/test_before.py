@@ -123,7 +123,7 @@ def client(unpacked: Path, paths: StatePaths, valkey: Valkey) -> Iterator[TestCl
 def test_the_backup_is_verified() -> None:
     """Every byte, and the golden rows of the version in it."""
     (result,) = golden_check.check_golden_rows(BACKUP)
-    assert result.good, result
+    assert result.is_good, result
     assert (result.version, result.live, result.rows) == (1, True, 32)
 
 

@@ -408,13 +408,13 @@ def test_a_version_that_no_longer_scores_is_told(
     """A version that was bad when it was backed up is named, and the others are scored all the same."""
     _add_scoring(Registry(scoring.store), tmp_path / "bad", 3, spoil)
     results = list(check_golden_rows(Path(_create(scoring).location)))
-    assert [result.good for result in results] == [True, True, False]
+    assert [result.is_good for result in results] == [True, True, False]
     assert said in str(results[2])
 
 
 def test_a_score_that_is_no_number_is_not_good() -> None:
     """NaN is within no tolerance."""
-    assert not GoldenCheck(1, live=True, rows=1, difference=float("nan")).good
+    assert not GoldenCheck(1, live=True, rows=1, difference=float("nan")).is_good
 
 
 def test_the_commands_work_together(scoring: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
