@@ -1,4 +1,4 @@
-"""Whether each answer of a run with faults is what it says it is: read from the callers' notes and the gateway's log.
+"""Whether each answer of a run with faults is correct: read from the callers' notes and the gateway's log.
 
 The load sends the same transactions all the time, with `record=false`, so that they change nothing: with the whole
 history each version gives them the same probabilities at any time. What may be answered is then:
@@ -18,15 +18,15 @@ from typing import Any
 from benchmarks.load import NO_ANSWER, OK, LoadResponse
 from benchmarks.switches import Request
 
-HONEST = frozenset({NO_ANSWER, 503, 504, 507})
+ALLOWED_STATUSES = frozenset({NO_ANSWER, 503, 504, 507})
 """Statuses of failures of the service itself."""
-LEAST_DIFFERENCE = 1e-6
+TOLERANCE = 1e-6
 """Below this, probabilities are the same: vector units differ in the last bits from one batch to another."""
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
-    """What one version makes of the load's transactions.
+class ExpectedScores:
+    """The scores and thresholds of one version for the load's transactions.
 
     Attributes:
         probabilities: of each transaction, with its whole history.
@@ -46,13 +46,13 @@ class Truth:
         return "review" if probability >= self.review else "approve"
 
 
-def faults(answers: Iterable[LoadResponse], truth: Truth) -> list[str]:
-    """In words, each answer that is not what it says it is; empty where all are."""
+def faults(answers: Iterable[LoadResponse], truth: ExpectedScores) -> list[str]:
+    """A message for each incorrect answer."""
     return [f"{answer.identity}: {fault}" for answer in answers if (fault := _fault(answer, truth))]
 
 
 def contradictions(answers: Iterable[LoadResponse], logged: Iterable[tuple[str, int, Request | None]]) -> list[str]:
-    """In words, each log line that tells otherwise of a request than its caller; who was hung up on knows nothing.
+    """A message for each log line that differs from what the caller saw; callers without an answer are skipped.
 
     Args:
         answers: as the callers had them.
@@ -67,21 +67,21 @@ def contradictions(answers: Iterable[LoadResponse], logged: Iterable[tuple[str, 
     return result
 
 
-def _fault(answer: LoadResponse, truth: Truth) -> str:
+def _fault(answer: LoadResponse, truth: ExpectedScores) -> str:
     if answer.status != OK:
-        return "" if answer.status in HONEST else f"status {answer.status}"
+        return "" if answer.status in ALLOWED_STATUSES else f"status {answer.status}"
     if answer.version != truth.version:
         return f"version {answer.version} answered, version {truth.version} was live"
-    return _wrong(answer.body, truth)
+    return _mismatch(answer.body, truth)
 
 
-def _wrong(body: Mapping[str, Any], truth: Truth) -> str:
+def _mismatch(body: Mapping[str, Any], truth: ExpectedScores) -> str:
     predictions = body.get("predictions", [])
     if len(predictions) != len(truth.probabilities):
         return f"{len(predictions)} predictions for {len(truth.probabilities)} transactions"
     for prediction, right in zip(predictions, truth.probabilities, strict=True):
         probability = prediction["fraud_probability"]
-        if not degraded(body) and not math.isclose(probability, right, rel_tol=0, abs_tol=LEAST_DIFFERENCE):
+        if not degraded(body) and not math.isclose(probability, right, rel_tol=0, abs_tol=TOLERANCE):
             return f"row {prediction['row']} is not degraded, and has {probability} instead of {right}"
         if prediction["decision"] != truth.decision(probability):
             return f"row {prediction['row']} has the decision of another probability"

@@ -30,7 +30,7 @@ from training.schema import DEFAULT
 from training.simulator import Simulation, simulate
 from training.train import TrainRequest, train
 
-HONEST = 3
+SEEDS = 3
 LABEL, AMOUNT = "is_fraud", "amount"
 MISTAKES: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "another column as the label": lambda rows: rows.assign(is_fraud=(rows["channel"] == "phone").astype(int)),
@@ -46,7 +46,7 @@ def odds(factor: float) -> Callable[[Scores], Scores]:
     return lambda scores: (factor * scores / (1 - scores + factor * scores)).astype(np.float32)
 
 
-SPOILT: Mapping[str, Callable[[Scores], Scores]] = {
+DISTORTIONS: Mapping[str, Callable[[Scores], Scores]] = {
     "scores upside down": lambda scores: 1 - scores,
     "one score for all": lambda scores: np.full_like(scores, scores.mean()),
     "odds five times too high": odds(5),
@@ -61,15 +61,21 @@ def main() -> None:
     rows = simulate(Simulation(days=days, customers=customers, terminals=terminals))
     with tempfile.TemporaryDirectory() as directory:
         registry = Registry(Path(directory) / "store")
-        honest = [_trained(registry, rows, seed, epochs) for seed in range(HONEST)]
-        for first, second in itertools.permutations(honest, 2):
-            _tell(f"seed {first.card.version - 1}, then {second.card.version - 1}", _both(registry, first, second))
+        seeded = [_trained(registry, rows, seed, epochs) for seed in range(SEEDS)]
+        for first, second in itertools.permutations(seeded, 2):
+            _print_comparison(
+                f"seed {first.card.version - 1}, then {second.card.version - 1}", _compare(registry, first, second)
+            )
         for name, mistake in MISTAKES.items():
-            _tell(name, _both(registry, honest[0], _trained(registry, mistake(rows), 0, epochs)))
-        for name, spoil in SPOILT.items():
-            _tell(name, _both(registry, honest[0], honest[1], spoil))
-        _tell("thresholds per cent", _both(registry, honest[0], honest[1], bands=lambda each: _times(each, 100)))
-        _tell("thresholds a hundredth", _both(registry, honest[0], honest[1], bands=lambda each: _times(each, 0.01)))
+            _print_comparison(name, _compare(registry, seeded[0], _trained(registry, mistake(rows), 0, epochs)))
+        for name, distort in DISTORTIONS.items():
+            _print_comparison(name, _compare(registry, seeded[0], seeded[1], distort))
+        _print_comparison(
+            "thresholds per cent", _compare(registry, seeded[0], seeded[1], bands=lambda each: _times(each, 100))
+        )
+        _print_comparison(
+            "thresholds a hundredth", _compare(registry, seeded[0], seeded[1], bands=lambda each: _times(each, 0.01))
+        )
 
 
 def _times(bands: DecisionBands, factor: float) -> DecisionBands:
@@ -88,25 +94,25 @@ def _trained(registry: Registry, rows: pd.DataFrame, seed: int, epochs: int) -> 
     return load_version(registry, version)
 
 
-def _both(
+def _compare(
     registry: Registry,
     first: LoadedVersion,
     second: LoadedVersion,
-    spoil: Callable[[Scores], Scores] = lambda scores: scores,
+    distort: Callable[[Scores], Scores] = lambda scores: scores,
     bands: Callable[[DecisionBands], DecisionBands] = lambda bands: bands,
 ) -> SamplePair:
     """What the two make of the samples that they brought, where something is done to the second."""
 
-    def spoilt(matrix: NDArray[np.float32]) -> Scores:
-        return spoil(second.score(matrix))
+    def distorted(matrix: NDArray[np.float32]) -> Scores:
+        return distort(second.score(matrix))
 
     samples = (version_archive.read_reference(registry, each.card.version) or each.golden for each in (first, second))
     rows = [CsvRows.of(sample, each.contract) for sample, each in zip(samples, (first, second), strict=True)]
     ours = VersionScorer(first.contract, first.card.bands, first.score)
-    return gate.score_both(rows, ours, VersionScorer(second.contract, bands(second.card.bands), spoilt))
+    return gate.score_both(rows, ours, VersionScorer(second.contract, bands(second.card.bands), distorted))
 
 
-def _tell(name: str, both: SamplePair) -> None:
+def _print_comparison(name: str, both: SamplePair) -> None:
     index, least = stability_index(both.before.scores, both.after.scores), stability_lower_bound(both)
     said = "refused" if gate.shift(both) else "passes"
     print(

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from benchmarks import quality_sources as sources
 from benchmarks.quality_bounds import best_order
-from benchmarks.quality_metrics import EvaluationRows, leads, measured
-from benchmarks.quality_models import MODELS, PRODUCT, averaged
+from benchmarks.quality_metrics import EvaluationRows, compute_metrics, leads
+from benchmarks.quality_models import MODELS, PRODUCT, mean_over_seeds
 from benchmarks.quality_protocols import (
     EARLIER_STARTS,
     TEST_STARTS,
@@ -60,7 +60,7 @@ class ProtocolResult:
         """The mean over folds of each metric by model, and by how much the network leads the others."""
         result: dict[str, Any] = {}
         for name, scores in self.scores.items():
-            each = [measured(evaluated, own) for evaluated, own in zip(self.tests, scores, strict=True)]
+            each = [compute_metrics(evaluated, own) for evaluated, own in zip(self.tests, scores, strict=True)]
             result[name] = {key: float(np.mean([one[key] for one in each])) for key in each[0]}
             result[name]["folds"] = [round(one["average_precision"], 4) for one in each]
             result[name]["processor_seconds_a_training"] = round(self.seconds[name], 1)
@@ -72,7 +72,7 @@ class ProtocolResult:
     def _bound(self) -> dict[str, Any]:
         """What no model exceeds but by luck: those of terminals told once labels can, all other frauds at once."""
         pairs = zip(self.tests, self.known, strict=False)  # Cards have no terminals.
-        each = [measured(evaluated, best_order(known)) for evaluated, known in pairs]
+        each = [compute_metrics(evaluated, best_order(known)) for evaluated, known in pairs]
         return {BOUND: {key: float(np.mean([one[key] for one in each])) for key in BOUNDED}} if each else {}
 
 
@@ -141,7 +141,7 @@ def run(folds: Folds, models: dict[str, Any], names: Sequence[str], seeds: int) 
             outcome.known.append(source.known[rows])
         for name in names:
             started = time.process_time()
-            outcome.scores.setdefault(name, []).append(averaged(models[name], task, seeds))
+            outcome.scores.setdefault(name, []).append(mean_over_seeds(models[name], task, seeds))
             outcome.seconds[name] = (time.process_time() - started) / seeds
             print(f"{fold.name}: {name}, {outcome.seconds[name]:.0f} s of a processor a training", flush=True)
     return outcome

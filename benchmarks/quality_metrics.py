@@ -43,7 +43,7 @@ class EvaluationRows:
     weights: Floats
 
 
-def measured(evaluated: EvaluationRows, scores: Floats) -> dict[str, float]:
+def compute_metrics(evaluated: EvaluationRows, scores: Floats) -> dict[str, float]:
     """The metrics of scores of shape (rows,), by name; shares between 0 and 1."""
     result = {
         "average_precision": Ranking.of(evaluated.frauds, scores).average_precision(evaluated.weights),
@@ -78,10 +78,10 @@ def card_precision(days: Codes, cards: Codes, frauds: Flags, scores: Floats, top
     gone, shares = np.zeros(int(cards.max()) + 1, dtype=np.bool_), []
     for day in np.unique(days):
         rows = np.flatnonzero((days == day) & ~gone[cards])
-        present, places = np.unique(cards[rows], return_inverse=True)
+        present, positions = np.unique(cards[rows], return_inverse=True)
         risk, compromised = np.full(len(present), -np.inf), np.zeros(len(present), dtype=np.bool_)
-        np.maximum.at(risk, places, scores[rows])
-        np.logical_or.at(compromised, places, frauds[rows])
+        np.maximum.at(risk, positions, scores[rows])
+        np.logical_or.at(compromised, positions, frauds[rows])
         looked_at = np.argsort(-risk, kind="stable")[:top]
         result = present[looked_at][compromised[looked_at]]
         gone[result] = True
@@ -101,10 +101,10 @@ def leads(
         resamples: of the cards of each fold.
     """
     names = [of, *(name for name in scores if name != of)]
-    draw, totals = np.random.default_rng(0), np.zeros((resamples + 1, len(names)))
-    for place, evaluated in enumerate(tests):
-        rankings = [Ranking.of(evaluated.frauds, scores[name][place]) for name in names]
-        counts = [np.ones(int(evaluated.cards.max()) + 1), *_draws(evaluated, draw, resamples)]
+    rng, totals = np.random.default_rng(0), np.zeros((resamples + 1, len(names)))
+    for position, evaluated in enumerate(tests):
+        rankings = [Ranking.of(evaluated.frauds, scores[name][position]) for name in names]
+        counts = [np.ones(int(evaluated.cards.max()) + 1), *_draws(evaluated, rng, resamples)]
         for row, count in enumerate(counts):
             weights = evaluated.weights * count[evaluated.cards]
             totals[row] += [ranking.average_precision(weights) for ranking in rankings]
@@ -113,10 +113,8 @@ def leads(
     return {name: (lead[0, at], low[at], high[at]) for at, name in enumerate(names[1:])}
 
 
-def _draws(evaluated: EvaluationRows, draw: np.random.Generator, resamples: int) -> list[Floats]:
+def _draws(evaluated: EvaluationRows, rng: np.random.Generator, resamples: int) -> list[Floats]:
     """How often each card is in each resample: as many are drawn as there are."""
     present = np.unique(evaluated.cards)
     size = int(evaluated.cards.max()) + 1
-    return [
-        np.bincount(draw.choice(present, len(present)), minlength=size).astype(np.float64) for _ in range(resamples)
-    ]
+    return [np.bincount(rng.choice(present, len(present)), minlength=size).astype(np.float64) for _ in range(resamples)]

@@ -1,8 +1,8 @@
-"""The models that are compared: the product as `fraud train` fits it, and its rivals, on the same rows and features.
+"""The models that are compared: the product as `fraud train` fits it, and other models, on the same rows and features.
 
 Every model gets the same training rows, and the same validation rows to stop on; several seeds of each are averaged
-alike. How far the rivals' settings were searched stands in training/LOG.md. A tree's bins must be fine: with the 255 of
-a default LightGBM the amount rule falls inside the top bin, and what is beaten is a straw man.
+alike. How far their settings were searched stands in training/LOG.md. A tree's bins must be fine: with the 255 of
+a default LightGBM the amount rule falls inside the top bin.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ XGBOOST = {
 BINNED = {"tree_method": "hist", "max_bin": 8192}
 """Of XGBoost where there are more than EXACT_ROWS rows: exact splits take hours there."""
 EXACT_ROWS = 200_000
-ROUNDS, PATIENCE = 1000, 50
+ROUNDS, EARLY_STOPPING_ROUNDS = 1000, 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +74,7 @@ def _trees(task: Task, seed: int, others: Mapping[str, float]) -> Floats:
 
 
 def xgboost(task: Task, seed: int) -> Floats:
-    """XGBoost with exact splits where that can be waited for."""
+    """XGBoost, with exact splits up to EXACT_ROWS rows."""
     import xgboost as library  # noqa: PLC0415 - it is not installed with the project: `make quality` does it.
 
     def matrix(rows: Examples) -> Any:  # noqa: ANN401 - it publishes no types.
@@ -83,7 +83,12 @@ def xgboost(task: Task, seed: int) -> Floats:
     settings = XGBOOST | {"seed": seed} | (BINNED if len(task.train.labels) > EXACT_ROWS else {})
     against = [(matrix(task.validation), "validation")]
     trees = library.train(
-        settings, matrix(task.train), ROUNDS, evals=against, early_stopping_rounds=PATIENCE, verbose_eval=False
+        settings,
+        matrix(task.train),
+        ROUNDS,
+        evals=against,
+        early_stopping_rounds=EARLY_STOPPING_ROUNDS,
+        verbose_eval=False,
     )
     return np.asarray(trees.predict(library.DMatrix(task.test), iteration_range=(0, trees.best_iteration + 1)), float)
 
@@ -107,7 +112,7 @@ MODELS: dict[str, Model] = {
 }
 
 
-def averaged(model: Model, task: Task, seeds: int) -> Floats:
+def mean_over_seeds(model: Model, task: Task, seeds: int) -> Floats:
     """The mean probabilities of `seeds` trainings."""
     mean: Floats = np.mean([model(task, seed) for seed in range(seeds)], axis=0)
     return mean

@@ -27,7 +27,7 @@ FILE_ROWS = 3
 
 def main() -> None:
     """Measures and prints."""
-    _, url, live = stack.here()
+    _, url, live = stack.running_stack()
     with Load(url, stack.example(FILE_ROWS), RATE, os.environ.get("API_KEY", "test-key")) as load:
         switches = list(_switches(live, _other(live)))
     _print(load, live, switches)
@@ -54,7 +54,7 @@ def _print(load: Load, live: Release, switches: list[Switch]) -> None:
     print(summary(load.answers))
     for name, some in (("release", switches[::2]), ("rollback", switches[1::2])):
         commands = [each.done - each.began for each in some]
-        first = [min(seen) - each.began for each in some if (seen := _answers_by(requests, each))]
+        first = [min(times) - each.began for each in some if (times := _answers_by(requests, each))]
         print(f"{name:<8}  command {_seconds(commands)}  first answer by the new version after {_seconds(first)}")
     result = violations(live.version, switches, requests)
     print("one switch a release, in time order: " + ("proven" if not result else "; ".join(result[:3])))

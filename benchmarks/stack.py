@@ -13,7 +13,7 @@ from releases.record import Release
 EXAMPLE = Path(__file__).parents[1] / "examples" / "transactions.csv"
 
 
-def here() -> tuple[DeploymentTarget, str, Release]:
+def running_stack() -> tuple[DeploymentTarget, str, Release]:
     """What runs, its gateway's address, and the release record.
 
     Raises:

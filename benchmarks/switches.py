@@ -68,7 +68,7 @@ def violations(first: int, switches: Sequence[Switch], requests: Iterable[Reques
         possible = [number for number, span in enumerate(spans) if span.may_have_scored(request, slack)]
         number = next((each for each in possible if each >= floor), None)
         if number is None:
-            result.append(_told(request, switches, floor, never=not possible))
+            result.append(_violation_text(request, switches, floor, never=not possible))
         else:
             seen.add(number)
             heapq.heappush(ended, (request.ended, number))
@@ -83,7 +83,7 @@ def _spans(first: int, switches: Sequence[Switch]) -> list[_Span]:
     return [_Span(*each) for each in zip(versions, begins, ends, strict=True)]
 
 
-def _told(request: Request, switches: Sequence[Switch], floor: int, *, never: bool) -> str:
+def _violation_text(request: Request, switches: Sequence[Switch], floor: int, *, never: bool) -> str:
     origin = switches[0].began if switches else request.started
     when = f"{request.started - origin:+.3f} s to {request.ended - origin:+.3f} s"
     if never:

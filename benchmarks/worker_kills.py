@@ -27,11 +27,11 @@ def ready_workers(management_url: str, version: int) -> list[int]:
     return [worker["pid"] for worker in fields[0]["workers"] if worker["status"] == "READY"]
 
 
-def kill_one(management_url: str, version: int, seconds: float = 60.0) -> None:
+def kill_worker(management_url: str, version: int, seconds: float = 60.0) -> None:
     """Kills a worker of a version, and waits until as many as before are ready and it is not among them.
 
     Raises:
-        OperationsError: they were not within so many seconds.
+        OperationsError: they were not within `seconds`.
     """
     before, until = ready_workers(management_url, version), time.monotonic() + seconds
     os.kill(before[0], signal.SIGKILL)
@@ -43,11 +43,11 @@ def kill_one(management_url: str, version: int, seconds: float = 60.0) -> None:
 
 def main() -> None:
     """Measures and prints."""
-    running, url, live = stack.here()
+    running, url, live = stack.running_stack()
     kills = int(sys.argv[1]) if sys.argv[1:] else KILLS
     with Load(url, stack.example(FILE_ROWS), RATE, os.environ.get("API_KEY", "test-key")) as load:
         for _ in range(kills):
-            kill_one(running.server.address, live.version)
+            kill_worker(running.server.address, live.version)
     degraded = sum("degraded" in answer.body for answer in load.answers)
     print(f"{kills} kills: {summary(load.answers)}, {degraded} degraded")
 

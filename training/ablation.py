@@ -29,11 +29,11 @@ def without_history(contract: Contract) -> tuple[Contract, NDArray[np.int64]] | 
     None where nothing would be lost, or nothing left.
     """
     of_history = {window.name for window in contract.history}
-    places = [place for place, feature in enumerate(contract.features) if feature.column not in of_history]
-    if not places or len(places) == contract.width:
+    positions = [position for position, feature in enumerate(contract.features) if feature.column not in of_history]
+    if not positions or len(positions) == contract.width:
         return None
-    features = tuple(contract.features[place] for place in places)
-    return replace(contract, features=features, history=()), np.array(places, dtype=np.int64)
+    features = tuple(contract.features[position] for position in positions)
+    return replace(contract, features=features, history=()), np.array(positions, dtype=np.int64)
 
 
 def history_ablation(

@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
-MOST_PIECES = 16
-LEAST_GAIN = 10.0
+MAX_PIECES = 16
+MIN_GAIN = 10.0
 """What a split must add to the log-likelihood of the labels, in nats."""
-SMALLEST_PIECE = 20
+MIN_PIECE_ROWS = 20
 """Training rows."""
-MEASURED_ROWS = 200_000
+MAX_TREE_ROWS = 200_000
 """Largest number of rows that a tree is grown on; up to half of them are of the rarer class."""
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
 
 
-def edges(values: Floats, labels: Labels, weights: Floats, most: int = MOST_PIECES) -> NDArray[np.float32]:
+def edges(values: Floats, labels: Labels, weights: Floats, most: int = MAX_PIECES) -> NDArray[np.float32]:
     """The edges of a column's pieces, ascending, its smallest and largest value among them; empty without a split.
 
     Args:
@@ -52,10 +52,10 @@ def _splits(values: Floats, labels: Labels, weights: Floats, most: int) -> Float
     tree = DecisionTreeClassifier(
         criterion="log_loss",
         max_leaf_nodes=most,
-        min_samples_leaf=SMALLEST_PIECE,
+        min_samples_leaf=MIN_PIECE_ROWS,
         # In bits a row: scikit-learn's measure. Weights count in proportion alone. The evidence is all rows, not those
         # that were drawn: of the rarer class, which carries it, a large file gives as good as every one.
-        min_impurity_decrease=LEAST_GAIN / (len(labels) * np.log(2)),
+        min_impurity_decrease=MIN_GAIN / (len(labels) * np.log(2)),
         random_state=0,
     )
     grown = tree.fit(values[rows, None], labels[rows], sample_weight=drawn / drawn.mean()).tree_
@@ -65,11 +65,11 @@ def _splits(values: Floats, labels: Labels, weights: Floats, most: int) -> Float
 
 def _sample(labels: Labels) -> tuple[NDArray[np.int64], Floats]:
     """Positions of at most MEASURED_ROWS rows, and how many rows each of them stands for."""
-    if len(labels) <= MEASURED_ROWS:
+    if len(labels) <= MAX_TREE_ROWS:
         return np.arange(len(labels)), np.ones(len(labels))
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     rare, usual = sorted((np.flatnonzero(labels), np.flatnonzero(~labels)), key=len)
-    few = draw.choice(rare, min(len(rare), MEASURED_ROWS // 2), replace=False)
-    many = draw.choice(usual, MEASURED_ROWS - len(few), replace=False)
+    few = rng.choice(rare, min(len(rare), MAX_TREE_ROWS // 2), replace=False)
+    many = rng.choice(usual, MAX_TREE_ROWS - len(few), replace=False)
     stands_for = [np.full(len(part), len(whole) / max(1, len(part))) for part, whole in ((few, rare), (many, usual))]
     return np.concatenate([few, many]), np.concatenate(stands_for)

@@ -181,7 +181,7 @@ def budget_threshold(period: Period, budget: Budget) -> float | None:
     if allowed is None or not len(period.labels):
         return None
     ranking = Ranking.of(period.labels, period.scores)
-    flagged, _ = ranking.cumulated(period.weights)
+    flagged, _ = ranking.cumulative_counts(period.weights)
     within = np.flatnonzero(flagged <= allowed * (1 + 1e-12))
     return float(period.scores[ranking.order[ranking.ends[within[-1]]]]) if len(within) else None
 

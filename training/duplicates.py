@@ -1,7 +1,7 @@
-"""Rows that are there twice: counted, for what a model has learned from says nothing when it is measured on it again.
+"""Duplicate rows: they are counted, because a row that was trained on says nothing when it is tested on.
 
 Counted are ids that more than one row has, and rows that differ in nothing but their id; of both, those that are in
-the training period and in a later one. Rows that differ in their time too are told of where they are many: a file
+the training period and in a later one. Rows that differ in their time too are reported where they are many: a file
 whose frauds were multiplied looks so, and a shop with one price as well.
 """
 
@@ -17,13 +17,13 @@ from training.quantity import quantity
 from training.split import Split
 
 MANY = 0.01
-"""The share of the later rows from which those that differ in id and time alone are told of."""
+"""The share of the later rows from which those that differ only in id and time are reported."""
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """Makes the order of the columns count."""
 
 
 def duplicate_notes(contract: Contract, data: LabelledTransactions, cut: Split) -> tuple[str, ...]:
-    """What a reader of the model card should know of rows that are there twice; never a value."""
+    """Notes on duplicate rows for the model card, without values."""
     return (
         *_ids(contract, data, cut),
         *_rows(contract, data, cut),

@@ -22,7 +22,7 @@ FALSE_POSITIVES = {"0.1%": 0.001, "1%": 0.01}
 """The false-positive rates at which recall is measured, by what they are called."""
 PROBABILITY_MARGIN = 1e-7
 """Probabilities nearer to 0 or 1 count as this near: their log-odds are infinite, or were rounded."""
-FEWEST_DECLINED = 10
+MIN_DECLINED = 10
 """Transactions that a decline threshold must have been tried on."""
 
 
@@ -109,8 +109,8 @@ def _decline(
 
     A calibrated probability promises that precision where too little was seen to measure it.
     """
-    declined, caught = ranking.cumulated(weights)
-    reached = (ranking.ends + 1 >= FEWEST_DECLINED) & (caught >= precision * declined)
+    declined, caught = ranking.cumulative_counts(weights)
+    reached = (ranking.ends + 1 >= MIN_DECLINED) & (caught >= precision * declined)
     if reached.any():
         return _threshold(ranking, probabilities, reached), ()
     note = (
@@ -121,7 +121,7 @@ def _decline(
 
 def _highest_share(ranking: Ranking, probabilities: Scores, weights: Floats, share: float) -> float:
     """The lowest threshold that at most this share of transactions reach; 1 where every one is reached by more."""
-    flagged, _ = ranking.cumulated(weights)
+    flagged, _ = ranking.cumulative_counts(weights)
     within = flagged <= share * float(weights.sum())
     return _threshold(ranking, probabilities, within) if within.any() else 1.0
 
@@ -194,7 +194,7 @@ def _ranking(values: NDArray[np.float64], labels: Labels, weights: NDArray[np.fl
 
 def roc(ranking: Ranking, weights: Floats) -> tuple[Floats, Floats]:
     """Share of genuine rows flagged, and of frauds found, at each distinct score, the highest first."""
-    flagged, caught = ranking.cumulated(weights)
+    flagged, caught = ranking.cumulative_counts(weights)
     alarms = flagged - caught
     return alarms / alarms[-1], caught / caught[-1]
 

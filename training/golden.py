@@ -2,7 +2,7 @@
 
 Golden rows prove that a version scores as its training did: they spread over all scores, and every column of them is
 drawn on its own. That makes rows that no traffic has: the simulator's default version flags 15% of such rows and 2% of
-the transactions. What two versions would make of traffic is told by the reference sample.
+the transactions. How two versions score traffic is compared on the reference sample.
 """
 
 import csv
@@ -31,32 +31,34 @@ REFERENCE_ROWS = 2048
 NEIGHBOURS = 0.02
 """Share of the rows by which a rank is moved at most: at 2% the scores' stability index against the true rows is .004,
 and 2.8 to 3.6% of the rows are flagged instead of 2.2 to 2.5%; at 5% it is .025, and 4.2 to 5.1% are."""
-LEAST_NEIGHBOURS = 20
+MIN_NEIGHBOURS = 20
 QUANTILES = 51
 NUMERIC = {Kind.NUMBER, Kind.TIMESTAMP}
 UNSEEN = "golden-unseen"
 """A category value that no training data holds."""
 _Row = tuple[str, ...]
-_Past = tuple[float | None, ...]
+_HistoryRow = tuple[float | None, ...]
 
 
 def golden(contract: Contract, newest: Table, scripted: Scripted, seed: int) -> GoldenRows:
-    """Rows that are nobody's, from the newest rows of the data, with the probabilities that they must get.
+    """Synthetic rows, drawn from the newest rows of the data, with the probabilities that they must get.
 
     Every column is drawn on its own, numbers and times between the quantiles of the data and rounded; ids, entities
     and values that have no code become the golden rows' own; the first row has unseen categories, the second nothing
-    that may be missing. What chance made equal to a transaction is not taken, if there is anything else. History
-    features, which `newest` has as columns, are drawn like numbers; the first row has none of a past.
+    that may be missing. A drawn row that equals a transaction is left out, if enough others remain. History
+    features, which `newest` has as columns, are drawn like numbers; the first row has their defaults.
     """
-    draw = np.random.default_rng(seed)
-    columns = {column.name: _cells(column, newest, draw) for column in contract.inputs}
-    drawn = _unreal(contract, list(zip(*columns.values(), strict=True)), newest)
-    past = _past(contract, _text(contract, drawn[:1]), newest, draw)
-    candidates = _scored(contract, drawn, past[: len(drawn)], scripted)
+    rng = np.random.default_rng(seed)
+    columns = {column.name: _cells(column, newest, rng) for column in contract.inputs}
+    drawn = _without_data_rows(contract, list(zip(*columns.values(), strict=True)), newest)
+    history = _draw_history(contract, _text(contract, drawn[:1]), newest, rng)
+    candidates = _scored(contract, drawn, history[: len(drawn)], scripted)
     order = [0, 1, *(2 + np.argsort(candidates.probabilities[2:], kind="stable"))]
     spread = np.linspace(2, len(drawn) - 1, GOLDEN_ROWS - 2).astype(int)
-    places = [int(order[place]) for place in (0, 1, *spread)]
-    return _scored(contract, [drawn[place] for place in places], [past[place] for place in places], scripted)
+    positions = [int(order[position]) for position in (0, 1, *spread)]
+    return _scored(
+        contract, [drawn[position] for position in positions], [history[position] for position in positions], scripted
+    )
 
 
 def reference(contract: Contract, newest: Table, scripted: Scripted, seed: int) -> GoldenRows:
@@ -66,78 +68,78 @@ def reference(contract: Contract, newest: Table, scripted: Scripted, seed: int) 
     offices publish samples), in three digits; ids and entities are the sample's own. Categories stay, and a row that
     has become equal to a single transaction is left out.
     """
-    draw = np.random.default_rng(seed)
-    places = np.sort(draw.choice(newest.rows, min(REFERENCE_ROWS, newest.rows), replace=False))
-    columns = [_like(column, newest.columns[column.name], draw)[places] for column in contract.inputs]
-    pasts = [_digits(_swapped(newest.columns[window.name], draw))[places].tolist() for window in contract.history]
+    rng = np.random.default_rng(seed)
+    positions = np.sort(rng.choice(newest.rows, min(REFERENCE_ROWS, newest.rows), replace=False))
+    columns = [_swapped_column(column, newest.columns[column.name], rng)[positions] for column in contract.inputs]
+    pasts = [_rounded(_swapped(newest.columns[window.name], rng))[positions].tolist() for window in contract.history]
     cells = (
         [_cell(column, value, number) for number, value in enumerate(values.tolist(), 1)]
         for column, values in zip(contract.inputs, columns, strict=True)
     )
-    rows, past = list(zip(*cells, strict=True)), _pasts(pasts, len(places))
-    counts = Counter(_real(contract, newest))
-    nobody = [counts[row] != 1 for row in _own(contract, rows)]
-    return _scored(contract, list(compress(rows, nobody)), list(compress(past, nobody)), scripted)
+    rows, history = list(zip(*cells, strict=True)), _history_rows(pasts, len(positions))
+    counts = Counter(_data_rows(contract, newest))
+    synthetic = [counts[row] != 1 for row in _without_identifiers(contract, rows)]
+    return _scored(contract, list(compress(rows, synthetic)), list(compress(history, synthetic)), scripted)
 
 
-def _like(column: Column, values: NDArray[Any], draw: Generator) -> NDArray[Any]:
+def _swapped_column(column: Column, values: NDArray[Any], rng: Generator) -> NDArray[Any]:
     """A column's values, numbers and times exchanged among rows of nearly the same rank."""
     if column.kind not in NUMERIC:
         return values
-    swapped = _swapped(values, draw)
-    swapped = np.round(swapped) if column.kind is Kind.TIMESTAMP else _digits(swapped)
+    swapped = _swapped(values, rng)
+    swapped = np.round(swapped) if column.kind is Kind.TIMESTAMP else _rounded(swapped)
     return np.clip(swapped, column.minimum, column.maximum)
 
 
-def _swapped(values: NDArray[np.float64], draw: Generator) -> NDArray[np.float64]:
+def _swapped(values: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]:
     """Each value replaced by one of nearly the same rank; what is missing stays missing."""
     known = np.flatnonzero(~np.isnan(values))
-    order = known[np.lexsort((draw.random(len(known)), values[known]))]
-    most = max(LEAST_NEIGHBOURS, round(NEIGHBOURS * len(known)))
-    moved = np.arange(len(known)) + draw.integers(-most, most + 1, len(known))
+    order = known[np.lexsort((rng.random(len(known)), values[known]))]
+    most = max(MIN_NEIGHBOURS, round(NEIGHBOURS * len(known)))
+    moved = np.arange(len(known)) + rng.integers(-most, most + 1, len(known))
     swapped = values.copy()
     swapped[order] = values[order[np.clip(moved, 0, max(0, len(known) - 1))]]
     return swapped
 
 
-def _past(contract: Contract, first: str, newest: Table, draw: Generator) -> list[_Past]:
-    """DRAWN_ROWS values of each history feature; the first row's are neutral."""
-    features = {window.name: _number(newest.columns[window.name], draw) for window in contract.history}
+def _draw_history(contract: Contract, first: str, newest: Table, rng: Generator) -> list[_HistoryRow]:
+    """DRAWN_ROWS values of each history feature; the first row has their defaults."""
+    features = {window.name: _sampled_rounded(newest.columns[window.name], rng) for window in contract.history}
     plan = Plan.of([contract])
     if plan is not None:
         for name, values in plan.default_values(read_csv(contract, first.encode()).table.columns, 1).items():
             features[name][0] = values[0]
-    return _pasts([values.tolist() for values in features.values()], DRAWN_ROWS)
+    return _history_rows([values.tolist() for values in features.values()], DRAWN_ROWS)
 
 
-def _pasts(features: list[list[float]], count: int) -> list[_Past]:
+def _history_rows(features: list[list[float]], count: int) -> list[_HistoryRow]:
     """The values of each row, given those of each feature."""
     rows = zip(*features, strict=True) if features else [()] * count
     return [tuple(None if np.isnan(value) else value for value in row) for row in rows]
 
 
-def _unreal(contract: Contract, drawn: list[_Row], newest: Table) -> list[_Row]:
+def _without_data_rows(contract: Contract, drawn: list[_Row], newest: Table) -> list[_Row]:
     """The drawn rows that equal no row of the data; all of them where too few are left, as of two categories alone."""
-    real = set(_real(contract, newest))
-    others = zip(drawn[2:], _own(contract, drawn[2:]), strict=True)
+    real = set(_data_rows(contract, newest))
+    others = zip(drawn[2:], _without_identifiers(contract, drawn[2:]), strict=True)
     unreal = drawn[:2] + [row for row, own in others if own not in real]
     return unreal if len(unreal) >= GOLDEN_ROWS else drawn
 
 
-def _real(contract: Contract, newest: Table) -> Iterator[_Row]:
+def _data_rows(contract: Contract, newest: Table) -> Iterator[_Row]:
     """The rows of the data as cells, without ids and entities."""
     cells = [[_cell(column, value, 0) for value in newest.columns[column.name].tolist()] for column in contract.inputs]
-    return _own(contract, list(zip(*cells, strict=True)))
+    return _without_identifiers(contract, list(zip(*cells, strict=True)))
 
 
-def _own(contract: Contract, rows: list[_Row]) -> Iterator[_Row]:
+def _without_identifiers(contract: Contract, rows: list[_Row]) -> Iterator[_Row]:
     """Rows without ids and entities."""
     own = [column.kind not in {Kind.ID, Kind.ENTITY} for column in contract.inputs]
     return (tuple(compress(row, own)) for row in rows)
 
 
-def _scored(contract: Contract, rows: list[_Row], past: list[_Past], scripted: Scripted) -> GoldenRows:
-    unscored = GoldenRows(_text(contract, rows), (), tuple(past))
+def _scored(contract: Contract, rows: list[_Row], history: list[_HistoryRow], scripted: Scripted) -> GoldenRows:
+    unscored = GoldenRows(_text(contract, rows), (), tuple(history))
     return replace(unscored, probabilities=tuple(map(float, scripted.probabilities(unscored.matrix(contract)))))
 
 
@@ -155,10 +157,10 @@ def _fields(contract: Contract, row: _Row) -> Iterator[str]:
         yield from dates.split_date_time(cell) if column.clock else (cell,)
 
 
-def _cells(column: Column, newest: Table, draw: Generator) -> list[str]:
+def _cells(column: Column, newest: Table, rng: Generator) -> list[str]:
     """DRAWN_ROWS cells of a column as text."""
     values = newest.columns[column.name]
-    values = _between(column, values, draw) if column.kind in NUMERIC else draw.choice(values, DRAWN_ROWS)
+    values = _sampled_in_bounds(column, values, rng) if column.kind in NUMERIC else rng.choice(values, DRAWN_ROWS)
     cells = [_cell(column, value, number) for number, value in enumerate(values.tolist(), 1)]
     if column.kind is Kind.CATEGORY:
         cells[0] = UNSEEN
@@ -167,30 +169,30 @@ def _cells(column: Column, newest: Table, draw: Generator) -> list[str]:
     return cells
 
 
-def _between(column: Column, values: NDArray[np.float64], draw: Generator) -> NDArray[np.float64]:
-    """Numbers as the column's that are nobody's."""
-    drawn = np.round(_spread(values, draw)) if column.kind is Kind.TIMESTAMP else _number(values, draw)
+def _sampled_in_bounds(column: Column, values: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]:
+    """Numbers or times drawn between the column's quantiles, within its bounds."""
+    drawn = np.round(_sampled(values, rng)) if column.kind is Kind.TIMESTAMP else _sampled_rounded(values, rng)
     return np.clip(drawn, column.minimum, column.maximum)
 
 
-def _number(values: NDArray[np.float64], draw: Generator) -> NDArray[np.float64]:
+def _sampled_rounded(values: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]:
     """DRAWN_ROWS numbers of three digits."""
-    return _digits(_spread(values, draw))
+    return _rounded(_sampled(values, rng))
 
 
-def _digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Numbers in three digits, as no file's own must have."""
     return np.array([float(f"{number:.3g}") for number in values.tolist()])
 
 
-def _spread(values: NDArray[np.float64], draw: Generator) -> NDArray[np.float64]:
+def _sampled(values: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]:
     """DRAWN_ROWS numbers between the quantiles of these, missing as often as they are."""
-    missing = np.isnan(draw.choice(values, DRAWN_ROWS))
+    missing = np.isnan(rng.choice(values, DRAWN_ROWS))
     known = values[~np.isnan(values)]
     if not len(known):
         return np.full(DRAWN_ROWS, np.nan)
-    places = np.linspace(0, 1, QUANTILES)
-    drawn = np.interp(draw.random(DRAWN_ROWS), places, np.quantile(known, places))
+    positions = np.linspace(0, 1, QUANTILES)
+    drawn = np.interp(rng.random(DRAWN_ROWS), positions, np.quantile(known, positions))
     return np.where(missing, np.nan, drawn)
 
 

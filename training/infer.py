@@ -45,7 +45,7 @@ SIGNS = r"[\s,'$€£¥%]"
 """What people write into numbers and float() does not read."""
 LONG_NUMBER = r"\d(?:[ -]?\d){11,}"
 """Twelve digits or more name somebody: a card, an account."""
-MOST_CATEGORIES = 200
+MAX_CATEGORIES = 200
 """Different values up to which text is a category; above, it names somebody or something."""
 FEW_NUMBERS = 12
 SAMPLE_ROWS = 2000
@@ -393,7 +393,7 @@ def _text(name: str, full: pd.Series) -> InferredColumn:
         return CLOCK
     if _named_for_one(name, different) or _is_long_number(full):
         return _id_or_entity(full)
-    if different <= MOST_CATEGORIES and (different < len(full) / 2 or different <= FEW_NUMBERS):
+    if different <= MAX_CATEGORIES and (different < len(full) / 2 or different <= FEW_NUMBERS):
         return InferredColumn(Kind.CATEGORY, {}, quantity(different, "different value"))
     return _id_or_entity(full)
 

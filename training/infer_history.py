@@ -17,11 +17,11 @@ from contract.windows import DAY, HOUR, MINUTE, duration
 from training.amounts import Amount
 from training.schema_history import LABEL_DELAY, usual_bucket
 
-MOST_ENTITIES = 3
+MAX_ENTITIES = 3
 """Who gets a history: each costs bytes and time in serving."""
-FEWEST_ROWS = 2
+MIN_ROWS = 2
 """Of each entity on the average: of those that appear once there is nothing to remember."""
-LADDER = (10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY)
+WINDOW_LENGTHS = (10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY)
 """The lengths of windows: the longest three that the file's time can hold twice are taken."""
 WINDOWS = 3
 RISKS = (7 * DAY, 30 * DAY)
@@ -57,7 +57,7 @@ class Times:
     @property
     def windows(self) -> list[int]:
         """The lengths of windows in seconds, ascending; none for a file of minutes."""
-        return [length for length in LADDER if 2 * length <= self.span][-WINDOWS:]
+        return [length for length in WINDOW_LENGTHS if 2 * length <= self.span][-WINDOWS:]
 
     @property
     def risks(self) -> list[int]:
@@ -67,14 +67,14 @@ class Times:
 
 def history(frame: pd.DataFrame, entities: list[str], amount: Amount, times: Times) -> str:
     """The blocks for these columns of a file with times, as TOML; nothing where no entity has a past."""
-    chosen = [name for name in entities if _has_past(frame[name])][:MOST_ENTITIES]
+    chosen = [name for name in entities if _recurs(frame[name])][:MAX_ENTITIES]
     if not chosen or not times.windows:
         return ""
     blocks = [block for entity in chosen for block in _blocks(entity, amount.column, times)]
-    return "\n".join([*_heading(times), _of_what(amount), *blocks])
+    return "\n".join([*_heading(times), _amount_comment(amount), *blocks])
 
 
-def _of_what(amount: Amount) -> str:
+def _amount_comment(amount: Amount) -> str:
     if amount.column is None:
         return f'# CHECK: no sums and means, for {amount.why}: add column = "..." and aggregates such as sum and mean.'
     return f"# CHECK: sums, means and their like are of {_quoted(amount.column)}: {amount.why}."
@@ -99,10 +99,10 @@ def _heading(times: Times) -> list[str]:
     ]
 
 
-def _has_past(column: pd.Series) -> bool:
+def _recurs(column: pd.Series) -> bool:
     known = column[column != ""]
     different = known.nunique()
-    return 1 < different <= len(known) / FEWEST_ROWS
+    return 1 < different <= len(known) / MIN_ROWS
 
 
 def _blocks(entity: str, amount: str | None, times: Times) -> Iterator[str]:

@@ -28,7 +28,7 @@ SEPARATION = 0.95
 """The separation from which a column of few values is a leak: the share of frauds that a value flags, less the
 share of the others."""
 FEW_VALUES = 12
-FEWEST_FRAUDS = 10
+MIN_FRAUDS = 10
 """In the training rows: of fewer, a column may tell all by chance."""
 MAX_GENUINE_ROWS = 200_000
 """At most this many genuine rows are sampled, with weights; all frauds are used."""
@@ -80,7 +80,7 @@ def check_leaks(
 def score_columns(contract: Contract, data: LabelledTransactions, period: slice) -> Iterator[ColumnScore]:
     """The score of each column, in the contract's order; none where there are too few frauds."""
     labels = data.labels[period]
-    if labels.sum() < FEWEST_FRAUDS or labels.all():
+    if labels.sum() < MIN_FRAUDS or labels.all():
         return
     rows, weights = _sample(labels)
     weights = weights * data.row_weights[period][rows]
@@ -145,7 +145,7 @@ def _by_share(codes: NDArray[np.int64], size: int, labels: Labels, weights: NDAr
 def _measured(labels: Labels, score: NDArray[Any], weights: NDArray[np.float64]) -> tuple[float, float]:
     """Average precision and separation."""
     ranking = Ranking.of(labels, score)
-    flagged, caught = ranking.cumulated(weights)
+    flagged, caught = ranking.cumulative_counts(weights)
     others = flagged - caught
     separation = np.max(caught / caught[-1] - others / others[-1])
     return ranking.average_precision(weights), float(separation)

@@ -29,7 +29,7 @@ from training.progress import Epochs, Reporter
 
 SCORING_ROWS = 1 << 13
 """Rows that go through the network at a time outside training: what they take stays near the processor."""
-FEWEST_RANKED = 20
+MIN_RANKED = 20
 """Frauds from which average precision chooses the epoch: on four frauds it was 1.0 after the first (LOG.md)."""
 STEPS_BETWEEN_REPORTS = 50
 TOLERANCE = 0.02
@@ -306,8 +306,8 @@ class _Training:
 
     def _batches(self) -> tuple[Tensor, ...]:
         """The rows in the order of this epoch, which follows from its number: a checkpoint need not hold it."""
-        draw = torch.Generator().manual_seed(self.order + self.best.epoch)
-        order = torch.randperm(len(self.tensors.labels), generator=draw)
+        rng = torch.Generator().manual_seed(self.order + self.best.epoch)
+        order = torch.randperm(len(self.tensors.labels), generator=rng)
         return torch.split(order.to(self.tensors.labels.device), self.steps.batch)
 
     def _step(self, rows: Tensor, step: int) -> None:
@@ -379,7 +379,7 @@ def validation_score(
     values: NDArray[np.float32], labels: NDArray[np.bool_], weights: NDArray[np.float32] | None = None
 ) -> float:
     """Average precision, or minus the log loss where too few of a class are there to rank. Higher is better."""
-    if FEWEST_RANKED <= labels.sum() <= len(labels) - FEWEST_RANKED:
+    if MIN_RANKED <= labels.sum() <= len(labels) - MIN_RANKED:
         return float(average_precision_score(labels, values, sample_weight=weights))
     signed = np.where(labels, values, -values).astype(np.float64)
     return -float(np.average(np.logaddexp(0, -signed), weights=weights))

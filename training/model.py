@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from contract.features import FIRST_VALUE, UNKNOWN
 from contract.schema import Contract, FeatureKind, Kind
-from training.bins import MOST_PIECES, edges
+from training.bins import MAX_PIECES, edges
 
-LARGEST_DEVIATION = 20.0
+MAX_DEVIATION = 20.0
 """Standard deviations from the mean that a number counts at most."""
-_OF_CATEGORIES = ("categories", "offsets", "sizes", "rows_of_codes")
+_CATEGORY_FIELDS = ("categories", "offsets", "sizes", "rows_of_codes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class ModelConfig:
     layers: int = 2
     dropout: float = 0.1
     unknown_share: float = 0.02
-    pieces: int = MOST_PIECES
+    pieces: int = MAX_PIECES
     members: int = 1
 
 
@@ -85,7 +85,7 @@ def column_statistics(
     contract: Contract,
     matrix: NDArray[np.float32],
     labels: NDArray[np.bool_],
-    pieces: int = MOST_PIECES,
+    pieces: int = MAX_PIECES,
     weights: NDArray[np.float32] | None = None,
 ) -> ColumnStatistics:
     """Computes the statistics of the training rows.
@@ -193,7 +193,7 @@ class FraudModel(nn.Module):
         self.width_of_vectors = len(columns.categories) * config.embedding
         self.embedding = nn.Embedding(max(1, len(columns.rows_of_codes)), config.embedding)
         self.layers = _layers(config, len(self.input_of) + self.flags + self.width_of_vectors)
-        _start_without(self.layers, range(len(columns.numbers), len(self.input_of)))
+        _zero_input_weights(self.layers, range(len(columns.numbers), len(self.input_of)))
         self.head = nn.Parameter(torch.randn(config.members, 1, config.hidden) / config.hidden**0.5)
         self.bias = nn.Parameter(torch.logit(torch.tensor(base_rate)).repeat(config.members, 1))
 
@@ -252,8 +252,8 @@ def _buffers(columns: ColumnStatistics) -> dict[str, Tensor]:
     least, most = torch.zeros(len(begin)), torch.ones(len(begin))
     count, ends = len(columns.numbers), (torch.from_numpy(each).float() for each in (columns.low, columns.high))
     for bound, end in zip((least, most), ends, strict=True):
-        bound[:count] = ((end - begin[:count]) / width[:count]).clamp(-LARGEST_DEVIATION, LARGEST_DEVIATION)
-    buffers = {name: torch.from_numpy(getattr(columns, name)) for name in ("numbers", *_OF_CATEGORIES)}
+        bound[:count] = ((end - begin[:count]) / width[:count]).clamp(-MAX_DEVIATION, MAX_DEVIATION)
+    buffers = {name: torch.from_numpy(getattr(columns, name)) for name in ("numbers", *_CATEGORY_FIELDS)}
     return buffers | {
         "median": torch.from_numpy(columns.median).float(),
         "input_of": torch.from_numpy(np.concatenate([np.arange(count), columns.piece_of])),
@@ -270,7 +270,7 @@ def _layers(config: ModelConfig, width: int) -> nn.Sequential:
     return nn.Sequential(*blocks)
 
 
-def _start_without(layers: nn.Sequential, inputs: range) -> None:
+def _zero_input_weights(layers: nn.Sequential, inputs: range) -> None:
     """Lets the first layer begin as if these inputs were not there: pieces speak only once they have learned."""
     first = layers[0]
     assert isinstance(first, MemberLinear)  # noqa: S101 - narrows the type: `_layers` begins with one.

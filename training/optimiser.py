@@ -47,14 +47,14 @@ class Optimiser:
     def state(self) -> dict[str, Tensor]:
         """The optimiser's state, keyed by the parameter's index and the name of the value."""
         memory = self.optimiser.state_dict()["state"]
-        return {f"{place}.{name}": values for place, own in memory.items() for name, values in own.items()}
+        return {f"{position}.{name}": values for position, own in memory.items() for name, values in own.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned."""
         memory: dict[int, dict[str, Tensor]] = {}
         for key, values in state.items():
-            place, _, name = key.partition(".")
-            memory.setdefault(int(place), {})[name] = values
+            position, _, name = key.partition(".")
+            memory.setdefault(int(position), {})[name] = values
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": memory, "param_groups": groups})
 

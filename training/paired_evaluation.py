@@ -138,12 +138,12 @@ def evaluate_pairs(
     return PairedEvaluation(ours.average_precision(counted), theirs.average_precision(counted), float(low), float(high))
 
 
-def _differences(ours: Ranking, theirs: Ranking, weights: Floats, draw: np.random.Generator) -> Floats:
+def _differences(ours: Ranking, theirs: Ranking, weights: Floats, rng: np.random.Generator) -> Floats:
     """Shape (RESAMPLES,)."""
     rows, result = len(ours.order), np.empty(RESAMPLES)
-    for place in range(RESAMPLES):
-        counts = weights * np.bincount(draw.integers(rows, size=rows), minlength=rows)
-        result[place] = ours.average_precision(counts) - theirs.average_precision(counts)
+    for position in range(RESAMPLES):
+        counts = weights * np.bincount(rng.integers(rows, size=rows), minlength=rows)
+        result[position] = ours.average_precision(counts) - theirs.average_precision(counts)
     return np.where(np.isnan(result), UNMEASURABLE, result)
 
 

@@ -40,14 +40,14 @@ class Ranking:
         ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
         return cls(order, labels[order].astype(np.float64), ends)
 
-    def cumulated(self, weights: Floats) -> tuple[Floats, Floats]:
+    def cumulative_counts(self, weights: Floats) -> tuple[Floats, Floats]:
         """Rows flagged, and frauds among them, at each distinct score, the highest first."""
         ranked = weights[self.order]
         return np.cumsum(ranked)[self.ends], np.cumsum(ranked * self.fraud)[self.ends]
 
     def average_precision(self, weights: Floats) -> float:
-        """With each row counting so much; NaN where no fraud counts."""
-        flagged, caught = self.cumulated(weights)
+        """Average precision with these weights of the rows; NaN where no fraud has a weight."""
+        flagged, caught = self.cumulative_counts(weights)
         gained = np.diff(caught, prepend=0)
         used = gained > 0
         if not used.any():
@@ -68,7 +68,7 @@ def intervals(
 ) -> tuple[list[Interval], list[Interval]]:
     """The intervals of each ranking's average precision, and of the first one's less each other's (paired).
 
-    All are measured on the same resamples of the rows; those without a fraud are left out. The same each time.
+    All are measured on the same resamples of the rows; those without a fraud are left out. Deterministic.
     """
     result = _resampled(rankings, weights, np.random.default_rng(seed), resamples)
     result = result[~np.isnan(result).any(axis=1)]
@@ -78,12 +78,12 @@ def intervals(
     return [_interval(values) for values in result.T], [_interval(values) for values in lead.T]
 
 
-def _resampled(rankings: Sequence[Ranking], weights: Floats, draw: np.random.Generator, resamples: int) -> Floats:
+def _resampled(rankings: Sequence[Ranking], weights: Floats, rng: np.random.Generator, resamples: int) -> Floats:
     """Average precision, shape (resamples, rankings)."""
     rows, result = len(weights), np.empty((resamples, len(rankings)))
-    for place in range(resamples):
-        counted = weights * np.bincount(draw.integers(rows, size=rows), minlength=rows)
-        result[place] = [ranking.average_precision(counted) for ranking in rankings]
+    for position in range(resamples):
+        counted = weights * np.bincount(rng.integers(rows, size=rows), minlength=rows)
+        result[position] = [ranking.average_precision(counted) for ranking in rankings]
     return result
 
 

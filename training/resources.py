@@ -8,12 +8,12 @@ import torch
 
 from training.errors import TrainingError
 
-SMALLEST_BATCH, LARGEST_BATCH = 64, 2048
+MIN_BATCH, MAX_BATCH = 64, 2048
 STEPS_PER_EPOCH = 150
 """What a batch is sized for, within its limits: small data gets small batches, so that it gets enough steps."""
 SHARE_OF_A_STEP = 8
 """A step takes at most this fraction (one in ...) of the free memory."""
-MOST_THREADS = 8
+MAX_THREADS = 8
 """Steps are small: more threads wait for each other longer than they work."""
 _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 """Of a control group, version 2 and version 1."""
@@ -36,7 +36,7 @@ def threads(requested: int) -> int:
     """
     if requested < 0:
         raise TrainingError("The number of threads cannot be negative.")
-    return min(requested, cores()) if requested else max(1, min(MOST_THREADS, cores() // 2))
+    return min(requested, cores()) if requested else max(1, min(MAX_THREADS, cores() // 2))
 
 
 def free_memory(device: torch.device) -> int:
@@ -48,8 +48,8 @@ def free_memory(device: torch.device) -> int:
 
 def batch(rows: int, bytes_per_row: int, free: int) -> int:
     """Rows of a step, a power of two: few for small data, and what fits into the memory that is free."""
-    requested = max(SMALLEST_BATCH, min(LARGEST_BATCH, rows // STEPS_PER_EPOCH))
-    fitting = max(SMALLEST_BATCH, free // SHARE_OF_A_STEP // max(1, bytes_per_row))
+    requested = max(MIN_BATCH, min(MAX_BATCH, rows // STEPS_PER_EPOCH))
+    fitting = max(MIN_BATCH, free // SHARE_OF_A_STEP // max(1, bytes_per_row))
     return min(1 << round(math.log2(requested)), 1 << int(math.log2(fitting)))
 
 

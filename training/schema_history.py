@@ -19,7 +19,7 @@ from training.errors import SchemaError
 KEYS = {"entity", "aggregates", "column", "windows", "delay", "bucket", "log"}
 LABEL_DELAY = 7 * DAY
 """Of a risk, where the block names no other."""
-LEAST_PARTS = 12
+MIN_BUCKETS = 12
 """Buckets of a window shorter than a day: its far end moves in steps of a twelfth."""
 SHARES = frozenset({Aggregate.RISK, Aggregate.DISTINCT})
 """Within narrow bounds: their logarithm tells nothing more."""
@@ -55,7 +55,7 @@ def parse_history(blocks: object, kinds: Mapping[str, Kind]) -> tuple[SchemaHist
     if blocks and Kind.TIMESTAMP not in kinds.values():
         raise SchemaError('History needs the time of each transaction: give its column kind = "timestamp".')
     history = tuple(
-        _HistoryBlock(f"History block {place}", block, kinds).read() for place, block in enumerate(blocks, 1)
+        _HistoryBlock(f"History block {position}", block, kinds).read() for position, block in enumerate(blocks, 1)
     )
     _refuse_duplicates([window.name for block in history for window in block.windows])
     return history
@@ -148,7 +148,7 @@ class _HistoryBlock:
 
 def usual_bucket(lengths: list[int], delays: list[int]) -> int:
     """The bucket in seconds of windows of these lengths, each a whole number of minutes, where none is named."""
-    longest = HOUR if min(lengths) >= DAY else max(MINUTE, min(lengths) // LEAST_PARTS)
+    longest = HOUR if min(lengths) >= DAY else max(MINUTE, min(lengths) // MIN_BUCKETS)
     minutes = math.gcd(*lengths, *delays) // MINUTE
     return MINUTE * max(part for part in range(1, longest // MINUTE + 1) if minutes % part == 0)
 

@@ -81,11 +81,11 @@ def simulate(simulation: Simulation) -> pd.DataFrame:
     Columns: transaction_id, timestamp (to the second), customer_id, terminal_id, amount, merchant_category, channel,
     country, is_fraud (0 or 1).
     """
-    draw = np.random.default_rng(simulation.seed)
-    people = _customers(draw, simulation)
-    places = _terminals(draw, simulation)
-    payments = _payments(draw, simulation, people, places)
-    return _frame(simulation, _with_fraud(draw, simulation, payments))
+    rng = np.random.default_rng(simulation.seed)
+    people = _customers(rng, simulation)
+    places = _terminals(rng, simulation)
+    payments = _payments(rng, simulation, people, places)
+    return _frame(simulation, _with_fraud(rng, simulation, payments))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,28 +128,28 @@ class _Payments:
         return self.second // DAY
 
 
-def _customers(draw: Generator, size: Simulation) -> _Customers:
-    position = draw.random((size.customers, 2))
+def _customers(rng: Generator, size: Simulation) -> _Customers:
+    position = rng.random((size.customers, 2))
     return _Customers(
         position=position,
         country=_country_of(position),
-        amount=np.exp(draw.normal(3.3, 0.7, size.customers)),
-        rate=draw.gamma(2.0, 0.85, size.customers),
-        online=draw.beta(2.0, 6.0, size.customers),
+        amount=np.exp(rng.normal(3.3, 0.7, size.customers)),
+        rate=rng.gamma(2.0, 0.85, size.customers),
+        online=rng.beta(2.0, 6.0, size.customers),
     )
 
 
-def _terminals(draw: Generator, size: Simulation) -> _Terminals:
-    position = draw.random((size.terminals, 2))
-    online = draw.random(size.terminals) < ONLINE_SHOPS
+def _terminals(rng: Generator, size: Simulation) -> _Terminals:
+    position = rng.random((size.terminals, 2))
+    online = rng.random(size.terminals) < ONLINE_SHOPS
     # A world of a single terminal still has a store and a shop: the same one.
     every = np.arange(size.terminals)
     merchant = np.where(
         online,
-        draw.choice(len(MERCHANTS), size.terminals, p=SHOP_MERCHANTS),
-        draw.choice(len(MERCHANTS), size.terminals, p=STORE_MERCHANTS),
+        rng.choice(len(MERCHANTS), size.terminals, p=SHOP_MERCHANTS),
+        rng.choice(len(MERCHANTS), size.terminals, p=STORE_MERCHANTS),
     )
-    abroad = draw.choice(len(COUNTRIES), size.terminals, p=[0.25, 0.2, 0.15, 0.15, 0.03, 0.02, 0.2])
+    abroad = rng.choice(len(COUNTRIES), size.terminals, p=[0.25, 0.2, 0.15, 0.15, 0.03, 0.02, 0.2])
     return _Terminals(
         position=position,
         country=np.where(online, abroad, _country_of(position)),
@@ -165,83 +165,83 @@ def _country_of(position: Floats) -> Integers:
     return quarters
 
 
-def _payments(draw: Generator, size: Simulation, people: _Customers, places: _Terminals) -> _Payments:
-    second, customer = _when_and_who(draw, size, people)
-    online = draw.random(len(second)) < people.online[customer]
-    terminal = np.where(online, draw.choice(places.shops, len(second)), _store(draw, people, places, customer))
+def _payments(rng: Generator, size: Simulation, people: _Customers, places: _Terminals) -> _Payments:
+    second, customer = _when_and_who(rng, size, people)
+    online = rng.random(len(second)) < people.online[customer]
+    terminal = np.where(online, rng.choice(places.shops, len(second)), _store(rng, people, places, customer))
     merchant = places.merchant[terminal]
-    spread = np.exp(draw.normal(0, 0.45, len(second)))
+    spread = np.exp(rng.normal(0, 0.45, len(second)))
     return _Payments(
         second=second,
         customer=customer,
         terminal=terminal,
         amount=people.amount[customer] * AMOUNT_FACTORS[merchant] * spread,
         merchant=merchant,
-        channel=_channel(draw, online),
+        channel=_channel(rng, online),
         country=places.country[terminal],
         fraud=np.zeros(len(second), dtype=np.bool_),
     )
 
 
-def _when_and_who(draw: Generator, size: Simulation, people: _Customers) -> tuple[Integers, Integers]:
+def _when_and_who(rng: Generator, size: Simulation, people: _Customers) -> tuple[Integers, Integers]:
     weekday = 1 + 0.25 * np.sin(2 * np.pi * (np.arange(size.days) + size.first_day) / 7)
-    counts = draw.poisson(people.rate * weekday[:, None])
+    counts = rng.poisson(people.rate * weekday[:, None])
     day = np.repeat(np.arange(size.days), counts.sum(axis=1))
     customer = np.repeat(np.tile(np.arange(size.customers), size.days), counts.ravel())
-    by_day = draw.normal(13.5, 3.8, len(day)) % 24
-    hour = np.where(draw.random(len(day)) < AT_ANY_HOUR, draw.uniform(0, 24, len(day)), by_day)
+    by_day = rng.normal(13.5, 3.8, len(day)) % 24
+    hour = np.where(rng.random(len(day)) < AT_ANY_HOUR, rng.uniform(0, 24, len(day)), by_day)
     second = day * DAY + (hour * 3600).astype(np.int64)
     order = np.argsort(second, kind="stable")
     return second[order], customer[order]
 
 
-def _store(draw: Generator, people: _Customers, places: _Terminals, customer: Integers) -> Integers:
+def _store(rng: Generator, people: _Customers, places: _Terminals, customer: Integers) -> Integers:
     """A store near the customer's home; one time in fifty anywhere, for people travel."""
     near = min(NEAREST, len(places.stores))
     offsets = people.position[:, None, :] - places.position[places.stores][None, :, :]
     nearest = np.argpartition((offsets**2).sum(axis=2), near - 1, axis=1)[:, :near]
-    at_home = nearest[customer, draw.integers(near, size=len(customer))]
-    away = draw.integers(len(places.stores), size=len(customer))
-    stores: Integers = places.stores[np.where(draw.random(len(customer)) < TRAVELLING, away, at_home)]
+    at_home = nearest[customer, rng.integers(near, size=len(customer))]
+    away = rng.integers(len(places.stores), size=len(customer))
+    stores: Integers = places.stores[np.where(rng.random(len(customer)) < TRAVELLING, away, at_home)]
     return stores
 
 
-def _channel(draw: Generator, online: Mask) -> Integers:
-    in_store = draw.choice([CHIP, CONTACTLESS, SWIPE], len(online), p=[0.42, 0.52, 0.06])
-    remote = draw.choice([ONLINE, PHONE], len(online), p=[0.95, 0.05])
+def _channel(rng: Generator, online: Mask) -> Integers:
+    in_store = rng.choice([CHIP, CONTACTLESS, SWIPE], len(online), p=[0.42, 0.52, 0.06])
+    remote = rng.choice([ONLINE, PHONE], len(online), p=[0.95, 0.05])
     return np.where(online, remote, in_store)
 
 
-def _with_fraud(draw: Generator, size: Simulation, payments: _Payments) -> _Payments:
-    _compromise_terminals(draw, size, payments)
-    _compromise_customers(draw, size, payments)
+def _with_fraud(rng: Generator, size: Simulation, payments: _Payments) -> _Payments:
+    _compromise_terminals(rng, size, payments)
+    _compromise_customers(rng, size, payments)
     large = payments.amount > CEILING
-    payments.fraud |= large & (draw.random(len(large)) < ABOVE_CEILING_SHARE)
+    payments.fraud |= large & (rng.random(len(large)) < ABOVE_CEILING_SHARE)
     return payments
 
 
-def _compromise_terminals(draw: Generator, size: Simulation, payments: _Payments) -> None:
-    compromised = _compromised(draw, TERMINAL_RISK, size, size.terminals)
+def _compromise_terminals(rng: Generator, size: Simulation, payments: _Payments) -> None:
+    compromised = _compromised(rng, TERMINAL_RISK, size, size.terminals)
     chosen = compromised[payments.day, payments.terminal]
     in_store = payments.channel <= SWIPE
-    skimmed = chosen & in_store & (draw.random(len(chosen)) < SKIMMED_SHARE)
-    swiped = skimmed & (draw.random(len(chosen)) < SWIPED)
+    skimmed = chosen & in_store & (rng.random(len(chosen)) < SKIMMED_SHARE)
+    swiped = skimmed & (rng.random(len(chosen)) < SWIPED)
     payments.channel[swiped] = SWIPE
-    payments.amount[skimmed] *= draw.uniform(1.0, 2.5, int(skimmed.sum()))
+    payments.amount[skimmed] *= rng.uniform(1.0, 2.5, int(skimmed.sum()))
     payments.fraud |= skimmed
 
 
-def _compromise_customers(draw: Generator, size: Simulation, payments: _Payments) -> None:
-    compromised = _compromised(draw, CUSTOMER_RISK, size, size.customers)
+def _compromise_customers(rng: Generator, size: Simulation, payments: _Payments) -> None:
+    compromised = _compromised(rng, CUSTOMER_RISK, size, size.customers)
     chosen = compromised[payments.day, payments.customer]
-    stolen = np.flatnonzero(chosen & (draw.random(len(chosen)) < STOLEN_SHARE))
+    stolen = np.flatnonzero(chosen & (rng.random(len(chosen)) < STOLEN_SHARE))
     count = len(stolen)
-    payments.amount[stolen] *= draw.uniform(3.0, 7.0, count)
-    remote = stolen[draw.random(count) < REMOTE]
+    payments.amount[stolen] *= rng.uniform(3.0, 7.0, count)
+    remote = stolen[rng.random(count) < REMOTE]
     payments.channel[remote] = ONLINE
-    payments.merchant[remote] = draw.choice(len(MERCHANTS), len(remote), p=STOLEN_MERCHANTS)
-    elsewhere = stolen[draw.random(count) < ELSEWHERE]
-    payments.country[elsewhere] = draw.integers(HOME_COUNTRIES, len(COUNTRIES), len(elsewhere))
+    payments.merchant[remote] = rng.choice(len(MERCHANTS), len(remote), p=STOLEN_MERCHANTS)
+    elsewhere = stolen[rng.random(count) < ELSEWHERE]
+    payments.country[elsewhere] = rng.integers(HOME_COUNTRIES, len(COUNTRIES), len(elsewhere))
     payments.fraud[stolen] = True
 
 
@@ -257,12 +257,12 @@ TERMINAL_RISK, CUSTOMER_RISK = _Risk(1 / 5000, 28), _Risk(1 / 2600, 14)
 """Set for 0.8% of fraud in all."""
 
 
-def _compromised(draw: Generator, risk: _Risk, size: Simulation, count: int) -> Mask:
+def _compromised(rng: Generator, risk: _Risk, size: Simulation, count: int) -> Mask:
     """Whether each of `count` terminals or customers is compromised on each day: shape (days, count).
 
     Times may have begun before the first day: the first day is like any other.
     """
-    begins = draw.random((size.days + risk.days, count)) < risk.rate
+    begins = rng.random((size.days + risk.days, count)) < risk.rate
     total: Integers = np.cumsum(begins, axis=0)
     return np.asarray(total[risk.days :] > total[: size.days], dtype=np.bool_)
 

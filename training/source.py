@@ -165,10 +165,10 @@ def checked_names(names: list[str]) -> list[str]:
     Raises:
         TrainingError: one could: it is data, and no name.
     """
-    for place, name in enumerate(names, 1):
+    for position, name in enumerate(names, 1):
         if holds_long_number(name):
             raise TrainingError(
-                f"The name of column #{place} of the data file has {DIGITS} digits or more, as a card number has: "
+                f"The name of column #{position} of the data file has {DIGITS} digits or more, as a card number has: "
                 "write a line of names above the data, or rename the column."
             )
     return names

@@ -17,7 +17,7 @@ from training.schema_history import LABEL_DELAY
 DAY = 86_400.0
 TRAIN_SHARE, TEST_SHARE = 0.7, 0.15
 """Shares of the rows: where the validation begins, and what the test takes from the end."""
-SMALLEST_FILE, SMALLEST_PERIOD = 100, 10
+MIN_ROWS, MIN_PERIOD_ROWS = 100, 10
 """Rows: below these every figure would be luck."""
 GAP_SHARES = (0.5, 0.1)
 """Of the validation period that a gap may take at most; the second where the first leaves too few rows."""
@@ -54,14 +54,14 @@ def split(rows: int, seconds: NDArray[np.float64] | None, label_delay: float = L
     Raises:
         TrainingError: there are too few rows.
     """
-    if rows < SMALLEST_FILE:
+    if rows < MIN_ROWS:
         raise TrainingError(
-            f"The data has {quantity(rows, 'row')}; at least {SMALLEST_FILE} are needed to train and to judge."
+            f"The data has {quantity(rows, 'row')}; at least {MIN_ROWS} are needed to train and to judge."
         )
     if seconds is not None:
         timed = np.where(np.isnan(seconds), -np.inf, seconds)
         for by_time in (_by_time(timed, label_delay, share) for share in GAP_SHARES):
-            if min(by_time.sizes().values()) >= SMALLEST_PERIOD:
+            if min(by_time.sizes().values()) >= MIN_PERIOD_ROWS:
                 return by_time
     return _by_row(rows, timed=seconds is not None)
 

@@ -48,7 +48,7 @@ from training.tune import Tuned, tune
 NEWEST_ROWS = 5000
 """The rows at the end of the data that golden rows and the reference sample are drawn from."""
 FEW_FRAUDS = 30
-FEWEST_A_DAY = 2000
+MIN_TRANSACTIONS_A_DAY = 2000
 """Transactions; the simulator's customers make about 2,500 a day."""
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "torch", "torch-model-archiver")
 
@@ -160,7 +160,7 @@ def train(request: TrainRequest, reporter: Reporter | None = None) -> Trained:
     handler = archive.installed_handler() if request.handler is None else request.handler.read_bytes()
     periods = _prepare(request, reporter)
     with loop.reproducible(request.seed, request.threads):
-        tuned = _settings_for(request, periods, reporter)
+        tuned = _choose_settings(request, periods, reporter)
         fitted = replace(_fit(request, periods, tuned.settings, reporter), tuning=tuned.facts)
         without = _scores_without(request, periods, tuned.settings, reporter)
         parts = _parts(request, periods, fitted, handler, without)
@@ -197,7 +197,7 @@ def write_sample(path: Path, *, rows: int = 1000, label: bool = False) -> int:
     They are of the default model's own customers and terminals, whose past it has learned from, in the days after the
     training's. The label is left out unless asked for.
     """
-    after = Simulation(days=math.ceil(rows / FEWEST_A_DAY), first_day=Simulation().days)
+    after = Simulation(days=math.ceil(rows / MIN_TRANSACTIONS_A_DAY), first_day=Simulation().days)
     frame = simulate(after).head(rows)
     frame = frame.assign(timestamp=frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%S"))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +209,7 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     schema, labelled = _read(request)
     reporter.say(f"{quantity(labelled.rows, 'transaction')}, {int(labelled.labels.sum()):,} of them fraud")
     cut = split(labelled.rows, labelled.seconds, _label_delay(schema))
-    contract = _learned(schema, labelled, cut)
+    contract = _fitted_contract(schema, labelled, cut)
     allowed = leaks.check_leaks(contract, labelled, cut.train, (*request.allow_leaks, *schema.allowed_leaks))
     amount_of(contract, request.decision_options.amount)  # Refused before the training, not after it.
     known, late = known_rows(cut, labelled.seconds, labelled.confirmed)
@@ -217,7 +217,7 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     # Over the whole data: history looks back alone, and a period's rows have those before it as their past.
     labelled = replace(labelled, table=with_labelled_history(contract, labelled), notes=notes)
     rows = {name: _rows(contract, labelled, positions) for name, positions in known.items()}
-    _trainable(rows["train"])
+    _check_both_classes(rows["train"])
     return _Periods(contract, labelled, cut, known, **rows)
 
 
@@ -243,7 +243,7 @@ def _read(request: TrainRequest) -> tuple[Schema, data.LabelledTransactions]:
     return schema, read(schema.contract({}), request)
 
 
-def _learned(schema: Schema, labelled: data.LabelledTransactions, cut: Split) -> Contract:
+def _fitted_contract(schema: Schema, labelled: data.LabelledTransactions, cut: Split) -> Contract:
     """The contract with the category values of the training period: later ones must be as unknown as in service."""
     vocabularies = {
         column.name: data.vocabulary(
@@ -255,7 +255,7 @@ def _learned(schema: Schema, labelled: data.LabelledTransactions, cut: Split) ->
     return schema.contract(vocabularies)
 
 
-def _trainable(rows: loop.Examples) -> None:
+def _check_both_classes(rows: loop.Examples) -> None:
     if not rows.both_classes:
         which = "fraud" if not rows.labels.any() else "genuine transaction"
         raise TrainingError(
@@ -264,7 +264,7 @@ def _trainable(rows: loop.Examples) -> None:
         )
 
 
-def _settings_for(request: TrainRequest, periods: _Periods, reporter: Reporter) -> Tuned:
+def _choose_settings(request: TrainRequest, periods: _Periods, reporter: Reporter) -> Tuned:
     """The usual settings, or the best of those that were tried."""
     usual = TrainingSettings(request.network, loop.LoopConfig(epochs=request.epochs))
     if not request.tune:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.fault_answers import Truth, contradictions, faults
+from benchmarks.fault_answers import ExpectedScores, contradictions, faults
 from benchmarks.load import NO_ANSWER, LoadResponse
 from benchmarks.switches import Request
 
-TRUTH = Truth(7, [0.1, 0.6], review=0.5, decline=0.9)
+TRUTH = ExpectedScores(7, [0.1, 0.6], review=0.5, decline=0.9)
 
 
 def answer(status: int = 200, identity: str = "load-a-1", **changes: object) -> LoadResponse:

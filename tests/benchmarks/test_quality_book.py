@@ -30,14 +30,14 @@ delay = "7d"
 
 
 def _frame(seed: int, rows: int = 400) -> pd.DataFrame:
-    draw = np.random.default_rng(seed)
-    seconds = np.sort(draw.choice(SECONDS, rows, replace=False))
+    rng = np.random.default_rng(seed)
+    seconds = np.sort(rng.choice(SECONDS, rows, replace=False))
     frame = {
         "TX_DATETIME": pd.Timestamp("2018-04-01") + pd.to_timedelta(seconds, unit="s"),
-        "CUSTOMER_ID": draw.integers(3, size=rows),
-        "TERMINAL_ID": draw.integers(3, size=rows),
-        "TX_AMOUNT": draw.integers(1, 100, size=rows).astype(float),
-        "TX_FRAUD": draw.integers(2, size=rows),
+        "CUSTOMER_ID": rng.integers(3, size=rows),
+        "TERMINAL_ID": rng.integers(3, size=rows),
+        "TX_AMOUNT": rng.integers(1, 100, size=rows).astype(float),
+        "TX_FRAUD": rng.integers(2, size=rows),
     }
     return pd.DataFrame(frame)
 

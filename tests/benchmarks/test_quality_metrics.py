@@ -5,15 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.quality_metrics import EvaluationRows, card_precision, leads, measured
+from benchmarks.quality_metrics import EvaluationRows, card_precision, compute_metrics, leads
 
 
 def _tested(rows: int = 300) -> EvaluationRows:
-    draw = np.random.default_rng(1)
-    kinds = draw.choice([0, 0, 0, 0, 1, 2], rows)
-    return EvaluationRows(
-        kinds > 0, np.sort(draw.integers(0, 3, rows)), draw.integers(0, 40, rows), kinds, np.ones(rows)
-    )
+    rng = np.random.default_rng(1)
+    kinds = rng.choice([0, 0, 0, 0, 1, 2], rows)
+    return EvaluationRows(kinds > 0, np.sort(rng.integers(0, 3, rows)), rng.integers(0, 40, rows), kinds, np.ones(rows))
 
 
 def test_card_precision_counts_compromised_cards_among_the_riskiest_of_each_day() -> None:
@@ -37,16 +35,16 @@ def test_perfect_scores_have_the_best_card_precision(top: int) -> None:
     """No other order of the rows finds more."""
     evaluated = _tested()
     assert evaluated.days is not None
-    draw = np.random.default_rng(top)
+    rng = np.random.default_rng(top)
     perfect = card_precision(evaluated.days, evaluated.cards, evaluated.frauds, evaluated.frauds.astype(float), top)
-    assert perfect >= card_precision(evaluated.days, evaluated.cards, evaluated.frauds, draw.random(300), top)
+    assert perfect >= card_precision(evaluated.days, evaluated.cards, evaluated.frauds, rng.random(300), top)
 
 
 def test_each_kind_of_fraud_is_measured_among_the_genuine_rows() -> None:
     """Scores that know one kind alone are perfect for that kind, and not for all."""
     evaluated = _tested()
     assert evaluated.kinds is not None
-    found = measured(evaluated, (evaluated.kinds == 1).astype(float))
+    found = compute_metrics(evaluated, (evaluated.kinds == 1).astype(float))
     assert found["average_precision_of_scenario_1"] == 1.0
     assert found["average_precision_of_scenario_2"] < 0.5
     assert found["average_precision"] < 1.0
@@ -60,8 +58,8 @@ def test_a_model_leads_itself_by_nothing() -> None:
 
 def test_the_lead_lies_within_its_interval_and_is_repeated_exactly() -> None:
     """Of the mean over folds."""
-    evaluated, draw = _tested(), np.random.default_rng(3)
-    scores = {"good": [evaluated.frauds + draw.random(300)] * 2, "bad": [draw.random(300)] * 2}
+    evaluated, rng = _tested(), np.random.default_rng(3)
+    scores = {"good": [evaluated.frauds + rng.random(300)] * 2, "bad": [rng.random(300)] * 2}
     (lead, low, high), again = (leads([evaluated] * 2, scores, "good", resamples=50)["bad"] for _ in range(2))
     assert 0 < low < lead < high
     assert again == (lead, low, high)

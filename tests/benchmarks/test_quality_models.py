@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.quality import ProtocolResult, table
 from benchmarks.quality_metrics import EvaluationRows
-from benchmarks.quality_models import MODELS, PRODUCT, Task, averaged
+from benchmarks.quality_models import MODELS, PRODUCT, Task, mean_over_seeds
 from training.loop import Examples
 from training.schema import parse_schema
 
@@ -15,9 +15,9 @@ SCHEMA = 'name = "easy"\n[columns.a]\nkind = "number"\n[columns.b]\nkind = "numb
 
 
 def _rows(seed: int, rows: int = 600, *, weighted: bool = False) -> Examples:
-    draw = np.random.default_rng(seed)
-    labels = draw.random(rows) < 0.15
-    numbers = draw.normal(size=(rows, 2)) + 4 * labels[:, None]
+    rng = np.random.default_rng(seed)
+    labels = rng.random(rows) < 0.15
+    numbers = rng.normal(size=(rows, 2)) + 4 * labels[:, None]
     weights = np.where(labels, 1, 10).astype(np.float32) if weighted else None
     return Examples(numbers.astype(np.float32), labels, None, weights)
 
@@ -30,11 +30,11 @@ def test_a_model_ranks_what_is_easy_to_tell(name: str, *, weighted: bool) -> Non
         pytest.skip("XGBoost is installed by `make quality` alone")
     train, validation, test = (_rows(seed, weighted=weighted) for seed in range(3))
     task = Task(parse_schema(SCHEMA).contract({}), train, validation, test.matrix)
-    scores = averaged(MODELS[name], task, seeds=1)
+    scores = mean_over_seeds(MODELS[name], task, seeds=1)
     assert scores.shape == test.labels.shape
     assert 0 <= scores.min() <= scores.max() <= 1
     assert scores[test.labels].mean() > scores[~test.labels].mean() + 0.5
-    assert (averaged(MODELS[name], task, seeds=1) == scores).all()
+    assert (mean_over_seeds(MODELS[name], task, seeds=1) == scores).all()
 
 
 def test_the_table_has_a_line_for_each_model_with_the_network_s_lead() -> None:

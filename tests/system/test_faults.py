@@ -15,7 +15,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from benchmarks.fault_answers import Truth, contradictions, degraded, faults
+from benchmarks.fault_answers import ExpectedScores, contradictions, degraded, faults
 from benchmarks.load import OK, Load, LoadResponse
 from benchmarks.switches import logged
 from operations.local import valkey as valkey_program
@@ -113,16 +113,16 @@ FAULTS = {
 
 
 @pytest.fixture
-def truth(stack: Stack, twin: Twin) -> Truth:
+def truth(stack: Stack, twin: Twin) -> ExpectedScores:
     """What version 1 makes of the load's transactions with their whole history."""
     wait_for(lambda: "degraded" not in stack.upload(twin.csv, QUERY).json())
     thresholds = stack.client.get("/v1/contract").json()["decision_thresholds"]
     probabilities = [row["fraud_probability"] for row in stack.upload(twin.csv, QUERY).json()["predictions"]]
-    return Truth(1, probabilities, **thresholds)
+    return ExpectedScores(1, probabilities, **thresholds)
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_each_answer_is_what_it_says_it_is(stack: Stack, twin: Twin, truth: Truth, fault: Fault) -> None:
+def test_each_answer_is_what_it_says_it_is(stack: Stack, twin: Twin, truth: ExpectedScores, fault: Fault) -> None:
     """Before, under and after a fault: right, degraded and saying so, or refused for our own sake; never in silence."""
     with Load(stack.url, twin.csv, RATE, query=QUERY) as load:
         wait_for(lambda: len(load.answers) >= STEADY)
@@ -134,7 +134,7 @@ def test_each_answer_is_what_it_says_it_is(stack: Stack, twin: Twin, truth: Trut
     assert contradictions(load.answers, logged(log_lines(stack), load.prefix)) == []
 
 
-def test_an_emptied_redis_shows_in_these_answers(stack: Stack, twin: Twin, truth: Truth) -> None:
+def test_an_emptied_redis_shows_in_these_answers(stack: Stack, twin: Twin, truth: ExpectedScores) -> None:
     """The load's transactions have a history that matters: an answer that lacks it in silence would be found."""
     with emptied_redis(stack):
         wait_for(lambda: "degraded" in stack.upload(twin.csv, QUERY).json())
@@ -152,7 +152,7 @@ time.time = lambda: true() + float(os.environ["CLOCK_SHIFT"])
 
 @pytest.mark.parametrize("days", [40, -40])
 def test_a_gateway_whose_clock_is_wrong_scores_as_the_others_do(
-    stack: Stack, twin: Twin, truth: Truth, tmp_path: Path, days: int
+    stack: Stack, twin: Twin, truth: ExpectedScores, tmp_path: Path, days: int
 ) -> None:
     """A clock that is forty days ahead or behind changes no score, and no answer is degraded for it."""
     with another_gateway(stack, tmp_path, days * 86_400) as client:

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from benchmarks.load import Load, failed
-from benchmarks.worker_kills import kill_one, ready_workers
+from benchmarks.worker_kills import kill_worker, ready_workers
 from tests.system.conftest import Stack, Twin, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
@@ -28,7 +28,7 @@ def test_a_killed_worker_costs_no_request(stack: Stack, twin: Twin, management_u
     wait_for(lambda: len(ready_workers(management_url, 1)) > 1)
     with Load(stack.url, twin.csv, RATE) as load:
         for _ in range(3):
-            kill_one(management_url, 1)
+            kill_worker(management_url, 1)
     assert failed(load.answers) == []
     assert {answer.version for answer in load.answers} == {1}
 

@@ -38,11 +38,11 @@ def contract() -> Contract:
 
 def matrix(rows: int = 400, seed: int = 0) -> NDArray[np.float32]:
     """Random rows: ages missing in some, channels chip, online and unknown."""
-    draw = np.random.default_rng(seed)
-    values = draw.normal(size=(rows, contract().width)).astype(np.float32)
-    values[:, AMOUNT] = draw.uniform(0, 500, rows)
-    values[draw.random(rows) < 0.2, AGE] = np.nan
-    values[:, CHANNEL] = draw.choice([0, 2, 3], rows)
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(rows, contract().width)).astype(np.float32)
+    values[:, AMOUNT] = rng.uniform(0, 500, rows)
+    values[rng.random(rows) < 0.2, AGE] = np.nan
+    values[:, CHANNEL] = rng.choice([0, 2, 3], rows)
     return values
 
 

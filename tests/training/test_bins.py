@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from training.bins import MEASURED_ROWS, MOST_PIECES, edges
+from training.bins import MAX_PIECES, MAX_TREE_ROWS, edges
 
 
 def _drawn(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -32,9 +32,9 @@ def test_a_rule_is_a_step_between_two_neighbouring_values() -> None:
 
 def test_a_column_that_tells_nothing_has_no_pieces() -> None:
     """Chance is no reason for a split, however many rows there are."""
-    draw = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     for rows in (200, 20_000):
-        assert not len(edges(draw.normal(size=rows), draw.random(rows) < 0.02, np.ones(rows)))
+        assert not len(edges(rng.normal(size=rows), rng.random(rows) < 0.02, np.ones(rows)))
 
 
 def test_one_class_or_one_value_has_no_pieces() -> None:
@@ -55,7 +55,7 @@ def test_weights_count_as_rows_do() -> None:
 
 def test_a_rare_class_is_not_lost_in_a_large_file() -> None:
     """Of more rows than are measured all of a few frauds are taken."""
-    rows = MEASURED_ROWS + 100_000
+    rows = MAX_TREE_ROWS + 100_000
     values = np.random.default_rng(2).uniform(0, 1000, rows)
     labels = values > 999.9
     found = edges(values, labels, np.ones(rows))
@@ -64,10 +64,10 @@ def test_a_rare_class_is_not_lost_in_a_large_file() -> None:
 
 def test_rows_that_are_not_measured_are_evidence_too() -> None:
     """Twice as many rows of one weak rule give it an edge, also where no more of them are measured."""
-    values = np.random.default_rng(3).uniform(0, 1000, 2 * MEASURED_ROWS)
+    values = np.random.default_rng(3).uniform(0, 1000, 2 * MAX_TREE_ROWS)
     place = np.arange(len(values))
     labels = np.where(values > 900, place % 80 == 0, place % 100 == 0)
-    half = slice(0, MEASURED_ROWS)
+    half = slice(0, MAX_TREE_ROWS)
     found = [edges(values[rows], labels[rows], np.ones(len(values[rows]))) for rows in (half, slice(None))]
     assert not len(found[0])
     assert len(found[1])
@@ -77,7 +77,7 @@ def test_rows_that_are_not_measured_are_evidence_too() -> None:
 def test_edges_ascend_within_the_values(values: np.ndarray, frauds: int) -> None:
     """Whatever the values: no more pieces than wanted, each of them wider than nothing, none beyond what was seen."""
     found = edges(values, np.arange(120) < frauds, np.ones(120))
-    assert len(found) <= 2 * MOST_PIECES
+    assert len(found) <= 2 * MAX_PIECES
     assert (np.diff(found) > 0).all()
     if len(found):
         seen = values[np.isfinite(values)]

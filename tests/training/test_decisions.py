@@ -36,10 +36,10 @@ def period(drawn: list[tuple[int, bool, int]]) -> Period:
 
 def random_period(seed: int, count: int = 4000, known_amounts: bool = True) -> Period:
     """Scores that tell something, one fraud in twenty, over ten days."""
-    draw = np.random.default_rng(seed)
-    labels = draw.random(count) < 0.05
-    scores = 1 / (1 + np.exp(3 - 3 * labels - draw.normal(size=count)))
-    amounts = draw.lognormal(4, 1, count) if known_amounts else None
+    rng = np.random.default_rng(seed)
+    labels = rng.random(count) < 0.05
+    scores = 1 / (1 + np.exp(3 - 3 * labels - rng.normal(size=count)))
+    amounts = rng.lognormal(4, 1, count) if known_amounts else None
     return Period.of(scores.astype(np.float32), labels, amounts, np.linspace(0, 10 * DAY, count))
 
 

@@ -29,9 +29,9 @@ def _arrays(pairs: list[tuple[float, bool]]) -> tuple[evaluation.Scores, evaluat
 
 def test_calibration_undoes_a_distortion() -> None:
     """Log-odds that are twice too large and shifted come back to the true probabilities."""
-    draw = np.random.default_rng(0)
-    truth = draw.normal(-2, 1.5, 20_000)
-    labels = draw.random(20_000) < 1 / (1 + np.exp(-truth))
+    rng = np.random.default_rng(0)
+    truth = rng.normal(-2, 1.5, 20_000)
+    labels = rng.random(20_000) < 1 / (1 + np.exp(-truth))
     found = calibrate((2 * truth + 1).astype(np.float32), labels)
     assert found.slope == pytest.approx(0.5, abs=0.03)
     assert found.intercept == pytest.approx(-0.5, abs=0.06)
@@ -145,9 +145,9 @@ def test_perfect_scores_measure_perfectly() -> None:
 @settings(max_examples=30, deadline=None)
 def test_the_calibration_slope_tells_who_is_too_sure(factor: float, seed: int) -> None:
     """Log-odds that are multiplied need to be divided again; those of true probabilities are right as they are."""
-    draw = np.random.default_rng(seed)
-    logits = draw.normal(-3, 1.5, 20_000)
-    labels = draw.uniform(size=len(logits)) < 1 / (1 + np.exp(-logits))
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(-3, 1.5, 20_000)
+    labels = rng.uniform(size=len(logits)) < 1 / (1 + np.exp(-logits))
     slope = calibration_slope(1 / (1 + np.exp(-factor * logits)), labels)
     assert slope == pytest.approx(1 / factor, rel=0.15)
 

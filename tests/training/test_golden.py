@@ -49,10 +49,10 @@ def test_golden_rows_name_nobody(trained: Trained) -> None:
 
 def _real_rows(count: int) -> Table:
     """A small table whose amounts have few digits, so that chance alone would repeat some."""
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     frame = pd.DataFrame({
-        "ref": np.arange(count), "when": "2026-01-01", "amount": draw.integers(1, 100, count), "age": "",
-        "channel": draw.choice(["chip", "online"], count),
+        "ref": np.arange(count), "when": "2026-01-01", "amount": rng.integers(1, 100, count), "age": "",
+        "channel": rng.choice(["chip", "online"], count),
     })  # fmt: skip
     return read_csv(rows.contract(), frame.to_csv(index=False).encode()).table
 

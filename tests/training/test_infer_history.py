@@ -20,12 +20,12 @@ DAYS = 100
 
 def _frame(days: float = DAYS, /, **columns: object) -> pd.DataFrame:
     """Payments of sixty cards within some days; columns that are None are left out."""
-    draw = np.random.default_rng(5)
-    amount = draw.lognormal(3, 1, ROWS)
-    seconds = np.sort(draw.integers(0, round(days * 86_400), ROWS))
+    rng = np.random.default_rng(5)
+    amount = rng.lognormal(3, 1, ROWS)
+    seconds = np.sort(rng.integers(0, round(days * 86_400), ROWS))
     frame = {
         "when": (pd.Timestamp("2026-01-01") + pd.to_timedelta(seconds, unit="s")).strftime("%Y-%m-%dT%H:%M:%S"),
-        "card": [f"c{number}" for number in draw.integers(0, 60, ROWS)],
+        "card": [f"c{number}" for number in rng.integers(0, 60, ROWS)],
         "amount": np.round(amount, 2),
         "fraud": (amount > np.quantile(amount, 0.9)).astype(int),
     }

@@ -53,9 +53,9 @@ def test_training_leaves_torch_as_it_found_it() -> None:
 def _with_history(seed: int) -> loop.Examples:
     """Fraud is told by the age, which is 0 where the past is not known, and less surely by the amount."""
     matrix = np.nan_to_num(rows.matrix(3000, seed))
-    draw = np.random.default_rng(seed)
-    labels = matrix[:, rows.AMOUNT] + draw.normal(0, 60, len(matrix)) > 450
-    matrix[:, rows.AGE] = np.where(labels, 1, -1) + draw.normal(0, 0.1, len(matrix))
+    rng = np.random.default_rng(seed)
+    labels = matrix[:, rows.AMOUNT] + rng.normal(0, 60, len(matrix)) > 450
+    matrix[:, rows.AGE] = np.where(labels, 1, -1) + rng.normal(0, 0.1, len(matrix))
     default_history = matrix.copy()
     default_history[:, rows.AGE] = 0
     return loop.Examples(matrix, labels, default_history)

@@ -18,14 +18,14 @@ START = pd.Timestamp("2026-01-01")
 
 def _frame(rows: int = ROWS) -> pd.DataFrame:
     """Payments over forty days, a tenth of them frauds, which mostly cost more."""
-    draw = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     fraud = np.arange(rows) % 10 == 3
     when = START + pd.to_timedelta(np.linspace(0, 40 * 86_400, rows).round(), unit="s")
     return pd.DataFrame({
         "payment_id": [f"p{row}" for row in range(rows)],
         "when": when.strftime("%Y-%m-%dT%H:%M:%S"),
-        "amount": draw.lognormal(np.where(fraud, 4.5, 3.0), 0.8).round(2),
-        "channel": draw.choice(["chip", "online"], rows),
+        "amount": rng.lognormal(np.where(fraud, 4.5, 3.0), 0.8).round(2),
+        "channel": rng.choice(["chip", "online"], rows),
         "fraud": fraud.astype(int),
     })  # fmt: skip
 
@@ -156,8 +156,8 @@ def test_a_repeated_id_is_reported(bench: Bench) -> None:
 
 def test_three_hundred_columns_are_trained_on(bench: Bench) -> None:
     """Wide files are as good as narrow ones."""
-    draw = np.random.default_rng(0)
-    extra = pd.DataFrame(draw.normal(size=(ROWS, 300)).round(3), columns=[f"V{number}" for number in range(300)])
+    rng = np.random.default_rng(0)
+    extra = pd.DataFrame(rng.normal(size=(ROWS, 300)).round(3), columns=[f"V{number}" for number in range(300)])
     assert bench.train(pd.concat([_frame(), extra], axis=1)).contract.width > 300
 
 
@@ -186,9 +186,9 @@ def test_dates_in_several_forms_are_refused_by_row(bench: Bench) -> None:
 
 def test_a_leak_stops_the_training(bench: Bench) -> None:
     """Before any time is spent; the message says what to do."""
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     frame = _frame()
-    frame["settled"] = (frame["fraud"] + draw.normal(0, 0.1, ROWS)).round(4)
+    frame["settled"] = (frame["fraud"] + rng.normal(0, 0.1, ROWS)).round(4)
     with pytest.raises(TrainingError, match=r"alone, settled .*--allow-leak settled"):
         bench.train(frame)
     assert "epoch" not in bench.said.getvalue()

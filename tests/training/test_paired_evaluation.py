@@ -91,9 +91,9 @@ def test_the_same_ranking_is_a_tie(
 
 def test_a_clear_gain_is_found_and_repeated() -> None:
     """With a hundred frauds a better ranking wins in nine of ten resamples, and each time anew."""
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     labels = np.arange(2000) < 100
-    noise = draw.normal(size=2000)
+    noise = rng.normal(size=2000)
     new, live = ((noise + gain * labels).astype(np.float32) for gain in (3.0, 1.5))
     assert evaluate_pairs(labels, new, live).low > 0.1
     assert evaluate_pairs(labels, new, live) == evaluate_pairs(labels, new, live)

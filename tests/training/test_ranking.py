@@ -41,18 +41,18 @@ def test_a_weight_is_as_many_rows(drawn: list[tuple[int, bool, int]]) -> None:
 
 def test_intervals_are_the_same_each_time() -> None:
     """A seed gives one interval, and another seed another."""
-    draw = np.random.default_rng(0)
-    labels = draw.random(500) < 0.1
-    rankings = [Ranking.of(labels, labels + draw.normal(size=500)) for _ in range(2)]
+    rng = np.random.default_rng(0)
+    labels = rng.random(500) < 0.1
+    rankings = [Ranking.of(labels, labels + rng.normal(size=500)) for _ in range(2)]
     ones = np.ones(500)
     assert intervals(rankings, ones, 1) == intervals(rankings, ones, 1) != intervals(rankings, ones, 2)
 
 
 def test_equal_models_differ_by_nothing() -> None:
     """The paired difference of a ranking to itself is zero, however wide its own interval is."""
-    draw = np.random.default_rng(0)
-    labels = draw.random(500) < 0.1
-    ranking = Ranking.of(labels, labels + draw.normal(size=500))
+    rng = np.random.default_rng(0)
+    labels = rng.random(500) < 0.1
+    ranking = Ranking.of(labels, labels + rng.normal(size=500))
     (own, _), (lead,) = intervals([ranking, ranking], np.ones(500))
     assert (lead.low, lead.high) == (0.0, 0.0)
     assert own.high - own.low > 0.05

@@ -29,12 +29,12 @@ def test_something_is_free() -> None:
 def test_a_batch_is_within_its_limits(rows: int, bytes_per_row: int, free: int) -> None:
     """A power of two from 64 to 2,048, and above 64 no more than its part of the memory."""
     batch = resources.batch(rows, bytes_per_row, free)
-    assert resources.SMALLEST_BATCH <= batch <= resources.LARGEST_BATCH
+    assert resources.MIN_BATCH <= batch <= resources.MAX_BATCH
     assert batch & (batch - 1) == 0
-    assert batch == resources.SMALLEST_BATCH or batch * bytes_per_row <= free // resources.SHARE_OF_A_STEP
+    assert batch == resources.MIN_BATCH or batch * bytes_per_row <= free // resources.SHARE_OF_A_STEP
 
 
 def test_small_data_gets_small_batches() -> None:
     """A thousand rows are trained on in many steps, a million in large ones."""
-    assert resources.batch(1000, 1000, 1 << 34) == resources.SMALLEST_BATCH
-    assert resources.batch(1_000_000, 1000, 1 << 34) == resources.LARGEST_BATCH
+    assert resources.batch(1000, 1000, 1 << 34) == resources.MIN_BATCH
+    assert resources.batch(1_000_000, 1000, 1 << 34) == resources.MAX_BATCH

@@ -22,17 +22,17 @@ from training.train import Trained, TrainRequest, renumbered, train, write_sampl
 
 def _foreign(rows: int = 1200) -> pd.DataFrame:
     """A file of another shape: other names, a category, missing values, an empty and a constant column, no time."""
-    draw = np.random.default_rng(3)
-    value = draw.exponential(80, rows)
-    kind = draw.choice(["gift", "food", "fuel"], rows)
+    rng = np.random.default_rng(3)
+    value = rng.exponential(80, rows)
+    kind = rng.choice(["gift", "food", "fuel"], rows)
     return pd.DataFrame({
         "Order No": np.arange(rows) + 5000,
         "value": value,
-        "score": np.where(draw.random(rows) < 0.3, np.nan, draw.normal(size=rows)),
-        "kind": np.where(draw.random(rows) < 0.1, "", kind),
+        "score": np.where(rng.random(rows) < 0.3, np.nan, rng.normal(size=rows)),
+        "kind": np.where(rng.random(rows) < 0.1, "", kind),
         "unused": None,
         "always": 4,
-        "target": ((value > 200) & (draw.random(rows) < 0.8)).astype(int),
+        "target": ((value > 200) & (rng.random(rows) < 0.8)).astype(int),
     })  # fmt: skip
 
 

@@ -50,7 +50,9 @@ def train_baselines(subject: Subject, threads: int = 1, seed: int = 0) -> list[B
     """
     train, validation, test = subject.train, subject.validation, subject.test
     assert train is not None and validation is not None  # noqa: S101, PT018 - as left_out says; mypy cannot see it.
-    codes = [place for place, feature in enumerate(subject.contract.features) if feature.kind is FeatureKind.CATEGORY]
+    codes = [
+        position for position, feature in enumerate(subject.contract.features) if feature.kind is FeatureKind.CATEGORY
+    ]
     grown = [grow(train, validation, codes, num_threads=threads, seed=seed + each) for each in range(SEEDS)]
     regression = _regression(subject.contract, train)
     made = f"LightGBM, the mean of {SEEDS} seeds ({', '.join(map(str, grown))}, chosen on the validation period)"
@@ -97,8 +99,8 @@ class _Design:
     def of(cls, contract: Contract, matrix: NDArray[np.float32]) -> "_Design":
         known = {column.name: FIRST_VALUE + len(column.values) for column in contract.columns}
         kinds = list(enumerate(contract.features))
-        codes = {place: known[feature.column] for place, feature in kinds if feature.kind is FeatureKind.CATEGORY}
-        numbers = np.array([place for place, _ in kinds if place not in codes], dtype=np.int64)
+        codes = {position: known[feature.column] for position, feature in kinds if feature.kind is FeatureKind.CATEGORY}
+        numbers = np.array([position for position, _ in kinds if position not in codes], dtype=np.int64)
         values = matrix[:, numbers].astype(np.float64)
         filled = np.isfinite(values)
         middle = np.array([np.median(column[ok]) if ok.any() else 0.0 for column, ok in zip(values.T, filled.T)])  # noqa: B905
@@ -114,5 +116,5 @@ class _Design:
         standard = np.clip(
             (np.where(missing, self.middle, values) - self.mean) / self.scale, -MAX_DEVIATION, MAX_DEVIATION
         )
-        hot = [matrix[:, [place]] == np.arange(size) for place, size in self.codes.items()]
+        hot = [matrix[:, [position]] == np.arange(size) for position, size in self.codes.items()]
         return np.hstack([standard, missing, *hot]).astype(np.float32)

@@ -10,7 +10,7 @@ from training.report.formatting import fixed, number, share
 from training.report.svg import Axis, Line, Mark, chart
 
 Report = Mapping[str, Any]
-LEAST_COST = 0.02
+MIN_COST_RANGE = 0.02
 """A chart of money goes at least so high above zero."""
 THRESHOLDS = {"review": "flagged", "decline": "declined", "lowest cost": "lowest cost"}
 
@@ -34,8 +34,8 @@ def precision_recall(report: Report) -> Figure:
     """Precision over recall, with the baselines."""
     test = report["test"]
     lines = [
-        Line(baseline["name"], _pairs(baseline["precision_recall"], "recall", "precision"), place)
-        for place, baseline in enumerate(report["rivals"], 1)
+        Line(baseline["name"], _pairs(baseline["precision_recall"], "recall", "precision"), position)
+        for position, baseline in enumerate(report["rivals"], 1)
     ]
     lines.append(Line("this version", _pairs(test["precision_recall"], "recall", "precision")))
     drawing = chart(
@@ -62,7 +62,7 @@ def roc(report: Report) -> Figure:
         Axis("share of genuine transactions flagged", 1e-4, 1, log=True, percent=True),
         Axis("share of frauds found", 0, 1, percent=True),
         [
-            Line("by chance", [(10 ** (place / 10), 10 ** (place / 10)) for place in range(-40, 1)], 3),
+            Line("by chance", [(10 ** (position / 10), 10 ** (position / 10)) for position in range(-40, 1)], 3),
             Line("this version", _pairs(test["roc"], "false_positives", "recall")),
         ],
     )
@@ -82,8 +82,8 @@ def alerts(report: Report) -> Figure:
     test, curve = report["test"], report["test"]["alerts"]
     names = {"precision": "alerts that are fraud", "recall": "frauds found", "value_detected": "their value detected"}
     lines = [
-        Line(words, _pairs(curve, "alerts", name), place)
-        for place, (name, words) in enumerate(names.items())
+        Line(words, _pairs(curve, "alerts", name), position)
+        for position, (name, words) in enumerate(names.items())
         if name in curve
     ]
     across = Axis(f"alerts {test['alert_unit']}", *_ends(curve["alerts"]), log=True)
@@ -107,7 +107,7 @@ def cost(report: Report) -> Figure | None:
     curve, costs = report["test"]["alerts"], report["costs"]
     if costs is None or "cost" not in curve:
         return None
-    high = max(1.0 + LEAST_COST, min(1.5, max(curve["cost"])))
+    high = max(1.0 + MIN_COST_RANGE, min(1.5, max(curve["cost"])))
     drawing = chart(
         "Cost",
         Axis("share of transactions flagged", *_ends(curve["share"]), log=True, percent=True),
@@ -115,7 +115,7 @@ def cost(report: Report) -> Figure | None:
         [Line("this version", _pairs(curve, "share", "cost"))],
         _marks(report, curve, "share"),
     )
-    least = min(range(len(curve["cost"])), key=lambda place: curve["cost"][place])
+    least = min(range(len(curve["cost"])), key=lambda position: curve["cost"][position])
     said = "As stated" if costs["stated"] else "Nobody stated what mistakes cost. It is assumed that"
     return Figure(
         "Cost",
@@ -164,8 +164,8 @@ def distribution(report: Report) -> Figure:
     """How the scores of frauds and of genuine transactions are spread."""
     histogram = report["test"]["distribution"]
     lines = [
-        Line(words, list(_steps(histogram["edges"], histogram[name])), place, area=True)
-        for place, (name, words) in enumerate({"genuine": "genuine", "fraud": "fraud"}.items())
+        Line(words, list(_steps(histogram["edges"], histogram[name])), position, area=True)
+        for position, (name, words) in enumerate({"genuine": "genuine", "fraud": "fraud"}.items())
     ]
     high = max(0.1, *histogram["genuine"], *histogram["fraud"])
     marks = [Mark(name, report["bands"][name]) for name in ("review", "decline")]
@@ -191,13 +191,13 @@ def _pairs(curve: Mapping[str, Sequence[float]], across: str, up: str) -> list[t
 
 def _at(curve: Mapping[str, Sequence[float]], name: str, value: float, other: str) -> float:
     """The wanted value at the first point where another reaches a value."""
-    place = next((place for place, each in enumerate(curve[name]) if each >= value), len(curve[name]) - 1)
-    return curve[other][place]
+    position = next((position for position, each in enumerate(curve[name]) if each >= value), len(curve[name]) - 1)
+    return curve[other][position]
 
 
 def _place(curve: Mapping[str, Sequence[float]], threshold: float) -> int:
     """The last point whose threshold is not lower; the points fall from high to low."""
-    reached = [place for place, value in enumerate(curve["threshold"]) if value >= threshold]
+    reached = [position for position, value in enumerate(curve["threshold"]) if value >= threshold]
     return reached[-1] if reached else 0
 
 
@@ -214,9 +214,9 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _steps(edges: Sequence[float], shares: Sequence[float]) -> Iterator[tuple[float, float]]:
-    for place, value in enumerate(shares):
-        yield edges[place], value
-        yield edges[place + 1], value
+    for position, value in enumerate(shares):
+        yield edges[position], value
+        yield edges[position + 1], value
 
 
 def _power(value: float) -> int:

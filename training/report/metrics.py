@@ -12,7 +12,7 @@ from training.ranking import Floats, Ranking
 
 POINTS = 160
 """Of a curve, at most: more cannot be seen."""
-WIDEST_ALERTS = 0.1
+MAX_ALERT_SHARE = 0.1
 """Share of transactions up to which the alert curve is drawn."""
 ALERTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 """A day, or in 1,000 transactions: the rows of the table."""
@@ -51,33 +51,33 @@ def unit(period: Period) -> tuple[str, float]:
 
 def precision_recall(period: Period) -> dict[str, list[float]]:
     """Precision where each share of the frauds is found; from the highest score on."""
-    flagged, caught = Ranking.of(period.labels, period.scores).cumulated(period.weights)
+    flagged, caught = Ranking.of(period.labels, period.scores).cumulative_counts(period.weights)
     recall, precision = caught / caught[-1], caught / flagged
-    places = _places(recall, np.linspace(0, 1, POINTS))
-    return {"recall": _rounded(recall[places]), "precision": _rounded(precision[places])}
+    positions = _places(recall, np.linspace(0, 1, POINTS))
+    return {"recall": _rounded(recall[positions]), "precision": _rounded(precision[positions])}
 
 
 def roc(period: Period) -> dict[str, list[float]]:
     """Share of frauds found at each share of genuine rows flagged, which is told from 0.01% on."""
     false_positives, recall = evaluation.roc(Ranking.of(period.labels, period.scores), period.weights)
-    places = _places(false_positives, np.geomspace(1e-4, 1, POINTS))
-    return {"false_positives": _rounded(false_positives[places]), "recall": _rounded(recall[places])}
+    positions = _places(false_positives, np.geomspace(1e-4, 1, POINTS))
+    return {"false_positives": _rounded(false_positives[positions]), "recall": _rounded(recall[positions])}
 
 
 def alerts(period: Period, costs: Costs | None) -> dict[str, list[float]]:
     """What comes of each number of alerts; the cost is a share of what is lost without a model."""
     ranking = Ranking.of(period.labels, period.scores)
-    flagged, caught = ranking.cumulated(period.weights)
+    flagged, caught = ranking.cumulative_counts(period.weights)
     total = float(period.weights.sum())
-    within = max(1, int(np.searchsorted(flagged, WIDEST_ALERTS * total, side="right")))
-    places = _places(flagged[:within], np.geomspace(flagged[0], flagged[within - 1], POINTS))
+    within = max(1, int(np.searchsorted(flagged, MAX_ALERT_SHARE * total, side="right")))
+    positions = _places(flagged[:within], np.geomspace(flagged[0], flagged[within - 1], POINTS))
     result = {
-        "alerts": flagged[places] * unit(period)[1],
-        "share": flagged[places] / total,
-        "threshold": period.scores[ranking.order][ranking.ends][places],
-        "precision": caught[places] / flagged[places],
-        "recall": caught[places] / caught[-1],
-        **{name: values[places] for name, values in _money(period, ranking, costs).items()},
+        "alerts": flagged[positions] * unit(period)[1],
+        "share": flagged[positions] / total,
+        "threshold": period.scores[ranking.order][ranking.ends][positions],
+        "precision": caught[positions] / flagged[positions],
+        "recall": caught[positions] / caught[-1],
+        **{name: values[positions] for name, values in _money(period, ranking, costs).items()},
     }
     return {name: _rounded(values) for name, values in result.items()}
 
@@ -86,8 +86,8 @@ def alert_table(curve: dict[str, list[float]]) -> list[dict[str, float]]:
     """The curve of :func:`alerts` at round numbers of alerts: the most that keep within each."""
     counted, result = np.array(curve["alerts"]), []
     for most in (each for each in ALERTS if counted[0] <= each <= counted[-1]):
-        place = int(np.searchsorted(counted, most * (1 + 1e-9), side="right")) - 1
-        result.append({"at_most": float(most)} | {name: values[place] for name, values in curve.items()})
+        position = int(np.searchsorted(counted, most * (1 + 1e-9), side="right")) - 1
+        result.append({"at_most": float(most)} | {name: values[position] for name, values in curve.items()})
     return result
 
 

@@ -16,18 +16,18 @@ from training.decisions import Period
 from training.ranking import Ranking
 from training.report.subject import PeriodRows
 
-FEWEST_ROWS = 50
-MOST_VALUES = 15
+MIN_ROWS = 50
+MAX_VALUES = 15
 """Values of a category, or times, with a row of their own."""
-FEWEST_FRAUDS = 5
+MIN_FRAUDS = 5
 """Below these an average precision says nothing."""
-PARTS = 5
+AMOUNT_BINS = 5
 """Of equally many rows, by amount."""
 SHORT_MONTHS = 3
 """Months below which weeks are told too."""
 WEEK, MONTH = 7, 30
 """Days; a month where the times are no dates."""
-RARE = f"fewer than {FEWEST_ROWS} rows each, together"
+RARE = f"fewer than {MIN_ROWS} rows each, together"
 OTHERS, UNKNOWN, EMPTY = "all others", "values that training did not know", "empty"
 
 Segment = dict[str, Any]
@@ -50,7 +50,7 @@ def segment(name: str, period: Period, rows: NDArray[np.bool_], bands: DecisionB
         result["precision"] = float(np.average(labels[flagged], weights=weights[flagged]))
     if labels.any():
         result["recall"] = float(np.average(flagged[labels], weights=weights[labels]))
-    if labels.sum() >= FEWEST_FRAUDS and not labels.all():
+    if labels.sum() >= MIN_FRAUDS and not labels.all():
         result["average_precision"] = Ranking.of(labels, scores).average_precision(weights)
     return result
 
@@ -80,10 +80,10 @@ def by_amount(period: Period, bands: DecisionBands) -> list[Segment]:
     """By amount, in parts of equally many rows; nothing where no column is the amount."""
     if period.amounts is None:
         return []
-    edges = np.unique(np.quantile(period.amounts, np.linspace(0, 1, PARTS + 1)))
-    places = np.clip(np.searchsorted(edges, period.amounts, side="right") - 1, 0, max(0, len(edges) - 2))
+    edges = np.unique(np.quantile(period.amounts, np.linspace(0, 1, AMOUNT_BINS + 1)))
+    positions = np.clip(np.searchsorted(edges, period.amounts, side="right") - 1, 0, max(0, len(edges) - 2))
     names = _amounts(edges[1:-1].tolist())
-    return _table(np.array([names[place] for place in places], dtype=object), period, bands, order=names)
+    return _table(np.array([names[position] for position in positions], dtype=object), period, bands, order=names)
 
 
 def _amounts(inner: list[float]) -> list[str]:
@@ -106,9 +106,11 @@ def _table(
 def _merged(names: Names) -> Names:
     """Rare names under one, and those beyond the most frequent under another."""
     values, counts = np.unique(names.astype(str), return_counts=True)
-    rare = {str(value) for value, count in zip(values, counts, strict=True) if count < FEWEST_ROWS}
-    frequent = [str(values[place]) for place in np.argsort(-counts, kind="stable") if str(values[place]) not in rare]
-    display = {name: name for name in frequent[:MOST_VALUES]} | dict.fromkeys(frequent[MOST_VALUES:], OTHERS)
+    rare = {str(value) for value, count in zip(values, counts, strict=True) if count < MIN_ROWS}
+    frequent = [
+        str(values[position]) for position in np.argsort(-counts, kind="stable") if str(values[position]) not in rare
+    ]
+    display = {name: name for name in frequent[:MAX_VALUES]} | dict.fromkeys(frequent[MAX_VALUES:], OTHERS)
     display |= dict.fromkeys(rare, RARE)
     return np.array([display[str(name)] for name in names.tolist()], dtype=object)
 
@@ -116,8 +118,8 @@ def _merged(names: Names) -> Names:
 def _ordered(names: Names, order: list[str] | None, *, by_size: bool) -> Iterator[str]:
     """By the given order, by size or by name; what was taken together comes last."""
     values, counts = np.unique(names.astype(str), return_counts=True)
-    places = np.argsort(-counts, kind="stable") if by_size else np.arange(len(values))
-    result = [str(values[place]) for place in places]
+    positions = np.argsort(-counts, kind="stable") if by_size else np.arange(len(values))
+    result = [str(values[position]) for position in positions]
     own = [name for name in result if name not in {RARE, OTHERS}]
     yield from sorted(own, key=order.index) if order else own
     yield from (name for name in (OTHERS, RARE) if name in result)

@@ -92,8 +92,8 @@ def subject(contract: Contract, card: ModelCard, score: Score, labelled: Labelle
         TrainingError: no row is left to measure the version on, or none of them is fraud or genuine.
     """
     rows = replace(labelled, table=with_labelled_history(contract, labelled))
-    places, notes = _cut(card, rows)
-    parts = {name: _part(contract, rows, place) for name, place in places.items() if len(place)}
+    positions, notes = _cut(card, rows)
+    parts = {name: _part(contract, rows, position) for name, position in positions.items() if len(position)}
     if "test" not in parts:
         raise TrainingError(
             "The version has learned from every row of the file: bring newer rows, or the file that it was trained on."
@@ -118,8 +118,8 @@ def _measurable(test: PeriodRows) -> None:
         )
 
 
-def _part(contract: Contract, rows: LabelledTransactions, place: NDArray[np.int64]) -> PeriodRows:
-    some = rows.take(place)
+def _part(contract: Contract, rows: LabelledTransactions, position: NDArray[np.int64]) -> PeriodRows:
+    some = rows.take(position)
     return PeriodRows(some.table, to_matrix(contract, some.table), some.labels, some.row_weights, some.seconds)
 
 

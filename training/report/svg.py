@@ -78,7 +78,7 @@ def chart(title: str, across: Axis, up: Axis, lines: Sequence[Line], marks: Sequ
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">',
         *_grid(across, up),
-        *(_mark(across, mark, place) for place, mark in enumerate(marks)),
+        *(_mark(across, mark, position) for position, mark in enumerate(marks)),
         *(_drawn(line, across, up) for line in lines),
         "</svg>",
     ]
@@ -120,9 +120,9 @@ def _grid(across: Axis, up: Axis) -> list[str]:
     return result
 
 
-def _mark(across: Axis, mark: Mark, place: int) -> str:
+def _mark(across: Axis, mark: Mark, position: int) -> str:
     """Words of neighbours stand at different heights, and on the side that has room."""
-    x, y = _x(across, mark.at), TOP + 12 + 14 * (place % 6)
+    x, y = _x(across, mark.at), TOP + 12 + 14 * (position % 6)
     anchor, beside = ("end", x - 5) if across.at(mark.at) > 1 / 2 else ("start", x + 5)
     return (
         f'<path class="mark" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
@@ -133,19 +133,19 @@ def _mark(across: Axis, mark: Mark, place: int) -> str:
 def _drawn(line: Line, across: Axis, up: Axis) -> str:
     if not line.points:
         return ""
-    places = [(_x(across, x), _y(up, y)) for x, y in line.points]
-    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    positions = [(_x(across, x), _y(up, y)) for x, y in line.points]
+    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in positions)
     floor_y = HEIGHT - BOTTOM
     result = [f'<path class="line s{line.style}" d="{path}"/>']
     if line.area:
-        closed = f"{path}L{places[-1][0]:.1f} {floor_y}L{places[0][0]:.1f} {floor_y}Z"
+        closed = f"{path}L{positions[-1][0]:.1f} {floor_y}L{positions[0][0]:.1f} {floor_y}Z"
         result.insert(0, f'<path class="area s{line.style}" d="{closed}"/>')
     result += [
         f'<path class="line s{line.style}" d="M{x:.1f} {_y(up, low):.1f}V{_y(up, high):.1f}"/>'
-        for (x, _), (low, high) in zip(places, line.ranges, strict=False)
+        for (x, _), (low, high) in zip(positions, line.ranges, strict=False)
     ]
     if line.dots:
-        result += [f'<circle class="dot s{line.style}" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in places]
+        result += [f'<circle class="dot s{line.style}" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in positions]
     return "".join(result)
 
 

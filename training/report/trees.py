@@ -25,8 +25,8 @@ SETTINGS = {
 BINS = (255, 8191)
 MIN_PROBABILITY = 1e-15
 """A probability that is lower counts as this."""
-ROUNDS, PATIENCE = 2000, 50
-UNJUDGED_ROUNDS = 200
+ROUNDS, EARLY_STOPPING_ROUNDS = 2000, 50
+UNVALIDATED_ROUNDS = 200
 """Rounds where the validation rows cannot tell when to stop; the bins are the finest then."""
 
 
@@ -97,9 +97,11 @@ def _grown(train: LabelledMatrix, validation: LabelledMatrix, codes: list[int], 
     labels, judged = train.labels.astype(float), validation.labels.astype(float)
     data = lightgbm.Dataset(train.matrix, labels, weight=train.weights, categorical_feature=codes, params=settings)
     if not validation.both_classes:
-        return Trees(lightgbm.train(settings, data, UNJUDGED_ROUNDS), settings["max_bin"], UNJUDGED_ROUNDS, np.inf)
+        return Trees(
+            lightgbm.train(settings, data, UNVALIDATED_ROUNDS), settings["max_bin"], UNVALIDATED_ROUNDS, np.inf
+        )
     against = data.create_valid(validation.matrix, judged, weight=validation.weights)
-    stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
+    stopping = lightgbm.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False)
     booster = lightgbm.train(settings, data, ROUNDS, valid_sets=[against], callbacks=[stopping])
     loss = float(booster.best_score["valid_0"]["binary_logloss"])
     return Trees(booster, settings["max_bin"], booster.best_iteration or booster.current_iteration(), loss)

@@ -31,16 +31,16 @@ def score(matrix: NDArray[np.float32]) -> Scores:
 
 def labelled(count: int = 600, seed: int = 0, first: float = START, of: Contract | None = None) -> LabelledTransactions:
     """Transactions over thirty days; fraud is mostly what costs much."""
-    draw = np.random.default_rng(seed)
-    amounts = draw.uniform(0, 500, count)
-    labels = draw.random(count) < 1 / (1 + np.exp((420 - amounts) / 15))
+    rng = np.random.default_rng(seed)
+    amounts = rng.uniform(0, 500, count)
+    labels = rng.random(count) < 1 / (1 + np.exp((420 - amounts) / 15))
     column = "channel" if of is None else next(c.name for c in of.columns if c.kind == "category")
     columns = {
         "ref": np.array([f"secret-{place}" for place in range(count)], dtype=object),
-        "when": first + np.sort(draw.uniform(0, 30 * DAY, count)),
+        "when": first + np.sort(rng.uniform(0, 30 * DAY, count)),
         "amount": amounts,
-        "age": np.where(draw.random(count) < 0.2, np.nan, draw.normal(40, 9, count)),
-        column: draw.choice(np.array(["chip", "online", "", "never-seen"], dtype=object), count),
+        "age": np.where(rng.random(count) < 0.2, np.nan, rng.normal(40, 9, count)),
+        column: rng.choice(np.array(["chip", "online", "", "never-seen"], dtype=object), count),
         "fraud": labels.astype(int).astype(str).astype(object),
     }
     return LabelledTransactions(Table(columns, np.arange(1, count + 1)), labels, columns["when"], "0" * 64)

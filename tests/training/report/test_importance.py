@@ -45,7 +45,7 @@ def test_many_rows_are_drawn_and_weighted() -> None:
         labels=np.tile(about.test.labels, times),
         weights=np.tile(about.test.weights, times),
     )
-    rows, weights = importance._drawn(replace(about, test=test), np.random.default_rng(0))
-    assert len(rows) <= importance.MOST_ROWS
+    rows, weights = importance._sample(replace(about, test=test), np.random.default_rng(0))
+    assert len(rows) <= importance.MAX_ROWS
     assert weights[test.labels[rows]].sum() == test.labels.sum()
     assert weights.sum() == pytest.approx(len(test.labels))

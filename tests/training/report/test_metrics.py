@@ -12,12 +12,12 @@ DAY = 86_400.0
 
 def period(seed: int = 0, count: int = 3000, share: float = 0.05, weight: float = 1.0) -> Period:
     """Calibrated scores over ten days; genuine rows stand for so many."""
-    draw = np.random.default_rng(seed)
-    logits = draw.normal(np.log(share), 2, count)
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(np.log(share), 2, count)
     scores = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    labels = draw.random(count) < scores
+    labels = rng.random(count) < scores
     weights = np.where(labels, 1.0, weight)
-    return Period.of(scores, labels, draw.lognormal(3, 1, count), np.linspace(0, 10 * DAY, count), weights)
+    return Period.of(scores, labels, rng.lognormal(3, 1, count), np.linspace(0, 10 * DAY, count), weights)
 
 
 @given(st.integers(0, 50), st.sampled_from([1.0, 10.0]))

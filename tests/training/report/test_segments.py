@@ -60,7 +60,7 @@ def test_the_smallest_and_the_largest_amount_are_not_reported() -> None:
     names = [each["name"] for each in segments.by_amount(of, BANDS)]
     assert names[0].startswith("up to ")
     assert names[-1].startswith("from ")
-    assert len(names) == segments.PARTS
+    assert len(names) == segments.AMOUNT_BINS
 
 
 def test_equal_amounts_are_one_part() -> None:

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from training.errors import TrainingError
 from training.loop import Examples
 from training.ranking import Ranking
-from training.report.trees import BINS, UNJUDGED_ROUNDS, averaged, grow
+from training.report.trees import BINS, UNVALIDATED_ROUNDS, averaged, grow
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 def _rows(seed: int, count: int = 4000, above: float = 990.0) -> Examples:
     """Fraud lies in the top of a column whose other values crowd below it; the second column is noise."""
-    draw = np.random.default_rng(seed)
-    amounts = draw.uniform(0, 1000, count)
+    rng = np.random.default_rng(seed)
+    amounts = rng.uniform(0, 1000, count)
     labels: NDArray[np.bool_] = amounts > above
-    return Examples(np.column_stack([amounts, draw.normal(size=count)]).astype(np.float32), labels)
+    return Examples(np.column_stack([amounts, rng.normal(size=count)]).astype(np.float32), labels)
 
 
 def test_the_bins_and_rounds_are_those_that_validate_best() -> None:
@@ -59,8 +59,8 @@ def test_rows_that_count_for_many_change_the_trees() -> None:
 
 def test_a_category_is_no_number() -> None:
     """Its codes are parted one by one, not by their order."""
-    draw = np.random.default_rng(0)
-    codes = draw.integers(0, 40, 8000)
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 40, 8000)
     labels = np.isin(codes, np.arange(0, 40, 2))
     rows = Examples(codes.astype(np.float32)[:, None], labels)
     trees = grow(rows, rows, codes=[0])
@@ -73,7 +73,7 @@ def test_a_validation_of_one_class_cannot_stop_them() -> None:
     train = _rows(0)
     none = Examples(train.matrix, np.zeros(len(train.labels), dtype=np.bool_))
     trees = grow(train, none)
-    assert (trees.bins, trees.rounds) == (max(BINS), UNJUDGED_ROUNDS)
+    assert (trees.bins, trees.rounds) == (max(BINS), UNVALIDATED_ROUNDS)
 
 
 def test_without_lightgbm_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
