@@ -10,7 +10,6 @@ a gap. Should two work all the same, the release lock keeps them from harm.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 
@@ -27,6 +26,7 @@ from operations.keeper.pages import Pages
 from operations.keeper.servers import Notifier, Servers
 from operations.keeper.status import KeeperStatus
 from operations.network.alerts import Alerts
+from operations.processes.console_log import log, logging_to
 from operations.processes.daemon_thread import run_in_daemon_thread
 from operations.processes.signals import stop_signals, wait_for_stop
 from operations.processes.supervisor import ManagedProcess, Program
@@ -80,21 +80,21 @@ class _KeeperRun:
     ) -> None:
         self._settings = settings
         self._console = console
-        self._alert = Alerts(settings.alert_url, self._say)
-        self._torchserve = ManagedProcess(torchserve, {}, self._say) if torchserve else None
+        self._alert = Alerts(settings.alert_url, log.info)
+        self._torchserve = ManagedProcess(torchserve, {}, log.info) if torchserve else None
         self._status = KeeperStatus(settings.paths.store)
-        notifier = Notifier(self._say, self._alert, self._torchserve.kill if self._torchserve else None)
+        notifier = Notifier(log.info, self._alert, self._torchserve.kill if self._torchserve else None)
         self._servers = Servers(settings, resolve_endpoints, self._status, notifier)
-        self._schedule = Schedule(jobs, settings.paths, self._say) if jobs else None
+        self._schedule = Schedule(jobs, settings.paths, log.info) if jobs else None
         self._scheduling: asyncio.Task[None] | None = None
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
-        self._loop = asyncio.get_running_loop()
-        async with stop_signals(self._kill_all) as stop:
-            with self._pages() as url:
-                self._say(f"keeping the model servers of {self._settings.paths.store}; pages on {url}")
-                await self._work_until(stop)
+        with logging_to(self._console):
+            async with stop_signals(self._kill_all) as stop:
+                with self._pages() as url:
+                    log.info(f"keeping the model servers of {self._settings.paths.store}; pages on {url}")
+                    await self._work_until(stop)
 
     async def _work_until(self, stop: asyncio.Event) -> None:
         programs = {self._torchserve.start()} if self._torchserve else set()
@@ -103,7 +103,7 @@ class _KeeperRun:
             await wait_for_stop(stop, {work, *programs})
         finally:
             await self._end(work)
-            self._say("stopped")
+            log.info("stopped")
 
     async def _end(self, work: asyncio.Task[None]) -> None:
         """Ends all side by side; the timeout cancels the schedule a second time, which kills its jobs."""
@@ -149,7 +149,7 @@ class _KeeperRun:
             locks.enter_context(durable.locked(self._settings.paths.store / ".keeper.lock", refusal))
         except LockHeld as error:
             if not self._status.blocked_reason:
-                self._say(str(error))
+                log.info(str(error))
             self._status.blocked_reason = str(error)
             return False
         self._status.blocked_reason = None
@@ -157,7 +157,7 @@ class _KeeperRun:
 
     async def _run_schedule(self, schedule: Schedule) -> None:
         """Runs the jobs at their times, as soon as no other schedule works in this directory."""
-        say = Deduplicator(self._say)
+        say = Deduplicator(log.info)
         while True:
             try:
                 with lock(self._settings.paths):
@@ -170,9 +170,9 @@ class _KeeperRun:
         """Monitors trials on all known servers, from the first that is known."""
         while (target := self._servers.target) is None:  # noqa: ASYNC110 - a look-up ends the wait, not an event
             await asyncio.sleep(TICK_SECONDS)
-        monitor = TrialMonitor(target, self._say, self._alert)
+        monitor = TrialMonitor(target, log.info, self._alert)
         async with asyncio.TaskGroup() as group:
-            group.create_task(reconcile_loop.monitor_trial_forever(monitor, self._say))
+            group.create_task(reconcile_loop.monitor_trial_forever(monitor, log.info))
             while True:
                 monitor.target = self._servers.target or monitor.target
                 await asyncio.sleep(TICK_SECONDS)
@@ -199,13 +199,13 @@ class _KeeperRun:
             OperationsError: there is none, or nobody can know which.
         """
         settings = self._settings
-        version, is_live = await first_model.choose_version(settings, Registry(settings.paths.store), {}, self._say)
-        async with first_model.loading_history(settings, settings.redis, version, {}, self._say):
+        version, is_live = await first_model.choose_version(settings, Registry(settings.paths.store), {}, log.info)
+        async with first_model.loading_history(settings, settings.redis, version, {}, log.info):
             while not is_live and not self._was_released(version):
                 target = self._servers.target
                 if target is not None:
                     answering = await run_in_daemon_thread(partial(first_model.any_server_answers, target))
-                    is_live = answering and await first_model.make_live(target, version, self._say)
+                    is_live = answering and await first_model.make_live(target, version, log.info)
                 await asyncio.sleep(first_model.POLL_SECONDS)
 
     def _was_released(self, version: int) -> bool:
@@ -223,7 +223,7 @@ class _KeeperRun:
     def _pages(self) -> Iterator[str]:
         settings = self._settings
         found = Pages(self._status, settings.paths.store, lambda: outcome.metrics_text(settings.paths))
-        with pages.served(settings.host, settings.port, found, self._say) as url:
+        with pages.served(settings.host, settings.port, found, log.info) as url:
             yield url
 
     def _kill_all(self) -> None:
@@ -232,16 +232,6 @@ class _KeeperRun:
             self._scheduling.cancel()
         if self._torchserve:
             self._torchserve.terminate()
-
-    def _say(self, text: str) -> None:
-        """Prints, on the loop: a thread that this process leaves behind must not hold the output."""
-        with contextlib.suppress(RuntimeError):  # The loop has ended.
-            self._loop.call_soon_threadsafe(self._show, f"{time.strftime('%H:%M:%S')} {text}")
-
-    def _show(self, text: str) -> None:
-        """The terminal may be gone, and that must stop nothing (rich makes a broken pipe a SystemExit)."""
-        with contextlib.suppress(OSError, ValueError, SystemExit):
-            self._console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def _innermost(error: Exception) -> Exception:

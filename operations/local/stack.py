@@ -27,6 +27,7 @@ from operations.local import summary
 from operations.local.process_registry import ProcessRegistry
 from operations.local.programs import StackPlan, plan, refuse_taken
 from operations.network.alerts import Alerts
+from operations.processes.console_log import log, logging_to, print_line
 from operations.processes.signals import stop_signals, wait_for_stop
 from operations.processes.supervisor import ManagedProcess, stop_all
 from operations.rollout.deployment import DeploymentTarget
@@ -78,11 +79,11 @@ class _StackRun:
         self._settings = settings
         self._stack = stack
         self._console = console
-        self._alert = Alerts(settings.alert_url, self._say)
+        self._alert = Alerts(settings.alert_url, log.info)
         self._mark = mark = registry.mark
-        self._gateway = ManagedProcess(stack.gateway, mark, self._say)
-        self._model_server = ManagedProcess(stack.model_server, mark, self._say)
-        self._valkey = [ManagedProcess(stack.valkey, mark, self._say)] if stack.valkey else []
+        self._gateway = ManagedProcess(stack.gateway, mark, log.info)
+        self._model_server = ManagedProcess(stack.model_server, mark, log.info)
+        self._valkey = [ManagedProcess(stack.valkey, mark, log.info)] if stack.valkey else []
         server = TorchServeClient(stack.management_url, stack.inference_url)
         paths = settings.paths
         self._target = DeploymentTarget(
@@ -91,6 +92,10 @@ class _StackRun:
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
+        with logging_to(self._console):
+            await self._run_until_stopped()
+
+    async def _run_until_stopped(self) -> None:
         async with stop_signals(self._kill_all) as stop, self._run_programs() as programs:
             work = asyncio.create_task(self._work())
             try:
@@ -109,10 +114,10 @@ class _StackRun:
 
     async def _stop(self) -> None:
         began = time.monotonic()
-        self._show("\nStopping (Ctrl-C again: at once) ...")
+        print_line(self._console, "\nStopping (Ctrl-C again: at once) ...")
         await stop_all([[self._gateway], [self._model_server, *self._valkey]])
         self._settings.paths.stack.unlink(missing_ok=True)
-        self._show(f"Everything is stopped ({time.monotonic() - began:.1f} s).")
+        print_line(self._console, f"Everything is stopped ({time.monotonic() - began:.1f} s).")
 
     def _kill_all(self) -> None:
         for kept in (self._gateway, self._model_server, *self._valkey):
@@ -128,29 +133,21 @@ class _StackRun:
             redis_url=stack.redis_url,
         )
 
-    def _say(self, text: str) -> None:
-        self._show(f"{time.strftime('%H:%M:%S')} {text}")
-
-    def _show(self, text: str) -> None:
-        """Prints; the terminal may be gone, and that must stop nothing (rich makes a broken pipe a SystemExit)."""
-        with contextlib.suppress(OSError, ValueError, SystemExit):
-            self._console.print(text, soft_wrap=True, highlight=False, markup=False)
-
     async def _work(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(
-                    reconcile_loop.reconcile_forever(self._reconciler(), self._kill_hung_server, self._say)
+                    reconcile_loop.reconcile_forever(self._reconciler(), self._kill_hung_server, log.info)
                 )
                 group.create_task(
-                    reconcile_loop.monitor_trial_forever(TrialMonitor(self._target, self._say, self._alert), self._say)
+                    reconcile_loop.monitor_trial_forever(TrialMonitor(self._target, log.info, self._alert), log.info)
                 )
                 group.create_task(self._start_serving())
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
 
     def _kill_hung_server(self) -> None:
-        self._say(f"the model server has not answered for {reconcile_loop.HANG_SECONDS:.0f} s and is killed")
+        log.info(f"the model server has not answered for {reconcile_loop.HANG_SECONDS:.0f} s and is killed")
         self._model_server.kill()
 
     async def _start_serving(self) -> None:
@@ -167,10 +164,10 @@ class _StackRun:
                 partial(rekey, self._stack.redis_url, key, lambda _: None)
             )
         except OperationsError as error:
-            self._say(f"scores are without history: {error}")
+            log.info(f"scores are without history: {error}")
             return
         if done.moved:
-            self._say(f"what Redis remembers got its key: {done.moved:,} digests ({done.seconds:.1f} s)")
+            log.info(f"what Redis remembers got its key: {done.moved:,} digests ({done.seconds:.1f} s)")
 
     async def _announce(self, version: int, began: float) -> None:
         """Says that all is there, once it is, however slow the machine; the past too, or that it was not loaded."""
@@ -193,11 +190,11 @@ class _StackRun:
     async def _ensure_released(self) -> int:
         try:
             return await first_model.ensure_released(
-                self._settings, self._target, self._mark, self._say, self._stack.redis
+                self._settings, self._target, self._mark, log.info, self._stack.redis
             )
         except asyncio.CancelledError:
             if not self._target.registry.entries():
-                self._say("no model was kept: the training was not done; the next `fraud up` begins it anew")
+                log.info("no model was kept: the training was not done; the next `fraud up` begins it anew")
             raise
 
     async def _write_sample(self) -> None:
@@ -207,7 +204,7 @@ class _StackRun:
             try:
                 await first_model.run_fraud_command(self._settings, self._mark, "sample", "-o", str(sample))
             except OperationsError as error:
-                self._say(str(error))
+                log.info(str(error))
 
     async def _wait_until_ready(self) -> None:
         """Waits for the gateway; says once that it is late."""
@@ -215,7 +212,7 @@ class _StackRun:
         async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
             while not await self._is_ready(client):
                 if time.monotonic() > late:
-                    self._say(f"the gateway is not ready after {READY_TIMEOUT:.0f} s; see {self._settings.paths.logs}")
+                    log.info(f"the gateway is not ready after {READY_TIMEOUT:.0f} s; see {self._settings.paths.logs}")
                     late = math.inf
                 await asyncio.sleep(0.1)
 
@@ -228,4 +225,4 @@ class _StackRun:
     def _reconciler(self) -> Reconciler:
         may_train = self._settings.base_model
         base = reconcile_loop.BaseModelTrainer(self._settings, self._target.registry, self._mark) if may_train else None
-        return Reconciler(self._target, self._say, self._alert, base)
+        return Reconciler(self._target, log.info, self._alert, base)
