@@ -121,7 +121,7 @@ def test_spaces_and_other_spellings_of_a_number_are_read(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [True, False, "1", "", [], {}, [1], b"1", object()])
-def test_json_takes_only_numbers_for_numbers(value: object) -> None:
+def test_json_accepts_only_numbers_for_numbers(value: object) -> None:
     """In JSON a string is no number and true is no 1."""
     assert fault_of(from_json(OPTIONAL, [value])) is FaultCode.NOT_A_NUMBER
 
@@ -243,13 +243,13 @@ def test_text_that_is_no_date_is_not_a_date(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["1711111111", "1711111111111", "17111111111.5", "20240101123", "1.7e9"])
-def test_a_number_of_seconds_is_not_taken_for_a_date(text: str) -> None:
+def test_a_number_of_seconds_is_no_date(text: str) -> None:
     """Seconds and milliseconds in a column of ISO dates are a fault, never a moment of the year 1711."""
     assert fault_of(from_text(DATE, [text])) is FaultCode.NOT_A_DATE
 
 
 @pytest.mark.parametrize("value", [0, 1.5, True, [], {}, "", "x"])
-def test_json_takes_only_text_for_dates(value: object) -> None:
+def test_json_accepts_only_text_for_dates(value: object) -> None:
     """In JSON a date is a string; a number is none, and an empty string is missing."""
     assert fault_of(from_json(DATE, [value])) is (FaultCode.MISSING if value == "" else FaultCode.NOT_A_DATE)
 
@@ -275,7 +275,7 @@ def test_text_has_a_longest_length(excess: int) -> None:
 
 
 @pytest.mark.parametrize("value", [1, 1.5, True, [], {}, "\ud800", "a\udfffb"])
-def test_json_takes_only_encodable_text_for_text(value: object) -> None:
+def test_json_accepts_only_encodable_text_for_text(value: object) -> None:
     """A number, a boolean, a list or a lone surrogate is no text."""
     assert fault_of(from_json(WORD, [value])) is FaultCode.NOT_TEXT
 

@@ -155,7 +155,7 @@ def test_every_fault_of_a_row_is_named() -> None:
 
 
 @pytest.mark.parametrize("cell", ["", "0", "whatever", "é" * 1000])
-def test_the_label_is_not_looked_at(cell: str) -> None:
+def test_the_label_is_ignored(cell: str) -> None:
     """A label column may be there or not; scoring ignores what it holds."""
     with_label = read_csv(CONTRACT, f"{HEADER},fraud\n{good_line()},{cell}\n".encode())
     assert with_label.faults == ()
@@ -163,7 +163,7 @@ def test_the_label_is_not_looked_at(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", ["", "-1", "whatever"])
-def test_the_weight_is_not_looked_at(cell: str) -> None:
+def test_the_weight_is_ignored(cell: str) -> None:
     """Nobody who uploads needs a weight, and what one holds changes nothing."""
     plain = read_csv(CONTRACT, lines(good_line()))
     assert_same(read_csv(WEIGHTED, f"{HEADER},w\n{good_line()},{cell}\n".encode()).table, plain.table)
@@ -446,7 +446,7 @@ def test_records_of_no_text_are_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize("cell", ["", "x", "é" * 1000])
-def test_other_names_may_be_there_and_are_not_looked_at(cell: str) -> None:
+def test_other_names_are_ignored(cell: str) -> None:
     """A column that another contract knows is no fault, whatever it holds, and is not in the table."""
     other = read_csv(CONTRACT, f"{HEADER},more\n{good_line()},{cell}\n".encode(), others={"more", "age"})
     assert other.faults == ()
@@ -486,7 +486,7 @@ def test_an_extended_table_has_the_same_rows_and_more_columns() -> None:
     assert_same(Table({name: after.columns[name] for name in before.columns}, after.row_numbers), before)
 
 
-def test_an_extended_table_is_taken_from_with_all_its_columns() -> None:
+def test_take_returns_all_columns_of_an_extended_table() -> None:
     """Rows that are taken keep their own values of the new columns."""
     table = read_csv(CONTRACT, csv_bytes([GOOD] * 3)).table.extended({"history": np.array([1.0, 2.0, 3.0])})
     assert table.take(np.array([2, 0])).columns["history"].tolist() == [3.0, 1.0]

@@ -56,7 +56,7 @@ def test_equal_names_are_equal_definitions(one: Window, other: Window) -> None:
 
 
 @pytest.mark.parametrize("aggregate", [Aggregate.SUM, Aggregate.DISTINCT])
-def test_a_column_named_like_a_window_is_told_apart(aggregate: Aggregate) -> None:
+def test_a_column_named_like_a_window_is_distinguished(aggregate: Aggregate) -> None:
     """Where entity and column together could be read in two ways, at most one of them is a definition."""
 
     def name(entity: str, of: Aggregate, column: str) -> str | None:
@@ -86,7 +86,7 @@ def test_the_name_is_what_people_would_write(window: Window, name: str) -> None:
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
-def test_durations_are_told_apart(one: int, other: int) -> None:
+def test_durations_differ(one: int, other: int) -> None:
     """Each number of seconds has a text of its own."""
     assert (duration(one) == duration(other)) == (one == other)
 

@@ -8,7 +8,7 @@ from gateway.background import running
 
 
 @pytest.mark.anyio
-async def test_work_that_overhears_its_end_is_told_again() -> None:
+async def test_work_that_misses_a_cancellation_is_cancelled_again() -> None:
     """A client that takes the first cancellation for an error of its own does not hold up the end of the gateway."""
     heard = 0
 

@@ -20,7 +20,7 @@ def running() -> Iterator[Gateway]:
         yield process
 
 
-def test_dripping_bodies_keep_nobody_waiting(running: Gateway) -> None:
+def test_slow_bodies_do_not_delay_others(running: Gateway) -> None:
     """While hundreds of callers with a valid key drip bodies into /upload, all others are answered."""
     others = Others(running.url)
     with Drippers(running.url, 800):

@@ -91,10 +91,10 @@ def test_a_gateway_that_ends_says_so_first(start: Start) -> None:
 def test_the_delay_ends_by_itself(start: Start) -> None:
     """Nobody needs to say it twice."""
     gateway = start(DRAIN_DELAY_SECONDS="0.5")
-    told = time.monotonic()
+    started = time.monotonic()
     gateway.process.terminate()
     assert gateway.exit_status() == 0
-    assert time.monotonic() - told >= 0.5
+    assert time.monotonic() - started >= 0.5
 
 
 def test_a_port_that_is_taken_is_a_failure(start: Start) -> None:

@@ -13,62 +13,62 @@ SCORES = st.lists(st.floats(0, 1, width=32), max_size=30).map(lambda scores: np.
 BANDS = DecisionBands(0.1, 0.5)
 
 
-def tallied(*requests: np.ndarray, side: TrialArm = TrialArm.LIVE) -> TrialCounts:
+def counts_of(*requests: np.ndarray, arm: TrialArm = TrialArm.LIVE) -> TrialCounts:
     """A tally of requests with these scores."""
-    tally = TrialCounts()
+    counts = TrialCounts()
     for scores in requests:
-        tally.scored(side, scores, BANDS.decide(scores), 0.004)
-    return tally
+        counts.scored(arm, scores, BANDS.decide(scores), 0.004)
+    return counts
 
 
 @given(st.lists(SCORES, max_size=5), st.lists(SCORES, max_size=5))
 def test_gateways_add_up_to_one(first: list[np.ndarray], second: list[np.ndarray]) -> None:
     """The total of two gateways is the tally of one gateway that had all their requests."""
-    assert TrialCounts.total([tallied(*first), tallied(*second)]).counts == tallied(*first, *second).counts
+    assert TrialCounts.total([counts_of(*first), counts_of(*second)]).counts == counts_of(*first, *second).counts
 
 
 @given(SCORES)
 def test_every_row_is_counted_once(scores: np.ndarray) -> None:
     """Decisions and score bins each add up to the rows, and the bins are those of score_counts."""
-    side = tallied(scores).arm(TrialArm.LIVE)
-    assert side.rows == sum(side.scores) == len(scores)
-    assert side.scores == score_counts(scores)
-    assert side.flagged == sum(decision is not Decision.APPROVE for decision in BANDS.decide(scores))
+    arm = counts_of(scores).arm(TrialArm.LIVE)
+    assert arm.rows == sum(arm.scores) == len(scores)
+    assert arm.scores == score_counts(scores)
+    assert arm.flagged == sum(decision is not Decision.APPROVE for decision in BANDS.decide(scores))
 
 
 def test_sides_do_not_mix() -> None:
     """What the version on trial did is no part of what the live one did."""
-    assert tallied(np.array([0.2]), side=TrialArm.TRIAL).arm(TrialArm.LIVE).rows == 0
+    assert counts_of(np.array([0.2]), arm=TrialArm.TRIAL).arm(TrialArm.LIVE).rows == 0
 
 
 def test_a_failure_is_a_request_without_rows() -> None:
     """A failed request counts towards the error rate and the latency."""
-    tally = tallied(np.array([0.2]))
-    tally.failed(TrialArm.LIVE, 10.0)
-    side = tally.arm(TrialArm.LIVE)
-    assert (side.requests, side.errors, side.rows, side.error_rate) == (2, 1, 1, 0.5)
-    assert side.latency(0.95) >= 10.0
+    counts = counts_of(np.array([0.2]))
+    counts.failed(TrialArm.LIVE, 10.0)
+    arm = counts.arm(TrialArm.LIVE)
+    assert (arm.requests, side.errors, side.rows, side.error_rate) == (2, 1, 1, 0.5)
+    assert arm.latency(0.95) >= 10.0
 
 
 def test_decisions_that_differ_are_counted() -> None:
     """Rows that both sides scored are compared one by one."""
-    tally = TrialCounts()
-    tally.compared([Decision.APPROVE, Decision.REVIEW], [Decision.APPROVE, Decision.DECLINE])
-    assert (tally.compared_rows, tally.differing_decisions) == (2, 1)
+    counts = TrialCounts()
+    counts.compared([Decision.APPROVE, Decision.REVIEW], [Decision.APPROVE, Decision.DECLINE])
+    assert (counts.compared_rows, counts.differing_decisions) == (2, 1)
 
 
 @pytest.mark.parametrize("seconds", [0.0005, 0.001, 0.0042, 0.3, 9.9])
 def test_a_quantile_is_at_most_a_fifth_too_high(seconds: float) -> None:
     """The latency comes from bins: never below what was measured, and at most 19% above, or 1 ms."""
-    tally = TrialCounts()
-    tally.failed(TrialArm.TRIAL, seconds)
-    assert seconds <= tally.arm(TrialArm.TRIAL).latency(0.95) <= max(seconds * 1.19, 0.001) + 1e-9
+    counts = TrialCounts()
+    counts.failed(TrialArm.TRIAL, seconds)
+    assert seconds <= counts.arm(TrialArm.TRIAL).latency(0.95) <= max(seconds * 1.19, 0.001) + 1e-9
 
 
 def test_an_empty_side_has_no_rates() -> None:
     """Where nothing was scored, every rate is 0 and not an error."""
-    side = TrialCounts().arm(TrialArm.TRIAL)
-    assert (side.alert_rate, side.error_rate, side.latency(0.5)) == (0, 0, 0)
+    arm = TrialCounts().arm(TrialArm.TRIAL)
+    assert (arm.alert_rate, side.error_rate, side.latency(0.5)) == (0, 0, 0)
 
 
 @given(st.lists(st.integers(0, 1000), min_size=7, max_size=7), st.lists(st.integers(0, 1000), min_size=7, max_size=7))

@@ -14,7 +14,7 @@ from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from gateway.api.json_schema import NOT_BLANK
 from gateway.http.problems import Draining, LabelsNotTaken, Problem, Refused, Unavailable
 from releases.record import Release
-from tests.gateway.conftest import Serve, documented
+from tests.gateway.conftest import Serve
 from tests.gateway.contracts import CONTRACTS, EVERYTHING, NAMELESS, served
 from tests.gateway.trials import CANARY, OTHER, TrialGateway, Valkey
 from tests.gateway.waiting import until
@@ -49,17 +49,17 @@ def kinds(of: type[Problem] = Problem) -> Iterator[type[Problem]]:
 def test_every_problem_is_documented(kind: type[Problem]) -> None:
     """By its code, under its status, where its like is; whatever meets any request, with each."""
     problem = kind()
-    told = {
+    paths = {
         path
         for path, operations in documented().items()
         for operation in operations.values()
         if f"`{problem.code}`" in operation["responses"].get(str(int(problem.status)), {}).get("description", "")
     }
-    assert told, f"{problem.code} is not documented"
+    assert paths, f"{problem.code} is not documented"
     if problem.code in {"unexpected", "out_of_memory", "disk_full", "too_large", "not_http"}:
-        assert told == set(documented())
+        assert paths == set(documented())
     elif kind not in {Draining, LabelsNotTaken} and problem.code in {"too_slow", "not_supported", "busy"}:
-        assert told == READING
+        assert paths == READING
 
 
 def test_a_key_is_needed_where_the_document_says_so(client: TestClient) -> None:
@@ -81,7 +81,7 @@ def test_every_reference_leads_somewhere(gateway: TestClient) -> None:
     assert names <= json.loads(text)["components"]["schemas"].keys()
 
 
-def test_its_examples_are_scored_and_taken(gateway: TestClient) -> None:
+def test_its_examples_are_accepted(gateway: TestClient) -> None:
     """One transaction, a list and a file; one label: as they stand in the document."""
     document = gateway.get("/openapi.json").json()
     shapes = document["components"]["schemas"]

@@ -149,7 +149,7 @@ def test_csv_answer_adds_columns(client: TestClient) -> None:
     assert [row["transaction_id"] for row in rows] == ["g-1", "g-2"]
 
 
-def test_csv_answer_is_harmless_in_a_spreadsheet(client: TestClient) -> None:
+def test_csv_formulas_are_escaped(client: TestClient) -> None:
     """No cell of a scored or a skipped row starts a formula; a checked number keeps its minus sign."""
     rows = f"=1+1,2026-01-01,1,-5,@SUM(A1)\n=2,2026-01-01,=cmd(),-5,-x\n{ROW},=3\n\u200b=4,2026-01-01,1,1,x;=5\n"
     headers = {"content-type": "text/csv", "accept": "text/csv"}
@@ -338,7 +338,7 @@ def test_metrics_have_the_guides_names(client: TestClient) -> None:
     assert 'stage_seconds_count{stage="model"} 1.0' in text
 
 
-def test_a_harmless_request_id_is_kept(client: TestClient) -> None:
+def test_a_safe_request_id_is_echoed(client: TestClient) -> None:
     """A caller's own request id comes back; one that could forge a log line or hold a card number does not."""
     assert client.get("/livez", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
     for given in ("a b", "a-4556-7375-8689-9855", "4556737586899855"):

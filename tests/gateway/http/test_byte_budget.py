@@ -22,7 +22,7 @@ async def stall(reservation: Reservation, size: int, limits: TransferLimits) -> 
 
 
 @pytest.mark.anyio
-async def test_what_does_not_fit_waits_and_is_busy() -> None:
+async def test_what_does_not_fit_waits_until_it_is_busy() -> None:
     """Over the total nothing is given, and what is given back is given again."""
     budget = ByteBudget(100, wait_seconds=0.02)
     with budget.reserve() as first, budget.reserve() as second:
@@ -34,7 +34,7 @@ async def test_what_does_not_fit_waits_and_is_busy() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_oldest_always_comes_through() -> None:
+async def test_the_oldest_always_completes() -> None:
     """However much the others hold, and however large it is: so all do, one after the other."""
     budget = ByteBudget(100, wait_seconds=5)
     with budget.reserve() as first:
@@ -50,7 +50,7 @@ async def test_the_oldest_always_comes_through() -> None:
 
 
 @pytest.mark.anyio
-async def test_only_so_many_hold_some() -> None:
+async def test_the_number_of_holders_is_bounded() -> None:
     """There may be fewer places than bytes."""
     budget = ByteBudget(100, wait_seconds=0.01, max_holders=1)
     with budget.reserve() as first, budget.reserve() as second:
@@ -67,7 +67,7 @@ async def test_a_stalled_transfer_is_ended() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_burst_buys_no_time() -> None:
+async def test_a_burst_extends_no_deadline() -> None:
     """Who sent much must go on at the rate at which it would be through in time."""
 
     async def burst_and_drip(reservation: Reservation) -> None:

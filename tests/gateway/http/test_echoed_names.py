@@ -12,7 +12,7 @@ AROUND = st.text(max_size=10)
 
 
 @given(DIGITS, SEPARATOR, AROUND, AROUND)
-def test_no_card_number_is_harmless(digits: str, separator: str, before: str, behind: str) -> None:
+def test_no_card_number_is_echoed(digits: str, separator: str, before: str, behind: str) -> None:
     """However its digits are set apart, and whatever stands around them, it is neither an id nor a name."""
     text = before + separator.join(digits) + behind
     assert not is_safe_request_id(text)

@@ -77,7 +77,7 @@ async def test_the_rest_of_a_body_is_bounded() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("interval", [0.01, 0.5])
-async def test_a_caller_who_neither_sends_nor_ends_is_let_go(interval: float) -> None:
+async def test_an_idle_caller_is_disconnected(interval: float) -> None:
     """A silent caller is cut off early, and one who drips in the end."""
     async with serving(ConnectionLimits(linger=LingerLimits(idle_seconds=0.1, rounds=3)), early) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -89,7 +89,7 @@ async def test_a_caller_who_neither_sends_nor_ends_is_let_go(interval: float) ->
 
 
 @pytest.mark.anyio
-async def test_the_end_of_the_server_waits_for_no_such_caller() -> None:
+async def test_shutdown_waits_for_no_lingering_connection() -> None:
     """A caller who was answered holds up no shutdown."""
     async with asyncio.timeout(4):
         async with serving(app=early) as port:

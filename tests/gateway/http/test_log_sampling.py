@@ -26,8 +26,8 @@ async def test_one_speaks_for_many(log_lines: Path) -> None:
     async with asyncio.timeout(30):
         while not lines_of(log_lines, "more requests without a key"):  # noqa: ASYNC110 - a file has no event
             await asyncio.sleep(0.01)
-    (told,) = lines_of(log_lines, "more requests without a key")
-    assert (told["status"], told["count"], sampling.is_first(401)) == (401, 3, True)
+    (logged_lines,) = lines_of(log_lines, "more requests without a key")
+    assert (logged_lines["status"], logged_lines["count"], sampling.is_first(401)) == (401, 3, True)
 
 
 def test_many_wrong_keys_are_a_few_lines(client: TestClient, log_lines: Path) -> None:
@@ -40,12 +40,12 @@ def test_many_wrong_keys_are_a_few_lines(client: TestClient, log_lines: Path) ->
     def refused() -> list[dict[str, Any]]:
         return [line for line in lines_of(log_lines, "request") if line["status"] == 401]
 
-    def told() -> int:
+    def logged_lines() -> int:
         client.get("/livez")
         counts: list[int] = [line["count"] for line in lines_of(log_lines, "more requests without a key")]
         return len(refused()) + sum(counts)
 
-    until(lambda: told() == 300)
+    until(lambda: logged_lines() == 300)
     assert len(refused()) <= 1 + time.monotonic() - started
 
 
@@ -56,7 +56,7 @@ def test_who_has_a_key_is_logged_each_time(client: TestClient, log_lines: Path) 
     assert len([line for line in lines_of(log_lines, "request") if line["status"] == 404]) == 5
 
 
-def test_probes_that_are_well_are_not_told(client: TestClient, log_lines: Path) -> None:
+def test_successful_probes_are_not_logged(client: TestClient, log_lines: Path) -> None:
     """What balancers ask several times a second is neither written nor counted in the log."""
     for _ in range(20):
         client.get("/livez")

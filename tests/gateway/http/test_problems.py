@@ -11,8 +11,8 @@ from gateway.http.problems import LISTED_FAULTS, NotScorable, Problem, problem_r
 
 def every_problem() -> list[type[Problem]]:
     """All concrete problems but the router's, which takes its status."""
-    found = [kind for kind in vars(problems).values() if isinstance(kind, type) and issubclass(kind, Problem)]
-    return [kind for kind in found if kind is not problems.Refused]
+    kinds = [kind for kind in vars(problems).values() if isinstance(kind, type) and issubclass(kind, Problem)]
+    return [kind for kind in kinds if kind is not problems.Refused]
 
 
 @pytest.mark.parametrize("kind", every_problem())

@@ -40,7 +40,7 @@ class Answering:
 
 
 @pytest.mark.anyio
-async def test_who_does_not_read_is_cut_off_and_holds_nothing_longer() -> None:
+async def test_a_caller_who_does_not_read_is_cut_off() -> None:
     """His answer is given up after its time; then there is room for the next caller's."""
     app = Answering(TransferLimits(seconds=PATIENCE, stall_seconds=0.3, least_rate=1.0))
     async with asyncio.timeout(PATIENCE), serving(app=app) as port:
@@ -55,14 +55,14 @@ async def test_who_does_not_read_is_cut_off_and_holds_nothing_longer() -> None:
 
 
 @pytest.mark.anyio
-async def test_who_reads_steadily_is_not_cut_off() -> None:
+async def test_a_caller_who_reads_steadily_is_not_cut_off() -> None:
     """However large the answer is: its timeout begins anew with each part that is read."""
     app = Answering(TransferLimits(seconds=PATIENCE, stall_seconds=PATIENCE, least_rate=1.0))
     async with asyncio.timeout(PATIENCE), serving(app=app) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(ASK)
-        found = 0
+        received = 0
         while part := await reader.read(100_000):
-            found += len(part)
-        assert found > SIZE
+            received += len(part)
+        assert received > SIZE
         writer.close()

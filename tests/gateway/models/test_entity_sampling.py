@@ -80,7 +80,7 @@ def test_without_an_entity_the_id_decides() -> None:
     number, feature = Column("n", Kind.NUMBER), Feature("n", FeatureKind.NUMBER, "n")
     with_id = Contract("id", (number, Column("id", Kind.ID)), (feature,))
     without = Contract("none", (number,), (feature,))
-    found = [column and column.name for column in map(entity_column, (CONTRACT, with_id, without))]
-    assert found == ["card", "id", None]
+    names = [column and column.name for column in map(entity_column, (CONTRACT, with_id, without))]
+    assert names == ["card", "id", None]
     table = read_csv(without, b"n\n1\n").table
     np.testing.assert_array_equal(sampled_rows(without, table, trial(1.0)), [])

@@ -46,7 +46,7 @@ def test_the_counts_survive_a_redis_that_lost_them(trial_gateway: TrialGateway) 
     assert trial_gateway.wait_for_count(CANARY, "trial:requests") == before
 
 
-def test_a_paused_trial_still_takes_its_columns(trial_gateway: TrialGateway) -> None:
+def test_the_columns_of_a_paused_trial_are_accepted(trial_gateway: TrialGateway) -> None:
     """Callers who send the union of the columns are not refused because Redis is gone, or the canary wrong."""
     trial_gateway.start(CANARY, contract=OTHER)
     trial_gateway.model_server.failing[2] = httpx.Response(409)
@@ -97,7 +97,7 @@ def test_a_trial_ends_with_its_record(trial_gateway: TrialGateway) -> None:
     assert "trial_model_version 0.0" in client.get("/metrics").text
 
 
-def test_the_columns_of_the_version_before_are_taken(trial_gateway: TrialGateway) -> None:
+def test_the_columns_of_the_previous_version_are_accepted(trial_gateway: TrialGateway) -> None:
     """A caller who sends the columns of both is served before, during and after a promotion and a rollback."""
     trial_gateway.start(CANARY, contract=OTHER)
     for live, previous in [(2, 1), (1, 2)]:

@@ -38,7 +38,7 @@ def two(model_server: TinyServer, tmp_path: Path) -> TinyServer:
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lost answer is not bridged for long."""
     monkeypatch.setattr(source, "STALE_SECONDS", 0.05)
 
@@ -72,7 +72,7 @@ def test_a_served_record_is_followed(serve: Serve, server: RecordServer, two: Ti
 
 
 def test_a_server_that_dies_changes_nothing_and_is_followed_again(
-    serve: Serve, server: RecordServer, two: TinyServer, hurried: None
+    serve: Serve, server: RecordServer, two: TinyServer, short_timeout: None
 ) -> None:
     """Without it the live version goes on and /health is degraded; when it is back, what it says then is followed."""
     client = serve(release_record=HttpUrl(server.url))
@@ -110,7 +110,7 @@ def test_it_need_not_be_there_at_the_start(serve: Serve, server: RecordServer) -
     ],
 )
 def test_what_is_no_record_is_not_followed(
-    serve: Serve, server: RecordServer, two: TinyServer, hurried: None, answer: tuple[int, dict[str, str], bytes]
+    serve: Serve, server: RecordServer, two: TinyServer, short_timeout: None, answer: tuple[int, dict[str, str], bytes]
 ) -> None:
     """Another status, a redirect, another content or one without end changes nothing but that health says so."""
     client = serve(release_record=HttpUrl(server.url))
@@ -133,7 +133,7 @@ def test_a_slow_server_delays_nothing(serve: Serve, server: RecordServer, model_
     assert not server.answering.is_set()
 
 
-def test_a_version_that_is_doubted_comes_back_without_a_record(
+def test_a_quarantined_version_comes_back_without_a_record(
     serve: Serve, model_server: TinyServer, tmp_path: Path
 ) -> None:
     """After a wrong answer the live version is proven afresh although the record is gone."""
@@ -146,7 +146,7 @@ def test_a_version_that_is_doubted_comes_back_without_a_record(
     until(lambda: client.get("/v1/contract").status_code == 200)
 
 
-def test_one_lost_answer_pauses_no_trial(
+def test_one_failed_read_pauses_no_trial(
     trial_gateway: TrialGateway, server: RecordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A trial goes on while the lost answers are within the grace, and pauses after it."""

@@ -56,7 +56,7 @@ class Stage:
         return [each.number for each in self.made if each.closed]
 
 
-async def asked(transport: RenewingTransport) -> str:
+async def send(transport: RenewingTransport) -> str:
     """Which transport answers now."""
     return (await transport.handle_async_request(REQUEST)).text
 
@@ -67,7 +67,7 @@ async def test_a_busy_connection_is_given_up_after_a_while() -> None:
     transport = stage.renewed()
     answers = []
     for stage.now in (0.0, RENEW_SECONDS, RENEW_SECONDS + 1, 2 * RENEW_SECONDS, 2 * RENEW_SECONDS + 2):
-        answers.append(await asked(transport))
+        answers.append(await send(transport))
     assert answers == ["0", "0", "1", "1", "2"]
 
 
@@ -76,15 +76,15 @@ async def test_what_is_under_way_ends_on_its_own_connection() -> None:
     stage = Stage()
     transport = stage.renewed()
     stage.may_answer.clear()
-    early = asyncio.create_task(asked(transport))
+    early = asyncio.create_task(send(transport))
     await asyncio.sleep(0)
     stage.now = RENEW_SECONDS + 1
-    late = asyncio.create_task(asked(transport))
+    late = asyncio.create_task(send(transport))
     await asyncio.sleep(0)
     stage.may_answer.set()
     assert (await early, await late, stage.closed) == ("0", "1", [])
     stage.now += PATIENCE + 1
-    assert await asked(transport) == "1"
+    assert await send(transport) == "1"
     await asyncio.sleep(0)
     assert stage.closed == [0]
 
@@ -94,6 +94,6 @@ async def test_all_of_them_end_with_the_gateway() -> None:
     stage = Stage()
     transport = stage.renewed()
     stage.now = RENEW_SECONDS + 1
-    await asked(transport)
+    await send(transport)
     await transport.aclose()
     assert stage.closed == [0, 1]

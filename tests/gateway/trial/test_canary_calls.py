@@ -49,7 +49,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def patient(trial_gateway: TrialGateway, monkeypatch: pytest.MonkeyPatch) -> TrialGateway:
+def gateway(trial_gateway: TrialGateway, monkeypatch: pytest.MonkeyPatch) -> TrialGateway:
     """A canary that hangs, and for which a few requests wait three seconds, others as good as not."""
     monkeypatch.setattr(canary_calls, "CANARY_TIMEOUT_SECONDS", 60.0)
     monkeypatch.setattr(canary_calls, "OVERLOAD_TIMEOUT_SECONDS", 0.01)
@@ -68,7 +68,7 @@ def waiting(trial_gateway: TrialGateway, threads: ThreadPoolExecutor, requests: 
     return futures
 
 
-def test_a_hanging_canary_refuses_nobody(trial_gateway: TrialGateway, threads: ThreadPoolExecutor) -> None:
+def test_a_hanging_canary_causes_no_refusal(trial_gateway: TrialGateway, threads: ThreadPoolExecutor) -> None:
     """Of many callers at once each is answered by the live version; once it is known to hang, nobody asks it."""
     trial_gateway.start(CANARY)
     trial_gateway.model_server.hanging.add(2)
@@ -96,21 +96,21 @@ def test_a_hanging_canary_is_given_up_for_the_live_version(trial_gateway: TrialG
     assert trial_gateway.wait_for_count(CANARY, "trial:errors")["dropped"] == 0
 
 
-def test_a_short_deadline_is_halved(patient: TrialGateway) -> None:
+def test_a_short_deadline_is_halved(gateway: TrialGateway) -> None:
     """However patient with the canary, half of the time is left for the live version."""
-    patient.start(CANARY, deadline_seconds=4)
-    patient.model_server.hanging.add(2)
-    assert versions(patient.upload(rows())) == expected(set())
+    gateway.start(CANARY, deadline_seconds=4)
+    gateway.model_server.hanging.add(2)
+    assert versions(gateway.upload(rows())) == expected(set())
 
 
-def test_few_wait_for_a_hanging_canary(patient: TrialGateway, threads: ThreadPoolExecutor) -> None:
+def test_few_wait_for_a_hanging_canary(gateway: TrialGateway, threads: ThreadPoolExecutor) -> None:
     """The rows of others are the live version's soon, and counted as dropped; they doubt nobody."""
-    patient.start(CANARY, deadline_seconds=6)
-    patient.model_server.hanging.add(2)
-    held = waiting(patient, threads, MOST_WAITING)
-    assert versions(patient.upload(rows())) == expected(set())
-    assert (patient.state()["status"], [future.done() for future in held]) == ("running", [False] * MOST_WAITING)
-    assert patient.wait_for_count(CANARY, "dropped")["dropped"] == len(ON_TRIAL)
+    gateway.start(CANARY, deadline_seconds=6)
+    gateway.model_server.hanging.add(2)
+    held = waiting(gateway, threads, MOST_WAITING)
+    assert versions(gateway.upload(rows())) == expected(set())
+    assert (gateway.state()["status"], [future.done() for future in held]) == ("running", [False] * MOST_WAITING)
+    assert gateway.wait_for_count(CANARY, "dropped")["dropped"] == len(ON_TRIAL)
 
 
 def test_many_may_ask_a_canary_that_answers(
@@ -127,13 +127,13 @@ def test_many_may_ask_a_canary_that_answers(
 
 
 def test_a_hanging_canary_holds_none_of_the_live_version_s_connections(
-    patient: TrialGateway, threads: ThreadPoolExecutor
+    gateway: TrialGateway, threads: ThreadPoolExecutor
 ) -> None:
     """While a canary holds all the connections that it may, others are answered at once, and readiness is known."""
-    client = patient.start(CANARY, deadline_seconds=6, model_server_connections=1)
-    patient.model_server.hanging.add(2)
-    (held,) = waiting(patient, threads, 1)
-    patient.upload(rows([each for each in IDS if each not in ON_TRIAL]))
+    client = gateway.start(CANARY, deadline_seconds=6, model_server_connections=1)
+    gateway.model_server.hanging.add(2)
+    (held,) = waiting(gateway, threads, 1)
+    gateway.upload(rows([each for each in IDS if each not in ON_TRIAL]))
     assert client.get("/readyz").status_code == 200
     assert not held.done()
 
@@ -144,8 +144,8 @@ def test_a_trial_that_hangs_pauses_until_it_answers(
     """After one request that waited no other does; each new proof that fails counts, so that the watch sees it."""
     trial_gateway.start(CANARY)
     trial_gateway.model_server.hanging.add(2)
-    with monkeypatch.context() as hurried:
-        hurried.setattr(live, "PROOF_TIMEOUT_SECONDS", 0.05)
+    with monkeypatch.context() as patched:
+        patched.setattr(live, "PROOF_TIMEOUT_SECONDS", 0.05)
         trial_gateway.upload(rows())
         assert (trial_gateway.state()["status"], trial_gateway.state()["reason"]) == ("paused", "not_adopted")
         counts = trial_gateway.wait_for_count(CANARY, "trial:errors", 3)
@@ -157,7 +157,7 @@ def test_a_trial_that_hangs_pauses_until_it_answers(
 
 
 @pytest.mark.parametrize("status", [404, 503])
-def test_a_version_that_is_not_loaded_is_not_doubted(trial_gateway: TrialGateway, status: int) -> None:
+def test_a_version_that_is_not_loaded_is_not_quarantined(trial_gateway: TrialGateway, status: int) -> None:
     """What TorchServe answers while it loads a version pauses nothing, and the trial goes on when it is loaded."""
     trial_gateway.start(CANARY)
     trial_gateway.model_server.failing[2] = httpx.Response(status)
@@ -168,7 +168,7 @@ def test_a_version_that_is_not_loaded_is_not_doubted(trial_gateway: TrialGateway
 
 
 @pytest.mark.parametrize("status", [404, 503])
-def test_a_doubted_version_that_is_loaded_again_resumes(trial_gateway: TrialGateway, status: int) -> None:
+def test_a_quarantined_version_that_is_loaded_again_resumes(trial_gateway: TrialGateway, status: int) -> None:
     """A version that was doubted, and then not there, is proven again when it is."""
     trial_gateway.start(CANARY)
     trial_gateway.model_server.failing[2] = httpx.Response(200, content=b"wrong")

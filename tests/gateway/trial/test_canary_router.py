@@ -122,7 +122,7 @@ def test_both_sides_are_counted(trial_gateway: TrialGateway) -> None:
         MemoryError(),
     ],
 )
-def test_a_failing_canary_fails_nobody(trial_gateway: TrialGateway, failure: Exception | httpx.Response) -> None:
+def test_a_failing_canary_fails_no_request(trial_gateway: TrialGateway, failure: Exception | httpx.Response) -> None:
     """However the canary fails, the live version answers for its rows in the same request, and it is counted."""
     trial_gateway.start(CANARY)
     trial_gateway.model_server.failing[2] = failure
@@ -132,7 +132,7 @@ def test_a_failing_canary_fails_nobody(trial_gateway: TrialGateway, failure: Exc
     assert trial_gateway.client.get("/readyz").status_code == 200
 
 
-def test_a_wrong_answer_doubts_the_canary_alone(trial_gateway: TrialGateway) -> None:
+def test_a_wrong_answer_quarantines_the_canary_alone(trial_gateway: TrialGateway) -> None:
     """After a wrong answer the trial pauses until the version is proven again; the live one goes on."""
     trial_gateway.start(CANARY)
     trial_gateway.model_server.failing[2] = httpx.Response(200, content=b"wrong")

@@ -59,7 +59,7 @@ def test_a_large_file_is_compared_likewise(trial_gateway: TrialGateway) -> None:
 
 
 @pytest.mark.parametrize("failure", [httpx.Response(503), RuntimeError("secret"), httpx.Response(200, content=b"x")])
-def test_a_failing_shadow_fails_nobody(trial_gateway: TrialGateway, failure: Exception | httpx.Response) -> None:
+def test_a_failing_shadow_fails_no_request(trial_gateway: TrialGateway, failure: Exception | httpx.Response) -> None:
     """However the shadow fails, the answer is the live version's; it is counted, and said in a line without values."""
     trial_gateway.start(SHADOW)
     trial_gateway.model_server.failing[2] = failure
@@ -68,7 +68,7 @@ def test_a_failing_shadow_fails_nobody(trial_gateway: TrialGateway, failure: Exc
     assert (counts["live:requests"], counts["dropped"]) == (0, 0)
 
 
-def test_nobody_waits_for_a_hanging_shadow(trial_gateway: TrialGateway) -> None:
+def test_no_request_waits_for_a_hanging_shadow(trial_gateway: TrialGateway) -> None:
     """While as many as may be compared hang, requests are answered and their rows counted as dropped."""
     trial_gateway.start(SHADOW, deadline_seconds=60)
     trial_gateway.model_server.hanging.add(2)
