@@ -46,7 +46,7 @@ def test_a_failure_is_a_request_without_rows() -> None:
     counts = counts_of(np.array([0.2]))
     counts.failed(TrialArm.LIVE, 10.0)
     arm = counts.arm(TrialArm.LIVE)
-    assert (arm.requests, side.errors, side.rows, side.error_rate) == (2, 1, 1, 0.5)
+    assert (arm.requests, arm.errors, arm.rows, arm.error_rate) == (2, 1, 1, 0.5)
     assert arm.latency(0.95) >= 10.0
 
 
@@ -68,7 +68,7 @@ def test_a_quantile_is_at_most_a_fifth_too_high(seconds: float) -> None:
 def test_an_empty_side_has_no_rates() -> None:
     """Where nothing was scored, every rate is 0 and not an error."""
     arm = TrialCounts().arm(TrialArm.TRIAL)
-    assert (arm.alert_rate, side.error_rate, side.latency(0.5)) == (0, 0, 0)
+    assert (arm.alert_rate, arm.error_rate, arm.latency(0.5)) == (0, 0, 0)
 
 
 @given(st.lists(st.integers(0, 1000), min_size=7, max_size=7), st.lists(st.integers(0, 1000), min_size=7, max_size=7))

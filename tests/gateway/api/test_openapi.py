@@ -14,7 +14,7 @@ from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from gateway.api.json_schema import NOT_BLANK
 from gateway.http.problems import Draining, LabelsNotTaken, Problem, Refused, Unavailable
 from releases.record import Release
-from tests.gateway.conftest import Serve
+from tests.gateway.conftest import Serve, documented
 from tests.gateway.contracts import CONTRACTS, EVERYTHING, NAMELESS, served
 from tests.gateway.trials import CANARY, OTHER, TrialGateway, Valkey
 from tests.gateway.waiting import until
