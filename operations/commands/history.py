@@ -16,11 +16,6 @@ def add_to(commands: typer.Typer) -> None:
     commands.add_typer(history_commands, name="history")
 
 
-@history_commands.callback()
-def history() -> None:
-    """The past that history features look back on."""
-
-
 @history_commands.command("key")
 def keep_key(
     out: Annotated[Path, typer.Option("-o", "--out", help="A new file, of its owner alone.", show_default=False)],

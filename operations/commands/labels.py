@@ -15,11 +15,6 @@ def add_to(commands: typer.Typer) -> None:
     commands.add_typer(label_commands, name="labels")
 
 
-@label_commands.callback()
-def labels() -> None:
-    """Labels that came in for scored transactions."""
-
-
 @label_commands.command("export")
 def export_labels(
     file: Annotated[Path, typer.Argument(help="Transactions as they were scored, CSV.")],

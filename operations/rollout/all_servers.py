@@ -9,18 +9,17 @@ version that the record names no more.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
 from operations.errors import OperationsError
-from operations.rollout.deployment import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget, Say
 from operations.rollout.loading import load, prove
 from operations.store.registry import Entry
 from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeClient, TorchServeUnreachable
 
-Say = Callable[[str], None]
 RECONNECT_TIMEOUT = 10.0
 """Seconds that a release waits for one of several servers to answer; TorchServe starts in 3 to 5."""
 

@@ -5,7 +5,7 @@ URLs may stand for several addresses: a release then goes to every model server,
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from operations.torchserve import endpoints, workers
 from operations.torchserve.client import TorchServeClient
 from releases.record import FILE_NAME
 
+Say = Callable[[str], None]
+"""Takes a message for a person."""
 ADDRESSES = ("MANAGEMENT_URL", "INFERENCE_URL", "GATEWAY_URL")
 
 

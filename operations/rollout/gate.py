@@ -7,14 +7,14 @@ It goes by the thresholds in force at the gateways, and a bound counts as passed
 has thresholds on another scale, does not.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
 
 from contract.description import Description
 from operations.errors import OperationsError
-from operations.rollout.deployment import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget, Say
 from operations.rollout.significance import is_significantly_more, stability_lower_bound
 from operations.store import paired_scoring, version_archive
 from operations.store.paired_scoring import CsvRows, SamplePair, ScoreSample, VersionScorer
@@ -35,7 +35,7 @@ class ShiftTooLarge(OperationsError):
     """A release would change what is flagged, or nobody can know whether it would."""
 
 
-def check(live: int, version: int, both: SamplePair, say: Callable[[str], None]) -> None:
+def check(live: int, version: int, both: SamplePair, say: Say) -> None:
     """Lets a release pass that makes of some rows what the live version does, or about that.
 
     Raises:

@@ -3,13 +3,13 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from contract.description import Description
 from operations.errors import OperationsError, in_words
 from operations.files import scratch
-from operations.rollout.deployment import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget, Say
 from operations.store.archive_copies import CopyFailed
 from operations.store.registry import Entry
 from operations.torchserve.client import RegisteredVersion, TorchServeInvalidAnswer
@@ -24,7 +24,7 @@ class NotProven(OperationsError):
     """A version does not answer as its training said it would."""
 
 
-def load(target: DeploymentTarget, version: int, say: Callable[[str], None]) -> None:
+def load(target: DeploymentTarget, version: int, say: Say) -> None:
     """Registers a version by the copy of its archive that was verified, and waits for its workers.
 
     TorchServe opens a file by its name some time after it is told to. So it is told the name of a copy that nobody can
@@ -107,7 +107,7 @@ def _describes(description: Description, entry: Entry) -> bool:
     return found == (entry.version, entry.contract_fingerprint, entry.created)
 
 
-def _wait_for_the_rest(target: DeploymentTarget, version: int, say: Callable[[str], None]) -> None:
+def _wait_for_the_rest(target: DeploymentTarget, version: int, say: Say) -> None:
     until = time.monotonic() + READY_TIMEOUT
     while (registered := target.server.registered().get(version)) and registered.ready < _target_workers(
         target, registered

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from operations.errors import OperationsError, in_words
 from operations.files.durable import LockHeld
-from operations.rollout.deployment import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget, Say
 from operations.rollout.garbage_collection import VersionGarbageCollector
 from operations.rollout.recovery import Recovery, TrainBaseModel
 from operations.rollout.release import abort_trial
@@ -38,8 +38,8 @@ class Reconciler:
     def __init__(
         self,
         target: DeploymentTarget,
-        say: Callable[[str], None],
-        alert: Callable[[str], None],
+        say: Say,
+        alert: Say,
         base: TrainBaseModel | None = None,
         clock: Clock = time.monotonic,
     ) -> None:

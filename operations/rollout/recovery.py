@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from operations.errors import OperationsError, in_words
 from operations.files.durable import LockHeld
-from operations.rollout.deployment import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget, Say
 from operations.rollout.release import take_over
 from operations.rollout.version_loader import Backoff, Clock, Deduplicator, ReconcileResult
 from operations.store import journal
@@ -32,8 +32,8 @@ class Recovery:
     def __init__(
         self,
         target: DeploymentTarget,
-        say: Callable[[str], None],
-        alert: Callable[[str], None],
+        say: Say,
+        alert: Say,
         base: TrainBaseModel | None,
         clock: Clock,
     ) -> None:

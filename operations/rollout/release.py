@@ -17,14 +17,13 @@ from operations.errors import OperationsError
 from operations.files import durable
 from operations.rollout import gate, trial_counts
 from operations.rollout.all_servers import loaded_on_all
-from operations.rollout.deployment import DeploymentTarget, release_lock
+from operations.rollout.deployment import DeploymentTarget, Say, release_lock
 from operations.rollout.trial_counts import RedisUnavailable
 from operations.store import journal
 from operations.store.paired_scoring import SamplePair
 from operations.store.release_record import read_record
 from releases.record import Release, Trial, TrialKind
 
-Say = Callable[[str], None]
 Compare = Callable[[DeploymentTarget, Release, int, Say], None]
 RELEASE_LOCK_TIMEOUT = 30.0
 """Seconds that a release waits for another, or for the reconciler, to end: on a busy machine a load took over 10."""

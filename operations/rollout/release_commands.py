@@ -1,7 +1,7 @@
 """What `fraud release` and `fraud rollback` do with their options: one act, and a sentence on what came of it."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from rich.text import Text
 from operations.errors import OperationsError
 from operations.rollout import deployment, release_status
 from operations.rollout import release as releases
-from operations.rollout.deployment import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget, Say
 from operations.rollout.gateway_status import (
     GatewayStatus,
     gateway_statuses,
@@ -23,7 +23,6 @@ from operations.store.release_record import read_record
 from operations.text.formatting import parse_share
 from releases.record import Release, TrialKind
 
-Say = Callable[[str], None]
 VERSION = re.compile(r"[1-9][0-9]{0,8}|status")
 
 

@@ -8,11 +8,10 @@ loaded the version again, is not the version's fault and is left out, unless tha
 
 import time
 from collections import deque
-from collections.abc import Callable
 
 from operations.errors import OperationsError, in_words
 from operations.files.durable import LockHeld
-from operations.rollout.deployment import DeploymentTarget
+from operations.rollout.deployment import DeploymentTarget, Say
 from operations.rollout.release import abort_trial
 from operations.rollout.trial_counts import RedisUnavailable, read_trial_counts
 from operations.rollout.version_loader import Clock, Deduplicator
@@ -47,8 +46,8 @@ class TrialMonitor:
     def __init__(
         self,
         target: DeploymentTarget,
-        say: Callable[[str], None],
-        alert: Callable[[str], None],
+        say: Say,
+        alert: Say,
         clock: Clock = time.monotonic,
     ) -> None:
         """Takes where messages go: `say` for information, `alert` for what somebody must look at."""

@@ -10,7 +10,7 @@ from enum import Enum
 
 from operations.errors import OperationsError
 from operations.files.durable import LockHeld
-from operations.rollout.deployment import DeploymentTarget, release_lock
+from operations.rollout.deployment import DeploymentTarget, Say, release_lock
 from operations.rollout.loading import NotProven, load, prove
 from operations.store import journal
 from operations.store.archive_check import RefusedArchive
@@ -73,7 +73,7 @@ class Backoff:
 class Deduplicator:
     """Passes a message on unless it is the same as the one before."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Say) -> None:
         """Takes where messages go."""
         self._say = say
         self._last = ""
@@ -98,7 +98,7 @@ class VersionLoader:
         last_error: the message of the last failed load; empty after a success.
     """
 
-    def __init__(self, target: DeploymentTarget, version: int, say: Callable[[str], None], clock: Clock) -> None:
+    def __init__(self, target: DeploymentTarget, version: int, say: Say, clock: Clock) -> None:
         """Takes the version of the store, where messages go, and a clock in seconds."""
         self.version = version
         self.last_error = ""

@@ -27,8 +27,8 @@ from operations.errors import OperationsError
 from operations.files import durable, plain_file
 from operations.store import archive_copies
 from operations.store.archive_check import MAX_BYTES, check_archive
+from operations.store.release_record import read_record
 from operations.store.signing import SigningKeys
-from releases.record import FILE_NAME, Release, ReleaseError
 
 ENTRY = re.compile(r"fraud-([1-9][0-9]{0,8})\.json")
 NUMBERED = re.compile(r"fraud-([1-9][0-9]{0,8})\.(?:json|mar|sig)")
@@ -152,9 +152,9 @@ class Registry:
         return None
 
     def _released(self) -> list[int]:
-        with contextlib.suppress(OSError, ReleaseError):
-            record = Release.from_bytes(plain_file.read(self.root / FILE_NAME, MAX_ENTRY_BYTES))
-            return [*record.required_versions, record.instead_of or 0]
+        with contextlib.suppress(OperationsError):
+            if record := read_record(self.root):
+                return [*record.required_versions, record.instead_of or 0]
         return []
 
     def entry(self, version: int) -> Entry:
