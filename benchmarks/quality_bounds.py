@@ -1,4 +1,4 @@
-"""What bounds the score of a compromised terminal: its first frauds cannot be told before a label of one is known.
+"""An upper bound for compromised terminals: their first frauds cannot be recognised before a label of one is known.
 
 In scenario 2 every transaction at a terminal is fraud for 28 days, and nothing else about them is unusual. Before the
 first label arrives they cannot be recognised. So no order of the rows is better, but by luck, than this one: first all

@@ -64,7 +64,7 @@ def _splits(values: Floats, labels: Labels, weights: Floats, most: int) -> Float
 
 
 def _sample(labels: Labels) -> tuple[NDArray[np.int64], Floats]:
-    """Positions of at most MEASURED_ROWS rows, and how many rows each of them stands for."""
+    """Positions of at most MAX_TREE_ROWS rows, and how many rows each of them stands for."""
     if len(labels) <= MAX_TREE_ROWS:
         return np.arange(len(labels)), np.ones(len(labels))
     rng = np.random.default_rng(0)

@@ -25,7 +25,7 @@ from training.ranking import Floats, Ranking
 from training.split import DAY
 
 DEFAULT_SHARES = (0.001, 0.005, 0.01)
-"""Of transactions: the budgets that every card tells, whatever was asked for."""
+"""Shares of transactions: the budgets that every model card has, whatever is requested."""
 ASSUMED_SHARE = 0.1
 """A false alarm costs this share of the mean amount, where its cost is not stated."""
 SHARE = re.compile(r"([0-9]*\.?[0-9]+)\s*%")

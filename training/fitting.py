@@ -25,7 +25,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedModel:
-    """A calibrated model and how its training went; `tuning` tells of the search for its settings, if there was one."""
+    """A calibrated model and its training run; `tuning` describes the search for its settings, if there was one."""
 
     settings: TrainingSettings
     model: FraudModel

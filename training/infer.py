@@ -212,7 +212,7 @@ def _infer_column(name: str, column: pd.Series, label: str, truth: pd.Series) ->
 
 
 def _excluded(name: str, column: pd.Series, truth: pd.Series) -> InferredColumn | None:
-    """A column that is no feature, for it tells of the label; None for any other."""
+    """The entry of a column that is no feature because it depends on the label; None for any other."""
     if name == CONFIRMED_COLUMN:
         return InferredColumn(
             None, {}, "no column of a transaction: training reads it by itself, since when a label is known"

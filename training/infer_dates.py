@@ -100,7 +100,7 @@ def is_clock(full: pd.Series) -> bool:
 
 
 def names_another_moment(name: str) -> bool:
-    """Whether a column of times, by its name, tells another moment than the transaction's."""
+    """Whether a column of times, by its name, is another moment than the transaction's."""
     return bool(LATER_NAME.search(name))
 
 
@@ -124,7 +124,7 @@ def _clocks_fit(form: TimeFormat, full: pd.Series) -> NDArray[np.bool_]:
 
 
 def _likelier(distinct: list[str], codes: NDArray[np.int64]) -> TimeFormat:
-    """Which of EITHER reads rows that follow each other, else a shorter time."""
+    """Which of AMBIGUOUS_FORMATS reads rows that follow each other, else a shorter time."""
     moments = {form: _cells(form, distinct).values[codes] for form in AMBIGUOUS_FORMATS}
     back = {form: float(np.mean(np.diff(values) < 0)) for form, values in moments.items()}
     ordered = min(back.values()) < SHUFFLED

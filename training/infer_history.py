@@ -1,4 +1,4 @@
-"""The `[[history]]` blocks of a first schema: what is worth knowing of whoever appears often enough to have a past.
+"""The `[[history]]` blocks of a first schema: windows for the entities that appear often enough.
 
 The windows follow the time that the file spans. One longer than half of it would be all that there is in training, and
 go on growing in service: the model would score what it never saw.
@@ -18,7 +18,7 @@ from training.amounts import Amount
 from training.schema_history import LABEL_DELAY, usual_bucket
 
 MAX_ENTITIES = 3
-"""Who gets a history: each costs bytes and time in serving."""
+"""Entities with history features: each costs bytes and time in serving."""
 MIN_ROWS = 2
 """Of each entity on the average: of those that appear once there is nothing to remember."""
 WINDOW_LENGTHS = (10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY)
@@ -61,12 +61,12 @@ class Times:
 
     @property
     def risks(self) -> list[int]:
-        """Likewise, of windows that end with a delay."""
+        """The lengths of risk windows in seconds: these end a delay before the transaction."""
         return [length for length in RISKS if 2 * (length + self.delay) <= self.span]
 
 
 def history(frame: pd.DataFrame, entities: list[str], amount: Amount, times: Times) -> str:
-    """The blocks for these columns of a file with times, as TOML; nothing where no entity has a past."""
+    """The blocks for these columns of a file with times, as TOML; nothing where no entity recurs."""
     chosen = [name for name in entities if _recurs(frame[name])][:MAX_ENTITIES]
     if not chosen or not times.windows:
         return ""

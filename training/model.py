@@ -243,7 +243,7 @@ class FraudModel(nn.Module):
 def _buffers(columns: ColumnStatistics) -> dict[str, Tensor]:
     """What the module keeps of the columns: to standardise a number, or pass a piece, is one subtraction and division.
 
-    A standardised number ends where the training range or LARGEST_DEVIATION does, a piece at 0 and 1.
+    A standardised number ends where the training range or MAX_DEVIATION does, a piece at 0 and 1.
     """
     begin, width = (
         torch.from_numpy(np.concatenate(each)).float()

@@ -1,4 +1,4 @@
-"""What the machine has to spare, and what training makes of it: threads, and rows of a step."""
+"""Threads and batch size by the resources of the machine."""
 
 import math
 import os
@@ -26,7 +26,7 @@ def cores() -> int:
 
 
 def threads(requested: int) -> int:
-    """The requested number, one for each core at most; 0 takes half of the cores, within MOST_THREADS.
+    """The requested number, one for each core at most; 0 takes half of the cores, within MAX_THREADS.
 
     Half, because torch's threads spin while they wait: with other work on their cores two took ten times as long as
     one (LOG.md).
@@ -54,13 +54,13 @@ def batch(rows: int, bytes_per_row: int, free: int) -> int:
 
 
 def _granted(path: Path) -> int:
-    """Cores that a control group grants, of version 2: microseconds in each period, and the period."""
+    """Cores by the quota of a control group (version 2): microseconds in each period, and the period."""
     quota, _, period = path.read_text().strip().partition(" ") if path.exists() else ("max", "", "")
     return 1 << 16 if quota == "max" else int(quota) // int(period)
 
 
 def _free_on_machine(path: Path) -> int:
-    """Linux tells what can be had without swapping; elsewhere half of all there is stands for it."""
+    """MemAvailable on Linux; elsewhere half of the physical memory."""
     if path.exists():
         for line in path.read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -69,7 +69,7 @@ def _free_on_machine(path: Path) -> int:
 
 
 def _left_by_group(group: Path) -> int:
-    """Bytes until this process' control group reaches its limit; as good as endless without one."""
+    """Bytes until this process' control group reaches its limit; 2**62 without one."""
     for limit, used in _LIMITS:
         if (group / limit).exists() and (group / used).exists():
             most = (group / limit).read_text().strip()

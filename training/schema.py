@@ -47,7 +47,7 @@ CYCLES = {
 
 
 class Leak(StrEnum):
-    """What it means that a column tells the label alone: it was made from it, or it is that good."""
+    """Whether a column that alone predicts the label is refused or allowed."""
 
     REFUSE = "refuse"
     ALLOW = "allow"
@@ -62,7 +62,7 @@ class SchemaColumn:
         log: whether the number's logarithm is a feature beside the number.
         max_categories: the most values of a category that get a code of their own.
         min_count: training rows that a category's value needs for that; rarer ones are "unknown".
-        clock: the column that holds the time of the day, where this one holds the day alone; likewise.
+        clock: the column that holds the time of the day, where this one holds only the day; timestamps only.
         cycles: which of "hour" and "weekday" become features; timestamps only.
         leak: whether the column may tell the label alone, as one that is known when a transaction is scored.
     """

@@ -22,7 +22,7 @@ LABEL_DELAY = 7 * DAY
 MIN_BUCKETS = 12
 """Buckets of a window shorter than a day: its far end moves in steps of a twelfth."""
 SHARES = frozenset({Aggregate.RISK, Aggregate.DISTINCT})
-"""Within narrow bounds: their logarithm tells nothing more."""
+"""Within narrow bounds: their logarithm adds nothing."""
 
 
 @dataclass(frozen=True, slots=True)

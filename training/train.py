@@ -379,7 +379,7 @@ def _worth(
 
 
 def _data_facts(request: TrainRequest, periods: _Periods) -> dict[str, Any]:
-    """Where the data came from and how it was cut; the path is not told, only the file's name."""
+    """Where the data came from and how it was cut; of the path only the file's name."""
     labelled, cut = periods.labelled, periods.cut
     source: object = request.data.name if request.data else {"simulator": asdict(request.simulation)}
     return {

@@ -1,4 +1,4 @@
-"""The report on one version: what it finds, what it costs, and what stands beside it; as JSON and as one HTML page.
+"""The report on one version: its metrics, its costs and its baselines; as JSON and as one HTML page.
 
 Not here: the measures that training itself needs (`training.evaluation`).
 """

@@ -19,7 +19,7 @@ from training.report.subject import PeriodRows, Subject
 from training.report.trees import averaged, grow
 
 SEEDS = 3
-"""Of trees, averaged: what one seed's trees are worth is chance where frauds are few."""
+"""Number of seeds whose trees are averaged: the quality of one seed's trees is chance where frauds are few."""
 MAX_DEVIATION = 20.0
 """Standard deviations from the mean that a number counts at most, as in the network."""
 

@@ -65,7 +65,7 @@ def _shuffled(
 
 
 def _sample(subject: Subject, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The test rows, or half of MOST_ROWS of each class of a larger test, weighted as if all were there."""
+    """The test rows, or half of MAX_ROWS of each class of a larger test, weighted as if all were there."""
     labels, chosen = subject.test.labels, []
     weights = subject.test.weights.astype(np.float64).copy()
     most = len(labels) if len(labels) <= MAX_ROWS else MAX_ROWS // 2

@@ -58,7 +58,7 @@ def precision_recall(period: Period) -> dict[str, list[float]]:
 
 
 def roc(period: Period) -> dict[str, list[float]]:
-    """Share of frauds found at each share of genuine rows flagged, which is told from 0.01% on."""
+    """Share of frauds found at each share of genuine rows flagged, from 0.01% on."""
     false_positives, recall = evaluation.roc(Ranking.of(period.labels, period.scores), period.weights)
     positions = _places(false_positives, np.geomspace(1e-4, 1, POINTS))
     return {"false_positives": _rounded(false_positives[positions]), "recall": _rounded(recall[positions])}

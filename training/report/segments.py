@@ -1,6 +1,6 @@
 """The same figures by month, by week and by segment: whether a version is good everywhere, or good on average.
 
-No value of an id or an entity is told, and none that fewer than FEWEST_ROWS rows have: those are taken together.
+No value of an id or an entity is listed, and none that fewer than MIN_ROWS rows have: those are taken together.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ MIN_FRAUDS = 5
 AMOUNT_BINS = 5
 """Of equally many rows, by amount."""
 SHORT_MONTHS = 3
-"""Months below which weeks are told too."""
+"""Number of months below which weeks are listed too."""
 WEEK, MONTH = 7, 30
 """Days; a month where the times are no dates."""
 RARE = f"fewer than {MIN_ROWS} rows each, together"
@@ -87,7 +87,7 @@ def by_amount(period: Period, bands: DecisionBands) -> list[Segment]:
 
 
 def _amounts(inner: list[float]) -> list[str]:
-    """The parts in words, three digits each: the smallest and the largest amount are somebody's, and not told."""
+    """The parts in words, three digits each: the smallest and the largest amount belong to one transaction and are left out."""
     if not inner:
         return ["all"]
     display = [f"{float(f'{edge:.3g}'):,g}" for edge in inner]
