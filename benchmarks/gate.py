@@ -3,8 +3,8 @@
 `python -m benchmarks.gate [DAYS CUSTOMERS TERMINALS EPOCHS]` trains on simulated payments, in a directory of its own
 that goes again: three versions with seeds 0 to 2, and one for each of MISTAKES, whose data are spoilt as it says. Each
 honest pair is compared in both directions; each of the others is to follow the first, and so is the second with what
-DISTORTIONS makes of its scores. Versions score as they are packed, on the reference samples of both. Training's own check
-for leaks, which refuses an inverted label before any gate, is told to allow every column.
+each of DISTORTIONS done to its scores. Versions score as they are packed, on the reference samples of both. Training's
+own check for leaks, which refuses an inverted label before any gate, allows every column.
 """
 
 import itertools

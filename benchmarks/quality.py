@@ -70,7 +70,7 @@ class ProtocolResult:
         return result | self._bound()
 
     def _bound(self) -> dict[str, Any]:
-        """The upper bound of any model: terminal frauds are ranked first once labels allow it, all other frauds always."""
+        """The upper bound: terminal frauds are ranked first once labels allow it, all other frauds always."""
         pairs = zip(self.tests, self.known, strict=False)  # Cards have no terminals.
         each = [compute_metrics(evaluated, best_order(known)) for evaluated, known in pairs]
         return {BOUND: {key: float(np.mean([one[key] for one in each])) for key in BOUNDED}} if each else {}

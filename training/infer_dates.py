@@ -124,7 +124,7 @@ def _clocks_fit(form: TimeFormat, full: pd.Series) -> NDArray[np.bool_]:
 
 
 def _likelier(distinct: list[str], codes: NDArray[np.int64]) -> TimeFormat:
-    """Which of AMBIGUOUS_FORMATS reads rows that follow each other, else a shorter time."""
+    """Which of AMBIGUOUS_FORMATS puts the rows in order of time, else which spans the shorter time."""
     moments = {form: _cells(form, distinct).values[codes] for form in AMBIGUOUS_FORMATS}
     back = {form: float(np.mean(np.diff(values) < 0)) for form, values in moments.items()}
     ordered = min(back.values()) < SHUFFLED

@@ -104,7 +104,7 @@ def _argument(name: str) -> str:
 
 
 def _sample(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Positions of all frauds and of MAX_GENUINE_ROWS others, spread over the period, and how many rows each stands for."""
+    """Positions of all frauds and of MAX_GENUINE_ROWS others over the whole period, and the weight of each."""
     genuine = np.flatnonzero(~labels)
     some = genuine[np.linspace(0, len(genuine) - 1, min(len(genuine), MAX_GENUINE_ROWS)).round().astype(np.int64)]
     rows = np.sort(np.concatenate([np.flatnonzero(labels), some]))

@@ -87,7 +87,7 @@ def by_amount(period: Period, bands: DecisionBands) -> list[Segment]:
 
 
 def _amounts(inner: list[float]) -> list[str]:
-    """The parts in words, three digits each: the smallest and the largest amount belong to one transaction and are left out."""
+    """The ranges in words, three digits each, without the smallest and the largest amount, which identify a row."""
     if not inner:
         return ["all"]
     display = [f"{float(f'{edge:.3g}'):,g}" for edge in inner]
