@@ -17,18 +17,18 @@ class FalseServer:
     """Answers with whatever it is told to.
 
     Attributes:
-        asked: the encodings that each request took.
+        read_bounded: the encodings that each request took.
     """
 
     def __init__(self) -> None:
         self.body = b""
         self.headers: dict[str, str] = {}
-        self.asked: list[str | None] = []
+        self.read_bounded: list[str | None] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.asked.append(self.headers["accept-encoding"])
+                outer.read_bounded.append(self.headers["accept-encoding"])
                 self.send_response(200)
                 for name, value in outer.headers.items():
                     self.send_header(name, value)
@@ -51,7 +51,7 @@ def false_server() -> Iterator[FalseServer]:
     server.server.server_close()
 
 
-def asked(server: FalseServer) -> bytes:
+def read_bounded(server: FalseServer) -> bytes:
     """What a client gets of its answer."""
     with httpx.Client(transport=BoundedTransport(max_bytes=MOST), trust_env=False) as client:
         return client.get(f"http://127.0.0.1:{server.server.server_port}").content
@@ -60,15 +60,15 @@ def asked(server: FalseServer) -> bytes:
 def test_an_answer_up_to_the_bound_is_read(false_server: FalseServer) -> None:
     """Whole, and asked for as it is."""
     false_server.body = b"x" * MOST
-    assert asked(false_server) == false_server.body
-    assert false_server.asked == ["identity"]
+    assert read_bounded(false_server) == false_server.body
+    assert false_server.read_bounded == ["identity"]
 
 
 def test_a_larger_answer_is_not(false_server: FalseServer) -> None:
     """However much comes."""
     false_server.body = b"x" * (MOST + 1)
     with pytest.raises(httpx.ReadError):
-        asked(false_server)
+        read_bounded(false_server)
 
 
 def test_a_packed_answer_is_not_unpacked(false_server: FalseServer) -> None:
@@ -77,4 +77,4 @@ def test_a_packed_answer_is_not_unpacked(false_server: FalseServer) -> None:
     false_server.body = gzip.compress(b"0" * MOST * 100)
     assert len(false_server.body) < MOST
     with pytest.raises(httpx.DecodingError):
-        asked(false_server)
+        read_bounded(false_server)

@@ -25,7 +25,7 @@ def claims(rows: int = 2400, seed: int = 1) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def senseless(frame: pd.DataFrame) -> pd.DataFrame:
+def unlearnable(frame: pd.DataFrame) -> pd.DataFrame:
     """The same claims with labels that nothing tells; the shuffle decides how many of later claims a model flags."""
     return frame.assign(fake=frame["fake"].sample(frac=1, random_state=3).to_numpy())
 

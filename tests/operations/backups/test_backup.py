@@ -403,13 +403,13 @@ def _incomplete(directory: Path) -> None:
     ],
 )
 def test_a_version_that_no_longer_scores_is_told(
-    scoring: StatePaths, tmp_path: Path, spoil: Callable[[Path], None], said: str
+    scoring: StatePaths, tmp_path: Path, spoil: Callable[[Path], None], messages: str
 ) -> None:
     """A version that was bad when it was backed up is named, and the others are scored all the same."""
     _add_scoring(Registry(scoring.store), tmp_path / "bad", 3, spoil)
     results = list(check_golden_rows(Path(_create(scoring).location)))
     assert [result.is_good for result in results] == [True, True, False]
-    assert said in str(results[2])
+    assert messages in str(results[2])
 
 
 def test_a_score_that_is_no_number_is_not_good() -> None:
@@ -440,13 +440,13 @@ def test_a_file_that_is_no_backup_is_one_line(
     """A refusal is one line with exit code 1."""
     (tmp_path / "no.tar").write_bytes(b"no backup")
     monkeypatch.chdir(tmp_path)
-    for file, said in (("no.tar", "is torn"), ("none.tar", "No such file")):
+    for file, messages in (("no.tar", "is torn"), ("none.tar", "No such file")):
         monkeypatch.setattr(sys, "argv", ["fraud", *command, file])
         with pytest.raises(SystemExit) as ended:
             app()
         assert ended.value.code == 1
         error = capsys.readouterr().err
-        assert said in error
+        assert messages in error
         assert error.count("\n") == 1
 
 

@@ -27,7 +27,7 @@ from releases.record import TrialKind
 from tests.keys import HISTORY_KEY
 from tests.operations.conftest import add
 from tests.operations.fake_torchserve import FakeTorchServe
-from tests.operations.stage import Stage
+from tests.operations.reconciler_scenario import ReconcilerScenario
 from tests.valkey import running
 
 MARKED: Mapping[str, str] = {MARK: "a-token"}
@@ -50,11 +50,11 @@ def asking(root: Path, version: int) -> StackSettings:
 
 
 @pytest.fixture
-def stage(target: DeploymentTarget, torchserve: FakeTorchServe) -> Stage:
+def scenario(target: DeploymentTarget, torchserve: FakeTorchServe) -> ReconcilerScenario:
     """Version 2 is live, and TorchServe has just started."""
-    stage = Stage(target, torchserve)
-    stage.write(2, previous=1)
-    return stage
+    scenario = ReconcilerScenario(target, torchserve)
+    scenario.write(2, previous=1)
+    return scenario
 
 
 @pytest.fixture
@@ -87,15 +87,15 @@ def test_another_first_version_waits_for_the_reconciler(
 
 def heard(child: StackSettings, url: str | None, meanwhile: Callable[[], None] = lambda: None) -> list[str]:
     """What is said where the default model is to get its past; `meanwhile` it is being loaded."""
-    said: list[str] = []
+    messages: list[str] = []
     redis = {"REDIS_URL": url, "HISTORY_KEY": HISTORY_KEY} if url else None
 
     async def load() -> None:
-        async with first_model.loading_history(child, redis, 1, MARKED, said.append):
+        async with first_model.loading_history(child, redis, 1, MARKED, messages.append):
             meanwhile()
 
     asyncio.run(load())
-    return said
+    return messages
 
 
 def test_the_default_model_gets_its_past(child: StackSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +109,9 @@ def test_the_default_model_gets_its_past(child: StackSettings, tmp_path: Path, m
             leases.append(redis.exists(LOADING))
             (tmp_path / "go").touch()
 
-        (said,) = heard(child, valkey.url, look)
+        (messages,) = heard(child, valkey.url, look)
         assert [*leases, redis.exists(LOADING)] == [1, 0]
-        assert "has its simulated past" in said
+        assert "has its simulated past" in messages
         arguments, environment = json.loads((tmp_path / "seen.json").read_text())
         assert arguments == ["history", "load", "--simulator", "--version", "1"]
         assert (environment["REDIS_URL"], environment[MARK]) == (valkey.url, MARKED[MARK])
@@ -135,9 +135,9 @@ def test_a_past_that_cannot_be_loaded_ends_nothing(child: StackSettings, monkeyp
 
     monkeypatch.setattr(first_model, "lacking", away)
     monkeypatch.setattr(first_model, "REDIS_TIMEOUT", 0.0)
-    (said,) = heard(child, "redis://:secret@stack")
-    assert "was not loaded" in said
-    assert "secret" not in said
+    (messages,) = heard(child, "redis://:secret@stack")
+    assert "was not loaded" in messages
+    assert "secret" not in messages
 
 
 def test_another_trial_does_not_end_the_start(target: DeploymentTarget, tmp_path: Path) -> None:
@@ -167,14 +167,14 @@ def test_a_lost_record_is_not_guessed(target: DeploymentTarget, tmp_path: Path) 
     assert asyncio.run(first_model.ensure_released(asking(tmp_path, 1), target, MARKED, quiet)) == 1
 
 
-def test_a_version_that_took_over_stays_live(stage: Stage, tmp_path: Path) -> None:
+def test_a_version_that_took_over_stays_live(scenario: ReconcilerScenario, tmp_path: Path) -> None:
     """MODEL_PATH at the version that could not be loaded does not end the next start: what took over goes on."""
-    stage.damage(2)
-    stage.reconcile()
-    said: list[str] = []
-    version = asyncio.run(first_model.ensure_released(asking(tmp_path, 2), stage.target, MARKED, said.append))
-    assert (version, stage.record.version) == (1, 1)
-    assert said == ["version 1 took over from version 2, which MODEL_PATH names, and stays live"]
+    scenario.damage(2)
+    scenario.reconcile()
+    messages: list[str] = []
+    version = asyncio.run(first_model.ensure_released(asking(tmp_path, 2), scenario.target, MARKED, messages.append))
+    assert (version, scenario.record.version) == (1, 1)
+    assert messages == ["version 1 took over from version 2, which MODEL_PATH names, and stays live"]
 
 
 def test_a_child_carries_the_mark_and_no_secret(child: StackSettings) -> None:

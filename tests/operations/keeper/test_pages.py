@@ -19,7 +19,7 @@ from operations.keeper.status import KeeperStatus
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.version_loader import ReconcileResult
 from releases.record import Release
-from tests.operations.stage import canary
+from tests.operations.reconciler_scenario import canary
 
 
 @dataclass

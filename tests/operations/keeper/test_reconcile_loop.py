@@ -17,7 +17,7 @@ from operations.processes.supervisor import MARK
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.trial_monitor import TrialMonitor
 from tests.operations.fake_torchserve import FakeTorchServe
-from tests.operations.stage import Stage
+from tests.operations.reconciler_scenario import ReconcilerScenario
 
 SLOW = "import pathlib, os, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(300)"
 
@@ -37,12 +37,14 @@ def test_a_server_that_never_answers_is_taken_for_frozen(
     """One that is frozen would never be started again otherwise: whoever runs it is told."""
     monkeypatch.setattr(reconcile_loop, "HANG_SECONDS", 0.0)
     monkeypatch.setattr(reconcile_loop, "POLL_SECONDS_WHILE_DOWN", 0.0)
-    stage, frozen = Stage(target, torchserve), threading.Event()
-    stage.write(1)
+    scenario, frozen = ReconcilerScenario(target, torchserve), threading.Event()
+    scenario.write(1)
     torchserve.down = True
 
     async def run() -> None:
-        looking = asyncio.create_task(reconcile_loop.reconcile_forever(stage.reconciler, frozen.set, stage.said.append))
+        looking = asyncio.create_task(
+            reconcile_loop.reconcile_forever(scenario.reconciler, frozen.set, scenario.messages.append)
+        )
         assert await asyncio.to_thread(frozen.wait, 30)
         looking.cancel()
 

@@ -17,7 +17,7 @@ from operations.store.registry import Registry
 from operations.torchserve.endpoints import TorchServeEndpoint
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.keeper.served import served
-from tests.operations.stage import Stage
+from tests.operations.reconciler_scenario import ReconcilerScenario
 
 READY = ["READY", "READY"]
 
@@ -64,7 +64,7 @@ def ground(registry: Registry, target: DeploymentTarget, monkeypatch: pytest.Mon
     monkeypatch.setattr(reconcile_loop, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(reconcile_loop, "POLL_SECONDS_WHILE_DOWN", 0.02)
     fakes = [FakeTorchServe(), FakeTorchServe()]
-    Stage(target, fakes[0]).write(1)
+    ReconcilerScenario(target, fakes[0]).write(1)
     with ExitStack() as running:
         yield Ground(registry, [running.enter_context(served(fake)) for fake in fakes], fakes)
 
@@ -129,16 +129,16 @@ def test_a_look_up_that_fails_takes_no_server_away(ground: Ground) -> None:
 
 def test_only_the_only_server_lets_another_version_take_over(ground: Ground, target: DeploymentTarget) -> None:
     """Of two, neither changes the record; when one has gone, the other does."""
-    stage = Stage(target, ground.fakes[0])
-    stage.write(2, previous=1)
-    stage.damage(2)
+    scenario = ReconcilerScenario(target, ground.fakes[0])
+    scenario.write(2, previous=1)
+    scenario.damage(2)
 
     async def run() -> None:
         async with ground.followed():
             await until(lambda: len(ground.alerts) == 2)
-            assert stage.record.version == 2
+            assert scenario.record.version == 2
             ground.found = ground.members[:1]
-            await until(lambda: stage.record.version == 1)
+            await until(lambda: scenario.record.version == 1)
 
     asyncio.run(run())
     assert {alert.split(": ")[0] for alert in ground.alerts[:2]} == {member.management for member in ground.members}

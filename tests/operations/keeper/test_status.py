@@ -9,7 +9,7 @@ from operations.keeper.status import KeeperStatus
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.version_loader import ReconcileResult
 from tests.operations.fake_torchserve import FakeTorchServe
-from tests.operations.stage import Stage
+from tests.operations.reconciler_scenario import ReconcilerScenario
 
 A, B = "http://10.0.0.1:8081", "http://10.0.0.2:8081"
 
@@ -17,7 +17,7 @@ A, B = "http://10.0.0.1:8081", "http://10.0.0.2:8081"
 @pytest.fixture
 def status(target: DeploymentTarget, torchserve: FakeTorchServe) -> KeeperStatus:
     """Version 1 is live, and two servers are there."""
-    Stage(target, torchserve).write(1)
+    ReconcilerScenario(target, torchserve).write(1)
     found = KeeperStatus(target.store)
     for address in (A, B):
         found.add_server(address)

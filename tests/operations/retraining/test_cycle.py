@@ -20,7 +20,7 @@ from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from operations.store.version_archive import load_version
 from releases.record import Release, TrialKind
-from tests.operations.claims import claims, senseless, trained
+from tests.operations.claims import claims, trained, unlearnable
 from tests.operations.fake_torchserve import FakeTorchServe
 
 
@@ -38,7 +38,7 @@ class ServingVersions(FakeTorchServe):
         return super()._register(params)
 
 
-class Timer:
+class RetrainingSetup:
     """A directory in which trainings are run as a timer runs them."""
 
     def __init__(self, root: Path) -> None:
@@ -49,28 +49,28 @@ class Timer:
         self.running: DeploymentTarget | None = DeploymentTarget(
             self.store, self.paths.verified, self.torchserve.server(), 2, "redis://unused"
         )
-        self.find: Find = self._look
-        self.said = io.StringIO()
+        self.find: Find = self._find
+        self.output = io.StringIO()
 
-    def _look(self) -> DeploymentTarget:
+    def _find(self) -> DeploymentTarget:
         if self.running is None:
             raise OperationsError("nothing runs here")
         return self.running
 
-    def first(self, *, sense: bool) -> None:
+    def first(self, *, learnable: bool) -> None:
         """Trains version 1 on the older claims and records it as live."""
         older = claims().head(1600)
-        trained(self.store, self.data, older if sense else senseless(older))
+        trained(self.store, self.data, older if learnable else unlearnable(older))
         self.record(1)
 
     def record(self, version: int) -> None:
         record = Release(version, None, "2026-05-01T00:00:00+00:00")
         (self.paths.store / "release.json").write_bytes(record.to_bytes())
 
-    def ring(self, goal: ReleaseMode, margin: float = 0.0) -> Verdict:
+    def run(self, goal: ReleaseMode, margin: float = 0.0) -> Verdict:
         """Retrains on all claims."""
         claims().to_csv(self.data, index=False)
-        console = Console(file=self.said, width=400)
+        console = Console(file=self.output, width=400)
         return retrain(
             self.paths, self.find, TrainOptions(self.data, None, 0, 3), ReleaseCriteria(goal, margin), console
         )
@@ -81,24 +81,24 @@ class Timer:
 
 
 @pytest.fixture
-def timer(tmp_path: Path) -> Timer:
+def setup(tmp_path: Path) -> RetrainingSetup:
     """An empty directory beside a TorchServe that has just started."""
-    return Timer(tmp_path)
+    return RetrainingSetup(tmp_path)
 
 
-def test_a_better_version_goes_live(timer: Timer) -> None:
+def test_a_better_version_goes_live(setup: RetrainingSetup) -> None:
     """Trained, judged, loaded, proven by its golden rows, recorded."""
-    timer.first(sense=False)
-    assert timer.ring(ReleaseMode.LIVE).passed
-    assert timer.live() == 2
-    assert "Version 2 is live" in timer.said.getvalue()
+    setup.first(learnable=False)
+    assert setup.run(ReleaseMode.LIVE).passed
+    assert setup.live() == 2
+    assert "Version 2 is live" in setup.output.getvalue()
 
 
-def test_a_canary_gets_its_share(timer: Timer) -> None:
+def test_a_canary_gets_its_share(setup: RetrainingSetup) -> None:
     """What passes as a canary is put on trial beside the live version."""
-    timer.first(sense=False)
-    timer.ring(ReleaseMode.CANARY)
-    record = read_record(timer.paths.store)
+    setup.first(learnable=False)
+    setup.run(ReleaseMode.CANARY)
+    record = read_record(setup.paths.store)
     assert record is not None
     assert record.trial is not None
     assert (record.version, record.trial.version, record.trial.kind, record.trial.share) == (
@@ -106,53 +106,53 @@ def test_a_canary_gets_its_share(timer: Timer) -> None:
     )  # fmt: skip
 
 
-def test_what_does_not_pass_stays_in_the_store(timer: Timer) -> None:
+def test_what_does_not_pass_stays_in_the_store(setup: RetrainingSetup) -> None:
     """A margin that is not reached is a verdict, kept for the job to read, and no failure."""
-    timer.first(sense=True)
-    assert not timer.ring(ReleaseMode.LIVE, margin=0.9).passed
-    assert timer.live() == 1
-    assert timer.store.newest() == 2
-    kept = json.loads((timer.paths.root / "var" / "verdicts" / "fraud-2.json").read_text())
+    setup.first(learnable=True)
+    assert not setup.run(ReleaseMode.LIVE, margin=0.9).passed
+    assert setup.live() == 1
+    assert setup.store.newest() == 2
+    kept = json.loads((setup.paths.root / "var" / "verdicts" / "fraud-2.json").read_text())
     assert (kept["version"], kept["live"], kept["passed"]) == (2, 1, False)
 
 
-def test_without_a_stack_it_is_judged_all_the_same(timer: Timer) -> None:
+def test_without_a_stack_it_is_judged_all_the_same(setup: RetrainingSetup) -> None:
     """Where nothing runs the version is trained and judged, and one line tells how to release it."""
-    timer.running = None
+    setup.running = None
     with pytest.raises(OperationsError, match="was not released: nothing runs here; then: fraud release 1"):
-        timer.ring(ReleaseMode.LIVE)
-    assert timer.store.newest() == 1
-    assert (timer.paths.root / "var" / "verdicts" / "fraud-1.json").exists()
+        setup.run(ReleaseMode.LIVE)
+    assert setup.store.newest() == 1
+    assert (setup.paths.root / "var" / "verdicts" / "fraud-1.json").exists()
 
 
-def test_a_failed_release_leaves_the_version_in_the_store(timer: Timer) -> None:
+def test_a_failed_release_leaves_the_version_in_the_store(setup: RetrainingSetup) -> None:
     """A version that passed and could not be loaded is a failure; the live one stays."""
-    timer.first(sense=False)
-    timer.torchserve.broken = {2}
+    setup.first(learnable=False)
+    setup.torchserve.broken = {2}
     with pytest.raises(OperationsError, match="version 2 is in the model store but was not released"):
-        timer.ring(ReleaseMode.LIVE)
-    assert (timer.live(), timer.store.newest()) == (1, 2)
+        setup.run(ReleaseMode.LIVE)
+    assert (setup.live(), setup.store.newest()) == (1, 2)
 
 
-def test_a_rival_that_was_not_beaten_stays(timer: Timer) -> None:
+def test_a_rival_that_was_not_beaten_stays(setup: RetrainingSetup) -> None:
     """Another version that went live during the training was not compared with, and is not replaced."""
-    timer.first(sense=False)
-    look, live = timer.find, iter([1, 7])
+    setup.first(learnable=False)
+    look, live = setup.find, iter([1, 7])
 
     def find() -> DeploymentTarget:
-        timer.record(next(live))
+        setup.record(next(live))
         return look()
 
-    timer.find = find
+    setup.find = find
     with pytest.raises(OperationsError, match="version 7 went live meanwhile"):
-        timer.ring(ReleaseMode.LIVE)
-    assert timer.live() == 7
+        setup.run(ReleaseMode.LIVE)
+    assert setup.live() == 7
 
 
-def test_another_store_is_not_released_to(timer: Timer, tmp_path: Path) -> None:
+def test_another_store_is_not_released_to(setup: RetrainingSetup, tmp_path: Path) -> None:
     """A stack that was started meanwhile and loads from elsewhere has other versions under the same numbers."""
-    elsewhere = DeploymentTarget(Registry(tmp_path / "elsewhere"), tmp_path / "verified", timer.torchserve.server(), 2)
-    looks = iter([timer.find(), elsewhere])
-    timer.find = lambda: next(looks)
+    elsewhere = DeploymentTarget(Registry(tmp_path / "elsewhere"), tmp_path / "verified", setup.torchserve.server(), 2)
+    looks = iter([setup.find(), elsewhere])
+    setup.find = lambda: next(looks)
     with pytest.raises(OperationsError, match="the stack that runs here loads from"):
-        timer.ring(ReleaseMode.LIVE)
+        setup.run(ReleaseMode.LIVE)

@@ -69,10 +69,10 @@ def test_a_damaged_archive_is_not_opened(place: Path, tmp_path: Path) -> None:
         ("claim,filed\n1,2026-01-01\n", "header"),
     ],
 )
-def test_data_that_cannot_be_used_is_one_sentence(place: Path, tmp_path: Path, text: str, said: str) -> None:
+def test_data_that_cannot_be_used_is_one_sentence(place: Path, tmp_path: Path, text: str, output: str) -> None:
     """A file without the columns is refused in words, and no page is written."""
     (tmp_path / "bad.csv").write_text(text)
-    with pytest.raises(OperationsError, match=said):
+    with pytest.raises(OperationsError, match=output):
         evaluate(Registry(place / "model_store"), EvaluateOptions(1, tmp_path / "bad.csv", tmp_path / "r.html"))
     assert not (tmp_path / "r.html").exists()
 
@@ -95,8 +95,8 @@ def test_models_show_tells_decisions_and_interval(place: Path, monkeypatch: pyte
     monkeypatch.chdir(place)
     monkeypatch.setenv("COLUMNS", "80")
     text = CliRunner().invoke(commands, ["models", "show", "1"], catch_exceptions=False).stdout
-    for said in ("Decisions", "lowest cost", "expected", "amount: the column value", "assumed", "95% interval"):
-        assert said in text, said
+    for output in ("Decisions", "lowest cost", "expected", "amount: the column value", "assumed", "95% interval"):
+        assert output in text, output
     assert max(map(len, text.splitlines())) <= 80
 
 

@@ -11,7 +11,7 @@ from operations.retraining.live_comparison import compare_with_live
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.store.registry import Registry
 from releases.record import Release
-from tests.operations.claims import claims, senseless, trained
+from tests.operations.claims import claims, trained, unlearnable
 
 SENSELESS, GOOD, WITHOUT_WEIGHT = 1, 2, 3
 
@@ -30,7 +30,7 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
     directory = tmp_path_factory.mktemp("trainings")
     registry, frame = Registry(directory / "model_store"), claims()
     frames = {
-        SENSELESS: senseless(frame.head(1600)),
+        SENSELESS: unlearnable(frame.head(1600)),
         GOOD: frame,
         WITHOUT_WEIGHT: frame.drop(columns="kilograms"),
     }

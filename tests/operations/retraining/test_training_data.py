@@ -52,9 +52,9 @@ def paths(root: Path) -> StatePaths:
     return StatePaths(root, root / "model_store")
 
 
-def gather(root: Path, wish: TrainingDataOptions, **env: str) -> tuple[TrainingData, pd.DataFrame]:
+def gather(root: Path, options: TrainingDataOptions, **env: str) -> tuple[TrainingData, pd.DataFrame]:
     """What was gathered, and its rows."""
-    with gather_training_data(paths(root), env, wish) as found:
+    with gather_training_data(paths(root), env, options) as found:
         return found, pd.read_csv(found.path)
 
 

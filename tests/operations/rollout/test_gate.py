@@ -69,9 +69,9 @@ def test_other_scores_do_not_pass_though_as_many_are_flagged() -> None:
 
 def test_what_passes_is_said() -> None:
     """The comparison is a line of the release."""
-    said: list[str] = []
-    check(1, 2, SamplePair(sample(100, 1), sample(100, 2)), said.append)
-    assert said == ["version 2: comparing with version 1: 1.0% of 100 rows flagged, now 2.0%"]
+    messages: list[str] = []
+    check(1, 2, SamplePair(sample(100, 1), sample(100, 2)), messages.append)
+    assert messages == ["version 2: comparing with version 1: 1.0% of 100 rows flagged, now 2.0%"]
 
 
 @pytest.mark.parametrize(("rows", "enough"), [(MIN_TRIAL_ROWS - 1, False), (MIN_TRIAL_ROWS, True)])

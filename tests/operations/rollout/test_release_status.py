@@ -23,7 +23,7 @@ def shown(target: DeploymentTarget) -> str:
     return captured.get()
 
 
-def quiet(_: str) -> None:
+def ignore(_: str) -> None:
     """Hears nothing."""
 
 
@@ -34,8 +34,8 @@ def test_before_the_first_release_there_is_nothing_to_show(target: DeploymentTar
 
 def test_the_live_version_and_the_last_events_are_shown(target: DeploymentTarget) -> None:
     """Without a trial it is one line, and what happened lately."""
-    release(target, 1, quiet)
-    release(target, 2, quiet)
+    release(target, 1, ignore)
+    release(target, 2, ignore)
     text = shown(target)
     assert "Version 2 is live" in text
     assert "before it: version 1" in text
@@ -44,18 +44,18 @@ def test_the_live_version_and_the_last_events_are_shown(target: DeploymentTarget
 
 def test_a_takeover_is_told(target: DeploymentTarget, torchserve: FakeTorchServe) -> None:
     """Whoever looks sees that the live version is not the one that was released."""
-    release(target, 1, quiet)
-    release(target, 2, quiet)
+    release(target, 1, ignore)
+    release(target, 2, ignore)
     torchserve.registered.pop(2)
-    take_over(target, 1, quiet)
+    take_over(target, 1, ignore)
     assert "instead of version 2, which could not be loaded" in shown(target)
 
 
 def test_both_sides_of_a_trial_stand_side_by_side(target: DeploymentTarget, valkey: Valkey) -> None:
     """Requests, failures, latency, alerts, scores and decisions that differ, for the live version and the other."""
     target = replace(target, redis_url=valkey.url)
-    release(target, 1, quiet)
-    trial = start_trial(target, 2, TrialKind.SHADOW, 1.0, quiet).trial
+    release(target, 1, ignore)
+    trial = start_trial(target, 2, TrialKind.SHADOW, 1.0, ignore).trial
     assert trial
     counts, scores = TrialCounts(), np.array([0.05, 0.6])
     for side, bands in zip(TrialArm, (DecisionBands(0.1, 0.5), DecisionBands(0.7, 0.8)), strict=True):
@@ -79,8 +79,8 @@ def test_both_sides_of_a_trial_stand_side_by_side(target: DeploymentTarget, valk
 def test_a_trial_without_redis_says_that_it_is_paused(target: DeploymentTarget, valkey: Valkey) -> None:
     """Nobody can judge it meanwhile."""
     target = replace(target, redis_url=valkey.url)
-    release(target, 1, quiet)
-    start_trial(target, 2, TrialKind.CANARY, 0.05, quiet)
+    release(target, 1, ignore)
+    start_trial(target, 2, TrialKind.CANARY, 0.05, ignore)
     valkey.kill()
     assert "pauses" in shown(target)
     assert "paused" in shown(replace(target, redis_url=None))
@@ -88,7 +88,7 @@ def test_a_trial_without_redis_says_that_it_is_paused(target: DeploymentTarget, 
 
 def test_why_a_trial_ended_is_shown(target: DeploymentTarget) -> None:
     """The reason stands beside the event."""
-    release(target, 1, quiet)
-    start_trial(replace(target, redis_url="redis://nowhere"), 2, TrialKind.CANARY, 0.05, quiet)
-    abort_trial(target, "too slow", quiet)
+    release(target, 1, ignore)
+    start_trial(replace(target, redis_url="redis://nowhere"), 2, TrialKind.CANARY, 0.05, ignore)
+    abort_trial(target, "too slow", ignore)
     assert "too slow" in shown(target)

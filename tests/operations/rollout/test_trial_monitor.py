@@ -48,10 +48,10 @@ FINE = (200, 0, 0.004)
         (FINE, (99, 0, 9.0), None),
     ],
 )
-def test_bounds(live: tuple[int, int, float], trial: tuple[int, int, float], said: str | None) -> None:
+def test_bounds(live: tuple[int, int, float], trial: tuple[int, int, float], messages: str | None) -> None:
     """Few errors, errors that the live version has too, and little slowness pass; more is told in words."""
     why = violated_bound(TrialKind.CANARY, counts(live, trial))
-    assert (why is None) if said is None else (said in str(why))
+    assert (why is None) if messages is None else (messages in str(why))
 
 
 def test_a_shadow_may_be_slow() -> None:
@@ -76,19 +76,19 @@ def trial(target: DeploymentTarget, valkey: Valkey) -> tuple[DeploymentTarget, T
     return target, started
 
 
-class Watched:
+class MonitoredTrial:
     """A watch, what it said, and a clock in the test's hand."""
 
     def __init__(self, target: DeploymentTarget) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.alerts: list[str] = []
         self.now = 0.0
-        self.watch = TrialMonitor(target, self.said.append, self.alerts.append, lambda: self.now)
+        self.monitor = TrialMonitor(target, self.messages.append, self.alerts.append, lambda: self.now)
 
     def check(self, seconds: float = 1.0) -> None:
         """Looks after so many seconds."""
         self.now += seconds
-        self.watch.check()
+        self.monitor.check()
 
 
 def write(valkey: Valkey, trial: Trial, counted: TrialCounts) -> None:
@@ -102,7 +102,7 @@ def write(valkey: Valkey, trial: Trial, counted: TrialCounts) -> None:
 def test_a_canary_that_fails_is_aborted(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """It is ended by itself, the live version stays, and people are told why."""
     target, started = trial
-    monitored = Watched(target)
+    monitored = MonitoredTrial(target)
     write(valkey, started, counts(FINE, (50, 0, 0.004)))
     monitored.check()
     assert monitored.alerts == []
@@ -117,7 +117,7 @@ def test_a_canary_that_fails_is_aborted(trial: tuple[DeploymentTarget, Trial], v
 def test_a_good_past_hides_nothing(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """The last minute is judged by itself: a share that is small of all requests may be large of the last ones."""
     target, started = trial
-    monitored = Watched(target)
+    monitored = MonitoredTrial(target)
     write(valkey, started, counts((3000, 0, 0.004), (3000, 0, 0.004)))
     monitored.check()
     monitored.check(WINDOW)
@@ -138,7 +138,7 @@ def test_what_fails_while_the_server_comes_back_is_not_the_versions_fault(
 ) -> None:
     """TorchServe down, or up again without the version: what fails then ends no trial, what fails later does."""
     target, started = trial
-    monitored = Watched(target)
+    monitored = MonitoredTrial(target)
     monitored.check()
     there = torchserve.registered.pop(2)
     torchserve.down = down
@@ -159,7 +159,7 @@ def test_a_server_that_ends_again_and_again_ends_the_trial(
 ) -> None:
     """A version whose workers take the server down costs the live version too: the third time is enough."""
     target, _ = trial
-    monitored = Watched(target)
+    monitored = MonitoredTrial(target)
     monitored.check()
     for _ in range(3):
         assert monitored.alerts == []
@@ -176,13 +176,13 @@ def test_a_server_that_ends_again_and_again_ends_the_trial(
 def test_redis_that_is_gone_is_told_once(trial: tuple[DeploymentTarget, Trial], valkey: Valkey) -> None:
     """Without counts nothing is judged; back again, the watch goes on."""
     target, started = trial
-    monitored = Watched(target)
+    monitored = MonitoredTrial(target)
     monitored.check()
     valkey.kill()
     monitored.check()
     monitored.check()
-    assert len(monitored.said) == 1
-    assert "pauses" in monitored.said[0]
+    assert len(monitored.messages) == 1
+    assert "pauses" in monitored.messages[0]
     valkey.start()
     write(valkey, started, counts(FINE, (10, 10, 0.004)))
     monitored.check()
@@ -191,11 +191,11 @@ def test_redis_that_is_gone_is_told_once(trial: tuple[DeploymentTarget, Trial], 
 
 def test_without_a_trial_nothing_is_asked(target: DeploymentTarget) -> None:
     """No release, or no trial: the watch has nothing to do and says nothing."""
-    monitored = Watched(replace(target, redis_url="redis://127.0.0.1:1"))
+    monitored = MonitoredTrial(replace(target, redis_url="redis://127.0.0.1:1"))
     monitored.check()
     release(target, 1, lambda _: None)
     monitored.check()
-    assert (monitored.said, monitored.alerts) == ([], [])
+    assert (monitored.messages, monitored.alerts) == ([], [])
 
 
 def test_a_full_disk_ends_nothing(
@@ -207,12 +207,12 @@ def test_a_full_disk_ends_nothing(
         raise OSError(28, "No space left on device")
 
     target, started = trial
-    monitored = Watched(target)
+    monitored = MonitoredTrial(target)
     monitored.check()
     write(valkey, started, counts(FINE, (10, 10, 0.004)))
     monkeypatch.setattr(durable, "write", full)
     monitored.check()
-    assert monitored.said == ["the trial is not watched: No space left on device"]
+    assert monitored.messages == ["the trial is not watched: No space left on device"]
     monkeypatch.undo()
     monitored.check()
     assert len(monitored.alerts) == 1
@@ -222,6 +222,6 @@ def test_a_damaged_record_ends_nothing(trial: tuple[DeploymentTarget, Trial]) ->
     """A record that cannot be read is told, and the watch goes on."""
     target, _ = trial
     target.record_path.write_text("{")
-    monitored = Watched(target)
+    monitored = MonitoredTrial(target)
     monitored.check()
-    assert "damaged" in monitored.said[0]
+    assert "damaged" in monitored.messages[0]

@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.rollout.version_loader import LONGEST_BACKOFF, Backoff, Deduplicator
-from tests.operations.stage import Clock
+from tests.operations.reconciler_scenario import ManualClock
 
 
 def test_pauses_grow_to_a_bound_and_end_with_a_success() -> None:
     """After each failure in a row the wait is longer, up to 30 s; after a success it begins anew."""
-    clock = Clock()
+    clock = ManualClock()
     pause, waits = Backoff(clock), []
     for _ in range(7):
         assert pause.is_over
@@ -26,18 +26,18 @@ def test_pauses_grow_to_a_bound_and_end_with_a_success() -> None:
 @given(texts=st.lists(st.sampled_from(["a", "b"])))
 def test_the_same_is_not_said_twice_in_a_row(texts: list[str]) -> None:
     """Each text is said when it is another than the one before."""
-    said: list[str] = []
-    once = Deduplicator(said.append)
+    messages: list[str] = []
+    once = Deduplicator(messages.append)
     new = [once(text) for text in texts]
-    assert said == [text for text, is_new in zip(texts, new, strict=True) if is_new]
+    assert messages == [text for text, is_new in zip(texts, new, strict=True) if is_new]
     assert new == [index == 0 or texts[index - 1] != text for index, text in enumerate(texts)]
 
 
 def test_what_was_forgotten_is_said_again() -> None:
     """Trouble that ended and came again is news."""
-    said: list[str] = []
-    once = Deduplicator(said.append)
+    messages: list[str] = []
+    once = Deduplicator(messages.append)
     once("a")
     once.reset()
     once("a")
-    assert said == ["a", "a"]
+    assert messages == ["a", "a"]

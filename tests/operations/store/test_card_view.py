@@ -39,13 +39,13 @@ def test_the_card_says_what_a_version_is(store: Registry) -> None:
     archives.add(store, 1, settings={"loop": {"rate": 0.25}}, libraries={"torch": "2"}, notes=("few frauds",))
     (store.root / FILE_NAME).write_bytes(Release(1, None, "").to_bytes())
     text = show("1")
-    for said in (
+    for messages in (
         *("Version 1", "live", "review from 0.5, decline from 0.9", "by 0.01 at most", "payments.csv"),
         *("1,000, of them 12 fraud (1.2%)", "2026-01-01 00:00", "average_precision", "rate 0.25", "torch 2"),
         *("- few frauds", "from 0 to 10,000", "2 values", "tiny, 4 features", "none"),
         *(store.entry(1).sha256, tiny.CONTRACT.fingerprint),
     ):
-        assert said in text, said
+        assert messages in text, messages
 
 
 WINDOW = Window(Aggregate.COUNT, "card", None, DAY, HOUR)
@@ -70,13 +70,13 @@ WORTH = {
         ({}, ("precision: -",)),
     ],
 )
-def test_what_history_is_worth_is_told(worth: Mapping[str, Any], said: tuple[str, ...]) -> None:
+def test_what_history_is_worth_is_told(worth: Mapping[str, Any], messages: tuple[str, ...]) -> None:
     """Average precision and alerts with, without and with neutral history; a dash where it was not measured."""
     console = Console(file=io.StringIO(), width=80)
     console.print(history(worth, WITH_HISTORY))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "- card.count.1d/1h" in text
-    for words in said:
+    for words in messages:
         assert words in text, words
 
 
@@ -144,6 +144,6 @@ def test_a_changed_archive_is_not_shown(store: Registry) -> None:
         (Column("a", Kind.ID), ""),
     ],
 )
-def test_bounds_are_told_where_there_are_any(column: Column, said: str) -> None:
+def test_bounds_are_told_where_there_are_any(column: Column, messages: str) -> None:
     """No bound is no word, and of category values only how many."""
-    assert bounds(column) == said
+    assert bounds(column) == messages

@@ -106,9 +106,9 @@ def _contract(*changed: Column) -> Contract:
         ),
     ],
 )
-def test_a_changed_column_is_told_in_words(before: Column, after: Column, said: str) -> None:
+def test_a_changed_column_is_told_in_words(before: Column, after: Column, messages: str) -> None:
     """Kind, what an empty cell means, bounds, and how many category values."""
-    assert compare_columns(_contract(before), _contract(after)).changed == {"x": said}
+    assert compare_columns(_contract(before), _contract(after)).changed == {"x": messages}
 
 
 def test_columns_of_one_side_are_named() -> None:

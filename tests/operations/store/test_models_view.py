@@ -62,9 +62,9 @@ def test_a_version_is_listed_with_what_it_is_chosen_by(tmp_path: Path) -> None:
     ("version", "said"),
     [(1, "failed to load"), (2, "previous"), (3, "live, took over for 1"), (4, "canary 5%"), (5, "")],
 )
-def test_the_record_says_what_a_version_is(version: int, said: str) -> None:
+def test_the_record_says_what_a_version_is(version: int, messages: str) -> None:
     """Each version's part in the release record is named; the others have none."""
-    assert release_state(version, RECORD) == said
+    assert release_state(version, RECORD) == messages
 
 
 def test_a_shadow_is_named() -> None:

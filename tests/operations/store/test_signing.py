@@ -194,8 +194,8 @@ def test_the_command_signs(registry: Registry, keys: SigningKeys, monkeypatch: p
     monkeypatch.chdir(registry.root.parent)
     monkeypatch.setenv(SIGNING_KEY, str(keys.private))
     monkeypatch.setenv(VERIFY_KEY, str(keys.public))
-    said = CliRunner().invoke(commands, ["models", "sign", "2"], catch_exceptions=False).stdout
-    assert said == f"Wrote {registry.root}/fraud-2.sig.\n"
+    messages = CliRunner().invoke(commands, ["models", "sign", "2"], catch_exceptions=False).stdout
+    assert messages == f"Wrote {registry.root}/fraud-2.sig.\n"
     with pytest.raises(UnsignedArchive):
         CliRunner().invoke(commands, ["models", "show", "1"], catch_exceptions=False)
 

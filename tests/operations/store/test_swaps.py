@@ -49,7 +49,7 @@ def evil(tmp_path: Path, good: Registry) -> Mapping[Path, bytes]:
     return {good.root / name: (other.root / name).read_bytes() for name in ("fraud-1.mar", "fraud-1.json")}
 
 
-def placed(tmp_path: Path, registry: Registry) -> tuple[DeploymentTarget, FakeTorchServe]:
+def target_with_server(tmp_path: Path, registry: Registry) -> tuple[DeploymentTarget, FakeTorchServe]:
     """A place over a TorchServe that opens what it loads by its name, as the real one does."""
     torchserve = FakeTorchServe(tmp_path / "verified")
     return DeploymentTarget(registry, tmp_path / "verified", torchserve.server(), 2), torchserve
@@ -67,7 +67,7 @@ def test_torchserve_gets_what_was_verified(
         for path in changed:
             path.write_bytes(evil[path])
         changed = {path: signed[path] for path in changed}
-    target, torchserve = placed(tmp_path, good)
+    target, torchserve = target_with_server(tmp_path, good)
     for _ in at_every_step(changed):
         with contextlib.suppress(OperationsError):
             load(target, 1, lambda _: None)
@@ -146,7 +146,7 @@ def test_an_archive_that_is_written_while_it_is_read_is_refused_or_whole(
     tmp_path: Path, good: Registry, evil: Mapping[Path, bytes]
 ) -> None:
     """A file that is changed in its place gives a mixture of both at most to the hash, and none to TorchServe."""
-    target, torchserve = placed(tmp_path, good)
+    target, torchserve = target_with_server(tmp_path, good)
     archive = good.root / "fraud-1.mar"
     whole = archive.read_bytes()
     with overwriting(archive, evil[archive]):
@@ -161,7 +161,7 @@ def test_an_archive_that_is_written_while_it_is_read_is_refused_or_whole(
 
 def test_there_is_one_copy_at_most(tmp_path: Path, good: Registry) -> None:
     """What a load left that was killed goes at the next one; files that are nobody's copies stay."""
-    target, torchserve = placed(tmp_path, good)
+    target, torchserve = target_with_server(tmp_path, good)
     left = target.verified / ".fraud-scratch-0a1b2c3d"
     left.mkdir(parents=True)
     for name in ("fraud-7.verified.mar", ".fraud-scratch-0a1b2c3d/fraud-7.mar", "fraud-1.mar"):
@@ -173,7 +173,7 @@ def test_there_is_one_copy_at_most(tmp_path: Path, good: Registry) -> None:
 
 def test_a_copy_goes_when_torchserve_refuses_it(tmp_path: Path, good: Registry) -> None:
     """A registration that fails leaves no copy."""
-    target, torchserve = placed(tmp_path, good)
+    target, torchserve = target_with_server(tmp_path, good)
     torchserve.deadly = {1}
     with pytest.raises(OperationsError):
         load(target, 1, lambda _: None)
@@ -182,7 +182,7 @@ def test_a_copy_goes_when_torchserve_refuses_it(tmp_path: Path, good: Registry) 
 
 def test_a_server_that_loads_from_elsewhere_is_told_of(tmp_path: Path, good: Registry) -> None:
     """Where the two do not share a directory, the error says which one TorchServe should load from."""
-    target, torchserve = placed(tmp_path, good)
+    target, torchserve = target_with_server(tmp_path, good)
     torchserve.directory = tmp_path / "elsewhere"
     with pytest.raises(OperationsError, match=f"404 .*does it load from {target.verified}"):
         load(target, 1, lambda _: None)
@@ -190,7 +190,7 @@ def test_a_server_that_loads_from_elsewhere_is_told_of(tmp_path: Path, good: Reg
 
 def test_a_directory_that_cannot_be_written_condemns_no_version(tmp_path: Path, good: Registry) -> None:
     """Without room for a copy nothing is known of the archive: no other version must take over for that."""
-    target, _ = placed(tmp_path, good)
+    target, _ = target_with_server(tmp_path, good)
     target.verified.write_bytes(b"in its way")
     with pytest.raises(CopyFailed) as refused:
         load(target, 1, lambda _: None)

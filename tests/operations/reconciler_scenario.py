@@ -13,7 +13,7 @@ from releases.record import Release, Trial, TrialKind
 from tests.operations.fake_torchserve import FakeTorchServe, constant
 
 
-class Clock:
+class ManualClock:
     """A clock that a test moves."""
 
     def __init__(self) -> None:
@@ -29,25 +29,25 @@ def canary(version: int) -> Trial:
 
 
 @dataclass
-class Stage:
+class ReconcilerScenario:
     """A store, a TorchServe, and the reconciler between them."""
 
     target: DeploymentTarget
     torchserve: FakeTorchServe
     base: Callable[[], int] | None = None
-    clock: Clock = field(default_factory=Clock)
-    said: list[str] = field(default_factory=list)
+    clock: ManualClock = field(default_factory=ManualClock)
+    messages: list[str] = field(default_factory=list)
     alerts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.reconciler = Reconciler(self.target, self.said.append, self.alerts.append, self.base, self.clock)
+        self.reconciler = Reconciler(self.target, self.messages.append, self.alerts.append, self.base, self.clock)
 
     def reconcile(self, after: float = 0.0) -> ReconcileResult:
         """One look, so many seconds after the last one."""
         self.clock.now += after
         return self.reconciler.reconcile()
 
-    def until_quiet(self) -> list[ReconcileResult]:
+    def reconcile_until_idle(self) -> list[ReconcileResult]:
         """As many looks as any back-off may take."""
         return [self.reconcile(after=40) for _ in range(4)]
 
@@ -72,7 +72,7 @@ class Stage:
         """Makes TorchServe refuse versions that verify."""
         self.torchserve.broken |= set(versions)
 
-    def falsify(self, *versions: int) -> None:
+    def make_unproven(self, *versions: int) -> None:
         """Makes versions score otherwise than their training did."""
         self.torchserve.models |= dict.fromkeys(versions, constant(0.9, 0.9))
 
