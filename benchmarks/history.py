@@ -83,7 +83,7 @@ def _one(rows: list[Row], turn: int) -> dict[str, object]:
 async def _single(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> float:
     started = time.perf_counter()
     async with session.post(f"{url}/v1/score", json=body) as answer:
-        if not await _whole(answer):
+        if not await _is_complete(answer):
             sys.exit(NEUTRAL)
     return (time.perf_counter() - started) * 1e3
 
@@ -94,7 +94,7 @@ async def _file(session: aiohttp.ClientSession, url: str, rows: list[Row]) -> fl
         await asyncio.sleep(QUIET_SECONDS)
         started = time.perf_counter()
         async with session.post(f"{url}/upload", data=body, headers=CSV) as answer:
-            whole = await _whole(answer)
+            whole = await _is_complete(answer)
         if whole:
             return (time.perf_counter() - started) * 1e3
         print("a file was answered without waiting for Redis: sent again, as other rows")
@@ -110,7 +110,7 @@ def _csv(rows: list[Row]) -> bytes:
     return text.getvalue().encode()
 
 
-async def _whole(answer: aiohttp.ClientResponse) -> bool:
+async def _is_complete(answer: aiohttp.ClientResponse) -> bool:
     """Whether history was there."""
     answer.raise_for_status()
     return b'"degraded"' not in (await answer.read())[-200:]

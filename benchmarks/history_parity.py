@@ -60,9 +60,9 @@ def main(file: Path) -> None:
 
 
 def _difference(trained: NDArray[np.float64], served: NDArray[np.float64]) -> float:
-    ours, theirs = trained[-COMPARED:], served[-COMPARED:]
-    assert np.array_equal(np.isnan(ours), np.isnan(theirs)), "one has a value where the other has none"
-    return float(np.nanmax(np.abs(ours - theirs)))
+    ours, other_values = trained[-COMPARED:], served[-COMPARED:]
+    assert np.array_equal(np.isnan(ours), np.isnan(other_values)), "one has a value where the other has none"
+    return float(np.nanmax(np.abs(ours - other_values)))
 
 
 def _served(
@@ -91,8 +91,8 @@ def _entered(plan: Plan, table: Table, ids: list[str], redis: Redis) -> dict[str
         session.receive_states(pipeline.read(session))
     pipeline.enter(session)
     values = session.values()
-    if kept := session.store_arguments(values):
-        _run(redis, STORE_VALUES, kept)
+    if stored := session.store_arguments(values):
+        _run(redis, STORE_VALUES, stored)
     if merges := session.merge_arguments():
         _run(redis, MERGE, merges)
     return values
@@ -126,12 +126,12 @@ def _redis() -> Iterator[Redis]:
         url = valkey.configure(file, Path(directory), port)
         with (Path(directory) / "log").open("wb") as log, subprocess.Popen(valkey.command(file), stdout=log) as process:
             try:
-                yield _answering(Redis.from_url(url))
+                yield _wait_ready(Redis.from_url(url))
             finally:
                 process.terminate()
 
 
-def _answering(redis: Redis) -> Redis:
+def _wait_ready(redis: Redis) -> Redis:
     for _ in range(1_000):
         try:
             redis.ping()

@@ -76,10 +76,10 @@ class Epoch:
         """Parses the value of EPOCH; None where there is none, or it is no epoch."""
         try:
             fields = json.loads(text or b"")
-            reach, lost = (
+            oldest, lost = (
                 None if fields[name] is None else float(fields[name]) for name in ("reaches_back_to", "lost_at")
             )
-            return cls(str(fields["id"]), float(fields["began"]), reach, lost)
+            return cls(str(fields["id"]), float(fields["began"]), oldest, lost)
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
 

@@ -94,17 +94,18 @@ def evaluate(
 ) -> dict[str, NDArray[np.float64]]:
     """The values of one layout's windows for the rows of the batch, shape (rows,) each, by name.
 
-    `columns` are those of the whole table: a ratio looks at its row's own number.
+    `columns` are those of the whole table: a ratio needs its row's own number.
     """
-    extents, group = _window_groups(tuple(windows))
+    extents, groups = _window_groups(tuple(windows))
     totals = _WindowTotals.by(extents, before, arriving)
-    found = np.empty((len(windows), len(arriving.places)))
+    matrix = np.empty((len(windows), len(arriving.places)))
     with np.errstate(over="ignore"):  # A ratio to next to nothing: it is clipped.
-        for each in group:
+        for each in groups:
             own = columns[each.column][arriving.places] if each.aggregate is Aggregate.RATIO else None
-            found[each.places] = _COMPUTE[each.aggregate](_GroupTotals(totals, each, own, arriving.seconds))
-    np.minimum(np.maximum(found, -FLOAT32_MAX, out=found), FLOAT32_MAX, out=found)  # np.clip takes three times as long.
-    return {window.name: values for window, values in zip(windows, found, strict=True)}
+            matrix[each.places] = _COMPUTE[each.aggregate](_GroupTotals(totals, each, own, arriving.seconds))
+    # np.clip takes three times as long.
+    np.minimum(np.maximum(matrix, -FLOAT32_MAX, out=matrix), FLOAT32_MAX, out=matrix)
+    return {window.name: values for window, values in zip(windows, matrix, strict=True)}
 
 
 def with_history(
@@ -124,13 +125,13 @@ def with_history(
     plan = Plan.of([contract])
     if plan is None:
         return table
-    found = plan.default_values(table.columns, table.rows)
+    history = plan.default_values(table.columns, table.rows)
     for layout, windows in plan.parts:
         arriving = arriving_rows(layout, table.columns)
         before = _fraud_records(layout, arriving, frauds, confirmed)
         for name, values in evaluate(windows, before, arriving, table.columns).items():
-            found[name][arriving.places] = values
-    return table.extended(found)
+            history[name][arriving.places] = values
+    return table.extended(history)
 
 
 def _fraud_records(
@@ -178,13 +179,13 @@ def _window_groups(windows: tuple[Window, ...]) -> tuple[Sequence[_Extent], Sequ
     groups: dict[tuple[Aggregate, str], list[int]] = {}
     for place, window in enumerate(windows):
         groups.setdefault((window.aggregate, window.column or ""), []).append(place)
-    found = []
+    window_groups = []
     for (aggregate, column), places in groups.items():
         chosen = [windows[place] for place in places]
         numbers = [extents.index((window.oldest, window.newest)) for window in chosen]
         seconds = np.array([[float(window.seconds)] for window in chosen])
-        found.append(_WindowGroup(aggregate, column, _as_slice(places), _as_slice(numbers), seconds))
-    return extents, found
+        window_groups.append(_WindowGroup(aggregate, column, _as_slice(places), _as_slice(numbers), seconds))
+    return extents, window_groups
 
 
 def _as_slice(numbers: list[int]) -> _Places:
@@ -203,7 +204,7 @@ class _WindowTotals:
         """
         self._records = records
         self._ranges = ranges
-        self._found: dict[str, NDArray[Any]] = {}
+        self._totals: dict[str, NDArray[Any]] = {}
         self._add_up(np.int64, "i", counts)
         self._add_up(np.float64, "f", sums)
 
@@ -221,7 +222,7 @@ class _WindowTotals:
 
     def sum(self, field: str) -> NDArray[Any]:
         """Of a field that adds up; shape (extents, rows)."""
-        return self._found[field]
+        return self._totals[field]
 
     def largest(self, field: str) -> NDArray[Any]:
         """Of a field of which the largest counts; shape (extents, rows)."""
@@ -239,13 +240,13 @@ class _WindowTotals:
         matrix: NDArray[Any] = np.empty((len(self._records), len(names)), dtype=kind)
         for place, name in enumerate(names):
             matrix[:, place] = self._records[name]
-        self._found |= zip(names, add(matrix, self._ranges).transpose(2, 0, 1), strict=True)
+        self._totals |= zip(names, add(matrix, self._ranges).transpose(2, 0, 1), strict=True)
 
     def _extreme(self, operation: np.ufunc, field: str, of_none: float) -> NDArray[Any]:
-        if field not in self._found:
+        if field not in self._totals:
             values = np.ascontiguousarray(self._records[field])
-            self._found[field] = extremes(operation, values, self._ranges, of_none)
-        return self._found[field]
+            self._totals[field] = extremes(operation, values, self._ranges, of_none)
+        return self._totals[field]
 
 
 @cache
@@ -283,8 +284,8 @@ class _GroupTotals:
     seconds: NDArray[np.float64]
 
     def sum(self, field: str) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = self.totals.sum(field)[self.group.extents]
-        return found
+        totals: NDArray[np.float64] = self.totals.sum(field)[self.group.extents]
+        return totals
 
     def of_column(self, field: str) -> NDArray[np.float64]:
         return self.sum(f"{field}:{self.group.column}")
@@ -298,13 +299,13 @@ def _std(view: _GroupTotals) -> NDArray[np.float64]:
     known = view.of_column("known")
     mean, square = _share(view.of_column("sum"), known, 0.0), _share(view.of_column("squares"), known, 0.0)
     variance = square - mean * mean
-    found: NDArray[np.float64] = np.sqrt(np.where(variance > MIN_VARIANCE_SHARE * square, variance, 0.0))
-    return found
+    std: NDArray[np.float64] = np.sqrt(np.where(variance > MIN_VARIANCE_SHARE * square, variance, 0.0))
+    return std
 
 
 def _max(view: _GroupTotals) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = view.totals.largest(f"largest:{view.group.column}")[view.group.extents]
-    return np.where(np.isneginf(found), np.nan, found)
+    largest: NDArray[np.float64] = view.totals.largest(f"largest:{view.group.column}")[view.group.extents]
+    return np.where(np.isneginf(largest), np.nan, largest)
 
 
 def _since_last(view: _GroupTotals) -> NDArray[np.float64]:
@@ -334,8 +335,8 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64], of_none: float
 
 def _distinct(view: _GroupTotals) -> NDArray[np.float64]:
     slots_taken = np.bitwise_count(view.totals.union(f"set:{view.group.column}")[view.group.extents])
-    found: NDArray[np.float64] = ESTIMATES[slots_taken]
-    return found
+    estimates: NDArray[np.float64] = ESTIMATES[slots_taken]
+    return estimates
 
 
 _COMPUTE: dict[Aggregate, Callable[[_GroupTotals], NDArray[np.float64]]] = {

@@ -221,13 +221,14 @@ class LabelUpdate:
         keys = self._state_keys
         labels, changes = self._labels_to_store(after), list[tuple[int, int, bytes]]()
         for layout in (each for each in self._plan.layouts if each.delay is not None):
-            here = np.flatnonzero(keys["layout"] == np.void(layout.digest))
-            rows, seconds = owners[here], self._heads["seconds"][owners[here]]
-            was_counted = (self._counted[rows] & bits[here]) != 0
+            selected = np.flatnonzero(keys["layout"] == np.void(layout.digest))
+            rows, seconds = owners[selected], self._heads["seconds"][owners[selected]]
+            was_counted = (self._counted[rows] & bits[selected]) != 0
             old = _buckets(layout, seconds, before[rows], counts=was_counted)
-            new = _buckets(layout, seconds, after[rows], counts=np.ones(len(here), dtype=np.bool_))
-            np.bitwise_or.at(labels["states"], rows, np.where(after["label"][rows] == FRAUD, bits[here], np.uint64(0)))
-            changes += zip(rows.tolist(), here.tolist(), _moves(layout, old, new), strict=True)
+            new = _buckets(layout, seconds, after[rows], counts=np.ones(len(selected), dtype=np.bool_))
+            is_fraud = after["label"][rows] == FRAUD
+            np.bitwise_or.at(labels["states"], rows, np.where(is_fraud, bits[selected], np.uint64(0)))
+            changes += zip(rows.tolist(), selected.tolist(), _moves(layout, old, new), strict=True)
         return labels, sorted(change for change in changes if change[2])
 
     def _labels_to_store(self, after: NDArray[np.void]) -> NDArray[np.void]:
@@ -256,13 +257,12 @@ def _buckets(
 
 def _moves(layout: RecordLayout, old: Rows, new: Rows) -> list[bytes]:
     """The records that take a fraud from one bucket to another, either of which may be none."""
-    taken, given = layout.frauds(old, -1), layout.frauds(new, 1)
-    size, both = layout.dtype.itemsize, zip(old.tolist(), new.tolist(), strict=True)
-    minus, plus = taken.tobytes(), given.tobytes()
+    size, buckets = layout.dtype.itemsize, zip(old.tolist(), new.tolist(), strict=True)
+    minus, plus = layout.frauds(old, -1).tobytes(), layout.frauds(new, 1).tobytes()
     return [
-        (minus[place * size : (place + 1) * size] if there < MAX_BUCKET and there != here else b"")
-        + (plus[place * size : (place + 1) * size] if here < MAX_BUCKET and there != here else b"")
-        for place, (there, here) in enumerate(both)
+        (minus[place * size : (place + 1) * size] if before < MAX_BUCKET and before != after else b"")
+        + (plus[place * size : (place + 1) * size] if after < MAX_BUCKET and before != after else b"")
+        for place, (before, after) in enumerate(buckets)
     ]
 
 
@@ -271,8 +271,11 @@ def month_keys(seconds: NDArray[np.float64]) -> list[bytes]:
     usable = np.abs(seconds) < MAX_BUCKET * 60.0
     texts = np.where(usable, seconds, 0).astype("datetime64[s]").astype("datetime64[M]").astype(str)
     months = [text.replace("-", "").encode() for text in texts.tolist()]
-    good = [here and len(month) == len(UNKNOWN_MONTH) for here, month in zip(usable.tolist(), months, strict=True)]
-    return [MONTHS + (month if here else UNKNOWN_MONTH) for here, month in zip(good, months, strict=True)]
+    length = len(UNKNOWN_MONTH)
+    return [
+        MONTHS + (month if is_usable and len(month) == length else UNKNOWN_MONTH)
+        for is_usable, month in zip(usable.tolist(), months, strict=True)
+    ]
 
 
 def label_fields(digests: NDArray[np.void], seconds: NDArray[np.float64]) -> dict[bytes, tuple[Rows, list[bytes]]]:
@@ -326,4 +329,4 @@ def confusion_by_version(fields: Mapping[bytes, bytes]) -> dict[int, ConfusionCo
     for field, count in fields.items():
         version, answer, label = field.decode().split(":")
         counts.setdefault(int(version), {})[f"{answer}_{label}"] = int(count)
-    return {version: ConfusionCounts(**found) for version, found in sorted(counts.items())}
+    return {version: ConfusionCounts(**answers) for version, answers in sorted(counts.items())}

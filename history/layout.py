@@ -125,10 +125,10 @@ class RecordLayout:
         order = keys.argsort(kind="stable")
         keys, records = keys[order], records[order]
         begins = group_begins(keys)
-        found = records[begins]
+        result = records[begins]
         for name in self.fields if len(begins) else ():
-            found[name] = self._operation(name).reduceat(records[name], begins)
-        return keys[begins], found
+            result[name] = self._operation(name).reduceat(records[name], begins)
+        return keys[begins], result
 
     @property
     def _extreme(self) -> tuple[str, ...]:

@@ -59,20 +59,20 @@ class Plan:
     @cached_property
     def parts(self) -> tuple[tuple[RecordLayout, tuple[Window, ...]], ...]:
         """Each layout with the windows that are read from it; a window of several layouts is read from the first."""
-        found: dict[RecordLayout, list[Window]] = {}
+        result: dict[RecordLayout, list[Window]] = {}
         done = set[Window]()
         for layout, windows in self._groups:
-            found.setdefault(layout, []).extend(window for window in windows if window not in done)
+            result.setdefault(layout, []).extend(window for window in windows if window not in done)
             done.update(windows)
-        return tuple((layout, tuple(windows)) for layout, windows in found.items())
+        return tuple((layout, tuple(windows)) for layout, windows in result.items())
 
     @cached_property
     def oldest(self) -> Mapping[RecordLayout, int]:
         """The oldest bucket that a window reads of each layout, counted back from a transaction's."""
-        found: dict[RecordLayout, int] = {}
+        result: dict[RecordLayout, int] = {}
         for layout, windows in self._groups:
-            found[layout] = max(found.get(layout, 0), *(window.oldest for window in windows))
-        return found
+            result[layout] = max(result.get(layout, 0), *(window.oldest for window in windows))
+        return result
 
     @property
     def _groups(self) -> Iterator[tuple[RecordLayout, list[Window]]]:

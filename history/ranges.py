@@ -37,17 +37,17 @@ def sums(values: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
         few = [np.add.reduce(values[start:stop]) for start, stop in _each(ranges)]
         return np.array(few).reshape(*ranges.start.shape, values.shape[1])
     lengths, places = np.maximum(ranges.stop - ranges.start, 0).ravel(), ranges.start.ravel().copy()
-    found = np.zeros((len(places), values.shape[1]))
+    result = np.zeros((len(places), values.shape[1]))
     spans, step, longest = values, 0, int(lengths.max(initial=0))
     while longest >> step:
         if step:
             half = 1 << (step - 1)
             spans = spans[:-half] + spans[half:]
-        here = np.flatnonzero(lengths >> step & 1)
-        found[here] += spans[places[here]]
-        places[here] += 1 << step
+        selected = np.flatnonzero(lengths >> step & 1)
+        result[selected] += spans[places[selected]]
+        places[selected] += 1 << step
         step += 1
-    return found.reshape(*ranges.start.shape, values.shape[1])
+    return result.reshape(*ranges.start.shape, values.shape[1])
 
 
 def extremes(
@@ -61,21 +61,21 @@ def extremes(
     Two overlapping spans of a power of two cover each range: after step s, place p of `spans` holds the result of
     values[p : p + 2**s].
     """
-    found = np.full(ranges.start.shape, of_none, dtype=values.dtype)
+    result = np.full(ranges.start.shape, of_none, dtype=values.dtype)
     if ranges.start.size <= MAX_SINGLE_RANGES:
         for place, (start, stop) in enumerate(_each(ranges)):
             if start < stop:
-                found.flat[place] = operation.reduce(values[start:stop])
-        return found
+                result.flat[place] = operation.reduce(values[start:stop])
+        return result
     steps = _steps(ranges)
     spans = values
     for step in range(int(steps.max(initial=-1)) + 1):
         if step:
             half = 1 << (step - 1)
             spans = operation(spans[:-half], spans[half:])
-        here = steps == step
-        found[here] = operation(spans[ranges.start[here]], spans[ranges.stop[here] - (1 << step)])
-    return found
+        selected = steps == step
+        result[selected] = operation(spans[ranges.start[selected]], spans[ranges.stop[selected] - (1 << step)])
+    return result
 
 
 def _each(ranges: Ranges) -> Iterator[tuple[int, int]]:

@@ -257,9 +257,9 @@ class BatchSession:
         """Takes the reply to each read; a state that does not exist is None."""
         *replies, epoch = replies
         self._update_epoch(*epoch)
-        found = [state for reply in replies for state in reply]
-        self._absent_states = [key for key, state in zip(self._state_keys, found, strict=True) if state is None]
-        states = [state or b"" for state in found]
+        result = [state for reply in replies for state in reply]
+        self._absent_states = [key for key, state in zip(self._state_keys, result, strict=True) if state is None]
+        states = [state or b"" for state in result]
         for part in self._parts:
             own, states = states[: len(part.keys)], states[len(part.keys) :]
             part.sizes[:], part.states[:] = map(len, own), [b"".join(own)]
@@ -317,9 +317,9 @@ class BatchSession:
     def apply_calls(self) -> list[tuple[Argument, ...]]:
         """The arguments of each call of APPLY for what was claimed since the last time; none where nothing was."""
         claimed, self._claimed = self._claimed, []
-        again, self._partly_applied = self._partly_applied, []
+        resent, self._partly_applied = self._partly_applied, []
         all_claimed = len(claimed) == len(self._registered)
-        self._sent_calls = [*(self._prepared_calls if all_claimed else self._apply_calls(claimed)), *again]
+        self._sent_calls = [*(self._prepared_calls if all_claimed else self._apply_calls(claimed)), *resent]
         self._prepared_calls = []
         return [call.arguments for call in self._sent_calls]
 
@@ -372,14 +372,14 @@ class BatchSession:
         """Each history feature of each row of the table, shape (rows,), by name."""
         columns, rows = self._table.columns, self._table.rows
         whole = all(len(part.arriving.places) == rows for part in self._parts)
-        found = {} if whole else self._plan.default_values(columns, rows)
+        result = {} if whole else self._plan.default_values(columns, rows)
         for part, (_, windows) in zip(self._parts, self._plan.parts, strict=True):
             if not windows:
                 continue
             before, arriving = self._stored_without_repeats(part), self._new_records(part)
             for name, values in evaluate(windows, before, arriving, columns).items():
-                found.setdefault(name, np.empty(rows))[arriving.places] = values
-        return self._with_first_values(found) if self._is_repeat.any() else found
+                result.setdefault(name, np.empty(rows))[arriving.places] = values
+        return self._with_first_values(result) if self._is_repeat.any() else result
 
     def store_arguments(self, values: Mapping[str, NDArray[np.float64]] | None) -> tuple[Argument, ...]:
         """The arguments of the script STORE_VALUES, once all has entered; none where no row with an id has.
@@ -521,11 +521,11 @@ class BatchSession:
         sizes = np.where(widths == NO_VALUES, 0, widths)
         ends = np.cumsum(sizes, dtype=np.int64)
         ours = (plans == np.void(self._plan.digest)) & (widths != NO_VALUES)
-        good = ours & (sizes == size)
-        for row, end, usable in zip(rows.tolist(), ends.tolist(), good.tolist(), strict=True):
+        valid = ours & (sizes == size)
+        for row, end, usable in zip(rows.tolist(), ends.tolist(), valid.tolist(), strict=True):
             self._known[row] = np.frombuffer(reply[3], "<f8", size // 8, end - size) if usable else None
-        self._awaiting -= set(rows[good].tolist())
-        self._awaiting |= set(rows[ours & ~good].tolist())
+        self._awaiting -= set(rows[valid].tolist())
+        self._awaiting |= set(rows[ours & ~valid].tolist())
         self._other_plan_rows |= set(rows[plans != np.void(self._plan.digest)].tolist())
         self._is_repeat[rows] = True
 
@@ -576,9 +576,9 @@ class BatchSession:
         records["bucket"] = part.arriving.records["bucket"]
         return replace(part.arriving, records=records)
 
-    def _with_first_values(self, found: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    def _with_first_values(self, result: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
         """With the stored values of known rows; a row has those of the first row of the table with its id."""
-        matrix = np.array([found[name] for name in self._plan.names])
+        matrix = np.array([result[name] for name in self._plan.names])
         known = {row: values for row, values in list(self._known.items()) if values is not None}
         if known:
             matrix[:, list(known)] = np.array(list(known.values())).T

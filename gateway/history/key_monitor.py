@@ -61,16 +61,16 @@ class KeyMonitor:
         if self._redis is None:
             return
         try:
-            found: bytes = await run_script(self._redis, ADOPT_KEY, (self._key.check,))
+            result: bytes = await run_script(self._redis, ADOPT_KEY, (self._key.check,))
         except (RedisError, OSError):
             return
-        before, self.state = self.state, self._state_of(found)
+        before, self.state = self.state, self._state_of(result)
         if self.refused and before != self.state:
             log.warning("history not available", reason=f"history key {self.state}")
 
-    def _state_of(self, found: bytes) -> KeyState:
-        if found == self._key.check:
+    def _state_of(self, result: bytes) -> KeyState:
+        if result == self._key.check:
             return KeyState.AGREED
-        if not found:
+        if not result:
             return KeyState.UNKEYED
-        return KeyState.MOVING if b" " in found else KeyState.OTHER
+        return KeyState.MOVING if b" " in result else KeyState.OTHER

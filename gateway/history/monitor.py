@@ -108,11 +108,11 @@ class HistoryMonitor:
         if contract is None or not contract.history:
             return {"status": "not used"}
         incomplete_reason, epoch = self.incomplete_reason(contract), self._epoch
-        reach = epoch.reaches_back_to if epoch else None
+        oldest = epoch.reaches_back_to if epoch else None
         return {
             "status": "degraded" if incomplete_reason else "healthy",
             "reason": incomplete_reason,
-            "reaches_back_to": None if reach is None else _iso_time(reach),
+            "reaches_back_to": None if oldest is None else _iso_time(oldest),
             "lost_at": _iso_time(epoch.lost_at) if epoch and epoch.lost_at else None,
             "memory_usage": None if self._fullness is None else round(100 * self._fullness, 1),
         }

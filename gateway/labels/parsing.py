@@ -104,14 +104,14 @@ def _labels(reading: ParsedRows) -> Labels:
     labels_read = [OPTIONS.get(text.lower()) for text in reading.table.columns[FRAUD].tolist()]
     usable = np.array([each is not None for each in labels_read], dtype=np.bool_)
     numbers = reading.table.row_numbers
-    wrong = [Fault(number, FRAUD, FaultCode.NOT_AN_OPTION) for number in numbers[~usable].tolist()]
+    invalid = [Fault(number, FRAUD, FaultCode.NOT_AN_OPTION) for number in numbers[~usable].tolist()]
     table = reading.table.take(usable)
     codes, ids = factorize(table.columns[ID].tolist())
     last = np.empty(len(ids), dtype=np.int64)
     last[codes] = np.arange(table.rows)
     confirmed = table.columns.get(CONFIRMED, np.full(table.rows, np.nan))
     frauds = np.array([each for each in labels_read if each is not None], dtype=np.bool_)
-    faults = sorted([*reading.faults, *wrong], key=lambda fault: fault.row or 0)
+    faults = sorted([*reading.faults, *invalid], key=lambda fault: fault.row or 0)
     return Labels(ids, frauds[last], confirmed[last], codes, table.row_numbers, faults, reading.rows)
 
 

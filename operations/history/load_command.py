@@ -77,8 +77,8 @@ def _summary(history: VersionHistory, file: ParsedFile, result: load.LoadResult)
 
 
 def _loaded_lines(history: VersionHistory, file: ParsedFile, result: load.LoadResult) -> Iterator[str]:
-    again = " (this run went on where another had ended)" if result.resumed else ""
-    took = f"in {result.seconds:.1f} s{again}: {_period(file)}"
+    resumed = " (this run went on where another had ended)" if result.resumed else ""
+    took = f"in {result.seconds:.1f} s{resumed}: {_period(file)}"
     yield f"Loaded {result.rows:,} of them for version {history.version} {took}."
     if result.known:
         yield f"{result.known:,} were known already and count once: a label of theirs comes by POST /v1/labels."
@@ -89,8 +89,8 @@ def _loaded_lines(history: VersionHistory, file: ParsedFile, result: load.LoadRe
 
 def _warning(epoch: Epoch, window: float) -> Iterator[str]:
     if epoch.is_incomplete(window, time.time()):
-        reach = _moment(epoch.reaches_back_to or 0.0)
-        yield f"Redis had been emptied; history reaches back to {reach}: answers stay degraded until that is enough."
+        oldest = _moment(epoch.reaches_back_to or 0.0)
+        yield f"Redis had been emptied; history reaches back to {oldest}: answers stay degraded until that is enough."
 
 
 def _period(file: ParsedFile) -> str:

@@ -176,11 +176,11 @@ class _Reader:
         table, label = reading.table, contract.first(Kind.LABEL)
         name = label.name if label else None
         labels = _parse_labels(table.columns[name] if name else None, table.rows, TRUE, FALSE)
-        good = labels != NOT_A_LABEL
-        wrong = table.row_numbers[~good].tolist()
-        faults = [*reading.faults, *(Fault(row, name, FaultCode.NOT_AN_OPTION) for row in wrong)]
+        valid = labels != NOT_A_LABEL
+        invalid = table.row_numbers[~valid].tolist()
+        faults = [*reading.faults, *(Fault(row, name, FaultCode.NOT_AN_OPTION) for row in invalid)]
         self._builder = self._builder or _PastTransactionsBuilder(contract, self._plan)
-        self._builder.add(table.take(good) if wrong else table, labels[good])
+        self._builder.add(table.take(valid) if invalid else table, labels[valid])
         self._skipped += len({fault.row for fault in faults})
         if not self._skip:
             self._faults += [Fault((fault.row or 0) + self._rows, fault.column, fault.code) for fault in faults]

@@ -222,9 +222,9 @@ def _moved_name(name: bytes) -> bytes:
 
 @contextlib.contextmanager
 def _connected(url: str) -> Iterator[Redis]:
-    again = "What has moved stays; the same command goes on behind it"
+    resumed = "What has moved stays; the same command goes on behind it"
     try:
         with connect(url, TIMEOUT_SECONDS) as client:
             yield client
     except (RedisError, OSError, ValueError) as error:
-        raise Interrupted(f"Redis does not answer as it should ({type(error).__name__}). {again}") from None
+        raise Interrupted(f"Redis does not answer as it should ({type(error).__name__}). {resumed}") from None

@@ -84,16 +84,16 @@ def values(windows: Sequence[Window], events: Iterable[Event]) -> list[Values]:
 
     A repeat has the values of the first time. A label of a transaction that never came says nothing.
     """
-    past, found = _Past(), []
+    past, result = _Past(), []
     for event in events:
         if isinstance(event, Label):
             if event.id in past.by_id:
                 past.by_id[event.id].label = event
         elif event.id in past.by_id:
-            found.append(past.by_id[event.id].values)
+            result.append(past.by_id[event.id].values)
         else:
-            found.append(_enter(windows, past, event))
-    return found
+            result.append(_enter(windows, past, event))
+    return result
 
 
 def together(batch: Iterable[Transaction]) -> list[Transaction]:
@@ -109,40 +109,40 @@ def contract_of(windows: Sequence[Window]) -> Contract:
 
 def columns_of(transactions: Sequence[Transaction]) -> dict[str, NDArray[Any]]:
     """The columns of a table of them."""
-    found: dict[str, NDArray[Any]] = {"id": np.array([each.id for each in transactions], dtype=object)}
-    found[TIME] = np.array([each.time for each in transactions], dtype=np.float64)
+    result: dict[str, NDArray[Any]] = {"id": np.array([each.id for each in transactions], dtype=object)}
+    result[TIME] = np.array([each.time for each in transactions], dtype=np.float64)
     for name in (*ENTITIES, *CATEGORIES):
-        found[name] = np.array([each.texts[name] for each in transactions], dtype=object)
+        result[name] = np.array([each.texts[name] for each in transactions], dtype=object)
     for name in NUMBERS:
-        found[name] = np.array([each.numbers[name] for each in transactions], dtype=np.float64)
-    return found
+        result[name] = np.array([each.numbers[name] for each in transactions], dtype=np.float64)
+    return result
 
 
 def _enter(windows: Sequence[Window], past: _Past, transaction: Transaction) -> Values:
-    found = {window.name: _value(window, past, transaction) for window in windows}
-    entry = _Arrived(transaction, found)
+    result = {window.name: _value(window, past, transaction) for window in windows}
+    entry = _Arrived(transaction, result)
     past.arrived.append(entry)
     if transaction.id:
         past.by_id[transaction.id] = entry
-    return found
+    return result
 
 
 def _value(window: Window, past: _Past, now: Transaction) -> float:
-    seen = [each.transaction for each in past.arrived if _sees(window, now, each.transaction, each.transaction.time)]
+    visible = [each.transaction for each in past.arrived if _sees(window, now, each.transaction, each.transaction.time)]
     if window.aggregate is Aggregate.COUNT:
-        return float(len(seen))
+        return float(len(visible))
     if window.aggregate is Aggregate.SINCE_LAST:
-        passed = now.time - max((each.time for each in seen), default=-math.inf)
-        return float(window.seconds) if not seen else min(max(passed, 0.0), float(window.seconds))
+        passed = now.time - max((each.time for each in visible), default=-math.inf)
+        return float(window.seconds) if not visible else min(max(passed, 0.0), float(window.seconds))
     if window.aggregate is Aggregate.DISTINCT:
-        return _distinct([each.texts[window.column or ""] for each in seen])
+        return _distinct([each.texts[window.column or ""] for each in visible])
     if window.aggregate is Aggregate.RISK:
         frauds = [each for each in past.arrived if _sees_fraud(window, now, each)]
-        return len(frauds) / max(len(seen), len(frauds)) if seen or frauds else 0.0
-    numbers = [each.numbers[window.column or ""] for each in seen]
+        return len(frauds) / max(len(visible), len(frauds)) if visible or frauds else 0.0
+    numbers = [each.numbers[window.column or ""] for each in visible]
     known = [number for number in numbers if not math.isnan(number)]
-    found = _of_numbers(window.aggregate, known, now.numbers[window.column or ""])
-    return found if math.isnan(found) else min(max(found, -FLOAT32_MAX), FLOAT32_MAX)
+    result = _of_numbers(window.aggregate, known, now.numbers[window.column or ""])
+    return result if math.isnan(result) else min(max(result, -FLOAT32_MAX), FLOAT32_MAX)
 
 
 def _of_numbers(aggregate: Aggregate, known: Sequence[float], own: float) -> float:
@@ -169,8 +169,8 @@ def _std(known: Sequence[float], mean: float) -> float:
 
 def _distinct(texts: Sequence[str]) -> float:
     """Linear counting."""
-    taken = {int(slots(np.array([text], dtype=object))[0]) for text in texts if text}
-    return -SLOTS * math.log1p(-min(len(taken), SLOTS - 0.5) / SLOTS)
+    removed = {int(slots(np.array([text], dtype=object))[0]) for text in texts if text}
+    return -SLOTS * math.log1p(-min(len(removed), SLOTS - 0.5) / SLOTS)
 
 
 def _sees(window: Window, now: Transaction, other: Transaction, seconds: float) -> bool:
@@ -205,7 +205,7 @@ BUCKETS = (MINUTE, HOUR, DAY)
 BASES = (0.0, 1.7e9 - 1.7e9 % DAY, -1e9 + 1e9 % DAY)
 """Around them: 1970, today, and long before."""
 ABSURD = (math.nan, 1e30, -1e30, 1e11, -MAX_BUCKET * 60.0, math.nextafter(MAX_BUCKET * 60.0, 0.0))
-"""The last three are times of this world for some sizes of bucket."""
+"""The last three are within the range of MAX_BUCKET for some sizes of bucket only."""
 QUARTERS = st.integers(-4_000, 4_000).map(lambda number: number / 4)
 """Sums and squares of them are exact in any order."""
 CENTS = st.sampled_from([0.0, 0.01, 4.99, 5.0, 5.01, 99.99, 100.0, 9_999.99]) | st.integers(0, 10**6).map(
@@ -264,15 +264,15 @@ def batches(draw: st.DrawFn, most: int = 20, repeats: bool = True) -> list[list[
 
     Labels come late or early, again, corrected, and of transactions that are unknown; transactions come again.
     """
-    waiting, found, known = draw(transactions(most)), list[list[Event]](), list[Transaction]()
+    waiting, result, known = draw(transactions(most)), list[list[Event]](), list[Transaction]()
     while waiting:
         size = draw(st.integers(1, min(len(waiting), 6)))
         batch, waiting = waiting[:size], waiting[size:]
-        again = draw(st.lists(st.sampled_from([*known, *batch]), max_size=2)) if repeats else []
-        found.append([*together([*batch, *again])])
+        repeat = draw(st.lists(st.sampled_from([*known, *batch]), max_size=2)) if repeats else []
+        result.append([*together([*batch, *repeat])])
         known += batch
-        found.append([draw(_label(known)) for _ in range(draw(st.integers(0, 3)))])
-    return found
+        result.append([draw(_label(known)) for _ in range(draw(st.integers(0, 3)))])
+    return result
 
 
 @st.composite

@@ -46,11 +46,11 @@ class Served:
             session.receive_states(pipeline.read(session))
         pipeline.enter(session)
         values = session.values()
-        if kept := session.store_arguments(values):
-            self.script(STORE_VALUES, *kept)
+        if stored := session.store_arguments(values):
+            self.script(STORE_VALUES, *stored)
         if merges := session.merge_arguments():
             self.script(MERGE, *merges)
-        return {name: found.tolist() for name, found in values.items()}
+        return {name: result.tolist() for name, result in values.items()}
 
     def label(self, label: Label) -> bool:
         """Whether its transaction is known."""
@@ -58,8 +58,8 @@ class Served:
         update = LabelUpdate(self.plan, digests, fraud, np.array([label.confirmed]), self.now)
         while keys := update.record_keys():
             update.receive_records(cast("list[bytes | None]", self.redis.mget(keys)))
-            kept = [self.redis.hget(month, field) for month, field in update.stored_label_reads()]  # type: ignore[arg-type]
-            update.receive_stored_labels(cast("list[bytes | None]", kept))
+            stored = [self.redis.hget(month, field) for month, field in update.stored_label_reads()]  # type: ignore[arg-type]
+            update.receive_stored_labels(cast("list[bytes | None]", stored))
             if arguments := update.arguments():
                 update.receive_conflicts(self.script(UPDATE_LABELS, *arguments))
         return not update.unknown[0]

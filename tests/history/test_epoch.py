@@ -54,7 +54,7 @@ class Asker:
     """Whoever asks Redis one command after the other, and may be overtaken between two."""
 
     redis: Redis
-    asking: EpochCommands
+    commands: EpochCommands
     done: Epoch | None = None
     _reply: Any = None
 
@@ -63,7 +63,7 @@ class Asker:
         if self.done is not None:
             return False
         try:
-            self._reply = self.redis.reply(*self.asking.send(self._reply))  # type: ignore[arg-type]
+            self._reply = self.redis.reply(*self.commands.send(self._reply))  # type: ignore[arg-type]
         except StopIteration as stop:
             self.done = stop.value
         return self.done is None
@@ -81,18 +81,18 @@ class Gateway:
     """One that looks at the epoch; one that `owes` has met none since its last look began, and looks before it ends."""
 
     known: Epoch | None = None
-    look: Asker | None = None
+    check: Asker | None = None
     owes: bool = False
     pays: bool = False
 
 
 @dataclass(eq=False)
 class Load:
-    """One of a file that goes back so far; `begun` says that its rows are there, and that it now asks to say so."""
+    """One of a file that goes back so far; `started` says that its rows are there, and that it now asks to say so."""
 
     back_to: float
     asks: Asker
-    begun: bool = False
+    started: bool = False
 
 
 class Deployment(RuleBasedStateMachine):
@@ -151,14 +151,14 @@ class Deployment(RuleBasedStateMachine):
         load = data.draw(st.sampled_from(self.loads))
         if load.asks.step():
             return
-        if load.begun:
+        if load.started:
             self.loads.remove(load)
             return
         assert load.asks.done
-        load.begun, load.asks = True, Asker(self.redis, extend_epoch(load.asks.done, load.back_to))
+        load.started, load.asks = True, Asker(self.redis, extend_epoch(load.asks.done, load.back_to))
         self.whole_since = min(self.whole_since, load.back_to)
 
-    @precondition(lambda self: not self.loads and not any(each.look for each in self.gateways))
+    @precondition(lambda self: not self.loads and not any(each.check for each in self.gateways))
     @rule(hours=st.integers(1, 200))
     def time_passes(self, hours: int) -> None:
         """Between looks and loads, which take none."""
@@ -170,11 +170,11 @@ class Deployment(RuleBasedStateMachine):
         if not self.gateways:
             self.gateways.append(Gateway())
         for gateway in self.gateways:
-            while gateway.look:
+            while gateway.check:
                 self._step(gateway)
         for gateway in self.gateways:
             self._step(gateway)
-            while gateway.look:
+            while gateway.check:
                 self._step(gateway)
         epoch = self.redis.epoch
         assert epoch is not None
@@ -192,11 +192,11 @@ class Deployment(RuleBasedStateMachine):
             assert epoch.reaches_back_to >= self.whole_since
 
     def _step(self, gateway: Gateway) -> None:
-        if gateway.look is None:
-            gateway.look = Asker(self.redis, ensure_epoch(gateway.known, self.now, served=True))
+        if gateway.check is None:
+            gateway.check = Asker(self.redis, ensure_epoch(gateway.known, self.now, served=True))
             gateway.pays = gateway.owes
-        if not gateway.look.step():
-            gateway.known, gateway.look = gateway.look.done, None
+        if not gateway.check.step():
+            gateway.known, gateway.check = gateway.check.done, None
             gateway.owes &= not gateway.pays
 
 
@@ -204,9 +204,9 @@ TestDeployment = Deployment.TestCase
 TestDeployment.settings = settings(max_examples=100, stateful_step_count=30)
 
 
-def together(redis: Redis, askings: Sequence[EpochCommands], turns: Sequence[int]) -> list[Epoch]:
+def together(redis: Redis, generators: Sequence[EpochCommands], turns: Sequence[int]) -> list[Epoch]:
     """What comes of several that ask in turn."""
-    askers = [Asker(redis, asking) for asking in askings]
+    askers = [Asker(redis, commands) for commands in generators]
     for turn in turns:
         askers[turn].step()
     return [each.end() for each in askers]
@@ -231,8 +231,11 @@ def test_a_loss_and_a_load_that_ends_meet(is_first: bool, turns: list[int]) -> N
     redis = Redis()
     known, there = Epoch.new(NOW, lost=False), Epoch.new(NOW, lost=False)
     redis.text = there.to_bytes()
-    askings: list[EpochCommands] = [ensure_epoch(known, NOW, served=True), extend_epoch(there, NOW - 40 * DAY)]
-    together(redis, askings if is_first else askings[::-1], turns)
+    generators: list[EpochCommands] = [
+        ensure_epoch(known, NOW, served=True),
+        extend_epoch(there, NOW - 40 * DAY),
+    ]
+    together(redis, generators if is_first else generators[::-1], turns)
     assert redis.epoch
     assert (redis.epoch.id, redis.epoch.lost_at) == (there.id, NOW)
     assert redis.epoch.reaches_back_to in {NOW, NOW - 40 * DAY}
@@ -252,9 +255,9 @@ moments = st.floats(0, 4e9)
 
 
 @given(moments, st.none() | moments, st.none() | moments)
-def test_an_epoch_is_read_as_it_was_written(began: float, reach: float | None, lost: float | None) -> None:
+def test_an_epoch_is_read_as_it_was_written(began: float, oldest: float | None, lost: float | None) -> None:
     """To the last bit."""
-    epoch = Epoch("id", began, reach, lost)
+    epoch = Epoch("id", began, oldest, lost)
     assert Epoch.from_bytes(epoch.to_bytes()) == epoch
 
 
@@ -306,12 +309,12 @@ def test_a_record_without_a_time_has_served() -> None:
 
 def test_states_are_looked_for_to_the_end() -> None:
     """SCAN may find nothing for long: it goes on until it says that it has seen everything."""
-    asking: Generator[tuple[Any, ...], Any, Epoch] = ensure_epoch(None, NOW, served=True)
-    assert next(asking)[0] == "MGET"
-    assert asking.send([None])[:2] == ("SCAN", 0)
-    assert asking.send([b"7", []])[:2] == ("SCAN", b"7")
-    name, _, _, before, after = asking.send([b"9", [b"fraud:h:1"]])
-    becomes = Epoch.from_bytes(after)
+    commands: Generator[tuple[Any, ...], Any, Epoch] = ensure_epoch(None, NOW, served=True)
+    assert next(commands)[0] == "MGET"
+    assert commands.send([None])[:2] == ("SCAN", 0)
+    assert commands.send([b"7", []])[:2] == ("SCAN", b"7")
+    name, _, _, before, after = commands.send([b"9", [b"fraud:h:1"]])
+    new_epoch = Epoch.from_bytes(after)
     assert (name, before) == ("EVAL", b"")
-    assert becomes
-    assert (becomes.lost_at, becomes.reaches_back_to) == (None, None)
+    assert new_epoch
+    assert (new_epoch.lost_at, new_epoch.reaches_back_to) == (None, None)

@@ -56,16 +56,16 @@ class Memory:
     def enter(self, transactions: Sequence[Transaction]) -> Values:
         """The values of a batch, which is then remembered."""
         columns = oracle.columns_of(transactions)
-        found = self.plan.default_values(columns, len(transactions))
+        result = self.plan.default_values(columns, len(transactions))
         for layout, windows in self.plan.parts:
             arriving = history.arriving_rows(layout, columns)
             before = self._before(layout, arriving.entities)
             for name, values in history.evaluate(windows, before, arriving, columns).items():
-                found[name][arriving.places] = values
+                result[name][arriving.places] = values
             for code, record in zip(arriving.codes.tolist(), arriving.records, strict=True):
                 self._state(layout, arriving.entities[code]).append(record)
         self._transactions |= {each.id: each for each in transactions}
-        return {name: values.tolist() for name, values in found.items()}
+        return {name: values.tolist() for name, values in result.items()}
 
     def label(self, label: Label) -> None:
         """What was said of the transaction before is taken back."""
@@ -132,28 +132,30 @@ def trained(windows: Sequence[Window], events: Sequence[Event]) -> Values:
 
 def served(memory: Memory, batches: Sequence[Sequence[Event]]) -> Values:
     """The values that a memory gives for batches of transactions and labels."""
-    found: Values = {name: [] for name in memory.plan.names}
+    result: Values = {name: [] for name in memory.plan.names}
     for batch in batches:
         for label in (event for event in batch if isinstance(event, Label)):
             memory.label(label)
         for name, values in memory.enter(of_kind(batch)).items():
-            found[name] += values
-    return found
+            result[name] += values
+    return result
 
 
 def expected(windows: Sequence[Window], events: Sequence[Event]) -> Values:
     """The values by the oracle."""
-    found = oracle.values(windows, events)
-    return {window.name: [each[window.name] for each in found] for window in windows}
+    result = oracle.values(windows, events)
+    return {window.name: [each[window.name] for each in result] for window in windows}
 
 
-def assert_close(windows: Sequence[Window], found: Values, wanted: Values, transactions: Sequence[Transaction]) -> None:
+def assert_close(
+    windows: Sequence[Window], result: Values, correct: Values, transactions: Sequence[Transaction]
+) -> None:
     """Equal to 1e-9 of each value; of the largest number of the stream for a standard deviation, which is a root."""
     for window in windows:
         numbers = [abs(each.numbers[window.column]) for each in transactions if window.column in NUMBERS]
         largest = max((number for number in numbers if not math.isnan(number)), default=0.0)
         slack = 1e-9 * largest if window.aggregate is Aggregate.STD else 1e-300
-        np.testing.assert_allclose(found[window.name], wanted[window.name], 1e-9, slack, err_msg=window.name)
+        np.testing.assert_allclose(result[window.name], correct[window.name], 1e-9, slack, err_msg=window.name)
 
 
 def slices(draw: st.DrawFn, events: Sequence[Event]) -> list[list[Event]]:
@@ -164,13 +166,13 @@ def slices(draw: st.DrawFn, events: Sequence[Event]) -> list[list[Event]]:
 
 def runs(events: Sequence[Event]) -> list[list[Event]]:
     """Neighbours of the same kind."""
-    found: list[list[Event]] = []
+    result: list[list[Event]] = []
     for event in events:
-        if found and isinstance(found[-1][-1], type(event)):
-            found[-1].append(event)
+        if result and isinstance(result[-1][-1], type(event)):
+            result[-1].append(event)
         else:
-            found.append([event])
-    return found
+            result.append([event])
+    return result
 
 
 cut = st.composite(slices)
@@ -252,10 +254,10 @@ def test_the_order_of_records_changes_nothing(
 def test_the_order_of_a_file_is_that_of_time(windows: tuple[Window, ...], transactions: list[Transaction]) -> None:
     """A table in any order has the values of the same rows in order of time, each at its row."""
     ordered = oracle.together(transactions)
-    wanted, found = trained(windows, ordered), trained(windows, transactions)
+    correct, result = trained(windows, ordered), trained(windows, transactions)
     places = [ordered.index(each) for each in transactions]
-    for name, values in wanted.items():
-        np.testing.assert_array_equal(found[name], [values[place] for place in places])
+    for name, values in correct.items():
+        np.testing.assert_array_equal(result[name], [values[place] for place in places])
 
 
 # What nobody could have known.
@@ -270,14 +272,14 @@ def test_what_comes_later_changes_nothing(
     place = data.draw(st.integers(0, len(events)))
     earlier = events[:place]
     assume(not any(math.isnan(each.time) for each in of_kind(earlier)))
-    wanted, count = trained(windows, earlier), len(of_kind(earlier))
+    correct, count = trained(windows, earlier), len(of_kind(earlier))
     for name, values in trained(windows, events).items():
-        np.testing.assert_array_equal(values[:count], wanted[name])
+        np.testing.assert_array_equal(values[:count], correct[name])
 
 
 @MANY
 @given(st.data(), WINDOWS, oracle.in_time())
-def test_a_label_is_not_seen_before_its_delay(
+def test_a_label_does_not_count_before_its_delay(
     data: st.DataObject, windows: tuple[Window, ...], events: list[Event]
 ) -> None:
     """Turned around, a label changes no value before its transaction's time plus the delay of labels."""
@@ -300,15 +302,15 @@ def test_only_what_is_in_the_window_leaves_a_trace(
 ) -> None:
     """Of other entities, and of what has left all windows, no value changes by the last bit."""
     rows = oracle.together(transactions)
-    reach = plan_of(windows).seconds
-    kept = [each for each in rows if each.texts[CARD] in {"a", "b"} or each.texts[SHOP] in {"a", "b"}]
-    assume(kept)
-    last = data.draw(st.sampled_from(kept))
+    length = plan_of(windows).seconds
+    stored = [each for each in rows if each.texts[CARD] in {"a", "b"} or each.texts[SHOP] in {"a", "b"}]
+    assume(stored)
+    last = data.draw(st.sampled_from(stored))
     assume(not math.isnan(last.time))
     needed = [
         each
         for each in rows[: rows.index(last) + 1]
-        if each.time >= last.time - reach and any(each.texts[name] == last.texts[name] for name in (CARD, SHOP))
+        if each.time >= last.time - length and any(each.texts[name] == last.texts[name] for name in (CARD, SHOP))
     ]
     everything = trained(windows, rows[: rows.index(last) + 1])
     for name, values in trained(windows, needed).items():
@@ -324,9 +326,9 @@ def test_a_first_transaction_has_the_neutral_values(
     windows: tuple[Window, ...], transactions: list[Transaction]
 ) -> None:
     """What sees nothing has the values that a row has while Redis is gone."""
-    found = trained(windows, transactions)
+    result = trained(windows, transactions)
     for name, values in plan_of(windows).default_values(oracle.columns_of(transactions), len(transactions)).items():
-        np.testing.assert_array_equal(found[name], values)
+        np.testing.assert_array_equal(result[name], values)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +382,7 @@ def test_no_rows_have_no_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("window", "wanted"),
+    ("window", "correct"),
     [
         (one(Aggregate.COUNT, hours=1), 2.0),
         (one(Aggregate.COUNT, hours=2), 3.0),
@@ -398,7 +400,7 @@ def test_no_rows_have_no_values() -> None:
     ],
     ids=lambda each: each.name if isinstance(each, Window) else "",
 )
-def test_a_day_by_hand(window: Window, wanted: float) -> None:
+def test_a_day_by_hand(window: Window, correct: float) -> None:
     """At 02:00:02 there were transactions at 00:30, 01:59:59 and 02:00:01 twice, once without an amount."""
     rows = [
         row(1_800, amount=2.0),
@@ -408,11 +410,11 @@ def test_a_day_by_hand(window: Window, wanted: float) -> None:
         row(7_201, card="b", amount=99.0, channel="other"),
         row(7_202, amount=12.0),
     ]
-    assert value(window, rows) == wanted
+    assert value(window, rows) == correct
 
 
 @pytest.mark.parametrize(
-    ("confirmed", "wanted"),
+    ("confirmed", "correct"),
     [
         (0, [0.25, 0.25, 0.0]),
         (DAY + HOUR - 1, [0.25, 0.25, 0.0]),
@@ -420,12 +422,12 @@ def test_a_day_by_hand(window: Window, wanted: float) -> None:
         (DAY + 3 * HOUR, [0.0, 0.0, 0.0]),
     ],
 )
-def test_a_risk_by_hand(confirmed: float, wanted: list[float]) -> None:
+def test_a_risk_by_hand(confirmed: float, correct: list[float]) -> None:
     """Of four transactions of one hour one was a fraud; it counts from when it is known, among what the window has."""
     rows = [row(minute * MINUTE, name=str(minute)) for minute in range(4)]
     rows += [row(59 * MINUTE, card="b"), *(row(DAY + hour * HOUR, name=f"n{hour}") for hour in (1, 2, 3))]
     window, label = one(Aggregate.RISK, hours=2, delay=24), Label("1", fraud=True, confirmed=START + confirmed)
-    assert trained([window], [*rows, label])[window.name][-3:] == wanted
+    assert trained([window], [*rows, label])[window.name][-3:] == correct
 
 
 def test_a_risk_is_no_more_than_all() -> None:
@@ -436,7 +438,7 @@ def test_a_risk_is_no_more_than_all() -> None:
     assert trained([window], [*rows, *labels])[window.name][-1] == 1.0
 
 
-def test_frauds_that_are_not_told_are_none() -> None:
+def test_frauds_that_are_not_given_count_as_none() -> None:
     """Without labels a risk is 0."""
     window, table = one(Aggregate.RISK, delay=1), table_of([row(0), row(3 * HOUR)])
     assert history.with_history(oracle.contract_of([window]), table, None).columns[window.name].tolist() == [0, 0]
@@ -446,15 +448,15 @@ def test_frauds_without_a_confirmation_are_known_after_the_delay() -> None:
     """Where nothing says when a fraud was confirmed it was within the delay."""
     window, table, frauds = one(Aggregate.RISK, delay=1), table_of([row(0), row(3 * HOUR)]), np.array([True, False])
     for confirmed in (None, np.array([NAN, NAN])):
-        found = history.with_history(oracle.contract_of([window]), table, frauds, confirmed).columns[window.name]
-        assert found.tolist() == [0, 1]
+        result = history.with_history(oracle.contract_of([window]), table, frauds, confirmed).columns[window.name]
+        assert result.tolist() == [0, 1]
 
 
 def test_one_that_arrives_late_sees_no_later_bucket() -> None:
     """It sees what came before it in its own bucket and the earlier ones, whatever their times in that bucket."""
     memory, window = Memory([one(Aggregate.COUNT)]), one(Aggregate.COUNT)
-    found = served(memory, [[row(0)], [row(100)], [row(HOUR)], [row(50, name="late")], [row(HOUR + 1)]])
-    assert found[window.name] == [0, 1, 2, 2, 4]
+    result = served(memory, [[row(0)], [row(100)], [row(HOUR)], [row(50, name="late")], [row(HOUR + 1)]])
+    assert result[window.name] == [0, 1, 2, 2, 4]
 
 
 def test_no_time_has_passed_since_one_of_later() -> None:
@@ -467,9 +469,9 @@ def test_a_corrected_label_counts_once() -> None:
     """A label that comes twice, is taken back, and comes again, leaves the last word."""
     window = one(Aggregate.RISK, delay=1)
     yes, no = Label("f", True, START + 0.0), Label("f", False, START + 1.0)
-    for labels, wanted in (([yes, yes], 1.0), ([yes, no], 0.0), ([yes, no, yes], 1.0), ([no], 0.0)):
+    for labels, correct in (([yes, yes], 1.0), ([yes, no], 0.0), ([yes, no, yes], 1.0), ([no], 0.0)):
         batches: list[list[Event]] = [[row(0, name="f")], [*labels], [row(3 * HOUR, name="now")]]
-        assert served(Memory([window]), batches)[window.name][-1] == wanted
+        assert served(Memory([window]), batches)[window.name][-1] == correct
 
 
 @pytest.mark.parametrize(("distinct", "off"), [(1, 0.02), (5, 0.1), (20, 0.25), (60, 0.25)])
@@ -541,8 +543,8 @@ def test_no_time_breaks_the_matrix(seconds: list[float]) -> None:
 def test_the_sum_of_many_is_the_sum() -> None:
     """A hundred thousand amounts of one entity add up to the last cent."""
     window, amounts = one(Aggregate.SUM, AMOUNT), [0.1] * 100_000
-    found = trained([window], [row(0, amount=amount, name="n") for amount in amounts])[window.name]
-    assert abs(found[-1] - math.fsum(amounts[:-1])) < 1e-6
+    result = trained([window], [row(0, amount=amount, name="n") for amount in amounts])[window.name]
+    assert abs(result[-1] - math.fsum(amounts[:-1])) < 1e-6
 
 
 # Plans and layouts.
@@ -555,11 +557,11 @@ def contract_with(*windows: Window, columns: tuple[Column, ...] = oracle.COLUMNS
 
 def test_a_plan_has_the_windows_of_all_contracts() -> None:
     """The first contract's windows come first, each once."""
-    shared, mine, theirs = one(Aggregate.COUNT), one(Aggregate.SUM, AMOUNT), one(Aggregate.MAX, AMOUNT)
-    plan = Plan.of([contract_with(mine, shared), contract_with(theirs, shared)])
+    shared, own, other_values = one(Aggregate.COUNT), one(Aggregate.SUM, AMOUNT), one(Aggregate.MAX, AMOUNT)
+    plan = Plan.of([contract_with(own, shared), contract_with(other_values, shared)])
     assert plan is not None
-    assert plan.windows == (mine, shared, theirs)
-    assert plan.names == (mine.name, shared.name, theirs.name)
+    assert plan.windows == (own, shared, other_values)
+    assert plan.names == (own.name, shared.name, other_values.name)
 
 
 def test_what_the_first_contract_cannot_read_is_left_out() -> None:
@@ -687,17 +689,17 @@ def test_windows_of_two_versions_have_the_values_of_each_alone(
 def test_a_plan_reaches_as_far_back_as_its_longest_window() -> None:
     """A transaction of that age may be forgotten: no window sees it."""
     windows = [one(Aggregate.COUNT, hours=3), one(Aggregate.RISK, hours=2, delay=4)]
-    reach = plan_of(windows).seconds
-    assert reach == 7 * HOUR
-    found = trained(windows, [row(0), Label(row(0).id, True, START), row(reach)])
-    assert [values[-1] for values in found.values()] == [0, 0]
+    length = plan_of(windows).seconds
+    assert length == 7 * HOUR
+    result = trained(windows, [row(0), Label(row(0).id, True, START), row(length)])
+    assert [values[-1] for values in result.values()] == [0, 0]
 
 
 def test_merging_nothing_gives_nothing() -> None:
     """No records are merged to no records."""
     layout = RecordLayout(CARD, TIME, HOUR, sums=(AMOUNT,), largest=(AMOUNT,), sets=(CHANNEL,), last=True, delay=DAY)
-    found, records = layout.merged(np.empty(0, dtype=np.int64), layout.identity_records(0))
-    assert (len(found), len(records)) == (0, 0)
+    result, records = layout.merged(np.empty(0, dtype=np.int64), layout.identity_records(0))
+    assert (len(result), len(records)) == (0, 0)
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1))
@@ -706,8 +708,8 @@ def test_merged_records_are_ascending_and_complete(buckets: list[int]) -> None:
     layout = RecordLayout(CARD, TIME, HOUR)
     keys = np.array(buckets, dtype=np.int64)
     numbers: dict[str, NDArray[Any]] = {}
-    found, records = layout.merged(keys, layout.records(numbers, keys, keys.astype(np.float64)))
-    assert found.tolist() == sorted(set(buckets)) == records["bucket"].tolist()
+    result, records = layout.merged(keys, layout.records(numbers, keys, keys.astype(np.float64)))
+    assert result.tolist() == sorted(set(buckets)) == records["bucket"].tolist()
     assert records["count"].tolist() == [buckets.count(bucket) for bucket in sorted(set(buckets))]
 
 

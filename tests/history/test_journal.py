@@ -59,7 +59,7 @@ def written(ids: list[bytes], records: list[bytes], keep: int = 100) -> bytes:
     return encode_journal(keep, EXPIRE, voids(ids), [(voids([KEY] * len(records)), voids(records))])
 
 
-def noted(redis: Redis, ids: list[bytes], name: bytes = NAME) -> object:
+def recorded(redis: Redis, ids: list[bytes], name: bytes = NAME) -> object:
     """Claims transactions; 1 where they were not known."""
     records = [bytes([place]) * 7 for place in range(len(ids))]
     run(redis, REGISTER, *register_arguments([name], 0.0))
@@ -74,17 +74,17 @@ def test_a_claim_notes_all_or_nothing(server: Redis, ids: list[bytes], known: in
     before = [TRANSACTION + each for each in ids[known : known + 1]]
     for key in before:
         server.set(key, b"known")
-    entered = noted(server, ids)
+    entered = recorded(server, ids)
     assert entered == (0 if before else 1)
-    found = server.mget([TRANSACTION + each for each in ids])
+    result = server.mget([TRANSACTION + each for each in ids])
     records = [bytes([place]) * 7 for place in range(len(ids))]
-    assert found == ([b"known" if TRANSACTION + each in before else None for each in ids] if before else records)
+    assert result == ([b"known" if TRANSACTION + each in before else None for each in ids] if before else records)
     assert server.exists(JOURNAL + NAME) == entered
 
 
 def test_a_journal_is_applied_once(redis: Redis) -> None:
     """By its own gateway, which says what it comes to; a second time, and by SETTLE, it is not."""
-    noted(redis, [b"a" * 16, b"b" * 16])
+    recorded(redis, [b"a" * 16, b"b" * 16])
     arguments = (NAME, KEY, struct.pack("<I", 2), b"ab", EXPIRE, NOW)
     assert [run(redis, APPLY, *arguments) for _ in range(2)] == [1, 0]
     redis.zadd(DUE, {NAME: 0})
@@ -95,16 +95,16 @@ def test_a_journal_is_applied_once(redis: Redis) -> None:
 def test_journals_are_applied_together_or_not_at_all(redis: Redis) -> None:
     """One of which somebody has taken care keeps the others from it."""
     other = b"o" * NAME_BYTES
-    noted(redis, [b"a" * 16])
-    noted(redis, [b"b" * 16], other)
+    recorded(redis, [b"a" * 16])
+    recorded(redis, [b"b" * 16], other)
     assert run(redis, RECOVER, NOW) == 1
     assert run(redis, APPLY, NAME + other, KEY, struct.pack("<I", 2), b"ab", EXPIRE, NOW) == 0
     assert redis.strlen(STATE + KEY) == 7
 
 
-def test_an_abandoned_journal_is_settled(redis: Redis) -> None:
+def test_an_abandoned_journal_is_recovered(redis: Redis) -> None:
     """Its rows are counted, its transactions and the state expire, and nothing of it is left."""
-    noted(redis, [b"a" * 16, b"b" * 16])
+    recorded(redis, [b"a" * 16, b"b" * 16])
     redis.zadd(DUE, {NAME: 0})
     run(redis, RECOVER, NOW)
     assert redis.get(STATE + KEY) == b"\0" * 7 + b"\1" * 7
@@ -123,10 +123,10 @@ def test_a_claim_that_comes_after_its_journal_was_looked_for_is_refused(redis: R
     """By a gateway whose clock is ahead: nobody would look for it again. Under another name it is taken."""
     run(redis, REGISTER, *register_arguments([NAME], float(NOW)))
     assert run(redis, RECOVER, NOW + 3_600) == 1
-    assert noted(redis, [b"a" * 16]) == 0
+    assert recorded(redis, [b"a" * 16]) == 0
     assert not redis.exists(TRANSACTION + b"a" * 16)
     assert 0 < seconds_left(redis, JOURNAL + NAME) <= 3_600
-    assert noted(redis, [b"a" * 16], b"o" * NAME_BYTES) == 1
+    assert recorded(redis, [b"a" * 16], b"o" * NAME_BYTES) == 1
 
 
 def test_a_damaged_journal_is_passed_over(redis: Redis) -> None:
@@ -141,7 +141,7 @@ def test_a_key_that_holds_no_state_is_passed_over(redis: Redis) -> None:
     """The other states are appended to; how many were passed over is told."""
     redis.rpush(STATE + KEY, "x")
     other = b"o" * 24
-    noted(redis, [b"a" * 16])
+    recorded(redis, [b"a" * 16])
     assert run(redis, APPLY, NAME, KEY + other, struct.pack("<II", 1, 1), b"ab", EXPIRE, NOW) == 2
     assert redis.get(STATE + other) == b"b"
 
@@ -149,6 +149,6 @@ def test_a_key_that_holds_no_state_is_passed_over(redis: Redis) -> None:
 def test_a_state_lives_on_when_it_is_appended_to(redis: Redis) -> None:
     """Its time is renewed where a day of it has passed."""
     redis.set(STATE + KEY, b"a", ex=EXPIRE - 86_401)
-    noted(redis, [b"a" * 16])
+    recorded(redis, [b"a" * 16])
     run(redis, APPLY, NAME, KEY, struct.pack("<I", 1), b"b", EXPIRE, NOW)
     assert seconds_left(redis, STATE + KEY) > EXPIRE - 10

@@ -93,9 +93,9 @@ class Store:
         """What was answered to a transaction."""
         record = cast("bytes", self.redis.get(TRANSACTION + KEY.transactions.digest(identity)))
         (head,) = np.frombuffer(record, TRANSACTION_HEAD, 1)
-        noted = np.zeros(int(head["index"]) + 1, ANSWER)
-        noted[-1] = answer, version
-        self.redis.set(ANSWERS + head["block"].tobytes(), noted.tobytes())
+        recorded = np.zeros(int(head["index"]) + 1, ANSWER)
+        recorded[-1] = answer, version
+        self.redis.set(ANSWERS + head["block"].tobytes(), recorded.tobytes())
 
     def read(self, update: LabelUpdate) -> None:
         """The reading half of a round."""
@@ -119,12 +119,12 @@ class Store:
 
     def frauds(self, plan: Plan) -> dict[tuple[bytes, int], int]:
         """How many frauds each state has in each bucket, where it has any."""
-        found: Counter[tuple[bytes, int]] = Counter()
+        result: Counter[tuple[bytes, int]] = Counter()
         for layout in (each for each in plan.layouts if each.delay is not None):
             for key in (each for each in self.states() if each.startswith(STATE + layout.digest)):
                 for record in np.frombuffer(cast("bytes", self.redis.get(key)), layout.dtype):
-                    found[key.removeprefix(STATE), int(record["bucket"])] += int(record["frauds"])
-        return {place: count for place, count in found.items() if count}
+                    result[key.removeprefix(STATE), int(record["bucket"])] += int(record["frauds"])
+        return {place: count for place, count in result.items() if count}
 
     def states(self) -> list[bytes]:
         """The keys of all states."""
@@ -135,15 +135,15 @@ class Store:
         fields = cast("dict[bytes, bytes]", self.redis.hgetall(COUNTS))  # type: ignore[arg-type]
         return {field.decode(): int(count) for field, count in fields.items() if int(count)}
 
-    def kept(self, rows: Sequence[Transaction]) -> dict[str, tuple[int, float]]:
+    def stored(self, rows: Sequence[Transaction]) -> dict[str, tuple[int, float]]:
         """What is kept of these transactions, where anything is."""
         digests = KEY.transactions.digests(row.id for row in rows)
-        found = {}
+        result = {}
         for month, (places, fields) in label_fields(digests, np.array([row.time for row in rows])).items():
             labels, confirmed = parse_stored_labels(cast("list[bytes | None]", self.redis.hmget(month, fields)))  # type: ignore[arg-type]
             for place, label, since in zip(places.tolist(), labels.tolist(), confirmed.tolist(), strict=True):
-                found[rows[place].id] = label, since
-        return {name: value for name, value in found.items() if value[0] != UNLABELLED}
+                result[rows[place].id] = label, since
+        return {name: value for name, value in result.items() if value[0] != UNLABELLED}
 
 
 @pytest.fixture(scope="module")
@@ -174,14 +174,14 @@ def paid(identity: str, seconds: float = NOW, card: str = "a", shop: str = "s") 
 
 def expected_frauds(plan: Plan, rows: Sequence[Transaction], last: Mapping[str, Label]) -> dict[tuple[bytes, int], int]:
     """The frauds of states, counted from scratch: at their own times, or the delay of labels before they were known."""
-    found: Counter[tuple[bytes, int]] = Counter()
+    result: Counter[tuple[bytes, int]] = Counter()
     for layout in (each for each in plan.layouts if each.delay is not None):
         for row in (each for each in rows if each.id in last and last[each.id].fraud and each.texts[layout.entity]):
             counts = max(row.time, last[row.id].confirmed - (layout.delay or 0))
             entity = row.texts[layout.entity].encode()
             digest = KEY.keyed(hashlib.blake2b(entity, digest_size=ENTITY_BYTES, person=b"entity").digest())
-            found[layout.digest + digest, int(counts // layout.bucket)] += 1
-    return dict(found)
+            result[layout.digest + digest, int(counts // layout.bucket)] += 1
+    return dict(result)
 
 
 def test_the_scripts_know_where_things_lie() -> None:
@@ -203,7 +203,7 @@ SAID = st.tuples(
 @settings(max_examples=100)
 @given(st.lists(st.lists(SAID, min_size=1, max_size=4, unique_by=lambda each: each[0]), max_size=8), st.data())
 def test_only_the_last_label_of_each_transaction_remains(
-    redis: Redis, said: list[list[tuple[int, bool, int]]], data: st.DataObject
+    redis: Redis, output: list[list[tuple[int, bool, int]]], data: st.DataObject
 ) -> None:
     """Whatever was said before: frauds, what is kept, and what is counted where an answer was noted, are the last's."""
     redis.flushall()
@@ -212,20 +212,20 @@ def test_only_the_last_label_of_each_transaction_remains(
     for row in rows:
         store.enter(PLAN, [row])
     answers = {str(place): data.draw(st.sampled_from([PASSED, FLAGGED])) for place in range(6)}
-    noted = data.draw(st.sets(st.sampled_from(sorted(answers))))
-    for identity in noted:
+    recorded = data.draw(st.sets(st.sampled_from(sorted(answers))))
+    for identity in recorded:
         store.answer(identity, answers[identity], 7)
     last: dict[str, Label] = {}
-    for block in said:
+    for block in output:
         labels = [Label(str(place), fraud, NOW + later) for place, fraud, later in block]
         store.label(PLAN, *labels)
         last |= {label.id: label for label in labels}
     assert store.frauds(PLAN) == expected_frauds(PLAN, rows, last)
-    assert store.kept(rows) == {each.id: (FRAUD if each.fraud else GENUINE, each.confirmed) for each in last.values()}
+    assert store.stored(rows) == {each.id: (FRAUD if each.fraud else GENUINE, each.confirmed) for each in last.values()}
     names = {PASSED: "passed", FLAGGED: "flagged"}
-    counted = [each for each in last.values() if each.id in noted]
-    wanted = Counter(f"7:{names[answers[each.id]]}:{'fraud' if each.fraud else 'genuine'}" for each in counted)
-    assert store.counts() == wanted
+    counted = [each for each in last.values() if each.id in recorded]
+    expected = Counter(f"7:{names[answers[each.id]]}:{'fraud' if each.fraud else 'genuine'}" for each in counted)
+    assert store.counts() == expected
 
 
 SHORT = (
@@ -253,7 +253,7 @@ def streams(draw: st.DrawFn) -> list[oracle.Event]:
 @given(streams())
 def test_histories_after_labels_are_what_they_mean(redis: Redis, events: list[oracle.Event]) -> None:
     """Each transaction of a stream sees the frauds that it should: those that are known, corrected ones, late ones."""
-    assert seen_of(Store(redis), SHORT, events) == pytest.approx(meant(SHORT, events), abs=1e-12)
+    assert counts_of(Store(redis), SHORT, events) == pytest.approx(meant(SHORT, events), abs=1e-12)
 
 
 @given(oracle.windows(), oracle.batches())
@@ -262,7 +262,7 @@ def test_histories_of_any_stream_with_labels_are_what_they_mean(
 ) -> None:
     """Whatever the windows, with times of no world, repeats, and labels of transactions that never came."""
     events = [event for batch in batches for event in batch]
-    assert seen_of(Store(redis), windows, events) == pytest.approx(meant(windows, events), abs=1e-12)
+    assert counts_of(Store(redis), windows, events) == pytest.approx(meant(windows, events), abs=1e-12)
 
 
 def risks(windows: Sequence[Window]) -> list[str]:
@@ -275,17 +275,17 @@ def meant(windows: Sequence[Window], events: Sequence[oracle.Event]) -> list[flo
     return [each[name] for each in oracle.values(windows, events) for name in risks(windows)]
 
 
-def seen_of(store: Store, windows: Sequence[Window], events: Sequence[oracle.Event]) -> list[float]:
+def counts_of(store: Store, windows: Sequence[Window], events: Sequence[oracle.Event]) -> list[float]:
     """The risks of each transaction, when all arrive one after the other."""
     store.redis.flushall()
-    plan, found = plan_of(*windows), list[float]()
+    plan, result = plan_of(*windows), list[float]()
     for event in events:
         if isinstance(event, Label):
             store.label(plan, event)
         else:
-            seen = store.enter(plan, [event])
-            found += [float(seen[name][0]) for name in risks(windows)]
-    return found
+            observed = store.enter(plan, [event])
+            result += [float(observed[name][0]) for name in risks(windows)]
+    return result
 
 
 def test_the_same_label_again_changes_nothing(store: Store) -> None:
@@ -293,8 +293,8 @@ def test_the_same_label_again_changes_nothing(store: Store) -> None:
     store.enter(PLAN, [paid("1"), paid("2")])
     store.label(PLAN, Label("1", True, NOW), Label("2", False, float("nan")))
     before = {key: store.redis.dump(key) for key in store.redis.scan_iter()}
-    again = store.label(PLAN, Label("1", True, float("nan")), Label("2", False, float("nan")), now=NOW + DAY)
-    assert not again.changed.any()
+    repeat = store.label(PLAN, Label("1", True, float("nan")), Label("2", False, float("nan")), now=NOW + DAY)
+    assert not repeat.changed.any()
     assert {key: store.redis.dump(key) for key in store.redis.scan_iter()} == before
 
 
@@ -397,10 +397,10 @@ def test_a_label_is_kept_by_the_month_of_its_transaction(seconds: float, month: 
 def test_judged_adds_up_by_version() -> None:
     """Precision is of what was flagged, session of what is fraud; neither where there is none."""
     fields = {b"7:flagged:fraud": b"3", b"7:flagged:genuine": b"1", b"7:passed:fraud": b"2", b"3:passed:genuine": b"5"}
-    found = confusion_by_version(fields)
-    assert found == {3: ConfusionCounts(passed_genuine=5), 7: ConfusionCounts(3, 1, 2)}
-    assert (found[7].precision, found[7].recall) == (0.75, 0.6)
-    assert (found[3].precision, found[3].recall) == (None, None)
+    result = confusion_by_version(fields)
+    assert result == {3: ConfusionCounts(passed_genuine=5), 7: ConfusionCounts(3, 1, 2)}
+    assert (result[7].precision, result[7].recall) == (0.75, 0.6)
+    assert (result[3].precision, result[3].recall) == (None, None)
 
 
 def test_a_label_that_was_faster_than_the_answer_counts_when_it_is_corrected(store: Store) -> None:

@@ -23,21 +23,21 @@ def places(draw: st.DrawFn, size: int) -> Ranges:
 def test_an_extreme_is_the_largest_of_its_range(data: st.DataObject, values: list[float]) -> None:
     """Of each range the maximum is found; of one without places the value of none."""
     ranges = data.draw(places(len(values)))
-    found = extremes(np.maximum, np.array(values, dtype=np.float64), ranges, -math.inf)
+    result = extremes(np.maximum, np.array(values, dtype=np.float64), ranges, -math.inf)
     pairs = zip(ranges.start.tolist(), ranges.stop.tolist(), strict=True)
-    assert found.tolist() == [max(values[start:stop], default=-math.inf) for start, stop in pairs]
+    assert result.tolist() == [max(values[start:stop], default=-math.inf) for start, stop in pairs]
 
 
 @given(st.data(), st.lists(st.integers(0, 2**64 - 1), max_size=70))
 def test_a_union_is_of_all_bits_in_its_range(data: st.DataObject, values: list[int]) -> None:
     """Bits of 64 are united without a loss of the highest."""
     ranges = data.draw(places(len(values)))
-    found = extremes(np.bitwise_or, np.array(values, dtype=np.uint64), ranges, 0)
-    for start, stop, union in zip(ranges.start.tolist(), ranges.stop.tolist(), found.tolist(), strict=True):
-        wanted = 0
+    result = extremes(np.bitwise_or, np.array(values, dtype=np.uint64), ranges, 0)
+    for start, stop, union in zip(ranges.start.tolist(), ranges.stop.tolist(), result.tolist(), strict=True):
+        expected = 0
         for value in values[start:stop]:
-            wanted |= value
-        assert union == wanted
+            expected |= value
+        assert union == expected
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (2, 3)])
@@ -52,9 +52,9 @@ def test_what_is_found_has_the_shape_of_the_ranges(shape: tuple[int, ...]) -> No
 def test_a_sum_is_that_of_its_range(data: st.DataObject, values: list[tuple[float, float]]) -> None:
     """Each field of a range is summed; what is empty, or turned, is nothing."""
     ranges = data.draw(places(len(values)))
-    found = sums(np.array(values, dtype=np.float64).reshape(-1, 2), ranges)
+    result = sums(np.array(values, dtype=np.float64).reshape(-1, 2), ranges)
     pairs = zip(ranges.start.tolist(), ranges.stop.tolist(), strict=True)
-    assert found.tolist() == [
+    assert result.tolist() == [
         [sum(value[field] for value in values[start:stop]) for field in (0, 1)] for start, stop in pairs
     ]
 
@@ -71,5 +71,5 @@ def test_a_sum_is_of_its_range_alone(data: st.DataObject, values: list[float]) -
 @given(st.lists(st.floats(0, 1e300), max_size=200))
 def test_a_sum_is_exact_to_rounding(values: list[float]) -> None:
     """Of numbers of one sign it is within a few units in the last place."""
-    found = sums(np.array(values)[:, None], Ranges(np.array([0]), np.array([len(values)])))[0, 0]
-    assert math.isclose(found, math.fsum(values), rel_tol=1e-14, abs_tol=5e-324)
+    result = sums(np.array(values)[:, None], Ranges(np.array([0]), np.array([len(values)])))[0, 0]
+    assert math.isclose(result, math.fsum(values), rel_tol=1e-14, abs_tol=5e-324)

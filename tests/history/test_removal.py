@@ -22,19 +22,19 @@ STREAMS = settings(max_examples=40)
 class Forgetful(Memory):
     """One that has lost the values of what it remembers."""
 
-    def again(self, transaction: Transaction, *, merged: bool = True) -> tuple[Values, bool]:
+    def repeat(self, transaction: Transaction, *, merged: bool = True) -> tuple[Values, bool]:
         """What a known transaction sees, itself taken out, and whether that cannot be told in full."""
         columns = oracle.columns_of([transaction])
-        found, inexact = self.plan.default_values(columns, 1), False
+        result, inexact = self.plan.default_values(columns, 1), False
         for layout, windows in self.plan.parts:
             arriving = history.arriving_rows(layout, columns)
             if not len(arriving.places):
                 continue
             removal = RowRemoval(layout, self._before(layout, arriving.entities))
             removal.remove(0, arriving.records[0], merged=merged)
-            found |= history.evaluate(windows, removal.remaining(), arriving, columns)
+            result |= history.evaluate(windows, removal.remaining(), arriving, columns)
             inexact |= removal.inexact
-        return {name: values.tolist() for name, values in found.items()}, inexact
+        return {name: values.tolist() for name, values in result.items()}, inexact
 
 
 def through(memory: Memory, batches: Sequence[Sequence[Event]], but: Transaction | None = None) -> None:
@@ -70,9 +70,9 @@ def test_where_each_stands_alone_all_is_as_if_it_had_not_come(
     memory, without = Forgetful(windows), Memory(windows)
     through(memory, batches)
     through(without, batches, but=transaction)
-    found, inexact = memory.again(transaction, merged=data.draw(st.booleans()))
+    result, inexact = memory.repeat(transaction, merged=data.draw(st.booleans()))
     assert not inexact
-    assert_close(windows, found, without.enter([transaction]), [transaction])
+    assert_close(windows, result, without.enter([transaction]), [transaction])
 
 
 @STREAMS
@@ -88,10 +88,10 @@ def test_out_of_a_merged_state_it_is_taken_or_it_is_said(
     through(memory, batches)
     memory.merge()
     through(without, batches, but=transaction)
-    found, inexact = memory.again(transaction)
-    wanted = without.enter([transaction])
-    told = [each for each in windows if not inexact or each.aggregate not in UNTOLD]
-    assert_close(told, found, wanted, [transaction])
+    result, inexact = memory.repeat(transaction)
+    expected = without.enter([transaction])
+    reported = [each for each in windows if not inexact or each.aggregate not in UNTOLD]
+    assert_close(reported, result, expected, [transaction])
 
 
 UNTOLD = {Aggregate.MAX, Aggregate.SINCE_LAST, Aggregate.DISTINCT}
@@ -113,8 +113,8 @@ def test_one_that_is_not_there_is_not_taken_from_others(merged: bool) -> None:
     window = one(Aggregate.SUM, AMOUNT)
     memory = Forgetful([window])
     memory.enter([row(0, amount=1), row(1, amount=2)])
-    found, _ = memory.again(row(2, amount=4), merged=merged)
-    assert found[window.name] == [3.0 - 4.0 * merged]
+    result, _ = memory.repeat(row(2, amount=4), merged=merged)
+    assert result[window.name] == [3.0 - 4.0 * merged]
 
 
 def test_of_two_alike_one_is_taken() -> None:

@@ -40,15 +40,15 @@ def served(windows: tuple[Window, ...], batches: list[list[Event]], redis: Redis
     """The values that serving gives, with repeats."""
     redis.flushall()
     serving = Served(plan_of(windows), redis)
-    found: Values = {name: [] for name in serving.plan.names}
+    result: Values = {name: [] for name in serving.plan.names}
     for batch in batches:
         for event in batch:
             if isinstance(event, Label):
                 serving.label(event)
         if transactions := of_kind(batch):
             for name, values in serving.enter(transactions).items():
-                found[name] += values
-    return found
+                result[name] += values
+    return result
 
 
 @STREAMS
@@ -58,8 +58,8 @@ def test_serving_gives_what_the_definitions_say(
 ) -> None:
     """Ties, gaps, repeats, new entities, late and corrected labels, any order of arrival: 1,000 streams."""
     events = [event for batch in batches for event in batch]
-    found = served(windows, batches, server)
-    assert_close(windows, found, expected(windows, events), of_kind(events))
+    result = served(windows, batches, server)
+    assert_close(windows, result, expected(windows, events), of_kind(events))
 
 
 @settings(max_examples=200)
@@ -76,12 +76,12 @@ def test_many_blocks_and_merged_states_are_no_other(
             "APPLY_STATES": 3,
             "READ_STATES": 3,
             "MERGE_MIN_RECORDS": 2,
-            "LOOKED_AT": 1,
-            "SHRUNK": 1.0,
+            "MERGE_CHECK_RECORDS": 1,
+            "MERGE_MAX_SHARE": 1.0,
         }.items():
             patch.setattr(sessions, name, value)
-        found = served(windows, batches, server)
-    assert_close(windows, found, expected(windows, events), of_kind(events))
+        result = served(windows, batches, server)
+    assert_close(windows, result, expected(windows, events), of_kind(events))
 
 
 @settings(max_examples=200)
@@ -108,12 +108,12 @@ def test_looking_changes_nothing(
     served(windows, batches, server)
     some = data.draw(oracle.transactions(5))
     before = {key: server.dump(key) for key in server.scan_iter()}
-    looked = serving.enter(some, record=False) if some else {}
+    read_states = serving.enter(some, record=False) if some else {}
     assert {key: server.dump(key) for key in server.scan_iter()} == before
     known = {event.id for batch in batches for event in batch if isinstance(event, Transaction)}
     if some and not known & {each.id for each in some}:
         entered = serving.enter(some)
-        np.testing.assert_equal(looked, entered)
+        np.testing.assert_equal(read_states, entered)
 
 
 def test_a_repeat_has_the_values_of_the_first_time(redis: Redis) -> None:
@@ -191,7 +191,9 @@ def test_a_batch_whose_gateway_died_is_counted_all_the_same(redis: Redis, monkey
     assert serving.enter([row(6.0, name="6")]) == {COUNT.name: [5.0], SUM.name: [5.0]}
 
 
-def test_a_batch_of_which_others_settled_a_part_is_counted_once(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_of_which_others_recovered_a_part_is_counted_once(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its other journals are applied one by one."""
     monkeypatch.setattr(sessions, "SMALL_BATCH_ROWS", 2)
     monkeypatch.setattr(sessions, "CLAIM_ROWS", 2)
@@ -211,13 +213,13 @@ def test_a_batch_of_which_others_settled_a_part_is_counted_once(redis: Redis, mo
 
 def parts(command: bytes) -> list[bytes]:
     """A command out of Redis' protocol."""
-    found, rest = [], command.split(b"\r\n", 1)[1]
+    result, rest = [], command.split(b"\r\n", 1)[1]
     while rest:
         size, rest = rest.split(b"\r\n", 1)
         length = int(size.removeprefix(b"$"))
-        found.append(rest[:length])
+        result.append(rest[:length])
         rest = rest[length + 2 :]
-    return found
+    return result
 
 
 def test_a_row_of_two_requests_at_once_enters_once(redis: Redis) -> None:

@@ -38,8 +38,10 @@ def gateway(serve: Serve, valkey: Valkey) -> Callable[..., TestClient]:
 def test_a_transaction_sees_those_that_came_before(gateway: Serve) -> None:
     """The first one of a card sees none, the next one sees it; another card's sees none."""
     client = gateway()
-    seen = [counts(upload(client, [line(identity, card)])) for identity, card in [("1", "a"), ("2", "a"), ("3", "b")]]
-    assert seen == [[0], [1], [0]]
+    observed = [
+        counts(upload(client, [line(identity, card)])) for identity, card in [("1", "a"), ("2", "a"), ("3", "b")]
+    ]
+    assert observed == [[0], [1], [0]]
 
 
 def test_rows_of_an_upload_see_each_other_in_order_of_time(gateway: Serve) -> None:
@@ -53,8 +55,8 @@ def test_a_repeat_gets_the_first_score_and_is_not_counted(gateway: Serve) -> Non
     first, second = gateway(), gateway()
     upload(first, [line("1"), line("2", second=1)])
     assert counts(upload(second, [line("3", second=2)])) == [2]
-    again = [upload(client, [line("2", second=1), line("4", second=3)]) for client in (second, first)]
-    assert [counts(answer) for answer in again] == [[1, 3], [1, 3]]
+    repeat = [upload(client, [line("2", second=1), line("4", second=3)]) for client in (second, first)]
+    assert [counts(answer) for answer in repeat] == [[1, 3], [1, 3]]
     assert counts(upload(first, [line("5", second=4)])) == [4]
 
 
@@ -235,7 +237,7 @@ def test_what_is_remembered_expires(gateway: Serve, valkey: Valkey, rows: int) -
         assert redis.dbsize() > rows
 
 
-def test_a_damaged_state_is_an_empty_one_and_told(gateway: Serve, valkey: Valkey) -> None:
+def test_a_damaged_state_is_an_empty_one_and_reported(gateway: Serve, valkey: Valkey) -> None:
     """It costs nobody else a score, nor this card more than its past."""
     client = gateway()
     upload(client, [line("1"), line("2", "other")])

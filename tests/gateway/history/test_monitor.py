@@ -69,7 +69,7 @@ def test_a_new_deployment_is_whole_and_says_since_when_it_remembers(gateway: Ser
 
 
 @pytest.mark.parametrize("lines", [[line("new")], LARGE], ids=["one", "large"])
-def test_an_emptied_redis_is_told_by_the_next_answer_and_by_all_that_follow(
+def test_an_emptied_redis_is_reported_by_the_next_answer_and_by_all_that_follow(
     gateway: Serve, valkey: Valkey, lines: list[str]
 ) -> None:
     """Whichever gateway answers, also one that is started later; health names the loss."""
@@ -226,7 +226,7 @@ def test_a_repeat_of_a_degraded_answer_gets_true_values(gateway: Serve, valkey: 
 @pytest.mark.parametrize("lines", [[line("x", "c1")], LARGE], ids=["one", "large"])
 @pytest.mark.parametrize("query", ["", "?record=false"])
 @pytest.mark.parametrize("damage", ["another type", "bytes too many"])
-def test_a_damaged_state_is_told(gateway: Serve, valkey: Valkey, lines: list[str], query: str, damage: str) -> None:
+def test_a_damaged_state_is_reported(gateway: Serve, valkey: Valkey, lines: list[str], query: str, damage: str) -> None:
     """Whatever meets it, a single row or a file that enters in blocks; and only that."""
     client = gateway()
     upload(client, [line("1", "c1", shop="other")])
@@ -241,7 +241,7 @@ def test_a_damaged_state_is_told(gateway: Serve, valkey: Valkey, lines: list[str
     assert not degraded(upload(client, [line("2", "new", shop="new")], query))
 
 
-def test_a_full_redis_is_told_everywhere(gateway: Serve, valkey: Valkey) -> None:
+def test_a_full_redis_is_reported_everywhere(gateway: Serve, valkey: Valkey) -> None:
     """In the answer, which still knows the past, in health and in the metrics; no label is taken and lost."""
     client = gateway()
     upload(client, [line("1")])

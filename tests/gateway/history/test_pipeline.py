@@ -42,7 +42,7 @@ def test_a_script_that_redis_forgot_is_sent_again(redis: Redis) -> None:
     assert pipeline.scripts(ECHO, [("b",), ("c",)]) == [b"b", b"c"]
 
 
-def test_a_refusal_is_told_and_the_connection_stays_in_step(redis: Redis) -> None:
+def test_a_refusal_is_raised_and_the_connection_stays_in_step(redis: Redis) -> None:
     """The replies after it have been read."""
     pipeline = BatchPipeline(redis)
     with pytest.raises(ResponseError):
@@ -112,11 +112,11 @@ def batch(rows: int, key: HistoryKey = UNKEYED) -> BatchSession:
 
 def test_a_large_batch_enters_and_its_repeat_does_not(redis: Redis) -> None:
     """Through claims and journals."""
-    found = []
+    result = []
     for _ in range(2):
         session = batch(1_200)
         pipeline = BatchPipeline(redis)
         session.receive_states(pipeline.read(session))
         pipeline.enter(session)
-        found.append((session.entered_count, session.repeats))
-    assert found == [(1_200, 0), (0, 1_200)]
+        result.append((session.entered_count, session.repeats))
+    assert result == [(1_200, 0), (0, 1_200)]

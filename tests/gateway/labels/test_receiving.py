@@ -87,7 +87,7 @@ def label(identity: str, *, fraud: object = True, day: int = 3) -> dict[str, Any
     return {"transaction_id": identity, "fraud": fraud, "confirmed_at": f"2026-01-{day:02}T12:00:00"}
 
 
-def taken(labels: int, accepted: int, changed: int, unknown: list[int]) -> dict[str, Any]:
+def removed(labels: int, accepted: int, changed: int, unknown: list[int]) -> dict[str, Any]:
     """An answer."""
     return {"labels": labels, "accepted": accepted, "changed": changed, "unknown": unknown}
 
@@ -112,14 +112,14 @@ def shown(client: TestClient) -> dict[str, float]:
     return {line.split(" ")[0]: float(line.split(" ")[1]) for line in lines if line.startswith(names)}
 
 
-def test_a_fraud_is_seen_by_the_risk_once_it_is_known(gateway: Serve) -> None:
+def test_a_fraud_counts_in_the_risk_once_it_is_known(gateway: Serve) -> None:
     """By the transactions of the shop whose window reaches it; a correction takes it back, and gives it again."""
     client = gateway()
     upload(client, [paid("1")])
     assert risk(client, "x", 10) == 0
-    for fraud, seen in [(True, 1), (False, 0), (True, 1)]:
-        assert send(client, label("1", fraud=fraud)).json() == taken(1, 1, 1, [])
-        assert risk(client, "x", 10) == seen
+    for fraud, observed in [(True, 1), (False, 0), (True, 1)]:
+        assert send(client, label("1", fraud=fraud)).json() == removed(1, 1, 1, [])
+        assert risk(client, "x", 10) == observed
     assert risk(client, "x", 10, "other") == 0
 
 
@@ -148,7 +148,7 @@ def test_labels_come_as_json_or_csv(gateway: Serve, content: bytes, headers: dic
     client = gateway()
     upload(client, [paid("1")])
     answer = client.post("/v1/labels", content=content, headers=headers)
-    assert (answer.status_code, answer.json()) == (200, taken(1, 1, 1, []))
+    assert (answer.status_code, answer.json()) == (200, removed(1, 1, 1, []))
 
 
 def test_labels_come_as_a_form(gateway: Serve) -> None:
@@ -156,7 +156,7 @@ def test_labels_come_as_a_form(gateway: Serve) -> None:
     client = gateway()
     upload(client, [paid("1")])
     form = {"file": ("labels.csv", b"transaction_id,fraud\n1,1\n", "text/csv")}
-    assert client.post("/v1/labels", files=form).json() == taken(1, 1, 1, [])
+    assert client.post("/v1/labels", files=form).json() == removed(1, 1, 1, [])
 
 
 def test_unknown_transactions_are_named_by_row(gateway: Serve) -> None:
@@ -165,7 +165,7 @@ def test_unknown_transactions_are_named_by_row(gateway: Serve) -> None:
     upload(client, [paid("1")])
     upload(client, [paid("2")], "?record=false")
     answer = send(client, [label("0"), label("1"), label("2"), label("0")])
-    assert answer.json() == taken(4, 1, 1, [1, 3, 4])
+    assert answer.json() == removed(4, 1, 1, [1, 3, 4])
     assert "transaction" not in answer.text
 
 
@@ -175,11 +175,11 @@ def test_the_same_labels_again_change_nothing(gateway: Serve, valkey: Valkey) ->
     upload(first, [paid("1"), paid("2")])
     until(lambda: answered(valkey), PATIENCE)
     labels = [label("1"), label("2", fraud=False)]
-    assert send(first, labels).json() == taken(2, 2, 2, [])
+    assert send(first, labels).json() == removed(2, 2, 2, [])
     with valkey.raw() as redis:
         before = {key: redis.dump(key) for key in redis.scan_iter()}
-        assert send(second, labels).json() == taken(2, 2, 0, [])
-        assert send(first, [{"transaction_id": "1", "fraud": True}]).json() == taken(1, 1, 0, [])
+        assert send(second, labels).json() == removed(2, 2, 0, [])
+        assert send(first, [{"transaction_id": "1", "fraud": True}]).json() == removed(1, 1, 0, [])
         assert {key: redis.dump(key) for key in redis.scan_iter()} == before
 
 
@@ -188,7 +188,7 @@ def test_of_several_rows_of_a_transaction_the_last_counts(gateway: Serve) -> Non
     client = gateway()
     upload(client, [paid("1")])
     answer = send_csv(client, "transaction_id,fraud\n1,true\n1,false\n1,true\n1,false\n")
-    assert answer.json() == taken(4, 4, 1, [])
+    assert answer.json() == removed(4, 4, 1, [])
     assert risk(client, "x", 10) == 0
 
 
@@ -218,7 +218,7 @@ def test_rows_with_faults_can_be_skipped(gateway: Serve) -> None:
     upload(client, [paid("1")])
     answer = send_csv(client, "transaction_id,fraud\n1,maybe\n2,1\n1,1\n", "?on_error=skip").json()
     errors = [{"row": 1, "column": "fraud", "code": "not_an_option"}]
-    assert answer == {**taken(3, 1, 1, [2]), "errors": errors, "skipped": 1}
+    assert answer == {**removed(3, 1, 1, [2]), "errors": errors, "skipped": 1}
 
 
 def test_rows_that_are_all_at_fault_can_be_skipped(gateway: Serve) -> None:
@@ -246,8 +246,8 @@ def test_a_json_label_is_true_false_1_or_0(gateway: Serve, fraud: object) -> Non
 def test_a_header_of_other_columns_is_refused(gateway: Serve, text: str, errors: list[tuple[str, str]]) -> None:
     """The detail says which columns there are."""
     fields = send_csv(gateway(), text).json()
-    found = [(each["column"], each["code"]) for each in fields["errors"]]
-    assert [each for each in found if each[0] != "confirmed_at"] == errors
+    result = [(each["column"], each["code"]) for each in fields["errors"]]
+    assert [each for each in result if each[0] != "confirmed_at"] == errors
     assert fields["detail"] == "The columns are transaction_id, fraud and confirmed_at."
 
 
@@ -266,7 +266,7 @@ def test_a_clock_without_a_now_needs_the_moment(gateway: Serve, model_server: Ti
     fields = send(client, {"transaction_id": "1", "fraud": True}).json()
     assert fields["errors"] == [{"row": 1, "column": "confirmed_at", "code": "missing"}]
     assert send_csv(client, "transaction_id,fraud\n1,1\n").json()["errors"][0]["code"] == "missing_column"
-    assert send(client, {"transaction_id": "1", "fraud": True, "confirmed_at": 86_400}).json() == taken(1, 1, 1, [])
+    assert send(client, {"transaction_id": "1", "fraud": True, "confirmed_at": 86_400}).json() == removed(1, 1, 1, [])
     assert counts(upload(client, [f"2,{43_200 + 9 * 86_400},c,s,10"])) == [1]
 
 
@@ -301,14 +301,14 @@ def test_while_redis_is_away_labels_are_not_taken(gateway: Serve, valkey: Valkey
     until(lambda: send(client, label("1")).status_code == 200, PATIENCE)
 
 
-def test_a_redis_that_forgot_the_script_is_told_it_again(gateway: Serve, valkey: Valkey) -> None:
+def test_a_redis_that_forgot_the_script_is_sent_it_again(gateway: Serve, valkey: Valkey) -> None:
     """As after a restart."""
     client = gateway()
     upload(client, [paid("1"), paid("2")])
     send(client, label("1"))
     with valkey.raw() as redis:
         redis.script_flush()
-    assert send(client, label("2")).json() == taken(1, 1, 1, [])
+    assert send(client, label("2")).json() == removed(1, 1, 1, [])
 
 
 def test_a_large_file_is_taken_whole(gateway: Serve) -> None:
@@ -317,7 +317,7 @@ def test_a_large_file_is_taken_whole(gateway: Serve) -> None:
     upload(client, [paid(str(place)) for place in range(3_000)])
     text = "transaction_id,fraud\n" + "".join(f"{place},{place % 2}\n" for place in range(1_000, 4_000))
     answer = send_csv(client, text).json()
-    assert answer == taken(3_000, 2_000, 2_000, list(range(2_001, 3_001)))
+    assert answer == removed(3_000, 2_000, 2_000, list(range(2_001, 3_001)))
 
 
 def test_two_gateways_with_the_same_labels_at_once_count_each_once(gateway: Serve, valkey: Valkey) -> None:
@@ -386,8 +386,8 @@ def test_metrics_show_the_newest_versions(gateway: Serve, valkey: Valkey) -> Non
     with valkey.raw() as redis:
         redis.hset(COUNTS, mapping={f"{version}:flagged:fraud": 1 for version in range(1, 31)})
     until(lambda: bool(shown(client)), PATIENCE)
-    found = {line.split('"')[1] for line in shown(client) if line.startswith("live_recall")}
-    assert found == {str(version) for version in range(21, 31)}
+    result = {line.split('"')[1] for line in shown(client) if line.startswith("live_recall")}
+    assert result == {str(version) for version in range(21, 31)}
 
 
 def test_nothing_of_labels_is_logged(gateway: Serve, log_lines: Path, valkey: Valkey) -> None:

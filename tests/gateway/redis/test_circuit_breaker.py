@@ -44,10 +44,10 @@ async def test_what_redis_refuses_does_not_open_it(error: Exception) -> None:
 async def test_it_closes_when_a_probe_is_answered_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to ask for it; and it can open again."""
     monkeypatch.setattr(circuit_breaker, "PROBE_SECONDS", 0.001)
-    answers, seen, answered = [NotConnected(), Silent(), OSError(), None] * 2, list[bool](), asyncio.Event()
+    answers, observed, answered = [NotConnected(), Silent(), OSError(), None] * 2, list[bool](), asyncio.Event()
 
     async def probe() -> None:
-        seen.append(breaker.open)
+        observed.append(breaker.open)
         if answer := answers.pop(0):
             raise answer
         answered.set()
@@ -57,5 +57,5 @@ async def test_it_closes_when_a_probe_is_answered_and_not_before(monkeypatch: py
         for probes in (4, 8):
             breaker.failed(NotConnected())
             await answered.wait()
-            assert (breaker.open, seen) == (False, [True] * probes)
+            assert (breaker.open, observed) == (False, [True] * probes)
             answered.clear()

@@ -46,7 +46,7 @@ async def test_a_redis_that_hangs_is_given_up_and_used_again(server: Valkey) -> 
         assert [await redis.echo("a"), await other.echo("b")] == [b"a", b"b"]
 
 
-async def test_a_redis_that_is_gone_is_told_at_once(server: Valkey) -> None:
+async def test_a_redis_that_is_gone_fails_at_once(server: Valkey) -> None:
     """No timeout is waited for."""
     async with connect_redis(server.url, 3600.0) as redis:
         assert await redis.echo("a")

@@ -1,4 +1,4 @@
-"""Lanes to a real Valkey: every reply is its own call's, and nobody waits for a Valkey that is silent."""
+"""The pool with a real Valkey: every reply is its own call's, and no call waits for a Valkey that is silent."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ async def test_a_script_that_redis_forgot_is_sent_again(pool: ScriptConnectionPo
     assert await pool.run(ECHO, ("b",)) == b"b"
 
 
-async def test_a_refusal_is_told_and_the_connection_stays_in_step(pool: ScriptConnectionPool, server: Valkey) -> None:
+async def test_a_refusal_is_raised_and_the_connection_stays_in_step(pool: ScriptConnectionPool, server: Valkey) -> None:
     """The next call has its own reply, over the same connection."""
     with pytest.raises(ResponseError):
         await pool.run("return redis.call(ARGV[1])", ("NONSENSE",))
@@ -85,9 +85,7 @@ async def test_connections_that_were_lost_while_idle_are_nobodys_failure(
         assert await asyncio.gather(*(pool.run(ECHO, ("b",)) for _ in range(calls))) == [b"b"] * calls
 
 
-async def test_a_redis_that_is_gone_is_told_at_once_until_it_is_back(
-    pool: ScriptConnectionPool, server: Valkey
-) -> None:
+async def test_a_redis_that_is_gone_fails_at_once_until_it_is_back(pool: ScriptConnectionPool, server: Valkey) -> None:
     """No call waits for one that is not there."""
     await pool.run(ECHO, ("a",))
     server.kill()

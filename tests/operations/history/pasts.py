@@ -162,21 +162,21 @@ def _entered(client: Redis, plan: Plan, part: Table, key: HistoryKey, *, record:
         session.receive_states(pipeline.read(session))
     pipeline.enter(session)
     values = session.values()
-    if kept := session.store_arguments(values):
-        client.eval(STORE_VALUES, 0, *kept)
+    if stored := session.store_arguments(values):
+        client.eval(STORE_VALUES, 0, *stored)
     return values
 
 
 def states(client: Redis, plan: Plan) -> dict[bytes, list[Any]]:
     """What Redis holds of each entity, as one record for each bucket: equal lists mean the same."""
     layouts = {layout.digest: layout for layout in plan.layouts}
-    found = {}
+    result = {}
     for key in client.scan_iter(b"fraud:h:*"):
         layout = layouts[key[8:16]]
         records = np.frombuffer(client.get(key), layout.dtype)  # type: ignore[arg-type]
         _, merged = layout.merged(records["bucket"].astype(np.int64), records)
-        found[key] = [tuple(round(float(value), 6) for value in record) for record in merged.tolist()]
-    return found
+        result[key] = [tuple(round(float(value), 6) for value in record) for record in merged.tolist()]
+    return result
 
 
 def dump(client: Redis) -> dict[bytes, bytes]:

@@ -66,9 +66,9 @@ def test_rows_with_a_label_are_written_with_it(redis: Redis, tmp_path: Path) -> 
     """In their order, with the label's column and the moment; the label of others stays empty."""
     rows = [f"1,a,{JANUARY}", f"2,b,{FEBRUARY}", f"3,x,{FEBRUARY}", f'"4,5", c ,{JANUARY}']
     out = tmp_path / "labelled.csv"
-    found = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [written(tmp_path, *rows)], out)
-    assert found == ExportCounts(rows=4, frauds=2, genuine=1, unlabelled=1, received=3)
-    assert str(found) == ("3 labelled transactions, 2 of them fraud (3 by labels that came in); 1 of 4 have no label")
+    result = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [written(tmp_path, *rows)], out)
+    assert result == ExportCounts(rows=4, frauds=2, genuine=1, unlabelled=1, received=3)
+    assert str(result) == ("3 labelled transactions, 2 of them fraud (3 by labels that came in); 1 of 4 have no label")
     assert out.read_text().splitlines() == [
         f"{HEADER},is_fraud,confirmed_at",
         f"1,a,{JANUARY},1,2026-02-02T02:40:00+00:00",
@@ -93,10 +93,10 @@ def test_where_others_count_as_genuine_later_a_young_fraud_has_no_label_yet(redi
     """Else the newest period would be of frauds alone: 7% where the truth is 2%."""
     file = written(tmp_path, f"1,x,{JANUARY},1", "2,y,2300-01-01,1", "3,z,2300-01-01,", header=f"{HEADER},is_fraud")
     out = tmp_path / "labelled.csv"
-    found = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [file], out, 1)
+    result = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [file], out, 1)
     assert out.read_text().splitlines()[1:] == [f"1,x,{JANUARY},1,", "2,y,2300-01-01,,", "3,z,2300-01-01,,"]
-    assert found == ExportCounts(rows=3, frauds=1, unlabelled=2, too_young=1)
-    assert str(found).endswith("2 of 3 have no label, 1 for they are too young")
+    assert result == ExportCounts(rows=3, frauds=1, unlabelled=2, too_young=1)
+    assert str(result).endswith("2 of 3 have no label, 1 for they are too young")
 
 
 def test_a_label_that_came_in_takes_the_place_of_the_files_own(redis: Redis, tmp_path: Path) -> None:
@@ -118,8 +118,8 @@ def test_of_several_files_the_newest_has_an_id(redis: Redis, tmp_path: Path) -> 
     old.write_text(f"{HEADER},is_fraud\n1,p,{JANUARY},1\n2,q,{JANUARY},0\n")
     new.write_text(f"is_fraud,timestamp,amount,transaction_id\n0,{JANUARY},8,p\n0,{JANUARY},8,p\n,{JANUARY},9,a\n")
     out = tmp_path / "labelled.csv"
-    found = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [old, new], out)
-    assert found == ExportCounts(rows=5, frauds=1, genuine=3, received=1, superseded=1)
+    result = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [old, new], out)
+    assert result == ExportCounts(rows=5, frauds=1, genuine=3, received=1, superseded=1)
     assert out.read_text().splitlines() == [
         "timestamp,amount,transaction_id,is_fraud,confirmed_at",
         f"{JANUARY},8,p,0,",

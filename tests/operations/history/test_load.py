@@ -53,15 +53,15 @@ PROBE = [f"p{number},2026-02-15T00:00:00,c{number % 40},s{number % 25},10.00,chi
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[Valkey]:
     """One for the whole test."""
-    with redis(tmp_path / "valkey") as (found, _):
-        yield found
+    with redis(tmp_path / "valkey") as (result, _):
+        yield result
 
 
 @pytest.fixture
 def client(valkey: Valkey) -> Iterator[Redis]:
     """A client of it."""
-    with contextlib.closing(client_of(valkey)) as found:
-        yield found
+    with contextlib.closing(client_of(valkey)) as result:
+        yield result
 
 
 def seconds_left(client: Redis, key: bytes) -> int:
@@ -71,9 +71,9 @@ def seconds_left(client: Redis, key: bytes) -> int:
 
 def record(client: Redis, identity: str) -> np.void:
     """What is known of a transaction."""
-    found = client.get(TRANSACTION + KEY.transactions.digest(identity))
-    assert isinstance(found, bytes)
-    return cast("np.void", np.frombuffer(found[: TRANSACTION_HEAD.itemsize], TRANSACTION_HEAD)[0])
+    result = client.get(TRANSACTION + KEY.transactions.digest(identity))
+    assert isinstance(result, bytes)
+    return cast("np.void", np.frombuffer(result[: TRANSACTION_HEAD.itemsize], TRANSACTION_HEAD)[0])
 
 
 def test_the_state_is_that_of_live_traffic(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
@@ -144,8 +144,8 @@ def test_labels_are_noted(client: Redis, valkey: Valkey) -> None:
     """A later correction finds what the file said of a transaction."""
     lines = [line[:-1] + "1" for line in rows(3)]
     loaded(valkey.url, text(lines), PLAN)
-    found = record(client, "t1")
-    assert (found["label"], found["width"], found["places"]) == (FRAUD, 0, 1)
+    result = record(client, "t1")
+    assert (result["label"], result["width"], result["places"]) == (FRAUD, 0, 1)
 
 
 def test_a_row_that_is_known_counts_once(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
@@ -180,14 +180,14 @@ def test_another_file_with_the_same_rows_counts_them_once(client: Redis, valkey:
 def test_a_second_run_does_nothing(client: Redis, valkey: Valkey) -> None:
     """A file that is loaded is loaded, and that is known for a year."""
     body = text(rows(1000))
-    found = read(body, PLAN)
-    assert not is_loaded(valkey.url, PLAN, found.sha256, KEY)
+    result = read(body, PLAN)
+    assert not is_loaded(valkey.url, PLAN, result.sha256, KEY)
     loaded(valkey.url, body, PLAN)
     before = dump(client)
     assert loaded(valkey.url, body, PLAN).rows == 0
     assert dump(client) == before
-    assert is_loaded(valkey.url, PLAN, found.sha256, KEY)
-    assert seconds_left(client, progress_key(found.sha256, PLAN, KEY)) > 365 * DAY
+    assert is_loaded(valkey.url, PLAN, result.sha256, KEY)
+    assert seconds_left(client, progress_key(result.sha256, PLAN, KEY)) > 365 * DAY
 
 
 def test_two_loads_of_a_file_do_not_mix(client: Redis, valkey: Valkey) -> None:
@@ -255,10 +255,10 @@ def test_redis_gone_in_the_middle_is_one_line_and_the_next_run_goes_on(valkey: V
             wait_until_on_disk(valkey)
             valkey.kill()
 
-    with pytest.raises(Interrupted, match="Redis does not answer") as told:
+    with pytest.raises(Interrupted, match="Redis does not answer") as reported:
         load.load(target, read(body, PLAN), kill)
-    assert "\n" not in str(told.value)
-    assert "@" not in str(told.value)
+    assert "\n" not in str(reported.value)
+    assert "@" not in str(reported.value)
     valkey.start()
     assert loaded(valkey.url, body, PLAN).resumed
     with contextlib.closing(client_of(valkey)) as client, redis(tmp_path / "other") as (undisturbed, other):
@@ -273,7 +273,7 @@ def wait_until_on_disk(valkey: Valkey) -> None:
         client.execute_command("WAITAOF", 1, 0, 0)  # type: ignore[no-untyped-call]
 
 
-def test_a_full_redis_is_told_of(client: Redis, valkey: Valkey) -> None:
+def test_a_full_redis_is_reported(client: Redis, valkey: Valkey) -> None:
     """The load ends in a line that says what to do."""
     client.config_set("maxmemory", "3mb")
     with pytest.raises(Interrupted, match="Redis is full"):
@@ -321,14 +321,14 @@ def command() -> list[str]:
 def environment(valkey: Valkey) -> dict[str, str]:
     """What it runs with."""
     root = str(Path(__file__).parents[3])
-    here = {**os.environ, "REDIS_URL": valkey.url, "HISTORY_KEY": HISTORY_KEY}
-    return {**here, "PYTHONPATH": root, "KNOWN_DAYS": str(KNOWN / DAY), "MODEL_PATH": ""}
+    selected = {**os.environ, "REDIS_URL": valkey.url, "HISTORY_KEY": HISTORY_KEY}
+    return {**selected, "PYTHONPATH": root, "KNOWN_DAYS": str(KNOWN / DAY), "MODEL_PATH": ""}
 
 
 def at(client: Redis, key: bytes) -> int:
     """How far it is."""
-    found = client.get(key)
-    return LoadProgress.from_bytes(key, found).step if isinstance(found, bytes) else 0
+    result = client.get(key)
+    return LoadProgress.from_bytes(key, result).step if isinstance(result, bytes) else 0
 
 
 def test_a_version_is_warmed_after_the_live_one_was_loaded(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
@@ -341,5 +341,5 @@ def test_a_version_is_warmed_after_the_live_one_was_loaded(client: Redis, valkey
     done = loaded(valkey.url, text(lines), plan_of(LATER, CARDS), registry.root, LATER)
     assert done.unresolved == 0
     probed = live(client, plan_of(LATER), without_labels(PROBE), record=False)
-    wanted = {name: values for name, values in trained(LATER, lines, PROBE).items() if name.endswith("1d")}
-    assert_same(probed, wanted)
+    expected_values = {name: values for name, values in trained(LATER, lines, PROBE).items() if name.endswith("1d")}
+    assert_same(probed, expected_values)

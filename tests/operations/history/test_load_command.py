@@ -62,7 +62,7 @@ def test_what_to_load_must_be_said(directory: Path) -> None:
         assert isinstance(run(*words).exception, OperationsError)
 
 
-def test_a_file_that_is_not_there_is_told(directory: Path) -> None:
+def test_a_missing_file_is_reported(directory: Path) -> None:
     """In the words of the system."""
     error = run("nowhere.csv").exception
     assert isinstance(error, OperationsError)

@@ -64,8 +64,8 @@ def scored(gateway: Gateway, name: str) -> tuple[int, bool]:
 
 def reason(gateway: Gateway) -> str | None:
     """Why /health says that history falls short."""
-    found: str | None = httpx.get(f"{gateway.url}/health", trust_env=False).json()["components"]["history"]["reason"]
-    return found
+    result: str | None = httpx.get(f"{gateway.url}/health", trust_env=False).json()["components"]["history"]["reason"]
+    return result
 
 
 def load(file: str, body: bytes) -> str:

@@ -21,10 +21,10 @@ PLAN = plan_of(CARDS)
 CELLS = st.lists(st.lists(st.sampled_from(["a", "1", "", '"q,\n"', '"d""d"', "ü"]), min_size=2, max_size=3), max_size=8)
 
 
-def past(found: ParsedFile) -> PastTransactions:
+def past(result: ParsedFile) -> PastTransactions:
     """What there is."""
-    assert found.past is not None
-    return found.past
+    assert result.past is not None
+    return result.past
 
 
 def refused(body: bytes) -> str:
@@ -61,19 +61,19 @@ def test_parquet_is_the_same(tmp_path: Path) -> None:
     body = text(rows(300))
     frame = pd.read_csv(io.BytesIO(body), dtype={"transaction_id": str, "card": str, "shop": str})
     frame.assign(unknown=1).to_parquet(tmp_path / "past.parquet", index=False)
-    found, same = past(past_file.read(CARDS, PLAN, tmp_path / "past.parquet", quiet)), past(read(body, PLAN))
-    assert (found.ids == same.ids).all()
-    assert np.array_equal(found.labels, same.labels)
-    assert np.array_equal(found.numbers["amount"], same.numbers["amount"])
+    result, same = past(past_file.read(CARDS, PLAN, tmp_path / "past.parquet", quiet)), past(read(body, PLAN))
+    assert (result.ids == same.ids).all()
+    assert np.array_equal(result.labels, same.labels)
+    assert np.array_equal(result.numbers["amount"], same.numbers["amount"])
 
 
 def test_a_bad_row_refuses_the_file_by_place() -> None:
     """Row and column are named, the cell is not."""
     bad = "t1,2026-01-01T00:00:00,c-4711,s1,secret-amount,chip,0"
-    said = refused(text([*rows(3), bad]))
-    assert said.startswith("Nothing was loaded: 1 rows are at fault. The first: row 4, amount: not_a_number.")
-    assert "secret" not in said
-    assert "4711" not in said
+    output = refused(text([*rows(3), bad]))
+    assert output.startswith("Nothing was loaded: 1 rows are at fault. The first: row 4, amount: not_a_number.")
+    assert "secret" not in output
+    assert "4711" not in output
 
 
 def test_a_label_that_is_none_is_at_fault() -> None:
@@ -85,15 +85,15 @@ def test_a_label_that_is_none_is_at_fault() -> None:
 def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
     """With --skip the others are loaded, and those are counted."""
     (tmp_path / "past.csv").write_bytes(text([*rows(5, days=5), "t9,yesterday,c1,s1,x,chip,0", "t8,2026-01-01,c1"]))
-    found = past_file.read(CARDS, PLAN, tmp_path / "past.csv", quiet, skip=True)
-    assert (found.rows, found.skipped, past(found).rows) == (7, 2, 5)
+    result = past_file.read(CARDS, PLAN, tmp_path / "past.csv", quiet, skip=True)
+    assert (result.rows, result.skipped, past(result).rows) == (7, 2, 5)
 
 
 def test_a_column_that_is_missing_is_named() -> None:
     """Only what history needs must be there."""
-    said = refused(b"transaction_id,timestamp,card\nt1,2026-01-01,c1\n")
+    output = refused(b"transaction_id,timestamp,card\nt1,2026-01-01,c1\n")
     assert (
-        said
+        output
         == "The file's header lacks what the version's history needs (shop: missing_column, amount: missing_column)."
     )
 
@@ -116,8 +116,8 @@ def test_when_a_label_was_known_is_read(tmp_path: Path) -> None:
     lines = ["t1,2026-01-01,c1,s1,5,chip,1,2026-01-20", "t2,2026-01-01,c1,s1,5,chip,1,"]
     body = text(lines).replace(b"is_fraud\n", b"is_fraud,confirmed_at\n")
     pd.read_csv(io.BytesIO(body)).to_parquet(tmp_path / "past.parquet")
-    for found in (read(body, PLAN), past_file.read(CARDS, PLAN, tmp_path / "past.parquet", quiet)):
-        assert past(found).confirmed.tolist() == pytest.approx([1768867200.0, np.nan], nan_ok=True)
+    for result in (read(body, PLAN), past_file.read(CARDS, PLAN, tmp_path / "past.parquet", quiet)):
+        assert past(result).confirmed.tolist() == pytest.approx([1768867200.0, np.nan], nan_ok=True)
     assert np.isnan(past(read(text([line.rpartition(",")[0] for line in lines]), PLAN)).confirmed).all()
     assert "row 1, confirmed_at: not_a_date" in refused(body.replace(b"2026-01-20", b"secret"))
 
@@ -126,16 +126,16 @@ def test_what_no_window_sees_any_more_is_left_out() -> None:
     """It is counted back from the newest row, wherever in the file that stands."""
     lines = ["t1,2026-03-01T00:00:00,c1,s1,5,chip,0", "t2,2026-01-29T23:00:00,c1,s1,5,chip,0"]
     lines += ["t3,2026-01-29T22:59:59,c1,s1,5,chip,0"]
-    found = read(text(lines), PLAN)
-    assert (past(found).rows, found.older) == (2, 1)
+    result = read(text(lines), PLAN)
+    assert (past(result).rows, result.older) == (2, 1)
 
 
-def test_a_fraud_that_was_known_late_is_still_seen() -> None:
+def test_a_fraud_that_was_confirmed_late_still_counts() -> None:
     """Its transaction is older than any window, but not what a risk meets of it; of a genuine one nothing is."""
     lines = ["t1,2026-03-01,c1,s1,5,chip,0,", "t2,2026-01-10,c1,s1,5,chip,1,2026-02-25"]
     lines += ["t3,2026-01-10,c1,s1,5,chip,0,2026-02-25", "t4,2026-01-10,c1,s1,5,chip,1,"]
-    found = read(text(lines).replace(b"is_fraud\n", b"is_fraud,confirmed_at\n"), PLAN)
-    assert (past(found).rows, found.older) == (2, 2)
+    result = read(text(lines).replace(b"is_fraud\n", b"is_fraud,confirmed_at\n"), PLAN)
+    assert (past(result).rows, result.older) == (2, 2)
 
 
 @pytest.mark.parametrize("body", [b"", b"\n", HEADER.encode(), b"\xff\xfe", b"a;b\n1;2\n"])
@@ -144,7 +144,7 @@ def test_no_file_of_transactions_is_refused_in_words(body: bytes) -> None:
     assert "\n" not in refused(body)
 
 
-def test_a_quote_out_of_place_is_told_by_row() -> None:
+def test_a_quote_out_of_place_is_reported_by_row() -> None:
     """Where the CSV breaks off, the rows before it are counted."""
     assert "not well-formed CSV" in refused(text([*rows(3), 't1,"2026-01-01"x,c1,s1,5,chip,0']))
 
@@ -155,5 +155,5 @@ def test_a_day_and_its_clock_are_one_time(tmp_path: Path) -> None:
     timed = replace(CARDS, columns=columns)
     body = b"transaction_id,at,timestamp,card,shop,amount\nt1,18:05,2026-01-31,c1,s1,5\n"
     pd.read_csv(io.BytesIO(body)).to_parquet(tmp_path / "past.parquet")
-    for found in (read(body, PLAN, timed), past_file.read(timed, PLAN, tmp_path / "past.parquet", quiet)):
-        assert past(found).seconds.tolist() == [1769882700.0]
+    for result in (read(body, PLAN, timed), past_file.read(timed, PLAN, tmp_path / "past.parquet", quiet)):
+        assert past(result).seconds.tolist() == [1769882700.0]

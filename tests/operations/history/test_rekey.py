@@ -83,20 +83,20 @@ def label(client: Redis, plan: Plan, ids: list[str], key: HistoryKey) -> int:
     return len(ids) - int(update.unknown.sum())
 
 
-def remembered(client: Redis) -> dict[bytes, Any]:
+def stored_digests(client: Redis) -> dict[bytes, Any]:
     """All that holds digests, but for the random names of blocks; and what does not expire."""
-    found: dict[bytes, Any] = {}
+    result: dict[bytes, Any] = {}
     for name in client.scan_iter(count=1_000):
         assert not name.startswith(module.MOVED_PREFIX)
         if name.startswith(MONTHS):
-            found[name] = client.hgetall(name)
+            result[name] = client.hgetall(name)
         elif name.startswith(TRANSACTION):
             record = cast("bytes", client.get(name))
-            found[name] = record[:26] + record[38:]
+            result[name] = record[:26] + record[38:]
         elif name.startswith((STATE, PREFIX)):
-            found[name] = client.get(name)
+            result[name] = client.get(name)
         assert name == KEY_CHECK or cast("int", client.ttl(name)) > 0, name
-    return found
+    return result
 
 
 def run(valkey: Valkey, key: HistoryKey) -> RekeyResult:
@@ -113,9 +113,9 @@ def test_all_is_as_if_it_had_been_of_the_key_from_the_start(
     remember(valkey, client, tmp_path / "a" / "store", before)
     remember(direct, other, tmp_path / "b" / "store", after)
     assert run(valkey, after).moved > 2_000
-    found, expected = remembered(client), remembered(other)
-    assert {kind: sum(name.startswith(kind) for name in found) > 0 for kind in KINDS} == dict.fromkeys(KINDS, True)
-    assert found == expected
+    result, expected = stored_digests(client), stored_digests(other)
+    assert {kind: sum(name.startswith(kind) for name in result) > 0 for kind in KINDS} == dict.fromkeys(KINDS, True)
+    assert result == expected
     assert client.get(KEY_CHECK) == after.check
     assert run(valkey, after).moved == 0
 
@@ -147,9 +147,9 @@ def test_no_hash_that_anybody_can_make_is_in_redis(
             live(client, PLAN, without_labels(rows(600, seed=3, first="k")), key=key)
     held, ids = b"\n".join(dump(client)), [f"t{n}" for n in range(650, 700)] + [f"k{n}" for n in range(600)]
     assert b"fraud:j:" in held
-    found = [UNKEYED.transactions.digest(text) in held for text in ids]
-    found += [UNKEYED.entities.digest(text) in held for text in ("c0", "c39", "s0", "s24")]
-    assert set(found) == {given_away}
+    result = [UNKEYED.transactions.digest(text) in held for text in ids]
+    result += [UNKEYED.entities.digest(text) in held for text in ("c0", "c39", "s0", "s24")]
+    assert set(result) == {given_away}
 
 
 class Killed(BaseException):
@@ -164,12 +164,12 @@ def test_a_run_that_is_cut_off_goes_on(
     monkeypatch.setattr(module, "PAGE", 400)
     remember(valkey, client, tmp_path / "a" / "store", UNKEYED)
     remember(direct, other, tmp_path / "b" / "store", KEY)
-    whole, seen = module._RekeyRun._call, set[bytes]()
+    whole, observed = module._RekeyRun._call, set[bytes]()
 
     def cut(self: module._RekeyRun, script: str, *arguments: bytes) -> int:
         moved = whole(self, script, *arguments)
         if moved:
-            seen.add(self._step[:1])
+            observed.add(self._step[:1])
             raise Killed
         return moved
 
@@ -185,11 +185,11 @@ def test_a_run_that_is_cut_off_goes_on(
         else:
             break
     assert done.resumed
-    assert (seen, cuts > 15) == ({b"1", b"2"}, True)
-    assert remembered(client) == remembered(other)
+    assert (observed, cuts > 15) == ({b"1", b"2"}, True)
+    assert stored_digests(client) == stored_digests(other)
 
 
-def test_what_a_gateway_had_begun_is_settled_first(valkeys: list[tuple[Valkey, Redis]], tmp_path: Path) -> None:
+def test_what_a_gateway_had_claimed_is_recovered_first(valkeys: list[tuple[Valkey, Redis]], tmp_path: Path) -> None:
     """A large file whose gateway was killed before it was applied counts, and what has not been claimed never will."""
     (valkey, client), _ = valkeys
     with pytest.MonkeyPatch.context() as patched:
@@ -200,41 +200,41 @@ def test_what_a_gateway_had_begun_is_settled_first(valkeys: list[tuple[Valkey, R
     run(valkey, KEY)
     assert not client.exists("fraud:due")
     assert not list(client.scan_iter("fraud:j:*"))
-    seen = live(client, PLAN, without_labels(PROBE), record=False)
-    assert max(np.nanmax(values) for name, values in seen.items() if "count" in name) > 5
+    observed = live(client, PLAN, without_labels(PROBE), record=False)
+    assert max(np.nanmax(values) for name, values in observed.items() if "count" in name) > 5
 
 
 def test_a_key_that_does_not_go_on_from_the_old_one_is_refused(valkeys: list[tuple[Valkey, Redis]]) -> None:
     """Nothing moves, and a load refuses too; the message says what to set."""
     (valkey, client), _ = valkeys
     live(client, PLAN, without_labels(LINES[:50]))
-    before = remembered(client)
+    before = stored_digests(client)
     with pytest.raises(OperationsError, match="the new one behind it"):
         run(valkey, OTHER)
     with pytest.raises(OperationsError, match="is of another HISTORY_KEY"):
         loaded(valkey.url, text(LINES), PLAN, key=OTHER)
-    assert remembered(client) == before
+    assert stored_digests(client) == before
 
 
-def test_an_older_release_is_told_of(valkeys: list[tuple[Valkey, Redis]]) -> None:
+def test_an_older_release_is_reported(valkeys: list[tuple[Valkey, Redis]]) -> None:
     """A load into what has no key says what to do, and loads nothing."""
     (valkey, client), _ = valkeys
     live(client, PLAN, without_labels(LINES[:50]), key=UNKEYED)
-    before = remembered(client)
+    before = stored_digests(client)
     with pytest.raises(OperationsError, match="run `fraud history rekey`"):
         loaded(valkey.url, text(LINES), PLAN)
-    assert remembered(client) == before
+    assert stored_digests(client) == before
 
 
 def test_an_empty_redis_takes_the_key_that_comes_first(valkeys: list[tuple[Valkey, Redis]]) -> None:
     """What is not ours, and what names nobody, does not count."""
     (_, client), _ = valkeys
     client.mset({"session:1": "x", "fraud:labelled": "x", "fraud:trial:1": "x"})
-    found: list[Any] = [client.eval(ADOPT_KEY, 0, each.check.decode()) for each in (KEY, OTHER)]
-    assert found == [KEY.check] * 2
+    result: list[Any] = [client.eval(ADOPT_KEY, 0, each.check.decode()) for each in (KEY, OTHER)]
+    assert result == [KEY.check] * 2
 
 
-def test_a_redis_that_is_away_is_told_of() -> None:
+def test_a_redis_that_is_away_is_reported() -> None:
     """Whoever asks may ask again."""
     with pytest.raises(Interrupted, match="Redis does not answer"):
         rekey("redis://127.0.0.1:1", KEY, lambda _: None)

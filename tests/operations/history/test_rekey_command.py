@@ -21,10 +21,10 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
     monkeypatch.chdir(tmp_path)
     for name in ("MANAGEMENT_URL", "HISTORY_KEY_FILE", "REDIS_URL_FILE"):
         monkeypatch.delenv(name, raising=False)
-    with redis(tmp_path / "valkey") as (valkey, found):
+    with redis(tmp_path / "valkey") as (valkey, result):
         monkeypatch.setenv("REDIS_URL", valkey.url)
         monkeypatch.setenv("HISTORY_KEY", HISTORY_KEY)
-        yield found
+        yield result
 
 
 def run(*words: str) -> Result:
@@ -44,10 +44,10 @@ def test_rekeying_says_what_it_did(client: Redis) -> None:
 
 def test_a_copy_of_the_secret_is_its_owners_alone(client: Redis, tmp_path: Path) -> None:
     """It is the one that the setting takes; a file that is there is not written over, and nothing shows it."""
-    said = run("key", "-o", "copy.key").stdout
+    output = run("key", "-o", "copy.key").stdout
     assert (tmp_path / "copy.key").read_text() == f"{HISTORY_KEY}\n"
     assert (tmp_path / "copy.key").stat().st_mode & 0o777 == 0o600
-    assert HISTORY_KEY not in said
+    assert HISTORY_KEY not in output
     assert isinstance(run("key", "-o", "copy.key").exception, OperationsError)
 
 

@@ -75,7 +75,7 @@ def test_other_models_lack_nothing(tmp_path: Path, version: int, data: dict[str,
     assert not lacks_simulated_past(registry.root, NOWHERE, KEY)
 
 
-def test_a_redis_that_is_away_is_told_of(tmp_path: Path) -> None:
+def test_a_redis_that_is_away_is_reported(tmp_path: Path) -> None:
     """Whoever asks may ask again."""
     registry = Registry(tmp_path / "model_store")
     add(registry, 1, CARDS, data=SIMULATED)
