@@ -128,7 +128,7 @@ def write(path: Path, manifest: Manifest, opened: Callable[[Item], BinaryIO]) ->
     """Writes a backup; every file must still be the one that the manifest lists.
 
     Raises:
-        ChangedMeanwhile: a file is not.
+        FileChanged: a file is not.
     """
     manifest_bytes = manifest.to_bytes()
     with path.open("wb") as out:

@@ -1,7 +1,7 @@
 """Scratch files and directories: what a command writes on the way to its result, and deletes at its end.
 
 All have one prefix, wherever they lie: a file that replaces another must be on the same file system, so it lies beside
-it. What a killed process leaves is told from everything else by this prefix and its age (`fraud clean`).
+it. `fraud clean` recognises what a killed process left by this prefix and its age.
 """
 
 import tempfile
@@ -11,7 +11,7 @@ PREFIX = ".fraud-scratch-"
 
 
 def file(parent: Path) -> tuple[int, Path]:
-    """A new file of its owner alone: its descriptor and its path. Whoever asked for it deletes it.
+    """A new file of its owner alone: its descriptor and its path. The caller deletes it.
 
     Raises:
         OSError: it cannot be made.

@@ -21,13 +21,13 @@ COPIES = ("fraud-*.verified.mar", f"{scratch.PREFIX}*")
 
 
 class NotProven(OperationsError):
-    """A version does not answer as its training said it would."""
+    """A version does not score its golden rows as in its training, or is another one."""
 
 
 def load(target: DeploymentTarget, version: int, say: Say) -> None:
     """Registers a version by the copy of its archive that was verified, and waits for its workers.
 
-    TorchServe opens a file by its name some time after it is told to. So it is told the name of a copy that nobody can
+    TorchServe opens the file by its name some time after the request. So it gets the name of a copy that nobody can
     have changed since; it has unpacked it when the registration is done, and the copy is deleted.
 
     One that scores already is never deleted: the workers that TorchServe restarts are waited for, but not relied on.

@@ -24,7 +24,7 @@ from operations.torchserve.client import RegisteredVersion, TorchServeUnreachabl
 from releases.record import Release
 
 LONGEST_RELEASE = 90.0
-"""Seconds after which a release that keeps the live version from being loaded is told: workers get 60 to be ready."""
+"""Seconds until a release that blocks the loading of the live version raises an alert; workers get 60 to start."""
 
 
 class Reconciler:

@@ -99,7 +99,7 @@ class CsvRows:
         """Rows that come with their past.
 
         Raises:
-            ValueError, Refused, NotText: they are not of this contract.
+            ValueError, InputError, NotTextError: they are not of this contract.
         """
         table = golden.table(contract)
         return cls(golden.csv.encode(), {window.name: table.columns[window.name] for window in contract.history})

@@ -1,4 +1,4 @@
-"""Everything that knows TorchServe: how it is started, asked whether it is ready, and told what to load.
+"""Everything that depends on TorchServe: starting it, its readiness check, and a client of its APIs.
 
 Not here: which versions it should have (`operations.rollout`).
 """
