@@ -4,6 +4,7 @@ import collections
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -21,97 +22,52 @@ class Metrics:
     def __init__(self) -> None:
         """Makes every metric."""
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "http_requests", "Requests by route and status", ["method", "route", "status"], registry=self.registry
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, buckets=SECONDS, registry=self.registry)
+        self._requests = counter("http_requests", "Requests by route and status", ["method", "route", "status"])
+        self._latency = histogram(
+            "prediction_latency_seconds", "From the headers of a scoring request to its answer, waiting included"
         )
-        self._latency = Histogram(
-            "prediction_latency_seconds",
-            "From the headers of a scoring request to its answer, waiting included",
-            buckets=SECONDS,
-            registry=self.registry,
+        self._stages = histogram("stage_seconds", "Time by stage of scoring", ["stage"])
+        self._predictions = counter("fraud_predictions", "Scored transactions", ["decision", "model_version"])
+        self.live_version = gauge("live_model_version", "The version that this gateway serves; 0 is none")
+        self._trial_version = gauge("trial_model_version", "The version that the record has on trial; 0 is none")
+        self._trial_paused = gauge("trial_paused", "Whether the trial is paused, and all goes to the live version")
+        self.takeover = gauge("model_takeover", "Whether the live version stepped in for one that could not be loaded")
+        self._model_requests = counter(
+            "model_requests", "Scoring requests to the model server", ["model_version", "outcome"]
         )
-        self._stages = Histogram(
-            "stage_seconds", "Time by stage of scoring", ["stage"], buckets=SECONDS, registry=self.registry
-        )
-        self._predictions = Counter(
-            "fraud_predictions", "Scored transactions", ["decision", "model_version"], registry=self.registry
-        )
-        self.live_version = Gauge(
-            "live_model_version", "The version that this gateway serves; 0 is none", registry=self.registry
-        )
-        self._trial_version = Gauge(
-            "trial_model_version", "The version that the record has on trial; 0 is none", registry=self.registry
-        )
-        self._trial_paused = Gauge(
-            "trial_paused", "Whether the trial is paused, and all goes to the live version", registry=self.registry
-        )
-        self.takeover = Gauge(
-            "model_takeover",
-            "Whether the live version stepped in for one that could not be loaded",
-            registry=self.registry,
-        )
-        self._model_requests = Counter(
-            "model_requests",
-            "Scoring requests to the model server",
-            ["model_version", "outcome"],
-            registry=self.registry,
-        )
-        self.model_retries = Counter(
-            "model_retries", "Blocks of rows that were sent to the model server a second time", registry=self.registry
-        )
-        self._model_seconds = Histogram(
-            "model_request_seconds",
-            "Time of scoring requests to the model server",
-            ["model_version"],
-            buckets=SECONDS,
-            registry=self.registry,
+        self.model_retries = counter("model_retries", "Blocks of rows that were sent to the model server a second time")
+        self._model_seconds = histogram(
+            "model_request_seconds", "Time of scoring requests to the model server", ["model_version"]
         )
 
-        self.history_degraded = Counter(
-            "history_degraded", "Answers that said they were degraded for want of history", registry=self.registry
-        )
-        self._incomplete = Gauge(
-            "history_incomplete",
-            "Whether answers have less history than they should, by the reason",
-            ["reason"],
-            registry=self.registry,
+        self.history_degraded = counter("history_degraded", "Answers that said they were degraded for want of history")
+        self._incomplete = gauge(
+            "history_incomplete", "Whether answers have less history than they should, by the reason", ["reason"]
         )
         for reason in IncompleteReason:
             self._incomplete.labels(reason).set(0)
-        self._reach = Gauge(
+        self._reach = gauge(
             "history_reaches_back_timestamp_seconds",
             "From when on all transactions are in the history; 0 where nobody knows",
-            registry=self.registry,
         )
-        self._memory = Gauge(
-            "redis_memory_used_ratio",
-            "Share of its memory that Redis has used; 0 without a limit",
-            registry=self.registry,
-        )
-        self._remembered = Counter(
-            "history_rows",
-            "Rows that were remembered (new) or known already (repeat)",
-            ["kind"],
-            registry=self.registry,
+        self._memory = gauge("redis_memory_used_ratio", "Share of its memory that Redis has used; 0 without a limit")
+        self._remembered = counter(
+            "history_rows", "Rows that were remembered (new) or known already (repeat)", ["kind"]
         )
 
-        self._labelled = Gauge(
+        self._labelled = gauge(
             "labelled_transactions",
             "Transactions that a label has come in for, by what was answered",
             ["model_version", "decision", "label"],
-            registry=self.registry,
         )
-        self._precision = Gauge(
-            "live_precision",
-            "Share of frauds among the flagged transactions that have a label",
-            ["model_version"],
-            registry=self.registry,
+        self._precision = gauge(
+            "live_precision", "Share of frauds among the flagged transactions that have a label", ["model_version"]
         )
-        self._recall = Gauge(
-            "live_recall",
-            "Share of flagged ones among the transactions with the label fraud",
-            ["model_version"],
-            registry=self.registry,
+        self._recall = gauge(
+            "live_recall", "Share of flagged ones among the transactions with the label fraud", ["model_version"]
         )
 
     def remembered(self, new: int, repeats: int) -> None:

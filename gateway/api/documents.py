@@ -186,34 +186,21 @@ def _form(field: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-UPLOAD_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"multipart/form-data": _form("file", FILE), "text/csv": TRANSACTIONS_CSV},
+def _body(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": content}}
+
+
+FILE_FORM = _form("file", FILE)
+UPLOAD_BODY = _body({"multipart/form-data": FILE_FORM, "text/csv": TRANSACTIONS_CSV})
+BATCH_BODY = _body({"multipart/form-data": _form("files", {"type": "array", "items": FILE, "minItems": 1})})
+SCORE_BODY = _body({"application/json": {"schema": {"oneOf": [TRANSACTION, TRANSACTIONS]}}})
+LABELS_BODY = _body(
+    {
+        "application/json": {"schema": {"oneOf": [LABEL, LABELS]}},
+        "text/csv": LABELS_CSV,
+        "multipart/form-data": FILE_FORM,
     }
-}
-BATCH_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"multipart/form-data": _form("files", {"type": "array", "items": FILE, "minItems": 1})},
-    }
-}
-SCORE_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"oneOf": [TRANSACTION, TRANSACTIONS]}}},
-    }
-}
-LABELS_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"oneOf": [LABEL, LABELS]}},
-            "text/csv": LABELS_CSV,
-            "multipart/form-data": _form("file", FILE),
-        },
-    }
-}
+)
 
 Responses = dict[int | str, dict[str, Any]]
 PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemEntry"}}}

@@ -4,14 +4,12 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import orjson
 
-from contract.faults import Fault
 from contract.schema import Kind
 from contract.table import csv_records
 from gateway.labels.receiving import LabelReceipt
@@ -28,8 +26,19 @@ SKIPPED = ("", "error", "")
 
 
 def as_json(result: ScoreResult) -> bytes:
-    """The JSON answer of a scored input."""
-    return to_json(json_fields(result))
+    """The JSON answer of a scored input; every skipped row is listed, so that nothing is lost."""
+    fields: dict[str, Any] = {
+        "model_version": result.model.version,
+        "rows": result.rows,
+        "flagged": result.flagged,
+        "predictions": orjson.Fragment(_predictions_json(result)),
+    }
+    if result.degraded:
+        fields["degraded"] = result.degraded
+    if result.faults:
+        fields["errors"] = result.faults
+        fields["skipped"] = result.rows - len(result.decisions)
+    return to_json(fields)
 
 
 def json_fragment(result: ScoreResult) -> orjson.Fragment:
@@ -42,22 +51,6 @@ def to_json(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def json_fields(result: ScoreResult) -> dict[str, Any]:
-    """The JSON answer before it is written; every skipped row is listed, so that nothing is lost."""
-    fields: dict[str, Any] = {
-        "model_version": result.model.version,
-        "rows": result.rows,
-        "flagged": result.flagged,
-        "predictions": orjson.Fragment(_predictions_json(result)),
-    }
-    if result.degraded:
-        fields["degraded"] = result.degraded
-    if result.faults:
-        fields["errors"] = fault_fields(result.faults)
-        fields["skipped"] = result.rows - len(result.decisions)
-    return fields
-
-
 def labels_json(receipt: LabelReceipt) -> bytes:
     """The JSON answer of labels; every row that was not taken is listed, so that nothing is lost."""
     fields: dict[str, Any] = {
@@ -67,7 +60,7 @@ def labels_json(receipt: LabelReceipt) -> bytes:
         "unknown": receipt.unknown,
     }
     if receipt.faults:
-        fields["errors"] = fault_fields(receipt.faults)
+        fields["errors"] = receipt.faults
         fields["skipped"] = receipt.skipped
     return to_json(fields)
 
@@ -78,14 +71,9 @@ def contract_json(model: AdoptedModel) -> bytes:
         "model_version": model.version,
         "fingerprint": model.contract.fingerprint,
         "columns": [column.to_json() for column in model.contract.inputs],
-        "decision_thresholds": asdict(model.bands),
+        "decision_thresholds": model.bands,
     }
     return to_json(fields)
-
-
-def fault_fields(faults: Sequence[Fault]) -> list[dict[str, Any]]:
-    """Faults as JSON holds them."""
-    return [{"row": fault.row, "column": fault.column, "code": fault.code} for fault in faults]
 
 
 def as_csv(result: ScoreResult, body: bytes) -> bytes:
