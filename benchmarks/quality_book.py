@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.split import DAY
+from contract.windows import DAY
 
 WINDOWS = (1, 7, 30)
 """Days."""

@@ -12,7 +12,8 @@ from contract.features import to_matrix
 from contract.schema import Contract
 from contract.table import Table
 from history.plan import Plan
-from training.evaluation import Labels, Scores, measure
+from training.evaluation import Scores, measure
+from training.ranking import Labels
 
 
 def default_history_matrix(contract: Contract, table: Table) -> NDArray[np.float32] | None:

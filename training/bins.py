@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
+from training.ranking import Floats, Labels
+
 MAX_PIECES = 16
 MIN_GAIN = 10.0
 """What a split must add to the log-likelihood of the labels, in nats."""
@@ -20,9 +22,6 @@ MIN_PIECE_ROWS = 20
 """Training rows."""
 MAX_TREE_ROWS = 200_000
 """Largest number of rows that a tree is grown on; up to half of them are of the rarer class."""
-
-Floats = NDArray[np.float64]
-Labels = NDArray[np.bool_]
 
 
 def edges(values: Floats, labels: Labels, weights: Floats, most: int = MAX_PIECES) -> NDArray[np.float32]:

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.decision import DecisionBands
+from contract.windows import DAY
 from training.amounts import Amount
 from training.errors import TrainingError
-from training.evaluation import Labels, Scores, ThresholdPolicy, choose_bands
-from training.ranking import Floats, Ranking
-from training.split import DAY
+from training.evaluation import Scores, ThresholdPolicy, choose_bands
+from training.ranking import Floats, Labels, Ranking
 
 DEFAULT_SHARES = (0.001, 0.005, 0.01)
 """Shares of transactions: the budgets that every model card has, whatever is requested."""

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from contract.decision import DecisionBands
-from training.ranking import Floats, Ranking
+from training.ranking import Floats, Labels, Ranking
 
 Scores = NDArray[np.float32]
-Labels = NDArray[np.bool_]
 
 CALIBRATION_BINS = 15
 FALSE_POSITIVES = {"0.1%": 0.001, "1%": 0.01}

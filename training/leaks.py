@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from contract.schema import Column, Contract, Kind
 from training.data import LabelledTransactions
 from training.errors import TrainingError
-from training.ranking import Ranking
+from training.ranking import Labels, Ranking
 
 PRECISION = 0.9
 """The average precision from which a column alone is a leak."""
@@ -33,8 +33,6 @@ MIN_FRAUDS = 10
 MAX_GENUINE_ROWS = 200_000
 """At most this many genuine rows are sampled, with weights; all frauds are used."""
 CHECKED_KINDS = frozenset({Kind.NUMBER, Kind.CATEGORY, Kind.TIMESTAMP, Kind.ENTITY})
-
-Labels = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

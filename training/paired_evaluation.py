@@ -23,13 +23,10 @@ from contract.features import to_matrix
 from contract.schema import Contract, Kind
 from training.data import LabelledTransactions, moment, seconds_of
 from training.errors import TrainingError
+from training.evaluation import Scores
 from training.labelled_history import with_labelled_history
-from training.ranking import Floats, Ranking
+from training.ranking import RESAMPLES, Floats, Labels, Ranking, resampled
 
-Scores = NDArray[np.float32]
-Labels = NDArray[np.bool_]
-
-RESAMPLES = 200
 TAIL = 0.1
 """Share of the resamples below, and above, the interval of the difference."""
 UNMEASURABLE = -1.0
@@ -139,12 +136,10 @@ def evaluate_pairs(
 
 
 def _differences(ours: Ranking, theirs: Ranking, weights: Floats, rng: np.random.Generator) -> Floats:
-    """Shape (RESAMPLES,)."""
-    rows, result = len(ours.order), np.empty(RESAMPLES)
-    for position in range(RESAMPLES):
-        counts = weights * np.bincount(rng.integers(rows, size=rows), minlength=rows)
-        result[position] = ours.average_precision(counts) - theirs.average_precision(counts)
-    return np.where(np.isnan(result), UNMEASURABLE, result)
+    """Average precision of ours less that of theirs on each resample, shape (RESAMPLES,)."""
+    precisions = resampled((ours, theirs), weights, rng, RESAMPLES)
+    difference = precisions[:, 0] - precisions[:, 1]
+    return np.where(np.isnan(difference), UNMEASURABLE, difference)
 
 
 def _read_for_live(

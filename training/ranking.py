@@ -70,7 +70,7 @@ def intervals(
 
     All are measured on the same resamples of the rows; those without a fraud are left out. Deterministic.
     """
-    result = _resampled(rankings, weights, np.random.default_rng(seed), resamples)
+    result = resampled(rankings, weights, np.random.default_rng(seed), resamples)
     result = result[~np.isnan(result).any(axis=1)]
     if not len(result):
         return [], []
@@ -78,8 +78,8 @@ def intervals(
     return [_interval(values) for values in result.T], [_interval(values) for values in lead.T]
 
 
-def _resampled(rankings: Sequence[Ranking], weights: Floats, rng: np.random.Generator, resamples: int) -> Floats:
-    """Average precision, shape (resamples, rankings)."""
+def resampled(rankings: Sequence[Ranking], weights: Floats, rng: np.random.Generator, resamples: int) -> Floats:
+    """Average precision of each ranking on bootstrap samples of the rows; shape (resamples, rankings)."""
     rows, result = len(weights), np.empty((resamples, len(rankings)))
     for position in range(resamples):
         counted = weights * np.bincount(rng.integers(rows, size=rows), minlength=rows)

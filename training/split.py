@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.windows import DAY
 from training.errors import TrainingError
 from training.quantity import quantity
 from training.schema_history import LABEL_DELAY
 
-DAY = 86_400.0
 TRAIN_SHARE, TEST_SHARE = 0.7, 0.15
 """Shares of the rows: where the validation begins, and what the test takes from the end."""
 MIN_ROWS, MIN_PERIOD_ROWS = 100, 10

@@ -21,7 +21,7 @@ from contract.card import ModelCard
 from contract.features import to_matrix
 from contract.golden import GoldenRows
 from contract.schema import Contract, Kind
-from contract.windows import Aggregate
+from contract.windows import DAY, Aggregate
 from training import archive, data, decisions, evaluation, export, leaks, loop
 from training.ablation import default_history_matrix, history_ablation, without_history
 from training.amounts import amount_of
@@ -42,7 +42,7 @@ from training.report.subject import PeriodRows, Subject
 from training.schema import DEFAULT, Schema, load_schema, parse_schema
 from training.schema_history import LABEL_DELAY
 from training.simulator import Simulation, simulate
-from training.split import DAY, Split, known_rows, split
+from training.split import Split, known_rows, split
 from training.tune import Tuned, tune
 
 NEWEST_ROWS = 5000

@@ -22,7 +22,7 @@ scores_and_labels = st.lists(
 )  # fmt: skip
 
 
-def _arrays(pairs: list[tuple[float, bool]]) -> tuple[evaluation.Scores, evaluation.Labels]:
+def _arrays(pairs: list[tuple[float, bool]]) -> tuple[evaluation.Scores, Labels]:
     scores, labels = zip(*pairs, strict=True)
     return np.array(scores, dtype=np.float32), np.array(labels)
 

@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from contract.windows import DAY
 from training.errors import TrainingError
 from training.schema_history import LABEL_DELAY
-from training.split import DAY, split
+from training.split import split
 
 
 @given(st.lists(st.integers(0, 10**7), min_size=100, max_size=300), st.sampled_from([1, 3600, 86_400]))

@@ -18,9 +18,9 @@ from contract.table import Table
 from training.data import LabelledTransactions, seconds_of
 from training.decisions import Period
 from training.errors import TrainingError
-from training.evaluation import Labels, Scores
+from training.evaluation import Scores
 from training.labelled_history import with_labelled_history
-from training.ranking import Floats
+from training.ranking import Floats, Labels
 from training.split import Split, known_rows
 
 Score = Callable[[NDArray[np.float32]], Scores]
