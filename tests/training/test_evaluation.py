@@ -15,7 +15,7 @@ from training.evaluation import (
     measure,
     recalls,
 )
-from training.ranking import Ranking
+from training.ranking import Labels, Ranking
 
 scores_and_labels = st.lists(
     st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=60
