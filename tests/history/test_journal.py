@@ -83,7 +83,7 @@ def test_a_claim_notes_all_or_nothing(server: Redis, ids: list[bytes], known: in
 
 
 def test_a_journal_is_applied_once(redis: Redis) -> None:
-    """By its own gateway, which says what it comes to; a second time, and by SETTLE, it is not."""
+    """By its own gateway, which says what it comes to; a second time, and by RECOVER, it is not."""
     recorded(redis, [b"a" * 16, b"b" * 16])
     arguments = (NAME, KEY, struct.pack("<I", 2), b"ab", EXPIRE, NOW)
     assert [run(redis, APPLY, *arguments) for _ in range(2)] == [1, 0]
@@ -114,7 +114,7 @@ def test_an_abandoned_journal_is_recovered(redis: Redis) -> None:
 
 
 def test_a_journal_is_left_to_its_gateway_for_a_while(redis: Redis) -> None:
-    """Whoever settles does not take what has just been claimed."""
+    """RECOVER does not take what has just been claimed."""
     run(redis, REGISTER, *register_arguments([NAME], float(NOW)))
     assert [run(redis, RECOVER, NOW + later) for later in (0, 4, 5)] == [0, 0, 1]
 

@@ -389,7 +389,7 @@ def test_keys_of_labels_name_nobody(store: Store) -> None:
         (float("-inf"), b"000000"),
     ],
 )
-def test_a_label_is_kept_by_the_month_of_its_transaction(seconds: float, month: bytes) -> None:
+def test_a_label_is_stored_by_the_month_of_its_transaction(seconds: float, month: bytes) -> None:
     """A time of no world has a month of its own."""
     assert month_keys(np.array([seconds])) == [b"fraud:labels:" + month]
 

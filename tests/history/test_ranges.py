@@ -41,7 +41,7 @@ def test_a_union_is_of_all_bits_in_its_range(data: st.DataObject, values: list[i
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (2, 3)])
-def test_what_is_found_has_the_shape_of_the_ranges(shape: tuple[int, ...]) -> None:
+def test_the_result_has_the_shape_of_the_ranges(shape: tuple[int, ...]) -> None:
     """Ranges may have any shape, none at all too, and so have the values."""
     ranges = Ranges(np.zeros(shape, dtype=np.int64), np.full(shape, 3, dtype=np.int64))
     assert extremes(np.maximum, np.arange(5.0), ranges, -math.inf).shape == shape

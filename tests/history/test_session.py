@@ -179,7 +179,7 @@ def test_one_row_of_another_time_makes_nobody_forget(redis: Redis) -> None:
 
 
 def test_a_batch_whose_gateway_died_is_counted_all_the_same(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It had claimed its rows, and others settle what it wrote down: once, however often they try."""
+    """It had claimed its rows, and other gateways recover its journals: once, however often they try."""
     monkeypatch.setattr(sessions, "SMALL_BATCH_ROWS", 2)
     monkeypatch.setattr(sessions, "CLAIM_ROWS", 2)
     serving = Served(plan_of((COUNT, SUM)), redis)
@@ -191,9 +191,7 @@ def test_a_batch_whose_gateway_died_is_counted_all_the_same(redis: Redis, monkey
     assert serving.enter([row(6.0, name="6")]) == {COUNT.name: [5.0], SUM.name: [5.0]}
 
 
-def test_a_batch_of_which_others_recovered_a_part_is_counted_once(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_that_others_recovered_in_part_is_counted_once(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its other journals are applied one by one."""
     monkeypatch.setattr(sessions, "SMALL_BATCH_ROWS", 2)
     monkeypatch.setattr(sessions, "CLAIM_ROWS", 2)

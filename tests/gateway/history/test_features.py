@@ -226,7 +226,7 @@ def test_no_text_of_a_caller_is_in_redis(gateway: Serve, valkey: Valkey) -> None
 
 
 @pytest.mark.parametrize("rows", [1, 150, LARGE])
-def test_what_is_remembered_expires(gateway: Serve, valkey: Valkey, rows: int) -> None:
+def test_what_is_stored_expires(gateway: Serve, valkey: Valkey, rows: int) -> None:
     """Every key of a transaction has an end: from the start, or when a large file's journals are settled later."""
     client = gateway()
     upload(client, [line(f"{n}", f"c{n % 7}", n) for n in range(rows)])

@@ -27,7 +27,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def pool(server: Valkey) -> AsyncIterator[ScriptConnectionPool]:
-    """Lanes of their own."""
+    """A pool of its own."""
     pool = ScriptConnectionPool(connect_redis(server.url, None), SECONDS)
     yield pool
     await pool.aclose()

@@ -120,7 +120,7 @@ def test_all_is_as_if_it_had_been_of_the_key_from_the_start(
     assert run(valkey, after).moved == 0
 
 
-def test_what_an_older_release_wrote_is_found_again(valkeys: list[tuple[Valkey, Redis]], tmp_path: Path) -> None:
+def test_what_an_older_release_wrote_is_read(valkeys: list[tuple[Valkey, Redis]], tmp_path: Path) -> None:
     """Histories, labels and loads; and its digests, which anybody can make, are gone."""
     (valkey, client), _ = valkeys
     remember(valkey, client, tmp_path / "store", UNKEYED)

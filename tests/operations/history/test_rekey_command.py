@@ -51,7 +51,7 @@ def test_a_copy_of_the_secret_is_its_owners_alone(client: Redis, tmp_path: Path)
     assert isinstance(run("key", "-o", "copy.key").exception, OperationsError)
 
 
-def test_the_secret_that_up_made_is_found(client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_secret_that_up_made_is_used(client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By commands in its directory; where there is none, what to set is said."""
     monkeypatch.delenv("HISTORY_KEY")
     assert "HISTORY_KEY is not set" in str(run("key", "-o", "copy.key").exception)

@@ -34,7 +34,7 @@ def test_the_live_version_is_meant_where_none_is_named(registry: Registry) -> No
     assert (what.version, what.plan) == (1, plan_of(CARDS))
 
 
-def test_for_another_version_the_live_one_is_kept_too(registry: Registry) -> None:
+def test_for_another_version_the_plan_has_the_live_one_too(registry: Registry) -> None:
     """What is new to both is counted for both, as live traffic would be."""
     make_live(registry, 1)
     assert VersionHistory.of(registry.root, 2).plan == plan_of(LATER, CARDS)
