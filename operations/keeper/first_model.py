@@ -17,6 +17,7 @@ from operations.history.load import lacks_simulated_past
 from operations.history.redis_access import Interrupted
 from operations.keeper import loading_lease
 from operations.network.endpoints import history_key
+from operations.processes.console_log import log
 from operations.processes.daemon_thread import run_in_daemon_thread
 from operations.processes.supervisor import describe_status, start_tied, terminate_process
 from operations.rollout.deployment import DeploymentTarget
@@ -42,7 +43,6 @@ async def ensure_released(
     settings: ControllerSettings,
     target: DeploymentTarget,
     mark: Mapping[str, str],
-    say: Callable[[str], None],
     redis: Mapping[str, str] | None = None,
 ) -> int:
     """Sees to it that a version is released, with its past, and says which; one that was before is the reconciler's.
@@ -50,19 +50,17 @@ async def ensure_released(
     Raises:
         OperationsError: none can be released.
     """
-    version, is_live = await choose_version(settings, target.registry, mark, say)
-    async with loading_history(settings, redis, version, mark, say):
+    version, is_live = await choose_version(settings, target.registry, mark)
+    async with loading_history(settings, redis, version, mark):
         if not is_live:
             while not await run_in_daemon_thread(partial(any_server_answers, target)):  # noqa: ASYNC110 - no event tells of another process
                 await asyncio.sleep(POLL_SECONDS)
-            while not await make_live(target, version, say):  # noqa: ASYNC110 - likewise
+            while not await make_live(target, version):  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(POLL_SECONDS)
     return version
 
 
-async def choose_version(
-    settings: ControllerSettings, registry: Registry, mark: Mapping[str, str], say: Callable[[str], None]
-) -> tuple[int, bool]:
+async def choose_version(settings: ControllerSettings, registry: Registry, mark: Mapping[str, str]) -> tuple[int, bool]:
     """Which version is to be live, trained where the store is empty, and whether it is that already.
 
     Raises:
@@ -72,11 +70,13 @@ async def choose_version(
     if live and settings.version in (None, live.version):
         return live.version, True
     if live and settings.version == live.instead_of:
-        say(f"version {live.version} took over from version {live.instead_of}, which MODEL_PATH names, and stays live")
+        log.info(
+            f"version {live.version} took over from version {live.instead_of}, which MODEL_PATH names, and stays live"
+        )
         return live.version, True
     if live is None and settings.version is None:
         _refuse_to_guess(registry)
-    return settings.version or _newest(registry) or await _first(settings, registry, mark, say), False
+    return settings.version or _newest(registry) or await _first(settings, registry, mark), False
 
 
 def any_server_answers(target: DeploymentTarget) -> bool:
@@ -84,15 +84,15 @@ def any_server_answers(target: DeploymentTarget) -> bool:
     return any(one.server.is_reachable() for one in target.single_servers)
 
 
-async def make_live(target: DeploymentTarget, version: int, say: Callable[[str], None]) -> bool:
+async def make_live(target: DeploymentTarget, version: int) -> bool:
     """Releases it, for it was asked for by name or is the first; False where another release or load runs just now.
 
     Raises:
         OperationsError: it cannot be released.
     """
     try:
-        await run_in_daemon_thread(partial(_end_other_trial, target, version, say))
-        await run_in_daemon_thread(partial(release, target, version, say, accept_shift=True))
+        await run_in_daemon_thread(partial(_end_other_trial, target, version))
+        await run_in_daemon_thread(partial(release, target, version, log.info, accept_shift=True))
     except LockHeld:
         return False
     return True
@@ -111,11 +111,11 @@ def _refuse_to_guess(registry: Registry) -> None:
         )
 
 
-def _end_other_trial(target: DeploymentTarget, version: int, say: Callable[[str], None]) -> None:
+def _end_other_trial(target: DeploymentTarget, version: int) -> None:
     """A trial would keep another version from being released, and nobody could end it before the stack runs."""
     record = read_record(target.store)
     if record and record.trial and record.trial.version != version:
-        say(f"the trial of version {record.trial.version} ends, since MODEL_PATH names version {version}")
+        log.info(f"the trial of version {record.trial.version} ends, since MODEL_PATH names version {version}")
         abort_trial(target, "MODEL_PATH names another version", lambda _: None, of=record.trial)
 
 
@@ -123,10 +123,8 @@ def _newest(registry: Registry) -> int | None:
     return max((entry.version for entry in registry.entries()), default=None)
 
 
-async def _first(
-    settings: ControllerSettings, registry: Registry, mark: Mapping[str, str], say: Callable[[str], None]
-) -> int:
-    say("the model store is empty: training the default model on simulated transactions (about a minute)")
+async def _first(settings: ControllerSettings, registry: Registry, mark: Mapping[str, str]) -> int:
+    log.info("the model store is empty: training the default model on simulated transactions (about a minute)")
     return await train(settings, registry, mark)
 
 
@@ -136,7 +134,6 @@ async def loading_history(
     redis: Mapping[str, str] | None,
     version: int,
     mark: Mapping[str, str],
-    say: Callable[[str], None],
 ) -> AsyncIterator[None]:
     """Loads the past of the default model beside what happens inside, where its history does not know it.
 
@@ -144,7 +141,7 @@ async def loading_history(
     `redis` is REDIS_URL and HISTORY_KEY as the command's environment needs them; None where there is no Redis.
     """
     lease_taken = asyncio.Event()
-    loading = asyncio.create_task(_load_history(settings, redis, version, mark, say, lease_taken))
+    loading = asyncio.create_task(_load_history(settings, redis, version, mark, lease_taken))
     try:
         with suppress(TimeoutError):
             await asyncio.wait_for(lease_taken.wait(), LEASE_TIMEOUT)
@@ -155,12 +152,11 @@ async def loading_history(
         await asyncio.gather(loading, return_exceptions=True)
 
 
-async def _load_history(  # noqa: PLR0913, PLR0917 - what `past` was given, and one more
+async def _load_history(
     settings: ControllerSettings,
     redis: Mapping[str, str] | None,
     version: int,
     mark: Mapping[str, str],
-    say: Callable[[str], None],
     lease_taken: asyncio.Event,
 ) -> None:
     try:
@@ -172,9 +168,9 @@ async def _load_history(  # noqa: PLR0913, PLR0917 - what `past` was given, and 
             await run_fraud_command(
                 settings, {**mark, **redis}, "history", "load", "--simulator", "--version", str(version)
             )
-        say(f"the default model has its simulated past ({time.monotonic() - began:.1f} s)")
+        log.info(f"the default model has its simulated past ({time.monotonic() - began:.1f} s)")
     except OperationsError as error:
-        say(f"the past of the default model was not loaded, scores are of a short memory: {error}")
+        log.info(f"the past of the default model was not loaded, scores are of a short memory: {error}")
     finally:
         lease_taken.set()
 
@@ -190,7 +186,7 @@ async def retry_until_redis_answers(act: Callable[[], T]) -> T:
     """What an act at Redis gives, which is begun again while Redis, started beside this, does not answer.
 
     Raises:
-        Interrupted: it does not for REDIS_PATIENCE.
+        Interrupted: it does not for REDIS_TIMEOUT.
     """
     until = time.monotonic() + REDIS_TIMEOUT
     while True:

@@ -81,9 +81,9 @@ class _KeeperRun:
         self._settings = settings
         self._console = console
         self._alert = Alerts(settings.alert_url, log.info)
-        self._torchserve = ManagedProcess(torchserve, {}, log.info) if torchserve else None
+        self._torchserve = ManagedProcess(torchserve, {}) if torchserve else None
         self._status = KeeperStatus(settings.paths.store)
-        notifier = Notifier(log.info, self._alert, self._torchserve.kill if self._torchserve else None)
+        notifier = Notifier(self._alert, self._torchserve.kill if self._torchserve else None)
         self._servers = Servers(settings, resolve_endpoints, self._status, notifier)
         self._schedule = Schedule(jobs, settings.paths, log.info) if jobs else None
         self._scheduling: asyncio.Task[None] | None = None
@@ -172,7 +172,7 @@ class _KeeperRun:
             await asyncio.sleep(TICK_SECONDS)
         monitor = TrialMonitor(target, log.info, self._alert)
         async with asyncio.TaskGroup() as group:
-            group.create_task(reconcile_loop.monitor_trial_forever(monitor, log.info))
+            group.create_task(reconcile_loop.monitor_trial_forever(monitor))
             while True:
                 monitor.target = self._servers.target or monitor.target
                 await asyncio.sleep(TICK_SECONDS)
@@ -199,13 +199,13 @@ class _KeeperRun:
             OperationsError: there is none, or nobody can know which.
         """
         settings = self._settings
-        version, is_live = await first_model.choose_version(settings, Registry(settings.paths.store), {}, log.info)
-        async with first_model.loading_history(settings, settings.redis, version, {}, log.info):
+        version, is_live = await first_model.choose_version(settings, Registry(settings.paths.store), {})
+        async with first_model.loading_history(settings, settings.redis, version, {}):
             while not is_live and not self._was_released(version):
                 target = self._servers.target
                 if target is not None:
                     answering = await run_in_daemon_thread(partial(first_model.any_server_answers, target))
-                    is_live = answering and await first_model.make_live(target, version, log.info)
+                    is_live = answering and await first_model.make_live(target, version)
                 await asyncio.sleep(first_model.POLL_SECONDS)
 
     def _was_released(self, version: int) -> bool:
@@ -223,7 +223,7 @@ class _KeeperRun:
     def _pages(self) -> Iterator[str]:
         settings = self._settings
         found = Pages(self._status, settings.paths.store, lambda: outcome.metrics_text(settings.paths))
-        with pages.served(settings.host, settings.port, found, log.info) as url:
+        with pages.served(settings.host, settings.port, found) as url:
             yield url
 
     def _kill_all(self) -> None:

@@ -28,6 +28,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from operations.errors import OperationsError, describe_defect, in_words
 from operations.keeper.status import KeeperStatus
+from operations.processes.console_log import log
 from operations.rollout.version_loader import Deduplicator
 from releases.record import FILE_NAME
 
@@ -99,14 +100,14 @@ def problem(status: HTTPStatus, title: str, detail: str = "") -> Answer:
 
 
 @contextlib.contextmanager
-def served(host: str, port: int, pages: Pages, say: Callable[[str], None]) -> Iterator[str]:
-    """Serves until the block ends, which no answer under way delays; gives the address, and says defects.
+def served(host: str, port: int, pages: Pages) -> Iterator[str]:
+    """Serves until the block ends, which no answer under way delays; gives the address.
 
     Raises:
         OperationsError: nobody can listen there.
     """
     try:
-        server = _Server(host, port, pages, say)
+        server = _Server(host, port, pages)
     except (OSError, OverflowError) as error:
         reason = in_words(error) if isinstance(error, OSError) else str(error)
         raise OperationsError(f"cannot listen on KEEPER_HOST={host}, KEEPER_PORT={port}: {reason}") from None
@@ -121,10 +122,10 @@ def served(host: str, port: int, pages: Pages, say: Callable[[str], None]) -> It
 class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
-    def __init__(self, host: str, port: int, pages: Pages, say: Callable[[str], None]) -> None:
+    def __init__(self, host: str, port: int, pages: Pages) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.pages = pages
-        self._once = Deduplicator(say)
+        self._once = Deduplicator(log.info)
         self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__((host, port), _Handler)
 

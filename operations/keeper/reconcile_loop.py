@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from operations.errors import describe_defect
 from operations.keeper import first_model
+from operations.processes.console_log import log
 from operations.processes.daemon_thread import run_in_daemon_thread
 from operations.rollout.reconciler import Reconciler
 from operations.rollout.trial_monitor import TrialMonitor
@@ -24,7 +25,6 @@ HANG_SECONDS = 60.0
 async def reconcile_forever(
     reconciler: Reconciler,
     on_hang: Callable[[], None],
-    say: Callable[[str], None],
     on_result: Callable[[ReconcileResult], None] = lambda _: None,
 ) -> None:
     """Keeps a model server as the release record says, until it is cancelled.
@@ -32,12 +32,11 @@ async def reconcile_forever(
     Args:
         reconciler: of that server.
         on_hang: called each HANG_SECONDS in which the server has not answered.
-        say: prints an unexpected error.
         on_result: takes the result of each poll.
     """
     answered = time.monotonic()
     while True:
-        result = await _guarded(reconciler.reconcile, say) or ReconcileResult.FAILED
+        result = await _guarded(reconciler.reconcile) or ReconcileResult.FAILED
         on_result(result)
         if result is not ReconcileResult.SERVER_DOWN:
             answered = time.monotonic()
@@ -47,19 +46,19 @@ async def reconcile_forever(
         await asyncio.sleep(POLL_SECONDS_WHILE_DOWN if result is ReconcileResult.SERVER_DOWN else POLL_SECONDS)
 
 
-async def monitor_trial_forever(monitor: TrialMonitor, say: Callable[[str], None]) -> None:
+async def monitor_trial_forever(monitor: TrialMonitor) -> None:
     """Polls the trial, until it is cancelled."""
     while True:
-        await _guarded(monitor.check, say)
+        await _guarded(monitor.check)
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _guarded(poll: Callable[[], T], say: Callable[[str], None]) -> T | None:
+async def _guarded(poll: Callable[[], T]) -> T | None:
     """The result of a poll; None after an unexpected error, which must not end the gateway."""
     try:
         return await run_in_daemon_thread(poll)
     except Exception as error:  # noqa: BLE001 - the last place where a defect can be told and gone past
-        say(describe_defect(error))
+        log.info(describe_defect(error))
         return None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from operations.keeper import reconcile_loop
 from operations.keeper.status import KeeperStatus
 from operations.network.addresses import UnresolvedName
+from operations.processes.console_log import log
 from operations.processes.daemon_thread import run_in_daemon_thread
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.reconciler import Reconciler
@@ -25,9 +26,8 @@ CLOSE_DELAY = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Notifier:
-    """Where messages go: `say` prints, `alert` prints and posts an alert, and `on_hang` ends a server that hangs."""
+    """Who is told: `alert` prints and posts an alert, and `on_hang` ends a server that hangs."""
 
-    say: Callable[[str], None]
     alert: Callable[[str], None]
     on_hang: Callable[[], None] | None = None
 
@@ -58,7 +58,7 @@ class Servers:
         self._resolve_endpoints = resolve_endpoints
         self._status = status
         self._notifier = notifier
-        self._say_new = Deduplicator(notifier.say)
+        self._say_new = Deduplicator(log.info)
         self._tasks: dict[TorchServeEndpoint, _ServerTask] = {}
         self._closing = set[TorchServeClient]()
 
@@ -108,10 +108,10 @@ class Servers:
 
     def _start_reconciling(self, endpoint: TorchServeEndpoint) -> None:
         server = endpoint.server()
-        reconciler = Reconciler(self._target(server), self._notifier.say, self._notifier.alert, self.base)
+        reconciler = Reconciler(self._target(server), log.info, self._notifier.alert, self.base)
         self._status.add_server(server.address)
         hangs = _HangDetector(server.address, self._notifier, self._status)
-        loop = reconcile_loop.reconcile_forever(reconciler, hangs.on_hang, self._notifier.say, hangs.on_result)
+        loop = reconcile_loop.reconcile_forever(reconciler, hangs.on_hang, hangs.on_result)
         self._tasks[endpoint] = _ServerTask(server, reconciler, asyncio.create_task(loop))
 
     def _stop_reconciling(self, endpoint: TorchServeEndpoint) -> None:

@@ -81,9 +81,9 @@ class _StackRun:
         self._console = console
         self._alert = Alerts(settings.alert_url, log.info)
         self._mark = mark = registry.mark
-        self._gateway = ManagedProcess(stack.gateway, mark, log.info)
-        self._model_server = ManagedProcess(stack.model_server, mark, log.info)
-        self._valkey = [ManagedProcess(stack.valkey, mark, log.info)] if stack.valkey else []
+        self._gateway = ManagedProcess(stack.gateway, mark)
+        self._model_server = ManagedProcess(stack.model_server, mark)
+        self._valkey = [ManagedProcess(stack.valkey, mark)] if stack.valkey else []
         server = TorchServeClient(stack.management_url, stack.inference_url)
         paths = settings.paths
         self._target = DeploymentTarget(
@@ -108,7 +108,7 @@ class _StackRun:
     async def _run_programs(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         try:
             self._write_endpoints()
-            yield [kept.start() for kept in (self._model_server, *self._valkey, self._gateway)]
+            yield [process.start() for process in (self._model_server, *self._valkey, self._gateway)]
         finally:
             await self._stop()
 
@@ -120,8 +120,8 @@ class _StackRun:
         print_line(self._console, f"Everything is stopped ({time.monotonic() - began:.1f} s).")
 
     def _kill_all(self) -> None:
-        for kept in (self._gateway, self._model_server, *self._valkey):
-            kept.terminate()
+        for process in (self._gateway, self._model_server, *self._valkey):
+            process.terminate()
 
     def _write_endpoints(self) -> None:
         stack = self._stack
@@ -136,11 +136,9 @@ class _StackRun:
     async def _work(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(reconcile_loop.reconcile_forever(self._reconciler(), self._kill_hung_server))
                 group.create_task(
-                    reconcile_loop.reconcile_forever(self._reconciler(), self._kill_hung_server, log.info)
-                )
-                group.create_task(
-                    reconcile_loop.monitor_trial_forever(TrialMonitor(self._target, log.info, self._alert), log.info)
+                    reconcile_loop.monitor_trial_forever(TrialMonitor(self._target, log.info, self._alert))
                 )
                 group.create_task(self._start_serving())
         except ExceptionGroup as group_error:
@@ -189,12 +187,10 @@ class _StackRun:
 
     async def _ensure_released(self) -> int:
         try:
-            return await first_model.ensure_released(
-                self._settings, self._target, self._mark, log.info, self._stack.redis
-            )
+            return await first_model.ensure_released(self._settings, self._target, self._mark, self._stack.redis)
         except asyncio.CancelledError:
             if not self._target.registry.entries():
-                log.info("no model was kept: the training was not done; the next `fraud up` begins it anew")
+                log.info("no model was process: the training was not done; the next `fraud up` begins it anew")
             raise
 
     async def _write_sample(self) -> None:

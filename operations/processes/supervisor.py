@@ -21,6 +21,7 @@ from typing import IO
 
 from operations.errors import OperationsError, in_words
 from operations.processes import parent_death
+from operations.processes.console_log import log
 
 MARK = "FRAUD_STACK"
 """In the environment of each process of a stack, and of a keeper's own TorchServe: their scratch is in use."""
@@ -59,12 +60,11 @@ class Program:
 class ManagedProcess:
     """One program, and the process that runs it at the moment."""
 
-    def __init__(self, program: Program, mark: Mapping[str, str], report: Callable[[str], None]) -> None:
-        """Starts nothing yet; `report` must not raise."""
+    def __init__(self, program: Program, mark: Mapping[str, str]) -> None:
+        """Starts nothing yet."""
         self.program = program
         self.pid: int | None = None
         self._mark = mark
-        self._report = report
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -98,7 +98,7 @@ class ManagedProcess:
             began = time.monotonic()
             ended = await self._run_once()
             delay = FIRST_RESTART_DELAY if time.monotonic() - began > STABLE_SECONDS else delay
-            self._report(f"{self.program.name} {ended}; starting it again in {delay:.1f} s")
+            log.info(f"{self.program.name} {ended}; starting it again in {delay:.1f} s")
             await asyncio.sleep(delay)
             delay = min(delay * 3, MAX_RESTART_DELAY)
 
@@ -188,7 +188,7 @@ async def terminate_process(process: asyncio.subprocess.Process, grace: float) -
 async def stop_all(stages: Sequence[Sequence[ManagedProcess]]) -> None:
     """Ends the programs stage by stage, those of one stage together."""
     for stage in stages:
-        await asyncio.gather(*(kept.stop() for kept in stage))
+        await asyncio.gather(*(process.stop() for process in stage))
 
 
 def kill_group(pid: int) -> None:

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import logging
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from operations.processes.console_log import log
 from operations.rollout.deployment import DeploymentTarget
 from operations.store.registry import Registry
 from tests.operations.fake_torchserve import CONTRACT, FakeTorchServe
@@ -58,3 +60,19 @@ def pack(archive: Path, files: Mapping[str, bytes]) -> Path:
         for name, data in whole.items():
             packed.writestr(name, data)
     return archive
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[str]]:
+    """What `fraud up` and `fraud keep` log, without its time."""
+    lines = list[str]()
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    collector = Collector()
+    log.setLevel(logging.INFO)
+    log.addHandler(collector)
+    yield lines
+    log.removeHandler(collector)

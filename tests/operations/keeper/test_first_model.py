@@ -74,7 +74,7 @@ def test_another_first_version_waits_for_the_reconciler(
     """A stack that starts with MODEL_PATH at another version than the recorded one loads them one after the other."""
     release(target, 1, quiet)
     monkeypatch.setattr(release_module, "RELEASE_LOCK_TIMEOUT", 0.05)
-    ensuring = first_model.ensure_released(asking(tmp_path, 2), target, MARKED, quiet)
+    ensuring = first_model.ensure_released(asking(tmp_path, 2), target, MARKED)
     with durable.locked(target.store / ".release.lock", ""):
         starting = threading.Thread(target=lambda: asyncio.run(ensuring))
         starting.start()
@@ -85,22 +85,22 @@ def test_another_first_version_waits_for_the_reconciler(
     assert (record.version, record.previous) == (2, 1)
 
 
-def heard(child: StackSettings, url: str | None, meanwhile: Callable[[], None] = lambda: None) -> list[str]:
-    """What is said where the default model is to get its past; `meanwhile` it is being loaded."""
-    messages: list[str] = []
+def load_history(child: StackSettings, url: str | None, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Loads the history of the default model; `meanwhile` is called while that runs."""
     redis = {"REDIS_URL": url, "HISTORY_KEY": HISTORY_KEY} if url else None
 
     async def load() -> None:
-        async with first_model.loading_history(child, redis, 1, MARKED, messages.append):
+        async with first_model.loading_history(child, redis, 1, MARKED):
             meanwhile()
 
     asyncio.run(load())
-    return messages
 
 
-def test_the_default_model_gets_its_past(child: StackSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_model_gets_its_past(
+    child: StackSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
+) -> None:
     """A process of its own loads it, with the mark of the stack and its Redis; gateways know of it until it ends."""
-    monkeypatch.setattr(first_model, "lacking", lambda *_: True)
+    monkeypatch.setattr(first_model, "lacks_simulated_past", lambda *_: True)
     (tmp_path / "valkey").mkdir()
     with running(tmp_path / "valkey") as valkey, closing(valkey.client()) as redis:
         leases = list[object]()
@@ -109,9 +109,10 @@ def test_the_default_model_gets_its_past(child: StackSettings, tmp_path: Path, m
             leases.append(redis.exists(LOADING))
             (tmp_path / "go").touch()
 
-        (messages,) = heard(child, valkey.url, look)
+        load_history(child, valkey.url, look)
+        (message,) = log_lines
         assert [*leases, redis.exists(LOADING)] == [1, 0]
-        assert "has its simulated past" in messages
+        assert "has its simulated past" in message
         arguments, environment = json.loads((tmp_path / "seen.json").read_text())
         assert arguments == ["history", "load", "--simulator", "--version", "1"]
         assert (environment["REDIS_URL"], environment[MARK]) == (valkey.url, MARKED[MARK])
@@ -119,25 +120,30 @@ def test_the_default_model_gets_its_past(child: StackSettings, tmp_path: Path, m
 
 
 def test_a_past_that_is_there_is_left_alone(
-    child: StackSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    child: StackSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
 ) -> None:
-    """Nothing is started, and nothing said; nor where there is no Redis."""
-    monkeypatch.setattr(first_model, "lacking", lambda *_: False)
-    assert heard(child, "redis://stack") == heard(child, None) == []
+    """Nothing is started, and nothing message; nor where there is no Redis."""
+    monkeypatch.setattr(first_model, "lacks_simulated_past", lambda *_: False)
+    load_history(child, "redis://stack")
+    load_history(child, None)
+    assert log_lines == []
     assert not (tmp_path / "seen.json").exists()
 
 
-def test_a_past_that_cannot_be_loaded_ends_nothing(child: StackSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_past_that_cannot_be_loaded_ends_nothing(
+    child: StackSettings, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]
+) -> None:
     """A Redis that stays away is a line, without its address."""
 
     def away(*_: object) -> bool:
         raise Interrupted("Redis does not answer")
 
-    monkeypatch.setattr(first_model, "lacking", away)
+    monkeypatch.setattr(first_model, "lacks_simulated_past", away)
     monkeypatch.setattr(first_model, "REDIS_TIMEOUT", 0.0)
-    (messages,) = heard(child, "redis://:secret@stack")
-    assert "was not loaded" in messages
-    assert "secret" not in messages
+    load_history(child, "redis://:secret@stack")
+    (message,) = log_lines
+    assert "was not loaded" in message
+    assert "secret" not in message
 
 
 def test_another_trial_does_not_end_the_start(target: DeploymentTarget, tmp_path: Path) -> None:
@@ -145,7 +151,7 @@ def test_another_trial_does_not_end_the_start(target: DeploymentTarget, tmp_path
     add(target.registry, tmp_path, 3)
     release(target, 1, quiet)
     start_trial(replace(target, redis_url="redis://nowhere"), 3, TrialKind.SHADOW, 1.0, quiet)
-    assert asyncio.run(first_model.ensure_released(asking(tmp_path, 2), target, MARKED, quiet)) == 2
+    assert asyncio.run(first_model.ensure_released(asking(tmp_path, 2), target, MARKED)) == 2
     assert (record := read_record(target.store)) is not None
     assert (record.version, record.trial) == (2, None)
 
@@ -163,18 +169,19 @@ def test_a_lost_record_is_not_guessed(target: DeploymentTarget, tmp_path: Path) 
     target.record_path.unlink()
     found = settings.stack_settings("127.0.0.1", 8000, {}, tmp_path)
     with pytest.raises(OperationsError, match=r"release\.json is gone.*MODEL_PATH="):
-        asyncio.run(first_model.ensure_released(found, target, MARKED, quiet))
-    assert asyncio.run(first_model.ensure_released(asking(tmp_path, 1), target, MARKED, quiet)) == 1
+        asyncio.run(first_model.ensure_released(found, target, MARKED))
+    assert asyncio.run(first_model.ensure_released(asking(tmp_path, 1), target, MARKED)) == 1
 
 
-def test_a_version_that_took_over_stays_live(scenario: ReconcilerScenario, tmp_path: Path) -> None:
+def test_a_version_that_took_over_stays_live(
+    scenario: ReconcilerScenario, tmp_path: Path, log_lines: list[str]
+) -> None:
     """MODEL_PATH at the version that could not be loaded does not end the next start: what took over goes on."""
     scenario.damage(2)
     scenario.reconcile()
-    messages: list[str] = []
-    version = asyncio.run(first_model.ensure_released(asking(tmp_path, 2), scenario.target, MARKED, messages.append))
+    version = asyncio.run(first_model.ensure_released(asking(tmp_path, 2), scenario.target, MARKED))
     assert (version, scenario.record.version) == (1, 1)
-    assert messages == ["version 1 took over from version 2, which MODEL_PATH names, and stays live"]
+    assert log_lines == ["version 1 took over from version 2, which MODEL_PATH names, and stays live"]
 
 
 def test_a_child_carries_the_mark_and_no_secret(child: StackSettings) -> None:
@@ -187,7 +194,7 @@ def test_a_child_carries_the_mark_and_no_secret(child: StackSettings) -> None:
 
 
 def test_a_child_that_fails_is_an_error(child: StackSettings) -> None:
-    """Its exit code is told; it has said why itself."""
+    """Its exit code is told; it has message why itself."""
     with pytest.raises(OperationsError, match=r"`fraud sample` failed \(exit code 7\)"):
         asyncio.run(first_model.run_fraud_command(child, MARKED, "sample", "fail"))
 

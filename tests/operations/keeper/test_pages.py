@@ -6,7 +6,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -28,8 +28,8 @@ class Site:
 
     target: DeploymentTarget
     status: KeeperStatus
+    said: list[str]
     url: str = ""
-    said: list[str] = field(default_factory=list)
     has_defect: bool = False
 
     def get(self, path: str) -> httpx.Response:
@@ -54,13 +54,13 @@ class Site:
 
 
 @pytest.fixture
-def site(target: DeploymentTarget) -> Iterator[Site]:
+def site(target: DeploymentTarget, log_lines: list[str]) -> Iterator[Site]:
     """Nothing is released, and one server is there."""
     status = KeeperStatus(target.store)
     status.add_server("http://there:8081")
-    site = Site(target, status)
+    site = Site(target, status, log_lines)
     found = Pages(status, target.store, site.metrics)
-    with served("127.0.0.1", 0, found, site.said.append) as url:
+    with served("127.0.0.1", 0, found) as url:
         site.url = url
         yield site
 
@@ -180,7 +180,7 @@ def test_a_port_that_is_taken_is_told(site: Site) -> None:
     port = httpx.URL(site.url).port or 0
     with (
         pytest.raises(OperationsError, match=f"cannot listen on KEEPER_HOST=127.0.0.1, KEEPER_PORT={port}"),
-        served("127.0.0.1", port, Pages(site.status, site.target.store, bytes), print),
+        served("127.0.0.1", port, Pages(site.status, site.target.store, bytes)),
     ):
         pass
 

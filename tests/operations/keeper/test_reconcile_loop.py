@@ -42,36 +42,31 @@ def test_a_server_that_never_answers_is_taken_for_frozen(
     torchserve.down = True
 
     async def run() -> None:
-        looking = asyncio.create_task(
-            reconcile_loop.reconcile_forever(scenario.reconciler, frozen.set, scenario.messages.append)
-        )
+        looking = asyncio.create_task(reconcile_loop.reconcile_forever(scenario.reconciler, frozen.set))
         assert await asyncio.to_thread(frozen.wait, 30)
         looking.cancel()
 
     asyncio.run(run())
 
 
-def test_a_defect_is_told_and_ends_nothing() -> None:
+def test_a_defect_is_told_and_ends_nothing(log_lines: list[str]) -> None:
     """A look that raises what nobody expected does not end the loop, and with it the gateway."""
-    said: list[str] = []
     again = threading.Event()
 
     class Surprised:
         def check(self) -> None:
-            if said:
+            if log_lines:
                 again.set()
             raise KeyError("a secret")
 
     async def run() -> None:
-        looking = asyncio.create_task(
-            reconcile_loop.monitor_trial_forever(cast("TrialMonitor", Surprised()), said.append)
-        )
+        looking = asyncio.create_task(reconcile_loop.monitor_trial_forever(cast("TrialMonitor", Surprised())))
         assert await asyncio.to_thread(again.wait, 30)
         looking.cancel()
 
     asyncio.run(run())
-    assert said[0].startswith("a defect, please report it: KeyError in test_reconcile_loop.py:")
-    assert "secret" not in said[0]
+    assert log_lines[0].startswith("a defect, please report it: KeyError in test_reconcile_loop.py:")
+    assert "secret" not in log_lines[0]
 
 
 def test_a_training_fails_on_the_thread_that_asked_for_it(

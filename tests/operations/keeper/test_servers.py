@@ -29,12 +29,11 @@ class Ground:
         self.members = members
         self.fakes = fakes
         self.found: list[TorchServeEndpoint] | None = list(members)
-        self.said: list[str] = []
         self.alerts: list[str] = []
         self.ended = 0
         env = {"MANAGEMENT_URL": "http://m", "INFERENCE_URL": "http://i", "MODEL_WORKERS": "2"}
         self.status = KeeperStatus(registry.root)
-        self.notify = Notifier(self.said.append, self.alerts.append, self._stop_reconciling)
+        self.notify = Notifier(self.alerts.append, self._stop_reconciling)
         found = settings.keeper_settings(env, registry.root.parent)
         self.servers = Servers(found, self._look_up, self.status, self.notify)
 
@@ -112,17 +111,17 @@ def test_a_server_that_comes_is_kept_and_one_that_goes_is_not(ground: Ground) ->
     asyncio.run(run())
 
 
-def test_a_look_up_that_fails_takes_no_server_away(ground: Ground) -> None:
+def test_a_look_up_that_fails_takes_no_server_away(ground: Ground, log_lines: list[str]) -> None:
     """The servers that were there are kept on while nobody knows better; it is said once."""
 
     async def run() -> None:
         async with ground.followed():
             await until(lambda: ground.status.ready_servers == 2)
             ground.found = None
-            await until(lambda: ground.said[-1:] == ["torchserve is no name"])
+            await until(lambda: log_lines[-1:] == ["torchserve is no name"])
             ground.fakes[0].registered.clear()
             await until(lambda: ground.fakes[0].registered == {1: READY})
-            assert (ground.status.servers, ground.said.count("torchserve is no name")) == (2, 1)
+            assert (ground.status.servers, log_lines.count("torchserve is no name")) == (2, 1)
 
     asyncio.run(run())
 

@@ -29,9 +29,9 @@ def program(directory: Path, code: str, grace: float = 4.0) -> Program:
 
 
 @contextlib.asynccontextmanager
-async def kept(directory: Path, code: str, grace: float = 4.0) -> AsyncIterator[ManagedProcess]:
-    """A program that is kept while the block runs."""
-    it = ManagedProcess(program(directory, code, grace), {"MARK": "ours"}, lambda _: None)
+async def managed(directory: Path, code: str, grace: float = 4.0) -> AsyncIterator[ManagedProcess]:
+    """A program that is supervised while the block runs."""
+    it = ManagedProcess(program(directory, code, grace), {"MARK": "ours"})
     it.start()
     try:
         yield it
@@ -65,21 +65,21 @@ def test_a_program_that_ends_is_started_again(tmp_path: Path) -> None:
     """A program that exits runs again, and its output goes to one file."""
 
     async def scenario() -> None:
-        async with kept(tmp_path, "print('hello')"):
+        async with managed(tmp_path, "print('hello')"):
             await until(lambda: lines(tmp_path) == ["hello"] * 2)
 
     asyncio.run(scenario())
 
 
-def ends(it: Program, said: list[str] | None = None) -> None:
+def ends(it: Program) -> None:
     """Keeps a program until that ends with an error, which it raises."""
 
     async def scenario() -> None:
-        kept = ManagedProcess(it, {}, (said if said is not None else []).append)
+        managed = ManagedProcess(it, {})
         try:
-            await asyncio.wait_for(asyncio.shield(kept.start()), PATIENCE)
+            await asyncio.wait_for(asyncio.shield(managed.start()), PATIENCE)
         finally:
-            await kept.stop()
+            await managed.stop()
 
     asyncio.run(scenario())
 
@@ -93,7 +93,7 @@ def test_a_program_carries_the_mark(tmp_path: Path) -> None:
     """What is started holds the mark of its stack in its environment."""
 
     async def scenario() -> None:
-        async with kept(tmp_path, "import os; print(os.environ['MARK'])"):
+        async with managed(tmp_path, "import os; print(os.environ['MARK'])"):
             await until(lambda: lines(tmp_path)[:1] == ["ours"])
 
     asyncio.run(scenario())
@@ -105,9 +105,8 @@ def test_a_first_preparation_that_fails_ends_it(tmp_path: Path) -> None:
         ends(replace(program(tmp_path, ""), prepare=refuse))
 
 
-def test_a_later_preparation_that_fails_is_tried_again(tmp_path: Path) -> None:
+def test_a_later_preparation_that_fails_is_tried_again(tmp_path: Path, log_lines: list[str]) -> None:
     """Once it has run, a preparation that fails is reported, and the program is tried again."""
-    said: list[str] = []
     outcomes = iter([None, OperationsError("no room"), OSError(28, "No space left on device", "x"), None])
 
     def prepare() -> None:
@@ -115,34 +114,31 @@ def test_a_later_preparation_that_fails_is_tried_again(tmp_path: Path) -> None:
             raise outcome
 
     async def scenario() -> None:
-        it = ManagedProcess(replace(program(tmp_path, "print('hello')"), prepare=prepare), {}, said.append)
+        it = ManagedProcess(replace(program(tmp_path, "print('hello')"), prepare=prepare), {})
         it.start()
         await until(lambda: lines(tmp_path))
         await it.stop()
 
     asyncio.run(scenario())
-    assert said[:2] == [
+    assert log_lines[:2] == [
         "toy could not be run (no room); starting it again in 0.1 s",
         "toy could not be run (x: No space left on device); starting it again in 0.3 s",
     ]
 
 
-def test_a_log_that_cannot_be_written_does_not_end_it(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_does_not_end_it(tmp_path: Path, log_lines: list[str]) -> None:
     """Where the log cannot be opened that is reported, and the program is tried again."""
-    said: list[str] = []
 
     async def scenario() -> None:
-        it = ManagedProcess(
-            replace(program(tmp_path, "print('hello')"), log=tmp_path / "logs" / "toy.log"), {}, said.append
-        )
+        it = ManagedProcess(replace(program(tmp_path, "print('hello')"), log=tmp_path / "logs" / "toy.log"), {})
         it.start()
-        await until(lambda: said)
+        await until(lambda: log_lines)
         (tmp_path / "logs").mkdir()
         await until((tmp_path / "logs" / "toy.log").exists)
         await it.stop()
 
     asyncio.run(scenario())
-    assert "could not be run" in said[0]
+    assert "could not be run" in log_lines[0]
 
 
 def test_a_wrong_configuration_ends_it_in_the_programs_own_words(tmp_path: Path) -> None:
@@ -151,26 +147,25 @@ def test_a_wrong_configuration_ends_it_in_the_programs_own_words(tmp_path: Path)
         ends(program(tmp_path, "print('REDIS_URL: wrong\\nPORT: wrong'); raise SystemExit(78)"))
 
 
-def test_a_report_names_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_names_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: list[str]) -> None:
     """A program that ends is reported with its exit code and the log that says why."""
     monkeypatch.chdir(tmp_path)
-    said: list[str] = []
 
     async def scenario() -> None:
-        it = ManagedProcess(program(tmp_path, "raise SystemExit(1)"), {}, said.append)
+        it = ManagedProcess(program(tmp_path, "raise SystemExit(1)"), {})
         it.start()
-        await until(lambda: said)
+        await until(lambda: log_lines)
         await it.stop()
 
     asyncio.run(scenario())
-    assert said[0] == "toy ended (exit code 1), toy.log says why; starting it again in 0.1 s"
+    assert log_lines[0] == "toy ended (exit code 1), toy.log says why; starting it again in 0.1 s"
 
 
 def test_what_a_killed_leader_leaves_is_killed(tmp_path: Path) -> None:
     """When a leader dies by kill -9, its children are killed before it runs again."""
 
     async def scenario() -> None:
-        async with kept(tmp_path, WITH_CHILD) as it:
+        async with managed(tmp_path, WITH_CHILD) as it:
             await until(lambda: lines(tmp_path))
             assert it.pid
             os.kill(it.pid, signal.SIGKILL)
@@ -184,7 +179,7 @@ def test_stopping_ends_the_whole_group(tmp_path: Path) -> None:
     """Stopping ends the program and its children."""
 
     async def scenario() -> None:
-        async with kept(tmp_path, WITH_CHILD) as it:
+        async with managed(tmp_path, WITH_CHILD) as it:
             await until(lambda: lines(tmp_path))
             leader = it.pid
         assert leader
@@ -198,7 +193,7 @@ def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     """After the grace period a stubborn program is killed."""
 
     async def scenario() -> None:
-        async with kept(tmp_path, STUBBORN, grace=0.1) as it:
+        async with managed(tmp_path, STUBBORN, grace=0.1) as it:
             await until(lambda: lines(tmp_path))
             leader = it.pid
         assert leader
@@ -211,7 +206,7 @@ def test_hurrying_cuts_the_grace_short(tmp_path: Path) -> None:
     """A second request to stop does not wait for the grace period."""
 
     async def scenario() -> None:
-        async with kept(tmp_path, STUBBORN, grace=60.0) as it:
+        async with managed(tmp_path, STUBBORN, grace=60.0) as it:
             await until(lambda: lines(tmp_path))
             it.terminate()
             await asyncio.sleep(0)  # The first request begins to wait,
