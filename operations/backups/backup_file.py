@@ -14,7 +14,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -117,11 +117,10 @@ def describe(name: str, file: BinaryIO) -> Item:
     Raises:
         ValueError: no backup can hold it.
     """
-    digest, size = hashlib.sha256(), 0
+    digest = hashlib.sha256()
     while chunk := file.read(CHUNK):
         digest.update(chunk)
-        size += len(chunk)
-    return Item(name, digest.hexdigest(), size)
+    return Item(name, digest.hexdigest(), file.tell())
 
 
 def write(path: Path, manifest: Manifest, opened: Callable[[Item], BinaryIO]) -> None:
@@ -204,18 +203,13 @@ def _parsed(file: BinaryIO, manifest_bytes: bytes) -> Manifest:
 def _copy_verified(file: BinaryIO, item: Item, out: BinaryIO | None) -> None:
     """Passes the bytes of a file on and compares their digest."""
     digest = hashlib.sha256()
-    for length in _lengths(item.size):
-        chunk = _read_exactly(file, length)
+    for begin in range(0, item.size, CHUNK):
+        chunk = _read_exactly(file, min(CHUNK, item.size - begin))
         digest.update(chunk)
         if out:
             out.write(chunk)
     if digest.hexdigest() != item.sha256:
         raise _Mismatch
-
-
-def _lengths(size: int) -> Iterator[int]:
-    for begin in range(0, size, CHUNK):
-        yield min(CHUNK, size - begin)
 
 
 def _read_exactly(file: BinaryIO, size: int) -> bytes:

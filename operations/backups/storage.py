@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from operations.errors import OperationsError
 from operations.files import durable, scratch
@@ -27,23 +27,7 @@ class StorageFailed(OperationsError):
     """A place for backups cannot be used."""
 
 
-class Storage(Protocol):
-    """One place for backups."""
-
-    def put(self, file: Path, name: str) -> str:
-        """Keeps a copy of a file: whole under its name, or not at all. Says where it is."""
-
-    def sizes(self) -> dict[str, int]:
-        """The files that lie there, and how long each is."""
-
-    def fetch(self, name: str, into: Path) -> None:
-        """Writes a kept file to a path."""
-
-    def delete(self, name: str) -> None:
-        """Removes a file."""
-
-
-def storage_for(place: str) -> Storage:
+def storage_for(place: str) -> "Storage":
     """The storage that an option names: a directory, or s3://bucket/prefix."""
     return Bucket(place.rstrip("/")) if place.startswith(SCHEME) else Directory(Path(place))
 
@@ -68,7 +52,7 @@ class Directory:
     root: Path
 
     def put(self, file: Path, name: str) -> str:
-        """Copies the file; only its owner may read it."""
+        """Keeps a copy that its owner alone may read: complete under its name, or not at all. Returns its path."""
         self.root.mkdir(parents=True, exist_ok=True)
         durable.copy(file, self.root / name, 0o600)
         return str(self.root / name)
@@ -94,7 +78,7 @@ class Bucket:
     url: str
 
     def put(self, file: Path, name: str) -> str:
-        """Uploads it; an object appears when it is complete."""
+        """Uploads it; an object appears when it is complete. Returns its URL."""
         with _failures(self.url):
             import obstore
 
@@ -135,6 +119,9 @@ class Bucket:
             client_options={"allow_http": plain},
             retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
         )
+
+
+Storage = Directory | Bucket
 
 
 @contextmanager

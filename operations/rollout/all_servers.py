@@ -9,7 +9,7 @@ version that the record names no more.
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -57,6 +57,7 @@ def loaded_on_all(
 def _load_on_each(
     target: DeploymentTarget, entry: Entry, say: Say, rollbacks: contextlib.ExitStack, *, is_urgent: bool
 ) -> DeploymentTarget:
+    """The target with only those servers that have the version; the others are reported."""
     answering, unreachable = _poll_servers(target, entry.version, 0.0 if is_urgent else RECONNECT_TIMEOUT)
     loaded = list[DeploymentTarget]()
     for one in answering:
@@ -70,23 +71,12 @@ def _load_on_each(
             unreachable.append(one)
         else:
             loaded.append(one)
-    return _loaded_servers(target, entry.version, loaded, unreachable, say)
-
-
-def _loaded_servers(
-    target: DeploymentTarget,
-    version: int,
-    loaded: Sequence[DeploymentTarget],
-    unreachable: Sequence[DeploymentTarget],
-    say: Say,
-) -> DeploymentTarget:
-    """The target with only those servers that have the version; the others are reported."""
     if not loaded:
-        raise TorchServeUnreachable(
-            f"no model server answers at {', '.join(one.server.address for one in unreachable)}"
-        )
+        addresses = ", ".join(one.server.address for one in unreachable)
+        raise TorchServeUnreachable(f"no model server answers at {addresses}")
     for one in unreachable:
-        say(f"{one.server.address}: does not answer and is left out; the keeper loads version {version} there later")
+        address = one.server.address
+        say(f"{address}: does not answer and is left out; the keeper loads version {entry.version} there later")
     first, *others = (one.server for one in loaded)
     return replace(target, server=first, others=tuple(others))
 

@@ -86,23 +86,18 @@ def find_target(paths: StatePaths, env: Mapping[str, str]) -> DeploymentTarget:
     management, inference, gateway = (http_url(env, name) or stack.get(name.lower()) for name in ADDRESSES)
     if not management or not inference:
         raise OperationsError("nothing runs here: start `fraud up`, or set MANAGEMENT_URL and INFERENCE_URL")
+    own_workers = stack.get("workers")  # A server that only the environment names has a number of its own.
     server, *others = (endpoint.server() for endpoint in endpoints.resolve_endpoints(str(management), str(inference)))
     return DeploymentTarget(
         registry=Registry(_store(paths, env, stack.get("store"))),
         verified=Path(str(stack.get("verified") or paths.verified)),
         server=server,
-        workers=_workers(stack, env),
+        workers=workers.configured_workers(env) or (own_workers if isinstance(own_workers, int) else None),
         redis_url=find_redis_url(paths, env),
         thresholds=_thresholds(stack, env),
         others=tuple(others),
         gateway_url=str(gateway) if gateway else None,
     )
-
-
-def _workers(stack: Mapping[str, object], env: Mapping[str, str]) -> int | None:
-    """MODEL_WORKERS, or the running stack's; a server that only the environment names has a number of its own."""
-    default = stack.get("workers")
-    return workers.configured_workers(env) or (default if isinstance(default, int) else None)
 
 
 def _thresholds(stack: Mapping[str, object], env: Mapping[str, str]) -> ThresholdOverrides:

@@ -75,15 +75,14 @@ def _read(entry: Entry, archive: Path) -> ArchiveContents:
 def read_reference(registry: Registry, version: int) -> GoldenRows | None:
     """The reference sample of a version; None where its archive has none, as an older one, or is damaged."""
     try:
-        with registry.verified(version) as verified, load_errors(verified.entry.file):
-            return _reference(verified.archive)
+        with (
+            registry.verified(version) as verified,
+            load_errors(verified.entry.file),
+            zipfile.ZipFile(verified.archive) as packed,
+        ):
+            return GoldenRows.from_json(json.loads(packed.read(REFERENCE)))
     except OperationsError:
         return None
-
-
-def _reference(archive: Path) -> GoldenRows:
-    with zipfile.ZipFile(archive) as packed:
-        return GoldenRows.from_json(json.loads(packed.read(REFERENCE)))
 
 
 @contextmanager

@@ -393,7 +393,7 @@ def _incomplete(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "messages"),
     [
         (_another_model, "OTHERWISE"),
         (_no_model, "RuntimeError"),

@@ -25,7 +25,7 @@ from tests.operations.fake_torchserve import FakeTorchServe
 
 
 @dataclass
-class ServingVersions(FakeTorchServe):
+class LoadingTorchServe(FakeTorchServe):
     """A TorchServe that scores with the archives of a store."""
 
     store: Path = Path()
@@ -45,7 +45,7 @@ class RetrainingSetup:
         self.paths = StatePaths(root, root / "model_store")
         self.data = root / "claims.csv"
         self.store = Registry(self.paths.store)
-        self.torchserve = ServingVersions(store=self.paths.store)
+        self.torchserve = LoadingTorchServe(store=self.paths.store)
         self.running: DeploymentTarget | None = DeploymentTarget(
             self.store, self.paths.verified, self.torchserve.server(), 2, "redis://unused"
         )

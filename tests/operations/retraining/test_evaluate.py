@@ -63,7 +63,7 @@ def test_a_damaged_archive_is_not_opened(place: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [
         ("", "empty"),
         ("claim,filed\n1,2026-01-01\n", "header"),

@@ -35,7 +35,7 @@ FINE = (200, 0, 0.004)
 
 
 @pytest.mark.parametrize(
-    ("live", "trial", "said"),
+    ("live", "trial", "messages"),
     [
         (FINE, (200, 0, 0.004), None),
         (FINE, (200, 2, 0.004), None),

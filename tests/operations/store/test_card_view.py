@@ -63,7 +63,7 @@ WORTH = {
 
 
 @pytest.mark.parametrize(
-    ("worth", "said"),
+    ("worth", "messages"),
     [
         (WORTH, ("0.75", "0.5", "0.4375", "precision: 0.25", "0.02", "0.03")),
         ({"flagged_share": {"with": 0.02, "neutral": 0.03}}, ("precision: -", "0.02", "0.03")),
@@ -134,7 +134,7 @@ def test_a_changed_archive_is_not_shown(store: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "said"),
+    ("column", "messages"),
     [
         (Column("a", Kind.NUMBER), ""),
         (Column("a", Kind.NUMBER, minimum=0.0), "from 0"),

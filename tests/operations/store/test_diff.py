@@ -84,7 +84,7 @@ def _contract(*changed: Column) -> Contract:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "messages"),
     [
         (Column("x", Kind.NUMBER), Column("x", Kind.CATEGORY), "kind: number -> category"),
         (Column("x", Kind.ID), Column("x", Kind.ID, Missing.ALLOW), "missing: refuse -> allow"),

@@ -59,7 +59,7 @@ def test_a_version_is_listed_with_what_it_is_chosen_by(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "said"),
+    ("version", "messages"),
     [(1, "failed to load"), (2, "previous"), (3, "live, took over for 1"), (4, "canary 5%"), (5, "")],
 )
 def test_the_record_says_what_a_version_is(version: int, messages: str) -> None:
