@@ -48,7 +48,7 @@ class GoldenRows:
         values = np.array(self.history or ((),) * table.rows, dtype=np.float64)
         if values.shape != (table.rows, len(contract.history)):
             raise ValueError("the golden rows have not the history that their contract names")
-        return table.extended({window.name: values[:, place] for place, window in enumerate(contract.history)})
+        return table.extended({window.name: values[:, position] for position, window in enumerate(contract.history)})
 
     def difference(self, probabilities: NDArray[Any]) -> float:
         """Largest absolute difference from the expected probabilities; infinite where the count differs, or is 0."""

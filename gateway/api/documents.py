@@ -204,12 +204,12 @@ LABELS_BODY = _body(
 
 Responses = dict[int | str, dict[str, Any]]
 PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemEntry"}}}
-TEXT = {"schema": {"type": "string"}}
+TEXT_CONTENT = {"schema": {"type": "string"}}
 HEADERS = {
-    "X-Request-ID": {"description": "What the request is logged under.", **TEXT},
-    "Retry-After": {"description": "Seconds after which to try again.", **TEXT},
-    "WWW-Authenticate": {"description": "What is asked for.", **TEXT},
-    "X-Degraded": {"description": "Of a CSV answer: `history`, where it could not be had or kept.", **TEXT},
+    "X-Request-ID": {"description": "What the request is logged under.", **TEXT_CONTENT},
+    "Retry-After": {"description": "Seconds after which to try again.", **TEXT_CONTENT},
+    "WWW-Authenticate": {"description": "What is asked for.", **TEXT_CONTENT},
+    "X-Degraded": {"description": "Of a CSV answer: `history`, where it could not be had or kept.", **TEXT_CONTENT},
 }
 ALWAYS_POSSIBLE = (NotHttp, TargetTooLong, HeadTooLarge, TooLarge, Unexpected, OutOfMemory, DiskFull)
 """Whatever is asked for may meet these: a body may be announced with any request."""

@@ -7,7 +7,7 @@ from gateway.http.problems import Problem, problem_response
 HEAD = "gateway.head_refused"
 """In a scope: the problem of a request whose head could not be read; nothing else in the scope is the caller's."""
 BODY = "gateway.body_refused"
-"""Likewise of a request whose body turned out to be unreadable while it arrived."""
+"""In a scope: the problem of a request whose body turned out to be unreadable while it arrived."""
 
 
 class RefusalMiddleware:

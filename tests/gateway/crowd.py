@@ -59,7 +59,7 @@ class Drippers:
         self._loop.close()
 
     async def _all(self) -> None:
-        tasks = [asyncio.create_task(self._again_and_again()) for _ in range(self._number)]
+        tasks = [asyncio.create_task(self._send_repeatedly()) for _ in range(self._number)]
         await self._ending.wait()
         for task in tasks:
             task.cancel()
@@ -67,7 +67,7 @@ class Drippers:
         for _ in range(3):  # Turns of the loop in which connections close.
             await asyncio.sleep(0)
 
-    async def _again_and_again(self) -> None:
+    async def _send_repeatedly(self) -> None:
         while True:
             with contextlib.suppress(OSError):
                 await self._drip()
@@ -115,15 +115,13 @@ class Others:
 
 
 @contextmanager
-def gateway(**outside: str) -> Iterator[Gateway]:
+def gateway(**env: str) -> Iterator[Gateway]:
     """A gateway process of its own, over a Valkey and a model server in this one."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         valkey = Valkey(directory)
         stack.callback(valkey.kill)
-        process = Gateway(
-            directory, history_server(directory), REDIS_URL=valkey.url, HISTORY_KEY=HISTORY_KEY, **outside
-        )
+        process = Gateway(directory, history_server(directory), REDIS_URL=valkey.url, HISTORY_KEY=HISTORY_KEY, **env)
         stack.callback(process.close)
         process.until_it_is("ready")
         yield process

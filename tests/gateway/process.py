@@ -28,7 +28,7 @@ class Gateway:
     Version 1 is live, since just now: nobody has been answered before.
     """
 
-    def __init__(self, directory: Path, model_server: TinyServer, **outside: str) -> None:
+    def __init__(self, directory: Path, model_server: TinyServer, **env: str) -> None:
         self.model_server = model_server
         self.answering = threading.Event()
         self.answering.set()
@@ -43,7 +43,7 @@ class Gateway:
             "MODEL_SERVER_URL": self._stack.enter_context(over_http(model_server, self.answering)),
         }
         log = self._stack.enter_context((directory / "gateway.log").open("wb"))
-        environment = {"PATH": os.environ["PATH"], **files, **servers, **outside}
+        environment = {"PATH": os.environ["PATH"], **files, **servers, **env}
         self.process = subprocess.Popen(COMMAND, env=environment, stdout=log, stderr=log)
         self._stack.callback(self.process.wait)
         self._stack.callback(self.process.kill)

@@ -149,7 +149,7 @@ def test_a_quarantined_version_comes_back_without_a_record(
 def test_one_failed_read_pauses_no_trial(
     trial_gateway: TrialGateway, server: RecordServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A trial goes on while the lost answers are within the grace, and pauses after it."""
+    """A trial goes on while failed reads are within STALE_SECONDS, and pauses afterwards."""
     monkeypatch.setattr(source, "STALE_SECONDS", 3600.0)
     server.body = Release(1, None, "2026-01-01T00:00:00+00:00", CANARY).to_bytes()
     client = trial_gateway.start(CANARY, release_record=HttpUrl(server.url))
@@ -183,7 +183,7 @@ def test_a_lost_record_is_logged_once(serve: Serve, tmp_path: Path, log_lines: P
 
 @pytest.mark.anyio
 async def test_a_server_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that comes byte by byte is worth no more than the patience with a whole one, again and again."""
+    """An answer that comes byte by byte has no more time than a whole one, each time."""
     monkeypatch.setattr(source, "READ_TIMEOUT_SECONDS", 0.05)
     dripping = list[asyncio.Task[None] | None]()
 

@@ -10,11 +10,11 @@ from releases.trial_counts import TrialCounts, trial_key
 from tests.gateway.trials import CANARY, Valkey
 
 
-def wait_for_count(rows: int) -> TrialCounts:
+def unreadable_rows(rows: int) -> TrialCounts:
     """Counts of one request."""
-    trial_counts = TrialCounts()
-    trial_counts.unreadable(rows)
-    return trial_counts
+    counts = TrialCounts()
+    counts.unreadable(rows)
+    return counts
 
 
 @pytest.mark.anyio
@@ -22,11 +22,11 @@ async def test_gateways_write_beside_each_other(valkey: Valkey) -> None:
     """Each gateway's totals stand under a name of its own; a second write of the same totals changes nothing."""
     async with Redis.from_url(valkey.url) as client:
         one, other = TrialCountsWriter(client), TrialCountsWriter(client)
-        for tallies, count in [(one, 3), (other, 4)]:
-            tallies.follow(CANARY)
-            tallies.add(CANARY, wait_for_count(count))
-        for tallies in (one, other, one):
-            await tallies.write()
+        for writer, count in [(one, 3), (other, 4)]:
+            writer.follow(CANARY)
+            writer.add(CANARY, unreadable_rows(count))
+        for writer in (one, other, one):
+            await writer.write()
     assert valkey.trial_counts(CANARY).counts == {"unreadable": 7}
 
 
@@ -34,10 +34,10 @@ async def test_gateways_write_beside_each_other(valkey: Valkey) -> None:
 async def test_what_is_written_expires(valkey: Valkey) -> None:
     """The set and the counts are forgotten after thirty days; their names hold no more than version, start and id."""
     async with Redis.from_url(valkey.url) as client:
-        tallies = TrialCountsWriter(client)
-        tallies.follow(CANARY)
-        tallies.add(CANARY, wait_for_count(1))
-        await tallies.write()
+        writer = TrialCountsWriter(client)
+        writer.follow(CANARY)
+        writer.add(CANARY, unreadable_rows(1))
+        await writer.write()
     with valkey.client() as reader:
         keys = sorted(reader.keys())
         assert [0 < reader.ttl(key) <= EXPIRY_SECONDS for key in keys] == [True, True]
@@ -49,15 +49,15 @@ async def test_what_is_written_expires(valkey: Valkey) -> None:
 async def test_another_trial_counts_anew(valkey: Valkey) -> None:
     """What belongs to a trial that is over is left out, and a new one begins unproven."""
     async with Redis.from_url(valkey.url) as client:
-        tallies = TrialCountsWriter(client)
-        tallies.follow(CANARY)
-        await tallies.write()
-        assert tallies.pause_reason is None
+        writer = TrialCountsWriter(client)
+        writer.follow(CANARY)
+        await writer.write()
+        assert writer.pause_reason is None
         later = replace(CANARY, started="later")
-        tallies.follow(later)
-        assert tallies.pause_reason == "starting"
-        tallies.add(CANARY, wait_for_count(1))
-        await tallies.write()
+        writer.follow(later)
+        assert writer.pause_reason == "starting"
+        writer.add(CANARY, unreadable_rows(1))
+        await writer.write()
     assert valkey.trial_counts(later).counts == {}
 
 
@@ -65,17 +65,17 @@ async def test_another_trial_counts_anew(valkey: Valkey) -> None:
 async def test_one_lost_write_is_forgiven(valkey: Valkey) -> None:
     """A trial that ran pauses at the second write in a row that fails; one that never ran has not begun."""
     async with Redis.from_url(valkey.url, retry=None) as client:
-        tallies = TrialCountsWriter(client)
-        tallies.follow(CANARY)
-        await tallies.write()
+        writer = TrialCountsWriter(client)
+        writer.follow(CANARY)
+        await writer.write()
         valkey.kill()
-        await tallies.write()
-        assert tallies.pause_reason is None
-        await tallies.write()
-        assert tallies.pause_reason == "redis_unavailable"
-        tallies.follow(replace(CANARY, started="later"))
-        await tallies.write()
-        assert tallies.pause_reason == "redis_unavailable"
+        await writer.write()
+        assert writer.pause_reason is None
+        await writer.write()
+        assert writer.pause_reason == "redis_unavailable"
+        writer.follow(replace(CANARY, started="later"))
+        await writer.write()
+        assert writer.pause_reason == "redis_unavailable"
         valkey.start()
-        await tallies.write()
-        assert tallies.pause_reason is None
+        await writer.write()
+        assert writer.pause_reason is None

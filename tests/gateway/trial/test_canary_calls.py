@@ -18,7 +18,7 @@ from tests.gateway.trials import CANARY, IDS, ON_TRIAL, TrialGateway, expected, 
 from tests.gateway.waiting import until
 from tests.tiny import TinyServer, write_version
 
-MOST_WAITING = 2
+MAX_WAITING = 2
 """Of the four upload slots."""
 
 
@@ -104,12 +104,12 @@ def test_a_short_deadline_is_halved(gateway: TrialGateway) -> None:
 
 
 def test_few_wait_for_a_hanging_canary(gateway: TrialGateway, threads: ThreadPoolExecutor) -> None:
-    """The rows of others are the live version's soon, and counted as dropped; they doubt nobody."""
+    """The rows of others are the live version's soon, and counted as dropped; none is quarantined."""
     gateway.start(CANARY, deadline_seconds=6)
     gateway.model_server.hanging.add(2)
-    held = waiting(gateway, threads, MOST_WAITING)
+    held = waiting(gateway, threads, MAX_WAITING)
     assert versions(gateway.upload(rows())) == expected(set())
-    assert (gateway.state()["status"], [future.done() for future in held]) == ("running", [False] * MOST_WAITING)
+    assert (gateway.state()["status"], [future.done() for future in held]) == ("running", [False] * MAX_WAITING)
     assert gateway.wait_for_count(CANARY, "dropped")["dropped"] == len(ON_TRIAL)
 
 
@@ -169,7 +169,7 @@ def test_a_version_that_is_not_loaded_is_not_quarantined(trial_gateway: TrialGat
 
 @pytest.mark.parametrize("status", [404, 503])
 def test_a_quarantined_version_that_is_loaded_again_resumes(trial_gateway: TrialGateway, status: int) -> None:
-    """A version that was doubted, and then not there, is proven again when it is."""
+    """A version that was quarantined, and then not there, is proven again when it is."""
     trial_gateway.start(CANARY)
     trial_gateway.model_server.failing[2] = httpx.Response(200, content=b"wrong")
     trial_gateway.upload(rows())
