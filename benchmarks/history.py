@@ -1,4 +1,4 @@
-"""What history costs: the same transactions to a gateway whose live version has it and to one whose version has not.
+"""The latency that history adds: the same transactions to a gateway whose live version has it and to one without.
 
 `python -m benchmarks.history http://127.0.0.1:8100 http://127.0.0.1:8200 transactions.csv` takes a file of 40,000 rows
 (`fraud sample --rows 40000 -o transactions.csv`): the first half is the past of its cards, the other half is measured,

@@ -1,4 +1,4 @@
-"""Training's history features and serving's, side by side on real rows: the largest difference of each.
+"""The largest differences between training's history features and serving's, on real rows.
 
 `python -m benchmarks.history_parity ../shared/data/handbook/transactions.parquet` takes 300,000 rows of the Fraud
 Detection Handbook's data in order of time. Training computes the book's twelve windows and three more over the whole

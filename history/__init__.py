@@ -1,6 +1,6 @@
-"""What transactions did before: windows over time, over a whole table in training and against Redis in serving.
+"""History features: windows over earlier transactions, of a whole table in training and from Redis in serving.
 
-Here: what is kept of an entity (`layout`), which windows are evaluated together (`plan`), the evaluation, the schema of
-Redis' keys and scripts, the session by which a batch enters, the journal of large batches, labels, and the epoch.
-Not here: connections. Everything in this package is bytes in, values out; whoever has a connection sends and receives.
+Here: the layout of states, the plan of windows, their evaluation, the keys and scripts of Redis, the session by which
+a batch enters, the journals of large batches, labels, and the epoch. Not here: connections. Nothing here does I/O:
+callers send what these modules return, and hand them the replies.
 """

@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from history.redis_schema import STATE, Argument
+from history.redis_schema import STATE, Arguments
 from releases.record import Release
 
 EPOCH, LOADING = b"fraud:epoch", b"fraud:loading"
@@ -39,7 +39,7 @@ FIRST_RELEASE_SECONDS = 300
 SCAN_COUNT = 10_000
 """Keys that one SCAN looks at: a few milliseconds of Redis' time."""
 
-EpochCommands = Generator[tuple[Argument, ...], Any, "Epoch"]
+EpochCommands = Generator[Arguments, Any, "Epoch"]
 
 REPLACE_EPOCH = """
 -- ARGV: what fraud:epoch must be, and what it becomes. Returns whether it was: 1 or 0.
@@ -147,7 +147,7 @@ def extend_epoch(known: Epoch, back_to: float) -> EpochCommands:
             return epoch
 
 
-def _has_states() -> Generator[tuple[Argument, ...], Any, bool]:
+def _has_states() -> Generator[Arguments, Any, bool]:
     cursor: bytes | int = 0
     while True:
         cursor, keys = yield ("SCAN", cursor, "MATCH", STATE + b"*", "COUNT", SCAN_COUNT)

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from history.keyed_hash import ID_BYTES, HistoryKey
 from history.layout import Records
-from history.redis_schema import APPENDING, BLOCK_ID_BYTES, STATE_KEY_BYTES, TRANSACTION, Argument
+from history.redis_schema import APPENDING, BLOCK_ID_BYTES, STATE_KEY_BYTES, TRANSACTION, Arguments
 
 JOURNAL, DUE = b"fraud:j:", b"fraud:due"
 NAME_BYTES = BLOCK_ID_BYTES + 4
@@ -123,7 +123,7 @@ def encode_journal(
     return b"".join(parts)
 
 
-def register_arguments(names: Sequence[bytes], now: float) -> tuple[Argument, ...]:
+def register_arguments(names: Sequence[bytes], now: float) -> Arguments:
     """The arguments of REGISTER for journals of these names, which are due ABANDONED_SECONDS from now."""
     return b"".join(names), int(now + ABANDONED_SECONDS)
 

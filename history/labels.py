@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from history.evaluation import bucket_of
-from history.layout import MAX_BUCKET, RecordLayout
+from history.layout import MAX_BUCKET, RecordLayout, Rows
 from history.plan import Plan
 from history.redis_schema import (
     FORMAT,
@@ -46,7 +46,7 @@ from history.redis_schema import (
     TRANSACTION,
     TRANSACTION_HEAD,
     UNLABELLED,
-    Argument,
+    Arguments,
 )
 from history.session import EXPIRY_MARGIN
 
@@ -63,7 +63,6 @@ that the transaction names it counts, as bits (rule 3: a layout that was in no p
 follows the ANSWER that it was counted against (rule 6); nothing where none was stored yet."""
 NAMES = {GENUINE: "genuine", FRAUD: "fraud"}
 
-Rows = NDArray[np.int64]
 
 UPDATE_LABELS = """
 -- ARGV: ids; the labels that they have; those that they get; months; what is kept; seconds that it is kept; how many
@@ -181,7 +180,7 @@ class LabelUpdate:
             for value in values
         ]
 
-    def arguments(self) -> tuple[Argument, ...]:
+    def arguments(self) -> Arguments:
         """The arguments of the script UPDATE_LABELS; none where there is nothing to change."""
         if not len(self._rows):
             return ()

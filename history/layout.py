@@ -19,6 +19,9 @@ Records = NDArray[np.void]
 
 Columns = Mapping[str, NDArray[Any]]
 
+Rows = NDArray[np.int64]
+"""Positions in a table."""
+
 MAX_BUCKET = 2**30
 """Times whose bucket is further than this from that of time 0 belong to no history."""
 

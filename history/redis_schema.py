@@ -30,6 +30,7 @@ STATE_KEY = np.dtype([("layout", f"V{DIGEST_BYTES}"), ("entity", f"V{ENTITY_BYTE
 STATE, TRANSACTION, VALUES, ANSWERS = b"fraud:h:", b"fraud:t:", b"fraud:v:", b"fraud:a:"
 Argument = bytes | str | int
 """An argument of a script."""
+Arguments = tuple[Argument, ...]
 FORMAT = 2
 NO_VALUES = 0xFFFFFFFF
 """Size of the values of a transaction that has none and gets none, as one that was loaded."""

@@ -21,7 +21,7 @@ with it for long; its values can be computed meanwhile::
 
 Rules, which every path through this file keeps:
 
- 1. An id counts once. A row whose id Redis knows, or that an earlier row of the table has, adds nothing.
+ 1. An id counts once. A row whose id Redis knows, or that a row of the table before it (rule 3) has, adds nothing.
  2. A row without an id counts each time that it comes.
  3. Rows are counted in order of time, whatever their order in the table; equal times stay in the order of the table.
  4. A row sees what was in Redis before its batch and the rows of its batch that were counted before it, never itself.
@@ -50,13 +50,13 @@ from history.epoch import EPOCH, LOADING, Epoch
 from history.evaluation import ArrivingRows, StoredRecords, arriving_rows, evaluate
 from history.journal import claim_command, encode_journal, register_arguments
 from history.keyed_hash import UNKEYED, HistoryKey
-from history.layout import RecordLayout, factorize
+from history.layout import RecordLayout, Rows, factorize
 from history.plan import Plan
 from history.redis_schema import (
     BLOCK_ID_BYTES,
     NO_VALUES,
     STATE,
-    Argument,
+    Arguments,
     fraud_layouts,
     merged_by_entity,
     parse_states,
@@ -85,7 +85,6 @@ EXPIRY_MARGIN = 2 * 86_400
 """Seconds that a state is kept beyond the longest window."""
 
 Reply = Sequence[bytes]
-Rows = NDArray[np.int64]
 NO_ROWS = np.empty(0, dtype=np.int64)
 
 
@@ -177,7 +176,7 @@ class _EntryCall:
     rows: Rows
     with_id: Rows
     state_counts: Sequence[int]
-    arguments: tuple[Argument, ...]
+    arguments: Arguments
 
     @property
     def enters(self) -> bool:
@@ -198,7 +197,7 @@ class _ApplyCall:
     """Journals that one call of APPLY applies, and its arguments."""
 
     blocks: Sequence[_JournalBlock]
-    arguments: tuple[Argument, ...]
+    arguments: Arguments
 
 
 class BatchSession:
@@ -265,7 +264,7 @@ class BatchSession:
             part.sizes[:], part.states[:] = map(len, own), [b"".join(own)]
             self.unreadable_states += part.is_damaged
 
-    def type_checks(self) -> list[tuple[Argument, ...]]:
+    def type_checks(self) -> list[Arguments]:
         """The arguments of each call of COUNT_NON_STATES: MGET passes over keys of another type.
 
         None where rows enter: then APPLY counts them.
@@ -284,7 +283,7 @@ class BatchSession:
         self._queue = self._dequeue()
         _ = self._digests, self._has_id, self._transaction_records
 
-    def entry_calls(self) -> list[tuple[Argument, ...]]:
+    def entry_calls(self) -> list[Arguments]:
         """The arguments of each call of ENTER to make now, in this order; none when all is known or has entered."""
         queued = [] if self._journaled else self._dequeue()
         self._sent, self._lookups = [*map(self._entry_call, queued), *self._lookups], []
@@ -295,7 +294,7 @@ class BatchSession:
         """Whether rows of a large batch have still to be claimed."""
         return self._journaled and (self._queue is None or len(self._queue) > 0)
 
-    def registration(self) -> tuple[Argument, ...]:
+    def registration(self) -> Arguments:
         """The arguments of REGISTER, which must have succeeded before any of the journals is claimed (rule 7)."""
         self._registered = [self._journal_block(rows) for rows in self._dequeue()]
         return register_arguments([each.name for each in self._registered], self._now)
@@ -314,7 +313,7 @@ class BatchSession:
                 with_id = each.rows[self._has_id[each.rows]]
                 self._lookups.append(_EntryCall(each.rows, with_id, (), self._lookup_arguments(with_id)))
 
-    def apply_calls(self) -> list[tuple[Argument, ...]]:
+    def apply_calls(self) -> list[Arguments]:
         """The arguments of each call of APPLY for what was claimed since the last time; none where nothing was."""
         claimed, self._claimed = self._claimed, []
         resent, self._partly_applied = self._partly_applied, []
@@ -381,7 +380,7 @@ class BatchSession:
                 result.setdefault(name, np.empty(rows))[arriving.places] = values
         return self._with_first_values(result) if self._is_repeat.any() else result
 
-    def store_arguments(self, values: Mapping[str, NDArray[np.float64]] | None) -> tuple[Argument, ...]:
+    def store_arguments(self, values: Mapping[str, NDArray[np.float64]] | None) -> Arguments:
         """The arguments of the script STORE_VALUES, once all has entered; none where no row with an id has.
 
         Without values it is stored that there are none: a repeat then computes its own.
@@ -467,7 +466,7 @@ class BatchSession:
         arguments = ("enter", ids, records, self._options.known_seconds, keys, *written)
         return _EntryCall(rows, with_id, state_counts, arguments)
 
-    def _lookup_arguments(self, rows: Rows, keys: bytes = b"") -> tuple[Argument, ...]:
+    def _lookup_arguments(self, rows: Rows, keys: bytes = b"") -> Arguments:
         """The arguments of a call that enters nothing."""
         return ("look", self._digests[rows].tobytes(), "", self._options.known_seconds, keys, "", "", "", 0)
 

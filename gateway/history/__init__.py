@@ -1,5 +1,5 @@
-"""What transactions did before, from Redis: history features for scoring, and how a batch gets there.
+"""History features for scoring, from Redis, and the batches that enter it.
 
-Here: batches on their way in and out, the epoch that is watched, journals that are recovered. Not here: what is asked
-of Redis, which is made in the package `history`, and connections (`gateway.redis`).
+Here: fetching and entering, the answers that are stored, the monitors of the epoch and of the key, and the recovery of
+journals. Not here: what is sent to Redis, which the package `history` decides, and connections (`gateway.redis`).
 """

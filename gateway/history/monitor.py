@@ -22,7 +22,7 @@ from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.models.model_tracker import ModelTracker
 from history.epoch import EPOCH, LOADING, Epoch, ensure_epoch, has_served
-from history.redis_schema import Argument
+from history.redis_schema import Arguments
 
 CHECK_SECONDS, FIRST_CHECK_SECONDS = 1.0, 0.05
 """Between two checks; the shorter one until the epoch is known."""
@@ -185,7 +185,7 @@ class HistoryMonitor:
         self._metrics.history(reasons, self._epoch.reaches_back_to if self._epoch else None, self._fullness)
 
 
-async def _run_commands(redis: Redis, commands: Generator[tuple[Argument, ...], Any, Epoch]) -> Epoch:
+async def _run_commands(redis: Redis, commands: Generator[Arguments, Any, Epoch]) -> Epoch:
     """Sends the commands of `history.epoch`, one after the other; the epoch that they end with.
 
     Raises:

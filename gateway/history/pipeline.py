@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from gateway.redis.scripts import sha
 from history.journal import APPLY, REGISTER
 from history.keyed_hash import UNKEYED, HistoryKey
-from history.redis_schema import ENTER, Argument
+from history.redis_schema import ENTER, Argument, Arguments
 from history.session import BatchSession
 
 MAX_READS_AHEAD = 3
@@ -25,7 +25,6 @@ MAX_READS_AHEAD = 3
 SENT_BYTES = 262_144
 """Of one `sendall`: Python applies the timeout to the whole call, however fast the other side receives."""
 
-Arguments = tuple[Argument, ...]
 States = Sequence[bytes | None]
 
 

@@ -1,4 +1,4 @@
-"""Labels that come in, days after their transactions: how they are read, kept and counted.
+"""Labels, which come in days after their transactions: parsing, storing and the metrics of them.
 
 Not here: what a label changes in Redis (`history.labels`).
 """

@@ -1,4 +1,4 @@
-"""Past transactions into Redis, so that history features begin with a past; and labels out of it, for training.
+"""Loading past transactions into Redis, exporting labels from it for training, and changing its HISTORY_KEY.
 
 Not here: what is kept in Redis and how (the package `history`).
 """

@@ -19,10 +19,10 @@ from redis.exceptions import NoScriptError
 from history.epoch import Epoch, ensure_epoch, extend_epoch, has_served
 from history.keyed_hash import HistoryKey
 from history.plan import Plan
-from history.redis_schema import ENTER
+from history.redis_schema import ENTER, Arguments
 from history.session import Reply
 from operations.errors import OperationsError
-from operations.history.load_steps import Arguments, LoadSteps, Step
+from operations.history.load_steps import LoadSteps, Step
 from operations.history.past_transactions import ParsedFile, ProgressCallback
 from operations.history.redis_access import connected, require_key
 from operations.history.version_history import NoHistory, PlanLayouts, VersionHistory

@@ -22,19 +22,19 @@ from numpy.typing import NDArray
 
 from history.evaluation import CODE_BITS, bucket_of, sort_keys
 from history.keyed_hash import ID_BYTES, HistoryKey
-from history.layout import DIGEST_BYTES, MAX_BUCKET, RecordLayout, Records
+from history.layout import DIGEST_BYTES, MAX_BUCKET, RecordLayout, Records, Rows
 from history.plan import Plan
 from history.redis_schema import (
     FRAUD,
     UNLABELLED,
-    Argument,
+    Arguments,
     fraud_layouts,
     parse_states,
     state_keys,
     transaction_records,
 )
 from history.session import EXPIRY_MARGIN, Reply
-from operations.history.past_transactions import PastTransactions, Rows
+from operations.history.past_transactions import PastTransactions
 
 ENTITY_STEP_STATES, ENTITY_STEP_RECORDS = 2_000, 20_000
 """States, and records, that one step writes: about 10 ms of Redis' time."""
@@ -46,7 +46,6 @@ TIME_SLICES = 10
 """From the horizon on: the transactions of a step are known as long as its newest one, so some a tenth longer."""
 ALL_LAYOUTS = -1
 
-Arguments = tuple[Argument, ...]
 MissingLayouts = Callable[[bytes], frozenset[int] | None]
 """The positions of the layouts that a plan, given by its digest, does not have; None of an unknown plan."""
 

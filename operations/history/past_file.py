@@ -20,10 +20,11 @@ from contract.faults import Fault, FaultCode, InputError
 from contract.schema import CONFIRMED_COLUMN, Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import MAX_FAULTS, ParsedRows, Table, csv_records, read_csv
 from history.keyed_hash import UNKEYED
+from history.layout import Rows
 from history.plan import Plan
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.errors import OperationsError, in_words
-from operations.history.past_transactions import ParsedFile, PastTransactions, ProgressCallback, Rows, effective_seconds
+from operations.history.past_transactions import ParsedFile, PastTransactions, ProgressCallback, effective_seconds
 from training import source
 from training.data import FALSE, TRUE
 from training.errors import TrainingError

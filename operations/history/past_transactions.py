@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from history.layout import Rows
 from history.redis_schema import FRAUD
 
-Rows = NDArray[np.int64]
 ProgressCallback = Callable[[int, int], None]
 """Is called with how much of how much is done."""
 
