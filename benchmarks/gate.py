@@ -109,7 +109,7 @@ def _compare(
     samples = (version_archive.read_reference(registry, each.card.version) or each.golden for each in (first, second))
     rows = [CsvRows.of(sample, each.contract) for sample, each in zip(samples, (first, second), strict=True)]
     ours = VersionScorer(first.contract, first.card.bands, first.score)
-    return gate.score_both(rows, ours, VersionScorer(second.contract, bands(second.card.bands), distorted))
+    return gate.paired_samples(rows, ours, VersionScorer(second.contract, bands(second.card.bands), distorted))
 
 
 def _print_comparison(name: str, both: SamplePair) -> None:

@@ -186,11 +186,11 @@ def release(  # noqa: PLR0913 - each is one option of the command line
     """
     from operations.rollout import release_commands as acts
 
-    wish = acts.ReleaseOptions(what, canary, on, shadow, promote, abort, accept_shift)
-    if wish.what == "status":
+    options = acts.ReleaseOptions(what, canary, on, shadow, promote, abort, accept_shift)
+    if options.what == "status":
         terminal.console().print(acts.status(terminal.paths(), terminal.environment()))
     else:
-        acts.release(deployment.find_target(terminal.paths(), terminal.environment()), wish, terminal.say)
+        acts.release(deployment.find_target(terminal.paths(), terminal.environment()), options, terminal.say)
 
 
 @commands.command()

@@ -64,16 +64,16 @@ def _first_objection(goal: ReleaseMode) -> str | None:
 def _compare(
     new: LoadedVersion, live: LoadedVersion, data: Path | None, thresholds: ThresholdOverrides
 ) -> VersionComparison:
-    bout = score_both(
+    scores = score_both(
         _scored_version(new), _scored_version(live), partial(read, request=TrainRequest(new.card.version, Path(), data))
     )
-    outcome = evaluate_pairs(bout.labels, bout.new, bout.live, bout.weights)
+    outcome = evaluate_pairs(scores.labels, scores.new, scores.live, scores.weights)
     return VersionComparison(
-        first=bout.first,
-        last=bout.last,
-        frauds=int(bout.labels.sum()),
-        new=ComparedVersion(outcome.new, ScoreSample.of(thresholds.apply_to(new.card.bands), bout.new)),
-        live=ComparedVersion(outcome.live, ScoreSample.of(thresholds.apply_to(live.card.bands), bout.live)),
+        first=scores.first,
+        last=scores.last,
+        frauds=int(scores.labels.sum()),
+        new=ComparedVersion(outcome.new, ScoreSample.of(thresholds.apply_to(new.card.bands), scores.new)),
+        live=ComparedVersion(outcome.live, ScoreSample.of(thresholds.apply_to(live.card.bands), scores.live)),
         low=outcome.low,
         high=outcome.high,
     )

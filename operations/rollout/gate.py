@@ -95,7 +95,7 @@ def scored_samples(target: DeploymentTarget, live: int, version: int, on: bytes 
     """
     described = [target.server.describe(each) for each in (live, version)]
     rows = [CsvRows(on)] if on is not None else [_reference_rows(target, each) for each in described]
-    both = score_both(rows, *(_scorer(target, each) for each in described))
+    both = paired_samples(rows, *(_scorer(target, each) for each in described))
     if not both.before.rows:
         raise ShiftTooLarge(
             f"no row can be scored by version {version} and version {live}, so what would change cannot be known; "
@@ -104,7 +104,7 @@ def scored_samples(target: DeploymentTarget, live: int, version: int, on: bytes 
     return both
 
 
-def score_both(rows: Iterable[CsvRows], first: VersionScorer, second: VersionScorer) -> SamplePair:
+def paired_samples(rows: Iterable[CsvRows], first: VersionScorer, second: VersionScorer) -> SamplePair:
     """What two versions make of all of these rows that both can read."""
     distinct = {each.text: each for each in rows}.values()  # Two trainings on the same data may bring the same rows.
     pairs = [paired_scoring.score_shared_rows(each, first, second) for each in distinct]
