@@ -1,5 +1,6 @@
-"""Which versions this gateway uses, and how it asks the model server for them.
+"""Which versions this gateway uses, and how it calls the model server.
 
-Here: the release record as it is followed, the proof that a version is what it should be, the only client of
-TorchServe's inference API, and what was scored. Not here: which rows a trial gets (`gateway.trial`).
+Here: following the release record, the proof that a version is what it should be, the only client of TorchServe's
+inference API, the sample of entities that a trial gets, its counts, and score results. Not here: how rows of a trial
+are scored (`gateway.trial`).
 """
