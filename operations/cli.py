@@ -67,8 +67,8 @@ def _fail(text: str) -> NoReturn:
     sys.exit(1)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_given: bool) -> None:
+    if is_given:
         typer.echo(f"fraud {importlib.metadata.version('fraud-detection-api')}")
         raise typer.Exit
 
@@ -190,7 +190,7 @@ def release(  # noqa: PLR0913 - each is one option of the command line
     if options.what == "status":
         terminal.console().print(acts.status(terminal.paths(), terminal.environment()))
     else:
-        acts.release(deployment.find_target(terminal.paths(), terminal.environment()), options, terminal.say)
+        acts.release(deployment.find_target(terminal.paths(), terminal.environment()), options, terminal.write_line)
 
 
 @commands.command()
@@ -198,7 +198,7 @@ def rollback() -> None:
     """Make the version live again that served before the live one, and end a trial."""
     from operations.rollout import release_commands as acts
 
-    acts.rollback(deployment.find_target(terminal.paths(), terminal.environment()), terminal.say)
+    acts.rollback(deployment.find_target(terminal.paths(), terminal.environment()), terminal.write_line)
 
 
 @model_commands.callback(invoke_without_command=True)
@@ -218,11 +218,11 @@ def show_model(
     from operations.store import card_view, version_archive
 
     registry = Registry(terminal.paths().store)
-    found = version_archive.read_archive(registry, registry.newest() if version is None else version)
+    archive = version_archive.read_archive(registry, registry.newest() if version is None else version)
     if as_json:
-        typer.echo(card_view.as_json(found))
+        typer.echo(card_view.as_json(archive))
     else:
-        terminal.page().print(card_view.view(registry, found, datetime.now(UTC)))
+        terminal.page().print(card_view.view(registry, archive, datetime.now(UTC)))
 
 
 @model_commands.command("diff")
@@ -249,8 +249,8 @@ def restore(
     paths = StatePaths(into.absolute(), into.absolute() / "model_store") if into else terminal.paths()
     with storage.local_copy(file) as path:
         manifest = backup.restore(path, paths)
-    terminal.say(f"Restored into {paths.root}: {backup.summary(manifest)}.")
-    terminal.say(f"The settings that it was made with are in {paths.root / 'var' / 'restored'}.")
+    terminal.write_line(f"Restored into {paths.root}: {backup.summary(manifest)}.")
+    terminal.write_line(f"The settings that it was made with are in {paths.root / 'var' / 'restored'}.")
 
 
 @schema_commands.command("infer")

@@ -27,7 +27,7 @@ def keep_key(
     if out.exists():
         raise OperationsError(f"{out} exists; choose another name")
     durable.write(out, f"{history_secret(terminal.paths(), terminal.environment())}\n".encode())
-    terminal.say(f"Wrote {out}. Keep it apart from backups and from Redis: HISTORY_KEY_FILE takes it as it is.")
+    terminal.write_line(f"Wrote {out}. Keep it apart from backups and from Redis: HISTORY_KEY_FILE takes it as it is.")
 
 
 @history_commands.command("rekey")
@@ -48,7 +48,9 @@ def rekey_history() -> None:
         )
     again = " (this run went on where another had ended)" if done.resumed else ""
     moved = f"{done.moved:,} digests got the key in {done.seconds:.1f} s{again}."
-    terminal.say(moved if done.moved or done.resumed else "All that Redis remembers is of this key: nothing was to do.")
+    terminal.write_line(
+        moved if done.moved or done.resumed else "All that Redis remembers is of this key: nothing was to do."
+    )
 
 
 @history_commands.command("load")

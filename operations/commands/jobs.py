@@ -60,7 +60,7 @@ def list_backups(
     from operations.backups import backup, storage
 
     for name, size in backup.list_backups(storage.storage_for(place or terminal.backups())):
-        terminal.say(f"{name}  {size / 1e6:.1f} MB")
+        terminal.write_line(f"{name}  {size / 1e6:.1f} MB")
 
 
 @backup_commands.command("verify")
@@ -71,7 +71,7 @@ def verify_backup(file: str) -> None:
     failed = []
     with storage.local_copy(file) as path:
         for result in golden_check.check_golden_rows(path):
-            terminal.say(str(result))
+            terminal.write_line(str(result))
             failed += [] if result.is_good else [str(result.version)]
     if failed:
         raise OperationsError(f"the backup is whole, but not all in it works: version {', '.join(failed)}")
@@ -98,7 +98,7 @@ def check() -> None:
     from operations.jobs.outcome import record_job
 
     with record_job(terminal.paths(), "check"):
-        checking.check(terminal.paths(), terminal.environment(), terminal.say)
+        checking.check(terminal.paths(), terminal.environment(), terminal.write_line)
 
 
 def clean(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False) -> None:
@@ -107,10 +107,10 @@ def clean(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say w
     from operations.jobs.outcome import record_job
 
     if dry_run:
-        cleaning.clean(terminal.paths(), os.environ, terminal.say, dry_run=True)
+        cleaning.clean(terminal.paths(), os.environ, terminal.write_line, dry_run=True)
         return
     with record_job(terminal.paths(), "clean"):
-        cleaning.clean(terminal.paths(), os.environ, terminal.say)
+        cleaning.clean(terminal.paths(), os.environ, terminal.write_line)
 
 
 def schedule(
@@ -123,6 +123,6 @@ def schedule(
 
     paths = terminal.paths()
     if not healthy:
-        scheduling.run(crontab.read(crontab.schedule_file(os.environ, paths.root)), paths, terminal.say)
+        scheduling.run(crontab.read(crontab.schedule_file(os.environ, paths.root)), paths, terminal.write_line)
     elif not scheduling.healthy(paths):
         raise OperationsError(f"no schedule has looked in {paths.root} for {scheduling.STALE_SECONDS:.0f} s")

@@ -27,4 +27,4 @@ def export_labels(
     from operations.history import label_export
 
     exported = label_export.run(terminal.paths(), terminal.environment(), file, out, days)
-    terminal.say(f"Wrote {out}: {exported}.")
+    terminal.write_line(f"Wrote {out}: {exported}.")

@@ -36,5 +36,5 @@ def evaluate(
     options = evaluating.EvaluateOptions(version, data, out, beside, threads)
     report, paths = evaluating.evaluate(Registry(terminal.paths().store), options)
     for line in evaluating.lines(report):
-        terminal.say(line)
-    terminal.say(f"Wrote {paths[0]} and {paths[1]}.")
+        terminal.write_line(line)
+    terminal.write_line(f"Wrote {paths[0]} and {paths[1]}.")

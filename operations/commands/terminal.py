@@ -46,6 +46,6 @@ def page() -> Console:
     return Console(highlight=False)
 
 
-def say(text: str) -> None:
+def write_line(text: str) -> None:
     """Prints what may hold anybody's words: brackets in it are no markup."""
     console().print(text, markup=False)

@@ -16,7 +16,7 @@ from operations.rollout import deployment
 from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths
 
-Look = Callable[[], Iterable[Finding]]
+Check = Callable[[], Iterable[Finding]]
 
 
 class FaultsFound(OperationsError):
@@ -24,30 +24,30 @@ class FaultsFound(OperationsError):
 
 
 def check(
-    paths: StatePaths, env: Mapping[str, str], say: Callable[[str], None], retry_seconds: float = RETRY_SECONDS
+    paths: StatePaths, env: Mapping[str, str], write_line: Callable[[str], None], retry_seconds: float = RETRY_SECONDS
 ) -> None:
     """Looks at all, a line each.
 
     Args:
         paths: the directory and its model store.
         env: the environment, with secrets themselves rather than their files.
-        say: takes each line.
+        write_line: takes each line.
         retry_seconds: seconds in which a fault of the service may go away by itself.
 
     Raises:
         FaultsFound: something is wrong.
     """
-    faults, seen = [], set[Finding]()
-    for finding in look(paths, env, retry_seconds):
-        if finding not in seen:  # A record that cannot be read is met by several looks.
-            say(str(finding))
+    faults, reported = [], set[Finding]()
+    for finding in findings(paths, env, retry_seconds):
+        if finding not in reported:  # A record that cannot be read is met by several looks.
+            write_line(str(finding))
             faults += [finding.text] if finding.state is CheckState.FAULT else []
-        seen.add(finding)
+        reported.add(finding)
     if faults:
         raise FaultsFound(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}: {'; '.join(faults)}")
 
 
-def look(paths: StatePaths, env: Mapping[str, str], retry_seconds: float = RETRY_SECONDS) -> Iterator[Finding]:
+def findings(paths: StatePaths, env: Mapping[str, str], retry_seconds: float = RETRY_SECONDS) -> Iterator[Finding]:
     """All findings, the most urgent first."""
     running: DeploymentTarget | None = None
     try:
@@ -55,13 +55,13 @@ def look(paths: StatePaths, env: Mapping[str, str], retry_seconds: float = RETRY
     except OperationsError as error:
         if env.get("MANAGEMENT_URL") or paths.stack.exists():
             yield fault(str(error))
-    for each in _looks(paths, env, running, retry_seconds):
+    for each in _checks(paths, env, running, retry_seconds):
         yield from _guarded(each)
 
 
-def _looks(
+def _checks(
     paths: StatePaths, env: Mapping[str, str], running: DeploymentTarget | None, retry_seconds: float
-) -> Sequence[Look]:
+) -> Sequence[Check]:
     store, now = running.store if running else paths.store, datetime.now(UTC)
     return (
         lambda: service_checks.gateways(service_checks.gateway_url(env, running), store, retry_seconds),
@@ -83,7 +83,7 @@ def _is_deployed(env: Mapping[str, str]) -> bool:
     return bool(env.get("MANAGEMENT_URL"))
 
 
-def _guarded(findings: Look) -> Iterator[Finding]:
+def _guarded(findings: Check) -> Iterator[Finding]:
     """What goes wrong while it looks is a fault too, and ends no other look."""
     try:
         yield from findings()

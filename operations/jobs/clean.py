@@ -81,13 +81,15 @@ class ListedFile:
         return stat.S_IMODE(self.status.st_mode)
 
 
-def clean(paths: StatePaths, env: Mapping[str, str], say: Callable[[str], None], *, dry_run: bool = False) -> int:
+def clean(
+    paths: StatePaths, env: Mapping[str, str], write_line: Callable[[str], None], *, dry_run: bool = False
+) -> int:
     """Deletes what is old, and says what and how much.
 
     Args:
         paths: the directory and its model store.
         env: the environment.
-        say: takes each line.
+        write_line: takes each line.
         dry_run: only says what would go.
 
     Returns:
@@ -97,7 +99,7 @@ def clean(paths: StatePaths, env: Mapping[str, str], say: Callable[[str], None],
         OperationsError: CLEAN_DAYS is no number of days; or something could not be deleted, when all else is.
     """
     for link in _links(paths):
-        say(f"{link} is a link and is left alone")
+        write_line(f"{link} is a link and is left alone")
     freed, failures, verb = 0, list[str](), "would delete" if dry_run else "deleted"
     for deletion in candidates(paths, env, time.time()):
         try:
@@ -106,9 +108,9 @@ def clean(paths: StatePaths, env: Mapping[str, str], say: Callable[[str], None],
         except OSError as error:
             failures.append(in_words(error))
         else:
-            say(f"{verb} {deletion.path}: {deletion.what}, {deletion.size} bytes")
+            write_line(f"{verb} {deletion.path}: {deletion.what}, {deletion.size} bytes")
             freed += deletion.size
-    say(f"{freed} bytes {'would be' if dry_run else 'were'} freed")
+    write_line(f"{freed} bytes {'would be' if dry_run else 'were'} freed")
     if failures:
         raise OperationsError(f"{len(failures)} could not be deleted; the first: {failures[0]}")
     return freed

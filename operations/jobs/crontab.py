@@ -85,14 +85,14 @@ def _jobs(file: Path, text: str) -> Iterator[Job]:
             continue
         try:
             job = _job(line)
-            _refuse_second(job, lines)
+            _refuse_duplicate(job, lines)
         except ValueError as error:
             raise BadCrontab(f"{file}, line {number}: {error}") from None
         lines[job.name] = number
         yield job
 
 
-def _refuse_second(job: Job, lines: Mapping[str, int]) -> None:
+def _refuse_duplicate(job: Job, lines: Mapping[str, int]) -> None:
     """Outcome and lock of a job are under its name: two lines cannot share them."""
     if job.name in lines:
         raise ValueError(f"{job.name} is in line {lines[job.name]} already; join their times, like 0,30 or 1-5")
@@ -108,7 +108,7 @@ def _job(line: str) -> Job:
     if arguments[0] in NOT_JOBS:
         raise ValueError(f"`fraud {arguments[0]}` is no job: it does not end by itself")
     when = " ".join(fields)
-    _refuse_never(when)
+    _refuse_never_due(when)
     return Job(arguments[0], when, tuple(arguments))
 
 
@@ -122,7 +122,7 @@ def _words(command: str) -> list[str]:
         raise ValueError("a quotation mark is not closed") from None
 
 
-def _refuse_never(when: str) -> None:
+def _refuse_never_due(when: str) -> None:
     try:
         due = next(CronSim(when, datetime(2000, 1, 1, tzinfo=UTC)), None)
     except CronSimError as error:

@@ -45,9 +45,9 @@ def unknown(text: str) -> Finding:
     return Finding(CheckState.UNKNOWN, text)
 
 
-def retry_fault(look: Callable[[], Finding], retry_seconds: float = RETRY_SECONDS) -> Finding:
+def retry_fault(check: Callable[[], Finding], retry_seconds: float = RETRY_SECONDS) -> Finding:
     """Looks again while it finds a fault: one that is mended in so many seconds is none."""
     until = time.monotonic() + retry_seconds
-    while (found := look()).state is CheckState.FAULT and time.monotonic() < until:
+    while (finding := check()).state is CheckState.FAULT and time.monotonic() < until:
         time.sleep(RETRY_INTERVAL)
-    return found
+    return finding

@@ -56,7 +56,7 @@ def _ended(job: Job, paths: StatePaths, state: ScheduleState | None, begin: floa
     since = last.ended if last else state.since.get(job.name) if state else begin
     if last and last.exit_code:
         return fault(f"fraud {job.name} failed with exit code {last.exit_code} at {_format_time(_at(last.ended))}")
-    if missed and since is not None and since < missed.timestamp() and not _makes_up(state, now):
+    if missed and since is not None and since < missed.timestamp() and not _is_starting_up(state, now):
         lately = f"not run since {_format_time(_at(since))}" if last else "never run"
         return fault(f"fraud {job.name} has {lately}, and was due at {_format_time(missed)}")
     return (
@@ -66,7 +66,7 @@ def _ended(job: Job, paths: StatePaths, state: ScheduleState | None, begin: floa
     )
 
 
-def _makes_up(state: ScheduleState | None, now: datetime) -> bool:
+def _is_starting_up(state: ScheduleState | None, now: datetime) -> bool:
     """Whether a schedule has begun here a moment ago: it makes up for what was missed before."""
     return state is not None and now - _at(state.began) < GRACE
 

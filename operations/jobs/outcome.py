@@ -130,7 +130,7 @@ def send_alert(text: str, env: Mapping[str, str]) -> None:
         _print_error(str(error))
         return
     if url:
-        alerts = Alerts(url, lambda said: None if said == text else _print_error(said))
+        alerts = Alerts(url, lambda line: None if line == text else _print_error(line))
         alerts(text)
         alerts.wait()
 
@@ -138,10 +138,10 @@ def send_alert(text: str, env: Mapping[str, str]) -> None:
 @contextmanager
 def _hold_lock(paths: StatePaths, job: str) -> Iterator[None]:
     """Holds the job's lock; where no lock can be had, on a full disk say, the job runs all the same."""
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as locks:
         try:
             prepare(paths)
-            held.enter_context(durable.locked(lock(paths, job), f"fraud {job} runs already"))
+            locks.enter_context(durable.locked(lock(paths, job), f"fraud {job} runs already"))
         except LockHeld as busy:
             _print_error(f"error: {busy}")
             raise SystemExit(ALREADY_RUNNING) from None
@@ -182,8 +182,8 @@ def _text(outcomes: Mapping[str, JobOutcome]) -> bytes:
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()
-    for field, (name, meaning) in METRICS.items():
-        gauge = Gauge(name, meaning, [LABEL], registry=registry)
+    for field, (name, help_text) in METRICS.items():
+        gauge = Gauge(name, help_text, [LABEL], registry=registry)
         for job, outcome in outcomes.items():
             if (value := getattr(outcome, field)) is not None:
                 gauge.labels(job).set(value)
@@ -197,8 +197,8 @@ def _read(file: Path, job: str) -> JobOutcome | None:
     try:
         families = list(text_string_to_metric_families(file.read_text(encoding="utf-8")))
         samples = [sample for family in families for sample in family.samples if sample.labels == {LABEL: job}]
-        found = {sample.name: sample.value for sample in samples if math.isfinite(sample.value)}
-        ended, code, duration, succeeded = (found.get(name) for name, _ in METRICS.values())
+        samples_by_name = {sample.name: sample.value for sample in samples if math.isfinite(sample.value)}
+        ended, code, duration, succeeded = (samples_by_name.get(name) for name, _ in METRICS.values())
     except (OSError, ValueError, KeyError, IndexError, TypeError):  # The parser raises these where it is no such text.
         return None
     if ended is None or code is None or duration is None or not 0 <= ended <= MAX_TIMESTAMP:

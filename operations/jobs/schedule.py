@@ -130,12 +130,12 @@ class Schedule:
         """Starts nothing yet."""
         self._jobs = jobs
         self._paths = paths
-        self._write = say
+        self._write_output = say
         self._clock = clock
         self._sleep = sleep
         self._runner = runner
         self._last_runs = dict[str, datetime]()
-        self._began: datetime | None = None
+        self._started_at: datetime | None = None
         self._last_tick: datetime | None = None
         self._tasks = dict[str, asyncio.Task[None]]()
 
@@ -152,90 +152,94 @@ class Schedule:
         """Starts what is due."""
         now = self._clock()
         if self._last_tick is None or abs(now - self._last_tick) > MAX_GAP:
-            self._begin(now)
+            self._load_last_runs(now)
         self._last_tick = now
-        for job, moment in self._due(now):
+        for job, moment in self._due_jobs(now):
             self._last_runs[job.name] = now
             self._start(job, moment)
         with contextlib.suppress(OSError):
             _heartbeat_file(self._paths).touch()
 
-    def _due(self, now: datetime) -> list[tuple[Job, datetime]]:
+    def _due_jobs(self, now: datetime) -> list[tuple[Job, datetime]]:
         """What is due, without what was missed while the system may still be starting."""
-        began = self._began or now
+        began = self._started_at or now
         self._last_runs = clamp_future(self._last_runs, now)
-        is_settled = now - began >= STARTUP_DELAY
-        return [(job, moment) for job, moment in due(self._jobs, self._last_runs, now) if is_settled or moment >= began]
+        is_started_up = now - began >= STARTUP_DELAY
+        return [
+            (job, moment) for job, moment in due(self._jobs, self._last_runs, now) if is_started_up or moment >= began
+        ]
 
-    def _begin(self, now: datetime) -> None:
+    def _load_last_runs(self, now: datetime) -> None:
         """Finds out what ran last and when: at the start, and after the machine was away."""
-        self._began = now
+        self._started_at = now
         state = _renewed(load_state(self._paths), self._jobs, now)
         with contextlib.suppress(OSError):
             outcome.prepare(self._paths)
             durable.write(_state_file(self._paths), json.dumps(asdict(state)).encode())
         for job in self._jobs:
-            last, seen = outcome.last_outcome(self._paths, job.name), self._last_runs.get(job.name)
+            last, last_seen = outcome.last_outcome(self._paths, job.name), self._last_runs.get(job.name)
             known = [datetime.fromtimestamp(last.ended, UTC)] if last else []
-            known += [seen] if seen else []
+            known += [last_seen] if last_seen else []
             self._last_runs[job.name] = max(known, default=datetime.fromtimestamp(state.since[job.name], UTC))
         self._last_runs = clamp_future(self._last_runs, now)
         self._log_plan(now)
 
     def _log_plan(self, now: datetime) -> None:
         missed = {job.name for job, _ in due(self._jobs, self._last_runs, now)}
-        once = f", and once in {STARTUP_DELAY.seconds // 60} min for what was missed"
+        make_up = f", and once in {STARTUP_DELAY.seconds // 60} min for what was missed"
         for job in self._jobs:
-            self._say(f"{job.name} is due {_format_time(job.next_time(now))}{once if job.name in missed else ''}")
+            self._write_line(
+                f"{job.name} is due {_format_time(job.next_time(now))}{make_up if job.name in missed else ''}"
+            )
 
     def _start(self, job: Job, moment: datetime) -> None:
         if job.name in self._tasks:
-            self._say(f"{job.name} was due {_format_time(moment)} and still runs: this time is skipped")
+            self._write_line(f"{job.name} was due {_format_time(moment)} and still runs: this time is skipped")
             return
-        self._say(f"{job.name} starts (due {_format_time(moment)})")
+        self._write_line(f"{job.name} starts (due {_format_time(moment)})")
         self._tasks[job.name] = asyncio.create_task(self._run(job))
 
     async def _run(self, job: Job) -> None:
         began = time.monotonic()
         try:
-            code = await self._runner(job, self._paths, lambda line: self._say(f"{job.name}: {line}"))
-            self._say(f"{job.name} ended with exit code {code} after {time.monotonic() - began:.0f} s")
+            code = await self._runner(job, self._paths, lambda line: self._write_line(f"{job.name}: {line}"))
+            self._write_line(f"{job.name} ended with exit code {code} after {time.monotonic() - began:.0f} s")
         except LockHeld as busy:
-            self._say(f"{busy}: this time is skipped")
+            self._write_line(f"{busy}: this time is skipped")
         except Exception as error:  # noqa: BLE001 - no job may end the schedule
             why = str(error) if isinstance(error, OperationsError) else type(error).__name__
-            self._say(f"{job.name} could not be run: {why}")
+            self._write_line(f"{job.name} could not be run: {why}")
         finally:
             del self._tasks[job.name]
 
-    def _say(self, text: str) -> None:
+    def _write_line(self, text: str) -> None:
         """Says it; the output may be gone, and that must stop nothing (rich makes a broken pipe a SystemExit)."""
         with contextlib.suppress(OSError, ValueError, SystemExit):
-            self._write(text)
+            self._write_output(text)
 
     async def _end_jobs(self) -> None:
         with contextlib.suppress(OSError):
             _heartbeat_file(self._paths).unlink(missing_ok=True)
         tasks = list(self._tasks.values())
         for name in self._tasks:
-            self._say(f"{name} is told to end")
+            self._write_line(f"{name} is told to end")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _run_until_stopped(schedule: Schedule) -> None:
-    keeping = asyncio.create_task(schedule.run_forever())
+    running = asyncio.create_task(schedule.run_forever())
 
-    def hurry() -> None:
-        keeping.cancel()  # A second time, while it waits for the jobs to end: then they are killed.
+    def kill_jobs() -> None:
+        running.cancel()  # A second time, while it waits for the jobs to end: then they are killed.
 
-    async with stop_signals(hurry) as stop:
+    async with stop_signals(kill_jobs) as stop:
         try:
-            await wait_for_stop(stop, {keeping})
+            await wait_for_stop(stop, {running})
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 def _renewed(state: ScheduleState | None, jobs: Sequence[Job], now: datetime) -> ScheduleState:

@@ -96,10 +96,10 @@ def _workers(server: TorchServeClient, where: str, store: Path) -> Finding:
         return unknown("the live version's workers (nothing is released yet)")
     live = f"version {record.version}, which is live,"
     try:
-        there = server.registered().get(record.version)
+        registered = server.registered().get(record.version)
     except OperationsError as error:
         return fault(str(error))
-    if there is None:
+    if registered is None:
         return fault(f"{live} is not loaded{where}")
-    text = f"{there.ready} of {there.workers} workers of {live} are ready{where}"
-    return good(text) if 0 < there.workers == there.ready else fault(text)
+    text = f"{registered.ready} of {registered.workers} workers of {live} are ready{where}"
+    return good(text) if 0 < registered.workers == registered.ready else fault(text)

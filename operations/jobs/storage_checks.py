@@ -39,12 +39,12 @@ def archive(store: Path) -> Iterator[Finding]:
 
 def disks(paths: Sequence[Path]) -> Iterator[Finding]:
     """Whether there is room where something is written; a disk that holds several paths is told of once."""
-    seen = set[int]()
+    devices = set[int]()
     for path in paths:
         if not path.is_dir():
             yield unknown(f"the disk under {path} (there is no such directory)")
-        elif (device := path.stat().st_dev) not in seen:
-            seen.add(device)
+        elif (device := path.stat().st_dev) not in devices:
+            devices.add(device)
             yield _disk(path)
 
 

@@ -63,8 +63,8 @@ def keep(settings: KeeperSettings, console: Console, jobs: Sequence[Job] = ()) -
         resolve = partial(endpoints.resolve_endpoints, settings.management_url, settings.inference_url)
         asyncio.run(_KeeperRun(settings, console, jobs, resolve).until_stopped())
         return
-    with own_server.planned(settings) as (program, member):
-        asyncio.run(_KeeperRun(settings, console, jobs, lambda: [member], program).until_stopped())
+    with own_server.own_torchserve(settings) as (program, endpoint):
+        asyncio.run(_KeeperRun(settings, console, jobs, lambda: [endpoint], program).until_stopped())
 
 
 class _KeeperRun:
@@ -222,8 +222,8 @@ class _KeeperRun:
     @contextlib.contextmanager
     def _pages(self) -> Iterator[str]:
         settings = self._settings
-        found = Pages(self._status, settings.paths.store, lambda: outcome.metrics_text(settings.paths))
-        with pages.served(settings.host, settings.port, found) as url:
+        pages_content = Pages(self._status, settings.paths.store, lambda: outcome.metrics_text(settings.paths))
+        with pages.served(settings.host, settings.port, pages_content) as url:
             yield url
 
     def _kill_all(self) -> None:

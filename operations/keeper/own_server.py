@@ -19,7 +19,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - compared, not bound
 
 
 @contextmanager
-def planned(settings: KeeperSettings) -> Iterator[tuple[Program, TorchServeEndpoint]]:
+def own_torchserve(settings: KeeperSettings) -> Iterator[tuple[Program, TorchServeEndpoint]]:
     """How to run it, and where it answers: management on the loopback alone, inference on INFERENCE_HOST.
 
     While the block lasts, `fraud release` and the like find it in the stack's file, as they find a local stack.
@@ -28,11 +28,11 @@ def planned(settings: KeeperSettings) -> Iterator[tuple[Program, TorchServeEndpo
         OperationsError: it cannot be started so; says what to set.
     """
     directory = Path(tempfile.mkdtemp(prefix="fraud-"))
-    member = _member(settings)
+    endpoint = _endpoint(settings)
     try:
         program = _program(settings, directory / "ts")
-        write_stack_endpoints(settings, management_url=member.management, inference_url=member.inference)
-        yield program, member
+        write_stack_endpoints(settings, management_url=endpoint.management, inference_url=endpoint.inference)
+        yield program, endpoint
     finally:
         with contextlib.suppress(OSError):
             settings.paths.stack.unlink(missing_ok=True)
@@ -52,9 +52,9 @@ def _program(settings: KeeperSettings, scratch: Path) -> Program:
     )
 
 
-def _member(settings: KeeperSettings) -> TorchServeEndpoint:
+def _endpoint(settings: KeeperSettings) -> TorchServeEndpoint:
     host = settings.env.get("INFERENCE_HOST") or LOOPBACK
-    called = LOOPBACK if host == EVERYWHERE else host
+    reachable_host = LOOPBACK if host == EVERYWHERE else host
     return TorchServeEndpoint(
-        f"http://{LOOPBACK}:{container.PORTS.management}", f"http://{called}:{container.PORTS.inference}"
+        f"http://{LOOPBACK}:{container.PORTS.management}", f"http://{reachable_host}:{container.PORTS.inference}"
     )

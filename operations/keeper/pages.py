@@ -125,7 +125,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, pages: Pages) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.pages = pages
-        self._once = Deduplicator(log.info)
+        self._log_defect = Deduplicator(log.info)
         self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__((host, port), _Handler)
 
@@ -156,7 +156,7 @@ class _Server(ThreadingHTTPServer):
         """Says a defect, once, for probes come each second. A caller who goes away is none."""
         error = sys.exception()
         if error and not isinstance(error, OSError):
-            self._once(describe_defect(error))
+            self._log_defect(describe_defect(error))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -203,10 +203,10 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - as io has it
-        patience = self._until - time.monotonic()
-        if patience <= 0 or self._left <= 0:
+        remaining = self._until - time.monotonic()
+        if remaining <= 0 or self._left <= 0:
             raise TimeoutError
-        self._connection.settimeout(patience)
+        self._connection.settimeout(remaining)
         count = self._connection.recv_into(memoryview(buffer)[: self._left])
         self._left -= count
         return count

@@ -58,7 +58,7 @@ class Servers:
         self._resolve_endpoints = resolve_endpoints
         self._status = status
         self._notifier = notifier
-        self._say_new = Deduplicator(log.info)
+        self._log_new = Deduplicator(log.info)
         self._tasks: dict[TorchServeEndpoint, _ServerTask] = {}
         self._closing = set[TorchServeClient]()
 
@@ -92,9 +92,9 @@ class Servers:
             endpoints = await run_in_daemon_thread(self._resolve_endpoints)
         except UnresolvedName as error:
             self._status.resolve_error = str(error)
-            self._say_new(str(error))
+            self._log_new(str(error))
             raise
-        self._say_new.reset()
+        self._log_new.reset()
         return endpoints
 
     def _update_tasks(self, endpoints: Sequence[TorchServeEndpoint]) -> None:

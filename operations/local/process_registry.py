@@ -42,9 +42,9 @@ class ProcessRegistry:
         except (OSError, ValueError, KeyError, TypeError):
             return 0
         members = list(_processes_with_mark(mark))
-        for member in members:
+        for process in members:
             with contextlib.suppress(psutil.NoSuchProcess):
-                member.kill()
+                process.kill()
         psutil.wait_procs(members, timeout=5)
         shutil.rmtree(scratch, ignore_errors=True)
         return len(members)

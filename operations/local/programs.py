@@ -46,8 +46,8 @@ class StackPlan:
 
 def plan(settings: StackSettings, scratch: Path) -> StackPlan:
     """Finds free ports, writes the configurations, and says what to run."""
-    *five, redis_port = free_ports(6)
-    ports = Ports(*five)
+    *torchserve_ports, redis_port = free_ports(6)
+    ports = Ports(*torchserve_ports)
     database, redis_url = None, settings.redis_url
     key = settings.history_key or history_key.load_or_create(settings.paths.history_key)
     if redis_url is None:
@@ -115,14 +115,14 @@ def _valkey(settings: StackSettings, file: Path) -> Program:
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on; all are held until all are found, so that they differ."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+    with ExitStack() as stack_sockets:
+        sockets = [stack_sockets.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
             each.bind((LOOPBACK, 0))
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def refuse_taken(host: str, port: int) -> None:
+def refuse_used_port(host: str, port: int) -> None:
     """Makes sure that the gateway will be able to listen.
 
     Raises:

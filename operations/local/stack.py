@@ -25,7 +25,7 @@ from operations.keeper import first_model, reconcile_loop
 from operations.keeper.endpoints_file import write_stack_endpoints
 from operations.local import summary
 from operations.local.process_registry import ProcessRegistry
-from operations.local.programs import StackPlan, plan, refuse_taken
+from operations.local.programs import StackPlan, plan, refuse_used_port
 from operations.network.alerts import Alerts
 from operations.processes.console_log import log, logging_to, print_line
 from operations.processes.signals import stop_signals, wait_for_stop
@@ -56,7 +56,7 @@ def up(settings: StackSettings, console: Console) -> None:
         registry = ProcessRegistry(paths.run / "processes.json")
         if ended := registry.kill_orphans():
             console.print(f"Ended {ended} processes that an earlier run had left behind.")
-        refuse_taken(settings.host, settings.port)
+        refuse_used_port(settings.host, settings.port)
         with _scratch(registry) as scratch:
             asyncio.run(_StackRun(settings, plan(settings, scratch), registry, console).until_stopped())
 
@@ -158,25 +158,25 @@ class _StackRun:
         """Its own Valkey may hold what a release without a key wrote: nobody else uses it."""
         try:
             key = history_key_of(self._stack.history_key)
-            done = await first_model.retry_until_redis_answers(
+            rekeyed = await first_model.retry_until_redis_answers(
                 partial(rekey, self._stack.redis_url, key, lambda _: None)
             )
         except OperationsError as error:
             log.info(f"scores are without history: {error}")
             return
-        if done.moved:
-            log.info(f"what Redis remembers got its key: {done.moved:,} digests ({done.seconds:.1f} s)")
+        if rekeyed.moved:
+            log.info(f"what Redis remembers got its key: {rekeyed.moved:,} digests ({rekeyed.seconds:.1f} s)")
 
     async def _announce(self, version: int, began: float) -> None:
         """Says that all is there, once it is, however slow the machine; the past too, or that it was not loaded."""
         await self._wait_until_ready()
         seconds = time.monotonic() - began
         await self._write_sample()
-        found = await asyncio.to_thread(
+        ready_summary = await asyncio.to_thread(
             summary.collect_summary, self._settings, self._stack, self._live_version() or version
         )
         with contextlib.suppress(OSError, ValueError, SystemExit):
-            summary.print_summary(self._console, found, seconds)
+            summary.print_summary(self._console, ready_summary, seconds)
 
     def _live_version(self) -> int | None:
         """The live version now: another may have taken over from the one that was to be."""

@@ -63,8 +63,8 @@ def example_commands(summary: StackSummary) -> list[str]:
     sample = settings.paths.sample.relative_to(settings.paths.root)
     if summary.sample_fits:
         return [*first, f'curl -X POST {header} -F "file=@{sample}" {shlex.quote(url + "/upload")}']
-    told = f"{sample} is not of the live version's columns; these it takes, upload a CSV file with them:"
-    return [*first, told, f"curl {header} {shlex.quote(url + '/v1/contract')}"]
+    note = f"{sample} is not of the live version's columns; these it takes, upload a CSV file with them:"
+    return [*first, note, f"curl {header} {shlex.quote(url + '/v1/contract')}"]
 
 
 def _export(settings: StackSettings) -> str:
@@ -110,8 +110,8 @@ def _answers(url: str) -> bool:
                 connection.settimeout(TIMEOUT)
                 connection.connect(address.path)
         else:
-            there = (address.hostname or "localhost", address.port or REDIS_PORT)
-            socket.create_connection(there, TIMEOUT).close()
+            endpoint = (address.hostname or "localhost", address.port or REDIS_PORT)
+            socket.create_connection(endpoint, TIMEOUT).close()
     except (OSError, ValueError):
         return False
     return True

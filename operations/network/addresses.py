@@ -23,11 +23,11 @@ def resolve_host(host: str, port: int) -> list[str]:
         UnresolvedName: it has none.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise UnresolvedName(f"{host} is no name that can be resolved here") from None
-    first = min(int(family) for family, *_ in found)
-    return sorted({str(address[0]) for family, *_, address in found if family == first})
+    first = min(int(family) for family, *_ in infos)
+    return sorted({str(address[0]) for family, *_, address in infos if family == first})
 
 
 def resolve_url(url: str, resolve: Resolve = resolve_host) -> list[str]:

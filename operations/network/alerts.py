@@ -23,15 +23,15 @@ MAX_TRACKED_POSTS = 32
 class Alerts:
     """Tells people of what they must look at."""
 
-    def __init__(self, url: str | None, say: Callable[[str], None]) -> None:
+    def __init__(self, url: str | None, write_line: Callable[[str], None]) -> None:
         """Takes where to post, if anywhere, and the stack's output."""
         self._url = url
-        self._say = say
+        self._write_line = write_line
         self._posts: deque[threading.Thread] = deque(maxlen=MAX_TRACKED_POSTS)
 
     def __call__(self, text: str) -> None:
         """Says it and posts it; waits for nobody, so that no repair is late for it."""
-        self._say(text)
+        self._write_line(text)
         if self._url:
             post = threading.Thread(target=self._post, args=(self._url, text), daemon=True)
             self._posts.append(post)
@@ -43,7 +43,7 @@ class Alerts:
         for post in list(self._posts):
             post.join(max(0.0, until - time.monotonic()))
         if any(post.is_alive() for post in list(self._posts)):
-            self._say(f"ALERT_URL has not answered in {timeout:.0f} s")
+            self._write_line(f"ALERT_URL has not answered in {timeout:.0f} s")
 
     def _post(self, url: str, text: str) -> None:
         try:
@@ -53,7 +53,7 @@ class Alerts:
             ):
                 status = answer.status_code
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # A host may be no name: a UnicodeError.
-            self._say(f"ALERT_URL did not take the alert ({type(error).__name__})")
+            self._write_line(f"ALERT_URL did not take the alert ({type(error).__name__})")
         else:
             if not httpx.codes.is_success(status):
-                self._say(f"ALERT_URL did not take the alert (status {status})")
+                self._write_line(f"ALERT_URL did not take the alert (status {status})")

@@ -27,8 +27,8 @@ def find_redis_url(paths: StatePaths, env: Mapping[str, str]) -> str | None:
     Raises:
         OperationsError: REDIS_URL is no address of Redis.
     """
-    found = redis_url(env) or stack_endpoints(paths, env).get("redis_url")
-    return str(found) if found else None
+    value = redis_url(env) or stack_endpoints(paths, env).get("redis_url")
+    return str(value) if value else None
 
 
 def require_redis_url(paths: StatePaths, env: Mapping[str, str]) -> str:
@@ -37,10 +37,10 @@ def require_redis_url(paths: StatePaths, env: Mapping[str, str]) -> str:
     Raises:
         OperationsError: likewise, or there is none.
     """
-    found = find_redis_url(paths, env)
-    if found is None:
+    value = find_redis_url(paths, env)
+    if value is None:
         raise OperationsError("no Redis is known here: start `fraud up`, or set REDIS_URL")
-    return found
+    return value
 
 
 def history_key(paths: StatePaths, env: Mapping[str, str]) -> HistoryKey:
@@ -58,9 +58,9 @@ def history_secret(paths: StatePaths, env: Mapping[str, str]) -> str:
     Raises:
         OperationsError: there is neither.
     """
-    found = env.get("HISTORY_KEY")
-    if not found and not env.get("MANAGEMENT_URL") and paths.history_key.exists():
-        found = paths.history_key.read_text(encoding="utf-8")
-    if not found:
+    value = env.get("HISTORY_KEY")
+    if not value and not env.get("MANAGEMENT_URL") and paths.history_key.exists():
+        value = paths.history_key.read_text(encoding="utf-8")
+    if not value:
         raise OperationsError("HISTORY_KEY is not set: without it nothing is found in Redis' history")
-    return found.strip()
+    return value.strip()

@@ -1,8 +1,8 @@
-"""Work on a thread that nobody waits for when this process ends.
+"""Runs a function in a daemon thread, which does not delay the end of this process.
 
-A look at a model server may load a version, which takes minutes where its workers do not start; a process that is told
-to end has seconds. What is cut off so is left as by a kill: locks end with the process, files are replaced in one step,
-and what starts next goes on from there.
+Reconciling may load a version, which takes minutes where workers do not start; a process that gets SIGTERM has seconds.
+What is interrupted so is left as by SIGKILL: locks end with the process, files are replaced in one step, and the next
+process continues from there.
 """
 
 import asyncio
@@ -16,21 +16,21 @@ T = TypeVar("T")
 
 
 async def run_in_daemon_thread(act: Callable[[], T]) -> T:
-    """What a function returns or raises, run beside the loop."""
+    """What a function returns or raises, while the event loop goes on."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
-    def settle(give: Callable[[], None]) -> None:
+    def complete(set_future: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # The loop has ended.
-            loop.call_soon_threadsafe(lambda: None if future.done() else give())
+            loop.call_soon_threadsafe(lambda: None if future.done() else set_future())
 
     def run() -> None:
         try:
             result = act()
         except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
-            settle(partial(future.set_exception, error))
+            complete(partial(future.set_exception, error))
         else:
-            settle(partial(future.set_result, result))
+            complete(partial(future.set_result, result))
 
     threading.Thread(target=run, daemon=True).start()
     return await future

@@ -10,7 +10,7 @@ from environment import secret_files
 from gateway.settings import GatewaySettings
 from operations import settings
 from operations.errors import OperationsError
-from operations.local.programs import free_ports, reachable, refuse_taken
+from operations.local.programs import free_ports, reachable, refuse_used_port
 from operations.settings import StackSettings
 from operations.store.registry import Registry
 from tests.keys import HISTORY_KEY
@@ -213,7 +213,7 @@ def test_a_taken_port_is_refused_with_advice() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(OperationsError, match="--port"):
-            refuse_taken("127.0.0.1", taken.getsockname()[1])
+            refuse_used_port("127.0.0.1", taken.getsockname()[1])
 
 
 @pytest.mark.parametrize(("host", "called"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])  # noqa: S104

@@ -39,25 +39,25 @@ def read(root: Path, **env: str) -> KeeperSettings:
 def test_management_stays_on_the_loopback(tmp_path: Path, ports: Ports) -> None:
     """Whatever the environment asks for; inference is where INFERENCE_HOST says, and the keeper reaches it."""
     found = read(tmp_path, INFERENCE_HOST="0.0.0.0", MANAGEMENT_HOST="0.0.0.0")  # noqa: S104 - a container's network
-    with own_server.planned(found) as (program, member):
+    with own_server.own_torchserve(found) as (program, endpoint):
         config = Path(program.command[program.command.index("-f") + 1]).read_text()
         assert f"management_address=http://127.0.0.1:{ports.management}\n" in config
         assert f"inference_address=http://0.0.0.0:{ports.inference}\n" in config
-        assert member == (f"http://127.0.0.1:{ports.management}", f"http://127.0.0.1:{ports.inference}")
+        assert endpoint == (f"http://127.0.0.1:{ports.management}", f"http://127.0.0.1:{ports.inference}")
 
 
 def test_a_host_that_no_server_can_listen_on_is_refused(tmp_path: Path, ports: Ports) -> None:
     """TorchServe listens on addresses of version 4."""
     with (
         pytest.raises(OperationsError, match="INFERENCE_HOST=:: is no name"),
-        own_server.planned(read(tmp_path, INFERENCE_HOST="::")),
+        own_server.own_torchserve(read(tmp_path, INFERENCE_HOST="::")),
     ):
         pass
 
 
 def test_without_a_host_nothing_is_open_to_others(tmp_path: Path, ports: Ports) -> None:
     """Inference is on the loopback unless it is said otherwise."""
-    with own_server.planned(read(tmp_path)) as (program, _):
+    with own_server.own_torchserve(read(tmp_path)) as (program, _):
         config = Path(program.command[program.command.index("-f") + 1]).read_text()
     assert f"inference_address=http://127.0.0.1:{ports.inference}\n" in config
 
@@ -65,9 +65,9 @@ def test_without_a_host_nothing_is_open_to_others(tmp_path: Path, ports: Ports) 
 def test_commands_beside_it_find_it(tmp_path: Path, ports: Ports) -> None:
     """`fraud release` in the same container needs no address; when it has ended, nothing runs."""
     found = read(tmp_path, REVIEW_THRESHOLD="0.2")
-    with own_server.planned(found) as (program, member):
+    with own_server.own_torchserve(found) as (program, endpoint):
         running = deployment.find_target(found.paths, {})
-        assert (running.server.address, running.workers) == (member.management, None)
+        assert (running.server.address, running.workers) == (endpoint.management, None)
         assert running.thresholds.review == 0.2
         assert found.paths.stack.stat().st_mode & 0o777 == 0o600
         scratch = program.directory
@@ -79,7 +79,7 @@ def test_commands_beside_it_find_it(tmp_path: Path, ports: Ports) -> None:
 def test_no_secret_reaches_it(tmp_path: Path, ports: Ports) -> None:
     """Its workers run models, and need neither keys nor Redis."""
     found = read(tmp_path, API_KEY="a", REDIS_URL="redis://:secret@there", CUDA_VISIBLE_DEVICES="0")
-    with own_server.planned(found) as (program, _):
+    with own_server.own_torchserve(found) as (program, _):
         assert not {"API_KEY", "REDIS_URL"} & program.environment.keys()
         assert program.environment["CUDA_VISIBLE_DEVICES"] == "0"
 
@@ -96,7 +96,7 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_the_cleaning_sees_that_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`fraud clean` leaves the scratch of one that has been idle for long, by its mark alone, while it runs."""
     found = read(tmp_path)
-    with own_server.planned(found) as (program, _):
+    with own_server.own_torchserve(found) as (program, _):
         for path in program.directory.glob("*.*"):  # They are read once, and must not be what the scratch hangs on.
             path.unlink()
         for path in (program.directory / "ts", program.directory):
@@ -121,7 +121,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, ports: Ports) -> None:
         taken.listen()
         with (
             pytest.raises(OperationsError, match=f"its port {ports.management} is taken"),
-            own_server.planned(found),
+            own_server.own_torchserve(found),
         ):
             pass
     assert not found.paths.stack.exists()
