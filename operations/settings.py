@@ -158,7 +158,7 @@ class KeeperSettings(ControllerSettings):
 
     Attributes:
         management_url: of the model servers; a name may stand for several. None: the keeper runs one itself.
-        inference_url: likewise.
+        inference_url: of the model servers, in the same way.
         host: where the keeper's own pages are.
     """
 

@@ -1,4 +1,4 @@
-"""`fraud check`: looks at all that can be wrong, and says what is; made to be run each hour.
+"""`fraud check`: checks everything that can be wrong and prints what is; made to be run each hour.
 
 Each thing is one line. One fault is enough for exit code 1, and all of them are one alert. What is not configured here
 is said and is no fault: the same command runs on a laptop and in a cluster.
@@ -84,7 +84,7 @@ def _is_deployed(env: Mapping[str, str]) -> bool:
 
 
 def _guarded(findings: Check) -> Iterator[Finding]:
-    """What goes wrong while it looks is a fault too, and ends no other look."""
+    """An error of a check is a fault too, and ends no other check."""
     try:
         yield from findings()
     except OperationsError as error:

@@ -162,7 +162,7 @@ def _temporary(directory: Path, now: float) -> Iterator[Deletion]:
 
 
 def _scratch(directory: Path, now: float, days: int) -> Iterator[Deletion]:
-    """Scratch in a directory: files that nobody has written to for a day, directories for so many days."""
+    """Scratch in a directory: files that are not written to for a day, directories for `days`."""
     yield from _files(directory, SCRATCH, now - DAY, "an unfinished file")
     for file in _listed(directory):
         if file.is_directory and SCRATCH.fullmatch(file.path.name):

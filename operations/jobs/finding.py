@@ -1,4 +1,4 @@
-"""What `fraud check` finds: a line for each thing that it looks at."""
+"""The findings of `fraud check`: one line for each thing that is checked."""
 
 import time
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def unknown(text: str) -> Finding:
 
 
 def retry_fault(check: Callable[[], Finding], retry_seconds: float = RETRY_SECONDS) -> Finding:
-    """Looks again while it finds a fault: one that is mended in so many seconds is none."""
+    """Repeats a check while it finds a fault, for at most `retry_seconds`."""
     until = time.monotonic() + retry_seconds
     while (finding := check()).state is CheckState.FAULT and time.monotonic() < until:
         time.sleep(RETRY_INTERVAL)

@@ -129,7 +129,7 @@ def _exit_code(process: asyncio.subprocess.Process) -> int:
 
 
 async def _start_process(job: Job, paths: StatePaths) -> asyncio.subprocess.Process:
-    """The job's process: it leads a session of its own, and is told to end when this process is gone."""
+    """The job's process: it leads a session of its own, and gets SIGTERM when this process is gone."""
     return await start_tied(
         *(sys.executable, "-m", "operations", *job.arguments),
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

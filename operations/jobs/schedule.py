@@ -33,7 +33,7 @@ Sleep = Callable[[float], Awaitable[None]]
 Run = Callable[[Job, StatePaths, Write], Awaitable[int]]
 TICK_SECONDS = 5.0
 STALE_SECONDS = 60.0
-"""Seconds without a look after which the schedule counts as stuck."""
+"""Seconds without a tick after which the schedule counts as hung."""
 MAX_GAP = timedelta(minutes=5)
 """Looks that are further apart mean that the machine slept or the clock was set: as if the schedule had just begun."""
 STARTUP_DELAY = timedelta(minutes=2)

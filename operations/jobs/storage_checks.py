@@ -38,7 +38,7 @@ def archive(store: Path) -> Iterator[Finding]:
 
 
 def disks(paths: Sequence[Path]) -> Iterator[Finding]:
-    """Whether there is room where something is written; a disk that holds several paths is told of once."""
+    """Whether there is room where something is written; a disk that holds several paths is checked once."""
     devices = set[int]()
     for path in paths:
         if not path.is_dir():

@@ -45,7 +45,7 @@ async def ensure_released(
     mark: Mapping[str, str],
     redis: Mapping[str, str] | None = None,
 ) -> int:
-    """Sees to it that a version is released, with its past, and says which; one that was before is the reconciler's.
+    """Releases a version unless one is live, loads its history, and returns the version.
 
     Raises:
         OperationsError: none can be released.
@@ -55,7 +55,7 @@ async def ensure_released(
         if not is_live:
             while not await run_in_daemon_thread(partial(any_server_answers, target)):  # noqa: ASYNC110 - no event tells of another process
                 await asyncio.sleep(POLL_SECONDS)
-            while not await make_live(target, version):  # noqa: ASYNC110 - likewise
+            while not await make_live(target, version):  # noqa: ASYNC110 - no event tells of another process
                 await asyncio.sleep(POLL_SECONDS)
     return version
 
@@ -135,9 +135,9 @@ async def loading_history(
     version: int,
     mark: Mapping[str, str],
 ) -> AsyncIterator[None]:
-    """Loads the past of the default model beside what happens inside, where its history does not know it.
+    """Loads the history of the default model while the block runs, unless Redis has it.
 
-    Before that begins, gateways can know that they have to wait for it; a failure is told, and ends nothing.
+    The block begins once the loading lease is taken, so that gateways wait for the history; a failure is logged.
     `redis` is REDIS_URL and HISTORY_KEY as the command's environment needs them; None where there is no Redis.
     """
     lease_taken = asyncio.Event()
@@ -183,7 +183,7 @@ async def _needs_history(settings: ControllerSettings, redis: Mapping[str, str],
 
 
 async def retry_until_redis_answers(act: Callable[[], T]) -> T:
-    """What an act at Redis gives, which is begun again while Redis, started beside this, does not answer.
+    """The result of a call to Redis, which is retried while a Redis that is starting does not answer.
 
     Raises:
         Interrupted: it does not for REDIS_TIMEOUT.

@@ -2,7 +2,7 @@
 
 The one standing process that reaches a management port, but for `fraud schedule` where that runs by itself; with
 `--with-schedule` the keeper runs the scheduled jobs too. Where nothing was ever released it trains and releases the
-first model. It ends no process that it did not start: a server that hangs is told of, and whoever runs it ends it.
+first model. It ends no process that it did not start: a server that hangs is alerted of, and its platform must end it.
 
 Only one keeper works on a model store; a second one waits until the first has ended, so that it can be replaced without
 a gap. Should two work all the same, the release lock keeps them from harm.
@@ -48,7 +48,7 @@ TICK_SECONDS = 1.0
 
 
 def keep(settings: KeeperSettings, console: Console, jobs: Sequence[Job] = ()) -> None:
-    """Keeps the model servers until it is told to stop.
+    """Keeps the model servers until a signal stops it.
 
     Args:
         settings: of this keeper.

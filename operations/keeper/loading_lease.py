@@ -14,7 +14,7 @@ from operations.processes.daemon_thread import run_in_daemon_thread
 
 @asynccontextmanager
 async def hold_lease(url: str, seconds: float = LOADING_LEASE_SECONDS) -> AsyncIterator[None]:
-    """Holds it while something is loaded; it ends so many seconds after its holder, if that is killed.
+    """Holds the lease while history is loaded; after a kill of its holder it expires within `seconds`.
 
     Raises:
         Interrupted: Redis does not answer.

@@ -145,14 +145,14 @@ class _Server(ThreadingHTTPServer):
             self._slots.release()
             raise
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - likewise
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as socketserver has it
         """What a connection's thread does."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._slots.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - likewise
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as socketserver has it
         """Says a defect, once, for probes come each second. A caller who goes away is none."""
         error = sys.exception()
         if error and not isinstance(error, OSError):
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Bounded(io.RawIOBase):
-    """What one connection may send: so many bytes, within so many seconds altogether."""
+    """The bytes of one connection: at most MOST_BYTES, within READ_SECONDS altogether."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection

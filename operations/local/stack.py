@@ -43,7 +43,7 @@ READY_TIMEOUT = 60.0
 
 
 def up(settings: StackSettings, console: Console) -> None:
-    """Runs the stack until it is told to stop.
+    """Runs the stack until a signal stops it.
 
     Raises:
         OperationsError: it cannot start.

@@ -38,7 +38,7 @@ class Alerts:
             post.start()
 
     def wait(self, timeout: float = WAIT_TIMEOUT) -> None:
-        """Waits until what was posted is taken or given up, so many seconds at most: for a command that ends now."""
+        """Waits up to `timeout` seconds until all posts are answered or have failed: for a command that ends now."""
         until = time.monotonic() + timeout
         for post in list(self._posts):
             post.join(max(0.0, until - time.monotonic()))

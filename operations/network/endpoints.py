@@ -32,10 +32,10 @@ def find_redis_url(paths: StatePaths, env: Mapping[str, str]) -> str | None:
 
 
 def require_redis_url(paths: StatePaths, env: Mapping[str, str]) -> str:
-    """The same for what cannot do without.
+    """The address of Redis, for what cannot run without it.
 
     Raises:
-        OperationsError: likewise, or there is none.
+        OperationsError: REDIS_URL is no address of Redis, or there is none.
     """
     value = find_redis_url(paths, env)
     if value is None:

@@ -1,4 +1,4 @@
-"""Runs a command so that it is told to end when the process that started it is gone, even by kill -9.
+"""Runs a command so that it gets SIGTERM when the process that started it is gone, even by kill -9.
 
     python -I -S parent_death.py PARENT_PID COMMAND...
 

@@ -1,4 +1,4 @@
-"""Being told to stop: by Ctrl-C, by SIGTERM, or because the terminal has gone."""
+"""Signals that stop this process: Ctrl-C, SIGTERM, and SIGHUP when the terminal is gone."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ ECHO_SECONDS = 0.5
 
 @contextlib.asynccontextmanager
 async def stop_signals(on_second_signal: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
-    """An event that the first signal to end sets; a later one hurries, but not its echo (`timeout` sends two)."""
+    """An event that the first signal sets; later ones call `on_second_signal`, but no echo (`timeout` sends two)."""
     stop, loop, first_signal = asyncio.Event(), asyncio.get_running_loop(), time.monotonic()
 
     def handle() -> None:
@@ -34,7 +34,7 @@ async def stop_signals(on_second_signal: Callable[[], None]) -> AsyncIterator[as
 
 
 async def wait_for_stop(stop: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:
-    """Waits until told to stop; raises what ended a task before that, for none ends by itself."""
+    """Waits until `stop` is set; raises what ended a task before that, for none ends by itself."""
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)

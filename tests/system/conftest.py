@@ -207,7 +207,7 @@ def valkey(command: str) -> bool:
 
 def gateway(command: str) -> bool:
     """The gateway."""
-    return "-m gateway" in command and "tether" not in command
+    return "-m gateway" in command and "parent_death" not in command
 
 
 @pytest.fixture(scope="session")
