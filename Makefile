@@ -21,7 +21,7 @@ help: ## List the targets
 # PyTorch's own index. The last resort is the default index, where the Linux wheel needs the CUDA packages.
 $(INSTALLED): pyproject.toml locks/uv.txt locks/torch-cpu.txt locks/torch.txt locks/local.txt
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("Python 3.11 to 3.13 is needed: make PYTHON=python3.11")'
-	@echo "Installing into .venv (a minute the first time; more on a slow network) ..."
+	@echo "Installing into .venv (a minute the first time; more on a slow network, or without uv) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python $(PIP) --require-hashes -r locks/uv.txt 2>/dev/null || echo "uv cannot be had: pip takes longer ..."
 	@$(INSTALL) --require-hashes -r locks/torch-cpu.txt --no-index 2>/dev/null \
