@@ -101,7 +101,7 @@ def test_the_simulators_past_is_made_once_more(directory: Path) -> None:
     add(Registry(directory / "model_store"), 2, default_contract(), data=data)
     first = run("--simulator", "--version", "2")
     assert f"Read {body.count(b'T0000-'):,} transactions" in first.stdout
-    assert "LoadResult" in first.stdout
+    assert "Loaded" in first.stdout
     assert "nothing was to be done" in run("--simulator", "--version", "2").stdout
 
 
