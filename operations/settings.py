@@ -205,7 +205,7 @@ def _controller_fields(env: Mapping[str, str], root: Path, count: int | None) ->
         "version": version,
         "workers": count,
         "base_model": _base_model(env),
-        "alert_url": _alert_url(env),
+        "alert_url": http_url(env, "ALERT_URL"),
         "drain": _drain(env),
         "thresholds": thresholds(env),
         "env": {name: value for name, value in env.items() if name not in SECRETS},
@@ -348,11 +348,6 @@ def _base_model(env: Mapping[str, str]) -> bool:
     if text not in ("true", "false"):
         raise OperationsError("BASE_MODEL is true or false")
     return text == "true"
-
-
-def _alert_url(env: Mapping[str, str]) -> str | None:
-    """The address of alerts, which no message may show."""
-    return http_url(env, "ALERT_URL")
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:

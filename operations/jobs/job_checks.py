@@ -9,7 +9,7 @@ from operations.jobs import outcome, schedule
 from operations.jobs.crontab import Job
 from operations.jobs.finding import Finding, fault, good, unknown
 from operations.jobs.runner import refuse_if_running
-from operations.jobs.schedule import ScheduleState
+from operations.jobs.schedule import ScheduleState, format_time
 from operations.settings import StatePaths
 from operations.store.registry import Registry
 
@@ -46,7 +46,7 @@ def _running(job: Job, paths: StatePaths, now: datetime) -> Finding | None:
         refuse_if_running(job, paths)
     except LockHeld:
         began = datetime.fromtimestamp(outcome.lock(paths, job.name).stat().st_mtime, UTC)
-        text = f"fraud {job.name} runs since {_format_time(began)}"
+        text = f"fraud {job.name} runs since {format_time(began)}"
         return fault(text) if now - began > LONGEST else good(text)
     return None
 
@@ -55,12 +55,12 @@ def _ended(job: Job, paths: StatePaths, state: ScheduleState | None, begin: floa
     last, missed = outcome.last_outcome(paths, job.name), job.previous_time(now - GRACE)
     since = last.ended if last else state.since.get(job.name) if state else begin
     if last and last.exit_code:
-        return fault(f"fraud {job.name} failed with exit code {last.exit_code} at {_format_time(_at(last.ended))}")
+        return fault(f"fraud {job.name} failed with exit code {last.exit_code} at {format_time(_at(last.ended))}")
     if missed and since is not None and since < missed.timestamp() and not _is_starting_up(state, now):
-        lately = f"not run since {_format_time(_at(since))}" if last else "never run"
-        return fault(f"fraud {job.name} has {lately}, and was due at {_format_time(missed)}")
+        lately = f"not run since {format_time(_at(since))}" if last else "never run"
+        return fault(f"fraud {job.name} has {lately}, and was due at {format_time(missed)}")
     return (
-        good(f"fraud {job.name} ran at {_format_time(_at(last.ended))}")
+        good(f"fraud {job.name} ran at {format_time(_at(last.ended))}")
         if last
         else unknown(f"fraud {job.name} (no run yet)")
     )
@@ -82,7 +82,3 @@ def _seconds(text: str) -> float | None:
 
 def _at(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _format_time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

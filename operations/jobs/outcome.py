@@ -60,11 +60,6 @@ class JobOutcome:
     succeeded: float | None
 
 
-def directory(paths: StatePaths) -> Path:
-    """Where outcomes and locks of jobs are."""
-    return paths.jobs
-
-
 def prepare(paths: StatePaths) -> None:
     """Makes that directory, which others may read, in one that they may pass through."""
     paths.jobs.mkdir(parents=True, exist_ok=True)
@@ -75,7 +70,7 @@ def prepare(paths: StatePaths) -> None:
 
 def lock(paths: StatePaths, job: str) -> Path:
     """The file that is locked while a job runs."""
-    return directory(paths) / f"{job}.lock"
+    return paths.jobs / f"{job}.lock"
 
 
 def last_outcome(paths: StatePaths, job: str) -> JobOutcome | None:
@@ -95,7 +90,7 @@ def record_outcome(paths: StatePaths, job: str, exit_code: int, duration: float)
 
 def metrics_text(paths: StatePaths) -> bytes:
     """The outcomes of all jobs as one text in Prometheus' format; a damaged file is left out."""
-    files = sorted(directory(paths).glob("*.prom"))
+    files = sorted(paths.jobs.glob("*.prom"))
     return _text({file.stem: outcome for file in files if (outcome := _read(file, file.stem))})
 
 
@@ -174,7 +169,7 @@ def _print_error(text: str) -> None:
 
 
 def _file(paths: StatePaths, job: str) -> Path:
-    return directory(paths) / f"{job}.prom"
+    return paths.jobs / f"{job}.prom"
 
 
 def _text(outcomes: Mapping[str, JobOutcome]) -> bytes:

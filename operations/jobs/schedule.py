@@ -189,14 +189,14 @@ class Schedule:
         make_up = f", and once in {STARTUP_DELAY.seconds // 60} min for what was missed"
         for job in self._jobs:
             self._write_line(
-                f"{job.name} is due {_format_time(job.next_time(now))}{make_up if job.name in missed else ''}"
+                f"{job.name} is due {format_time(job.next_time(now))}{make_up if job.name in missed else ''}"
             )
 
     def _start(self, job: Job, moment: datetime) -> None:
         if job.name in self._tasks:
-            self._write_line(f"{job.name} was due {_format_time(moment)} and still runs: this time is skipped")
+            self._write_line(f"{job.name} was due {format_time(moment)} and still runs: this time is skipped")
             return
-        self._write_line(f"{job.name} starts (due {_format_time(moment)})")
+        self._write_line(f"{job.name} starts (due {format_time(moment)})")
         self._tasks[job.name] = asyncio.create_task(self._run(job))
 
     async def _run(self, job: Job) -> None:
@@ -249,13 +249,14 @@ def _renewed(state: ScheduleState | None, jobs: Sequence[Job], now: datetime) ->
     return ScheduleState(seconds, {job.name: min(known.get(job.name, seconds), seconds) for job in jobs})
 
 
-def _format_time(moment: datetime | None) -> str:
+def format_time(moment: datetime | None) -> str:
+    """A time as the jobs print it, to the minute."""
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
 
 
 def _state_file(paths: StatePaths) -> Path:
-    return outcome.directory(paths) / "schedule.json"
+    return paths.jobs / "schedule.json"
 
 
 def _heartbeat_file(paths: StatePaths) -> Path:
-    return outcome.directory(paths) / "schedule.beat"
+    return paths.jobs / "schedule.beat"

@@ -22,16 +22,16 @@ SUNDAY = datetime(2026, 3, 8, 4, 30, tzinfo=UTC)
 
 def ran(paths: StatePaths, ended: datetime, exit_code: int = 0) -> None:
     """Writes an outcome down."""
-    outcome.directory(paths).mkdir(parents=True, exist_ok=True)
+    paths.jobs.mkdir(parents=True, exist_ok=True)
     text = outcome._text({"backup": JobOutcome(ended.timestamp(), exit_code, 1.0, None)})
-    (outcome.directory(paths) / "backup.prom").write_bytes(text)
+    (paths.jobs / "backup.prom").write_bytes(text)
 
 
 def began(paths: StatePaths, moment: datetime, since: datetime) -> None:
     """Writes down that a schedule began, and since when it has the job."""
-    outcome.directory(paths).mkdir(parents=True, exist_ok=True)
+    paths.jobs.mkdir(parents=True, exist_ok=True)
     text = f'{{"began": {moment.timestamp()}, "since": {{"backup": {since.timestamp()}}}}}'
-    (outcome.directory(paths) / "schedule.json").write_text(text)
+    (paths.jobs / "schedule.json").write_text(text)
     assert schedule.load_state(paths)
 
 

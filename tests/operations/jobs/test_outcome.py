@@ -136,8 +136,8 @@ def test_any_bytes_are_an_outcome_or_none(tmp_path_factory: pytest.TempPathFacto
     """No file can make the metrics fail."""
     root = tmp_path_factory.mktemp("any")
     paths = StatePaths(root, root / "model_store")
-    outcome.directory(paths).mkdir(parents=True)
-    (outcome.directory(paths) / "backup.prom").write_bytes(content)
+    paths.jobs.mkdir(parents=True)
+    (paths.jobs / "backup.prom").write_bytes(content)
     assert outcome.last_outcome(paths, "backup") is None
     assert samples(paths) == {}
 
@@ -158,7 +158,7 @@ def test_what_is_written_is_read(
 def test_the_same_job_does_not_run_twice(paths: StatePaths, capsys: pytest.CaptureFixture[str]) -> None:
     """The second ends with 75 before it does anything, and is no outcome of the job."""
     did = list[str]()
-    outcome.directory(paths).mkdir(parents=True)
+    paths.jobs.mkdir(parents=True)
     with (
         durable.locked(outcome.lock(paths, "backup"), ""),
         pytest.raises(SystemExit) as ended,
@@ -250,8 +250,8 @@ def test_a_full_disk_does_not_change_the_exit_code(paths: StatePaths, code: int)
     command = [sys.executable, "-c", FULL, str(paths.root), str(code)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (ended.returncode, ended.stdout) == (code, "did its work\n"), ended.stderr
-    assert not list(outcome.directory(paths).glob("*.prom*"))
-    assert not [path for path in outcome.directory(paths).iterdir() if path.name.startswith(".")]
+    assert not list(paths.jobs.glob("*.prom*"))
+    assert not [path for path in paths.jobs.iterdir() if path.name.startswith(".")]
 
 
 def test_a_directory_that_cannot_be_made_does_not_stop_a_job(paths: StatePaths) -> None:
@@ -264,4 +264,4 @@ def test_a_directory_that_cannot_be_made_does_not_stop_a_job(paths: StatePaths) 
 
 def test_outcomes_have_their_place(paths: StatePaths) -> None:
     """var/jobs of the directory that the command runs in."""
-    assert outcome.directory(paths) == Path(paths.root, "var", "jobs")
+    assert paths.jobs == Path(paths.root, "var", "jobs")

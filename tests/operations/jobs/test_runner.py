@@ -142,7 +142,7 @@ def test_the_same_job_is_refused_while_it_runs(paths: StatePaths) -> None:
 
 def test_a_job_that_a_person_runs_is_not_started(paths: StatePaths) -> None:
     """Who holds the lock is named; nothing is written down."""
-    outcome.directory(paths).mkdir(parents=True)
+    paths.jobs.mkdir(parents=True)
     with durable.locked(outcome.lock(paths, "models"), ""), pytest.raises(LockHeld, match=f"process {os.getpid()}"):
         asyncio.run(run(MODELS, paths, _nobody))
     assert outcome.last_outcome(paths, "models") is None

@@ -315,8 +315,8 @@ def test_a_directory_that_cannot_be_written_does_not_end_the_schedule(paths: Sta
 )
 def test_a_damaged_memory_is_none(paths: StatePaths, content: bytes) -> None:
     """It is as if the schedule had never run here, and is written again."""
-    outcome.directory(paths).mkdir(parents=True)
-    (outcome.directory(paths) / "schedule.json").write_bytes(content)
+    paths.jobs.mkdir(parents=True)
+    (paths.jobs / "schedule.json").write_bytes(content)
     assert load_state(paths) is None
 
     async def scene() -> None:
@@ -335,7 +335,7 @@ def test_it_is_healthy_while_it_looks(paths: StatePaths) -> None:
 
     asyncio.run(scene())
     assert healthy(paths)
-    beat = outcome.directory(paths) / "schedule.beat"
+    beat = paths.jobs / "schedule.beat"
     os.utime(beat, (time.time() - 100, time.time() - 100))
     assert not healthy(paths)
 
@@ -365,11 +365,11 @@ def _until(condition: Callable[[], bool]) -> None:
 def test_the_real_process_ends_its_jobs_and_itself(paths: StatePaths) -> None:
     """It makes up for a job that was missed, and SIGTERM ends that and the schedule in under 10 s, with exit code 0."""
     paths.store.mkdir()
-    outcome.directory(paths).mkdir(parents=True)
+    paths.jobs.mkdir(parents=True)
     (paths.root / "crontab").write_text("* * * * * fraud backup create\n")
     past = time.time() - 7200
     state = f'{{"began": {past}, "since": {{"backup": {past}}}}}'
-    (outcome.directory(paths) / "schedule.json").write_text(state)
+    (paths.jobs / "schedule.json").write_text(state)
     command = [sys.executable, "-c", PROCESS]
     log = paths.root / "output"
     with (
@@ -400,7 +400,7 @@ def _job_runs(schedule: int) -> bool:
 
 def test_one_schedule_runs_in_a_directory(paths: StatePaths) -> None:
     """A second one says so and does nothing."""
-    outcome.directory(paths).mkdir(parents=True)
+    paths.jobs.mkdir(parents=True)
     lock = outcome.lock(paths, "schedule")
     with durable.locked(lock, ""), pytest.raises(LockHeld, match="a schedule runs in"):
         module.run(JOBS, paths, lambda _: None)
