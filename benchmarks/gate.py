@@ -114,9 +114,9 @@ def _compare(
 
 def _print_comparison(name: str, both: SamplePair) -> None:
     index, least = stability_index(both.before.scores, both.after.scores), stability_lower_bound(both)
-    said = "refused" if gate.shift(both) else "passes"
+    message = "refused" if gate.shift(both) else "passes"
     print(
-        f"{name:30} {said:8} stability index {index:.3f}, surely {least:.3f}; "
+        f"{name:30} {message:8} stability index {index:.3f}, surely {least:.3f}; "
         f"{both.before.flagged} and {both.after.flagged} of {both.after.rows} flagged",
         flush=True,
     )

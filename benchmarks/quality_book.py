@@ -56,12 +56,12 @@ def _of_terminals(frame: pd.DataFrame) -> dict[str, Values]:
     """How many transactions and the share of fraud among them, of a window that ended a week ago."""
     seconds, codes = _seconds(frame), _codes(frame["TERMINAL_ID"])
     ones, frauds = np.ones(len(codes)), frame["TX_FRAUD"].to_numpy(dtype=np.float64)
-    young = within_days(seconds, codes, DELAY)
+    recent = within_days(seconds, codes, DELAY)
     result: dict[str, Values] = {}
     for days in WINDOWS:
         within = within_days(seconds, codes, DELAY + days)
-        result[f"TERMINAL_ID_NB_TX_{days}DAY_WINDOW"] = count = within(ones) - young(ones)
-        result[f"TERMINAL_ID_RISK_{days}DAY_WINDOW"] = (within(frauds) - young(frauds)) / np.maximum(count, 1.0)
+        result[f"TERMINAL_ID_NB_TX_{days}DAY_WINDOW"] = count = within(ones) - recent(ones)
+        result[f"TERMINAL_ID_RISK_{days}DAY_WINDOW"] = (within(frauds) - recent(frauds)) / np.maximum(count, 1.0)
     return result
 
 

@@ -18,7 +18,7 @@ class SecretFileError(ValueError):
     """A secret that cannot be had from its file; the text names the variable and the reason, and no value."""
 
 
-def environment(outside: Mapping[str, str]) -> dict[str, str]:
+def environment(env: Mapping[str, str]) -> dict[str, str]:
     """The environment with each secret under its own name, and no NAME_FILE of one.
 
     Space around the content is left out. An empty file, as an empty NAME_FILE, is as if it were not set.
@@ -26,7 +26,7 @@ def environment(outside: Mapping[str, str]) -> dict[str, str]:
     Raises:
         SecretFileError: a file cannot be read or holds no secret, or NAME and its file say different things.
     """
-    inside = dict(outside)
+    inside = dict(env)
     for name in NAMES:
         path = inside.pop(f"{name}_FILE", "")
         secret = _content(f"{name}_FILE", Path(path)) if path else ""

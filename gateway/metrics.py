@@ -54,7 +54,7 @@ class Metrics:
             "From when on all transactions are in the history; 0 where nobody knows",
         )
         self._memory = gauge("redis_memory_used_ratio", "Share of its memory that Redis has used; 0 without a limit")
-        self._remembered = counter(
+        self._history_rows = counter(
             "history_rows", "Rows that were remembered (new) or known already (repeat)", ["kind"]
         )
 
@@ -70,10 +70,10 @@ class Metrics:
             "live_recall", "Share of flagged ones among the transactions with the label fraud", ["model_version"]
         )
 
-    def remembered(self, new: int, repeats: int) -> None:
+    def history_rows(self, new: int, repeats: int) -> None:
         """Counts rows that entered the history, and rows that were known."""
-        self._remembered.labels("new").inc(new)
-        self._remembered.labels("repeat").inc(repeats)
+        self._history_rows.labels("new").inc(new)
+        self._history_rows.labels("repeat").inc(repeats)
 
     def history(self, reasons: Mapping[str, bool], reach: float | None, memory: float | None) -> None:
         """Shows which reasons there are why history falls short, how far back it reaches, and Redis' memory."""

@@ -31,9 +31,9 @@ class Swap:
         self.opened += 1
         if self.opened == self.before:
             for place, data in self.others.items():
-                aside = place.with_name(f".{place.name}.swapped")
-                aside.write_bytes(data)
-                aside.replace(place)
+                moved = place.with_name(f".{place.name}.swapped")
+                moved.write_bytes(data)
+                moved.replace(place)
 
 
 _swaps: list[Swap] = []

@@ -161,8 +161,8 @@ def choose_thresholds(
     bands, notes = choose_bands(validation.scores, validation.labels, policy, validation.weights)
     costs = _costs(validation, options)
     thresholds, missing = _thresholds(validation, options, costs)
-    bands, wished = _with_stated(bands, thresholds)
-    points = {"review": _OperatingPoint(bands.review, "the alerts in force", wished), **thresholds}
+    bands, stated_points = _with_stated(bands, thresholds)
+    points = {"review": _OperatingPoint(bands.review, "the alerts in force", stated_points), **thresholds}
     points["decline"] = _OperatingPoint(bands.decline, "the declines in force", stated=False)
     card = {
         "amount": asdict(amount),
@@ -275,9 +275,9 @@ def _thresholds(
 
 
 def _cost_words(costs: Costs) -> str:
-    said = "stated" if costs.stated else "assumed"
+    source = "stated" if costs.stated else "assumed"
     return (
-        f"the lowest cost: a missed fraud {costs.missed:g} x its amount, a false alarm {costs.false_alarm:.4g} ({said})"
+        f"the lowest cost: a missed fraud {costs.missed:g} x its amount, a false alarm {costs.false_alarm:.4g} ({source})"
     )
 
 

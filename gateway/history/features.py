@@ -248,7 +248,7 @@ class History:
         finally:
             if writer.session.has_entered:
                 self._start(self._merge_states(writer))
-        self._metrics.remembered(writer.session.entered_count, writer.session.repeats)
+        self._metrics.history_rows(writer.session.entered_count, writer.session.repeats)
         return enter is None or not writer.session.repeats
 
     async def _merge_states(self, writer: BatchWriter) -> None:

@@ -78,15 +78,15 @@ class ExportCounts:
     received: int = 0
     genuine_by_age: int = 0
     superseded: int = 0
-    too_young: int = 0
+    too_recent: int = 0
 
     def __str__(self) -> str:
         written = f"{self.frauds + self.genuine:,} labelled transactions, {self.frauds:,} of them fraud"
         by_age = f", {self.genuine_by_age:,} genuine by their age" if self.genuine_by_age else ""
         superseded = f"; {self.superseded:,} are in a newer file too" if self.superseded else ""
         received = f"{self.received:,} by labels that came in{by_age}"
-        too_young = f", {self.too_young:,} for they are too young" if self.too_young else ""
-        return f"{written} ({received}); {self.unlabelled:,} of {self.rows:,} have no label{too_young}{superseded}"
+        too_recent = f", {self.too_recent:,} for they are too young" if self.too_recent else ""
+        return f"{written} ({received}); {self.unlabelled:,} of {self.rows:,} have no label{too_recent}{superseded}"
 
 
 def run(paths: StatePaths, env: Mapping[str, str], file: Path, out: Path, days: float | None = None) -> ExportCounts:

@@ -13,7 +13,7 @@ from operations.jobs.schedule import ScheduleState, format_time
 from operations.settings import StatePaths
 from operations.store.registry import Registry
 
-GRACE = timedelta(hours=1)
+KILL_SECONDS = timedelta(hours=1)
 """A job that is due may wait for the machine to wake, or for a node in a cluster."""
 LONGEST = timedelta(days=1)
 """A job that takes longer hangs."""
@@ -52,7 +52,7 @@ def _running(job: Job, paths: StatePaths, now: datetime) -> Finding | None:
 
 
 def _ended(job: Job, paths: StatePaths, state: ScheduleState | None, begin: float | None, now: datetime) -> Finding:
-    last, missed = outcome.last_outcome(paths, job.name), job.previous_time(now - GRACE)
+    last, missed = outcome.last_outcome(paths, job.name), job.previous_time(now - KILL_SECONDS)
     since = last.ended if last else state.since.get(job.name) if state else begin
     if last and last.exit_code:
         return fault(f"fraud {job.name} failed with exit code {last.exit_code} at {format_time(_at(last.ended))}")
@@ -68,7 +68,7 @@ def _ended(job: Job, paths: StatePaths, state: ScheduleState | None, begin: floa
 
 def _is_starting_up(state: ScheduleState | None, now: datetime) -> bool:
     """Whether a schedule has begun here a moment ago: it makes up for what was missed before."""
-    return state is not None and now - _at(state.began) < GRACE
+    return state is not None and now - _at(state.began) < KILL_SECONDS
 
 
 def _seconds(text: str) -> float | None:

@@ -25,7 +25,7 @@ from operations.settings import StatePaths
 
 Write = Callable[[str], None]
 """Takes a line of output without its end; it must not raise."""
-GRACE = 7.0
+KILL_SECONDS = 7.0
 """Seconds between SIGTERM and SIGKILL; containers are killed after 10."""
 LONGEST_LINE = 8192
 """Characters; a longer line is passed on in parts."""
@@ -88,7 +88,7 @@ async def _reported(job: Job, paths: StatePaths, write: Write) -> int:
         code = NOT_STARTED
     except asyncio.CancelledError:
         process = await starting  # A process that is half started ends like any other.
-        await terminate_process(process, GRACE)
+        await terminate_process(process, KILL_SECONDS)
         note(_exit_code(process))  # Told to nobody: whoever stops the schedule knows.
         raise
     await _alert_failure(job, code, is_news=note(code))
@@ -118,7 +118,7 @@ async def _forward_until_exit(process: asyncio.subprocess.Process, write: Write)
         await asyncio.shield(reading)
         await process.wait()
     finally:
-        await terminate_process(process, GRACE)
+        await terminate_process(process, KILL_SECONDS)
         await reading
 
 

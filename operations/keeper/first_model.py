@@ -231,6 +231,6 @@ async def run_fraud_command(settings: ControllerSettings, mark: Mapping[str, str
     try:
         status = await process.wait()
     finally:
-        await terminate_process(process, grace=2.0)
+        await terminate_process(process, kill_seconds=2.0)
     if status:
         raise OperationsError(f"`fraud {arguments[0]}` failed ({describe_status(status)}); see above")

@@ -88,7 +88,7 @@ def _gateway(settings: StackSettings, inference_url: str, redis_url: str, key: s
         environment={**settings.env, **chosen},
         directory=paths.root,
         log=paths.logs / "gateway.log",
-        grace=DRAIN,
+        kill_seconds=DRAIN,
     )
 
 

@@ -54,7 +54,7 @@ class Program:
     directory: Path
     log: Path
     prepare: Callable[[], None] = _no_preparation
-    grace: float = 4.0
+    kill_seconds: float = 4.0
 
 
 class ManagedProcess:
@@ -126,7 +126,7 @@ class ManagedProcess:
             self.pid = process.pid
             return await process.wait()
         finally:
-            await terminate_process(process, self.program.grace)
+            await terminate_process(process, self.program.kill_seconds)
             self.pid = None
 
 
@@ -171,13 +171,13 @@ async def start_tied(
     )
 
 
-async def terminate_process(process: asyncio.subprocess.Process, grace: float) -> None:
+async def terminate_process(process: asyncio.subprocess.Process, kill_seconds: float) -> None:
     """Asks, waits, and then kills the whole group: also when it is cancelled while it waits."""
     try:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-            await asyncio.wait_for(process.wait(), grace)
+            await asyncio.wait_for(process.wait(), kill_seconds)
     except (TimeoutError, asyncio.CancelledError):
         pass
     finally:

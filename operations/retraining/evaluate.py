@@ -87,10 +87,10 @@ def lines(report: Document) -> list[str]:
         f"  average precision  {test['average_precision']:.3f}{within}",
         f"  calibration error  {test['expected_calibration_error']:.2g}",
     ]
-    return lines + [_rival_line(rival) for rival in report["rivals"]]
+    return lines + [_baseline_line(baseline) for baseline in report["rivals"]]
 
 
-def _rival_line(rival: Mapping[str, Any]) -> str:
-    difference = rival["difference"]
+def _baseline_line(baseline: Mapping[str, Any]) -> str:
+    difference = baseline["difference"]
     lead = f"; the lead over it is from {difference[0]:+.3f} to {difference[1]:+.3f}" if difference else ""
-    return f"  beside it          {rival['name']} {rival['average_precision']:.3f}{lead}"
+    return f"  beside it          {baseline['name']} {baseline['average_precision']:.3f}{lead}"

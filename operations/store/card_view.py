@@ -136,7 +136,7 @@ def evaluation(fields: Mapping[str, Any]) -> Group:
     interval = " to ".join(map(formatting.number, fields.get("average_precision_interval") or ())) or formatting.NONE
     lines = [
         f"average precision on the test period, 95% interval: {interval}",
-        *map(_rival, fields.get("rivals", ())),
+        *map(_baseline, fields.get("rivals", ())),
     ]
     return Group(*map(Text, lines), Text("the long form: report.html in the archive, or `fraud evaluate`"))
 
@@ -146,7 +146,7 @@ def _short(name: str) -> str:
     return name.removeprefix("budget of ").removesuffix(" of transactions")
 
 
-def _rival(fields: Mapping[str, Any]) -> str:
+def _baseline(fields: Mapping[str, Any]) -> str:
     lead = fields.get("difference")
     within = f"; the lead over it is from {lead[0]:+.3f} to {lead[1]:+.3f}" if lead else ""
     return f"{fields['name']}: {formatting.number(fields['average_precision'])}{within}"

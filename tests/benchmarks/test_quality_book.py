@@ -56,9 +56,9 @@ def test_they_are_what_the_book_s_rolling_windows_give(seed: int) -> None:
     for _, part in frame.groupby("TERMINAL_ID"):
         frauds = part.set_index("TX_DATETIME")["TX_FRAUD"]
         for days in WINDOWS:
-            young, all_of_it = frauds.rolling(f"{DELAY}D"), frauds.rolling(f"{DELAY + days}D")
-            count = all_of_it.count() - young.count()
-            risk = ((all_of_it.sum() - young.sum()) / count).fillna(0)
+            recent, all_of_it = frauds.rolling(f"{DELAY}D"), frauds.rolling(f"{DELAY + days}D")
+            count = all_of_it.count() - recent.count()
+            risk = ((all_of_it.sum() - recent.sum()) / count).fillna(0)
             assert np.allclose(count, found.loc[part.index, f"TERMINAL_ID_NB_TX_{days}DAY_WINDOW"])
             assert np.allclose(risk, found.loc[part.index, f"TERMINAL_ID_RISK_{days}DAY_WINDOW"])
 

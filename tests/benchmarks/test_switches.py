@@ -73,7 +73,7 @@ SHORT = [Switch(2, 2, 4), Switch(1, 6, 8)]
 
 
 @given(requests)
-def test_the_verdict_is_that_of_trying_every_explanation(log: list[Request]) -> None:
+def test_the_verdict_is_that_of_testing_every_explanation(log: list[Request]) -> None:
     """It accepts exactly the logs for which some way to give releases to requests contradicts nothing."""
     contradicted = [text for text in violations(1, SHORT, log) if not text.startswith("no request shows")]
     assert (not contradicted) == any(_explains(each, log) for each in itertools.product(range(3), repeat=len(log)))
@@ -92,7 +92,7 @@ def _explains(given_out: Sequence[int], log: Sequence[Request]) -> bool:
 
 
 @given(st.data(), st.integers(2, 4), st.integers(6, 8))
-def test_no_true_history_is_doubted(data: st.DataObject, first: int, second: int) -> None:
+def test_no_true_history_is_rejected(data: st.DataObject, first: int, second: int) -> None:
     """Whatever the moments of the switches, requests that read the live version at one of theirs are explained."""
     log = []
     for started, ended in data.draw(st.lists(times, min_size=1, max_size=30)):

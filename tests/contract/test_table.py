@@ -330,11 +330,11 @@ SECRET_BODIES = [
 def test_no_cell_of_a_file_is_repeated(body: bytes) -> None:
     """Neither a fault nor an error's message and traceback holds the text of a cell or of an unknown name."""
     try:
-        said = repr(read_csv(CONTRACT, body).faults)
+        message = repr(read_csv(CONTRACT, body).faults)
     except InputError as refused:
-        said = "".join(traceback.format_exception(refused)) + repr(refused.faults)
-    assert said
-    assert MARKER not in said
+        message = "".join(traceback.format_exception(refused)) + repr(refused.faults)
+    assert message
+    assert MARKER not in message
 
 
 def test_no_json_value_is_repeated() -> None:

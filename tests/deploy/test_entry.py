@@ -73,9 +73,9 @@ def test_an_address_has_its_share_of_the_connections(ports: tuple[int, socket.so
     with socket.create_connection(("127.0.0.1", port)), socket.create_connection(("127.0.0.1", port)):
         with socket.create_connection(("127.0.0.1", port)):
             until(lambda: answer(port).startswith(b"HTTP/1.1 429 "))
-            told = answer(port)
-            assert b"\r\nretry-after: 2\r\n" in told
-            assert b"\r\ncontent-type: application/problem+json\r\n" in told
+            output = answer(port)
+            assert b"\r\nretry-after: 2\r\n" in output
+            assert b"\r\ncontent-type: application/problem+json\r\n" in output
             assert answer(port, "127.0.0.2").startswith(b"HTTP/1.1 204 ")
         until(lambda: answer(port).startswith(b"HTTP/1.1 204 "))
 

@@ -635,8 +635,8 @@ def parties(resources: Sequence[Resource]) -> list[Party]:
 
 def test_only_the_ways_that_are_needed_are_open(directory: Path, resources: list[Resource]) -> None:
     """Nobody reaches anything but what is listed: management only the keeper and jobs, and nothing the internet."""
-    outside = {(one, "internet", 443) for one in ("keeper", "job")} if "everything" in directory.name else set()
-    assert reach(resources, parties(resources)) == OPEN | outside
+    outer_env = {(one, "internet", 443) for one in ("keeper", "job")} if "everything" in directory.name else set()
+    assert reach(resources, parties(resources)) == OPEN | outer_env
 
 
 def test_management_is_for_releases_alone(resources: list[Resource]) -> None:

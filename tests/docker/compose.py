@@ -153,10 +153,10 @@ class Compose:
             return self.client.post("/upload", files={"file": file})
 
 
-def wait_for(condition: Callable[[], bool], seconds: float, told: Callable[[], str]) -> float:
+def wait_for(condition: Callable[[], bool], seconds: float, printed: Callable[[], str]) -> float:
     """Waits for a condition; how long it took, or a failure with what is told."""
     began = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < seconds, f"not within {seconds:.0f} s: {told()}"
+        assert time.monotonic() - began < seconds, f"not within {seconds:.0f} s: {printed()}"
         time.sleep(0.2)
     return time.monotonic() - began

@@ -50,6 +50,6 @@ def test_the_history_key_is_seen_by_those_alone_who_hash_with_it(stack: Compose)
     """Redis' container above all has it neither in a file nor in its environment."""
     key = stack.inside(stack.container("gateway"), "cat", "/run/history/key").output.strip()
     assert len(key) == 64
-    look = f"grep -rslF {key} /run /srv /data /tmp; env | grep -cF {key}"
-    seen = {service: stack.inside(stack.container(service), "sh", "-c", look).output.split() for service in SERVICES}
+    poll = f"grep -rslF {key} /run /srv /data /tmp; env | grep -cF {key}"
+    seen = {service: stack.inside(stack.container(service), "sh", "-c", poll).output.split() for service in SERVICES}
     assert seen == {each: ["/run/history/key", "0"] if each in KNOW_THE_HISTORY_KEY else ["0"] for each in SERVICES}

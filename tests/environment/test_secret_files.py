@@ -39,27 +39,27 @@ def as_another_user() -> Iterator[int]:
         os.seteuid(before)
 
 
-def refusal(outside: Mapping[str, str]) -> str:
+def refusal(env: Mapping[str, str]) -> str:
     """What is said of an environment that is refused."""
     with pytest.raises(SecretFileError) as refused:
-        environment(outside)
+        environment(env)
     return str(refused.value)
 
 
 @given(VARIABLES)
-def test_an_environment_without_secret_files_is_as_it_was(outside: dict[str, str]) -> None:
+def test_an_environment_without_secret_files_is_as_it_was(env: dict[str, str]) -> None:
     """Whatever else is set, names that only end in _FILE included, is handed on."""
-    assert environment(outside) == outside
+    assert environment(env) == env
 
 
 @given(st.sampled_from(NAMES), PRINTABLE, SPACE, SPACE, VARIABLES)
 def test_a_file_stands_for_its_secret(name: str, secret: str, before: str, after: str, others: dict[str, str]) -> None:
     """The content is the secret whatever space is around it, the rest is as it was, and NAME_FILE is gone."""
-    outside = {key: value for key, value in others.items() if key != name}
+    env = {key: value for key, value in others.items() if key != name}
     with TemporaryDirectory() as directory:
         file = Path(directory, "secret")
         file.write_text(before + secret + after, newline="")
-        assert environment({**outside, f"{name}_FILE": str(file)}) == {**outside, name: secret}
+        assert environment({**env, f"{name}_FILE": str(file)}) == {**env, name: secret}
 
 
 @pytest.mark.parametrize("content", ["", " \n"])
@@ -83,8 +83,8 @@ def test_two_different_secrets_are_refused(tmp_path: Path) -> None:
     """Nobody can know which of the two is meant; neither is shown."""
     file = tmp_path / "key"
     file.write_text("in-the-file")
-    said = refusal({"API_KEY": "in-the-variable", "API_KEY_FILE": str(file)})
-    assert said == "API_KEY and API_KEY_FILE are both set, and differ: set one of them"
+    message = refusal({"API_KEY": "in-the-variable", "API_KEY_FILE": str(file)})
+    assert message == "API_KEY and API_KEY_FILE are both set, and differ: set one of them"
 
 
 @pytest.mark.parametrize(
@@ -96,17 +96,17 @@ def test_what_is_no_line_of_text_is_refused(tmp_path: Path, content: bytes) -> N
     """A file of another kind is refused by name, and nothing of it is shown."""
     file = tmp_path / "key"
     file.write_bytes(content)
-    said = refusal({"ALERT_URL_FILE": str(file)})
-    assert said.startswith("ALERT_URL_FILE: ")
-    assert "hunter" not in said
+    message = refusal({"ALERT_URL_FILE": str(file)})
+    assert message.startswith("ALERT_URL_FILE: ")
+    assert "hunter" not in message
 
 
 @pytest.mark.parametrize("path", ["absent/hunter2", "hunter2\0"])
 def test_a_secret_instead_of_a_path_is_not_shown(path: str) -> None:
     """Whoever writes the secret itself into NAME_FILE does not find it in a log."""
-    said = refusal({"ALERT_URL_FILE": path})
-    assert said.startswith("ALERT_URL_FILE: ")
-    assert "hunter2" not in said
+    message = refusal({"ALERT_URL_FILE": path})
+    assert message.startswith("ALERT_URL_FILE: ")
+    assert "hunter2" not in message
 
 
 def test_a_directory_is_what_docker_makes_of_a_missing_file(tmp_path: Path) -> None:
@@ -118,15 +118,15 @@ def test_a_file_of_another_user_is_said_so(closed: Path) -> None:
     """The usual case in a container: the reason says who asked, whose the file is, and its mode."""
     found = closed.stat()
     with as_another_user() as user:
-        said = refusal({"API_KEY_FILE": str(closed)})
+        message = refusal({"API_KEY_FILE": str(closed)})
     owner = f"which belongs to user {found.st_uid} and has mode {found.st_mode & 0o777:04o}"
-    assert said == f"API_KEY_FILE: user {user} may not read the file that it names, {owner}"
+    assert message == f"API_KEY_FILE: user {user} may not read the file that it names, {owner}"
 
 
 def test_a_closed_directory_is_said_so(closed: Path) -> None:
     """Where not even the owner can be seen the reason is the same, without it."""
     closed.parent.chmod(0o600)
     with as_another_user() as user:
-        said = refusal({"API_KEY_FILE": str(closed)})
+        message = refusal({"API_KEY_FILE": str(closed)})
     closed.parent.chmod(0o700)
-    assert said == f"API_KEY_FILE: user {user} may not read the file that it names"
+    assert message == f"API_KEY_FILE: user {user} may not read the file that it names"

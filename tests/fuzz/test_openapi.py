@@ -37,5 +37,5 @@ def schemathesis(document: str, directory: Path) -> int:
     """The exit status: 0 where it found nothing."""
     options = ["--checks", "all", "--max-time", str(SECONDS // 2), "--seed", SEED, "--max-response-time", "15"]
     command = [os.environ["FUZZ"], "run", document, *options, "--suppress-health-check", "all", "--no-color"]
-    told = {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
-    return subprocess.run([*command, "--header", "X-API-Key: k-1"], cwd=directory, env=told, check=False).returncode
+    output = {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    return subprocess.run([*command, "--header", "X-API-Key: k-1"], cwd=directory, env=output, check=False).returncode

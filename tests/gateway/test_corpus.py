@@ -170,8 +170,8 @@ def test_every_case_is_answered_as_it_should_be(doors: Doors, port: int, kind: s
     through_entry = port == doors.entry
     with ThreadPoolExecutor(4) as pool:
         found = pool.map(lambda case: complaints(port, case, through_entry=through_entry), CORPUS[kind])
-        told = [complaint for each in found for complaint in each]
-    assert not told, "\n".join(told)
+        output = [complaint for each in found for complaint in each]
+    assert not output, "\n".join(output)
     assert statuses(exchanged(port, GOOD)) == [200]
 
 

@@ -79,25 +79,25 @@ async def answer(app: FastAPI, state: Mapping[str, Any], made: Made, method: str
     async def receive() -> MutableMapping[str, Any]:
         return next(messages, {"type": "http.disconnect"})
 
-    told = ModelResponse()
-    await app(scope, receive, told.send)
-    return told
+    output = ModelResponse()
+    await app(scope, receive, output.send)
+    return output
 
 
-def check(made: Made, told: ModelResponse) -> None:
+def check(made: Made, output: ModelResponse) -> None:
     """An answer is honest: its status, what it holds, and that the mark is nowhere in it that may not have it."""
-    assert 200 <= told.status < 500, told.body
-    kind = told.headers["content-type"].partition(";")[0]
-    if told.status >= 400:
+    assert 200 <= output.status < 500, output.body
+    kind = output.headers["content-type"].partition(";")[0]
+    if output.status >= 400:
         assert kind == PROBLEM
-        check_problem(json.loads(told.body), told.status)
-        assert made.mark.encode() not in told.body
+        check_problem(json.loads(output.body), output.status)
+        assert made.mark.encode() not in output.body
     elif kind == "text/csv":
         assert {"fraud_probability", "decision", "model_version"} <= set(
-            next(csv.reader(io.StringIO(told.body.decode())))
+            next(csv.reader(io.StringIO(output.body.decode())))
         )
     else:
-        check_reply(made, json.loads(told.body))
+        check_reply(made, json.loads(output.body))
 
 
 def check_problem(problem: dict[str, Any], status: int) -> None:
@@ -149,12 +149,12 @@ async def ask_all(app: FastAPI, contract: Contract, count: int) -> tuple[Counter
             started = time.perf_counter()
             try:
                 async with asyncio.timeout(MOST_SECONDS):
-                    told = await answer(app, state, made)
-                check(made, told)
+                    output = await answer(app, state, made)
+                check(made, output)
             except Exception as error:
                 raise AssertionError(f"{contract.name}, seed {SEED}, number {number}: {made}") from error
             longest = max(longest, time.perf_counter() - started)
-            found[told.status] += 1
+            found[output.status] += 1
         shown = await answer(app, state, Made("/metrics", "", b"", "-"), "GET")
         assert not marks & set(MARKS.findall(shown.body.decode()))
     return found, longest, marks

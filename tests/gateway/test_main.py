@@ -23,8 +23,8 @@ def start(tmp_path: Path, model_server: TinyServer) -> Iterator[Start]:
     """Starts a gateway in an environment; ready when it returns."""
     with ExitStack() as stack:
 
-        def started(**outside: str) -> Gateway:
-            gateway = Gateway(tmp_path, model_server, **outside)
+        def started(**outer_env: str) -> Gateway:
+            gateway = Gateway(tmp_path, model_server, **outer_env)
             stack.callback(gateway.close)
             gateway.until_it_is("ready")
             return gateway
@@ -32,9 +32,9 @@ def start(tmp_path: Path, model_server: TinyServer) -> Iterator[Start]:
         yield started
 
 
-def refused(**outside: str) -> list[str]:
+def refused(**outer_env: str) -> list[str]:
     """What a gateway says that does not start for its settings; the reasons alone, without values."""
-    environment = {"PATH": os.environ["PATH"], **outside}
+    environment = {"PATH": os.environ["PATH"], **outer_env}
     done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == os.EX_CONFIG
     assert not {word for word in ("hunter2", "7.25", "hello") if word in done.stdout + done.stderr}
@@ -45,8 +45,10 @@ def refused(**outside: str) -> list[str]:
 
 def test_a_wrong_setting_is_one_line_without_its_value() -> None:
     """Each wrong setting is named in a line of its own; neither its value nor the key is repeated."""
-    said = refused(API_KEY="hunter2", REVIEW_THRESHOLD="7.25", REDIS_URL="hello", RELEASE_RECORD="ftp://hello/hunter2")
-    assert [line.split(":")[0] for line in said] == ["RELEASE_RECORD", "REDIS_URL", "REVIEW_THRESHOLD"]
+    message = refused(
+        API_KEY="hunter2", REVIEW_THRESHOLD="7.25", REDIS_URL="hello", RELEASE_RECORD="ftp://hello/hunter2"
+    )
+    assert [line.split(":")[0] for line in message] == ["RELEASE_RECORD", "REDIS_URL", "REVIEW_THRESHOLD"]
 
 
 def test_a_secret_that_cannot_be_read_is_one_line_without_its_value() -> None:

@@ -142,9 +142,14 @@ def test_labels_of_which_none_is_good_are_all_listed(gateway: Gateway, labels: l
         assert answer.status_code == 409
         return
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert (told["labels"], told["skipped"], told["accepted"], told["unknown"]) == (len(labels), len(labels), 0, [])
-    assert {error["row"] for error in told["errors"]} == set(range(1, len(labels) + 1))
+    output = answer.json()
+    assert (output["labels"], output["skipped"], output["accepted"], output["unknown"]) == (
+        len(labels),
+        len(labels),
+        0,
+        [],
+    )
+    assert {error["row"] for error in output["errors"]} == set(range(1, len(labels) + 1))
 
 
 @pytest.mark.parametrize("trial", [CANARY, SHADOW], ids=["canary", "shadow"])
@@ -166,10 +171,10 @@ def test_a_defect_that_one_file_of_a_batch_meets_is_its_own(
     good, odd = as_csv(CONTRACT, [good_row(CONTRACT)]), as_csv(CONTRACT, [good_row(CONTRACT, "odd")])
     score = Scorer.score_csv
 
-    async def failing(self: Scorer, body: bytes, wish: Any) -> Any:  # noqa: ANN401 - as it is called
+    async def failing(self: Scorer, body: bytes, options: Any) -> Any:  # noqa: ANN401 - as it is called
         if b"odd" in body:
             raise error
-        return await score(self, body, wish)
+        return await score(self, body, options)
 
     monkeypatch.setattr(Scorer, "score_csv", failing)
     answer: httpx2.Response = client.post(

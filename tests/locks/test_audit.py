@@ -156,8 +156,8 @@ def test_an_exception_is_of_one_package(service: Service) -> None:
 def test_an_exception_ends(service: Service, expires: str, passes: bool) -> None:
     """On its last day it still holds; the day after, the audit fails."""
     service.advisories["urllib3", "1.26.0"] = [FLAW]
-    told = reasons([OLD], service.url, exemption(expires=expires))
-    assert told == ([] if passes else [f"exception PYSEC-2021-108 of urllib3 expired on {expires}: {ADVICE}"])
+    output = reasons([OLD], service.url, exemption(expires=expires))
+    assert output == ([] if passes else [f"exception PYSEC-2021-108 of urllib3 expired on {expires}: {ADVICE}"])
 
 
 ADVICE = "fix it or think it through again"

@@ -13,7 +13,7 @@ GOOD = st.sampled_from(sorted(POLICY.allowed | POLICY.noted.keys()))
 BAD = st.sampled_from(["GPL-2.0-only", "GPL-3.0-or-later", "LGPL-2.1-only", "AGPL-3.0-only", "LicenseRef-Unknown"])
 TERMS = st.recursive(
     st.tuples(GOOD, st.just(True)) | st.tuples(BAD, st.just(False)),
-    lambda some: st.tuples(st.sampled_from(["AND", "OR"]), some, some).map(lambda told: joined(*told)),
+    lambda some: st.tuples(st.sampled_from(["AND", "OR"]), some, some).map(lambda output: joined(*output)),
     max_leaves=8,
 )
 """SPDX expressions, and whether they are acceptable."""

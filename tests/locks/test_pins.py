@@ -33,9 +33,9 @@ def versions(lock: str) -> dict[str, str]:
 @pytest.mark.parametrize("lock", pins.every_lock(), ids=lambda lock: lock.stem)
 def test_every_line_is_one_version_with_its_hashes(lock: Path) -> None:
     """Each lock names packages by one version, each with SHA-256 sums."""
-    told = pins.read(lock)
-    assert told
-    assert all(len(one) == 64 for pin in told for one in pin.hashes)
+    output = pins.read(lock)
+    assert output
+    assert all(len(one) == 64 for pin in output for one in pin.hashes)
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,11 @@ def by_name(bill: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_a_bill_has_each_package_with_its_hashes_and_licence(image: str) -> None:
     """What pip would admit into an image is in its bill, and nothing else; the bill is valid CycloneDX."""
     bill = written(image)
-    told = {
+    output = {
         one["name"]: (one["version"], {entry["content"] for entry in one["externalReferences"][0]["hashes"]})
         for one in bill["components"]
     }
-    assert told == {pin.name: (pin.version, set(pin.hashes)) for pin in of_image(image)}
+    assert output == {pin.name: (pin.version, set(pin.hashes)) for pin in of_image(image)}
     assert all(one["licenses"][0]["expression"] for one in bill["components"])
     assert bill["metadata"]["component"]["name"] == f"fraud-{image}"
 
@@ -74,9 +74,9 @@ def test_another_version_than_the_lock_has_is_marked() -> None:
 
 def test_an_environment_tells_its_packages() -> None:
     """The program that is run inside an image tells the version of Python and what is installed there."""
-    told = json.loads(subprocess.run([sys.executable, "-c", sbom.ASK_PYTHON], capture_output=True, check=True).stdout)
-    assert told["python"] == platform.python_version()
-    assert ["pytest", pytest.__version__] in told["packages"]
+    output = json.loads(subprocess.run([sys.executable, "-c", sbom.ASK_PYTHON], capture_output=True, check=True).stdout)
+    assert output["python"] == platform.python_version()
+    assert ["pytest", pytest.__version__] in output["packages"]
 
 
 def test_without_docker_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,9 +174,9 @@ def command_of(pid: int) -> str:
 
 def train(stack: Stack, *arguments: str | Path) -> int:
     """Trains one more version; returns its number."""
-    told = re.search(r"Version (\d+) is in the model store", stack.fraud("train", *arguments))
-    assert told
-    return int(told[1])
+    printed = re.search(r"Version (\d+) is in the model store", stack.fraud("train", *arguments))
+    assert printed
+    return int(printed[1])
 
 
 def release(stack: Stack, version: int) -> None:

@@ -96,17 +96,17 @@ def test_a_server_elsewhere_is_kept(tmp_path: Path) -> None:
     fill(tmp_path)
     ports = Ports(*(free_port() for _ in range(5)))
     management, inference = (f"http://127.0.0.1:{port}" for port in (ports.management, ports.inference))
-    outside = {"MANAGEMENT_URL": management, "INFERENCE_URL": inference}
-    with torchserve(tmp_path, ports) as server, keeping(tmp_path, **outside) as (keeper, client):
+    outer_env = {"MANAGEMENT_URL": management, "INFERENCE_URL": inference}
+    with torchserve(tmp_path, ports) as server, keeping(tmp_path, **outer_env) as (keeper, client):
         whole(tmp_path, client)
-        target = deployment.find_target(StatePaths(tmp_path, tmp_path / "model_store"), outside)
+        target = deployment.find_target(StatePaths(tmp_path, tmp_path / "model_store"), outer_env)
         assert client.get("/release.json").json()["version"] == 2
         release(target, 1, lambda _: None, accept_shift=True)
         assert client.get("/release.json").json()["version"] == 1
         keeper.kill()
         for pid in (server.pid, *descendants(server.pid)):
             os.kill(pid, signal.SIGKILL)
-    with torchserve(tmp_path, ports), keeping(tmp_path, **outside) as (_, client):
+    with torchserve(tmp_path, ports), keeping(tmp_path, **outer_env) as (_, client):
         whole(tmp_path, client)
         assert {version: there.ready for version, there in target.server.registered().items()}[1] == 2
         target.server.close()

@@ -17,15 +17,15 @@ pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 HONEST = {503, 504}
 DEADLINE_SECONDS = 25
 """The gateway's own deadline of 10 s, and a busy machine's slack; a call that hangs would fail after 30 s."""
-Part = Callable[[str], bool]
-ORDERS: Sequence[Sequence[Part]] = [(jvm, valkey, gateway), (valkey, gateway, jvm), (gateway, jvm, valkey)]
+StackPart = Callable[[str], bool]
+ORDERS: Sequence[Sequence[StackPart]] = [(jvm, valkey, gateway), (valkey, gateway, jvm), (gateway, jvm, valkey)]
 """Each part is first, second and last once; all six held when this was written, at 7 to 20 s each."""
 RATE = 20
 STEADY = 20
 """Answers in a row that must be right before a stack counts as whole: readiness alone is remembered for a second."""
 
 
-def _names(order: Sequence[Part]) -> str:
+def _names(order: Sequence[StackPart]) -> str:
     return "-".join(part.__name__ for part in order)
 
 
@@ -55,12 +55,12 @@ def test_all_parts_killed_at_once(stack: Stack, twin: Twin) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=_names)
-def test_all_parts_killed_in_turn(stack: Stack, twin: Twin, order: Sequence[Part]) -> None:
+def test_all_parts_killed_in_turn(stack: Stack, twin: Twin, order: Sequence[StackPart]) -> None:
     """Likewise when each is killed as soon as the one before is down."""
     _kill_all(stack, twin, 1, order, in_turn=True)
 
 
-def _kill_all(stack: Stack, twin: Twin, live: int, order: Sequence[Part], *, in_turn: bool) -> None:
+def _kill_all(stack: Stack, twin: Twin, live: int, order: Sequence[StackPart], *, in_turn: bool) -> None:
     release(stack, live)
     wait_for(lambda: _whole(stack))
     with Load(stack.url, twin.csv, RATE) as load:
@@ -80,7 +80,7 @@ def _kill_all(stack: Stack, twin: Twin, live: int, order: Sequence[Part], *, in_
     assert [each for each in whole if each.body["predictions"] != twin.right[live]] == []
 
 
-def _gone(stack: Stack, victims: Sequence[int], part: Part) -> bool:
+def _gone(stack: Stack, victims: Sequence[int], part: StackPart) -> bool:
     return not set(victims) & set(find(stack, part))
 
 

@@ -32,7 +32,7 @@ def union(sample: bytes, claims: Claims) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def trying(stack: Stack) -> Iterator[Stack]:
+def attempt(stack: Stack) -> Iterator[Stack]:
     """A stack whose trial, if a test leaves one, is ended."""
     yield stack
     if recorded(stack).trial:
@@ -68,42 +68,42 @@ def columns(stack: Stack) -> set[str]:
 
 
 def test_a_canary_with_other_columns_is_scored_by_its_own_contract(
-    trying: Stack, union: list[dict[str, str]], claims: Claims
+    attempt: Stack, union: list[dict[str, str]], claims: Claims
 ) -> None:
     """Each row of a file with the columns of both has the score of its version alone; cards keep to a side."""
-    right = {1: scored(trying, text(union, columns(trying)))}
-    release(trying, claims.version)
-    right[claims.version] = scored(trying, text(union, columns(trying)))
-    release(trying, 1)
-    trying.fraud("release", str(claims.version), "--canary", "50%")
-    found = scored(trying, text(union))
+    right = {1: scored(attempt, text(union, columns(attempt)))}
+    release(attempt, claims.version)
+    right[claims.version] = scored(attempt, text(union, columns(attempt)))
+    release(attempt, 1)
+    attempt.fraud("release", str(claims.version), "--canary", "50%")
+    found = scored(attempt, text(union))
     assert {row["model_version"] for row in found} == {1, claims.version}
     for row, first, second in zip(found, right[1], right[claims.version], strict=True):
         alone = first if row["model_version"] == 1 else second
         assert row["fraud_probability"] == pytest.approx(alone["fraud_probability"], abs=1e-6)
         assert (row["decision"], row["id"]) == (alone["decision"], first["id"])
-    again = scored(trying, text(union[::-1]))[::-1]
+    again = scored(attempt, text(union[::-1]))[::-1]
     assert [row["model_version"] for row in again] == [row["model_version"] for row in found]
 
 
-def test_callers_of_the_live_version_notice_nothing(trying: Stack, sample: bytes, claims: Claims) -> None:
+def test_callers_of_the_live_version_notice_nothing(attempt: Stack, sample: bytes, claims: Claims) -> None:
     """A file with the live version's columns alone is scored by it; the status counts what the canary cannot read."""
-    trying.fraud("release", str(claims.version), "--canary", "50%")
-    answer = trying.upload(sample).json()
+    attempt.fraud("release", str(claims.version), "--canary", "50%")
+    answer = attempt.upload(sample).json()
     assert {row["model_version"] for row in answer["predictions"]} == {1}
-    wait_for(lambda: f"transactions lack what version {claims.version} reads" in trying.fraud("release", "status"))
+    wait_for(lambda: f"transactions lack what version {claims.version} reads" in attempt.fraud("release", "status"))
 
 
-def test_a_shadow_is_compared_and_promoted(trying: Stack, union: list[dict[str, str]], claims: Claims) -> None:
+def test_a_shadow_is_compared_and_promoted(attempt: Stack, union: list[dict[str, str]], claims: Claims) -> None:
     """It never answers; the status compares decisions; promoted, it is live, and the rollback takes it back."""
-    trying.fraud("release", str(claims.version), "--shadow")
-    assert {row["model_version"] for row in scored(trying, text(union))} == {1}
-    wait_for(lambda: f"of {ROWS} scored by both" in trying.fraud("release", "status"))
-    trying.fraud("release", "--promote", "--accept-shift")
-    assert live_version(trying) == claims.version
-    assert {row["model_version"] for row in scored(trying, text(union))} == {claims.version}
-    trying.fraud("rollback")
-    assert live_version(trying) == 1
+    attempt.fraud("release", str(claims.version), "--shadow")
+    assert {row["model_version"] for row in scored(attempt, text(union))} == {1}
+    wait_for(lambda: f"of {ROWS} scored by both" in attempt.fraud("release", "status"))
+    attempt.fraud("release", "--promote", "--accept-shift")
+    assert live_version(attempt) == claims.version
+    assert {row["model_version"] for row in scored(attempt, text(union))} == {claims.version}
+    attempt.fraud("rollback")
+    assert live_version(attempt) == 1
 
 
 @contextmanager
@@ -123,17 +123,17 @@ def frozen(stack: Stack, version: int) -> Iterator[None]:
 
 
 def test_a_canary_that_hangs_is_aborted_and_nobody_notices(
-    trying: Stack, union: list[dict[str, str]], claims: Claims
+    attempt: Stack, union: list[dict[str, str]], claims: Claims
 ) -> None:
     """With its workers frozen under load, each request is answered in time, and the trial ends by itself."""
-    trying.fraud("release", str(claims.version), "--canary", "50%")
-    with Traffic(trying, text(union)) as traffic:
+    attempt.fraud("release", str(claims.version), "--canary", "50%")
+    with Traffic(attempt, text(union)) as traffic:
         wait_for(lambda: len(traffic.answers) > 10)
-        with frozen(trying, claims.version):
-            wait_for(lambda: recorded(trying).trial is None, explain=lambda: trying.fraud("release", "status"))
+        with frozen(attempt, claims.version):
+            wait_for(lambda: recorded(attempt).trial is None, explain=lambda: attempt.fraud("release", "status"))
     assert {status for status, _ in traffic.answers} == {200}
     events = [
-        json.loads(line) for line in (trying.directory / "model_store" / "journal.jsonl").read_text().splitlines()
+        json.loads(line) for line in (attempt.directory / "model_store" / "journal.jsonl").read_text().splitlines()
     ]
     assert "requests to it failed" in next(event["why"] for event in events[::-1] if event["event"] == "trial_aborted")
-    assert live_version(trying) == 1
+    assert live_version(attempt) == 1

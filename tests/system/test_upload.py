@@ -62,9 +62,9 @@ def test_a_large_file_is_scored_in_blocks(stack: Stack, sample: bytes) -> None:
     """A file of many blocks is answered row for row as its rows would be alone."""
     header, _, rows = sample.partition(b"\n")
     answer = stack.upload(header + b"\n" + rows * 50).json()
-    once = stack.upload(sample).json()["predictions"]
+    deduplicate = stack.upload(sample).json()["predictions"]
     scored = [prediction["fraud_probability"] for prediction in answer["predictions"]]
-    expected = [prediction["fraud_probability"] for prediction in once] * 50
+    expected = [prediction["fraud_probability"] for prediction in deduplicate] * 50
     np.testing.assert_allclose(scored, expected, rtol=0, atol=1e-6)
 
 

@@ -24,23 +24,23 @@ def period(count: int, seed: int) -> loop.Examples:
     return loop.Examples(matrix, rows.labels(matrix), default_history)
 
 
-def train(checkpoints: Checkpoints, config: loop.LoopConfig = CONFIG, told: Reporter | None = None) -> FraudModel:
+def train(checkpoints: Checkpoints, config: loop.LoopConfig = CONFIG, output: Reporter | None = None) -> FraudModel:
     """The training: STEPS steps."""
     known = period(1024, 1)
     with loop.reproducible(7):
         model = FraudModel(
             ModelConfig(hidden=16, members=2), column_statistics(rows.contract(), known.matrix, known.labels)
         )
-        loop.fit(model, known, period(256, 2), config, told or silent(), checkpoints=checkpoints)
+        loop.fit(model, known, period(256, 2), config, output or silent(), checkpoints=checkpoints)
     return model
 
 
 def weights(model: FraudModel) -> str:
     """Their hash."""
-    told = hashlib.sha256()
+    output = hashlib.sha256()
     for name, values in model.state_dict().items():
-        told.update(name.encode() + values.numpy().tobytes())
-    return told.hexdigest()
+        output.update(name.encode() + values.numpy().tobytes())
+    return output.hexdigest()
 
 
 class _Fatal(Checkpoint):

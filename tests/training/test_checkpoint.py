@@ -48,13 +48,13 @@ def test_the_last_state_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", [0, 10, -1])
 def test_a_damaged_state_is_ignored_and_reported(tmp_path: Path, keep: int) -> None:
     """A file that was cut anywhere is none."""
-    told: list[str] = []
-    checkpoint = Checkpoints(tmp_path, say=told.append).of("x")
+    output: list[str] = []
+    checkpoint = Checkpoints(tmp_path, say=output.append).of("x")
     checkpoint.save(_state())
     assert checkpoint.path is not None
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:keep])
     assert checkpoint.load() is None
-    assert "damaged" in told[0]
+    assert "damaged" in output[0]
 
 
 def test_a_changed_byte_is_seen(tmp_path: Path) -> None:
@@ -70,17 +70,17 @@ def test_a_changed_byte_is_seen(tmp_path: Path) -> None:
 
 def test_a_training_goes_on_where_no_state_can_be_written(tmp_path: Path) -> None:
     """It is told once, and nothing is left behind: a directory in the way, or a full disk."""
-    said = list[str]()
+    message = list[str]()
     (tmp_path / "x.checkpoint").mkdir()
-    checkpoints = Checkpoints(tmp_path, seconds=0, say=said.append)
+    checkpoints = Checkpoints(tmp_path, seconds=0, say=message.append)
     checkpoint = checkpoints.of("x")
     assert checkpoint.load() is None
     for _ in range(2):
         checkpoint.save(_state())
     assert [path.name for path in tmp_path.iterdir()] == ["x.checkpoint"]
-    assert len(said) == 2
-    assert "is damaged and was ignored" in said[0]
-    assert "no checkpoint is written" in said[1]
+    assert len(message) == 2
+    assert "is damaged and was ignored" in message[0]
+    assert "no checkpoint is written" in message[1]
     assert not checkpoint.due
     checkpoints.clear()
 
@@ -128,7 +128,7 @@ def test_killed_at_any_step_it_ends_in_the_same_weights(tmp_path: Path, seed: in
     step = random.Random(seed).randrange(4, killed.STEPS)  # noqa: S311 - a step, not a secret.
     assert _killed(tmp_path, step) == -signal.SIGKILL
     console = Console(file=io.StringIO())
-    gone_on = killed.train(Checkpoints(tmp_path), told=Reporter(console))
+    gone_on = killed.train(Checkpoints(tmp_path), output=Reporter(console))
     assert isinstance(console.file, io.StringIO)
     assert "a checkpoint was found" in console.file.getvalue()
     assert len(list(tmp_path.iterdir())) == 1

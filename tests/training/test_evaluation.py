@@ -119,8 +119,8 @@ def test_recalls_are_those_of_the_roc_curve(pairs: list[tuple[float, bool]]) -> 
     false_positives, recall, _ = roc_curve(labels, scores, sample_weight=weights, drop_intermediate=False)
     found = recalls(Ranking.of(labels, scores), weights)
     assert found == {name: recall[false_positives <= most].max() for name, most in FALSE_POSITIVES.items()}
-    told = measure(scores, labels, DecisionBands(0.5, 0.9), weights)
-    assert {told[f"recall_at_{name}_false_positives"] for name in found} == set(found.values())
+    output = measure(scores, labels, DecisionBands(0.5, 0.9), weights)
+    assert {output[f"recall_at_{name}_false_positives"] for name in found} == set(found.values())
 
 
 def test_one_class_has_no_ranking() -> None:

@@ -60,8 +60,8 @@ def test_a_labelled_row_sees_what_it_would_see_if_all_rows_had_labels(rows: list
     """An unknown label is told as no fraud to history, as in service: ties, order and all."""
     some = data.from_csv(contract(), file_of(rows))
     every = data.from_csv(contract(), file_of([(*row[:3], row[3] or "0") for row in rows]))
-    told = np.isin(every.table.row_numbers, some.table.row_numbers)
-    expected = with_history(contract(), every.table, every.labels).take(told)
+    output = np.isin(every.table.row_numbers, some.table.row_numbers)
+    expected = with_history(contract(), every.table, every.labels).take(output)
     found = with_labelled_history(contract(), some)
     assert found.row_numbers.tolist() == expected.row_numbers.tolist() == some.table.row_numbers.tolist()
     for name, values in expected.columns.items():

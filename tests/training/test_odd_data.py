@@ -35,7 +35,7 @@ class Bench:
 
     def __init__(self, directory: Path, handler: Path) -> None:
         self._directory, self._handler = directory, handler
-        self.said = io.StringIO()
+        self.message = io.StringIO()
 
     def train_by(self, schema: str, frame: pd.DataFrame) -> Trained:
         """With a schema."""
@@ -52,7 +52,7 @@ class Bench:
         else:
             frame.to_csv(path, index=False)
         request = TrainRequest(1, self._directory / "store", data=path, epochs=2, handler=self._handler)
-        return train(request, Reporter(Console(file=self.said, width=400)))
+        return train(request, Reporter(Console(file=self.message, width=400)))
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_leak_stops_the_training(bench: Bench) -> None:
     frame["settled"] = (frame["fraud"] + rng.normal(0, 0.1, ROWS)).round(4)
     with pytest.raises(TrainingError, match=r"alone, settled .*--allow-leak settled"):
         bench.train(frame)
-    assert "epoch" not in bench.said.getvalue()
+    assert "epoch" not in bench.message.getvalue()
 
 
 def test_labels_that_came_too_late_are_not_learned_from(bench: Bench) -> None:
@@ -218,11 +218,11 @@ def test_rows_count_as_often_as_their_weight_says(bench: Bench) -> None:
     """Of a file that kept a tenth of the genuine rows, shares and thresholds are those of all of them."""
     frame = _frame().assign(weight=lambda rows: np.where(rows["fraud"] == 1, 1.0, 10.0))
     version = bench.train(frame)
-    told = version.card.metrics["test"]
+    output = version.card.metrics["test"]
     assert "weight" not in {column.name for column in version.contract.inputs}
-    assert told["base_rate"] == pytest.approx(0.011, abs=0.001)
-    assert told["flagged_share"] < 0.06
-    assert version.card.decisions["points"]["review"]["test"]["alert_share"] == pytest.approx(told["flagged_share"])
+    assert output["base_rate"] == pytest.approx(0.011, abs=0.001)
+    assert output["flagged_share"] < 0.06
+    assert version.card.decisions["points"]["review"]["test"]["alert_share"] == pytest.approx(output["flagged_share"])
     assert any("as its weight says: 1,000 rows for 9,100 transactions" in note for note in version.card.notes)
 
 

@@ -128,7 +128,7 @@ def _csv(column: str = "amount") -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _rival(contract: Contract, facts: Mapping[str, Any]) -> ScoredVersion:
+def _baseline(contract: Contract, facts: Mapping[str, Any]) -> ScoredVersion:
     """A version that scores a row by its amount."""
     return ScoredVersion(contract, replace(card(1), data=facts), lambda matrix: matrix[:, rows.AMOUNT])
 
@@ -145,22 +145,22 @@ def _read(body: bytes) -> Callable[[Contract], data.LabelledTransactions]:
 
 def _met(live: Mapping[str, Any], contract: Contract | None = None) -> PairedScores:
     body = _csv()
-    new = _rival(rows.contract(), _facts(body))
-    return score_both(new, _rival(contract or rows.contract(), live), _read(body))
+    new = _baseline(rows.contract(), _facts(body))
+    return score_both(new, _baseline(contract or rows.contract(), live), _read(body))
 
 
 def test_the_same_data_has_the_same_test_period() -> None:
     """A live version that was trained on this file has not learned from its newest rows."""
-    bout = _met(_facts(_csv()))
-    assert bout.new.tolist() == list(range(ROWS - TESTED, ROWS))
-    assert (bout.first, bout.last) == (DAY.format(day=22, hour=2), DAY.format(day=25, hour=7))
+    evaluation = _met(_facts(_csv()))
+    assert evaluation.new.tolist() == list(range(ROWS - TESTED, ROWS))
+    assert (evaluation.first, evaluation.last) == (DAY.format(day=22, hour=2), DAY.format(day=25, hour=7))
 
 
 def test_both_score_the_same_rows() -> None:
     """Row for row, with this row's label."""
-    bout = _met(_facts(_csv()))
-    assert bout.new.tolist() == bout.live.tolist()
-    assert bout.labels.tolist() == [row % 10 == 0 for row in range(ROWS - TESTED, ROWS)]
+    evaluation = _met(_facts(_csv()))
+    assert evaluation.new.tolist() == evaluation.live.tolist()
+    assert evaluation.labels.tolist() == [row % 10 == 0 for row in range(ROWS - TESTED, ROWS)]
 
 
 HISTORY = """
@@ -184,9 +184,9 @@ def test_each_version_scores_by_its_own_history() -> None:
     body = b"\n".join(line + (b",c1" if place else b",card") for place, line in enumerate(_csv().splitlines()))
     facts = _facts(_csv()) | {"sha256": data.from_csv(rows.contract(), body).sha256}
     new, live = (replace(_remembering(each), card=replace(card(1), data=facts)) for each in ('"count"', '"risk"'))
-    bout = score_both(new, live, _read(body))
-    assert bout.new.tolist() == list(range(ROWS - TESTED, ROWS))
-    assert 0 < bout.live.min() < bout.live.max() < 0.2
+    evaluation = score_both(new, live, _read(body))
+    assert evaluation.new.tolist() == list(range(ROWS - TESTED, ROWS))
+    assert 0 < evaluation.live.min() < evaluation.live.max() < 0.2
     plain = ScoredVersion(rows.contract(), replace(card(1), data=facts), lambda matrix: matrix[:, rows.AMOUNT])
     assert score_both(new, plain, _read(body)).new.tolist() == score_both(plain, new, _read(body)).live.tolist()
 
@@ -243,6 +243,6 @@ def test_a_column_that_the_data_lacks_is_named() -> None:
 
 def test_changed_data_is_not_compared_on() -> None:
     """The rows that the new version was trained on must still be those of the file."""
-    new = _rival(rows.contract(), _facts(_csv()) | {"sha256": "before"})
+    new = _baseline(rows.contract(), _facts(_csv()) | {"sha256": "before"})
     with pytest.raises(TrainingError, match="has changed since the training"):
         score_both(new, new, _read(_csv()))

@@ -144,10 +144,10 @@ def test_a_later_period_without_fraud_is_handled(period: slice, tmp_path: Path, 
 
 def test_a_test_period_without_fraud_is_called_not_measurable(tmp_path: Path, handler: Path) -> None:
     """What cannot be measured is said in words, not as nan."""
-    frame, said = _foreign(), io.StringIO()
+    frame, message = _foreign(), io.StringIO()
     frame.loc[1020:, "target"] = 0
-    train(_request(tmp_path, frame, handler), Reporter(Console(file=said, width=200)))
-    assert "average precision not measurable: one class on the test period" in said.getvalue()
+    train(_request(tmp_path, frame, handler), Reporter(Console(file=message, width=200)))
+    assert "average precision not measurable: one class on the test period" in message.getvalue()
 
 
 def test_training_without_fraud_is_refused(tmp_path: Path, handler: Path) -> None:

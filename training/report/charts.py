@@ -116,10 +116,10 @@ def cost(report: Report) -> Figure | None:
         _marks(report, curve, "share"),
     )
     least = min(range(len(curve["cost"])), key=lambda position: curve["cost"][position])
-    said = "As stated" if costs["stated"] else "Nobody stated what mistakes cost. It is assumed that"
+    message = "As stated" if costs["stated"] else "Nobody stated what mistakes cost. It is assumed that"
     return Figure(
         "Cost",
-        f"{said}{',' if costs['stated'] else ''} a missed fraud costs {number(costs['missed'])} x its amount and a "
+        f"{message}{',' if costs['stated'] else ''} a missed fraud costs {number(costs['missed'])} x its amount and a "
         f"false alarm {number(costs['false_alarm'], 4)} (in units of {report['amount']['column']}). Without a model "
         f"the test period loses {number(report['test']['lost_without'], 4)}; the lowest point is "
         f"{share(curve['cost'][least])} of that, with {share(curve['share'][least])} of transactions flagged. The "

@@ -117,13 +117,15 @@ async def test_a_silent_server_is_given_up_in_time() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 52\r\n\r\nhalf", b"no HTTP at all\r\n\r\n"])
-async def test_a_server_that_breaks_off_is_down(said: bytes) -> None:
+@pytest.mark.parametrize(
+    "message", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 52\r\n\r\nhalf", b"no HTTP at all\r\n\r\n"]
+)
+async def test_a_server_that_breaks_off_is_down(message: bytes) -> None:
     """A connection that ends before the answer is whole, or is no HTTP, is a server that is down: not a slow one."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(said)
+        writer.write(message)
         await writer.drain()
         writer.close()
 
@@ -185,11 +187,11 @@ async def scored_with_retries(answers: list[bytes | None], budget: RetryBudget) 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         await reader.readexactly(int(head.split(b"content-length: ")[1].split()[0]))
-        said = next(left)
-        if said is None:
+        message = next(left)
+        if message is None:
             await reader.read(-1)
             return
-        writer.write(said)
+        writer.write(message)
         await writer.drain()
         writer.close()
 

@@ -22,10 +22,10 @@ def test_a_lock_that_is_a_link_shortens_nothing(tmp_path: Path) -> None:
 def test_a_lock_that_was_replaced_is_not_held_by_who_waited(tmp_path: Path) -> None:
     """Two that wait, one at the old file and one at the new, do not both go on."""
     lock, inside = tmp_path / "lock", threading.Semaphore(0)
-    told, leave = threading.Event(), threading.Event()
+    output, leave = threading.Event(), threading.Event()
 
     def wait() -> None:
-        told.set()
+        output.set()
         with locked(lock, "busy", 30):
             inside.release()
             leave.wait(30)
@@ -33,7 +33,7 @@ def test_a_lock_that_was_replaced_is_not_held_by_who_waited(tmp_path: Path) -> N
     with locked(lock, "busy"):
         thread = threading.Thread(target=wait)
         thread.start()
-        told.wait(30)
+        output.wait(30)
         lock.unlink()
         lock.touch()
     assert inside.acquire(timeout=30)

@@ -89,13 +89,13 @@ def test_rows_without_a_label_can_count_as_genuine(redis: Redis, tmp_path: Path)
     assert lines[1:] == [f"1,x,{JANUARY},0,", "2,y,2300-01-01,,"]
 
 
-def test_where_others_count_as_genuine_later_a_young_fraud_has_no_label_yet(redis: Redis, tmp_path: Path) -> None:
+def test_where_others_count_as_genuine_later_a_recent_fraud_has_no_label_yet(redis: Redis, tmp_path: Path) -> None:
     """Else the newest period would be of frauds alone: 7% where the truth is 2%."""
     file = written(tmp_path, f"1,x,{JANUARY},1", "2,y,2300-01-01,1", "3,z,2300-01-01,", header=f"{HEADER},is_fraud")
     out = tmp_path / "labelled.csv"
     result = export(ReceivedLabels(redis, KEY), tiny.CONTRACT, [file], out, 1)
     assert out.read_text().splitlines()[1:] == [f"1,x,{JANUARY},1,", "2,y,2300-01-01,,", "3,z,2300-01-01,,"]
-    assert result == ExportCounts(rows=3, frauds=1, unlabelled=2, too_young=1)
+    assert result == ExportCounts(rows=3, frauds=1, unlabelled=2, too_recent=1)
     assert str(result).endswith("2 of 3 have no label, 1 for they are too young")
 
 

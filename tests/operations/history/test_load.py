@@ -118,7 +118,7 @@ def test_a_fraud_counts_from_its_confirmation_on(client: Redis, valkey: Valkey) 
     assert record(client, "t2999")["confirmed"] == confirmed[2999]
 
 
-def test_young_ones_are_known_and_old_ones_only_count(client: Redis, valkey: Valkey) -> None:
+def test_recent_ones_are_known_and_old_ones_only_count(client: Redis, valkey: Valkey) -> None:
     """An id is known as long as it would be, a tenth longer at most; older ones are not known any more."""
     lines = rows(2000, days=37)
     loaded(valkey.url, text(lines), PLAN)
@@ -126,10 +126,10 @@ def test_young_ones_are_known_and_old_ones_only_count(client: Redis, valkey: Val
     assert past is not None
     ages = past.newest - past.seconds
     left = np.array([seconds_left(client, TRANSACTION + KEY.keyed(digest.tobytes())) for digest in past.ids])
-    young = ages <= KNOWN
-    assert (left[~young] == -2).all()
-    assert (left[young] >= KNOWN - ages[young] - 60).all()
-    assert (left[young] <= KNOWN - ages[young] + KNOWN / load_steps.TIME_SLICES + 60).all()
+    recent = ages <= KNOWN
+    assert (left[~recent] == -2).all()
+    assert (left[recent] >= KNOWN - ages[recent] - 60).all()
+    assert (left[recent] <= KNOWN - ages[recent] + KNOWN / load_steps.TIME_SLICES + 60).all()
 
 
 def test_states_expire_as_those_of_live_traffic(client: Redis, valkey: Valkey) -> None:

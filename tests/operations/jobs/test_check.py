@@ -16,22 +16,22 @@ from tests.operations.jobs.receiver import Receiver
 NOWHERE = "http://127.0.0.1:1"
 
 
-def told(paths: StatePaths, **env: str) -> tuple[list[str], str]:
+def output(paths: StatePaths, **env: str) -> tuple[list[str], str]:
     """All lines, and the error's text; empty where there was none."""
-    said = list[str]()
+    message = list[str]()
     try:
-        check(paths, env, said.append, retry_seconds=0)
+        check(paths, env, message.append, retry_seconds=0)
     except FaultsFound as faults:
-        return said, str(faults)
-    return said, ""
+        return message, str(faults)
+    return message, ""
 
 
 def test_an_empty_directory_has_no_faults_of_its_own(paths: StatePaths) -> None:
     """What is not configured or not there yet is said line by line, and is no fault."""
-    said, faults = told(paths)
+    message, faults = output(paths)
     assert faults == ""
-    assert len(said) >= 8
-    assert all(line.startswith(("ok ", "not looked at: ")) for line in said)
+    assert len(message) >= 8
+    assert all(line.startswith(("ok ", "not looked at: ")) for line in message)
 
 
 def test_all_faults_are_one_error(paths: StatePaths) -> None:
@@ -42,8 +42,8 @@ def test_all_faults_are_one_error(paths: StatePaths) -> None:
     outcome.record_outcome(paths, "backup", 2, 1.0)
     for job in ("retrain", "clean"):
         outcome.record_outcome(paths, job, 0, 1.0)
-    said, faults = told(paths, GATEWAY_URL=NOWHERE, REDIS_URL="redis://:s3cret@127.0.0.1:1")
-    bad = [line.removeprefix("FAULT ") for line in said if line.startswith("FAULT ")]
+    message, faults = output(paths, GATEWAY_URL=NOWHERE, REDIS_URL="redis://:s3cret@127.0.0.1:1")
+    bad = [line.removeprefix("FAULT ") for line in message if line.startswith("FAULT ")]
     assert len(bad) == 5
     assert faults == f"5 faults: {'; '.join(bad)}"
     assert "s3cret" not in faults
@@ -51,22 +51,22 @@ def test_all_faults_are_one_error(paths: StatePaths) -> None:
 
 def test_one_fault_is_counted_as_one(paths: StatePaths) -> None:
     """Singular."""
-    assert told(paths, REDIS_URL="redis://127.0.0.1:1")[1] == "1 fault: Redis does not answer (ConnectionError)"
+    assert output(paths, REDIS_URL="redis://127.0.0.1:1")[1] == "1 fault: Redis does not answer (ConnectionError)"
 
 
 def test_a_damaged_record_is_a_fault_and_ends_no_other_look(paths: StatePaths) -> None:
     """All that needs the record says so, and the rest is looked at."""
     paths.store.mkdir()
     (paths.store / "release.json").write_bytes(b"{")
-    said, faults = told(paths)
+    message, faults = output(paths)
     assert "release.json is damaged" in faults
-    assert any("the newest backup" in line for line in said)
+    assert any("the newest backup" in line for line in message)
 
 
 def test_a_schedule_that_cannot_be_read_is_a_fault(paths: StatePaths) -> None:
     """With the line of the file."""
     (paths.root / "mine").write_text("* * * * * reboot\n")
-    assert "mine, line 1" in told(paths, SCHEDULE="mine")[1]
+    assert "mine, line 1" in output(paths, SCHEDULE="mine")[1]
 
 
 def test_a_stack_that_was_killed_is_a_fault(paths: StatePaths) -> None:
@@ -75,9 +75,9 @@ def test_a_stack_that_was_killed_is_a_fault(paths: StatePaths) -> None:
     (paths.store / "release.json").write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
     fields = {"gateway_url": NOWHERE, "management_url": NOWHERE, "inference_url": NOWHERE, "redis_url": None}
     paths.stack.write_text(json.dumps(fields | {"store": str(paths.store)}))
-    said, _ = told(paths)
-    assert said[0] == "FAULT gateway 127.0.0.1:1 does not answer as a gateway does (ConnectError)"
-    assert said[1].startswith("FAULT TorchServe does not answer")
+    message, _ = output(paths)
+    assert message[0] == "FAULT gateway 127.0.0.1:1 does not answer as a gateway does (ConnectError)"
+    assert message[1].startswith("FAULT TorchServe does not answer")
 
 
 def test_a_server_that_cannot_be_found_is_a_fault(paths: StatePaths) -> None:
@@ -86,7 +86,7 @@ def test_a_server_that_cannot_be_found_is_a_fault(paths: StatePaths) -> None:
         "MANAGEMENT_URL": "http://no.such.name.invalid:8081",
         "INFERENCE_URL": "http://no.such.name.invalid:8080",
     }
-    assert told(paths, **env)[1].startswith(("1 fault:", "2 faults:"))
+    assert output(paths, **env)[1].startswith(("1 fault:", "2 faults:"))
 
 
 def test_a_failed_check_is_one_alert(paths: StatePaths, receiver: Receiver) -> None:

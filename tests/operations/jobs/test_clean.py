@@ -45,9 +45,9 @@ def old(path: Path, *, mode: int | None = None, content: bytes | None = b"12345"
 
 def cleaned(paths: StatePaths, *, dry_run: bool = False, **env: str) -> list[str]:
     """What is said."""
-    said = list[str]()
-    clean(paths, env, said.append, dry_run=dry_run)
-    return said
+    message = list[str]()
+    clean(paths, env, message.append, dry_run=dry_run)
+    return message
 
 
 OLD_AND_OURS = (
@@ -110,23 +110,23 @@ def test_only_the_right_files_go(paths: StatePaths) -> None:
     """Of a tree of old files with tempting names, those alone go that this software leaves behind."""
     gone = [old(paths.root / name) for name in OLD_AND_OURS]
     kept = [old(paths.root / name) for name in TEMPTING]
-    said = cleaned(paths)
+    message = cleaned(paths)
     assert [path for path in gone if path.exists()] == []
     assert [path for path in kept if not path.exists()] == []
-    assert said[-1] == f"{5 * len(gone)} bytes were freed"
-    assert len(said) == len(gone) + 1
+    assert message[-1] == f"{5 * len(gone)} bytes were freed"
+    assert len(message) == len(gone) + 1
 
 
 def test_a_dry_run_deletes_nothing(paths: StatePaths) -> None:
     """It says the same, of what would be."""
     files = [old(paths.root / name) for name in OLD_AND_OURS]
-    said = cleaned(paths, dry_run=True)
+    message = cleaned(paths, dry_run=True)
     assert all(path.exists() for path in files)
-    assert f"would delete {files[0]}: an old log, 5 bytes" in said
-    assert said[-1] == f"{5 * len(files)} bytes would be freed"
+    assert f"would delete {files[0]}: an old log, 5 bytes" in message
+    assert message[-1] == f"{5 * len(files)} bytes would be freed"
 
 
-def test_what_is_young_stays(paths: StatePaths) -> None:
+def test_what_is_recent_stays(paths: StatePaths) -> None:
     """Everything of the last day stays: it may be in use."""
     files = [old(paths.root / name, age=time.time() - 3600) for name in OLD_AND_OURS]
     assert cleaned(paths) == ["0 bytes were freed"]
@@ -165,9 +165,9 @@ def test_no_link_is_followed(paths: StatePaths, tmp_path: Path, scratch: Path) -
     for link in links:
         link.symlink_to(tmp_path / "elsewhere")
         os.utime(link, (LONG_AGO, LONG_AGO), follow_symlinks=False)
-    said = cleaned(paths)
+    message = cleaned(paths)
     assert all(path.exists() for path in (*env, *links))
-    assert said == [
+    assert message == [
         f"{paths.store} is a link and is left alone",
         f"{paths.root / 'var' / 'log'} is a link and is left alone",
         "0 bytes were freed",
@@ -283,10 +283,10 @@ def _killed(*_: object) -> None:
 
 def test_trainings_that_were_killed_go_after_a_week(paths: StatePaths) -> None:
     """A training may learn for days without writing."""
-    young = old(paths.store / ".fraud-scratch-0a1b2c3d", content=None, age=time.time() - 3 * 86_400)
+    recent = old(paths.store / ".fraud-scratch-0a1b2c3d", content=None, age=time.time() - 3 * 86_400)
     dead = old(paths.store / ".fraud-scratch-z9y8x7w6", content=None)
     cleaned(paths)
-    assert young.exists()
+    assert recent.exists()
     assert not dead.exists()
 
 

@@ -226,9 +226,9 @@ def test_an_alert_that_fails_changes_nothing(
     monkeypatch.setenv(setting, "/nowhere/s3cret")
     with pytest.raises(OperationsError, match=r"^no$"), record_job(paths, "backup"):
         raise OperationsError("no")
-    told = capsys.readouterr().err
-    assert "ALERT_URL" in told
-    assert "s3cret" not in told
+    output = capsys.readouterr().err
+    assert "ALERT_URL" in output
+    assert "s3cret" not in output
 
 
 FULL = """

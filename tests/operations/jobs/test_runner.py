@@ -58,17 +58,17 @@ def _is_job(child: psutil.Process) -> bool:
 
 def test_a_job_runs_and_its_output_is_passed_on(paths: StatePaths) -> None:
     """Its lines come as they are, its exit code is given, and its outcome written down."""
-    said = list[str]()
-    assert asyncio.run(run(MODELS, paths, said.append)) == 0
-    assert said == [f"no versions in {paths.store}; `fraud train` makes one"]
+    message = list[str]()
+    assert asyncio.run(run(MODELS, paths, message.append)) == 0
+    assert message == [f"no versions in {paths.store}; `fraud train` makes one"]
     assert last(paths, MODELS).exit_code == 0
 
 
 def test_a_command_that_fails_early_has_an_outcome(paths: StatePaths, receiver: Receiver) -> None:
     """What a command cannot write down itself, since its options are wrong, is written down for it, and told."""
-    said = list[str]()
+    message = list[str]()
     job = Job("models", "* * * * *", ("models", "--nonsense"))
-    assert asyncio.run(run(job, paths, said.append)) == 2
+    assert asyncio.run(run(job, paths, message.append)) == 2
     assert last(paths, job).exit_code == 2
     assert receiver.posted == [{"text": "fraud models failed: exit code 2"}]
 
@@ -89,7 +89,7 @@ def test_a_job_that_is_killed_has_an_outcome(paths: StatePaths, receiver: Receiv
 
 def test_a_process_that_cannot_be_started_is_a_failure(paths: StatePaths) -> None:
     """Where the directory is gone, the reason is a line and the exit code 126."""
-    said = list[str]()
+    message = list[str]()
     gone = StatePaths(paths.root / "gone", paths.store)
 
     async def started() -> int:
@@ -100,10 +100,10 @@ def test_a_process_that_cannot_be_started_is_a_failure(paths: StatePaths) -> Non
         (gone.root / "var").rmdir()
         gone.root.rmdir()
         gone.root.touch()
-        return await run(MODELS, gone, said.append)
+        return await run(MODELS, gone, message.append)
 
     assert asyncio.run(started()) == 126
-    assert said[0].startswith("fraud models cannot be started: ")
+    assert message[0].startswith("fraud models cannot be started: ")
 
 
 def test_a_job_that_is_cancelled_ends_first(paths: StatePaths) -> None:
@@ -173,13 +173,13 @@ def test_output_is_passed_on_by_lines(chunks: list[bytes], lines: list[str]) -> 
     """However it arrives, whatever it holds, and however long a line is."""
 
     async def passed() -> list[str]:
-        stream, said = asyncio.StreamReader(), list[str]()
-        reading = asyncio.create_task(_forward_lines(stream, said.append))
+        stream, message = asyncio.StreamReader(), list[str]()
+        reading = asyncio.create_task(_forward_lines(stream, message.append))
         for chunk in chunks:
             stream.feed_data(chunk)
             await asyncio.sleep(0)
         stream.feed_eof()
         await reading
-        return said
+        return message
 
     assert asyncio.run(passed()) == lines

@@ -108,7 +108,7 @@ class Rounds:
     jobs: tuple[Job, ...] = JOBS
     now: datetime = SUNDAY
     started: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    message: list[str] = field(default_factory=list)
     held: asyncio.Event | None = None
     error: Exception | None = None
 
@@ -117,7 +117,7 @@ class Rounds:
 
     def anew(self) -> Schedule:
         """Another process in the same directory."""
-        self.schedule = Schedule(self.jobs, self.paths, self.said.append, clock=lambda: self.now, runner=self.run)
+        self.schedule = Schedule(self.jobs, self.paths, self.message.append, clock=lambda: self.now, runner=self.run)
         return self.schedule
 
     async def run(self, job: Job, paths: StatePaths, write: Write) -> int:
@@ -153,7 +153,7 @@ def test_nothing_runs_at_the_first_start(paths: StatePaths) -> None:
         ticks = Rounds(paths, now=SUNDAY.replace(hour=12, second=30))
         assert await ticks.tick() == []
         assert await ticks.tick(STARTUP_DELAY) == ["clean"]
-        assert "retrain is due 2026-03-08 03:00 UTC" in ticks.said
+        assert "retrain is due 2026-03-08 03:00 UTC" in ticks.message
 
     asyncio.run(scene())
 
@@ -165,8 +165,8 @@ def test_jobs_run_at_their_times(paths: StatePaths) -> None:
         ticks = Rounds(paths, jobs=(WEEKLY, HOURLY))
         started = await ticks.looks(SUNDAY + timedelta(hours=5, minutes=30))
         assert started == ["check"] * 3 + ["retrain"] + ["check"] * 3
-        assert "retrain: works" in ticks.said
-        assert "retrain ended with exit code 0 after 0 s" in ticks.said
+        assert "retrain: works" in ticks.message
+        assert "retrain ended with exit code 0 after 0 s" in ticks.message
 
     asyncio.run(scene())
 
@@ -196,7 +196,7 @@ def test_a_container_that_was_down_makes_up_once(paths: StatePaths) -> None:
         ticks.now += timedelta(days=7)
         ticks.anew()
         assert await ticks.looks(ticks.now + minutes(10)) == ["retrain"]
-        assert any(line.endswith("and once in 2 min for what was missed") for line in ticks.said)
+        assert any(line.endswith("and once in 2 min for what was missed") for line in ticks.message)
 
     asyncio.run(scene())
 
@@ -248,7 +248,7 @@ def test_a_job_that_still_runs_is_skipped_and_that_is_said(paths: StatePaths) ->
         await ticks.tick()
         assert await ticks.tick(minutes(1)) == ["clean"]
         assert await ticks.tick(minutes(1)) == []
-        assert "clean was due 2026-03-01 00:02 UTC and still runs: this time is skipped" in ticks.said
+        assert "clean was due 2026-03-01 00:02 UTC and still runs: this time is skipped" in ticks.message
         ticks.held.set()
         assert await ticks.tick() == []
         assert await ticks.tick(minutes(1)) == ["clean"]
@@ -273,7 +273,7 @@ def test_no_job_ends_the_schedule(paths: StatePaths, error: Exception, line: str
         ticks = Rounds(paths, jobs=(MINUTELY,), error=error)
         await ticks.tick()
         assert await ticks.tick(minutes(1)) == ["clean"]
-        assert line in ticks.said
+        assert line in ticks.message
         assert await ticks.tick(minutes(1)) == ["clean"]
 
     asyncio.run(scene())
@@ -383,13 +383,13 @@ def test_the_real_process_ends_its_jobs_and_itself(paths: StatePaths) -> None:
             assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
-    said = log.read_text()
-    assert "backup starts (due " in said
-    assert "backup is told to end" in said
+    message = log.read_text()
+    assert "backup starts (due " in message
+    assert "backup is told to end" in message
     assert not healthy(paths)
     last = outcome.last_outcome(paths, "backup")
     assert last is not None
-    assert last.exit_code == 143, said
+    assert last.exit_code == 143, message
 
 
 def _job_runs(schedule: int) -> bool:

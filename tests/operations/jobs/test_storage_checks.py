@@ -122,7 +122,7 @@ def test_backups_may_be_elsewhere(paths: StatePaths, make: Callable[[timedelta],
     assert storage_checks.backups(paths, paths.store, {"BACKUP_TO": str(elsewhere)}, NOW).state is CheckState.GOOD
 
 
-def test_a_young_store_needs_no_backup_yet(paths: StatePaths) -> None:
+def test_a_new_store_needs_no_backup_yet(paths: StatePaths) -> None:
     """Without any it is a fault only once the oldest version is older than a backup may be."""
     assert storage_checks.backups(paths, paths.store, {}, NOW) == unknown("the newest backup (none yet)")
     registry = Registry(paths.store)

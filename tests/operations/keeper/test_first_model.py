@@ -105,11 +105,11 @@ def test_the_default_model_gets_its_past(
     with running(tmp_path / "valkey") as valkey, closing(valkey.client()) as redis:
         leases = list[object]()
 
-        def look() -> None:
+        def check() -> None:
             leases.append(redis.exists(LOADING))
             (tmp_path / "go").touch()
 
-        load_history(child, valkey.url, look)
+        load_history(child, valkey.url, check)
         (message,) = log_lines
         assert [*leases, redis.exists(LOADING)] == [1, 0]
         assert "has its simulated past" in message

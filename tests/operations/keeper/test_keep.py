@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from operations.jobs.runner import GRACE
+from operations.jobs.runner import KILL_SECONDS
 from operations.jobs.schedule import lock
 from operations.local.programs import free_ports
 from operations.settings import StatePaths
@@ -61,7 +61,7 @@ class TorchServe(FakeTorchServe):
 
 
 @dataclass
-class Keeper:
+class KeeperProcess:
     """One that runs."""
 
     process: subprocess.Popen[bytes]
@@ -78,12 +78,12 @@ class Keeper:
     @property
     def is_ready(self) -> bool:
         """Whether it says so."""
-        assert self.process.poll() is None, self.said
+        assert self.process.poll() is None, self.message
         answer = self.get("/readyz")
         return answer is not None and answer.is_success
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """What it has printed."""
         return self.log.read_text()
 
@@ -96,9 +96,9 @@ class Site:
     fake: TorchServe
     member: TorchServeEndpoint
     running: ExitStack
-    keepers: list[Keeper] = field(default_factory=list)
+    keepers: list[KeeperProcess] = field(default_factory=list)
 
-    def keep(self, **environment: str) -> Keeper:
+    def keep(self, **environment: str) -> KeeperProcess:
         """Starts one more."""
         port = free_ports(1)[0]
         log = self.root / f"keeper-{port}.log"
@@ -106,7 +106,7 @@ class Site:
         own = {"MANAGEMENT_URL": self.member.management, "INFERENCE_URL": self.member.inference, "MODEL_WORKERS": "2"}
         own["KEEPER_PORT"] = str(port)
         process = self.running.enter_context(started(log, self.root, {**kept, **own, **environment}))
-        return Keeper(process, f"http://127.0.0.1:{port}", log)
+        return KeeperProcess(process, f"http://127.0.0.1:{port}", log)
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def test_an_empty_store_gets_a_first_model(site: Site, tmp_path: Path) -> None:
     keeper = site.keep()
     until(lambda: keeper.is_ready)
     assert live(site.root) == 1
-    assert "the model store is empty: training" in keeper.said
+    assert "the model store is empty: training" in keeper.message
 
 
 def test_a_record_that_is_gone_is_told_once_and_waited_for(site: Site) -> None:
@@ -186,8 +186,8 @@ def test_a_record_that_is_gone_is_told_once_and_waited_for(site: Site) -> None:
     record = Release(1, None, "2026-01-01T00:00:00+00:00")
     (site.root / "model_store" / "release.json").write_bytes(record.to_bytes())
     until(lambda: keeper.is_ready)
-    assert keeper.said.count("release.json is gone, and versions were released before") == 1
-    assert "Traceback" not in keeper.said
+    assert keeper.message.count("release.json is gone, and versions were released before") == 1
+    assert "Traceback" not in keeper.message
 
 
 def test_a_damaged_record_is_told_once_and_waited_for(site: Site) -> None:
@@ -196,10 +196,10 @@ def test_a_damaged_record_is_told_once_and_waited_for(site: Site) -> None:
     record.write_bytes(b"{garbage")
     keeper = site.keep()
     until(lambda: (answer := keeper.get("/readyz")) and "release.json" in answer.text)
-    until(lambda: "release.json" in keeper.said)
+    until(lambda: "release.json" in keeper.message)
     record.write_bytes(Release(1, None, "2026-01-01T00:00:00+00:00").to_bytes())
     until(lambda: keeper.is_ready)
-    assert "Traceback" not in keeper.said
+    assert "Traceback" not in keeper.message
 
 
 def test_a_second_keeper_waits_and_takes_over(site: Site) -> None:
@@ -207,7 +207,7 @@ def test_a_second_keeper_waits_and_takes_over(site: Site) -> None:
     first = site.keep()
     until(lambda: first.is_ready)
     second = site.keep()
-    until(lambda: "another keeper works on this model store" in second.said)
+    until(lambda: "another keeper works on this model store" in second.message)
     assert (second.get("/livez") or httpx.Response(0)).status_code == 200
     assert "another keeper" in (second.get("/readyz") or httpx.Response(0)).json()["detail"]
     first.process.kill()
@@ -225,10 +225,10 @@ def test_it_ends_at_once(site: Site, number: signal.Signals) -> None:
     until(lambda: "fraud-1.verified.mar" in site.fake.files)
     keeper.process.send_signal(number)
     assert keeper.process.wait(PATIENCE) == 0
-    assert keeper.said.splitlines()[-1].endswith("stopped")
+    assert keeper.message.splitlines()[-1].endswith("stopped")
 
 
-def with_a_job(site: Site, code: str, **environment: str) -> Keeper:
+def with_a_job(site: Site, code: str, **environment: str) -> KeeperProcess:
     """A keeper that runs a job, which was due while nobody was there."""
     (site.root / "operations").mkdir()
     (site.root / "operations" / "__init__.py").touch()
@@ -247,8 +247,8 @@ def test_it_runs_the_jobs_of_the_schedule(site: Site) -> None:
     (site.root / "redis_url").write_text("redis://:s3cret@127.0.0.1:1")
     code = "import os, sys; print(sys.argv[1:], sorted({'REDIS_URL', 'REDIS_URL_FILE'} & os.environ.keys()))"
     keeper = with_a_job(site, code, REDIS_URL_FILE="redis_url")
-    until(lambda: "backup ended with exit code 0" in keeper.said)
-    assert "backup: ['backup', '--keep', '3'] ['REDIS_URL_FILE']" in keeper.said
+    until(lambda: "backup ended with exit code 0" in keeper.message)
+    assert "backup: ['backup', '--keep', '3'] ['REDIS_URL_FILE']" in keeper.message
     until(lambda: "fraud_job_last_exit_code" in (keeper.get("/metrics") or httpx.Response(0)).text)
     until(lambda: keeper.is_ready)
 
@@ -257,10 +257,10 @@ def test_jobs_wait_for_another_schedule(site: Site) -> None:
     """The keeper serves on beside `fraud schedule` and says once that it waits; then it runs the jobs."""
     with lock(StatePaths(site.root, site.root / "model_store")):
         keeper = with_a_job(site, "")
-        until(lambda: "the jobs do not run yet: a schedule runs" in keeper.said)
+        until(lambda: "the jobs do not run yet: a schedule runs" in keeper.message)
         until(lambda: keeper.is_ready)
-    until(lambda: "backup ended with exit code 0" in keeper.said)
-    assert keeper.said.count("the jobs do not run yet") == 1
+    until(lambda: "backup ended with exit code 0" in keeper.message)
+    assert keeper.message.count("the jobs do not run yet") == 1
 
 
 SLOW_TO_END = """
@@ -284,7 +284,7 @@ time.sleep(60)
 def test_a_job_that_ends_with_the_keeper_has_time_to(site: Site) -> None:
     """What it does at SIGTERM is done to its end, and its outcome is written down."""
     keeper = with_a_job(site, SLOW_TO_END)
-    until(lambda: "backup: runs" in keeper.said)
+    until(lambda: "backup: runs" in keeper.message)
     keeper.process.send_signal(signal.SIGTERM)
     assert keeper.process.wait(PATIENCE) == 0
     assert (site.root / "ended").exists()
@@ -295,10 +295,10 @@ def test_a_job_that_ends_with_the_keeper_has_time_to(site: Site) -> None:
 def test_a_job_that_does_not_end_is_killed(site: Site, signals: int) -> None:
     """Before a container would be killed with it; at a second signal, at once."""
     keeper = with_a_job(site, ENDLESS)
-    until(lambda: "backup: runs" in keeper.said)
+    until(lambda: "backup: runs" in keeper.message)
     began = time.monotonic()
     for number in range(signals):
         until(lambda number=number: time.monotonic() - began > number)  # type: ignore[misc] # a second is no echo
         keeper.process.send_signal(signal.SIGTERM)
     assert keeper.process.wait(PATIENCE) == 0
-    assert signals == 1 or time.monotonic() - began < GRACE
+    assert signals == 1 or time.monotonic() - began < KILL_SECONDS

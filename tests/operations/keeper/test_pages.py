@@ -28,7 +28,7 @@ class Site:
 
     target: DeploymentTarget
     status: KeeperStatus
-    said: list[str]
+    message: list[str]
     url: str = ""
     has_defect: bool = False
 
@@ -133,7 +133,7 @@ def test_a_caller_who_goes_is_no_defect(site: Site, monkeypatch: pytest.MonkeyPa
         connection.sendall(b"GET")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert handled.wait(30)
-    assert site.said == []
+    assert site.message == []
 
 
 def test_a_defect_is_said_once(site: Site) -> None:
@@ -141,9 +141,9 @@ def test_a_defect_is_said_once(site: Site) -> None:
     site.has_defect = True
     for _ in range(2):
         assert site.raw(b"GET /metrics HTTP/1.1\r\n\r\n") == b""
-    (said,) = site.said
-    assert said.startswith("a defect, please report it: KeyError in test_pages.py:")
-    assert "secret" not in said
+    (message,) = site.message
+    assert message.startswith("a defect, please report it: KeyError in test_pages.py:")
+    assert "secret" not in message
 
 
 def test_a_request_without_end_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_a_request_without_end_is_given_up(site: Site, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "READ_SECONDS", 0.2)
     assert site.raw(b"GET /livez HTTP/1.1\r\n") == b""
     assert site.get("/livez").status_code == 200
-    assert site.said == []
+    assert site.message == []
 
 
 def test_connections_are_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

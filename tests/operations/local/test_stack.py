@@ -177,7 +177,7 @@ def test_what_it_writes_is_its_owners_alone(stack: Stack) -> None:
     assert {"gateway.jsonl", "torchserve.log", "appendonlydir", "history.key", "release.json", "older"} <= written
 
 
-def test_what_an_older_release_remembered_gets_its_key(stack: Stack) -> None:
+def test_what_an_older_release_stored_gets_its_key(stack: Stack) -> None:
     """Of the secret that the first start has made."""
     address = json.loads((stack.root / "var" / "run" / "stack.json").read_text())["redis_url"]
     key = HistoryKey.of((stack.root / "var" / "history.key").read_text())
@@ -204,10 +204,10 @@ def test_the_greeting_points_to_the_columns(stack: Stack) -> None:
     """With a key that was set, it is to be exported first and is not shown."""
     log = stack.root / "up.log"
     until(lambda: "curl" in log.read_text())
-    said = log.read_text()
-    assert "in the other terminal first: export API_KEY=..." in said
-    assert not any(key in said for key in ("a-key", "another"))
-    assert "loaded again" not in said
+    message = log.read_text()
+    assert "in the other terminal first: export API_KEY=..." in message
+    assert not any(key in message for key in ("a-key", "another"))
+    assert "loaded again" not in message
 
 
 def test_a_release_reaches_the_running_gateway(stack: Stack) -> None:
@@ -283,20 +283,20 @@ def test_another_version_takes_over_from_a_damaged_one(tmp_path: Path) -> None:
     finally:
         stack.process.send_signal(signal.SIGINT)
         stack.process.wait(PATIENCE)
-    said = (tmp_path / "up.log").read_text()
-    assert "version 1 took over: version 2, which is live, cannot be loaded" in said
-    assert "version 1, 2 workers" in said
+    message = (tmp_path / "up.log").read_text()
+    assert "version 1 took over: version 2, which is live, cannot be loaded" in message
+    assert "version 1, 2 workers" in message
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "message"),
     [
         ({"REDIS_URL": "wrong://secret"}, "error: REDIS_URL is no redis://"),
         ({"FOLLOW_SECONDS": "secret"}, "error: the gateway cannot start: FOLLOW_SECONDS: "),
         ({"TMPDIR": "long"}, "TMPDIR"),
     ],
 )
-def test_what_cannot_start_ends_with_one_line(tmp_path: Path, environment: dict[str, str], said: str) -> None:
+def test_what_cannot_start_ends_with_one_line(tmp_path: Path, environment: dict[str, str], message: str) -> None:
     """A wrong setting and a path that is too long are said, and nothing is tried for ever."""
     if "TMPDIR" in environment:
         (tmp_path / ("x" * 100)).mkdir()
@@ -305,6 +305,6 @@ def test_what_cannot_start_ends_with_one_line(tmp_path: Path, environment: dict[
         stack = begin(tmp_path, log.fileno(), **environment)
     assert stack.process.wait(PATIENCE) == 1
     output = (tmp_path / "up.log").read_text()
-    assert said in output.splitlines()[-1]
+    assert message in output.splitlines()[-1]
     assert "Traceback" not in output
     assert "secret" not in output

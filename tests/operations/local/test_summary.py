@@ -73,8 +73,8 @@ def test_a_sample_that_fits_is_offered(tmp_path: Path) -> None:
 def test_a_sample_that_does_not_fit_is_not_offered(tmp_path: Path) -> None:
     """Where the live version takes other columns, the line points to them."""
     with gateway("b", "c") as (url, _):
-        told, line = summary.example_commands(found(tmp_path, url))
-    assert "not of the live version's columns" in told
+        output, line = summary.example_commands(found(tmp_path, url))
+    assert "not of the live version's columns" in output
     assert line == f'curl -H "X-API-Key: test-key" {url}/v1/contract'
 
 

@@ -54,61 +54,65 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def said() -> "queue.Queue[str]":
+def message() -> "queue.Queue[str]":
     """What the stack has said."""
     return queue.Queue()
 
 
-def test_an_alert_is_said_and_posted(receiver: Receiver, said: "queue.Queue[str]") -> None:
+def test_an_alert_is_said_and_posted(receiver: Receiver, message: "queue.Queue[str]") -> None:
     """The receiver gets one JSON object with the text, and the output the same text."""
     receiver.may_answer.set()
-    Alerts(receiver.url, said.put)("version 2 took over")
+    Alerts(receiver.url, message.put)("version 2 took over")
     expected = (f"/{SECRET}", "application/json", {"text": "version 2 took over"})
     assert receiver.posted.get(timeout=PATIENCE) == expected
-    assert said.get_nowait() == "version 2 took over"
+    assert message.get_nowait() == "version 2 took over"
 
 
-def test_nobody_waits_for_the_receiver(receiver: Receiver, said: "queue.Queue[str]") -> None:
+def test_nobody_waits_for_the_receiver(receiver: Receiver, message: "queue.Queue[str]") -> None:
     """An alert returns while the receiver still thinks: a repair is never late for it."""
-    alerts = Alerts(receiver.url, said.put)
+    alerts = Alerts(receiver.url, message.put)
     alerts("one")
     receiver.posted.get(timeout=PATIENCE)
     alerts("two")
-    assert (said.get_nowait(), said.get_nowait()) == ("one", "two")
+    assert (message.get_nowait(), message.get_nowait()) == ("one", "two")
     assert not receiver.may_answer.is_set()
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
-def test_a_refusal_is_one_line_without_the_address(receiver: Receiver, said: "queue.Queue[str]", status: int) -> None:
+def test_a_refusal_is_one_line_without_the_address(
+    receiver: Receiver, message: "queue.Queue[str]", status: int
+) -> None:
     """What the receiver answers is told by its status; the address is a secret."""
     receiver.status = status
     receiver.may_answer.set()
-    Alerts(receiver.url, said.put)("one")
-    assert [said.get(timeout=PATIENCE) for _ in range(2)] == [
+    Alerts(receiver.url, message.put)("one")
+    assert [message.get(timeout=PATIENCE) for _ in range(2)] == [
         "one", f"ALERT_URL did not take the alert (status {status})"
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", ".a", "[secret", "a" * 70])
-def test_a_receiver_that_cannot_be_reached_is_one_line_without_the_address(said: "queue.Queue[str]", host: str) -> None:
+def test_a_receiver_that_cannot_be_reached_is_one_line_without_the_address(
+    message: "queue.Queue[str]", host: str
+) -> None:
     """A failure to connect is told by its class, also where the host is no name."""
-    Alerts(f"http://{host}:{free_ports(1)[0]}/{SECRET}", said.put)("one")
-    assert said.get(timeout=PATIENCE) == "one"
-    told = said.get(timeout=PATIENCE)
-    assert told.startswith("ALERT_URL did not take the alert (")
-    assert SECRET not in told
-    assert host not in told
+    Alerts(f"http://{host}:{free_ports(1)[0]}/{SECRET}", message.put)("one")
+    assert message.get(timeout=PATIENCE) == "one"
+    output = message.get(timeout=PATIENCE)
+    assert output.startswith("ALERT_URL did not take the alert (")
+    assert SECRET not in output
+    assert host not in output
 
 
-def test_without_an_address_an_alert_is_a_line(said: "queue.Queue[str]") -> None:
+def test_without_an_address_an_alert_is_a_line(message: "queue.Queue[str]") -> None:
     """Without ALERT_URL the output alone has it."""
-    Alerts(None, said.put)("one")
-    assert (said.get_nowait(), said.empty()) == ("one", True)
+    Alerts(None, message.put)("one")
+    assert (message.get_nowait(), message.empty()) == ("one", True)
 
 
-def test_a_command_waits_for_its_alerts_at_its_end(receiver: Receiver, said: "queue.Queue[str]") -> None:
+def test_a_command_waits_for_its_alerts_at_its_end(receiver: Receiver, message: "queue.Queue[str]") -> None:
     """After the wait the receiver has answered: the process may end."""
-    alerts = Alerts(receiver.url, said.put)
+    alerts = Alerts(receiver.url, message.put)
     alerts("one")
     alerts("two")
     receiver.posted.get(timeout=PATIENCE)
@@ -117,15 +121,15 @@ def test_a_command_waits_for_its_alerts_at_its_end(receiver: Receiver, said: "qu
     assert (receiver.posted.qsize(), receiver.may_answer.is_set()) == (1, True)
 
 
-def test_the_wait_is_bounded(receiver: Receiver, said: "queue.Queue[str]") -> None:
+def test_the_wait_is_bounded(receiver: Receiver, message: "queue.Queue[str]") -> None:
     """A receiver that never answers keeps a command for so long only, and that is said."""
-    alerts = Alerts(receiver.url, said.put)
+    alerts = Alerts(receiver.url, message.put)
     alerts("one")
     alerts.wait(0.05)
-    assert [said.get(timeout=PATIENCE) for _ in range(2)] == ["one", "ALERT_URL has not answered in 0 s"]
+    assert [message.get(timeout=PATIENCE) for _ in range(2)] == ["one", "ALERT_URL has not answered in 0 s"]
 
 
-def test_without_an_alert_there_is_no_wait(said: "queue.Queue[str]") -> None:
+def test_without_an_alert_there_is_no_wait(message: "queue.Queue[str]") -> None:
     """Nothing was posted, and nothing is said."""
-    Alerts(None, said.put).wait()
-    assert said.empty()
+    Alerts(None, message.put).wait()
+    assert message.empty()

@@ -23,15 +23,22 @@ WITH_CHILD = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
 
 
-def program(directory: Path, code: str, grace: float = 4.0) -> Program:
+def program(directory: Path, code: str, kill_seconds: float = 4.0) -> Program:
     """A program that runs this Python code."""
-    return Program("toy", (sys.executable, "-S", "-c", code), os.environ, directory, directory / "toy.log", grace=grace)
+    return Program(
+        "toy",
+        (sys.executable, "-S", "-c", code),
+        os.environ,
+        directory,
+        directory / "toy.log",
+        kill_seconds=kill_seconds,
+    )
 
 
 @contextlib.asynccontextmanager
-async def managed(directory: Path, code: str, grace: float = 4.0) -> AsyncIterator[ManagedProcess]:
+async def managed(directory: Path, code: str, kill_seconds: float = 4.0) -> AsyncIterator[ManagedProcess]:
     """A program that is supervised while the block runs."""
-    it = ManagedProcess(program(directory, code, grace), {"MARK": "ours"})
+    it = ManagedProcess(program(directory, code, kill_seconds), {"MARK": "ours"})
     it.start()
     try:
         yield it
@@ -193,7 +200,7 @@ def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     """After the grace period a stubborn program is killed."""
 
     async def scenario() -> None:
-        async with managed(tmp_path, STUBBORN, grace=0.1) as it:
+        async with managed(tmp_path, STUBBORN, kill_seconds=0.1) as it:
             await until(lambda: lines(tmp_path))
             leader = it.pid
         assert leader
@@ -202,11 +209,11 @@ def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_hurrying_cuts_the_grace_short(tmp_path: Path) -> None:
+def test_a_second_signal_ends_the_wait(tmp_path: Path) -> None:
     """A second request to stop does not wait for the grace period."""
 
     async def scenario() -> None:
-        async with managed(tmp_path, STUBBORN, grace=60.0) as it:
+        async with managed(tmp_path, STUBBORN, kill_seconds=60.0) as it:
             await until(lambda: lines(tmp_path))
             it.terminate()
             await asyncio.sleep(0)  # The first request begins to wait,

@@ -134,14 +134,14 @@ def test_a_failed_release_leaves_the_version_in_the_store(setup: RetrainingSetup
     assert (setup.live(), setup.store.newest()) == (1, 2)
 
 
-def test_a_rival_that_was_not_beaten_stays(setup: RetrainingSetup) -> None:
+def test_a_version_that_was_not_beaten_stays(setup: RetrainingSetup) -> None:
     """Another version that went live during the training was not compared with, and is not replaced."""
     setup.first(learnable=False)
-    look, live = setup.find, iter([1, 7])
+    check, live = setup.find, iter([1, 7])
 
     def find() -> DeploymentTarget:
         setup.record(next(live))
-        return look()
+        return check()
 
     setup.find = find
     with pytest.raises(OperationsError, match="version 7 went live meanwhile"):

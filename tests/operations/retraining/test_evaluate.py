@@ -36,7 +36,7 @@ def test_the_command_writes_page_and_json(place: Path, monkeypatch: pytest.Monke
     assert "average precision" in ran.stdout
     assert "gradient-boosted trees" in ran.stdout
     assert out.read_text().startswith("<!DOCTYPE html>")
-    assert [rival["name"] for rival in json.loads(out.with_suffix(".json").read_text())["rivals"]] == [
+    assert [baseline["name"] for baseline in json.loads(out.with_suffix(".json").read_text())["rivals"]] == [
         "gradient-boosted trees",
         "logistic regression",
     ]
@@ -85,8 +85,8 @@ def test_a_version_of_a_file_needs_the_file(place: Path, tmp_path: Path) -> None
 
 def test_simulated_payments_are_made_again() -> None:
     """The simulation is the one that the card tells."""
-    told = {"source": {"simulator": {"seed": 5, "days": 30, "customers": 9, "terminals": 8, "first_day": 0}}}
-    card = ModelCard(1, "", DecisionBands(0.1, 0.2), {}, told, {}, {}, 0.0)
+    printed = {"source": {"simulator": {"seed": 5, "days": 30, "customers": 9, "terminals": 8, "first_day": 0}}}
+    card = ModelCard(1, "", DecisionBands(0.1, 0.2), {}, printed, {}, {}, 0.0)
     assert _request(card, None).simulation == Simulation(seed=5, days=30, customers=9, terminals=8)
 
 

@@ -93,11 +93,11 @@ def test_at_the_ratio_itself_chance_stops_few_releases(rate: float, rows: tuple[
     draw = np.random.default_rng(1)
     for times, most in ((MAX_ALERT_RATIO, AT_MOST), (1.0, 0.0)):
         few, many = draw.binomial(rows[0], rate, TIMES), draw.binomial(rows[1], times * rate, TIMES)
-        told = [
+        output = [
             is_significantly_more(flagging(one, rows[0]), flagging(other, rows[1]), MAX_ALERT_RATIO)
             for one, other in zip(few.tolist(), many.tolist(), strict=True)
         ]
-        assert np.mean(told) <= most
+        assert np.mean(output) <= most
 
 
 def test_thresholds_on_another_scale_are_seen() -> None:

@@ -27,8 +27,8 @@ def test_pauses_grow_to_a_bound_and_end_with_a_success() -> None:
 def test_the_same_is_not_said_twice_in_a_row(texts: list[str]) -> None:
     """Each text is said when it is another than the one before."""
     messages: list[str] = []
-    once = Deduplicator(messages.append)
-    new = [once(text) for text in texts]
+    deduplicate = Deduplicator(messages.append)
+    new = [deduplicate(text) for text in texts]
     assert messages == [text for text, is_new in zip(texts, new, strict=True) if is_new]
     assert new == [index == 0 or texts[index - 1] != text for index, text in enumerate(texts)]
 
@@ -36,8 +36,8 @@ def test_the_same_is_not_said_twice_in_a_row(texts: list[str]) -> None:
 def test_what_was_forgotten_is_said_again() -> None:
     """Trouble that ended and came again is news."""
     messages: list[str] = []
-    once = Deduplicator(messages.append)
-    once("a")
-    once.reset()
-    once("a")
+    deduplicate = Deduplicator(messages.append)
+    deduplicate("a")
+    deduplicate.reset()
+    deduplicate("a")
     assert messages == ["a", "a"]

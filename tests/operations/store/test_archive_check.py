@@ -139,10 +139,10 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
     """A file that unpacks to more than both its headers say, with the CRC of what they say: `zipfile` sees no fault."""
     archive = pack(tmp_path / "bomb.mar", {**contents(1), "model.pt": b"\0"})
     packed_anew(archive, lambda files: files.update({"model.pt": ZEROS}), zipfile.ZIP_DEFLATED)
-    true, told = (struct.pack("<I", zlib.crc32(data)) for data in (ZEROS, b"\0"))
+    true, output = (struct.pack("<I", zlib.crc32(data)) for data in (ZEROS, b"\0"))
     data = archive.read_bytes()
     assert data.count(true) == 2
-    spoilt = data.replace(true, told).replace(struct.pack("<I", len(ZEROS)), struct.pack("<I", 1))
+    spoilt = data.replace(true, output).replace(struct.pack("<I", len(ZEROS)), struct.pack("<I", 1))
     archive.write_bytes(spoilt)
     with zipfile.ZipFile(archive) as opened:
         assert opened.read("model.pt") == b"\0"

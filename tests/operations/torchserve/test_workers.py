@@ -35,7 +35,7 @@ def test_without_a_gpu_the_processors_count(tmp_path: Path) -> None:
     assert 2 <= found <= 64
 
 
-def test_a_wish_is_taken_as_it_is() -> None:
+def test_a_given_number_is_taken_as_it_is() -> None:
     """MODEL_WORKERS is a number or nothing, one worker too."""
     assert [configured_workers(env) for env in ({"MODEL_WORKERS": "1"}, {"MODEL_WORKERS": ""}, {})] == [
         1,

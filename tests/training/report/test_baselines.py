@@ -11,11 +11,11 @@ from training.report.baselines import reason_left_out
 def test_both_learn_what_there_is_to_learn() -> None:
     """Trees and regression rank the amount's fraud far above chance, with probabilities."""
     about = subject()
-    for rival in rivals.train_baselines(about):
-        found = Ranking.of(about.test.labels, rival.scores).average_precision(about.test.weights)
-        assert found > 0.7, rival.name
-        assert ((rival.scores >= 0) & (rival.scores <= 1)).all()
-        assert abs(float(rival.scores.mean() - about.test.labels.mean())) < 0.05
+    for baseline in rivals.train_baselines(about):
+        found = Ranking.of(about.test.labels, baseline.scores).average_precision(about.test.weights)
+        assert found > 0.7, baseline.name
+        assert ((baseline.scores >= 0) & (baseline.scores <= 1)).all()
+        assert abs(float(baseline.scores.mean() - about.test.labels.mean())) < 0.05
 
 
 def test_they_are_the_same_each_time() -> None:
@@ -41,7 +41,7 @@ def test_holes_and_constant_columns_are_no_obstacle() -> None:
     matrix[:, 6] = np.nan
     matrix[:, 0] = 1.0
     scores = rivals.train_baselines(replace(about, train=replace(about.train, matrix=matrix)))
-    assert all(np.isfinite(rival.scores).all() for rival in scores)
+    assert all(np.isfinite(baseline.scores).all() for baseline in scores)
 
 
 def test_it_is_said_why_there_is_none() -> None:

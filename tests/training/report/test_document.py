@@ -23,12 +23,12 @@ def test_a_report_is_json_and_the_same_each_time() -> None:
 def test_the_paired_lead_is_over_each_baseline() -> None:
     """Each rival has its interval and that of the difference; the short form repeats it."""
     report = document(subject())
-    assert [rival["name"] for rival in report["rivals"]] == ["gradient-boosted trees", "logistic regression"]
-    for rival in report["rivals"]:
-        low, high = rival["difference"]
-        assert low <= report["test"]["average_precision"] - rival["average_precision"] <= high
-    assert [rival["difference"] for rival in short(report)["rivals"]] == [
-        rival["difference"] for rival in report["rivals"]
+    assert [baseline["name"] for baseline in report["rivals"]] == ["gradient-boosted trees", "logistic regression"]
+    for baseline in report["rivals"]:
+        low, high = baseline["difference"]
+        assert low <= report["test"]["average_precision"] - baseline["average_precision"] <= high
+    assert [baseline["difference"] for baseline in short(report)["rivals"]] == [
+        baseline["difference"] for baseline in report["rivals"]
     ]
 
 

@@ -90,9 +90,9 @@ def test_calibrated_scores_lie_within_their_intervals() -> None:
 @given(st.integers(0, 30))
 def test_the_distribution_holds_every_row(seed: int) -> None:
     """The shares of a class add up to one, whatever lies beyond the edges."""
-    told = metrics.distribution(period(seed, 400))
-    assert sum(told["fraud"]) == pytest.approx(1, abs=1e-4)
-    assert sum(told["genuine"]) == pytest.approx(1, abs=1e-4)
+    output = metrics.distribution(period(seed, 400))
+    assert sum(output["fraud"]) == pytest.approx(1, abs=1e-4)
+    assert sum(output["genuine"]) == pytest.approx(1, abs=1e-4)
 
 
 def test_equal_scores_are_one_point() -> None:

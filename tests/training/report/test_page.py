@@ -102,7 +102,7 @@ def test_without_an_amount_it_is_said_why_there_is_no_cost(report: Document) -> 
 
 def test_a_better_baseline_is_named(report: Document) -> None:
     """Where another model is better beyond chance, the page says so in a sentence of its own."""
-    rivals = [rival | {"difference": [-0.2, -0.1]} for rival in report["rivals"]]
+    rivals = [baseline | {"difference": [-0.2, -0.1]} for baseline in report["rivals"]]
     assert "Better than this version here: gradient-boosted trees, logistic regression." in page(
         report | {"rivals": rivals}
     )
