@@ -1,6 +1,7 @@
 """`make licences`: under which terms each package of each image comes, and whether those are terms we accept."""
 
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from locks.pins import IMAGES, LOCKS, LockError, Pin, of_image
 
 PAGE = LOCKS.parent / "docs" / "licences.md"
 SPDX = get_spdx_licensing()
+WIDTH = 120
 OLD_NAMES = {
     "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
@@ -97,7 +99,7 @@ def page(policy: LicencePolicy) -> str:
         for pin in of_image(image):
             pins[pin.name] = pin
             images.setdefault(pin.name, []).append(image)
-    notes = [f"- **{name}**: {reason}" for name, reason in policy.noted.items()]
+    notes = [_wrapped(f"- **{name}**: {reason}") for name, reason in policy.noted.items()]
     rows = [_row(pins[name], images[name], policy) for name in sorted(pins)]
     return "\n".join([HEAD, *notes, "", "| package | version | licence | images |", "|---|---|---|---|", *rows, ""])
 
@@ -130,6 +132,10 @@ the base images and Debian's packages add is in [supply-chain.md](supply-chain.m
 
 Accepted for a reason:
 """
+
+
+def _wrapped(item: str) -> str:
+    return textwrap.fill(item, WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
 
 
 def _parse(expression: str) -> LicenseExpression:

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from operations.local import valkey
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 
 class Valkey:
@@ -31,7 +31,7 @@ class Valkey:
         """Starts it and waits until it answers."""
         with (self._directory / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(valkey.command(self._file), stdout=log, stderr=log)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + WAIT_SECONDS
         while not self._answers():
             assert time.monotonic() < until, (self._directory / "valkey.log").read_text()
             time.sleep(0.02)

@@ -275,10 +275,9 @@ def _thresholds(
 
 
 def _cost_words(costs: Costs) -> str:
-    source = "stated" if costs.stated else "assumed"
-    return (
-        f"the lowest cost: a missed fraud {costs.missed:g} x its amount, a false alarm {costs.false_alarm:.4g} ({source})"
-    )
+    origin = "stated" if costs.stated else "assumed"
+    false_alarm = f"a false alarm {costs.false_alarm:.4g} ({origin})"
+    return f"the lowest cost: a missed fraud {costs.missed:g} x its amount, {false_alarm}"
 
 
 def _with_stated(bands: DecisionBands, points: Mapping[str, _OperatingPoint]) -> tuple[DecisionBands, bool]:

@@ -37,7 +37,7 @@ MOST_BYTES = 32_768
 """Of one request."""
 READ_SECONDS = 10.0
 WRITE_SECONDS = 30.0
-"""Patience with one request, and with a reader of an answer who takes nothing."""
+"""Timeout of one request, and of a reader of an answer who takes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.load import NO_ANSWER, OK, Load, achieved, failed, summary
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"model_version":7}'
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
@@ -29,7 +29,7 @@ class Server:
         """Runs in a thread of its own."""
         thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         thread.start()
-        assert self._ready.wait(PATIENCE)
+        assert self._ready.wait(WAIT_SECONDS)
         yield self
         self._loop.call_soon_threadsafe(self._ending.set)
         thread.join()
@@ -58,7 +58,7 @@ class Server:
 def load_for(url: str, requests: int) -> Load:
     """A load of 100 a second that ended after so many answers."""
     with Load(url, BODY, 100) as load:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + WAIT_SECONDS
         while len(load.answers) < requests and time.monotonic() < until:
             time.sleep(0.01)
     return load

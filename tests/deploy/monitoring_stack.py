@@ -23,7 +23,7 @@ from tests.deploy.monitoring_exposed import RECORDINGS, keeper
 from tests.deploy.monitoring_panels import MONITORING
 from tests.gateway.serving_http import Quiet, free_port, over_http
 from tests.keys import HISTORY_KEY
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 from tests.tiny import HEADER, TinyServer, write_version
 
 KEY = "test-key"
@@ -32,7 +32,7 @@ ROW = "t-{0},2026-01-01T10:00:00,{0}000,30,chip"
 
 def until(condition: Callable[[], bool]) -> None:
     """Waits for a condition, at most a minute."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < end, "the condition never held"
         time.sleep(0.1)
@@ -93,7 +93,7 @@ def running(command: Sequence[str], environment: Mapping[str, str] | None = None
         yield
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        process.wait(WAIT_SECONDS)
 
 
 @contextmanager

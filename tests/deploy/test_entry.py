@@ -16,7 +16,7 @@ import pytest
 from tests.gateway.serving_http import free_port
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy/entry/haproxy.cfg"
-PATIENCE = 30.0
+WAIT_SECONDS = 30.0
 LIMIT = 3
 """Connections of one address."""
 HEAD = b"POST /upload HTTP/1.1\r\nHost: g\r\nContent-Type: text/csv\r\nContent-Length: 1000\r\n\r\n"
@@ -59,7 +59,7 @@ def test_a_body_that_drips_reaches_no_gateway(ports: tuple[int, socket.socket]) 
     """The entry answers 408 itself; no gateway was connected to."""
     port, gateway = ports
     gateway.settimeout(0)
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as caller:
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS) as caller:
         caller.sendall(HEAD + b"x")
         assert caller.recv(1000).startswith(b"HTTP/1.1 408 ")
     with pytest.raises(BlockingIOError):
@@ -85,7 +85,7 @@ def test_what_floods_is_closed_unread(ports: tuple[int, socket.socket]) -> None:
     port, _ = ports
     callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(2 * LIMIT + 2)]
     try:
-        (closed, *_), _, _ = select.select(callers, [], [], PATIENCE)
+        (closed, *_), _, _ = select.select(callers, [], [], WAIT_SECONDS)
         assert received(closed) == b""
     finally:
         for caller in callers:
@@ -106,7 +106,7 @@ def serve(gateway: socket.socket) -> None:
 
 def answer(port: int, source: str = "127.0.0.1") -> bytes:
     """All that a request from this address is answered."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=(source, 0)) as caller:
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS, source_address=(source, 0)) as caller:
         caller.sendall(b"GET / HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n")
         return b"".join(iter(lambda: received(caller), b""))
 
@@ -121,7 +121,7 @@ def received(caller: socket.socket) -> bytes:
 
 def until(condition: Callable[[], bool]) -> None:
     """Waits for it."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)

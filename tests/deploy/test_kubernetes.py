@@ -50,7 +50,7 @@ from tests.history.served import Served
 from tests.history.test_evaluation import START, plan_of, row
 from tests.history.test_session import COUNT
 from tests.keys import HISTORY_KEY, KEY
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "deploy" / "kubernetes"
@@ -702,7 +702,7 @@ def redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Redis]:
     url = address.replace("redis:6379", f"127.0.0.1:{port}")
     with subprocess.Popen(valkey.command(tmp_path / "conf"), stdout=subprocess.DEVNULL) as process:
         with Redis.from_url(url, decode_responses=True, socket_timeout=5.0, retry=None) as client:
-            until = time.monotonic() + PATIENCE
+            until = time.monotonic() + WAIT_SECONDS
             while not _answers(client):
                 assert process.poll() is None
                 assert time.monotonic() < until
@@ -769,7 +769,7 @@ def test_redis_lets_a_gateway_serve_with_history(redis: Redis, tmp_path: Path) -
     with closing(Gateway(tmp_path, server, REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)) as gateway:
         asyncio.run(load_before(gateway))
         gateway.until_it_is("ready")
-        with httpx.Client(base_url=gateway.url, headers=API_KEY, trust_env=False, timeout=PATIENCE) as client:
+        with httpx.Client(base_url=gateway.url, headers=API_KEY, trust_env=False, timeout=WAIT_SECONDS) as client:
             assert client.get("/health").json()["components"]["history"]["reason"] is None
             answer = client.post("/upload", content=text, headers={"content-type": "text/csv"}).json()
             assert "degraded" not in answer

@@ -14,7 +14,7 @@ import httpx
 
 from releases.record import Release
 from tests.gateway.serving_http import free_port, over_http
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 from tests.tiny import TinyServer
 
 COMMAND = [sys.executable, "-m", "gateway"]
@@ -51,7 +51,7 @@ class Gateway:
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Waits for it."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + WAIT_SECONDS
         while not condition():
             assert time.monotonic() < end, self.readiness()
             time.sleep(0.01)
@@ -63,7 +63,7 @@ class Gateway:
     def readiness(self) -> str:
         """Says "ready", or the last part of the problem's type; "closed" where nobody listens."""
         try:
-            answer = httpx.get(f"{self.url}/readyz", trust_env=False, timeout=PATIENCE)
+            answer = httpx.get(f"{self.url}/readyz", trust_env=False, timeout=WAIT_SECONDS)
         except httpx.TransportError:
             return "closed"
         return "ready" if answer.is_success else str(answer.json()["type"]).rpartition(":")[2]
@@ -71,7 +71,7 @@ class Gateway:
     def score(self) -> httpx.Response:
         """Scores one transaction."""
         headers = {"X-API-Key": KEY}
-        return httpx.post(f"{self.url}/v1/score", json=ROW, headers=headers, trust_env=False, timeout=PATIENCE)
+        return httpx.post(f"{self.url}/v1/score", json=ROW, headers=headers, trust_env=False, timeout=WAIT_SECONDS)
 
     def exit_status(self) -> int:
         """The exit status, once it has ended."""

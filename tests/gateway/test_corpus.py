@@ -20,7 +20,7 @@ from tests.gateway.corpus.case import JSON, MARK, Case, one, posted
 from tests.gateway.http.test_lingering import uploaded
 from tests.gateway.process import Gateway
 from tests.gateway.serving_http import free_port
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 from tests.tiny import TinyServer, write_version
 
 KINDS = {"http": http, "keys": keys, "json": json_bodies, "forms": forms, "csv": csv_files}
@@ -94,7 +94,7 @@ def entry_before(gateway: int, directory: Path) -> Iterator[int]:
 
 def wait_until_served(port: int) -> None:
     """Waits until a good request is answered there."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_SECONDS
     while statuses(exchanged(port, GOOD)) != [200]:
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -14,7 +14,7 @@ MEMORY = 30 * MEGABYTE
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Gateway]:
-    """A gateway with little memory, and the patience that a busy machine takes."""
+    """A gateway with little memory, and the timeouts that a busy machine takes."""
     limits = {"MAX_UPLOAD_BYTES": "1000000", "MAX_BATCH_BYTES": "1000000", "MEMORY_BYTES": str(MEMORY)}
     with crowd.gateway(DEADLINE_SECONDS="60", SLOT_SECONDS="60", **limits) as process:
         yield process

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import healthy
 from tests.gateway.serving_http import RecordServer, free_port
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 ROOT = Path(healthy.__file__).parent.parent
 
@@ -28,7 +28,7 @@ def status(**environ: str) -> int:
     """The command's exit status; it says nothing."""
     command = [sys.executable, "-m", "gateway.healthy"]
     environment = {"PATH": os.environ["PATH"], **environ}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=WAIT_SECONDS, check=False)
     assert (done.stdout, done.stderr) == (b"", b"")
     return done.returncode
 

@@ -80,7 +80,7 @@ class Valkey:
         return Redis.from_url(self.url)
 
     def connected(self, seconds: float) -> AsyncRedis:
-        """A client as a gateway has one, with this patience."""
+        """A client as a gateway has one, with this timeout."""
         return connect_redis(self.url, seconds)
 
     def trial_counts(self, trial: Trial) -> TrialCounts:

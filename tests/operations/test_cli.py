@@ -17,7 +17,7 @@ from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.release import release
 from operations.store.registry import Registry
 from releases.record import Release
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 from training.train import TrainRequest
 
 
@@ -101,5 +101,7 @@ def test_what_starts_the_stack_imports_nothing_slow() -> None:
     """`fraud up` loads neither torch nor pandas: the second start must be quick."""
     slow = "{'torch', 'pandas', 'training'}"
     code = f"import sys, operations.cli, operations.local.stack; print({slow} & sys.modules.keys())"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT_SECONDS
+    )
     assert shown.stdout.strip() == "set()"

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 FRAUD = Path(sys.executable).parent / "fraud"
 KEY = "test-key"
@@ -58,7 +58,7 @@ class Stack:
                 start_new_session=True,
             )
 
-    def wait_until_ready(self, seconds: float = PATIENCE) -> None:
+    def wait_until_ready(self, seconds: float = WAIT_SECONDS) -> None:
         """Waits until the stack is whole: the gateway is ready, and the default model has its past.
 
         A file that is scored before that has other scores than after it, and is remembered with them.
@@ -105,7 +105,7 @@ class Stack:
         self.client.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(PATIENCE)
+            self.process.wait(WAIT_SECONDS)
 
 
 class Traffic:
@@ -140,7 +140,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE, explain: Callable[[], str] = str) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = WAIT_SECONDS, explain: Callable[[], str] = str) -> None:
     """Waits for a condition, and says what stood in its way if it does not come."""
     until = time.monotonic() + seconds
     while not condition():

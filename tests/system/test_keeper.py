@@ -17,8 +17,8 @@ from operations.settings import StatePaths
 from operations.torchserve import java, launch
 from operations.torchserve.launch import Ports
 from tests.operations.local.test_stack import fill
-from tests.patience import PATIENCE
 from tests.system.conftest import command_of, descendants, free_port, jvm, wait_for
+from tests.timeouts import WAIT_SECONDS
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("keeper"), pytest.mark.timeout(1200)]
 
@@ -47,7 +47,7 @@ def running(command: list[str], root: Path, environment: Mapping[str, str]) -> I
     finally:
         process.terminate()
         try:
-            process.wait(PATIENCE)
+            process.wait(WAIT_SECONDS)
         finally:
             process.kill()
 
@@ -123,5 +123,5 @@ def test_a_server_of_its_own_is_kept_too(tmp_path: Path) -> None:
         whole(tmp_path, client)
         everything = descendants(keeper.pid)
         keeper.send_signal(signal.SIGTERM)
-        assert keeper.wait(PATIENCE) == 0
+        assert keeper.wait(WAIT_SECONDS) == 0
         assert not any(jvm(command_of(pid)) or "model_service_worker" in command_of(pid) for pid in everything)

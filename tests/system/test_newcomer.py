@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.patience import PATIENCE
 from tests.system.conftest import GREETED, command_of, descendants, free_port, wait_for
+from tests.timeouts import WAIT_SECONDS
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("newcomer"), pytest.mark.timeout(2400)]
 
@@ -74,7 +74,7 @@ class Newcomer:
         """Ctrl-C reaches make and all below it, as on a terminal."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGINT)
-            self.process.wait(PATIENCE)
+            self.process.wait(WAIT_SECONDS)
 
 
 @pytest.fixture(scope="module")

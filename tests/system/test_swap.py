@@ -33,11 +33,11 @@ class Robbed(TorchServeClient):
 
     others: Mapping[Path, bytes] = MappingProxyType({})
 
-    def register(self, archive: Path, workers: int | None, patience: float = 150.0) -> None:
+    def register(self, archive: Path, workers: int | None, timeout: float = 150.0) -> None:
         """Replaces it first."""
         for path, data in self.others.items():
             replaced(path, data)
-        super().register(archive, workers, patience)
+        super().register(archive, workers, timeout)
 
 
 def replaced(path: Path, data: bytes) -> None:

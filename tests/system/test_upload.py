@@ -17,8 +17,8 @@ from contract.features import to_matrix
 from contract.schema import Contract
 from contract.table import read_csv
 from history.evaluation import with_history
-from tests.patience import PATIENCE
 from tests.system.conftest import KEY, Stack
+from tests.timeouts import WAIT_SECONDS
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -80,7 +80,7 @@ def test_a_stranger_is_refused_before_the_body(stack: Stack, key: str | None) ->
 
 def _status(host: str, port: int, request: bytes) -> int:
 
-    with socket.create_connection((host, port), timeout=PATIENCE) as connection:
+    with socket.create_connection((host, port), timeout=WAIT_SECONDS) as connection:
         connection.sendall(request)
         return int(connection.recv(4096).split()[1])
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.http.byte_budget import TransferLimits
 from gateway.http.response_budget import ResponseBudget
 from tests.gateway.http.test_protocol import serving
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 SIZE = 20_000_000
 """More than the buffers between a server and a caller who does not read."""
@@ -42,8 +42,8 @@ class Answering:
 @pytest.mark.anyio
 async def test_a_caller_who_does_not_read_is_cut_off() -> None:
     """His answer is given up after its time; then there is room for the next caller's."""
-    app = Answering(TransferLimits(seconds=PATIENCE, stall_seconds=0.3, least_rate=1.0))
-    async with asyncio.timeout(PATIENCE), serving(app=app) as port:
+    app = Answering(TransferLimits(seconds=WAIT_SECONDS, stall_seconds=0.3, least_rate=1.0))
+    async with asyncio.timeout(WAIT_SECONDS), serving(app=app) as port:
         _, silent = await asyncio.open_connection("127.0.0.1", port)
         silent.write(ASK)
         assert not await app.ended.get()
@@ -57,8 +57,8 @@ async def test_a_caller_who_does_not_read_is_cut_off() -> None:
 @pytest.mark.anyio
 async def test_a_caller_who_reads_steadily_is_not_cut_off() -> None:
     """However large the answer is: its timeout begins anew with each part that is read."""
-    app = Answering(TransferLimits(seconds=PATIENCE, stall_seconds=PATIENCE, least_rate=1.0))
-    async with asyncio.timeout(PATIENCE), serving(app=app) as port:
+    app = Answering(TransferLimits(seconds=WAIT_SECONDS, stall_seconds=WAIT_SECONDS, least_rate=1.0))
+    async with asyncio.timeout(WAIT_SECONDS), serving(app=app) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(ASK)
         received = 0

@@ -37,7 +37,7 @@ from tests.gateway.waiting import until
 from tests.tiny import CONTRACT, TinyServer, write_version
 
 Serve = Callable[..., TestClient]
-PATIENCE = 20_000
+WAIT_SECONDS = 20_000
 CSV = {"content-type": "text/csv"}
 FEATURES = tuple(Feature(window.name, FeatureKind.NUMBER, window.name) for window in (RISK, *(set(HISTORY) - {RISK})))
 SHOPS = Contract("shops", COLUMNS, FEATURES, HISTORY)
@@ -173,7 +173,7 @@ def test_the_same_labels_again_change_nothing(gateway: Serve, valkey: Valkey) ->
     """Through another gateway too, with the moment or without it."""
     first, second = gateway(), gateway()
     upload(first, [paid("1"), paid("2")])
-    until(lambda: answered(valkey), PATIENCE)
+    until(lambda: answered(valkey), WAIT_SECONDS)
     labels = [label("1"), label("2", fraud=False)]
     assert send(first, labels).json() == removed(2, 2, 2, [])
     with valkey.raw() as redis:
@@ -291,14 +291,14 @@ def test_while_redis_is_away_labels_are_not_taken(gateway: Serve, valkey: Valkey
         frozen = send(client, label("1"))
     finally:
         os.kill(valkey.pid, signal.SIGCONT)
-    until(lambda: send(client, label("1")).status_code == 200, PATIENCE)
+    until(lambda: send(client, label("1")).status_code == 200, WAIT_SECONDS)
     valkey.kill()
     gone = send(client, label("1"))
     for answer in (frozen, gone):
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert answer.json()["type"] == "urn:fraud-detection:labels_not_taken"
     valkey.start()
-    until(lambda: send(client, label("1")).status_code == 200, PATIENCE)
+    until(lambda: send(client, label("1")).status_code == 200, WAIT_SECONDS)
 
 
 def test_a_redis_that_forgot_the_script_is_sent_it_again(gateway: Serve, valkey: Valkey) -> None:
@@ -324,7 +324,7 @@ def test_two_gateways_with_the_same_labels_at_once_count_each_once(gateway: Serv
     """Each label goes to both, in any order: together they change each transaction once, and every count is exact."""
     first, second, number = gateway(), gateway(), 1_000
     upload(first, [paid(str(place), shop=str(place % 7)) for place in range(number)])
-    until(lambda: answered(valkey), PATIENCE)
+    until(lambda: answered(valkey), WAIT_SECONDS)
     labels = [label(str(place), fraud=place % 4 == 0) for place in range(number)]
     parts = [(client, labels[at : at + 50]) for at in range(0, number, 50) for client in (first, second)]
     random.Random(5).shuffle(parts)  # noqa: S311 - an order, no secret
@@ -354,17 +354,17 @@ def test_metrics_show_what_labels_say_of_decisions(gateway: Serve, valkey: Valke
     first, second = gateway(review_threshold=0.269, decline_threshold=0.9), gateway()
     assert shown(first) == {}
     upload(first, [paid("1")])
-    until(lambda: answered(valkey), PATIENCE)
+    until(lambda: answered(valkey), WAIT_SECONDS)
     send(first, label("1"))
     upload(first, [paid("2", 10), paid("3", 10, "other"), paid("4", 10, "other")])
-    until(lambda: answered(valkey), PATIENCE)
+    until(lambda: answered(valkey), WAIT_SECONDS)
     send(second, [label("2", day=12), label("3", day=12), label("4", fraud=False)])
     named = 'model_version="1"'
-    until(lambda: shown(second).get(f"live_recall{{{named}}}") == 1 / 3, PATIENCE)
-    until(lambda: shown(first) == shown(second), PATIENCE)
+    until(lambda: shown(second).get(f"live_recall{{{named}}}") == 1 / 3, WAIT_SECONDS)
+    until(lambda: shown(first) == shown(second), WAIT_SECONDS)
     assert shown(first)[f"live_precision{{{named}}}"] == 1
     send(first, label("2", fraud=False))
-    until(lambda: shown(second).get(f"live_precision{{{named}}}") == 0, PATIENCE)
+    until(lambda: shown(second).get(f"live_precision{{{named}}}") == 0, WAIT_SECONDS)
     valkey.kill()
     assert shown(second)[f'labelled_transactions{{decision="flagged",label="genuine",{named}}}'] == 1
 
@@ -374,10 +374,10 @@ def test_counts_that_nobody_can_read_end_nothing(gateway: Serve, valkey: Valkey,
     client = gateway()
     with valkey.raw() as redis:
         redis.hset(COUNTS, mapping={"a:b": 1})
-        until(lambda: "label counts not read" in log_lines.read_text(), PATIENCE)
+        until(lambda: "label counts not read" in log_lines.read_text(), WAIT_SECONDS)
         redis.delete(COUNTS)
         redis.hset(COUNTS, mapping={"9:passed:fraud": 4})
-    until(lambda: 'live_recall{model_version="9"}' in shown(client), PATIENCE)
+    until(lambda: 'live_recall{model_version="9"}' in shown(client), WAIT_SECONDS)
 
 
 def test_metrics_show_the_newest_versions(gateway: Serve, valkey: Valkey) -> None:
@@ -385,7 +385,7 @@ def test_metrics_show_the_newest_versions(gateway: Serve, valkey: Valkey) -> Non
     client = gateway()
     with valkey.raw() as redis:
         redis.hset(COUNTS, mapping={f"{version}:flagged:fraud": 1 for version in range(1, 31)})
-    until(lambda: bool(shown(client)), PATIENCE)
+    until(lambda: bool(shown(client)), WAIT_SECONDS)
     result = {line.split('"')[1] for line in shown(client) if line.startswith("live_recall")}
     assert result == {str(version) for version in range(21, 31)}
 

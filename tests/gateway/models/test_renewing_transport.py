@@ -10,7 +10,7 @@ from gateway.models.renewing_transport import RENEW_SECONDS, RenewingTransport
 
 pytestmark = pytest.mark.anyio
 REQUEST = httpx.Request("GET", "http://models/")
-PATIENCE = 20.0
+WAIT_SECONDS = 20.0
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Stage:
     def renewed(self) -> RenewingTransport:
         """What is tested."""
         self.may_answer.set()
-        return RenewingTransport(self._make, PATIENCE, lambda: self.now)
+        return RenewingTransport(self._make, WAIT_SECONDS, lambda: self.now)
 
     def _make(self) -> Numbered:
         self.made.append(Numbered(len(self.made), self.may_answer))
@@ -83,7 +83,7 @@ async def test_what_is_under_way_ends_on_its_own_connection() -> None:
     await asyncio.sleep(0)
     stage.may_answer.set()
     assert (await early, await late, stage.closed) == ("0", "1", [])
-    stage.now += PATIENCE + 1
+    stage.now += WAIT_SECONDS + 1
     assert await send(transport) == "1"
     await asyncio.sleep(0)
     assert stage.closed == [0]

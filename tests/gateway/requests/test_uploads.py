@@ -18,7 +18,7 @@ CSV_TYPE = (b"content-type", b"text/csv")
 
 
 def uploads(**changes: object) -> Uploads:
-    """One slot, and little patience."""
+    """One slot, and a short timeout."""
     settings = GatewaySettings(api_key="k", upload_slots=1, slot_seconds=0.01, read_seconds=0.01)
     return Uploads(settings.model_copy(update=changes), Metrics())
 

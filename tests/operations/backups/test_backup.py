@@ -31,8 +31,8 @@ from operations.store.release_record import read_record
 from tests import tiny
 from tests.operations import fake_s3
 from tests.operations.conftest import add, pack
-from tests.patience import PATIENCE
 from tests.swapping import at_every_step
+from tests.timeouts import WAIT_SECONDS
 
 OUTSIDE = {
     "API_KEY": "very-secret",
@@ -454,7 +454,9 @@ def test_backing_up_needs_no_torch() -> None:
     """Only verifying loads torch: backups and restores are quick."""
     slow = "{'torch', 'pandas', 'obstore'}"
     code = f"import sys, operations.cli, operations.backups.backup; print({slow} & sys.modules.keys())"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT_SECONDS
+    )
     assert shown.stdout.strip() == "set()"
 
 

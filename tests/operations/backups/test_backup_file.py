@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from operations.backups import backup_file
 from operations.backups.backup_file import DamagedBackup, FileChanged, Item, Manifest
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 CREATED = "2026-01-01T00:00:00+00:00"
 FILES = {"model_store/fraud-1.mar": b"archive" * 100, "model_store/release.json": b"{}\n", "labels/empty": b""}
@@ -70,8 +70,8 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, file
 def test_tar_and_sha256sum_understand_it(backup: Path, tmp_path: Path) -> None:
     """Without this program, a person gets at everything and can check the manifest."""
     (tmp_path / "out").mkdir()
-    subprocess.run(["tar", "xf", backup], cwd=tmp_path / "out", check=True, timeout=PATIENCE)
-    subprocess.run(["sha256sum", "--check", "SHA256"], cwd=tmp_path / "out", check=True, timeout=PATIENCE)
+    subprocess.run(["tar", "xf", backup], cwd=tmp_path / "out", check=True, timeout=WAIT_SECONDS)
+    subprocess.run(["sha256sum", "--check", "SHA256"], cwd=tmp_path / "out", check=True, timeout=WAIT_SECONDS)
     assert {name: (tmp_path / "out" / name).read_bytes() for name in FILES} == FILES
     with tarfile.open(backup) as opened:
         assert [member.name for member in opened] == ["SHA256", "manifest.json", *FILES]

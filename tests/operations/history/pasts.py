@@ -31,7 +31,7 @@ from operations.store.registry import Registry
 from releases.record import Release
 from tests.keys import KEY
 from tests.operations.conftest import pack
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 from tests.tiny import card
 from tests.valkey import Valkey, running
 
@@ -223,7 +223,7 @@ def make_live(registry: Registry, version: int) -> None:
 
 def wait_for(what: Any) -> None:  # noqa: ANN401 - any condition
     """Until it holds."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + WAIT_SECONDS
     while not what():
         assert time.monotonic() < until
         time.sleep(0.001)

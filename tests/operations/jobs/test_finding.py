@@ -9,7 +9,7 @@ def test_each_finding_is_a_line() -> None:
 
 
 def test_a_fault_that_goes_away_is_none() -> None:
-    """It is looked at again until the patience is over."""
+    """It is looked at again until the timeout."""
     looks = iter([fault("x"), good("x")])
     assert retry_fault(lambda: next(looks), retry_seconds=60) == good("x")
     assert retry_fault(lambda: fault("x"), retry_seconds=0) == fault("x")

@@ -17,7 +17,7 @@ from operations.jobs import outcome
 from operations.jobs.outcome import JobOutcome, record_job
 from operations.settings import StatePaths
 from tests.operations.jobs.receiver import Receiver
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 
 def samples(paths: StatePaths) -> dict[tuple[str, str], float]:
@@ -248,7 +248,7 @@ with record_job(StatePaths(root, root / "model_store"), "clean"):
 def test_a_full_disk_does_not_change_the_exit_code(paths: StatePaths, code: int) -> None:
     """The job runs and ends as it would; no part of a file is left."""
     command = [sys.executable, "-c", FULL, str(paths.root), str(code)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_SECONDS)
     assert (ended.returncode, ended.stdout) == (code, "did its work\n"), ended.stderr
     assert not list(paths.jobs.glob("*.prom*"))
     assert not [path for path in paths.jobs.iterdir() if path.name.startswith(".")]

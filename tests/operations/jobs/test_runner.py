@@ -18,7 +18,7 @@ from operations.jobs.outcome import JobOutcome
 from operations.jobs.runner import LONGEST_LINE, _forward_lines, refuse_if_running, run
 from operations.settings import StatePaths
 from tests.operations.jobs.receiver import Receiver
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 MODELS = Job("models", "* * * * *", ("models",))
 ENDLESS = Job("backup", "* * * * *", ("backup", "create"))
@@ -27,7 +27,7 @@ ENDLESS = Job("backup", "* * * * *", ("backup", "create"))
 
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for a condition."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < end
         await asyncio.sleep(0.01)

@@ -32,7 +32,7 @@ from operations.jobs.schedule import (
     load_state,
 )
 from operations.settings import StatePaths
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 SUNDAY = datetime(2026, 3, 1, tzinfo=UTC)
 WEEKLY = Job("retrain", "0 3 * * 0", ("retrain",))
@@ -347,7 +347,7 @@ from pathlib import Path
 from operations.jobs import crontab, schedule
 from operations.settings import StatePaths
 
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 root = Path.cwd()
 paths = StatePaths(root, root / "model_store")
 schedule.TICK_SECONDS, schedule.STARTUP_DELAY = 0.05, timedelta(0)
@@ -356,7 +356,7 @@ schedule.run(crontab.read(root / "crontab"), paths, lambda text: print(text, flu
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -380,7 +380,7 @@ def test_the_real_process_ends_its_jobs_and_itself(paths: StatePaths) -> None:
         try:
             _until(lambda: _job_runs(process.pid) and healthy(paths))
             process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(WAIT_SECONDS) == 0
         finally:
             process.kill()
     message = log.read_text()

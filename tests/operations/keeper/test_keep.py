@@ -25,7 +25,7 @@ from operations.torchserve.endpoints import TorchServeEndpoint
 from releases.record import Release
 from tests.operations.fake_torchserve import FakeTorchServe
 from tests.operations.keeper.served import served
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 READY = ["READY", "READY"]
 KEEP = """
@@ -56,7 +56,7 @@ class TorchServe(FakeTorchServe):
         """One request to either port."""
         answer = super().answer(request)
         if request.method == "POST" and request.url.path == "/models":
-            self.let.wait(2 * PATIENCE)
+            self.let.wait(2 * WAIT_SECONDS)
         return answer
 
 
@@ -121,7 +121,7 @@ def started(log: Path, root: Path, environment: Mapping[str, str]) -> Iterator[s
     finally:
         process.terminate()
         try:
-            process.wait(PATIENCE)
+            process.wait(WAIT_SECONDS)
         finally:
             process.kill()
 
@@ -224,7 +224,7 @@ def test_it_ends_at_once(site: Site, number: signal.Signals) -> None:
     keeper = site.keep()
     until(lambda: "fraud-1.verified.mar" in site.fake.files)
     keeper.process.send_signal(number)
-    assert keeper.process.wait(PATIENCE) == 0
+    assert keeper.process.wait(WAIT_SECONDS) == 0
     assert keeper.message.splitlines()[-1].endswith("stopped")
 
 
@@ -286,7 +286,7 @@ def test_a_job_that_ends_with_the_keeper_has_time_to(site: Site) -> None:
     keeper = with_a_job(site, SLOW_TO_END)
     until(lambda: "backup: runs" in keeper.message)
     keeper.process.send_signal(signal.SIGTERM)
-    assert keeper.process.wait(PATIENCE) == 0
+    assert keeper.process.wait(WAIT_SECONDS) == 0
     assert (site.root / "ended").exists()
     assert "} 3.0" in (site.root / "var" / "jobs" / "backup.prom").read_text()
 
@@ -300,5 +300,5 @@ def test_a_job_that_does_not_end_is_killed(site: Site, signals: int) -> None:
     for number in range(signals):
         until(lambda number=number: time.monotonic() - began > number)  # type: ignore[misc] # a second is no echo
         keeper.process.send_signal(signal.SIGTERM)
-    assert keeper.process.wait(PATIENCE) == 0
+    assert keeper.process.wait(WAIT_SECONDS) == 0
     assert signals == 1 or time.monotonic() - began < KILL_SECONDS

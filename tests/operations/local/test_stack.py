@@ -29,7 +29,7 @@ from operations.torchserve.client import TorchServeClient
 from releases.record import Release
 from tests import tiny, valkey
 from tests.operations import conftest
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("stack"), pytest.mark.timeout(240)]
 
@@ -113,7 +113,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(PATIENCE)
+        process.wait(WAIT_SECONDS)
 
 
 def fill(root: Path) -> None:
@@ -137,7 +137,7 @@ def remember(directory: Path) -> None:
 
 def until(condition: Callable[[], object]) -> None:
     """Waits until something is so."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.05)
@@ -146,7 +146,7 @@ def until(condition: Callable[[], object]) -> None:
 def fraud(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a command beside the stack."""
     command = [sys.executable, "-m", "operations", *arguments]
-    return subprocess.run(command, cwd=stack.root, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return subprocess.run(command, cwd=stack.root, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
 
 
 def test_a_second_stack_in_the_directory_is_refused(stack: Stack) -> None:
@@ -231,7 +231,7 @@ def test_stopping_leaves_nothing_behind(stack: Stack) -> None:
     """One SIGINT ends everything; the last test of the stack."""
     everything = stack.processes()
     stack.process.send_signal(signal.SIGINT)
-    assert stack.process.wait(PATIENCE) == 0
+    assert stack.process.wait(WAIT_SECONDS) == 0
     assert not [process for process in everything if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert "Everything is stopped" in (stack.root / "up.log").read_text()
     assert not (stack.root / "var" / "run" / "stack.json").exists()
@@ -265,7 +265,7 @@ def test_a_dead_terminal_stops_nothing_but_what_it_should(tmp_path: Path, kind: 
     until(lambda: stack.scores(2))
     everything = stack.processes()
     stack.process.send_signal(signal.SIGHUP)
-    stack.process.wait(PATIENCE)
+    stack.process.wait(WAIT_SECONDS)
     assert not [process for process in everything if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -282,7 +282,7 @@ def test_another_version_takes_over_from_a_damaged_one(tmp_path: Path) -> None:
         until(lambda: "curl" in (tmp_path / "up.log").read_text())
     finally:
         stack.process.send_signal(signal.SIGINT)
-        stack.process.wait(PATIENCE)
+        stack.process.wait(WAIT_SECONDS)
     message = (tmp_path / "up.log").read_text()
     assert "version 1 took over: version 2, which is live, cannot be loaded" in message
     assert "version 1, 2 workers" in message
@@ -303,7 +303,7 @@ def test_what_cannot_start_ends_with_one_line(tmp_path: Path, environment: dict[
         environment = {"TMPDIR": str(tmp_path / ("x" * 100))}
     with (tmp_path / "up.log").open("wb") as log:
         stack = begin(tmp_path, log.fileno(), **environment)
-    assert stack.process.wait(PATIENCE) == 1
+    assert stack.process.wait(WAIT_SECONDS) == 1
     output = (tmp_path / "up.log").read_text()
     assert message in output.splitlines()[-1]
     assert "Traceback" not in output

@@ -12,7 +12,7 @@ import pytest
 
 from operations.local.programs import free_ports
 from operations.network.alerts import Alerts
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 SECRET = "s3cret-path"
 
@@ -35,7 +35,7 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             found.posted.put((self.path, self.headers["content-type"], json.loads(body)))
-            found.may_answer.wait(PATIENCE)
+            found.may_answer.wait(WAIT_SECONDS)
             self.send_response(found.status)
             self.end_headers()
 
@@ -64,7 +64,7 @@ def test_an_alert_is_said_and_posted(receiver: Receiver, message: "queue.Queue[s
     receiver.may_answer.set()
     Alerts(receiver.url, message.put)("version 2 took over")
     expected = (f"/{SECRET}", "application/json", {"text": "version 2 took over"})
-    assert receiver.posted.get(timeout=PATIENCE) == expected
+    assert receiver.posted.get(timeout=WAIT_SECONDS) == expected
     assert message.get_nowait() == "version 2 took over"
 
 
@@ -72,7 +72,7 @@ def test_nobody_waits_for_the_receiver(receiver: Receiver, message: "queue.Queue
     """An alert returns while the receiver still thinks: a repair is never late for it."""
     alerts = Alerts(receiver.url, message.put)
     alerts("one")
-    receiver.posted.get(timeout=PATIENCE)
+    receiver.posted.get(timeout=WAIT_SECONDS)
     alerts("two")
     assert (message.get_nowait(), message.get_nowait()) == ("one", "two")
     assert not receiver.may_answer.is_set()
@@ -86,7 +86,7 @@ def test_a_refusal_is_one_line_without_the_address(
     receiver.status = status
     receiver.may_answer.set()
     Alerts(receiver.url, message.put)("one")
-    assert [message.get(timeout=PATIENCE) for _ in range(2)] == [
+    assert [message.get(timeout=WAIT_SECONDS) for _ in range(2)] == [
         "one", f"ALERT_URL did not take the alert (status {status})"
     ]  # fmt: skip
 
@@ -97,8 +97,8 @@ def test_a_receiver_that_cannot_be_reached_is_one_line_without_the_address(
 ) -> None:
     """A failure to connect is told by its class, also where the host is no name."""
     Alerts(f"http://{host}:{free_ports(1)[0]}/{SECRET}", message.put)("one")
-    assert message.get(timeout=PATIENCE) == "one"
-    output = message.get(timeout=PATIENCE)
+    assert message.get(timeout=WAIT_SECONDS) == "one"
+    output = message.get(timeout=WAIT_SECONDS)
     assert output.startswith("ALERT_URL did not take the alert (")
     assert SECRET not in output
     assert host not in output
@@ -115,9 +115,9 @@ def test_a_command_waits_for_its_alerts_at_its_end(receiver: Receiver, message: 
     alerts = Alerts(receiver.url, message.put)
     alerts("one")
     alerts("two")
-    receiver.posted.get(timeout=PATIENCE)
+    receiver.posted.get(timeout=WAIT_SECONDS)
     threading.Timer(0.1, receiver.may_answer.set).start()
-    alerts.wait(PATIENCE)
+    alerts.wait(WAIT_SECONDS)
     assert (receiver.posted.qsize(), receiver.may_answer.is_set()) == (1, True)
 
 
@@ -126,7 +126,7 @@ def test_the_wait_is_bounded(receiver: Receiver, message: "queue.Queue[str]") ->
     alerts = Alerts(receiver.url, message.put)
     alerts("one")
     alerts.wait(0.05)
-    assert [message.get(timeout=PATIENCE) for _ in range(2)] == ["one", "ALERT_URL has not answered in 0 s"]
+    assert [message.get(timeout=WAIT_SECONDS) for _ in range(2)] == ["one", "ALERT_URL has not answered in 0 s"]
 
 
 def test_without_an_alert_there_is_no_wait(message: "queue.Queue[str]") -> None:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from operations.processes.daemon_thread import run_in_daemon_thread
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 
 def test_gives_what_the_function_returns() -> None:
@@ -32,6 +32,6 @@ def test_a_function_that_goes_on_delays_no_end() -> None:
     code += "async def main():\n asyncio.create_task(run_in_daemon_thread(lambda: time.sleep(600)))\n"
     code += " await asyncio.sleep(0.1)\n"
     done = subprocess.run(
-        [sys.executable, "-c", f"{code}asyncio.run(main())"], capture_output=True, timeout=PATIENCE, check=True
+        [sys.executable, "-c", f"{code}asyncio.run(main())"], capture_output=True, timeout=WAIT_SECONDS, check=True
     )
     assert done.stderr == b""

@@ -17,7 +17,7 @@ import pytest
 from operations.errors import OperationsError
 from operations.processes import parent_death
 from operations.processes.supervisor import ManagedProcess, Program, rotate
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 WITH_CHILD = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
@@ -48,7 +48,7 @@ async def managed(directory: Path, code: str, kill_seconds: float = 4.0) -> Asyn
 
 async def until(condition: Callable[[], object]) -> None:
     """Waits until something is so."""
-    terminate_process = time.monotonic() + PATIENCE
+    terminate_process = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < terminate_process, "it did not come about"
         await asyncio.sleep(0.01)
@@ -84,7 +84,7 @@ def ends(it: Program) -> None:
     async def scenario() -> None:
         managed = ManagedProcess(it, {})
         try:
-            await asyncio.wait_for(asyncio.shield(managed.start()), PATIENCE)
+            await asyncio.wait_for(asyncio.shield(managed.start()), WAIT_SECONDS)
         finally:
             await managed.stop()
 
@@ -220,7 +220,7 @@ def test_a_second_signal_ends_the_wait(tmp_path: Path) -> None:
             it.terminate()
             await it.stop()  # and the second ends that.
 
-    asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
+    asyncio.run(asyncio.wait_for(scenario(), WAIT_SECONDS))
 
 
 def test_a_program_ends_with_its_starter(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from contract.frame import DESCRIBE
 from operations.torchserve import ready as module
 from operations.torchserve.ready import check
 from releases.record import FILE_NAME, Release
-from tests.patience import PATIENCE
+from tests.timeouts import WAIT_SECONDS
 
 
 class Scores(BaseHTTPRequestHandler):
@@ -88,7 +88,9 @@ def test_the_check_knows_the_same_names_as_the_contract() -> None:
 def test_the_check_imports_little() -> None:
     """It runs every few seconds, and so loads neither numpy nor httpx."""
     code = "import sys, operations.torchserve.ready; print(*{'numpy', 'httpx', 'typer'} & sys.modules.keys())"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT_SECONDS
+    )
     assert found.stdout.strip() == ""
 
 
@@ -117,7 +119,7 @@ def test_a_server_that_is_silent_for_long_is_ended(
     assert not check(tmp_path, tmp_path, 100.0 + module.UNRESPONSIVE_SECONDS)
     assert sleeper.poll() is None
     assert not check(tmp_path, tmp_path, 101.0 + module.UNRESPONSIVE_SECONDS)
-    assert sleeper.wait(PATIENCE) == -9
+    assert sleeper.wait(WAIT_SECONDS) == -9
 
 
 def test_a_check_of_a_frozen_server_ends_before_docker_ends_it(tmp_path: Path, frozen: int) -> None:
