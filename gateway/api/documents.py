@@ -9,31 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.http.problems import (
-    BadParameter,
-    Busy,
-    DeadlineExceeded,
-    DiskFull,
-    Draining,
-    HeadTooLarge,
-    HistoryLoading,
-    LabelsNotTaken,
-    ModelServerDown,
-    ModelServerWrong,
-    NoModel,
-    NotAuthorised,
-    NotHttp,
-    NotLabels,
-    NotRemembered,
-    NotScorable,
-    NotSupported,
-    OutOfMemory,
-    Problem,
-    TargetTooLong,
-    TooLarge,
-    TooSlow,
-    Unexpected,
-)
+from gateway.http import problems
+from gateway.http.problems import Problem
 
 FILE = {"type": "string", "format": "binary", "contentMediaType": "text/csv"}
 TRANSACTION, TRANSACTIONS, LABEL, LABELS = (
@@ -95,13 +72,7 @@ class ScoreReply(BaseModel):
                 "rows": 1,
                 "flagged": 1,
                 "predictions": [
-                    {
-                        "row": 1,
-                        "id": "tx-1001",
-                        "fraud_probability": 0.0374,
-                        "decision": "review",
-                        "model_version": 1,
-                    }
+                    {"row": 1, "id": "tx-1001", "fraud_probability": 0.0374, "decision": "review", "model_version": 1}
                 ],
             }
         }
@@ -211,33 +182,40 @@ HEADERS = {
     "WWW-Authenticate": {"description": "What is asked for.", **TEXT_CONTENT},
     "X-Degraded": {"description": "Of a CSV answer: `history`, where it could not be had or kept.", **TEXT_CONTENT},
 }
-ALWAYS_POSSIBLE = (NotHttp, TargetTooLong, HeadTooLarge, TooLarge, Unexpected, OutOfMemory, DiskFull)
+ALWAYS_POSSIBLE = (
+    problems.NotHttp, problems.TargetTooLong, problems.HeadTooLarge, problems.TooLarge, problems.Unexpected,
+    problems.OutOfMemory, problems.DiskFull,
+)  # fmt: skip
 """Whatever is asked for may meet these: a body may be announced with any request."""
+READING = (problems.NotAuthorised, problems.TooSlow, problems.NotSupported, problems.NotScorable)
 SCORING = (
-    NotAuthorised, TooSlow, NotSupported, NotScorable, BadParameter, Busy, NoModel, ModelServerDown, ModelServerWrong,
-    DeadlineExceeded,
+    *READING, problems.BadParameter, problems.Busy, problems.NoModel, problems.ModelServerDown,
+    problems.ModelServerWrong, problems.DeadlineExceeded,
 )  # fmt: skip
 LABELLING = (
-    NotAuthorised, TooSlow, NotSupported, NotScorable, NotLabels, BadParameter, NotRemembered, Busy, NoModel,
-    LabelsNotTaken,
+    *READING, problems.NotLabels, problems.BadParameter, problems.NotRemembered, problems.Busy, problems.NoModel,
+    problems.LabelsNotTaken,
 )  # fmt: skip
-DESCRIBING = (NotAuthorised, NoModel)
-READINESS = (NoModel, ModelServerDown, ModelServerWrong, DeadlineExceeded, Draining, HistoryLoading)
+DESCRIBING = (problems.NotAuthorised, problems.NoModel)
+READINESS = (
+    problems.NoModel, problems.ModelServerDown, problems.ModelServerWrong, problems.DeadlineExceeded,
+    problems.Draining, problems.HistoryLoading,
+)  # fmt: skip
 
 
-def answers(success: Mapping[str, Any], *problems: type[Problem], headers: Sequence[str] = ()) -> Responses:
+def answers(success: Mapping[str, Any], *kinds: type[Problem], headers: Sequence[str] = ()) -> Responses:
     """What an operation answers, by status: success, its problems, and those of every operation."""
     by_status: dict[int, list[Problem]] = {}
-    for problem in [kind() for kind in (*problems, *ALWAYS_POSSIBLE)]:
+    for problem in [kind() for kind in (*kinds, *ALWAYS_POSSIBLE)]:
         by_status.setdefault(int(problem.status), []).append(problem)
     responses: Responses = {200: {**success, "headers": _headers(headers)}}
-    return responses | {status: _problems(by_status[status]) for status in sorted(by_status)}
+    return responses | {status: _refusal(by_status[status]) for status in sorted(by_status)}
 
 
-def _problems(problems: Sequence[Problem]) -> dict[str, Any]:
+def _refusal(possible: Sequence[Problem]) -> dict[str, Any]:
     return {
-        "description": "\n".join(f"- `{problem.code}`: {problem.__doc__}" for problem in problems),
-        "headers": _headers({name for problem in problems for name in problem.headers}),
+        "description": "\n".join(f"- `{problem.code}`: {problem.__doc__}" for problem in possible),
+        "headers": _headers({name for problem in possible for name in problem.headers}),
         "content": PROBLEM_CONTENT,
     }
 

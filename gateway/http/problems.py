@@ -21,11 +21,14 @@ LISTED_FAULTS = 20
 
 
 class Problem(Exception):
-    """Anything but success."""
+    """Anything but success. A subclass inherits the status, title and headers that it does not name."""
 
-    status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
-    title: str = "Something went wrong on our side"
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    title = "Something went wrong on our side"
     headers: Mapping[str, str] = MappingProxyType({})
+
+    def __init_subclass__(cls, status: int | None = None, title: str | None = None) -> None:
+        cls.status, cls.title = HTTPStatus(status or cls.status), title or cls.title
 
     def __init__(self, detail: str = "", faults: Sequence[Fault] = ()) -> None:
         """Takes what to tell the caller beyond the title, and where the input is at fault."""
@@ -49,82 +52,50 @@ class Problem(Exception):
         return body
 
 
-class NotHttp(Problem):
+class NotHttp(Problem, status=400, title="Not an HTTP request that can be read here"):
     """Bytes that are no HTTP/1.1 request, or one that may not be acted upon."""
 
-    status = HTTPStatus.BAD_REQUEST
-    title = "Not an HTTP request that can be read here"
 
-
-class TargetTooLong(Problem):
+class TargetTooLong(Problem, status=414, title="The path and its query are too long"):
     """A longer path and query than any that exists here."""
 
-    status = HTTPStatus.REQUEST_URI_TOO_LONG
-    title = "The path and its query are too long"
 
-
-class HeadTooLarge(Problem):
+class HeadTooLarge(Problem, status=431, title="The headers are too large"):
     """More header bytes than anybody needs, or more around a body than it is worth."""
 
-    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    title = "The headers are too large"
 
-
-class NotAuthorised(Problem):
+class NotAuthorised(Problem, status=401, title="A valid X-API-Key is needed"):
     """No key, or not one of ours."""
 
-    status = HTTPStatus.UNAUTHORIZED
-    title = "A valid X-API-Key is needed"
     headers = MappingProxyType({"WWW-Authenticate": "ApiKey"})
 
 
-class TooLarge(Problem):
+class TooLarge(Problem, status=413, title="The body is too large"):
     """More bytes than the settings allow; the rest is not read."""
 
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    title = "The body is too large"
 
-
-class TooSlow(Problem):
+class TooSlow(Problem, status=408, title="The body did not arrive in time"):
     """The body did not arrive in time."""
 
-    status = HTTPStatus.REQUEST_TIMEOUT
-    title = "The body did not arrive in time"
 
-
-class NotSupported(Problem):
+class NotSupported(Problem, status=415, title="The body is not of a kind that can be read here"):
     """A body of another kind than the route reads."""
 
-    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    title = "The body is not of a kind that can be read here"
 
-
-class NotScorable(Problem):
+class NotScorable(Problem, status=422, title="The transactions cannot be scored"):
     """A body that was read and does not hold transactions as the contract wants them."""
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    title = "The transactions cannot be scored"
 
-
-class NotLabels(Problem):
+class NotLabels(Problem, status=422, title="The labels cannot be taken"):
     """A body that was read and does not hold labels."""
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    title = "The labels cannot be taken"
 
-
-class NotRemembered(Problem):
+class NotRemembered(Problem, status=409, title="There is nothing that labels could be for"):
     """Labels for transactions of which nothing is remembered here."""
 
-    status = HTTPStatus.CONFLICT
-    title = "There is nothing that labels could be for"
 
-
-class BadParameter(Problem):
+class BadParameter(Problem, status=422, title="A query parameter is not as documented"):
     """A query parameter that is not one of those offered."""
-
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    title = "A query parameter is not as documented"
 
 
 class Refused(Problem):
@@ -138,11 +109,9 @@ class Refused(Problem):
         self.headers = headers or {}
 
 
-class Unavailable(Problem):
+class Unavailable(Problem, status=503, title="Scoring is not available right now"):
     """Nothing is wrong with the request, and the answer cannot be had now."""
 
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    title = "Scoring is not available right now"
     headers = MappingProxyType({"Retry-After": "5"})
 
 
@@ -158,45 +127,35 @@ class ModelServerWrong(Unavailable):
     """The model server answered, but not with scores of the live version for these rows."""
 
 
-class Draining(Unavailable):
+class Draining(Unavailable, title="This gateway is about to end"):
     """This gateway is about to end; only readiness says so, and what comes meanwhile is still answered."""
 
-    title = "This gateway is about to end"
 
-
-class HistoryLoading(Unavailable):
+class HistoryLoading(Unavailable, title="The history is being loaded"):
     """The past that a new deployment begins with is not loaded yet; only readiness says so, like the next one."""
-
-    title = "The history is being loaded"
 
 
 class Busy(Unavailable):
     """Every slot was taken until the deadline."""
 
 
-class LabelsNotTaken(Unavailable):
+class LabelsNotTaken(Unavailable, title="Labels cannot be taken right now"):
     """Redis does not take all of the labels now; to send them again does no harm."""
-
-    title = "Labels cannot be taken right now"
 
 
 class OutOfMemory(Unavailable):
     """This machine has no memory left."""
 
 
-class DeadlineExceeded(Problem):
+class DeadlineExceeded(Problem, status=504, title="Scoring took too long"):
     """The model server did not answer in time."""
 
-    status = HTTPStatus.GATEWAY_TIMEOUT
-    title = "Scoring took too long"
     headers = MappingProxyType({"Retry-After": "5"})
 
 
-class DiskFull(Problem):
+class DiskFull(Problem, status=507, title="The service has no storage left"):
     """This machine has no disk left."""
 
-    status = HTTPStatus.INSUFFICIENT_STORAGE
-    title = "The service has no storage left"
     headers = MappingProxyType({"Retry-After": "60"})
 
 
