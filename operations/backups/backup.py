@@ -6,12 +6,13 @@ all is there. A restore that was cut short is finished by running it again.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -128,7 +129,7 @@ def _write(file: Path, now: datetime, snapshot: dict[str, SourceFile]) -> Manife
 def _item(name: str, source_file: SourceFile) -> Item:
     try:
         with _open(source_file) as file:
-            item = backup_file.describe(name, file)
+            item = Item(name, hashlib.file_digest(file, "sha256").hexdigest(), file.seek(0, os.SEEK_END))
     except ValueError as error:
         raise OperationsError(f"{error}; it cannot be backed up") from None
     if source_file.sha256 not in {None, item.sha256}:
@@ -136,7 +137,7 @@ def _item(name: str, source_file: SourceFile) -> Item:
     return item
 
 
-def _open(file: SourceFile) -> BinaryIO:
+def _open(file: SourceFile) -> BufferedReader | BytesIO:
     return plain_file.open_plain(file.content) if isinstance(file.content, Path) else BytesIO(file.content)
 
 

@@ -4,16 +4,17 @@
     manifest.json    format, time, and name, SHA-256 and size of each file
     <part>/<name>    the files, in the manifest's order
 
-`tar xf` and `sha256sum -c SHA256` understand it, but nothing here parses a tar: a reader computes each header from the
-manifest and compares. So there is no room for a link, a path, a second or an unlisted member, and each changed, missing
-or added byte is found, in padding too. A digest is no signature: it does not stop someone who writes a new manifest.
+`tar xf` and `sha256sum -c SHA256` understand it. A reader does not follow the tar's own headers, it computes each from
+the manifest and compares. So there is no room for a link, a path, a second or an unlisted member, and each changed,
+missing or added byte is found, in padding too. A digest is no signature: it does not stop someone who writes a new
+manifest.
 """
 
 import hashlib
 import json
 import os
 import re
-import struct
+import tarfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ from operations.errors import OperationsError
 
 FORMAT = 1
 CHECKSUM_FILE, MANIFEST = "SHA256", "manifest.json"
-BLOCK = 512
+BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
 CHUNK = 1 << 20
 MAX_MANIFEST_BYTES = 16 << 20
@@ -33,7 +34,6 @@ MAX_FILE_BYTES = (8 << 30) - 1
 """What the eleven octal digits of a tar header can say."""
 NAME = re.compile(r"(?=.{1,100}\Z)[a-z][a-z0-9_]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 DIGEST = re.compile(r"[0-9a-f]{64}")
-HEADER = struct.Struct("<100s8s8s8s12s12s8s1s100s6s2s32s32s8s8s155s12x")
 
 OpenOutput = Callable[["Item"], AbstractContextManager[BinaryIO | None]]
 """Where a file's bytes go while they are read; None drops them."""
@@ -87,8 +87,8 @@ class Manifest:
     @property
     def file_size(self) -> int:
         """How long the whole backup file is."""
-        sizes = (BLOCK, len(self.to_bytes()), *(item.size for item in self.items))
-        return sum(BLOCK + _padded(size) for size in sizes) + len(END)
+        files = sum(BLOCK + item.size + -item.size % BLOCK for item in self.items)
+        return len(_opening(self.to_bytes())) + files + len(END)
 
     def to_bytes(self) -> bytes:
         """The manifest as the backup holds it."""
@@ -111,28 +111,14 @@ class Manifest:
         return manifest
 
 
-def describe(name: str, file: BinaryIO) -> Item:
-    """What a manifest says of a file.
-
-    Raises:
-        ValueError: no backup can hold it.
-    """
-    digest = hashlib.sha256()
-    while chunk := file.read(CHUNK):
-        digest.update(chunk)
-    return Item(name, digest.hexdigest(), file.tell())
-
-
 def write(path: Path, manifest: Manifest, opened: Callable[[Item], BinaryIO]) -> None:
     """Writes a backup; every file must still be the one that the manifest lists.
 
     Raises:
         FileChanged: a file is not.
     """
-    manifest_bytes = manifest.to_bytes()
     with path.open("wb") as out:
-        for name, data in ((CHECKSUM_FILE, _checksum_line(manifest_bytes)), (MANIFEST, manifest_bytes)):
-            out.write(_header(name, len(data)) + data + _padding(len(data)))
+        out.write(_opening(manifest.to_bytes()))
         for item in manifest.items:
             out.write(_header(item.name, item.size))
             try:
@@ -169,28 +155,15 @@ def _read(file: BinaryIO, open_output: OpenOutput) -> Manifest:
 
 
 def _read_manifest(file: BinaryIO) -> Manifest:
-    _expect(file, _header(CHECKSUM_FILE, len(_checksum_line(b""))))
-    checksum_block = _read_exactly(file, BLOCK)
-    header = _read_exactly(file, BLOCK)
-    length = _header_size(header)
-    if not 0 <= length <= MAX_MANIFEST_BYTES or header != _header(MANIFEST, length):
+    try:
+        length = tarfile.TarInfo.frombuf(_read_exactly(file, 3 * BLOCK)[2 * BLOCK :], "ascii", "strict").size
+    except (tarfile.HeaderError, UnicodeDecodeError):
+        raise _Mismatch from None
+    if not 0 <= length <= MAX_MANIFEST_BYTES:
         raise _Mismatch
     manifest_bytes = _read_exactly(file, length)
-    if checksum_block != _checksum_line(manifest_bytes) + _padding(len(_checksum_line(manifest_bytes))):
-        raise _Mismatch
-    _expect(file, _padding(length))
-    return _parsed(file, manifest_bytes)
-
-
-def _header_size(header: bytes) -> int:
-    """The size that a header gives; -1 where it gives none."""
-    try:
-        return int(header[124:135], 8)
-    except ValueError:
-        return -1
-
-
-def _parsed(file: BinaryIO, manifest_bytes: bytes) -> Manifest:
+    file.seek(0)
+    _expect(file, _opening(manifest_bytes))
     try:
         manifest = Manifest.from_bytes(manifest_bytes)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -224,21 +197,18 @@ def _expect(file: BinaryIO, data: bytes) -> None:
         raise _Mismatch
 
 
-def _checksum_line(manifest_bytes: bytes) -> bytes:
-    return f"{hashlib.sha256(manifest_bytes).hexdigest()}  {MANIFEST}\n".encode()
+def _opening(manifest_bytes: bytes) -> bytes:
+    """All that precedes the files."""
+    checksum = f"{hashlib.sha256(manifest_bytes).hexdigest()}  {MANIFEST}\n".encode()
+    members = ((CHECKSUM_FILE, checksum), (MANIFEST, manifest_bytes))
+    return b"".join(_header(name, len(data)) + data + _padding(len(data)) for name, data in members)
 
 
 def _header(name: str, size: int) -> bytes:
-    """A ustar header for a file of its owner's alone; written here, for tarfile's has changed between releases."""
-    numbers = (b"0000600", b"0000000", b"0000000", b"%011o" % size, b"00000000000", b" " * 8)
-    names = (b"", b"ustar", b"00", b"", b"", b"", b"", b"")
-    header = HEADER.pack(name.encode(), *numbers, b"0", *names)
-    return header[:148] + b"%06o\0 " % sum(header) + header[156:]
-
-
-def _padded(size: int) -> int:
-    return -(-size // BLOCK) * BLOCK
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o600
+    return member.tobuf(tarfile.USTAR_FORMAT)
 
 
 def _padding(size: int) -> bytes:
-    return bytes(_padded(size) - size)
+    return bytes(-size % BLOCK)

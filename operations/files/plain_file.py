@@ -7,11 +7,11 @@ name. None of these is followed, waited for or read.
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BufferedReader:
     """Opens a file to read its bytes.
 
     Raises:

@@ -67,7 +67,7 @@ class ExportCounts:
         unlabelled: written without a label: they have none, or are too young for it.
         received: rows with a label that came in; the others' labels are the files' own, or by age.
         genuine_by_age: written as genuine, for they are old and have no label.
-        too_young: whose label is not written, for others as young have none yet.
+        too_recent: whose label is not written, for others as young have none yet.
         superseded: left out, for a newer file has their id.
     """
 
@@ -290,7 +290,7 @@ class _LabelJoin:
             label = self._label_by_age(known, seconds)
             self._counts["received"] += code != UNLABELLED
             self._counts["genuine_by_age"] += label != "" == known
-            self._counts["too_young"] += known != "" == label
+            self._counts["too_recent"] += known != "" == label
             self._counts[_count_of(label)] += 1
             writer.writerow([*columns.other_cells(row), label, known_since if label else ""])
 
