@@ -1,14 +1,17 @@
-"""Writes the file by which commands find the stack that runs here; `operations.network.endpoints` reads it."""
+"""The file by which commands find the stack that runs here; `operations.network.endpoints` reads it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 from operations.files import durable
 from operations.settings import ControllerSettings
 
 
-def write_stack_endpoints(settings: ControllerSettings, **urls: str) -> None:
-    """Writes the addresses and settings of the stack that starts here, for the commands that talk to it."""
+@contextmanager
+def stack_endpoints_file(settings: ControllerSettings, **urls: str) -> Iterator[None]:
+    """Holds the addresses and settings of the stack that runs while the block lasts."""
     fields = {
         **urls,
         "thresholds": asdict(settings.thresholds),
@@ -16,4 +19,9 @@ def write_stack_endpoints(settings: ControllerSettings, **urls: str) -> None:
         "store": str(settings.paths.store.resolve()),
         "verified": str(settings.paths.verified.resolve()),
     }
-    durable.write(settings.paths.stack, (json.dumps(fields, indent=1) + "\n").encode(), 0o600)
+    try:
+        durable.write(settings.paths.stack, (json.dumps(fields, indent=1) + "\n").encode(), 0o600)
+        yield
+    finally:
+        with suppress(OSError):
+            settings.paths.stack.unlink(missing_ok=True)

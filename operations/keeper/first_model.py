@@ -40,32 +40,36 @@ REDIS_TIMEOUT = 20.0
 
 
 async def ensure_released(
-    settings: ControllerSettings,
-    target: DeploymentTarget,
-    mark: Mapping[str, str],
-    redis: Mapping[str, str] | None = None,
+    settings: ControllerSettings, find_target: Callable[[], DeploymentTarget | None], mark: Mapping[str, str]
 ) -> int:
-    """Releases a version unless one is live, loads its history, and returns the version.
+    """Releases a version unless one is live, loads the history of the default model, and returns the version.
+
+    Args:
+        settings: of the stack or keeper.
+        find_target: the model servers that are known at that moment; None without any.
+        mark: in the environment of what it starts.
 
     Raises:
-        OperationsError: none can be released.
+        OperationsError: none can be released, or nobody can know which.
     """
-    version, is_live = await choose_version(settings, target.registry, mark)
-    async with loading_history(settings, redis, version, mark):
-        if not is_live:
-            while not await run_in_daemon_thread(partial(any_server_answers, target)):  # noqa: ASYNC110 - no event tells of another process
-                await asyncio.sleep(POLL_SECONDS)
-            while not await make_live(target, version):  # noqa: ASYNC110 - no event tells of another process
-                await asyncio.sleep(POLL_SECONDS)
+    version, is_live = await choose_version(settings, mark)
+    async with loading_history(settings, version, mark):
+        while not is_live and not _is_released(settings, version):
+            target = find_target()
+            if target is not None:
+                is_answering = await run_in_daemon_thread(partial(any_server_answers, target))
+                is_live = is_answering and await make_live(target, version)
+            await asyncio.sleep(POLL_SECONDS)
     return version
 
 
-async def choose_version(settings: ControllerSettings, registry: Registry, mark: Mapping[str, str]) -> tuple[int, bool]:
+async def choose_version(settings: ControllerSettings, mark: Mapping[str, str]) -> tuple[int, bool]:
     """Which version is to be live, trained where the store is empty, and whether it is that already.
 
     Raises:
         OperationsError: there is none, or nobody can know which.
     """
+    registry = Registry(settings.paths.store)
     live = read_record(registry.root)
     if live and settings.version in (None, live.version):
         return live.version, True
@@ -76,7 +80,17 @@ async def choose_version(settings: ControllerSettings, registry: Registry, mark:
         return live.version, True
     if live is None and settings.version is None:
         _refuse_to_guess(registry)
-    return settings.version or _newest(registry) or await _first(settings, registry, mark), False
+    version = settings.version or _newest(registry)
+    if version is None:
+        log.info("the model store is empty: training the default model on simulated transactions (about a minute)")
+        version = await train(settings, mark)
+    return version, False
+
+
+def _is_released(settings: ControllerSettings, version: int) -> bool:
+    """Whether what was to be released is, or a person has meanwhile released something else."""
+    record = read_record(settings.paths.store)
+    return record is not None and (settings.version is None or record.version == version)
 
 
 def any_server_answers(target: DeploymentTarget) -> bool:
@@ -123,25 +137,14 @@ def _newest(registry: Registry) -> int | None:
     return max((entry.version for entry in registry.entries()), default=None)
 
 
-async def _first(settings: ControllerSettings, registry: Registry, mark: Mapping[str, str]) -> int:
-    log.info("the model store is empty: training the default model on simulated transactions (about a minute)")
-    return await train(settings, registry, mark)
-
-
 @asynccontextmanager
-async def loading_history(
-    settings: ControllerSettings,
-    redis: Mapping[str, str] | None,
-    version: int,
-    mark: Mapping[str, str],
-) -> AsyncIterator[None]:
-    """Loads the history of the default model while the block runs, unless Redis has it.
+async def loading_history(settings: ControllerSettings, version: int, mark: Mapping[str, str]) -> AsyncIterator[None]:
+    """Loads the history of the default model while the block runs, unless Redis has it, or there is no Redis.
 
     The block begins once the loading lease is taken, so that gateways wait for the history; a failure is logged.
-    `redis` is REDIS_URL and HISTORY_KEY as the command's environment needs them; None where there is no Redis.
     """
     lease_taken = asyncio.Event()
-    loading = asyncio.create_task(_load_history(settings, redis, version, mark, lease_taken))
+    loading = asyncio.create_task(_load_history(settings, version, mark, lease_taken))
     try:
         with suppress(TimeoutError):
             await asyncio.wait_for(lease_taken.wait(), LEASE_TIMEOUT)
@@ -153,21 +156,17 @@ async def loading_history(
 
 
 async def _load_history(
-    settings: ControllerSettings,
-    redis: Mapping[str, str] | None,
-    version: int,
-    mark: Mapping[str, str],
-    lease_taken: asyncio.Event,
+    settings: ControllerSettings, version: int, mark: Mapping[str, str], lease_taken: asyncio.Event
 ) -> None:
     try:
+        redis = settings.redis
         if redis is None or not await _needs_history(settings, redis, version):
             return
         began = time.monotonic()
         async with loading_lease.hold_lease(redis["REDIS_URL"]):
             lease_taken.set()
-            await run_fraud_command(
-                settings, {**mark, **redis}, "history", "load", "--simulator", "--version", str(version)
-            )
+            load = ("history", "load", "--simulator", "--version", str(version))
+            await run_fraud_command(settings, {**mark, **redis}, *load)
         log.info(f"the default model has its simulated past ({time.monotonic() - began:.1f} s)")
     except OperationsError as error:
         log.info(f"the past of the default model was not loaded, scores are of a short memory: {error}")
@@ -198,12 +197,13 @@ async def retry_until_redis_answers(act: Callable[[], T]) -> T:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def train(settings: ControllerSettings, registry: Registry, mark: Mapping[str, str]) -> int:
+async def train(settings: ControllerSettings, mark: Mapping[str, str]) -> int:
     """Trains the default model on simulated transactions, and says which version it is.
 
     Raises:
         OperationsError: no model came of it.
     """
+    registry = Registry(settings.paths.store)
     before = _newest(registry)
     await run_fraud_command(settings, mark, "train", "--no-hint")
     newest = _newest(registry)

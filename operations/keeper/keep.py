@@ -10,7 +10,7 @@ a gap. Should two work all the same, the release lock keeps them from harm.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
 from rich.console import Console
@@ -21,20 +21,15 @@ from operations.files.durable import LockHeld
 from operations.jobs import outcome
 from operations.jobs.crontab import Job
 from operations.jobs.schedule import Schedule, lock
-from operations.keeper import first_model, own_server, pages, reconcile_loop
+from operations.keeper import first_model, own_server, pages
+from operations.keeper.controller import TICK_SECONDS, Controller
 from operations.keeper.pages import Pages
-from operations.keeper.servers import Notifier, Servers
-from operations.keeper.status import KeeperStatus
+from operations.keeper.servers import Notifier
 from operations.network.alerts import Alerts
 from operations.processes.console_log import log, logging_to
-from operations.processes.daemon_thread import run_in_daemon_thread
-from operations.processes.signals import stop_signals, wait_for_stop
 from operations.processes.supervisor import ManagedProcess, Program
-from operations.rollout.trial_monitor import TrialMonitor
 from operations.rollout.version_loader import Deduplicator
 from operations.settings import KeeperSettings
-from operations.store.registry import Registry
-from operations.store.release_record import read_record
 from operations.torchserve import endpoints
 from operations.torchserve.endpoints import TorchServeEndpoint
 
@@ -43,8 +38,6 @@ SHUTDOWN_TIMEOUT = 9.0
 """Seconds; a job gets 7 to end by itself, and containers are killed after 10."""
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 2.0, 60.0
 """Seconds until the first release is tried again: what failed may be a training."""
-TICK_SECONDS = 1.0
-"""Seconds between two checks of what other tasks or processes change."""
 
 
 def keep(settings: KeeperSettings, console: Console, jobs: Sequence[Job] = ()) -> None:
@@ -61,74 +54,48 @@ def keep(settings: KeeperSettings, console: Console, jobs: Sequence[Job] = ()) -
     settings.paths.prepare()
     if settings.management_url and settings.inference_url:
         resolve = partial(endpoints.resolve_endpoints, settings.management_url, settings.inference_url)
-        asyncio.run(_KeeperRun(settings, console, jobs, resolve).until_stopped())
+        asyncio.run(_KeeperRun(settings, jobs, resolve).until_stopped(console))
         return
     with own_server.own_torchserve(settings) as (program, endpoint):
-        asyncio.run(_KeeperRun(settings, console, jobs, lambda: [endpoint], program).until_stopped())
+        asyncio.run(_KeeperRun(settings, jobs, lambda: [endpoint], program).until_stopped(console))
 
 
 class _KeeperRun:
-    """One run of the keeper."""
+    """A controller with pages, and with what several keepers of a store must not do at a time."""
 
     def __init__(
         self,
         settings: KeeperSettings,
-        console: Console,
         jobs: Sequence[Job],
         resolve_endpoints: EndpointResolver,
         torchserve: Program | None = None,
     ) -> None:
         self._settings = settings
-        self._console = console
+        self._processes = [ManagedProcess(torchserve, {})] if torchserve else []
         self._alert = Alerts(settings.alert_url, log.info)
-        self._torchserve = ManagedProcess(torchserve, {}) if torchserve else None
-        self._status = KeeperStatus(settings.paths.store)
-        notifier = Notifier(self._alert, self._torchserve.kill if self._torchserve else None)
-        self._servers = Servers(settings, resolve_endpoints, self._status, notifier)
+        notifier = Notifier(self._alert, self._processes[0].kill if self._processes else None)
+        self._controller = Controller(settings, resolve_endpoints, notifier, self._processes, {})
+        self._status = self._controller.status
         self._schedule = Schedule(jobs, settings.paths, log.info) if jobs else None
         self._scheduling: asyncio.Task[None] | None = None
 
-    async def until_stopped(self) -> None:
+    async def until_stopped(self, console: Console) -> None:
         """Starts all, and ends all on the first signal or failure."""
-        with logging_to(self._console):
-            async with stop_signals(self._kill_all) as stop:
-                with self._pages() as url:
-                    log.info(f"keeping the model servers of {self._settings.paths.store}; pages on {url}")
-                    await self._work_until(stop)
-
-    async def _work_until(self, stop: asyncio.Event) -> None:
-        programs = {self._torchserve.start()} if self._torchserve else set()
-        work = asyncio.create_task(self._work())
-        try:
-            await wait_for_stop(stop, {work, *programs})
-        finally:
-            await self._end(work)
-            log.info("stopped")
-
-    async def _end(self, work: asyncio.Task[None]) -> None:
-        """Ends all side by side; the timeout cancels the schedule a second time, which kills its jobs."""
-        work.cancel()  # And with it the schedule, once.
-        ending = [
-            work,
-            *([self._scheduling] if self._scheduling else []),
-            *([self._torchserve.stop()] if self._torchserve else []),
-        ]
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*ending, return_exceptions=True), SHUTDOWN_TIMEOUT)
+        settings = self._settings
+        content = Pages(self._status, settings.paths.store, partial(outcome.metrics_text, settings.paths))
+        with logging_to(console), pages.served(settings.host, settings.port, content) as url:
+            log.info(f"keeping the model servers of {settings.paths.store}; pages on {url}")
+            try:
+                await self._controller.run(self._work(), self._stop, self._kill_all, SHUTDOWN_TIMEOUT)
+            finally:
+                log.info("stopped")
 
     async def _work(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._heartbeat())
-                async with self._exclusive(), asyncio.TaskGroup() as alone:  # The lock goes when these have ended.
-                    self._servers.base = self._base()
-                    alone.create_task(self._servers.poll_endpoints())
-                    alone.create_task(self._monitor_trials())
-                    alone.create_task(self._keep_releasing_first())
-                    if self._schedule:
-                        self._scheduling = alone.create_task(self._run_schedule(self._schedule))
-        except ExceptionGroup as group_error:
-            raise _innermost(group_error) from None
+        work = [self._keep_releasing_first(), *([self._run_schedule(self._schedule)] if self._schedule else [])]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._heartbeat())
+            async with self._exclusive():  # The lock goes when what it is held for has ended.
+                await self._controller.reconcile(*work)
 
     async def _heartbeat(self) -> None:
         while True:
@@ -157,6 +124,7 @@ class _KeeperRun:
 
     async def _run_schedule(self, schedule: Schedule) -> None:
         """Runs the jobs at their times, as soon as no other schedule works in this directory."""
+        self._scheduling = asyncio.current_task()
         say = Deduplicator(log.info)
         while True:
             try:
@@ -166,23 +134,12 @@ class _KeeperRun:
                 say(f"the jobs do not run yet: {error}")
             await asyncio.sleep(TICK_SECONDS)
 
-    async def _monitor_trials(self) -> None:
-        """Monitors trials on all known servers, from the first that is known."""
-        while (target := self._servers.target) is None:  # noqa: ASYNC110 - a look-up ends the wait, not an event
-            await asyncio.sleep(TICK_SECONDS)
-        monitor = TrialMonitor(target, log.info, self._alert)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(reconcile_loop.monitor_trial_forever(monitor))
-            while True:
-                monitor.target = self._servers.target or monitor.target
-                await asyncio.sleep(TICK_SECONDS)
-
     async def _keep_releasing_first(self) -> None:
         """Releases a first version; alerts once of what prevents it, and tries again."""
         alert, seconds = Deduplicator(self._alert), FIRST_RETRY_SECONDS
         while True:
             try:
-                await self._release_first()
+                await first_model.ensure_released(self._settings, lambda: self._controller.servers.target, {})
             except OperationsError as error:
                 alert(str(error))
                 self._status.blocked_reason = None if self._status.record else str(error)
@@ -192,50 +149,14 @@ class _KeeperRun:
             await asyncio.sleep(seconds)
             seconds = min(2 * seconds, MAX_RETRY_SECONDS)
 
-    async def _release_first(self) -> None:
-        """Trains the first version, or takes what MODEL_PATH names; loads the history of the default model.
-
-        Raises:
-            OperationsError: there is none, or nobody can know which.
-        """
-        settings = self._settings
-        version, is_live = await first_model.choose_version(settings, Registry(settings.paths.store), {})
-        async with first_model.loading_history(settings, settings.redis, version, {}):
-            while not is_live and not self._was_released(version):
-                target = self._servers.target
-                if target is not None:
-                    answering = await run_in_daemon_thread(partial(first_model.any_server_answers, target))
-                    is_live = answering and await first_model.make_live(target, version)
-                await asyncio.sleep(first_model.POLL_SECONDS)
-
-    def _was_released(self, version: int) -> bool:
-        """Whether what was to be released is, or a person has meanwhile released something else."""
-        record, named = read_record(self._settings.paths.store), self._settings.version
-        return record is not None and (named is None or record.version == version)
-
-    def _base(self) -> reconcile_loop.BaseModelTrainer | None:
-        """Trains the base model, where one may serve."""
-        settings = self._settings
-        trainer = reconcile_loop.BaseModelTrainer(settings, Registry(settings.paths.store), {})
-        return trainer if settings.base_model else None
-
-    @contextlib.contextmanager
-    def _pages(self) -> Iterator[str]:
-        settings = self._settings
-        pages_content = Pages(self._status, settings.paths.store, lambda: outcome.metrics_text(settings.paths))
-        with pages.served(settings.host, settings.port, pages_content) as url:
-            yield url
+    async def _stop(self) -> None:
+        """Ends all side by side; a second cancellation of the schedule, which the timeout brings, kills its jobs."""
+        ending = [process.stop() for process in self._processes]
+        await asyncio.gather(*ending, *([self._scheduling] if self._scheduling else []), return_exceptions=True)
 
     def _kill_all(self) -> None:
         """Kills at once what has been told to end."""
         if self._scheduling:
             self._scheduling.cancel()
-        if self._torchserve:
-            self._torchserve.terminate()
-
-
-def _innermost(error: Exception) -> Exception:
-    """The first error of a group of groups."""
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
+        for process in self._processes:
+            process.terminate()

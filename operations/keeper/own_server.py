@@ -1,6 +1,5 @@
 """A TorchServe that the keeper itself runs, for platforms where only one container reaches the disk."""
 
-import contextlib
 import secrets
 import shutil
 import tempfile
@@ -8,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from operations.keeper.endpoints_file import write_stack_endpoints
+from operations.keeper.endpoints_file import stack_endpoints_file
 from operations.processes.supervisor import MARK, Program
 from operations.settings import KeeperSettings
 from operations.torchserve import container, launch
@@ -31,11 +30,10 @@ def own_torchserve(settings: KeeperSettings) -> Iterator[tuple[Program, TorchSer
     endpoint = _endpoint(settings)
     try:
         program = _program(settings, directory / "ts")
-        write_stack_endpoints(settings, management_url=endpoint.management, inference_url=endpoint.inference)
-        yield program, endpoint
+        urls = {"management_url": endpoint.management, "inference_url": endpoint.inference}
+        with stack_endpoints_file(settings, **urls):
+            yield program, endpoint
     finally:
-        with contextlib.suppress(OSError):
-            settings.paths.stack.unlink(missing_ok=True)
         shutil.rmtree(directory, ignore_errors=True)
 
 

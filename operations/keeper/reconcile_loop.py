@@ -9,11 +9,12 @@ from operations.errors import describe_defect
 from operations.keeper import first_model
 from operations.processes.console_log import log
 from operations.processes.daemon_thread import run_in_daemon_thread
+from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.reconciler import Reconciler
+from operations.rollout.recovery import TrainBaseModel
 from operations.rollout.trial_monitor import TrialMonitor
 from operations.rollout.version_loader import ReconcileResult
 from operations.settings import ControllerSettings
-from operations.store.registry import Registry
 
 T = TypeVar("T")
 POLL_SECONDS = 1.0
@@ -46,9 +47,12 @@ async def reconcile_forever(
         await asyncio.sleep(POLL_SECONDS_WHILE_DOWN if result is ReconcileResult.SERVER_DOWN else POLL_SECONDS)
 
 
-async def monitor_trial_forever(monitor: TrialMonitor) -> None:
-    """Polls the trial, until it is cancelled."""
+async def monitor_trial_forever(
+    monitor: TrialMonitor, find_target: Callable[[], DeploymentTarget | None] = lambda: None
+) -> None:
+    """Polls the trial, until it is cancelled; on the servers that are known at each poll."""
     while True:
+        monitor.target = find_target() or monitor.target
         await _guarded(monitor.check)
         await asyncio.sleep(POLL_SECONDS)
 
@@ -62,21 +66,7 @@ async def _guarded(poll: Callable[[], T]) -> T | None:
         return None
 
 
-class BaseModelTrainer:
-    """Trains the base model for the reconciler, which runs in a thread, as a task of the event loop."""
-
-    def __init__(self, settings: ControllerSettings, registry: Registry, mark: Mapping[str, str]) -> None:
-        """Must be made on the event loop."""
-        self._settings = settings
-        self._registry = registry
-        self._mark = mark
-        self._loop = asyncio.get_running_loop()
-
-    def __call__(self) -> int:
-        """Returns the version, after about a minute.
-
-        Raises:
-            OperationsError: no model came of it.
-        """
-        training = first_model.train(self._settings, self._registry, self._mark)
-        return asyncio.run_coroutine_threadsafe(training, self._loop).result()
+def base_model_trainer(settings: ControllerSettings, mark: Mapping[str, str]) -> TrainBaseModel:
+    """Trains the base model for a reconciler, which runs in a thread, as a task of this event loop; about a minute."""
+    loop = asyncio.get_running_loop()
+    return lambda: asyncio.run_coroutine_threadsafe(first_model.train(settings, mark), loop).result()

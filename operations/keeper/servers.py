@@ -26,10 +26,14 @@ CLOSE_DELAY = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Notifier:
-    """Who is told: `alert` prints and posts an alert, and `on_hang` ends a server that hangs."""
+    """Who is told: `alert` prints and posts an alert, `on_hang` ends a server that hangs.
+
+    With `is_hang_alerted`, an alert says first, once, which server hangs.
+    """
 
     alert: Callable[[str], None]
     on_hang: Callable[[], None] | None = None
+    is_hang_alerted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,7 @@ class _HangDetector:
             self._alert_new.reset()
 
     def on_hang(self) -> None:
-        self._alert_new(f"TorchServe at {self._address} has not answered for {reconcile_loop.HANG_SECONDS:.0f} s")
+        if self._notifier.is_hang_alerted:
+            self._alert_new(f"TorchServe at {self._address} has not answered for {reconcile_loop.HANG_SECONDS:.0f} s")
         if self._notifier.on_hang:
             self._notifier.on_hang()

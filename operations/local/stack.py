@@ -11,7 +11,8 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,21 +23,19 @@ from operations.errors import OperationsError
 from operations.files import durable
 from operations.history.rekey import rekey
 from operations.keeper import first_model, reconcile_loop
-from operations.keeper.endpoints_file import write_stack_endpoints
+from operations.keeper.controller import Controller
+from operations.keeper.endpoints_file import stack_endpoints_file
+from operations.keeper.servers import Notifier
 from operations.local import summary
 from operations.local.process_registry import ProcessRegistry
 from operations.local.programs import StackPlan, plan, refuse_used_port
 from operations.network.alerts import Alerts
 from operations.processes.console_log import log, logging_to, print_line
-from operations.processes.signals import stop_signals, wait_for_stop
 from operations.processes.supervisor import ManagedProcess, stop_all
-from operations.rollout.deployment import DeploymentTarget
-from operations.rollout.reconciler import Reconciler
-from operations.rollout.trial_monitor import TrialMonitor
 from operations.settings import StackSettings, history_key_of
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
-from operations.torchserve.client import TorchServeClient
+from operations.torchserve.endpoints import TorchServeEndpoint
 
 READY_TIMEOUT = 60.0
 """Seconds that the gateway may take to be ready after a version is released, before it is said that it is late."""
@@ -58,7 +57,9 @@ def up(settings: StackSettings, console: Console) -> None:
             console.print(f"Ended {ended} processes that an earlier run had left behind.")
         refuse_used_port(settings.host, settings.port)
         with _scratch(registry) as scratch:
-            asyncio.run(_StackRun(settings, plan(settings, scratch), registry, console).until_stopped())
+            stack = plan(settings, scratch)
+            with stack_endpoints_file(settings, **_urls(stack)):
+                asyncio.run(_StackRun(settings, stack, registry.mark, console).until_stopped())
 
 
 @contextlib.contextmanager
@@ -72,77 +73,47 @@ def _scratch(registry: ProcessRegistry) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def _urls(stack: StackPlan) -> dict[str, str]:
+    """The addresses by which commands find the stack."""
+    return {name: getattr(stack, name) for name in ("gateway_url", "inference_url", "management_url", "redis_url")}
+
+
 class _StackRun:
     """One run of the stack."""
 
-    def __init__(self, settings: StackSettings, stack: StackPlan, registry: ProcessRegistry, console: Console) -> None:
+    def __init__(self, settings: StackSettings, stack: StackPlan, mark: Mapping[str, str], console: Console) -> None:
         self._settings = settings
         self._stack = stack
         self._console = console
-        self._alert = Alerts(settings.alert_url, log.info)
-        self._mark = mark = registry.mark
+        self._own = replace(settings, redis_url=stack.redis_url, history_key=stack.history_key)
+        self._mark = mark
         self._gateway = ManagedProcess(stack.gateway, mark)
         self._model_server = ManagedProcess(stack.model_server, mark)
         self._valkey = [ManagedProcess(stack.valkey, mark)] if stack.valkey else []
-        server = TorchServeClient(stack.management_url, stack.inference_url)
-        paths = settings.paths
-        self._target = DeploymentTarget(
-            Registry(paths.store), paths.verified, server, settings.workers, stack.redis_url, drain=settings.drain
+        endpoint = TorchServeEndpoint(stack.management_url, stack.inference_url)
+        self._controller = Controller(
+            self._own,
+            lambda: [endpoint],
+            Notifier(Alerts(settings.alert_url, log.info), self._kill_hung_server, is_hang_alerted=False),
+            (self._model_server, *self._valkey, self._gateway),
+            mark,
         )
 
     async def until_stopped(self) -> None:
         """Starts all, and ends all on the first signal or failure."""
         with logging_to(self._console):
-            await self._run_until_stopped()
-
-    async def _run_until_stopped(self) -> None:
-        async with stop_signals(self._kill_all) as stop, self._run_programs() as programs:
-            work = asyncio.create_task(self._work())
-            try:
-                await wait_for_stop(stop, {work, *programs})
-            finally:
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
-
-    @contextlib.asynccontextmanager
-    async def _run_programs(self) -> AsyncIterator[list[asyncio.Task[None]]]:
-        try:
-            self._write_endpoints()
-            yield [process.start() for process in (self._model_server, *self._valkey, self._gateway)]
-        finally:
-            await self._stop()
+            work = self._controller.reconcile(self._start_serving())
+            await self._controller.run(work, self._stop, self._kill_all)
 
     async def _stop(self) -> None:
         began = time.monotonic()
         print_line(self._console, "\nStopping (Ctrl-C again: at once) ...")
         await stop_all([[self._gateway], [self._model_server, *self._valkey]])
-        self._settings.paths.stack.unlink(missing_ok=True)
         print_line(self._console, f"Everything is stopped ({time.monotonic() - began:.1f} s).")
 
     def _kill_all(self) -> None:
         for process in (self._gateway, self._model_server, *self._valkey):
             process.terminate()
-
-    def _write_endpoints(self) -> None:
-        stack = self._stack
-        write_stack_endpoints(
-            self._settings,
-            gateway_url=stack.gateway_url,
-            inference_url=stack.inference_url,
-            management_url=stack.management_url,
-            redis_url=stack.redis_url,
-        )
-
-    async def _work(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(reconcile_loop.reconcile_forever(self._reconciler(), self._kill_hung_server))
-                group.create_task(
-                    reconcile_loop.monitor_trial_forever(TrialMonitor(self._target, log.info, self._alert))
-                )
-                group.create_task(self._start_serving())
-        except ExceptionGroup as group_error:
-            raise group_error.exceptions[0] from None
 
     def _kill_hung_server(self) -> None:
         log.info(f"the model server has not answered for {reconcile_loop.HANG_SECONDS:.0f} s and is killed")
@@ -181,16 +152,16 @@ class _StackRun:
     def _live_version(self) -> int | None:
         """The live version now: another may have taken over from the one that was to be."""
         with contextlib.suppress(OperationsError):
-            record = read_record(self._target.store)
+            record = read_record(self._settings.paths.store)
             return record.version if record else None
         return None
 
     async def _ensure_released(self) -> int:
         try:
-            return await first_model.ensure_released(self._settings, self._target, self._mark, self._stack.redis)
+            return await first_model.ensure_released(self._own, lambda: self._controller.servers.target, self._mark)
         except asyncio.CancelledError:
-            if not self._target.registry.entries():
-                log.info("no model was process: the training was not done; the next `fraud up` begins it anew")
+            if not Registry(self._settings.paths.store).entries():
+                log.info("no model was kept: the training was not done; the next `fraud up` begins it anew")
             raise
 
     async def _write_sample(self) -> None:
@@ -217,8 +188,3 @@ class _StackRun:
             async with client.stream("GET", f"{self._stack.gateway_url}/readyz") as answer:
                 return answer.is_success
         return False
-
-    def _reconciler(self) -> Reconciler:
-        may_train = self._settings.base_model
-        base = reconcile_loop.BaseModelTrainer(self._settings, self._target.registry, self._mark) if may_train else None
-        return Reconciler(self._target, log.info, self._alert, base)

@@ -74,7 +74,7 @@ def test_another_first_version_waits_for_the_reconciler(
     """A stack that starts with MODEL_PATH at another version than the recorded one loads them one after the other."""
     release(target, 1, quiet)
     monkeypatch.setattr(release_module, "RELEASE_LOCK_TIMEOUT", 0.05)
-    ensuring = first_model.ensure_released(asking(tmp_path, 2), target, MARKED)
+    ensuring = first_model.ensure_released(asking(tmp_path, 2), lambda: target, MARKED)
     with durable.locked(target.store / ".release.lock", ""):
         starting = threading.Thread(target=lambda: asyncio.run(ensuring))
         starting.start()
@@ -87,10 +87,10 @@ def test_another_first_version_waits_for_the_reconciler(
 
 def load_history(child: StackSettings, url: str | None, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Loads the history of the default model; `meanwhile` is called while that runs."""
-    redis = {"REDIS_URL": url, "HISTORY_KEY": HISTORY_KEY} if url else None
+    child = replace(child, redis_url=url, history_key=HISTORY_KEY)
 
     async def load() -> None:
-        async with first_model.loading_history(child, redis, 1, MARKED):
+        async with first_model.loading_history(child, 1, MARKED):
             meanwhile()
 
     asyncio.run(load())
@@ -151,7 +151,7 @@ def test_another_trial_does_not_end_the_start(target: DeploymentTarget, tmp_path
     add(target.registry, tmp_path, 3)
     release(target, 1, quiet)
     start_trial(replace(target, redis_url="redis://nowhere"), 3, TrialKind.SHADOW, 1.0, quiet)
-    assert asyncio.run(first_model.ensure_released(asking(tmp_path, 2), target, MARKED)) == 2
+    assert asyncio.run(first_model.ensure_released(asking(tmp_path, 2), lambda: target, MARKED)) == 2
     assert (record := read_record(target.store)) is not None
     assert (record.version, record.trial) == (2, None)
 
@@ -169,8 +169,8 @@ def test_a_lost_record_is_not_guessed(target: DeploymentTarget, tmp_path: Path) 
     target.record_path.unlink()
     found = settings.stack_settings("127.0.0.1", 8000, {}, tmp_path)
     with pytest.raises(OperationsError, match=r"release\.json is gone.*MODEL_PATH="):
-        asyncio.run(first_model.ensure_released(found, target, MARKED))
-    assert asyncio.run(first_model.ensure_released(asking(tmp_path, 1), target, MARKED)) == 1
+        asyncio.run(first_model.ensure_released(found, lambda: target, MARKED))
+    assert asyncio.run(first_model.ensure_released(asking(tmp_path, 1), lambda: target, MARKED)) == 1
 
 
 def test_a_version_that_took_over_stays_live(
@@ -179,7 +179,7 @@ def test_a_version_that_took_over_stays_live(
     """MODEL_PATH at the version that could not be loaded does not end the next start: what took over goes on."""
     scenario.damage(2)
     scenario.reconcile()
-    version = asyncio.run(first_model.ensure_released(asking(tmp_path, 2), scenario.target, MARKED))
+    version = asyncio.run(first_model.ensure_released(asking(tmp_path, 2), lambda: scenario.target, MARKED))
     assert (version, scenario.record.version) == (1, 1)
     assert log_lines == ["version 1 took over from version 2, which MODEL_PATH names, and stays live"]
 
@@ -199,7 +199,7 @@ def test_a_child_that_fails_is_an_error(child: StackSettings) -> None:
         asyncio.run(first_model.run_fraud_command(child, MARKED, "sample", "fail"))
 
 
-def test_a_training_without_a_model_is_an_error(child: StackSettings, target: DeploymentTarget) -> None:
+def test_a_training_without_a_model_is_an_error(child: StackSettings) -> None:
     """A child that ends well and adds nothing is not taken for a training; an older version is not its result."""
     with pytest.raises(OperationsError, match="no model came"):
-        asyncio.run(first_model.train(child, target.registry, MARKED))
+        asyncio.run(first_model.train(child, MARKED))

@@ -12,7 +12,6 @@ import pytest
 from operations import settings
 from operations.errors import OperationsError
 from operations.keeper import reconcile_loop
-from operations.keeper.reconcile_loop import BaseModelTrainer
 from operations.processes.supervisor import MARK
 from operations.rollout.deployment import DeploymentTarget
 from operations.rollout.trial_monitor import TrialMonitor
@@ -54,6 +53,8 @@ def test_a_defect_is_told_and_ends_nothing(log_lines: list[str]) -> None:
     again = threading.Event()
 
     class Surprised:
+        target = None
+
         def check(self) -> None:
             if log_lines:
                 again.set()
@@ -69,26 +70,24 @@ def test_a_defect_is_told_and_ends_nothing(log_lines: list[str]) -> None:
     assert "secret" not in log_lines[0]
 
 
-def test_a_training_fails_on_the_thread_that_asked_for_it(
-    child: settings.StackSettings, target: DeploymentTarget
-) -> None:
+def test_a_training_fails_on_the_thread_that_asked_for_it(child: settings.StackSettings) -> None:
     """The reconciler, on its thread, gets the error of the child that ran on the loop."""
 
     async def run() -> None:
-        base = BaseModelTrainer(child, target.registry, {MARK: "a-token"})
+        base = reconcile_loop.base_model_trainer(child, {MARK: "a-token"})
         with pytest.raises(OperationsError, match="`fraud train` failed"):
             await asyncio.to_thread(base)
 
     asyncio.run(run())
 
 
-def test_a_training_ends_with_the_stack(child: settings.StackSettings, target: DeploymentTarget) -> None:
+def test_a_training_ends_with_the_stack(child: settings.StackSettings) -> None:
     """When the stack's loop ends, the child is ended, and the thread that waits for it is let go."""
     (child.paths.root / "operations" / "__main__.py").write_text(SLOW)
     seen = child.paths.root / "pid"
 
     async def run() -> None:
-        base = BaseModelTrainer(child, target.registry, {MARK: "a-token"})
+        base = reconcile_loop.base_model_trainer(child, {MARK: "a-token"})
         training = asyncio.create_task(asyncio.to_thread(base))
         while not (seen.exists() and seen.read_text()):  # noqa: ASYNC110 - no event tells of another process
             await asyncio.sleep(0.01)
