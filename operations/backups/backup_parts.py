@@ -47,11 +47,7 @@ IN_STORE = re.compile(rf"{re.escape(FILE_NAME)}|fraud-[1-9][0-9]{{0,8}}\.(mar|si
 
 @dataclass(frozen=True, slots=True)
 class BackupSource:
-    """One deployment, from which a backup is taken.
-
-    Attributes:
-        env: the environment.
-    """
+    """One deployment, from which a backup is taken."""
 
     paths: StatePaths
     env: Mapping[str, str]
@@ -79,7 +75,6 @@ class BackupPart:
         name: its directory in a backup.
         files: its files; called under the store's locks, so that all parts are of one moment, and therefore quick.
         names: which names a file of this part may have in a backup.
-        destination: the directory that its files are put back into.
     """
 
     name: str

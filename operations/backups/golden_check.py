@@ -20,7 +20,6 @@ class GoldenCheck:
 
     Attributes:
         live: whether the release record names it.
-        rows: how many golden rows it has.
         difference: the largest of a probability from the one that training computed.
         error: why it could not be scored; empty if it could.
     """

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from operations.errors import OperationsError
@@ -79,34 +80,25 @@ class Bucket:
 
     def put(self, file: Path, name: str) -> str:
         """Uploads it; an object appears when it is complete. Returns its URL."""
-        with _failures(self.url):
-            import obstore
-
+        with _failures(self.url) as obstore:
             obstore.put(self._store(), name, file, chunk_size=CHUNK)
         return f"{self.url}/{name}"
 
     def sizes(self) -> dict[str, int]:
         """The objects right below the prefix."""
-        with _failures(self.url):
-            import obstore
-
+        with _failures(self.url) as obstore:
             listed = obstore.list_with_delimiter(self._store())
             return {found["path"]: found["size"] for found in listed["objects"]}
 
     def fetch(self, name: str, into: Path) -> None:
         """Downloads it in chunks."""
-        with _failures(f"{self.url}/{name}"):
-            import obstore
-
-            with into.open("wb") as out:
-                for chunk in obstore.get(self._store(), name).stream(min_chunk_size=CHUNK):
-                    out.write(chunk)
+        with _failures(f"{self.url}/{name}") as obstore, into.open("wb") as out:
+            for chunk in obstore.get(self._store(), name).stream(min_chunk_size=CHUNK):
+                out.write(chunk)
 
     def delete(self, name: str) -> None:
         """Deletes the object."""
-        with _failures(self.url):
-            import obstore
-
+        with _failures(self.url) as obstore:
             obstore.delete(self._store(), name)
 
     def _store(self) -> "S3Store":
@@ -125,14 +117,15 @@ Storage = Directory | Bucket
 
 
 @contextmanager
-def _failures(what: str) -> Iterator[None]:
-    """Turns what obstore raises into one line; its own texts hold whole answers of the server and are left out."""
+def _failures(what: str) -> Iterator[ModuleType]:
+    """Yields obstore, and turns what it raises into one line; its own texts hold whole answers of the server."""
     try:
+        import obstore
         from obstore import exceptions
     except ImportError:
         raise StorageFailed("s3:// needs an optional package: python -m pip install 'obstore>=0.12.1'") from None
     try:
-        yield
+        yield obstore
     except FileNotFoundError:
         raise StorageFailed(f"{what} does not exist") from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):

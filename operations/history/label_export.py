@@ -61,9 +61,6 @@ class ExportCounts:
     """Rows that were read, and what became of them.
 
     Attributes:
-        rows: of all files.
-        frauds: written as such.
-        genuine: written as such.
         unlabelled: written without a label: they have none, or are too young for it.
         received: rows with a label that came in; the others' labels are the files' own, or by age.
         genuine_by_age: written as genuine, for they are old and have no label.

@@ -43,8 +43,6 @@ class LoadResult:
         rows: transactions that it went through; 0 where all were loaded before.
         known: those that counted already, in some state at least, and were not counted there again.
         unresolved: known ones that entered by a plan of versions that are in the store no more: nothing was added.
-        resumed: whether it went on where another run had ended.
-        seconds: its duration.
     """
 
     rows: int
@@ -59,11 +57,8 @@ class LoadTarget:
     """Where transactions are loaded into.
 
     Attributes:
-        url: of Redis.
-        plan: of the states there.
         plan_layouts: in which states known transactions count.
         known_seconds: how long a transaction is known by its id.
-        key: what ids and entities are hashed with there.
     """
 
     url: str
@@ -81,8 +76,6 @@ class LoadProgress:
         key: of Redis, under which it stands.
         horizon: the time from which on transactions enter by their ids: that of the first run, for it decides the
             steps of all that follow.
-        step: the next one.
-        steps: how many there are.
     """
 
     key: bytes
@@ -94,10 +87,6 @@ class LoadProgress:
     def done(self) -> bool:
         """Whether nothing is left to do."""
         return self.step >= self.steps
-
-    def next(self) -> Self:
-        """One step on."""
-        return replace(self, step=self.step + 1)
 
     def to_bytes(self) -> bytes:
         """The value of the key."""
@@ -247,7 +236,7 @@ class _LoadRun:
         """
         pending: _PendingStep | None = None
         while not progress.done:
-            step, after = steps[progress.step], progress.next()
+            step, after = steps[progress.step], replace(progress, step=progress.step + 1)
             if pending:
                 self._finish(pending)
             self._on_progress(progress.step, progress.steps)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,8 +106,7 @@ def _moment(seconds: float) -> str:
         return f"{seconds:.0f} s"
 
 
-@contextmanager
-def _progress(console: Console) -> Iterator[Progress]:
+def _progress(console: Console) -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -116,8 +114,7 @@ def _progress(console: Console) -> Iterator[Progress]:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        yield bars
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 class _ProgressBar:

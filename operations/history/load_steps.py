@@ -15,7 +15,6 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,7 @@ from history.redis_schema import (
     transaction_records,
 )
 from history.session import EXPIRY_MARGIN, Reply
-from operations.history.past_transactions import PastTransactions
+from operations.history.past_transactions import PastTransactions, effective_seconds
 
 ENTITY_STEP_STATES, ENTITY_STEP_RECORDS = 2_000, 20_000
 """States, and records, that one step writes: about 10 ms of Redis' time."""
@@ -50,37 +49,11 @@ MissingLayouts = Callable[[bytes], frozenset[int] | None]
 """The positions of the layouts that a plan, given by its digest, does not have; None of an unknown plan."""
 
 
-class Step(Protocol):
-    """Transactions that enter by one call of ENTER."""
-
-    @property
-    def known(self) -> int:
-        """Transactions that had been counted already, in some state at least; valid once the step is done."""
-
-    @property
-    def unresolved(self) -> int:
-        """Known transactions whose plan nobody knows: they were counted nowhere else."""
-
-    def read_arguments(self) -> Arguments | None:
-        """The arguments of a call that must be made before; None where none is needed."""
-
-    def receive_states(self, reply: Reply) -> None:
-        """Takes the reply to that call."""
-
-    def write_arguments(self) -> Arguments:
-        """The arguments of the call that writes, without those of progress."""
-
-    def receive_reply(self, reply: Reply) -> bool:
-        """Takes the reply; False where nothing was written, and :meth:`write_arguments` has others now."""
-
-
 class LayoutTransactions:
     """The records that the transactions add to the states of one layout.
 
     Attributes:
-        layout: of the states.
         keys: the key of each entity's state, without its prefix, by the entity's code.
-        codes: of each transaction's entity; shape (rows,).
         usable: which transactions have an entity, and a time within the range of MAX_BUCKET; shape (rows,).
     """
 
@@ -132,7 +105,7 @@ class LoadSteps:
         """How many there are."""
         return len(self._by_entity) + len(self._by_id)
 
-    def __getitem__(self, number: int) -> Step:
+    def __getitem__(self, number: int) -> "Step":
         """One of them, from 0; it is computed now."""
         if number < len(self._by_entity):
             return EntityStep(*self._by_entity[number], self._shared.expire)
@@ -144,7 +117,6 @@ class _Shared:
     """What all steps share.
 
     Attributes:
-        layouts: one for each layout of the plan, in its order.
         horizon: the time from which on transactions enter by their ids; those of a step are known for as long as the
             newest of them is younger.
         expire: seconds after which states expire that nobody reads or writes.
@@ -175,9 +147,6 @@ class _ExpiredRecords:
     """What the transactions from before the horizon add to the states of one layout.
 
     Attributes:
-        layout: of the states.
-        keys: the key of each entity's state, by the entity's code.
-        records: merged, in order of the entities' codes.
         offsets: where the records of each entity begin, and the end of all; shape (entities + 1,).
         horizon: the first bucket that may hold other transactions.
     """
@@ -193,7 +162,8 @@ class _ExpiredRecords:
         """Of those that a window of this layout can still see."""
         past, bucket = shared.past, each.layout.bucket
         oldest = past.newest - (shared.plan.oldest[each.layout] + 1) * bucket
-        rows = np.flatnonzero((past.seconds < shared.horizon) & (past.effective_seconds >= oldest))
+        effective = effective_seconds(past.seconds, past.labels, past.confirmed)
+        rows = np.flatnonzero((past.seconds < shared.horizon) & (effective >= oldest))
         keys, records = each.merged(rows)
         offsets = np.searchsorted(keys >> CODE_BITS, np.arange(len(each.keys) + 1))
         return cls(each.layout, each.keys, records, offsets, int(np.floor(shared.horizon / bucket)))
@@ -293,8 +263,9 @@ class IdStep:
         self._arguments = self._computed_arguments()
         self.known, self.unresolved = 0, 0
 
-    def read_arguments(self) -> None:
+    def read_arguments(self) -> Arguments | None:
         """None: the script itself finds who is known."""
+        return None
 
     def receive_states(self, reply: Reply) -> None:
         """Never called."""
@@ -351,6 +322,16 @@ class IdStep:
         codes, record_counts = np.unique(keys >> CODE_BITS, return_counts=True)
         sizes = (record_counts * each.layout.dtype.itemsize).astype("<u4")
         return each.keys[codes].tobytes(), sizes.tobytes(), records.tobytes()
+
+
+Step = EntityStep | IdStep
+"""Transactions that enter by one call of ENTER.
+
+Where its `read_arguments` are not None, they are those of a call before it, whose reply `receive_states` takes. Then
+`write_arguments` are those of the call, without those of progress. `receive_reply` takes its reply; it is False where
+nothing was written and `write_arguments` has others now. Once it was True, `known` are the transactions that had been
+counted already, in some state at least, and `unresolved` those of them whose plan nobody knows.
+"""
 
 
 def _id_slices(past: PastTransactions, horizon: float, layouts: Sequence[LayoutTransactions]) -> list[Rows]:

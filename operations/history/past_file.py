@@ -176,7 +176,7 @@ class _Reader:
     def _add(self, contract: Contract, reading: ParsedRows) -> None:
         table, label = reading.table, contract.first(Kind.LABEL)
         name = label.name if label else None
-        labels = _parse_labels(table.columns[name] if name else None, table.rows, TRUE, FALSE)
+        labels = _parse_labels(table.columns[name] if name else None, table.rows)
         valid = labels != NOT_A_LABEL
         invalid = table.row_numbers[~valid].tolist()
         faults = [*reading.faults, *(Fault(row, name, FaultCode.NOT_AN_OPTION) for row in invalid)]
@@ -262,7 +262,7 @@ class _PastTransactionsBuilder:
         if not self._blocks:
             return None
         past = self._join_blocks()
-        visible = self._is_visible(past.effective_seconds)
+        visible = self._is_visible(effective_seconds(past.seconds, past.labels, past.confirmed))
         self.older += int((~visible).sum())
         past = past if visible.all() else past.take(visible)
         first = _is_first(past)
@@ -302,13 +302,11 @@ class _PastTransactionsBuilder:
         )
 
 
-def _parse_labels(
-    texts: NDArray[Any] | None, rows: int, frauds: frozenset[str], genuine: frozenset[str]
-) -> NDArray[np.uint8]:
+def _parse_labels(texts: NDArray[Any] | None, rows: int) -> NDArray[np.uint8]:
     """The labels that cells hold: UNLABELLED of an empty one, NOT_A_LABEL of a fault; shape (rows,)."""
     if texts is None:
         return np.full(rows, UNLABELLED, dtype=np.uint8)
-    meaning = {"": UNLABELLED} | dict.fromkeys(frauds, FRAUD) | dict.fromkeys(genuine, GENUINE)
+    meaning = {"": UNLABELLED} | dict.fromkeys(TRUE, FRAUD) | dict.fromkeys(FALSE, GENUINE)
     return np.fromiter((meaning.get(text.lower(), NOT_A_LABEL) for text in texts.tolist()), np.uint8, rows)
 
 

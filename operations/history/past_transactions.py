@@ -23,11 +23,8 @@ class PastTransactions:
 
     Attributes:
         ids: digests of their ids, which are keyed on their way to Redis.
-        has_id: which have an id.
-        seconds: their times.
         labels: UNLABELLED, GENUINE or FRAUD.
         confirmed: when the label was known, in seconds as the times; NaN where the file does not say.
-        numbers: number columns by name.
         codes: of the columns of text, the number of each row's text, from 0.
         texts: the distinct texts of each such column by their number, shape (texts,).
     """
@@ -45,11 +42,6 @@ class PastTransactions:
     def rows(self) -> int:
         """Number of transactions."""
         return len(self.seconds)
-
-    @property
-    def effective_seconds(self) -> NDArray[np.float64]:
-        """The time from which each counts: its own, or that of the confirmation of a fraud where this is later."""
-        return effective_seconds(self.seconds, self.labels, self.confirmed)
 
     @property
     def newest(self) -> float:
@@ -84,8 +76,6 @@ class ParsedFile:
     Attributes:
         past: the transactions that a window can still see; None where there is none.
         sha256: of the file, in hexadecimal.
-        rows: of the file.
-        skipped: rows at fault.
         older: rows that no window can see any more.
         untimed: rows without a time, which belong to no history.
         repeated: rows whose id an earlier row of the file has.
@@ -103,6 +93,6 @@ class ParsedFile:
 def effective_seconds(
     seconds: NDArray[np.float64], labels: NDArray[np.uint8], confirmed: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The times from which transactions count (`PastTransactions.effective_seconds`); shape (rows,)."""
+    """The times from which transactions count: their own, or of a fraud its confirmation's where that is later."""
     effective: NDArray[np.float64] = np.where(labels == FRAUD, np.fmax(seconds, confirmed), seconds)
     return effective

@@ -88,8 +88,6 @@ class RekeyResult:
 
     Attributes:
         moved: keys and labels that got another digest; 0 where all had this key's before.
-        resumed: whether another run had begun.
-        seconds: its duration.
     """
 
     moved: int

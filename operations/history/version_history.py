@@ -29,10 +29,6 @@ class VersionHistory:
     """The history of a version.
 
     Attributes:
-        registry: of the store that it is in.
-        version: whose contract says what the columns are.
-        contract: of the version.
-        card: of the version.
         plan: its windows, and those of the live version that its columns can give: what a live transaction would enter.
     """
 

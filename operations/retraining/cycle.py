@@ -93,9 +93,6 @@ def _release_options(verdict: Verdict) -> release_commands.ReleaseOptions:
     return release_commands.ReleaseOptions(
         what=str(verdict.version),
         canary=verdict.criteria.share if goal is ReleaseMode.CANARY else None,
-        on=None,
         shadow=goal is ReleaseMode.SHADOW,
-        promote=False,
-        abort=False,
         accept_shift=goal is ReleaseMode.LIVE,
     )

@@ -28,7 +28,6 @@ class EvaluateOptions:
     Attributes:
         version: None takes the newest.
         data: labelled CSV or parquet; None makes the simulated payments again that a version was trained on.
-        out: where the page goes; the JSON goes beside it.
         beside: whether other models are trained on the same split.
     """
 

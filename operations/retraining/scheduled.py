@@ -12,7 +12,6 @@ RETRAIN_SHARE     of the cards that a canary answers for; 5% by default
 import hashlib
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +21,7 @@ from operations.retraining.verdict import ReleaseCriteria, ReleaseMode
 from operations.rollout import deployment
 from operations.settings import StatePaths
 from operations.store.registry import Entry, Registry
+from operations.text.formatting import parse_time
 
 
 def retrain(paths: StatePaths, env: Mapping[str, str], console: Console) -> None:
@@ -99,13 +99,5 @@ def _trained_on(paths: StatePaths, data: Path, schema: Path | None) -> Entry | N
     except OSError as error:
         raise OperationsError(f"TRAINING_DATA or TRAINING_SCHEMA cannot be read: {in_words(error)}") from None
     same = [entry for entry in Registry(paths.store).entries() if entry.data_sha256 == sha256]
-    return same[-1] if same and changed < _seconds(same[-1].created) else None
-
-
-def _seconds(created: str) -> float:
-    """A moment as an entry has it, in seconds since 1970; 0 where it has none."""
-    try:
-        moment = datetime.fromisoformat(created)
-    except ValueError:
-        return 0.0
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    trained = parse_time(same[-1].created) if same else None
+    return same[-1] if trained and changed < trained.timestamp() else None

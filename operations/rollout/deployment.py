@@ -36,7 +36,6 @@ class DeploymentTarget:
         drain: seconds after which no request can be on a version that the release record does not name.
         thresholds: what the gateways decide by instead of the model cards' own.
         others: further model servers, which are to hold what the first does.
-        gateway_url: of the gateways; None where nothing says.
     """
 
     registry: Registry

@@ -55,11 +55,7 @@ class Reconciler:
         self._loaders: dict[int, VersionLoader] = {}
         self._garbage_collector = VersionGarbageCollector(target, clock)
         self._recovery = Recovery(target, say, alert, base, clock)
-        self._record_alert, self._lock_alert, self._load_alert = (
-            Deduplicator(alert),
-            Deduplicator(alert),
-            Deduplicator(alert),
-        )
+        self._record_alert, self._lock_alert, self._load_alert = (Deduplicator(alert) for _ in range(3))
         self._errors, self._other_errors = Deduplicator(say), Deduplicator(say)
         self._was_released = False
         self._releasing_since: float | None = None

@@ -12,12 +12,7 @@ from operations.errors import OperationsError
 from operations.rollout import deployment, release_status
 from operations.rollout import release as releases
 from operations.rollout.deployment import DeploymentTarget, Say
-from operations.rollout.gateway_status import (
-    GatewayStatus,
-    gateway_statuses,
-    gateways_behind,
-    gateways_not_running,
-)
+from operations.rollout.gateway_status import GatewayStatus, gateway_statuses, gateways_behind, gateways_not_running
 from operations.settings import StatePaths
 from operations.store.release_record import read_record
 from operations.text.formatting import parse_share
@@ -30,13 +25,13 @@ VERSION = re.compile(r"[1-9][0-9]{0,8}|status")
 class ReleaseOptions:
     """The options of `fraud release` as they were typed."""
 
-    what: str | None
-    canary: str | None
-    on: Path | None
-    shadow: bool
-    promote: bool
-    abort: bool
-    accept_shift: bool
+    what: str | None = None
+    canary: str | None = None
+    on: Path | None = None
+    shadow: bool = False
+    promote: bool = False
+    abort: bool = False
+    accept_shift: bool = False
 
     def __post_init__(self) -> None:
         """Refuses options that exclude each other, and what is no version."""

@@ -106,13 +106,8 @@ def _header_matches(file: IO[bytes], member: zipfile.ZipInfo) -> bool:
     name = file.read(name_length)
     file.seek(extra_length, 1)
     listed = [member.CRC, member.compress_size, member.file_size]
-    header = (
-        signature,
-        flags & ~0x0806,
-        method,
-        numbers,
-        name,
-    )  # The flags of a name in UTF-8 and of how hard to pack.
+    flags &= ~0x0806  # Those of a name in UTF-8 and of how hard to pack.
+    header = (signature, flags, method, numbers, name)
     return method in METHODS and header == (b"PK\3\4", 0, member.compress_type, listed, member.filename.encode())
 
 

@@ -26,7 +26,6 @@ class VersionScorer:
     """One of the two versions.
 
     Attributes:
-        bands: what it decides by.
         score: probabilities, shape (rows,), of a matrix of its contract.
     """
 

@@ -58,10 +58,8 @@ class Entry:
 
     Attributes:
         file: the archive's bare name in the store.
-        sha256: of the archive.
         size: of the archive, in bytes.
         metrics: the model card's, by period and name.
-        data_sha256: of the data that it was trained on.
         created: when it was trained, ISO 8601, UTC.
         inputs: the columns that a transaction must have; none where an earlier release of this software wrote it.
     """

@@ -52,13 +52,20 @@ def parse_share(text: str) -> float:
     return parsed
 
 
-def age(created: str, now: datetime) -> str:
-    """How long ago a moment (ISO 8601, UTC where it names no offset) was, in its largest unit; a dash if it is none."""
+def parse_time(text: str) -> datetime | None:
+    """A moment in ISO 8601, in UTC where it names no offset; None where it is none."""
     try:
-        moment = datetime.fromisoformat(created)
+        moment = datetime.fromisoformat(text)
     except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def age(created: str, now: datetime) -> str:
+    """How long ago a moment (:func:`parse_time`) was, in its largest unit; a dash if it is none."""
+    if (moment := parse_time(created)) is None:
         return NONE
-    seconds = max(0, int((now - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds()))
+    seconds = max(0, int((now - moment).total_seconds()))
     units = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s"))
     size, unit = next((each for each in units if seconds >= each[0]), units[-1])
     return f"{seconds // size} {unit}"

@@ -50,7 +50,6 @@ class RegisteredVersion:
     """A version that is registered in TorchServe.
 
     Attributes:
-        workers: how many workers there are.
         ready: how many of them can score.
         target_workers: how many it was registered with; TorchServe starts them one after the other.
         processes: of the workers that have one; a worker that ends is started again under another number.
