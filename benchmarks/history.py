@@ -8,17 +8,14 @@ was measured. The key is API_KEY, or test-key; the client runs on the same proce
 """
 
 import asyncio
-import csv
-import io
 import os
-import random
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import aiohttp
+import pandas as pd
 import uvloop
 
 SINGLES, FILES = 1500, 7
@@ -29,10 +26,9 @@ TRIES = 3
 """Of a file: Redis was silent for 50 ms once (a busy disk), and the answer said so."""
 NEUTRAL = "an answer without history: is Redis full? There is nothing to measure"
 CSV = {"content-type": "text/csv"}
-Row = dict[str, str]
 
 
-async def main(urls: list[str], rows: list[Row]) -> None:
+async def main(urls: list[str], rows: pd.DataFrame) -> None:
     """Measures and prints."""
     past, now = rows[:FILE_ROWS], rows[FILE_ROWS : 2 * FILE_ROWS]
     headers = {"X-API-Key": os.environ.get("API_KEY", "test-key")}
@@ -62,22 +58,15 @@ async def _in_turn(urls: list[str], times: int, send: Callable[[str, int], Await
     return [each[20:] for each in result]
 
 
-def _world(rows: Iterable[Row], mark: str, number: int) -> list[Row]:
+def _world(rows: pd.DataFrame, mark: str, number: int) -> pd.DataFrame:
     """The rows with ids of their own, for cards and terminals that each round has for itself."""
-    return [
-        row
-        | {
-            "transaction_id": f"{mark}-{os.urandom(6).hex()}",
-            "customer_id": f"{row['customer_id']}-{number}",
-            "terminal_id": f"{row['terminal_id']}-{number}",
-        }
-        for row in rows
-    ]
+    own = {name: rows[name] + f"-{number}" for name in ("customer_id", "terminal_id")}
+    return rows.assign(transaction_id=[f"{mark}-{os.urandom(6).hex()}" for _ in range(len(rows))], **own)
 
 
-def _one(rows: list[Row], turn: int) -> dict[str, object]:
-    (row,) = _world([random.choice(rows)], f"single-{turn}", turn % FILES)  # noqa: S311 - no secret
-    return {**row, "amount": float(row["amount"])}
+def _one(rows: pd.DataFrame, turn: int) -> dict[str, object]:
+    row = _world(rows.sample(), f"single-{turn}", turn % FILES).iloc[0]
+    return {str(name): float(value) if name == "amount" else value for name, value in row.items()}
 
 
 async def _single(session: aiohttp.ClientSession, url: str, body: dict[str, object]) -> float:
@@ -88,9 +77,9 @@ async def _single(session: aiohttp.ClientSession, url: str, body: dict[str, obje
     return (time.perf_counter() - started) * 1e3
 
 
-async def _file(session: aiohttp.ClientSession, url: str, rows: list[Row]) -> float:
+async def _file(session: aiohttp.ClientSession, url: str, rows: pd.DataFrame) -> float:
     for _ in range(TRIES):
-        body = _csv(rows)
+        body = rows.to_csv(index=False).encode()
         await asyncio.sleep(QUIET_SECONDS)
         started = time.perf_counter()
         async with session.post(f"{url}/upload", data=body, headers=CSV) as answer:
@@ -98,16 +87,8 @@ async def _file(session: aiohttp.ClientSession, url: str, rows: list[Row]) -> fl
         if whole:
             return (time.perf_counter() - started) * 1e3
         print("a file was answered without waiting for Redis: sent again, as other rows")
-        rows = [row | {"transaction_id": os.urandom(8).hex()} for row in rows]
+        rows = rows.assign(transaction_id=[os.urandom(8).hex() for _ in range(len(rows))])
     sys.exit(NEUTRAL)
-
-
-def _csv(rows: list[Row]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 async def _is_complete(answer: aiohttp.ClientResponse) -> bool:
@@ -117,4 +98,4 @@ async def _is_complete(answer: aiohttp.ClientResponse) -> bool:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1:3], list(csv.DictReader(io.StringIO(Path(sys.argv[3]).read_text())))))
+    uvloop.run(main(sys.argv[1:3], pd.read_csv(sys.argv[3], dtype=str, keep_default_na=False)))

@@ -21,7 +21,7 @@ from typing import cast
 from pyarrow import compute, csv, parquet
 from redis import Redis
 
-from contract.schema import Contract
+from benchmarks.history_table import TRANSACTIONS, twelve
 from history.keyed_hash import HistoryKey
 from history.plan import Plan
 from operations.history import load, past_file
@@ -29,10 +29,7 @@ from operations.history.load import LoadTarget
 from operations.history.version_history import PlanLayouts
 from operations.store.registry import Registry
 from tests.valkey import running
-from training.schema import load_schema
 
-TRANSACTIONS = Path("../shared/data/handbook/transactions.parquet")
-SCHEMA = Path("benchmarks/handbook.toml")
 KNOWN = 30 * 86_400
 LOOKED_AT = 500
 KEY = HistoryKey([bytes(32)])
@@ -58,20 +55,12 @@ def main(days: int) -> None:
             show(client, plan)
 
 
-def twelve() -> Contract:
-    """The contract of the book's twelve windows."""
-    whole = load_schema(SCHEMA).contract({})
-    history = whole.history[:12]
-    names = {column.name for column in whole.columns} | {window.name for window in history}
-    return Contract(whole.name, whole.columns, tuple(each for each in whole.features if each.column in names), history)
-
-
 def write(file: Path, days: int) -> None:
     """Writes the newest transactions."""
     table = parquet.read_table(TRANSACTIONS)
     seconds = table["TX_DATETIME"].cast("timestamp[s]")
     newest = compute.max(seconds).as_py()
-    names = load_schema(SCHEMA).contract({}).names
+    names = twelve().names
     table = table.set_column(table.column_names.index("TX_DATETIME"), "TX_DATETIME", seconds)
     chosen = compute.greater_equal(seconds, newest - timedelta(days=days))
     csv.write_csv(table.filter(chosen).select([n for n in table.column_names if n in names]), file)

@@ -8,20 +8,15 @@ difference is 1.8e-13.
 """
 
 import random
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from redis import Redis
-from redis.exceptions import RedisError
 
 from contract.schema import Contract, Kind
 from contract.table import Table
@@ -32,7 +27,7 @@ from history.labels import LABELS_PER_UPDATE, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import MERGE, STORE_VALUES
 from history.session import BatchSession, HistoryOptions
-from operations.local import valkey
+from tests.valkey import running
 from training import data
 from training.schema import load_schema
 
@@ -50,8 +45,8 @@ def main(file: Path) -> None:
     rows = data.load(contract, file)
     table, frauds = rows.table.take(np.arange(ROWS)), rows.labels[:ROWS]
     trained = with_history(contract, table, frauds)
-    with _redis() as redis:
-        served = _served(contract, table, frauds, redis)
+    with tempfile.TemporaryDirectory() as directory, running(Path(directory)) as valkey:
+        served = _served(contract, table, frauds, Redis.from_url(valkey.url))
     worst = {name: _difference(trained.columns[name], values) for name, values in served.items()}
     for name, difference in worst.items():
         print(f"{difference:.1e}  {name}")
@@ -113,33 +108,6 @@ def _label(plan: Plan, ids: list[str], redis: Redis) -> None:
 
 def _run(redis: Redis, script: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - a script's own
     return redis.register_script(script)(args=list(arguments))
-
-
-@contextmanager
-def _redis() -> Iterator[Redis]:
-    """A Valkey that is gone afterwards."""
-    with tempfile.TemporaryDirectory() as directory, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-        probe.close()
-        file = Path(directory) / "valkey.conf"
-        url = valkey.configure(file, Path(directory), port)
-        with (Path(directory) / "log").open("wb") as log, subprocess.Popen(valkey.command(file), stdout=log) as process:
-            try:
-                yield _wait_ready(Redis.from_url(url))
-            finally:
-                process.terminate()
-
-
-def _wait_ready(redis: Redis) -> Redis:
-    for _ in range(1_000):
-        try:
-            redis.ping()
-        except RedisError:
-            time.sleep(0.01)
-        else:
-            break
-    return redis
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The data of each protocol as tasks: what a model gets to learn from, and the test rows with what is known of them."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,8 +113,3 @@ def cards_source(folder: Path) -> tuple[Source, Fold]:
         contract, labelled.table, labelled.labels, EvaluationRows(labelled.labels, None, each_row, None, weights)
     )
     return source, cards_fold(frame["Time"].to_numpy(dtype=np.float64))
-
-
-def cuts(source: Source, folds: Iterable[Fold]) -> Iterator[tuple[Task, EvaluationRows, NDArray[np.int64]]]:
-    """Each fold's task in turn: one at a time is held in memory."""
-    return (source.cut(fold) for fold in folds)

@@ -6,7 +6,7 @@ of rows, which count as independent; frauds on one card come in bursts, so the t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +55,7 @@ class Ranking:
         return float(np.sum(gained[used] * (caught[used] / flagged[used])) / caught[-1])
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """Where all but the lowest and the highest fortieth of the resamples lie."""
 
     low: float
@@ -88,4 +87,4 @@ def resampled(rankings: Sequence[Ranking], weights: Floats, rng: np.random.Gener
 
 
 def _interval(values: Floats) -> Interval:
-    return Interval(*(float(np.quantile(values, share)) for share in (TAIL, 1 - TAIL)))
+    return Interval(*np.quantile(values, (TAIL, 1 - TAIL)).tolist())

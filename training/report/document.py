@@ -8,7 +8,7 @@ from typing import Any
 from contract.decision import DecisionBands
 from training.amounts import amount_of
 from training.decisions import Costs, Period, figures
-from training.ranking import Interval, Ranking, intervals
+from training.ranking import Ranking, intervals
 from training.report import metrics, segments
 from training.report.baselines import Baseline, reason_left_out, train_baselines
 from training.report.importance import importance
@@ -38,7 +38,7 @@ def document(subject: Subject, *, compare: bool = True, threads: int = 1, seed: 
         **_head(subject),
         "amount": amount,
         "costs": asdict(costs) if costs else None,
-        "decisions": _points(subject),
+        "decisions": dict(subject.card.decisions.get("points", {})),
         "test": _test(period, costs, subject.card.bands) | {"average_precision_interval": spread[0]},
         **_tables(subject, period),
         "importance": importance(subject, seed),
@@ -79,10 +79,6 @@ def _money(subject: Subject) -> tuple[dict[str, Any], Costs | None]:
     return amount, Costs(**card["costs"]) if card.get("costs") else None
 
 
-def _points(subject: Subject) -> Document:
-    return dict(subject.card.decisions.get("points", {}))
-
-
 def _test(period: Period, costs: Costs | None, bands: DecisionBands) -> Document:
     curve = metrics.alerts(period, costs)
     at_risk = float(period.value[period.labels].sum())
@@ -115,11 +111,8 @@ def _intervals(
         Ranking.of(period.labels, scores) for scores in (period.scores, *(baseline.scores for baseline in baselines))
     ]
     spread, lead = intervals(rankings, period.weights, seed)
-    return _pairs(spread, len(rankings)), _pairs(lead, len(baselines))
-
-
-def _pairs(result: Sequence[Interval], count: int) -> list[list[float] | None]:
-    return [[each.low, each.high] for each in result] or [None] * count
+    pairs, differences = ([list(each) for each in result] for result in (spread, lead))
+    return [*pairs] or [None] * len(rankings), [*differences] or [None] * len(baselines)
 
 
 def _baselines(

@@ -1,6 +1,8 @@
-"""Numbers and times as the report writes them: the filters of its templates. A missing value (None) is a dash."""
+"""The report's templates, and their filters: numbers and times as it writes them. A missing value (None) is a dash."""
 
 from collections.abc import Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 NONE = "–"  # noqa: RUF001 - an en dash stands for no number.
 LARGE = 1000
@@ -43,3 +45,14 @@ def verdict(difference: Sequence[float] | None) -> str:
         return "cannot be told apart"
     low, high = difference
     return "this version is better" if low > 0 else "it is better" if high < 0 else "cannot be told apart"
+
+
+TEMPLATES = Environment(
+    loader=PackageLoader("training.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+TEMPLATES.filters |= {each.__name__: each for each in (share, number, fixed, interval, moment, verdict)}

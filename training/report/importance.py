@@ -5,7 +5,6 @@ tell what the other half lost. It says what this version leans on, not what caus
 same either may look unimportant.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,21 +34,17 @@ def importance(subject: Subject, seed: int = 0) -> list[dict[str, Any]]:
     rows, weights = _sample(subject, rng)
     matrix, labels = subject.test.matrix[rows], subject.test.labels[rows]
     whole = Ranking.of(labels, subject.scores(matrix)).average_precision(weights)
-    result = groups(subject.contract)
-    repeats = 1 if len(result) >= MANY_GROUPS else REPEATS
+    features = groups(subject.contract)
+    repeats = 1 if len(features) >= MANY_GROUPS else REPEATS
     lost = {
         name: [whole - _shuffled(subject, (matrix, labels, weights), positions, rng) for _ in range(repeats)]
-        for name, positions in result.items()
+        for name, positions in features.items()
     }
-    return _summary(lost)
-
-
-def _summary(lost: Mapping[str, list[float]]) -> list[dict[str, Any]]:
-    means = sorted(lost, key=lambda name: -float(np.mean(lost[name])))
-    return [
-        {"name": name, "lost": float(np.mean(lost[name])), "low": min(lost[name]), "high": max(lost[name])}
-        for name in means
+    result = [
+        {"name": name, "lost": float(np.mean(values)), "low": min(values), "high": max(values)}
+        for name, values in lost.items()
     ]
+    return sorted(result, key=lambda group: -group["lost"])
 
 
 def _shuffled(

@@ -8,32 +8,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from training.report import charts, formatting
-
-FILTERS = (
-    formatting.share,
-    formatting.number,
-    formatting.fixed,
-    formatting.interval,
-    formatting.moment,
-    formatting.verdict,
-)
+from training.report import charts
+from training.report.formatting import TEMPLATES
 
 
 def page(report: Mapping[str, Any]) -> str:
     """The page of a document as `training.report.document` makes it."""
-    templates = Environment(
-        loader=PackageLoader("training.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters |= {each.__name__: each for each in FILTERS}
-    return templates.get_template("report.html").render(report=report, charts=charts.figures(report))
+    return TEMPLATES.get_template("report.html").render(report=report, charts=charts.drawings(report))
 
 
 def report_files(report: Mapping[str, Any]) -> dict[str, bytes]:

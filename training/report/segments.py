@@ -3,7 +3,7 @@
 No value of an id or an entity is listed, and none that fewer than MIN_ROWS rows have: those are taken together.
 """
 
-from collections.abc import Iterator
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
@@ -99,30 +99,21 @@ def _table(
     names: Names, period: Period, bands: DecisionBands, order: list[str] | None = None, *, by_size: bool = False
 ) -> list[Segment]:
     merged = _merged(names)
-    present = list(_ordered(merged, order, by_size=by_size))
-    return [segment(str(name), period, merged == name, bands) for name in present]
+    counts = Counter(merged.tolist())
+    own = sorted(counts.keys() - {OTHERS, RARE}, key=lambda name: (-counts[name] if by_size else 0, name))
+    own = sorted(own, key=order.index) if order else own
+    present = [*own, *(name for name in (OTHERS, RARE) if name in counts)]  # What was taken together comes last.
+    return [segment(name, period, merged == name, bands) for name in present]
 
 
 def _merged(names: Names) -> Names:
     """Rare names under one, and those beyond the most frequent under another."""
-    values, counts = np.unique(names.astype(str), return_counts=True)
-    rare = {str(value) for value, count in zip(values, counts, strict=True) if count < MIN_ROWS}
-    frequent = [
-        str(values[position]) for position in np.argsort(-counts, kind="stable") if str(values[position]) not in rare
-    ]
-    display = {name: name for name in frequent[:MAX_VALUES]} | dict.fromkeys(frequent[MAX_VALUES:], OTHERS)
-    display |= dict.fromkeys(rare, RARE)
-    return np.array([display[str(name)] for name in names.tolist()], dtype=object)
-
-
-def _ordered(names: Names, order: list[str] | None, *, by_size: bool) -> Iterator[str]:
-    """By the given order, by size or by name; what was taken together comes last."""
-    values, counts = np.unique(names.astype(str), return_counts=True)
-    positions = np.argsort(-counts, kind="stable") if by_size else np.arange(len(values))
-    result = [str(values[position]) for position in positions]
-    own = [name for name in result if name not in {RARE, OTHERS}]
-    yield from sorted(own, key=order.index) if order else own
-    yield from (name for name in (OTHERS, RARE) if name in result)
+    counts = Counter(names.tolist())
+    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    frequent = [name for name in ranked if counts[name] >= MIN_ROWS]
+    display = dict.fromkeys(ranked, RARE) | dict.fromkeys(frequent, OTHERS)
+    display |= {name: name for name in frequent[:MAX_VALUES]}
+    return np.array([display[name] for name in names.tolist()], dtype=object)
 
 
 def _known(values: NDArray[Any], known: tuple[str, ...]) -> Names:

@@ -20,14 +20,13 @@ from training.decisions import Period
 from training.errors import TrainingError
 from training.evaluation import Scores
 from training.labelled_history import with_labelled_history
+from training.paired_evaluation import TIME_RESOLUTION
 from training.ranking import Floats, Labels
 from training.split import Split, known_rows
 
 Score = Callable[[NDArray[np.float32]], Scores]
 BLOCK_ROWS = 20_000
 """Rows scored at a time."""
-TIME_RESOLUTION = 1.0
-"""Seconds: the precision of times in a model card."""
 NO_TIME = "Nobody can tell which of these rows the version has learned from: the card or the file has no times."
 
 

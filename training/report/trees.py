@@ -9,12 +9,17 @@ nowhere before.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
+from training.loop import Examples
+from training.report.subject import PeriodRows
+
+LabelledMatrix = Examples | PeriodRows
+"""The rows of a period: a float32 matrix of shape (rows, columns), labels and weights."""
 
 SETTINGS = {
     "objective": "binary", "metric": "binary_logloss", "learning_rate": 0.05, "num_leaves": 15,
@@ -28,26 +33,6 @@ MIN_PROBABILITY = 1e-15
 ROUNDS, EARLY_STOPPING_ROUNDS = 2000, 50
 UNVALIDATED_ROUNDS = 200
 """Rounds where the validation rows cannot tell when to stop; the bins are the finest then."""
-
-
-class LabelledMatrix(Protocol):
-    """The rows of a period: a float32 matrix of shape (rows, columns), and for each row label and weight, if any."""
-
-    @property
-    def matrix(self) -> NDArray[np.float32]:
-        """The features."""
-
-    @property
-    def labels(self) -> NDArray[np.bool_]:
-        """Which rows were fraud."""
-
-    @property
-    def weights(self) -> NDArray[Any] | None:
-        """How many transactions each row stands for."""
-
-    @property
-    def both_classes(self) -> bool:
-        """Whether there are frauds and genuine rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
