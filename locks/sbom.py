@@ -167,21 +167,9 @@ def _deb(release: str, name: str, version: str, architecture: str, source: str) 
 
 
 def _run(tag: str, program: str, *arguments: str) -> str:
-    command = [
-        "docker",
-        "run",
-        "--rm",
-        "--pull",
-        "never",
-        "--network",
-        "none",
-        "--entrypoint",
-        program,
-        tag,
-        *arguments,
-    ]
+    docker = ("docker", "run", "--rm", "--pull", "never", "--network", "none", "--entrypoint", program)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run([*docker, tag, *arguments], capture_output=True, text=True, check=True)
     except FileNotFoundError as error:
         raise ImageError("there is no `docker` on this machine") from error
     except subprocess.CalledProcessError as error:

@@ -16,15 +16,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from operations import settings
-from operations.commands import history as history_commands
-from operations.commands import jobs as job_commands
-from operations.commands import labels as label_commands
-from operations.commands import reports as report_commands
-from operations.commands import terminal
+from operations.commands import jobs, terminal
+from operations.commands.history import history_commands, label_commands
 from operations.errors import OperationsError, in_words
 from operations.files import permissions
 from operations.retraining.verdict import ReleaseCriteria, ReleaseMode
-from operations.rollout import deployment
 from operations.settings import StatePaths
 from operations.store import models_view
 from operations.store.registry import Registry
@@ -43,10 +39,11 @@ schema_commands = typer.Typer(help="Schema files, which say what the columns of 
 commands.add_typer(schema_commands, name="schema")
 model_commands = typer.Typer(help="The versions in the model store. Alone: list them.")
 commands.add_typer(model_commands, name="models")
-job_commands.add_to(commands)
-history_commands.add_to(commands)
-label_commands.add_to(commands)
-report_commands.add_to(commands)
+commands.add_typer(jobs.backup_commands, name="backup")
+for job in (jobs.retrain, jobs.check, jobs.clean, jobs.schedule):
+    commands.command()(job)
+commands.add_typer(history_commands, name="history")
+commands.add_typer(label_commands, name="labels")
 
 
 def app() -> None:
@@ -155,12 +152,39 @@ def train(  # noqa: PLR0913 - each is one option of the command line
     )
     criteria = ReleaseCriteria(goal, margin, share)
     if goal is not ReleaseMode.NONE:
-        cycle.retrain(paths, lambda: deployment.find_target(paths, terminal.environment()), wanted, criteria, console)
+        cycle.retrain(paths, terminal.target, wanted, criteria, console)
         return
     entry = training.train(Registry(paths.store), wanted, console)
     if hint:
         console.print(formatting.metrics(entry.metrics))
         console.print(f"\nVersion {entry.version} is in the model store. Make it live: fraud release {entry.version}")
+
+
+@commands.command()
+def evaluate(
+    version: Annotated[int | None, typer.Option(min=1, help="Its number in `fraud models`; else the newest.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled CSV or parquet: the file it was trained on, or a newer one.")
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The page; its JSON goes beside it.")] = Path("report.html"),
+    threads: Annotated[int, typer.Option(min=1, help="Of the models beside it.")] = 1,
+    *,
+    beside: Annotated[
+        bool, typer.Option(help="Train gradient-boosted trees and a regression on the same split.")
+    ] = True,
+) -> None:
+    """Write the report on a version: one HTML page and a JSON, what it finds and what it costs.
+
+    It is measured on the rows that it has not learned from: of its training file the test period, of another file
+    what is newer than all that it was trained and validated on.
+    """
+    from operations.retraining import evaluate as evaluating
+
+    options = evaluating.EvaluateOptions(version, data, out, beside, threads)
+    report, paths = evaluating.evaluate(Registry(terminal.paths().store), options)
+    for line in evaluating.lines(report):
+        terminal.write_line(line)
+    terminal.write_line(f"Wrote {paths[0]} and {paths[1]}.")
 
 
 @commands.command()
@@ -190,7 +214,7 @@ def release(  # noqa: PLR0913 - each is one option of the command line
     if options.what == "status":
         terminal.console().print(acts.status(terminal.paths(), terminal.environment()))
     else:
-        acts.release(deployment.find_target(terminal.paths(), terminal.environment()), options, terminal.write_line)
+        acts.release(terminal.target(), options, terminal.write_line)
 
 
 @commands.command()
@@ -198,7 +222,7 @@ def rollback() -> None:
     """Make the version live again that served before the live one, and end a trial."""
     from operations.rollout import release_commands as acts
 
-    acts.rollback(deployment.find_target(terminal.paths(), terminal.environment()), terminal.write_line)
+    acts.rollback(terminal.target(), terminal.write_line)
 
 
 @model_commands.callback(invoke_without_command=True)

@@ -1,4 +1,4 @@
-"""`fraud history`: what the history features of a version look back on."""
+"""`fraud history` and `fraud labels`: what Redis keeps of transactions, and of what became known of them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +9,7 @@ from operations.commands import terminal
 from operations.errors import OperationsError
 
 history_commands = typer.Typer(help="The past that history features look back on.", no_args_is_help=True)
-
-
-def add_to(commands: typer.Typer) -> None:
-    """Adds them to the `fraud` command."""
-    commands.add_typer(history_commands, name="history")
+label_commands = typer.Typer(help="Labels that came in for scored transactions.", no_args_is_help=True)
 
 
 @history_commands.command("key")
@@ -74,3 +70,18 @@ def load_history(
         raise OperationsError("say what to load: a file, or --simulator")
     options = command.LoadOptions(file, version, skip)
     command.run(terminal.paths(), terminal.environment(), options, terminal.console())
+
+
+@label_commands.command("export")
+def export_labels(
+    file: Annotated[Path, typer.Argument(help="Transactions as they were scored, CSV.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The file to write: those with a label.")],
+    days: Annotated[
+        float | None, typer.Option("--genuine-after", min=0, metavar="DAYS", help="Older ones without one are genuine.")
+    ] = None,
+) -> None:
+    """Join a file of transactions with their labels, for `fraud train --data`."""
+    from operations.history import label_export
+
+    exported = label_export.run(terminal.paths(), terminal.environment(), file, out, days)
+    terminal.write_line(f"Wrote {out}: {exported}.")

@@ -12,13 +12,6 @@ from operations.errors import OperationsError
 backup_commands = typer.Typer(help="Back everything up: models, release record, settings. Alone: create.")
 
 
-def add_to(commands: typer.Typer) -> None:
-    """Adds them to the `fraud` command."""
-    commands.add_typer(backup_commands, name="backup")
-    for command in (retrain, check, clean, schedule):
-        commands.command()(command)
-
-
 @backup_commands.callback(invoke_without_command=True)
 def backup_alone(context: typer.Context) -> None:
     """Back everything up: models, release record, settings. Alone: create."""

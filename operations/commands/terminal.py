@@ -9,6 +9,8 @@ from environment import secret_files
 from environment.secret_files import SecretFileError
 from operations import settings
 from operations.errors import OperationsError
+from operations.rollout import deployment
+from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths
 
 
@@ -29,6 +31,15 @@ def paths() -> StatePaths:
     root = Path.cwd()
     store, _ = settings.model_path(os.environ, root)
     return StatePaths(root, store, settings.verified_path(os.environ, root, store))
+
+
+def target() -> DeploymentTarget:
+    """Where a release goes from this directory.
+
+    Raises:
+        OperationsError: nothing runs here, and the environment names nothing.
+    """
+    return deployment.find_target(paths(), environment())
 
 
 def backups() -> str:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from operations.errors import OperationsError, in_words
-from operations.jobs import crontab, job_checks, service_checks, storage_checks
-from operations.jobs.crontab import Job
-from operations.jobs.finding import RETRY_SECONDS, CheckState, Finding, fault
+from operations.jobs import checks, crontab
+from operations.jobs.checks import RETRY_SECONDS, CheckState, Finding, fault
 from operations.network.endpoints import find_redis_url
 from operations.rollout import deployment
 from operations.rollout.deployment import DeploymentTarget
@@ -47,7 +46,7 @@ def check(
         raise FaultsFound(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}: {'; '.join(faults)}")
 
 
-def findings(paths: StatePaths, env: Mapping[str, str], retry_seconds: float = RETRY_SECONDS) -> Iterator[Finding]:
+def findings(paths: StatePaths, env: Mapping[str, str], retry_seconds: float) -> Iterator[Finding]:
     """All findings, the most urgent first."""
     running: DeploymentTarget | None = None
     try:
@@ -63,24 +62,19 @@ def _checks(
     paths: StatePaths, env: Mapping[str, str], running: DeploymentTarget | None, retry_seconds: float
 ) -> Sequence[Check]:
     store, now = running.store if running else paths.store, datetime.now(UTC)
+    gateway_url = env.get("GATEWAY_URL") or (running.gateway_url if running else None)
+    are_jobs_elsewhere = bool(env.get("MANAGEMENT_URL"))  # One of several containers, whose platform runs the jobs.
     return (
-        lambda: service_checks.gateways(service_checks.gateway_url(env, running), store, retry_seconds),
-        lambda: service_checks.model_servers(running, store, retry_seconds),
-        lambda: [service_checks.redis(find_redis_url(paths, env))],
-        lambda: storage_checks.archive(store),
-        lambda: storage_checks.disks([store, paths.root / "var"]),
-        lambda: [storage_checks.backups(paths, store, env, now)],
-        lambda: job_checks.jobs(_schedule(env, paths), paths, now, are_run_elsewhere=_is_deployed(env)),
+        lambda: checks.gateways(gateway_url, store, retry_seconds),
+        lambda: checks.model_servers(running, store, retry_seconds),
+        lambda: [checks.redis(find_redis_url(paths, env))],
+        lambda: checks.archive(store),
+        lambda: checks.disks([store, paths.root / "var"]),
+        lambda: [checks.backups(paths, store, env, now)],
+        lambda: checks.jobs(
+            crontab.read(crontab.schedule_file(env, paths.root)), paths, now, are_run_elsewhere=are_jobs_elsewhere
+        ),
     )
-
-
-def _schedule(env: Mapping[str, str], paths: StatePaths) -> Sequence[Job]:
-    return crontab.read(crontab.schedule_file(env, paths.root))
-
-
-def _is_deployed(env: Mapping[str, str]) -> bool:
-    """Whether this is one of several containers, whose platform runs the jobs."""
-    return bool(env.get("MANAGEMENT_URL"))
 
 
 def _guarded(findings: Check) -> Iterator[Finding]:

@@ -3,9 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import partial
-
-from redis import Redis
 
 from history.epoch import LOADING, LOADING_LEASE_SECONDS
 from operations.history.redis_access import Interrupted, connected
@@ -19,7 +16,15 @@ async def hold_lease(url: str, seconds: float = LOADING_LEASE_SECONDS) -> AsyncI
     Raises:
         Interrupted: Redis does not answer.
     """
-    renew = partial(_run, url, partial(_set_lease, seconds=seconds))
+
+    def renew() -> None:
+        with connected(url) as redis:
+            redis.set(LOADING, b"1", px=round(1_000 * seconds))
+
+    def give_back() -> None:
+        with connected(url) as redis:
+            redis.delete(LOADING)
+
     await run_in_daemon_thread(renew)
     renewing = asyncio.create_task(_renew(renew, seconds / 4))
     try:
@@ -28,7 +33,7 @@ async def hold_lease(url: str, seconds: float = LOADING_LEASE_SECONDS) -> AsyncI
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)
         with suppress(Interrupted):
-            await run_in_daemon_thread(partial(_run, url, lambda redis: redis.delete(LOADING)))
+            await run_in_daemon_thread(give_back)
 
 
 async def _renew(renew: Callable[[], None], every: float) -> None:
@@ -36,12 +41,3 @@ async def _renew(renew: Callable[[], None], every: float) -> None:
         await asyncio.sleep(every)
         with suppress(Interrupted):
             await run_in_daemon_thread(renew)
-
-
-def _set_lease(redis: Redis, seconds: float) -> object:
-    return redis.set(LOADING, b"1", px=round(1_000 * seconds))
-
-
-def _run(url: str, act: Callable[[Redis], object]) -> None:
-    with connected(url) as redis:
-        act(redis)

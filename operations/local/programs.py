@@ -1,21 +1,22 @@
 """What the local stack is made of: each program with its command, environment, directory and log."""
 
+import secrets
 import socket
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.local import history_key, valkey
+from operations.local import valkey
 from operations.processes.supervisor import Program
 from operations.settings import StackSettings
 from operations.torchserve import java, launch
 from operations.torchserve.launch import LOOPBACK, Ports
 from releases.record import FILE_NAME
 
+HISTORY_KEY_BYTES = 32
 DRAIN = 16.0
 """Seconds that the gateway gets to end: it drains for 15."""
 
@@ -38,18 +39,13 @@ class StackPlan:
     redis_url: str
     history_key: str
 
-    @property
-    def redis(self) -> Mapping[str, str]:
-        """What a command's environment needs to use that Redis."""
-        return {"REDIS_URL": self.redis_url, "HISTORY_KEY": self.history_key}
-
 
 def plan(settings: StackSettings, scratch: Path) -> StackPlan:
     """Finds free ports, writes the configurations, and says what to run."""
     *torchserve_ports, redis_port = free_ports(6)
     ports = Ports(*torchserve_ports)
     database, redis_url = None, settings.redis_url
-    key = settings.history_key or history_key.load_or_create(settings.paths.history_key)
+    key = settings.history_key or _load_or_create_history_key(settings.paths.history_key)
     if redis_url is None:
         file = settings.paths.run / "valkey.conf"
         redis_url = valkey.configure(file, settings.paths.valkey, redis_port)
@@ -65,6 +61,22 @@ def plan(settings: StackSettings, scratch: Path) -> StackPlan:
         redis_url=redis_url,
         history_key=key,
     )
+
+
+def _load_or_create_history_key(file: Path) -> str:
+    """The secret that ids and entities are hashed with in Redis; where there is none, a new one, which is kept.
+
+    Without it what Redis remembers is unreachable, as if that disk were lost: docs/backup.md says how to keep a copy.
+
+    Raises:
+        OperationsError: the file is empty: a new secret would hide what Redis remembers.
+    """
+    if not file.exists():
+        durable.write(file, f"{secrets.token_hex(HISTORY_KEY_BYTES)}\n".encode(), 0o600)
+    text = file.read_text(encoding="utf-8").strip()
+    if not text:
+        raise OperationsError(f"{file} is empty: put the secret back from your copy, or delete it and begin anew")
+    return text
 
 
 def _gateway(settings: StackSettings, inference_url: str, redis_url: str, key: str) -> Program:

@@ -31,7 +31,7 @@ from operations.local.process_registry import ProcessRegistry
 from operations.local.programs import StackPlan, plan, refuse_used_port
 from operations.network.alerts import Alerts
 from operations.processes.console_log import log, logging_to, print_line
-from operations.processes.supervisor import ManagedProcess, stop_all
+from operations.processes.supervisor import ManagedProcess
 from operations.settings import StackSettings, history_key_of
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
@@ -108,7 +108,8 @@ class _StackRun:
     async def _stop(self) -> None:
         began = time.monotonic()
         print_line(self._console, "\nStopping (Ctrl-C again: at once) ...")
-        await stop_all([[self._gateway], [self._model_server, *self._valkey]])
+        await self._gateway.stop()
+        await asyncio.gather(*(process.stop() for process in (self._model_server, *self._valkey)))
         print_line(self._console, f"Everything is stopped ({time.monotonic() - began:.1f} s).")
 
     def _kill_all(self) -> None:

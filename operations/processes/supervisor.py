@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -33,10 +33,6 @@ OLD_LOGS = 3
 LAST_LINES = 10
 
 
-def _no_preparation() -> None:
-    """The default preparation."""
-
-
 @dataclass(frozen=True, slots=True)
 class Program:
     """What to keep running.
@@ -53,7 +49,7 @@ class Program:
     environment: Mapping[str, str]
     directory: Path
     log: Path
-    prepare: Callable[[], None] = _no_preparation
+    prepare: Callable[[], None] = lambda: None
     kill_seconds: float = 4.0
 
 
@@ -112,35 +108,29 @@ class ManagedProcess:
         try:
             before = log.stat().st_size if log.exists() else 0
             status = await self._run()
-        except OSError as error:
-            return f"could not be run ({in_words(error)})"
-        except OperationsError as error:
-            return f"could not be run ({error})"
+        except (OSError, OperationsError) as error:
+            return f"could not be run ({in_words(error) if isinstance(error, OSError) else error})"
         if status == os.EX_CONFIG:
             raise OperationsError(log_tail(log, before) or f"the configuration of {self.program.name} is wrong")
         return f"ended ({describe_status(status)}), {relative_to_cwd(log)} says why"
 
     async def _run(self) -> int:
-        process = await spawn(self.program, self._mark)
+        program = self.program
+        program.prepare()
+        with program.log.open("ab") as log:
+            process = await start_tied(
+                *program.command,
+                env={**program.environment, **self._mark},
+                directory=program.directory,
+                stdin=asyncio.subprocess.DEVNULL,
+                output=log,
+            )
         try:
             self.pid = process.pid
             return await process.wait()
         finally:
-            await terminate_process(process, self.program.kill_seconds)
+            await terminate_process(process, program.kill_seconds)
             self.pid = None
-
-
-async def spawn(program: Program, mark: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """Starts a program once, tied to this process, leading its own session, and with the mark of its stack."""
-    program.prepare()
-    with program.log.open("ab") as log:
-        return await start_tied(
-            *program.command,
-            env={**program.environment, **mark},
-            directory=program.directory,
-            stdin=asyncio.subprocess.DEVNULL,
-            output=log,
-        )
 
 
 async def start_tied(
@@ -183,12 +173,6 @@ async def terminate_process(process: asyncio.subprocess.Process, kill_seconds: f
     finally:
         kill_group(process.pid)
     await process.wait()
-
-
-async def stop_all(stages: Sequence[Sequence[ManagedProcess]]) -> None:
-    """Ends the programs stage by stage, those of one stage together."""
-    for stage in stages:
-        await asyncio.gather(*(process.stop() for process in stage))
 
 
 def kill_group(pid: int) -> None:

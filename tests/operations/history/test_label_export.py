@@ -15,7 +15,7 @@ from contract.schema import Contract, TimeFormat
 from history.keyed_hash import KEY_CHECK
 from history.labels import STORED_LABEL, label_fields
 from history.redis_schema import FRAUD, GENUINE
-from operations.commands import labels as label_commands
+from operations.commands.history import label_commands
 from operations.errors import OperationsError
 from operations.history import label_export
 from operations.history.label_export import ExportCounts, ReceivedLabels, export
@@ -245,7 +245,7 @@ def test_the_command_says_what_it_wrote(redis: Redis, tmp_path: Path, monkeypatc
     monkeypatch.setenv("HISTORY_KEY", HISTORY_KEY)
     written(tmp_path, f"1,a,{JANUARY}", f"2,x,{JANUARY}")
     commands = typer.Typer()
-    label_commands.add_to(commands)
+    commands.add_typer(label_commands, name="labels")
     arguments = ["labels", "export", "transactions.csv", "-o", "labelled.csv", "--genuine-after", "1"]
     done = CliRunner().invoke(commands, arguments)
     assert done.output == (

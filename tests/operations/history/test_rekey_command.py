@@ -9,7 +9,7 @@ from redis import Redis
 from typer.testing import CliRunner, Result
 
 from history.keyed_hash import KEY_CHECK, UNKEYED
-from operations.commands import history as history_commands
+from operations.commands.history import history_commands
 from operations.errors import OperationsError
 from tests.keys import HISTORY_KEY, KEY
 from tests.operations.history.pasts import CARDS, live, plan_of, redis, rows, without_labels
@@ -30,7 +30,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
 def run(*words: str) -> Result:
     """Runs the command."""
     commands = typer.Typer()
-    history_commands.add_to(commands)
+    commands.add_typer(history_commands, name="history")
     return CliRunner().invoke(commands, ["history", *words])
 
 

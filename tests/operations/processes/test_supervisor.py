@@ -48,9 +48,9 @@ async def managed(directory: Path, code: str, kill_seconds: float = 4.0) -> Asyn
 
 async def until(condition: Callable[[], object]) -> None:
     """Waits until something is so."""
-    terminate_process = time.monotonic() + WAIT_SECONDS
+    end = time.monotonic() + WAIT_SECONDS
     while not condition():
-        assert time.monotonic() < terminate_process, "it did not come about"
+        assert time.monotonic() < end, "it did not come about"
         await asyncio.sleep(0.01)
 
 
