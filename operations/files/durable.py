@@ -8,9 +8,11 @@ import contextlib
 import fcntl
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedWriter, TextIOWrapper
 from pathlib import Path
 from typing import IO
 
@@ -29,45 +31,42 @@ class LockHeld(OperationsError):
 
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replaces a file by one with these bytes."""
-    with _replacing(path, mode) as descriptor, open(descriptor, "wb", closefd=False) as file:
+    with _replacing(path, mode) as file:
         file.write(data)
 
 
 def copy(source: Path, path: Path, mode: int = 0o600) -> None:
     """Replaces a file by a copy of another."""
-    with (
-        source.open("rb") as original,
-        _replacing(path, mode) as descriptor,
-        open(descriptor, "wb", closefd=False) as file,
-    ):
+    with source.open("rb") as original, _replacing(path, mode) as file:
         shutil.copyfileobj(original, file, 1 << 20)
 
 
 @contextmanager
-def create(path: Path, mode: int = 0o600) -> Iterator[IO[str]]:
+def create(path: Path) -> Iterator[IO[str]]:
     """A new text file in UTF-8, which appears under its name when it is complete, and replaces no other file.
 
     Raises:
         FileExistsError: something has that name by then; a symbolic link counts too.
     """
-    with (
-        _replacing(path, mode, os.link) as descriptor,
-        open(descriptor, "w", closefd=False, encoding="utf-8", newline="") as file,
-    ):
-        yield file
+    with _replacing(path, 0o600, os.link) as file:
+        text = TextIOWrapper(file, encoding="utf-8", newline="")
+        yield text
+        text.detach()
 
 
 @contextmanager
-def _replacing(path: Path, mode: int, put: Callable[[Path, Path], object] | None = None) -> Iterator[int]:
-    descriptor, written = scratch.file(path.parent)
+def _replacing(path: Path, mode: int, put: Callable[[Path, Path], object] | None = None) -> Iterator[BufferedWriter]:
+    descriptor, name = tempfile.mkstemp(prefix=scratch.PREFIX, dir=path.parent)
+    written = Path(name)
     try:
-        yield descriptor
-        os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-        (put or os.replace)(written, path)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+            (put or os.replace)(written, path)
     finally:
         written.unlink(missing_ok=True)  # It is gone when it was moved.
-        os.close(descriptor)
     _sync_directory(path.parent)
 
 

@@ -10,16 +10,6 @@ from pathlib import Path
 PREFIX = ".fraud-scratch-"
 
 
-def file(parent: Path) -> tuple[int, Path]:
-    """A new file of its owner alone: its descriptor and its path. The caller deletes it.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    descriptor, name = tempfile.mkstemp(prefix=PREFIX, dir=parent)
-    return descriptor, Path(name)
-
-
 def directory(parent: Path | None = None) -> tempfile.TemporaryDirectory[str]:
     """A new directory of its owner alone, in this one or in $TMPDIR, which is deleted with its block.
 

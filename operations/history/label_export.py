@@ -16,11 +16,11 @@ import csv
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +47,7 @@ from training.errors import TrainingError
 
 EXPORT_BLOCK_ROWS = 5_000
 LABEL_TEXTS = {FRAUD: "1", GENUINE: "0"}
-
-
-class Writer(Protocol):
-    """The type of what `csv.writer` returns."""
-
-    def writerow(self, row: Iterable[str], /) -> object:
-        """Writes one row."""
+WriteRow = Callable[[Iterable[str]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +156,7 @@ def export(
     join = _LabelJoin(received, contract, days)
     try:
         with durable.create(out) as text:
-            return join.copy(files, csv.writer(text, lineterminator="\n"))
+            return join.copy(files, csv.writer(text, lineterminator="\n").writerow)
     except FileExistsError:
         raise exists from None
 
@@ -226,7 +220,7 @@ class _LabelJoin:
         self._newer_ids, self._file_ids = set[bytes](), set[bytes]()
         self._counts = Counter[str]()
 
-    def copy(self, files: Sequence[Path], writer: Writer) -> ExportCounts:
+    def copy(self, files: Sequence[Path], write: WriteRow) -> ExportCounts:
         """Copies file after file, the newest first, and row after row."""
         others = list[str]()
         for file in reversed(files):
@@ -234,14 +228,14 @@ class _LabelJoin:
                 header = [name.strip() for name in next(records, [])]
                 if not others:
                     others = [name for name in header if name not in {self._label, CONFIRMED_COLUMN}]
-                    writer.writerow([*others, self._label, CONFIRMED_COLUMN])
+                    write([*others, self._label, CONFIRMED_COLUMN])
                 columns = _FileColumns.of(header, others, (self._id.name, self._time.names, self._label), file)
-                self._copy_blocks(_blocks(records, len(header)), columns, writer, several=len(files) > 1)
+                self._copy_blocks(_blocks(records, len(header)), columns, write, several=len(files) > 1)
                 self._newer_ids |= self._file_ids
         return ExportCounts(**self._counts)
 
     def _copy_blocks(
-        self, blocks: Iterator[list[list[str]]], columns: _FileColumns, writer: Writer, *, several: bool
+        self, blocks: Iterator[list[list[str]]], columns: _FileColumns, write: WriteRow, *, several: bool
     ) -> None:
         before = 0
         for block in blocks:
@@ -252,7 +246,7 @@ class _LabelJoin:
             new = self._is_new(ids.tolist(), digests) if several else np.ones(len(block), dtype=np.bool_)
             rows = [row for row, is_new in zip(block, new.tolist(), strict=True) if is_new]
             self._counts.update(rows=len(block), superseded=len(block) - len(rows))
-            self._write(rows, columns, writer, (digests[new], seconds[new]))
+            self._write(rows, columns, write, (digests[new], seconds[new]))
 
     def _is_new(self, ids: Sequence[str], digests: NDArray[np.void]) -> NDArray[np.bool_]:
         """Which ids no newer file has; of repeats in one file training decides."""
@@ -273,7 +267,7 @@ class _LabelJoin:
         self,
         rows: Sequence[Sequence[str]],
         columns: _FileColumns,
-        writer: Writer,
+        write: WriteRow,
         keys: tuple[NDArray[np.void], NDArray[np.float64]],
     ) -> None:
         """Writes rows with their labels, and counts them."""
@@ -289,7 +283,7 @@ class _LabelJoin:
             self._counts["genuine_by_age"] += label != "" == known
             self._counts["too_recent"] += known != "" == label
             self._counts[_count_of(label)] += 1
-            writer.writerow([*columns.other_cells(row), label, known_since if label else ""])
+            write([*columns.other_cells(row), label, known_since if label else ""])
 
     def _label_by_age(self, label: str, seconds: float) -> str:
         """The label to write, given the known one; without a time nobody knows how old a transaction is."""

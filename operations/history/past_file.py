@@ -24,7 +24,13 @@ from history.layout import Rows
 from history.plan import Plan
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.errors import OperationsError, in_words
-from operations.history.past_transactions import ParsedFile, PastTransactions, ProgressCallback, effective_seconds
+from operations.history.past_transactions import (
+    ROW_ARRAYS,
+    ParsedFile,
+    PastTransactions,
+    ProgressCallback,
+    effective_seconds,
+)
 from training import source
 from training.data import FALSE, TRUE
 from training.errors import TrainingError
@@ -291,14 +297,10 @@ class _PastTransactionsBuilder:
     def _join_blocks(self) -> PastTransactions:
         blocks, self._blocks = self._blocks, []
         return PastTransactions(
-            ids=np.concatenate([block.ids for block in blocks]),
-            has_id=np.concatenate([block.has_id for block in blocks]),
-            seconds=np.concatenate([block.seconds for block in blocks]),
-            labels=np.concatenate([block.labels for block in blocks]),
-            confirmed=np.concatenate([block.confirmed for block in blocks]),
+            **{name: np.concatenate([getattr(block, name) for block in blocks]) for name in ROW_ARRAYS},
             numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in self._numeric},
             codes={name: np.concatenate([block.codes[name] for block in blocks]) for name in self._numbers},
-            texts={name: _objects(numbers) for name, numbers in self._numbers.items()},
+            texts={name: np.array(list(numbers), dtype=object) for name, numbers in self._numbers.items()},
         )
 
 
@@ -322,9 +324,3 @@ def _is_first(past: PastTransactions) -> NDArray[np.bool_]:
 def _number(numbers: dict[str, int], texts: NDArray[Any]) -> Rows:
     """The number of each text; new texts get the next numbers."""
     return np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts.tolist()), np.int64, len(texts))
-
-
-def _objects(numbers: dict[str, int]) -> NDArray[Any]:
-    texts = np.empty(len(numbers), dtype=object)
-    texts[:] = list(numbers)
-    return texts

@@ -15,6 +15,7 @@ from history.redis_schema import FRAUD
 
 ProgressCallback = Callable[[int, int], None]
 """Is called with how much of how much is done."""
+ROW_ARRAYS = ("ids", "has_id", "seconds", "labels", "confirmed")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +53,7 @@ class PastTransactions:
         """The transactions at these positions, or under this mask."""
         return replace(
             self,
-            ids=self.ids[chosen],
-            has_id=self.has_id[chosen],
-            seconds=self.seconds[chosen],
-            labels=self.labels[chosen],
-            confirmed=self.confirmed[chosen],
+            **{name: getattr(self, name)[chosen] for name in ROW_ARRAYS},
             numbers={name: values[chosen] for name, values in self.numbers.items()},
             codes={name: codes[chosen] for name, codes in self.codes.items()},
         )

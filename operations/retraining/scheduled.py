@@ -37,10 +37,10 @@ def retrain(paths: StatePaths, env: Mapping[str, str], console: Console) -> None
     if not (name := env.get("TRAINING_DATA")):
         console.print("TRAINING_DATA is not set: there is nothing to learn from, and nothing is trained.")
         return
-    from operations.retraining.training_data import TrainingDataOptions, gather_training_data
+    from operations.retraining.training_data import gather_training_data
 
     schema = Path(text) if (text := env.get("TRAINING_SCHEMA")) else None
-    with gather_training_data(paths, env, TrainingDataOptions(Path(name), schema, days)) as data:
+    with gather_training_data(paths, env, Path(name), schema, days) as data:
         if data.note:
             console.print(data.note, markup=False)
         if same := _trained_on(paths, data.path, schema):

@@ -24,21 +24,6 @@ SUFFIXES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingDataOptions:
-    """What to gather.
-
-    Attributes:
-        data: a file, or a folder of CSV and parquet files, the newest last by name.
-        schema: says what the columns are; None takes the live version's.
-        days: transactions older than this that have no label are genuine, and younger ones have none.
-    """
-
-    data: Path
-    schema: Path | None = None
-    days: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TrainingData:
     """What to train on, and a line for a person; none where the file is taken as it is."""
 
@@ -48,22 +33,30 @@ class TrainingData:
 
 @contextlib.contextmanager
 def gather_training_data(
-    paths: StatePaths, env: Mapping[str, str], options: TrainingDataOptions
+    paths: StatePaths, env: Mapping[str, str], data: Path, schema: Path | None = None, days: float | None = None
 ) -> Iterator[TrainingData]:
     """Gathers what a deployment has to learn from.
+
+    Args:
+        paths: of the deployment.
+        env: the environment.
+        data: a file, or a folder of CSV and parquet files, the newest last by name.
+        schema: says what the columns are; None takes the live version's.
+        days: transactions older than this that have no label are genuine, and younger ones have none.
 
     Raises:
         OperationsError: a file cannot be read or joined, no transaction has a label, or Redis does not answer.
     """
-    files, url = _files(options.data), find_redis_url(paths, env)
-    if len(files) == 1 and url is None and options.days is None:
+    files, url = _files(data), find_redis_url(paths, env)
+    if len(files) == 1 and url is None and days is None:
         yield TrainingData(files[0])
         return
     paths.store.mkdir(parents=True, exist_ok=True)
     with scratch.directory(paths.store) as temporary:
+        out = Path(temporary) / f"{data.stem}.csv"
         with open_received_labels(url, history_key(paths, env)) if url else contextlib.nullcontext() as received:
-            data = _joined(paths, received, options, files, Path(temporary))
-        yield data
+            joined = _joined(received, _contract(paths, schema, files[-1]), data, out, days)
+        yield joined
 
 
 def _files(data: Path) -> list[Path]:
@@ -80,10 +73,10 @@ def _files(data: Path) -> list[Path]:
 
 
 def _joined(
-    paths: StatePaths, received: ReceivedLabels | None, options: TrainingDataOptions, files: list[Path], scratch: Path
+    received: ReceivedLabels | None, contract: Contract | None, data: Path, out: Path, days: float | None
 ) -> TrainingData:
-    contract = _contract(paths, options, files[-1])
-    if contract is None and len(files) == 1 and options.days is None:
+    files = _files(data)
+    if contract is None and len(files) == 1 and days is None:
         return TrainingData(
             files[0], "No label that came in is used: no schema says which columns are id, time and label."
         )
@@ -92,11 +85,14 @@ def _joined(
             "several files, or labels by their age, need to know which columns are id, time and label: set "
             "TRAINING_SCHEMA, or release a version with these columns first"
         )
-    out = scratch / f"{options.data.stem}.csv"
-    data = export(received, contract, files, out, options.days)
-    if not data.frauds + data.genuine:
-        raise OperationsError(f"none of the {data.rows:,} transactions in {options.data} has a label")
-    return TrainingData(files[0]) if len(files) == 1 and _is_unchanged(data) else TrainingData(out, f"Gathered {data}.")
+    counts = export(received, contract, files, out, days)
+    if not counts.frauds + counts.genuine:
+        raise OperationsError(f"none of the {counts.rows:,} transactions in {data} has a label")
+    return (
+        TrainingData(files[0])
+        if len(files) == 1 and _is_unchanged(counts)
+        else TrainingData(out, f"Gathered {counts}.")
+    )
 
 
 def _is_unchanged(data: ExportCounts) -> bool:
@@ -104,11 +100,11 @@ def _is_unchanged(data: ExportCounts) -> bool:
     return not (data.received or data.unlabelled or data.genuine_by_age)
 
 
-def _contract(paths: StatePaths, options: TrainingDataOptions, file: Path) -> Contract | None:
+def _contract(paths: StatePaths, schema: Path | None, file: Path) -> Contract | None:
     """By the schema; else by the live version, where the file has its columns; else nobody knows."""
     try:
-        if options.schema is not None:
-            return load_schema(options.schema).contract({})
+        if schema is not None:
+            return load_schema(schema).contract({})
         header = set(_header(file))
     except (TrainingError, OSError) as error:
         raise OperationsError(str(error)) from None

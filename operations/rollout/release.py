@@ -183,10 +183,7 @@ def _compare(on: bytes | None, target: DeploymentTarget, before: Release, versio
 
 def _ready_server(target: DeploymentTarget, version: int) -> DeploymentTarget | None:
     """The first server on which a version scores: each has been proven by itself, so one can speak for all."""
-    for one in target.single_servers:
-        if one.server.is_ready(version):
-            return one
-    return None
+    return next((one for one in target.single_servers if one.server.is_ready(version)), None)
 
 
 def _trial_samples(target: DeploymentTarget, trial: Trial | None) -> SamplePair | None:

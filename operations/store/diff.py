@@ -105,7 +105,7 @@ def compare_versions(registry: Registry, first: int, second: int) -> VersionDiff
 def compare_columns(first: Contract, second: Contract) -> ColumnDifference:
     """Compares the columns of two contracts by name; their order in a file is of no matter."""
     before, after = ({column.name: column for column in each.columns} for each in (first, second))
-    both = {name: _change(before[name], after[name]) for name in before if name in after}
+    both = {name: "; ".join(_changes(before[name], after[name])) for name in before if name in after}
     return ColumnDifference(
         first=tuple(name for name in before if name not in after),
         second=tuple(name for name in after if name not in before),
@@ -137,10 +137,6 @@ def compare_scores(
 def _golden(of: list[LoadedVersion], shared: int) -> SharedGoldenRows:
     versions = dict.fromkeys(each.card.version for each in of)
     return SharedGoldenRows(tuple(versions), len(of[0].golden.probabilities), shared)
-
-
-def _change(before: Column, after: Column) -> str:
-    return "; ".join(_changes(before, after))
 
 
 def _changes(before: Column, after: Column) -> Iterator[str]:

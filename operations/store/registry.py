@@ -190,14 +190,11 @@ class Registry:
             signature = self.keys.sign(copy) if self.keys.private else None
             self.root.mkdir(parents=True, exist_ok=True)
             with self._add_lock():
-                self._refuse_existing(card.version)
+                if (self.root / f"fraud-{card.version}.json").exists():
+                    raise VersionTaken(f"version {card.version} exists in {self.root} already; train again")
                 entry = _entry(copy, sha256, card, contract)
                 self._write_version(copy, entry, signature)
         return entry
-
-    def _refuse_existing(self, version: int) -> None:
-        if (self.root / f"fraud-{version}.json").exists():
-            raise VersionTaken(f"version {version} exists in {self.root} already; train again")
 
     def _write_version(self, archive: Path, entry: Entry, signature: bytes | None) -> None:
         """Writes a version's files, its entry the last."""

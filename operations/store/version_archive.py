@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,22 +53,18 @@ def read_archive(registry: Registry, version: int) -> ArchiveContents:
         OperationsError: there is no such version, its archive is damaged or another's, or cannot be read.
     """
     with registry.verified(version) as verified, load_errors(verified.entry.file):
-        contents = _read(verified.entry, verified.archive)
+        with zipfile.ZipFile(verified.archive) as packed:
+            held = {name: packed.read(name) for name in (MODEL, CONTRACT, CARD, GOLDEN)}
+        contents = ArchiveContents(
+            entry=verified.entry,
+            contract=Contract.from_bytes(held[CONTRACT]),
+            card=ModelCard.from_json(json.loads(held[CARD])),
+            golden=GoldenRows.from_json(json.loads(held[GOLDEN])),
+            model=held[MODEL],
+        )
     if (contents.card.version, contents.contract.fingerprint) != (version, contents.entry.contract_fingerprint):
         raise OperationsError(f"{contents.entry.file} is of another version or contract than its registry entry")
     return contents
-
-
-def _read(entry: Entry, archive: Path) -> ArchiveContents:
-    with zipfile.ZipFile(archive) as packed:
-        held = {name: packed.read(name) for name in (MODEL, CONTRACT, CARD, GOLDEN)}
-    return ArchiveContents(
-        entry=entry,
-        contract=Contract.from_bytes(held[CONTRACT]),
-        card=ModelCard.from_json(json.loads(held[CARD])),
-        golden=GoldenRows.from_json(json.loads(held[GOLDEN])),
-        model=held[MODEL],
-    )
 
 
 def read_reference(registry: Registry, version: int) -> GoldenRows | None:

@@ -33,12 +33,11 @@ class TorchServeUnreachable(OperationsError):
 
 
 class TorchServeRefused(OperationsError):
-    """TorchServe answered, and not with success; `status` is its answer's."""
+    """TorchServe answered, and not with success."""
 
     def __init__(self, what: str, status: int, message: str) -> None:
         """Takes what was asked for, and TorchServe's own words."""
         super().__init__(f"TorchServe refused to {what}: {status} {message}".rstrip())
-        self.status = status
 
 
 class TorchServeInvalidAnswer(OperationsError):

@@ -63,11 +63,8 @@ def prepare(env: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
 
 
 def _hosts(env: Mapping[str, str]) -> Hosts:
-    return Hosts(
-        inference=_own_address(env, "INFERENCE_HOST", PORTS.inference),
-        management=_own_address(env, "MANAGEMENT_HOST", PORTS.management),
-        metrics=_own_address(env, "METRICS_HOST", PORTS.metrics),
-    )
+    names = ("inference", "management", "metrics")
+    return Hosts(**{name: _own_address(env, f"{name.upper()}_HOST", getattr(PORTS, name)) for name in names})
 
 
 def _own_address(env: Mapping[str, str], name: str, port: int) -> str:
@@ -77,9 +74,8 @@ def _own_address(env: Mapping[str, str], name: str, port: int) -> str:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)}
     except OSError:
         raise OperationsError(f"{name}={host} is no name that can be resolved here") from None
-    for address in sorted(addresses):
-        if _is_ours(address, port):
-            return address
+    if own := [address for address in sorted(addresses) if _is_ours(address, port)]:
+        return own[0]
     raise OperationsError(f"{name}={host} is no address of this container, or its port {port} is taken")
 
 

