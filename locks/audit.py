@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import httpx
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from locks import pins
 from locks.pins import LOCKS, LockError, Pin
@@ -31,10 +31,6 @@ KNOWN_ADVISORY = "CVE-2019-10906"
 """A flaw that every service with advisories knows. One that does not can be no evidence for any other package."""
 SHOWN = 3
 """Names of packages in one line, before "and N more"."""
-
-
-class NoAnswer(Exception):
-    """Nothing was learned about a package; the text says why."""
 
 
 class Advisory(BaseModel):
@@ -78,12 +74,6 @@ class Exemption(BaseModel):
     expires: datetime.date
 
 
-class _Exemptions(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    exception: list[Exemption] = []
-
-
 @dataclass(frozen=True)
 class Findings:
     """What came of asking about every package."""
@@ -107,29 +97,26 @@ def read_exemptions(file: Path) -> list[Exemption]:
         LockError: the file is not what its head describes.
     """
     try:
-        return _Exemptions.model_validate(tomllib.loads(file.read_text(encoding="utf-8"))).exception
+        fields = tomllib.loads(file.read_text(encoding="utf-8"))
+        return TypeAdapter(dict[Literal["exception"], list[Exemption]]).validate_python(fields).get("exception", [])
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise LockError(f"{file.name}: {error}") from error
 
 
-def ask(client: httpx.Client, pin: Pin) -> list[Advisory]:
-    """What the service knows against one version of a package.
-
-    Raises:
-        NoAnswer: it could not be reached, does not know the version, or says nothing about advisories.
-    """
+def ask(client: httpx.Client, pin: Pin) -> list[Advisory] | str:
+    """What the service knows against one version of a package, or as a text why nothing was learned."""
     try:
         reply = client.get(f"{pin.name}/{pin.version}/json")
     except httpx.HTTPError as error:
-        raise NoAnswer(f"the service was not reached ({type(error).__name__})") from error
+        return f"the service was not reached ({type(error).__name__})"
     if reply.status_code != httpx.codes.OK:
-        raise NoAnswer(f"the service answered {reply.status_code}")
+        return f"the service answered {reply.status_code}"
     try:
         answer = _Answer.model_validate_json(reply.content)
-    except ValidationError as error:
-        raise NoAnswer("the answer does not speak of vulnerabilities") from error
+    except ValidationError:
+        return "the answer does not speak of vulnerabilities"
     if canonicalize_name(answer.info.name) != pin.name or Version(answer.info.version) != Version(pin.version):
-        raise NoAnswer("the answer is about another package")
+        return "the answer is about another package"
     return [one for one in answer.vulnerabilities if one.withdrawn is None]
 
 
@@ -140,7 +127,7 @@ def ask_all(requested: Iterable[Pin], service: str) -> Findings:
         failure = _self_test(client)
         if failure:
             return Findings.of((pin, failure) for pin in distinct)
-        return Findings.of(zip(distinct, pool.map(partial(_answer, client), distinct), strict=True))
+        return Findings.of(zip(distinct, pool.map(partial(ask, client), distinct), strict=True))
 
 
 def problems(findings: Findings, exemptions: list[Exemption], today: datetime.date) -> Iterator[str]:
@@ -181,21 +168,12 @@ def main() -> int:
 
 
 def _self_test(client: httpx.Client) -> str | None:
-    try:
-        known = ask(client, KNOWN_VULNERABLE)
-    except NoAnswer as error:
-        return f"{error}, asked for {KNOWN_VULNERABLE.name} {KNOWN_VULNERABLE.version}"
+    known, package = ask(client, KNOWN_VULNERABLE), f"{KNOWN_VULNERABLE.name} {KNOWN_VULNERABLE.version}"
+    if isinstance(known, str):
+        return f"{known}, asked for {package}"
     if any(KNOWN_ADVISORY in one.names for one in known):
         return None
-    package = f"{KNOWN_VULNERABLE.name} {KNOWN_VULNERABLE.version}"
     return f"the service does not know {KNOWN_ADVISORY} of {package}, so it carries no advisories"
-
-
-def _answer(client: httpx.Client, pin: Pin) -> list[Advisory] | str:
-    try:
-        return ask(client, pin)
-    except NoAnswer as error:
-        return str(error)
 
 
 def _unchecked(findings: Findings) -> Iterator[str]:

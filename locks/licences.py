@@ -5,6 +5,7 @@ import textwrap
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -49,7 +50,8 @@ class LicencePolicy:
 
     def notes(self, expression: str) -> list[str]:
         """The licences in it that are accepted only for a reason."""
-        return [name for name in self.noted if name in _names(_parse(expression))]
+        names = {str(one) for one in SPDX.license_symbols(_parse(expression), decompose=False)}
+        return [name for name in self.noted if name in names]
 
     def _accepts(self, terms: LicenseExpression) -> bool:
         if getattr(terms, "operator", "").strip() == "OR":
@@ -85,10 +87,8 @@ def licence(name: str, policy: LicencePolicy) -> str:
 
 def refused(pins: Iterable[Pin], policy: LicencePolicy) -> list[str]:
     """The packages whose terms are not accepted, a line each."""
-    terms = {pin.name: licence(pin.name, policy) for pin in pins}
-    return [
-        f"{name}: {expression} is not accepted" for name, expression in terms.items() if not policy.accepts(expression)
-    ]
+    terms = ((pin.name, licence(pin.name, policy)) for pin in pins)
+    return [f"{name}: {expression} is not accepted" for name, expression in terms if not policy.accepts(expression)]
 
 
 def page(policy: LicencePolicy) -> str:
@@ -99,7 +99,8 @@ def page(policy: LicencePolicy) -> str:
         for pin in of_image(image):
             pins[pin.name] = pin
             images.setdefault(pin.name, []).append(image)
-    notes = [_wrapped(f"- **{name}**: {reason}") for name, reason in policy.noted.items()]
+    wrap = partial(textwrap.fill, width=WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+    notes = [wrap(f"- **{name}**: {reason}") for name, reason in policy.noted.items()]
     rows = [_row(pins[name], images[name], policy) for name in sorted(pins)]
     return "\n".join([HEAD, *notes, "", "| package | version | licence | images |", "|---|---|---|---|", *rows, ""])
 
@@ -134,19 +135,11 @@ Accepted for a reason:
 """
 
 
-def _wrapped(item: str) -> str:
-    return textwrap.fill(item, WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
-
-
 def _parse(expression: str) -> LicenseExpression:
     try:
         return SPDX.parse(expression)
     except ExpressionError as error:
         raise LockError(f"not an SPDX expression: {expression}") from error
-
-
-def _names(terms: LicenseExpression) -> set[str]:
-    return {str(one) for one in SPDX.license_symbols(terms, decompose=False)}
 
 
 def _field(fields: metadata.PackageMetadata, name: str) -> str:

@@ -154,13 +154,7 @@ class StackSettings(ControllerSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeeperSettings(ControllerSettings):
-    """One keeper.
-
-    Attributes:
-        management_url: of the model servers; a name may stand for several. None: the keeper runs one itself.
-        inference_url: of the model servers, in the same way.
-        host: where the keeper's own pages are.
-    """
+    """One keeper, whose pages are at `host`; without the URLs of model servers it runs one itself."""
 
     management_url: str | None
     inference_url: str | None
@@ -187,24 +181,32 @@ def keeper_settings(env: Mapping[str, str], root: Path, *, with_torchserve: bool
     management, inference = (http_url(env, name) for name in ("MANAGEMENT_URL", "INFERENCE_URL"))
     if not with_torchserve and not (management and inference):
         raise OperationsError("set MANAGEMENT_URL and INFERENCE_URL to TorchServe's addresses, or --with-torchserve")
+    port = env.get("KEEPER_PORT") or str(KEEPER_PORT)
+    if not port.isdecimal() or not 1 <= int(port) <= MAX_PORT:
+        raise OperationsError(f"KEEPER_PORT={port} is no port, which is a number from 1 to {MAX_PORT}")
     return KeeperSettings(
         **_controller_fields(env, root, workers.configured_workers(env)),
         management_url=None if with_torchserve else management,
         inference_url=None if with_torchserve else inference,
         host=env.get("KEEPER_HOST") or "127.0.0.1",
-        port=_port(env, "KEEPER_PORT", KEEPER_PORT),
+        port=int(port),
     )
 
 
 def _controller_fields(env: Mapping[str, str], root: Path, count: int | None) -> dict[str, Any]:
     store, version = model_path(env, root)
+    if key := env.get("HISTORY_KEY"):
+        history_key_of(key)
+    base_model = env.get("BASE_MODEL") or "false"
+    if base_model not in ("true", "false"):
+        raise OperationsError("BASE_MODEL is true or false")
     return {
         "paths": StatePaths(root, store, verified_path(env, root, store)),
         "redis_url": redis_url(env),
-        "history_key": _history_key(env),
+        "history_key": key or None,
         "version": version,
         "workers": count,
-        "base_model": _base_model(env),
+        "base_model": base_model == "true",
         "alert_url": http_url(env, "ALERT_URL"),
         "drain": _drain(env),
         "thresholds": thresholds(env),
@@ -222,7 +224,10 @@ def model_path(env: Mapping[str, str], root: Path) -> tuple[Path, int | None]:
     for entry in Registry(path.parent).entries():
         if entry.file == path.name:
             return path.parent, entry.version
-    raise OperationsError(_unknown_archive(path))
+    if not path.exists():
+        raise OperationsError(f"MODEL_PATH={path} is no archive of a model store; `fraud train` makes one")
+    missing = path.with_suffix(".json").name
+    raise OperationsError(f"MODEL_PATH={path}: its entry file {missing} is missing; point MODEL_PATH at a model store")
 
 
 def verified_path(env: Mapping[str, str], root: Path, store: Path) -> Path | None:
@@ -239,14 +244,6 @@ def verified_path(env: Mapping[str, str], root: Path, store: Path) -> Path | Non
             f"VERIFIED_PATH={path} lies in the model store, where others may write: name another place"
         )
     return path
-
-
-def _unknown_archive(path: Path) -> str:
-    """What to say of an archive that no model store knows."""
-    if path.exists():
-        missing = path.with_suffix(".json").name
-        return f"MODEL_PATH={path}: its entry file {missing} is missing; point MODEL_PATH at a model store"
-    return f"MODEL_PATH={path} is no archive of a model store; `fraud train` makes one"
 
 
 def thresholds(env: Mapping[str, str]) -> ThresholdOverrides:
@@ -311,13 +308,6 @@ def history_key_of(text: str) -> HistoryKey:
         raise OperationsError(f"HISTORY_KEY: {error}") from None
 
 
-def _history_key(env: Mapping[str, str]) -> str | None:
-    text = env.get("HISTORY_KEY") or None
-    if text:
-        history_key_of(text)
-    return text
-
-
 def known_seconds(env: Mapping[str, str]) -> float:
     """How long a transaction is known by its id: KNOWN_DAYS, as the gateways have it.
 
@@ -341,17 +331,3 @@ def _drain(env: Mapping[str, str]) -> float:
     except ValueError:
         deadline = 0.0
     return max(MIN_DRAIN_SECONDS, deadline + 5.0)
-
-
-def _base_model(env: Mapping[str, str]) -> bool:
-    text = env.get("BASE_MODEL") or "false"
-    if text not in ("true", "false"):
-        raise OperationsError("BASE_MODEL is true or false")
-    return text == "true"
-
-
-def _port(env: Mapping[str, str], name: str, default: int) -> int:
-    text = env.get(name) or str(default)
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_PORT:
-        raise OperationsError(f"{name}={text} is no port, which is a number from 1 to {MAX_PORT}")
-    return int(text)

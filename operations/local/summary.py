@@ -21,12 +21,7 @@ REDIS_PORT = 6379
 
 @dataclass(frozen=True, slots=True)
 class StackSummary:
-    """What there is to be said.
-
-    Attributes:
-        redis: which one, and whether it answers.
-        sample_fits: whether the live version takes the sample file; True where nobody could tell.
-    """
+    """What there is to be said; `sample_fits` is True too where nobody could tell."""
 
     settings: StackSettings
     stack: StackPlan
@@ -39,14 +34,20 @@ def collect_summary(settings: StackSettings, stack: StackPlan, version: int) -> 
     """Asks the gateway and Redis; takes a few seconds at most."""
     columns, header = _columns(settings, stack), _header(settings)
     fits = not columns or not header or columns == header
-    return StackSummary(settings, stack, version, _redis(settings), fits)
+    redis = "Valkey, started here"
+    if settings.redis_url is not None:
+        redis = "the one of REDIS_URL" + ("" if _answers(settings.redis_url) else " (does not answer)")
+    return StackSummary(settings, stack, version, redis, fits)
 
 
 def print_summary(console: Console, summary: StackSummary, seconds: float) -> None:
     """Prints it."""
     lines = Table.grid(padding=(0, 2))
-    for name, text in _lines(summary):
-        lines.add_row(name, text)
+    lines.add_row("gateway", summary.stack.gateway_url)
+    lines.add_row("docs", f"{summary.stack.gateway_url}/docs")
+    lines.add_row("model", f"version {summary.version}, {summary.settings.workers} workers in TorchServe")
+    lines.add_row("redis", summary.redis)
+    lines.add_row("logs", str(summary.settings.paths.logs))
     console.print(Panel(lines, title=f"ready in {seconds:.0f} s", title_align="left", expand=False))
     if summary.settings.is_default_key:
         console.print(f"[bold yellow]API_KEY is not set: everybody knows the key {DEFAULT_KEY!r}.[/]")
@@ -59,17 +60,14 @@ def example_commands(summary: StackSummary) -> list[str]:
     """Lines that work as pasted, in the directory of the stack. A key that was set is not repeated on a terminal."""
     settings, url = summary.settings, summary.stack.gateway_url
     header = f'-H "X-API-Key: {DEFAULT_KEY if settings.is_default_key else "$API_KEY"}"'
-    first = [] if settings.is_default_key else [_export(settings)]
+    which = "one of the keys" if len(_keys(settings)) > 1 else "the key"
+    export = f"in the other terminal first: export API_KEY=...  ({which} that this stack was started with)"
+    first = [] if settings.is_default_key else [export]
     sample = settings.paths.sample.relative_to(settings.paths.root)
     if summary.sample_fits:
         return [*first, f'curl -X POST {header} -F "file=@{sample}" {shlex.quote(url + "/upload")}']
     note = f"{sample} is not of the live version's columns; these it takes, upload a CSV file with them:"
     return [*first, note, f"curl {header} {shlex.quote(url + '/v1/contract')}"]
-
-
-def _export(settings: StackSettings) -> str:
-    which = "one of the keys" if len(_keys(settings)) > 1 else "the key"
-    return f"in the other terminal first: export API_KEY=...  ({which} that this stack was started with)"
 
 
 def _keys(settings: StackSettings) -> list[str]:
@@ -95,12 +93,6 @@ def _header(settings: StackSettings) -> set[str]:
         return set()
 
 
-def _redis(settings: StackSettings) -> str:
-    if settings.redis_url is None:
-        return "Valkey, started here"
-    return "the one of REDIS_URL" + ("" if _answers(settings.redis_url) else " (does not answer)")
-
-
 def _answers(url: str) -> bool:
     """Whether somebody listens there."""
     try:
@@ -115,13 +107,3 @@ def _answers(url: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def _lines(summary: StackSummary) -> list[tuple[str, str]]:
-    return [
-        ("gateway", summary.stack.gateway_url),
-        ("docs", f"{summary.stack.gateway_url}/docs"),
-        ("model", f"version {summary.version}, {summary.settings.workers} workers in TorchServe"),
-        ("redis", summary.redis),
-        ("logs", str(summary.settings.paths.logs)),
-    ]
