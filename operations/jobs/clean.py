@@ -156,7 +156,11 @@ def _files(directory: Path, names: re.Pattern[str], before: float, what: str) ->
 def _temporary(directory: Path, now: float) -> Iterator[Deletion]:
     """What commands and stacks that were killed left in $TMPDIR; while a stack runs it may be its own."""
     yield from _scratch(directory, now, 1)
-    stacks = list(_stacks(directory, now - DAY))
+    stacks = [
+        each
+        for each in _directories(directory, STACK, now - DAY, "left by a stack that was killed", STACK_MODE)
+        if all(IN_STACK.fullmatch(content.path.name) for content in _listed(each.path))
+    ]
     if stacks and not _a_stack_runs():
         yield from stacks
 
@@ -164,19 +168,17 @@ def _temporary(directory: Path, now: float) -> Iterator[Deletion]:
 def _scratch(directory: Path, now: float, days: int) -> Iterator[Deletion]:
     """Scratch in a directory: files that are not written to for a day, directories for `days`."""
     yield from _files(directory, SCRATCH, now - DAY, "an unfinished file")
-    for file in _listed(directory):
-        if file.is_directory and SCRATCH.fullmatch(file.path.name):
-            newest, size = _tree(file)
-            if newest < now - days * DAY:
-                yield Deletion(file.path, "left by a command that was killed", size)
+    yield from _directories(directory, SCRATCH, now - days * DAY, "left by a command that was killed")
 
 
-def _stacks(directory: Path, before: float) -> Iterator[Deletion]:
+def _directories(
+    directory: Path, names: re.Pattern[str], before: float, what: str, mode: int | None = None
+) -> Iterator[Deletion]:
     for file in _listed(directory):
-        if file.is_directory and file.mode == STACK_MODE and STACK.fullmatch(file.path.name):
+        if file.is_directory and mode in (None, file.mode) and names.fullmatch(file.path.name):
             newest, size = _tree(file)
-            if newest < before and all(IN_STACK.fullmatch(each.path.name) for each in _listed(file.path)):
-                yield Deletion(file.path, "left by a stack that was killed", size)
+            if newest < before:
+                yield Deletion(file.path, what, size)
 
 
 def _verdicts(directory: Path) -> Iterator[Deletion]:

@@ -85,17 +85,13 @@ def _jobs(file: Path, text: str) -> Iterator[Job]:
             continue
         try:
             job = _job(line)
-            _refuse_duplicate(job, lines)
+            if job.name in lines:  # Outcome and lock of a job are under its name.
+                where = f"{job.name} is in line {lines[job.name]} already"
+                raise ValueError(f"{where}; join their times, like 0,30 or 1-5")  # noqa: TRY301 - as those of _job
         except ValueError as error:
             raise BadCrontab(f"{file}, line {number}: {error}") from None
         lines[job.name] = number
         yield job
-
-
-def _refuse_duplicate(job: Job, lines: Mapping[str, int]) -> None:
-    """Outcome and lock of a job are under its name: two lines cannot share them."""
-    if job.name in lines:
-        raise ValueError(f"{job.name} is in line {lines[job.name]} already; join their times, like 0,30 or 1-5")
 
 
 def _job(line: str) -> Job:

@@ -91,7 +91,8 @@ async def _reported(job: Job, paths: StatePaths, write: Write) -> int:
         await terminate_process(process, KILL_SECONDS)
         note(_exit_code(process))  # Told to nobody: whoever stops the schedule knows.
         raise
-    await _alert_failure(job, code, is_news=note(code))
+    if note(code) and code:  # The command could not tell of it itself.
+        await asyncio.to_thread(outcome.send_alert, f"fraud {job.name} failed: exit code {code}", os.environ)
     return code
 
 
@@ -101,13 +102,6 @@ def _record_if_missing(job: Job, paths: StatePaths, before: JobOutcome | None, b
     if is_news:
         outcome.record_outcome(paths, job.name, code, time.monotonic() - began)
     return is_news
-
-
-async def _alert_failure(job: Job, code: int, *, is_news: bool) -> None:
-    """Posts an alert of a failure that the command could not tell of itself."""
-    if code and is_news:
-        text = f"fraud {job.name} failed: exit code {code}"
-        await asyncio.to_thread(outcome.send_alert, text, os.environ)
 
 
 async def _forward_until_exit(process: asyncio.subprocess.Process, write: Write) -> None:

@@ -29,7 +29,6 @@ from operations.processes.signals import stop_signals, wait_for_stop
 from operations.settings import StatePaths
 
 Clock = Callable[[], datetime]
-Sleep = Callable[[float], Awaitable[None]]
 Run = Callable[[Job, StatePaths, Write], Awaitable[int]]
 TICK_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -117,14 +116,13 @@ def lock(paths: StatePaths) -> Iterator[None]:
 class Schedule:
     """The jobs, and which of them run at the moment."""
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         jobs: Sequence[Job],
         paths: StatePaths,
         say: Write,
         *,
         clock: Clock = lambda: datetime.now(UTC),
-        sleep: Sleep = asyncio.sleep,
         runner: Run = running.run,
     ) -> None:
         """Starts nothing yet."""
@@ -132,7 +130,6 @@ class Schedule:
         self._paths = paths
         self._write_output = say
         self._clock = clock
-        self._sleep = sleep
         self._runner = runner
         self._last_runs = dict[str, datetime]()
         self._started_at: datetime | None = None
@@ -144,7 +141,7 @@ class Schedule:
         try:
             while True:
                 self.tick()
-                await self._sleep(TICK_SECONDS)
+                await asyncio.sleep(TICK_SECONDS)
         finally:
             await self._end_jobs()
 
@@ -172,7 +169,9 @@ class Schedule:
     def _load_last_runs(self, now: datetime) -> None:
         """Finds out what ran last and when: at the start, and after the machine was away."""
         self._started_at = now
-        state = _renewed(load_state(self._paths), self._jobs, now)
+        before, seconds = load_state(self._paths), now.timestamp()
+        since = before.since if before else {}  # A job that is new counts from now on.
+        state = ScheduleState(seconds, {job.name: min(since.get(job.name, seconds), seconds) for job in self._jobs})
         with contextlib.suppress(OSError):
             outcome.prepare(self._paths)
             durable.write(_state_file(self._paths), json.dumps(asdict(state)).encode())
@@ -240,13 +239,6 @@ async def _run_until_stopped(schedule: Schedule) -> None:
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-
-
-def _renewed(state: ScheduleState | None, jobs: Sequence[Job], now: datetime) -> ScheduleState:
-    """The memory of a schedule that begins now: a job that is new counts from now on."""
-    seconds = now.timestamp()
-    known = state.since if state else {}
-    return ScheduleState(seconds, {job.name: min(known.get(job.name, seconds), seconds) for job in jobs})
 
 
 def format_time(moment: datetime | None) -> str:

@@ -160,7 +160,11 @@ async def _load_history(
 ) -> None:
     try:
         redis = settings.redis
-        if redis is None or not await _needs_history(settings, redis, version):
+        if redis is None:
+            return
+        store, key = settings.paths.store, history_key(settings.paths, redis)
+        is_lacking = partial(lacks_simulated_past, store, redis["REDIS_URL"], key, version)
+        if not await retry_until_redis_answers(is_lacking):
             return
         began = time.monotonic()
         async with loading_lease.hold_lease(redis["REDIS_URL"]):
@@ -172,13 +176,6 @@ async def _load_history(
         log.info(f"the past of the default model was not loaded, scores are of a short memory: {error}")
     finally:
         lease_taken.set()
-
-
-async def _needs_history(settings: ControllerSettings, redis: Mapping[str, str], version: int) -> bool:
-    key = history_key(settings.paths, redis)
-    return await retry_until_redis_answers(
-        partial(lacks_simulated_past, settings.paths.store, redis["REDIS_URL"], key, version)
-    )
 
 
 async def retry_until_redis_answers(act: Callable[[], T]) -> T:

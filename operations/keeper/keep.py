@@ -33,7 +33,6 @@ from operations.settings import KeeperSettings
 from operations.torchserve import endpoints
 from operations.torchserve.endpoints import TorchServeEndpoint
 
-EndpointResolver = Callable[[], Sequence[TorchServeEndpoint]]
 SHUTDOWN_TIMEOUT = 9.0
 """Seconds; a job gets 7 to end by itself, and containers are killed after 10."""
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 2.0, 60.0
@@ -67,7 +66,7 @@ class _KeeperRun:
         self,
         settings: KeeperSettings,
         jobs: Sequence[Job],
-        resolve_endpoints: EndpointResolver,
+        resolve_endpoints: Callable[[], Sequence[TorchServeEndpoint]],
         torchserve: Program | None = None,
     ) -> None:
         self._settings = settings
@@ -105,22 +104,19 @@ class _KeeperRun:
     @contextlib.asynccontextmanager
     async def _exclusive(self) -> AsyncIterator[None]:
         """Holds the lock of the model store; waits while another keeper holds it."""
-        with contextlib.ExitStack() as locks:
-            while not self._try_lock(locks):  # noqa: ASYNC110 - no event tells of another process
-                await asyncio.sleep(TICK_SECONDS)
-            yield
-
-    def _try_lock(self, locks: contextlib.ExitStack) -> bool:
         refusal = "another keeper works on this model store; this one waits until it has ended"
-        try:
-            locks.enter_context(durable.locked(self._settings.paths.store / ".keeper.lock", refusal))
-        except LockHeld as error:
-            if not self._status.blocked_reason:
-                log.info(str(error))
-            self._status.blocked_reason = str(error)
-            return False
-        self._status.blocked_reason = None
-        return True
+        with contextlib.ExitStack() as locks:
+            while True:
+                try:
+                    locks.enter_context(durable.locked(self._settings.paths.store / ".keeper.lock", refusal))
+                    break
+                except LockHeld as error:
+                    if not self._status.blocked_reason:
+                        log.info(str(error))
+                    self._status.blocked_reason = str(error)
+                await asyncio.sleep(TICK_SECONDS)
+            self._status.blocked_reason = None
+            yield
 
     async def _run_schedule(self, schedule: Schedule) -> None:
         """Runs the jobs at their times, as soon as no other schedule works in this directory."""

@@ -58,31 +58,20 @@ class Pages:
         self._record = store / FILE_NAME
         self._jobs_metrics = jobs_metrics
         self._registry = _registry(status)
-        self._get = {
-            "/livez": self._livez,
-            "/readyz": self._readyz,
-            "/metrics": self._metrics,
-            "/release.json": self._release,
-        }
 
     def get(self, path: str) -> Answer:
         """The page at a path."""
-        page = self._get.get(path)
-        return page() if page else problem(HTTPStatus.NOT_FOUND, "There is no such page")
-
-    def _livez(self) -> Answer:
-        if why := self._status.stall_reason():
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The keeper is stuck", why)
-        return _text("alive\n")
-
-    def _readyz(self) -> Answer:
-        if why := self._status.unready_reason():
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Not every model server has the live version", why)
-        return _text("ready\n")
-
-    def _metrics(self) -> Answer:
-        body = generate_latest(self._registry) + self._jobs_metrics()
-        return Answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, body)
+        match path:
+            case "/livez":
+                return _health("alive\n", self._status.stall_reason(), "The keeper is stuck")
+            case "/readyz":
+                return _health("ready\n", self._status.unready_reason(), "Not every model server has the live version")
+            case "/metrics":
+                body = generate_latest(self._registry) + self._jobs_metrics()
+                return Answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, body)
+            case "/release.json":
+                return self._release()
+        return problem(HTTPStatus.NOT_FOUND, "There is no such page")
 
     def _release(self) -> Answer:
         try:
@@ -212,7 +201,9 @@ class _Bounded(io.RawIOBase):
         return count
 
 
-def _text(text: str) -> Answer:
+def _health(text: str, why_not: str | None, title: str) -> Answer:
+    if why_not:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, title, why_not)
     return Answer(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from operations.keeper import reconcile_loop
@@ -78,28 +77,18 @@ class Servers:
         """Resolves the addresses every RESOLVE_SECONDS; when cancelled, ends all reconcile loops."""
         try:
             while True:
-                with suppress(UnresolvedName):
-                    self._update_tasks(await self._resolve())
+                try:
+                    self._update_tasks(await run_in_daemon_thread(self._resolve_endpoints))
+                except UnresolvedName as error:  # The known servers stay.
+                    self._status.resolve_error = str(error)
+                    self._log_new(str(error))
+                else:
+                    self._log_new.reset()
                 await asyncio.sleep(RESOLVE_SECONDS)
         finally:
             self._update_tasks([])
             for server in self._closing.copy():
                 self._close(server)
-
-    async def _resolve(self) -> Sequence[TorchServeEndpoint]:
-        """The endpoints that exist now.
-
-        Raises:
-            UnresolvedName: the name does not resolve; the known servers stay.
-        """
-        try:
-            endpoints = await run_in_daemon_thread(self._resolve_endpoints)
-        except UnresolvedName as error:
-            self._status.resolve_error = str(error)
-            self._log_new(str(error))
-            raise
-        self._log_new.reset()
-        return endpoints
 
     def _update_tasks(self, endpoints: Sequence[TorchServeEndpoint]) -> None:
         for endpoint in self._tasks.keys() - set(endpoints):

@@ -6,10 +6,9 @@ process continues from there.
 """
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,20 +16,16 @@ T = TypeVar("T")
 
 async def run_in_daemon_thread(act: Callable[[], T]) -> T:
     """What a function returns or raises, while the event loop goes on."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def complete(set_future: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop has ended.
-            loop.call_soon_threadsafe(lambda: None if future.done() else set_future())
+    future = Future[T]()
+    future.set_running_or_notify_cancel()  # From now on a cancellation ends the wait alone.
 
     def run() -> None:
         try:
             result = act()
         except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
-            complete(partial(future.set_exception, error))
+            future.set_exception(error)
         else:
-            complete(partial(future.set_result, result))
+            future.set_result(result)
 
     threading.Thread(target=run, daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(future)
