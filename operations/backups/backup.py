@@ -201,7 +201,6 @@ def _locked(store: Path) -> Iterator[None]:
 
 @contextmanager
 def _file_errors() -> Iterator[None]:
-    """Turns OSError into OperationsError."""
     try:
         yield
     except OSError as error:

@@ -174,7 +174,6 @@ def _read_manifest(file: BinaryIO) -> Manifest:
 
 
 def _copy_verified(file: BinaryIO, item: Item, out: BinaryIO | None) -> None:
-    """Passes the bytes of a file on and compares their digest."""
     digest = hashlib.sha256()
     for begin in range(0, item.size, CHUNK):
         chunk = _read_exactly(file, min(CHUNK, item.size - begin))

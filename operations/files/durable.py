@@ -119,7 +119,6 @@ def _is_in_place(file: IO[str], lock: Path) -> bool:
 
 
 def _holder_note(lock: Path) -> str:
-    """The holder's process id, if the file holds one."""
     with contextlib.suppress(OSError, ValueError):
         if (pid := plain_file.read(lock, MAX_PID_BYTES).decode()).isdecimal():
             return f" (process {pid})"

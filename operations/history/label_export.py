@@ -258,7 +258,6 @@ class _LabelJoin:
     def _labels(
         self, digests: NDArray[np.void], seconds: NDArray[np.float64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """The received ones, and when each was confirmed."""
         if self._received is None:
             return np.full(len(digests), UNLABELLED, dtype=np.uint8), np.full(len(digests), np.nan)
         return self._received.of(digests, seconds)

@@ -33,6 +33,8 @@ LOADED_SECONDS = 400 * 86_400
 PREFIX = b"fraud:load:"
 STEPS_VERSION = b"1"
 """Part of the key: a load whose steps are cut in another way must not go on where this one ended."""
+_SentStep = tuple[Step, Arguments, Arguments]
+"""A step, the arguments of its call, and of these the last three, which are of progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,38 +236,41 @@ class _LoadRun:
         While Redis does a step, the next one is computed: in one thread, for each reply would have to wait for another
         one's lock on the interpreter.
         """
-        pending: _PendingStep | None = None
+        pending: _SentStep | None = None
         while not progress.done:
             step, after = steps[progress.step], replace(progress, step=progress.step + 1)
             if pending:
-                self._finish(pending)
+                self._finish(*pending)
             self._on_progress(progress.step, progress.steps)
             pending = self._start(step, (progress.key, stored, after.to_bytes()))
             progress, stored = after, after.to_bytes()
         if pending:
-            self._finish(pending)
+            self._finish(*pending)
         self._on_progress(progress.steps, progress.steps)
 
-    def _start(self, step: Step, progress: Arguments) -> "_PendingStep":
+    def _start(self, step: Step, progress: Arguments) -> _SentStep:
         if reads := step.read_arguments():
             self._send(reads)
             step.receive_states(self._reply(reads))
-        pending = _PendingStep(step, (*step.write_arguments(), *progress), progress)
-        self._send(pending.arguments)
-        return pending
+        arguments = (*step.write_arguments(), *progress)
+        self._send(arguments)
+        return step, arguments, progress
 
-    def _finish(self, pending: "_PendingStep") -> None:
+    def _finish(self, step: Step, arguments: Arguments, progress: Arguments) -> None:
         """Waits until a step is done.
 
         Raises:
             OperationsError: another load has done it.
         """
-        arguments = pending.arguments
-        while not pending.step.receive_reply(_checked(self._reply(arguments))):
-            arguments = (*pending.step.write_arguments(), *pending.progress)
+        while (reply := self._reply(arguments))[0] != b"moved":
+            if step.receive_reply(reply):
+                break
+            arguments = (*step.write_arguments(), *progress)
             self._send(arguments)
-        self.known += pending.step.known
-        self.unresolved += pending.step.unresolved
+        else:
+            raise OperationsError("another load of these transactions runs: wait until it has ended")
+        self.known += step.known
+        self.unresolved += step.unresolved
 
     def _send(self, arguments: Arguments) -> None:
         self._connection.send_command("EVALSHA", self._sha, 0, *arguments)  # type: ignore[no-untyped-call]
@@ -278,18 +283,3 @@ class _LoadRun:
             reply = self._connection.read_response()  # type: ignore[no-untyped-call]
         checked: Sequence[bytes] = reply
         return checked
-
-
-@dataclass(frozen=True, slots=True)
-class _PendingStep:
-    """A step that was sent: the arguments of its call, of which the last three are of progress."""
-
-    step: Step
-    arguments: Arguments
-    progress: Arguments
-
-
-def _checked(reply: Reply) -> Reply:
-    if reply[0] == b"moved":
-        raise OperationsError("another load of these transactions runs: wait until it has ended")
-    return reply

@@ -101,7 +101,6 @@ def _records_end(text: bytes) -> int:
 
 
 def _header_end(text: bytes) -> int:
-    """The end of the first line that is not blank."""
     end = 0
     while end < len(text):
         begin, end = end, text.find(b"\n", end) + 1 or len(text)

@@ -44,8 +44,9 @@ def compare_with_live(
         OperationsError: the release record, or the new version itself, cannot be read.
     """
     record, new = read_record(registry.root), load_version(registry, version)
-    if record is None:
-        return Verdict(version, None, criteria, _first_objection(criteria.goal))
+    if record is None:  # The first version may go live: it can be no worse than none.
+        why = "nothing is live that it could be tried beside; release a version first"
+        return Verdict(version, None, criteria, None if criteria.goal is ReleaseMode.LIVE else why)
     try:
         compared = _compare(new, load_version(registry, record.version), data, thresholds)
     except (OperationsError, TrainingError) as error:
@@ -54,19 +55,11 @@ def compare_with_live(
     return Verdict(version, record.version, criteria, objection(criteria, compared), compared)
 
 
-def _first_objection(goal: ReleaseMode) -> str | None:
-    """The first version may go live: it can be no worse than none."""
-    return (
-        None if goal is ReleaseMode.LIVE else "nothing is live that it could be tried beside; release a version first"
-    )
-
-
 def _compare(
     new: LoadedVersion, live: LoadedVersion, data: Path | None, thresholds: ThresholdOverrides
 ) -> VersionComparison:
-    scores = score_both(
-        _scored_version(new), _scored_version(live), partial(read, request=TrainRequest(new.card.version, Path(), data))
-    )
+    ours, theirs = (ScoredVersion(each.contract, each.card, each.score) for each in (new, live))
+    scores = score_both(ours, theirs, partial(read, request=TrainRequest(new.card.version, Path(), data)))
     outcome = evaluate_pairs(scores.labels, scores.new, scores.live, scores.weights)
     return VersionComparison(
         first=scores.first,
@@ -77,7 +70,3 @@ def _compare(
         low=outcome.low,
         high=outcome.high,
     )
-
-
-def _scored_version(version: LoadedVersion) -> ScoredVersion:
-    return ScoredVersion(version.contract, version.card, version.score)

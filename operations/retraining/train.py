@@ -46,7 +46,9 @@ def train(registry: Registry, options: TrainOptions, console: Console) -> Entry:
         OperationsError: the data or the request cannot be used.
     """
     registry.keys.check()
-    with _readable_errors(), _scratch(registry) as directory:
+    with _readable_errors(), contextlib.ExitStack() as stack:
+        registry.root.mkdir(parents=True, exist_ok=True)
+        directory = Path(stack.enter_context(scratch.directory(registry.root)))
         reporter = Reporter(console)
         checkpoints = Checkpoints(registry.root / CHECKPOINTS, resume=options.resume, say=reporter.say)
         request = replace(_request(registry.next_version(), directory, options), checkpoints=checkpoints)
@@ -63,13 +65,6 @@ def _add(registry: Registry, trained: Trained, console: Console) -> Entry:
             return registry.add(trained.archive, trained.card, trained.contract)
         trained = renumbered(trained, registry.next_version())
         console.print(f"its number was taken meanwhile: this is version {trained.card.version}")
-
-
-@contextlib.contextmanager
-def _scratch(registry: Registry) -> Iterator[Path]:
-    registry.root.mkdir(parents=True, exist_ok=True)
-    with scratch.directory(registry.root) as directory:
-        yield Path(directory)
 
 
 def _request(version: int, out: Path, options: TrainOptions) -> TrainRequest:

@@ -130,13 +130,11 @@ def _load_and_prove(target: DeploymentTarget, entry: Entry, say: Say) -> None:
 
 
 def _prefixed(server: TorchServeClient, say: Say) -> Say:
-    """Puts the server's address before each message."""
     return lambda text: say(f"{server.address}: {text}")
 
 
 @contextlib.contextmanager
 def _errors_named(server: TorchServeClient) -> Iterator[None]:
-    """Puts the server's address before the message of an error."""
     try:
         yield
     except TorchServeUnreachable:  # Its message has the address.

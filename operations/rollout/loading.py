@@ -12,7 +12,7 @@ from operations.files import scratch
 from operations.rollout.deployment import DeploymentTarget, Say
 from operations.store.archive_copies import CopyFailed
 from operations.store.registry import Entry
-from operations.torchserve.client import RegisteredVersion, TorchServeInvalidAnswer
+from operations.torchserve.client import TorchServeInvalidAnswer
 
 READY_TIMEOUT = 60.0
 """Seconds that a registered version's workers may take to be ready."""
@@ -109,19 +109,15 @@ def _describes(description: Description, entry: Entry) -> bool:
 
 def _wait_for_the_rest(target: DeploymentTarget, version: int, say: Say) -> None:
     until = time.monotonic() + READY_TIMEOUT
-    while (registered := target.server.registered().get(version)) and registered.ready < _target_workers(
-        target, registered
-    ):
+    while registered := target.server.registered().get(version):
+        if registered.ready >= min(registered.workers, target.workers or registered.workers):
+            return
         if time.monotonic() > until:
             say(
                 f"version {version}: only {registered.ready} of its {registered.workers} workers are ready; see the log"
             )
             return
         time.sleep(0.1)
-
-
-def _target_workers(target: DeploymentTarget, registered: RegisteredVersion) -> int:
-    return registered.workers if target.workers is None else min(registered.workers, target.workers)
 
 
 def _wait_until_ready(target: DeploymentTarget, version: int) -> None:

@@ -122,14 +122,14 @@ class Reconciler:
     def _repair(self, record: Release) -> ReconcileResult:
         registered = self._target.server.registered()
         self._garbage_collector.observe(record, registered)
-        self._loaders = {version: self._loader(version) for version in record.required_versions}
+        self._loaders = {
+            version: self._loaders.get(version) or VersionLoader(self._target, version, self._say, self._clock)
+            for version in record.required_versions
+        }
         result = self._repair_live(record, registered)
         if result is ReconcileResult.HEALTHY:
             self._with_expected_errors(lambda: self._repair_others(record, registered), self._other_errors)
         return result
-
-    def _loader(self, version: int) -> VersionLoader:
-        return self._loaders.get(version) or VersionLoader(self._target, version, self._say, self._clock)
 
     def _repair_live(self, record: Release, registered: Mapping[int, RegisteredVersion]) -> ReconcileResult:
         loader = self._loaders[record.version]

@@ -172,7 +172,6 @@ def _refuse_other_trial(record: Release | None, version: int) -> None:
 
 
 def _compare(on: bytes | None, target: DeploymentTarget, before: Release, version: int, say: Say) -> None:
-    """Stops a release that would change what is flagged."""
     ready = _ready_server(target, before.version)
     if ready is None:
         say(f"version {before.version} scores nothing now, so there is nothing to compare version {version} with")
@@ -187,7 +186,6 @@ def _ready_server(target: DeploymentTarget, version: int) -> DeploymentTarget | 
 
 
 def _trial_samples(target: DeploymentTarget, trial: Trial | None) -> SamplePair | None:
-    """What was counted on live traffic while the version was on trial, if it was."""
     if trial is None or not target.redis_url:
         return None
     with contextlib.suppress(RedisUnavailable):

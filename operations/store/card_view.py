@@ -23,7 +23,8 @@ def view(registry: Registry, contents: ArchiveContents, now: datetime) -> Render
     card = contents.card
     parts: dict[str, RenderableType] = {
         f"Version {card.version}": Group(
-            formatting.facts(_head(registry, contents, now)), formatting.facts(_hashes(contents))
+            formatting.facts(_head(registry, contents, now)),
+            formatting.facts({"fingerprint": contents.contract.fingerprint, "SHA-256": contents.entry.sha256}),
         ),
         "Data": Group(formatting.facts(data_facts(card.data)), _periods(card.data)),
         "Metrics": formatting.metrics(card.metrics),
@@ -86,12 +87,7 @@ def _head(registry: Registry, contents: ArchiveContents, now: datetime) -> dict[
     }
 
 
-def _hashes(contents: ArchiveContents) -> dict[str, str]:
-    return {"fingerprint": contents.contract.fingerprint, "SHA-256": contents.entry.sha256}
-
-
 def _source(source: object) -> str:
-    """The file's name, or the simulator's settings."""
     if isinstance(source, Mapping):
         return "; ".join(f"{name}: {formatting.one_line(value)}" for name, value in source.items())
     return str(source or formatting.NONE)
@@ -122,9 +118,10 @@ def decisions(fields: Mapping[str, Any]) -> Group:
     names = {"alert_share": "flagged", "precision": "precision", "recall": "recall", "value_detected": "value"}
     table = formatting.columns("for", "from", "", *names.values(), "saved a day")
     for name, point in fields.get("points", {}).items():
+        budget = name.removeprefix("budget of ").removesuffix(" of transactions")  # 0.5%
         for period in ("expected", "test"):
             row = [formatting.share(point.get(period, {}).get(each)) for each in names]
-            start = (_short(name), formatting.number(point["threshold"])) if period == "expected" else ("", "")
+            start = (budget, formatting.number(point["threshold"])) if period == "expected" else ("", "")
             table.add_row(*map(Text, (*start, period, *row, formatting.number(_saved(point.get(period, {}))))))
     amount = fields.get("amount", {})
     column = f"the column {amount['column']}, because {amount['why']}" if amount.get("column") else amount.get("why")
@@ -139,11 +136,6 @@ def evaluation(fields: Mapping[str, Any]) -> Group:
         *map(_baseline, fields.get("rivals", ())),
     ]
     return Group(*map(Text, lines), Text("the long form: report.html in the archive, or `fraud evaluate`"))
-
-
-def _short(name: str) -> str:
-    """The budget of 0.5% of transactions is 0.5%."""
-    return name.removeprefix("budget of ").removesuffix(" of transactions")
 
 
 def _baseline(fields: Mapping[str, Any]) -> str:

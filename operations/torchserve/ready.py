@@ -94,7 +94,6 @@ def _kill_if_unresponsive(scratch: Path, now: float) -> None:
 
 
 def _status(url: str, timeout: float, body: bytes | None = None) -> int | None:
-    """The status of an answer; None where there is none."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, body, {"Content-Type": "application/octet-stream"})  # noqa: S310 - http
     try:
