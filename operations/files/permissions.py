@@ -6,7 +6,6 @@ node_exporter, which runs as another user, reads the results of the last jobs th
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 UMASK = 0o077
@@ -20,13 +19,8 @@ def set_umask() -> None:
 
 def restrict_to_owner(directory: Path) -> None:
     """Removes the permissions of group and others from a directory and all below it that this user owns."""
-    for path in (directory, *_below(directory)):
+    below = (Path(root) / name for root, folders, files in os.walk(directory) for name in (*folders, *files))
+    for path in (directory, *(path for path in below if not path.is_symlink())):
         status = path.lstat()
         if status.st_mode & UMASK and status.st_uid == os.geteuid():
             path.chmod(status.st_mode & 0o7777 & ~UMASK)
-
-
-def _below(directory: Path) -> Iterator[Path]:
-    """Files and directories below it, without symbolic links."""
-    for root, directories, files in os.walk(directory):
-        yield from (path for name in (*directories, *files) if not (path := Path(root) / name).is_symlink())

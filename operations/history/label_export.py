@@ -199,10 +199,6 @@ class _FileColumns:
         label = "" if self.label is None else row[self.label].strip()
         return label, row[self.confirmed].strip() if label and self.confirmed is not None else ""
 
-    def other_cells(self, row: Sequence[str]) -> list[str]:
-        """All cells but those of the label."""
-        return [row[position] for position in self.others]
-
 
 class _LabelJoin:
     """Copies files, with the labels of their transactions."""
@@ -282,7 +278,7 @@ class _LabelJoin:
             self._counts["genuine_by_age"] += label != "" == known
             self._counts["too_recent"] += known != "" == label
             self._counts[_count_of(label)] += 1
-            write([*columns.other_cells(row), label, known_since if label else ""])
+            write([*(row[position] for position in columns.others), label, known_since if label else ""])
 
     def _label_by_age(self, label: str, seconds: float) -> str:
         """The label to write, given the known one; without a time nobody knows how old a transaction is."""

@@ -95,7 +95,11 @@ def scored_samples(target: DeploymentTarget, live: int, version: int, on: bytes 
     """
     described = [target.server.describe(each) for each in (live, version)]
     rows = [CsvRows(on)] if on is not None else [_reference_rows(target, each) for each in described]
-    both = paired_samples(rows, *(_scorer(target, each) for each in described))
+    first, second = (
+        VersionScorer(each.contract, target.thresholds.apply_to(each.card.bands), partial(target.server.score, each))
+        for each in described
+    )
+    both = paired_samples(rows, first, second)
     if not both.before.rows:
         raise ShiftTooLarge(
             f"no row can be scored by version {version} and version {live}, so what would change cannot be known; "
@@ -117,8 +121,3 @@ def _reference_rows(target: DeploymentTarget, described: Description) -> CsvRows
     with load_errors(f"what version {described.version} brought from its training"):
         sample = version_archive.read_reference(target.registry, described.version) or described.golden
         return CsvRows.of(sample, described.contract)
-
-
-def _scorer(target: DeploymentTarget, described: Description) -> VersionScorer:
-    bands = target.thresholds.apply_to(described.card.bands)
-    return VersionScorer(described.contract, bands, partial(target.server.score, described))

@@ -48,8 +48,7 @@ def release(
     """
     with _locked_record(target) as before:
         _refuse_other_trial(before, version)
-        compare = None if accept_shift else partial(_compare, on)
-        return _release_after_gate(target, before, version, say, compare)
+        return _release_after_gate(target, before, version, say, None if accept_shift else partial(_compare, on))
 
 
 def promote(target: DeploymentTarget, say: Say, *, accept_shift: bool = False, on: bytes | None = None) -> Release:
@@ -61,8 +60,8 @@ def promote(target: DeploymentTarget, say: Say, *, accept_shift: bool = False, o
     with _locked_record(target) as before:
         if before is None or before.trial is None:
             raise OperationsError("no version is on trial")
-        compare = None if accept_shift else partial(_compare, on)
-        return _release_after_gate(target, before, before.trial.version, say, compare)
+        version = before.trial.version
+        return _release_after_gate(target, before, version, say, None if accept_shift else partial(_compare, on))
 
 
 def rollback(target: DeploymentTarget, say: Say) -> Release:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from operations.store.card_view import bands, data_facts
-from operations.store.diff import ColumnDifference, ScoreDifference, SharedGoldenRows, VersionDifference
+from operations.store.diff import ColumnDifference, ScoreDifference, VersionDifference
 from operations.store.version_archive import ArchiveContents
 from operations.text import formatting
 
@@ -73,15 +73,13 @@ def _changes(columns: ColumnDifference, names: tuple[str, ...]) -> Iterator[tupl
 
 
 def _scores(difference: VersionDifference, names: tuple[str, ...]) -> RenderableType:
-    lines = [Text(_golden(each)) for each in difference.golden]
+    lines = list[Text]()
+    for golden in difference.golden:
+        of = " and ".join(f"version {version}" for version in golden.of)
+        lines.append(Text(f"Golden rows of {of}: {golden.shared} of {golden.rows} can be read by both."))
     if difference.scored is None:
         return Group(*lines, Text("No row can be read by both, so their scores do not compare."))
     return Group(*lines, formatting.facts(_compared(difference.scored, names)))
-
-
-def _golden(golden: SharedGoldenRows) -> str:
-    of = " and ".join(f"version {version}" for version in golden.of)
-    return f"Golden rows of {of}: {golden.shared} of {golden.rows} can be read by both."
 
 
 def _compared(scored: ScoreDifference, names: tuple[str, ...]) -> dict[str, str]:
