@@ -26,13 +26,7 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class ExpectedScores:
-    """The scores and thresholds of one version for the load's transactions.
-
-    Attributes:
-        probabilities: of each transaction, with its whole history.
-        review: the probability from which the decision is "review".
-        decline: that from which it is "decline".
-    """
+    """One version's thresholds, and the probability of each of the load's transactions with its whole history."""
 
     version: int
     probabilities: Sequence[float]

@@ -70,16 +70,8 @@ def main() -> None:
             _print_comparison(name, _compare(registry, seeded[0], _trained(registry, mistake(rows), 0, epochs)))
         for name, distort in DISTORTIONS.items():
             _print_comparison(name, _compare(registry, seeded[0], seeded[1], distort))
-        _print_comparison(
-            "thresholds per cent", _compare(registry, seeded[0], seeded[1], bands=lambda each: _times(each, 100))
-        )
-        _print_comparison(
-            "thresholds a hundredth", _compare(registry, seeded[0], seeded[1], bands=lambda each: _times(each, 0.01))
-        )
-
-
-def _times(bands: DecisionBands, factor: float) -> DecisionBands:
-    return DecisionBands(min(bands.review * factor, 1.0), min(bands.decline * factor, 1.0))
+        for name, factor in {"thresholds per cent": 100, "thresholds a hundredth": 0.01}.items():
+            _print_comparison(name, _compare(registry, seeded[0], seeded[1], threshold_factor=factor))
 
 
 def _trained(registry: Registry, rows: pd.DataFrame, seed: int, epochs: int) -> LoadedVersion:
@@ -99,7 +91,7 @@ def _compare(
     first: LoadedVersion,
     second: LoadedVersion,
     distort: Callable[[Scores], Scores] = lambda scores: scores,
-    bands: Callable[[DecisionBands], DecisionBands] = lambda bands: bands,
+    threshold_factor: float = 1.0,
 ) -> SamplePair:
     """What the two make of the samples that they brought, where something is done to the second."""
 
@@ -108,8 +100,10 @@ def _compare(
 
     samples = (version_archive.read_reference(registry, each.card.version) or each.golden for each in (first, second))
     rows = [CsvRows.of(sample, each.contract) for sample, each in zip(samples, (first, second), strict=True)]
+    bands = second.card.bands
+    thresholds = (min(each * threshold_factor, 1.0) for each in (bands.review, bands.decline))
     ours = VersionScorer(first.contract, first.card.bands, first.score)
-    return gate.paired_samples(rows, ours, VersionScorer(second.contract, bands(second.card.bands), distorted))
+    return gate.paired_samples(rows, ours, VersionScorer(second.contract, DecisionBands(*thresholds), distorted))
 
 
 def _print_comparison(name: str, both: SamplePair) -> None:

@@ -22,7 +22,7 @@ from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.history.pipeline import BatchPipeline
 from history.evaluation import with_history
-from history.keyed_hash import HistoryKey
+from history.keyed_hash import ADOPT_KEY, HistoryKey
 from history.labels import LABELS_PER_UPDATE, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import MERGE, STORE_VALUES
@@ -46,7 +46,9 @@ def main(file: Path) -> None:
     table, frauds = rows.table.take(np.arange(ROWS)), rows.labels[:ROWS]
     trained = with_history(contract, table, frauds)
     with tempfile.TemporaryDirectory() as directory, running(Path(directory)) as valkey:
-        served = _served(contract, table, frauds, Redis.from_url(valkey.url))
+        redis = Redis.from_url(valkey.url)
+        _run(redis, ADOPT_KEY, (KEY.check,))
+        served = _served(contract, table, frauds, redis)
     worst = {name: _difference(trained.columns[name], values) for name, values in served.items()}
     for name, difference in worst.items():
         print(f"{difference:.1e}  {name}")

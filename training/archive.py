@@ -58,26 +58,18 @@ class Parts:
             "contract.json": self.contract.to_bytes(),
             "card.json": self.card.to_bytes(),
             "golden.json": golden.encode(),
-            **self._reference(),
-            **self._report(),
-            **_contract_sources(),
         }
+        if self.reference is not None:
+            contents["reference.json"] = json.dumps(
+                self.reference.to_json(), ensure_ascii=False, allow_nan=False
+            ).encode()
+        if self.report is not None:
+            # Under the card's own version, which may have changed since the report was made.
+            contents |= report_files(self.report | {"version": self.card.version})
+        sources = [entry for entry in files("contract").iterdir() if entry.name.endswith(".py")]
+        contents |= {f"contract/{entry.name}": _source(entry) for entry in sources}
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())}
         return contents | {CHECKSUMS: (json.dumps(sums, indent=1) + "\n").encode()}
-
-    def _reference(self) -> dict[str, bytes]:
-        if self.reference is None:
-            return {}
-        return {"reference.json": json.dumps(self.reference.to_json(), ensure_ascii=False, allow_nan=False).encode()}
-
-    def _report(self) -> dict[str, bytes]:
-        """Under the card's own version, which may have changed since the report was made."""
-        return {} if self.report is None else report_files(self.report | {"version": self.card.version})
-
-
-def archive_name(version: int) -> str:
-    """The file name of a version's archive."""
-    return f"{MODEL_NAME}-{version}.mar"
 
 
 def installed_handler() -> bytes:
@@ -91,7 +83,7 @@ def build(parts: Parts, out: Path) -> Path:
     Raises:
         TrainingError: the archiver failed or the directory cannot be written.
     """
-    name = archive_name(parts.card.version)
+    name = f"{MODEL_NAME}-{parts.card.version}.mar"
     try:
         out.mkdir(parents=True, exist_ok=True)
         # In `out` itself: the last step is then a rename within one file system.
@@ -130,12 +122,6 @@ def _archive(work: Path, version: int) -> None:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise TrainingError(f"torch-model-archiver failed: {last}")
-
-
-def _contract_sources() -> dict[str, bytes]:
-    """The contract package as a worker imports it."""
-    sources = [entry for entry in files("contract").iterdir() if entry.name.endswith(".py")]
-    return {f"contract/{entry.name}": _source(entry) for entry in sources}
 
 
 def _source(entry: Traversable) -> bytes:

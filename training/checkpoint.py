@@ -32,12 +32,7 @@ NUMBERS = "numbers.json"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingState:
-    """What a training needs to go on.
-
-    Attributes:
-        arrays: by name.
-        numbers: what JSON can hold, by name.
-    """
+    """What a training needs to go on: arrays, and what JSON can hold, by name."""
 
     arrays: Arrays
     numbers: Mapping[str, Any]
@@ -156,10 +151,6 @@ def _parse(content: bytes) -> TrainingState | None:
     digest, _, data = content.partition(b"\n")
     if hashlib.sha256(data).hexdigest().encode() != digest:
         return None
-    with zipfile.ZipFile(io.BytesIO(data)) as file:
-        names = [name.removesuffix(".npy") for name in file.namelist() if name != NUMBERS]
-        arrays = {}
-        for name in names:
-            with file.open(f"{name}.npy") as entry:
-                arrays[name] = np.lib.format.read_array(entry, allow_pickle=False)
-        return TrainingState(arrays, json.loads(file.read(NUMBERS)))
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files if name != NUMBERS}
+        return TrainingState(arrays, json.loads(file[NUMBERS]))

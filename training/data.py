@@ -93,14 +93,8 @@ class LabelledTransactions:
         """The rows at these positions (or under this mask), in this order."""
         optional = (self.seconds, self.confirmed, self.weights)
         seconds, confirmed, weights = (None if each is None else each[positions] for each in optional)
-        return replace(
-            self,
-            table=self.table.take(positions),
-            labels=self.labels[positions],
-            seconds=seconds,
-            confirmed=confirmed,
-            weights=weights,
-        )
+        table, labels = self.table.take(positions), self.labels[positions]
+        return replace(self, table=table, labels=labels, seconds=seconds, confirmed=confirmed, weights=weights)
 
 
 def load(contract: Contract, path: Path) -> LabelledTransactions:
@@ -270,10 +264,15 @@ def _labelled(contract: Contract, reading: ParsedRows, sha256: str, notes: tuple
     result = LabelledTransactions(
         rows, labels, seconds, sha256, notes, None if time is None else confirmed, _weights(contract, rows)
     )
-    if time is None:
-        return _with_weight_note(contract, _without_unlabelled(result, has_label))
-    separated = _as_of_now(result, has_label) if time.time_format.is_dated else _without_unlabelled(result, has_label)
-    return _with_weight_note(contract, _in_order(separated))
+    if time is not None and time.time_format.is_dated:
+        result, has_label = _as_of_now(result, has_label)
+    result = _without_unlabelled(result, has_label)
+    result = result if time is None else _in_order(result)
+    if contract.weight is None:
+        return result
+    stand_for = f"{quantity(result.rows, 'row')} for {float(result.row_weights.sum()):,.0f} transactions"
+    note = f"Each row counts as often as its {contract.weight.name} says: {stand_for}."
+    return replace(result, notes=(*result.notes, note))
 
 
 def _bad_cells(contract: Contract, reading: ParsedRows) -> str:
@@ -338,15 +337,6 @@ def _weights(contract: Contract, table: Table) -> NDArray[np.float64] | None:
     return weights
 
 
-def _with_weight_note(contract: Contract, data: LabelledTransactions) -> LabelledTransactions:
-    """Adds a note of how many transactions the rows stand for."""
-    if contract.weight is None:
-        return data
-    stand_for = f"{quantity(data.rows, 'row')} for {float(data.row_weights.sum()):,.0f} transactions"
-    note = f"Each row counts as often as its {contract.weight.name} says: {stand_for}."
-    return replace(data, notes=(*data.notes, note))
-
-
 def _in_order(data: LabelledTransactions) -> LabelledTransactions:
     """Sorted by time; rows without one come first, where they can only be trained on."""
     assert data.seconds is not None  # noqa: S101 - only called with times; mypy cannot see it.
@@ -358,7 +348,9 @@ def _in_order(data: LabelledTransactions) -> LabelledTransactions:
     return replace(data.take(order), notes=(*data.notes, *note))
 
 
-def _as_of_now(data: LabelledTransactions, has_label: NDArray[np.bool_]) -> LabelledTransactions:
+def _as_of_now(
+    data: LabelledTransactions, has_label: NDArray[np.bool_]
+) -> tuple[LabelledTransactions, NDArray[np.bool_]]:
     """Drops labels that are confirmed in the future, and notes transactions of the future.
 
     Raises:
@@ -375,4 +367,4 @@ def _as_of_now(data: LabelledTransactions, has_label: NDArray[np.bool_]) -> Labe
             raise TrainingError(
                 f"No label is known yet: {CONFIRMED_COLUMN} lies in the future in every row that has one."
             )
-    return _without_unlabelled(data, has_label)
+    return data, has_label

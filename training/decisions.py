@@ -182,8 +182,7 @@ def budget_threshold(period: Period, budget: Budget) -> float | None:
         return None
     ranking = Ranking.of(period.labels, period.scores)
     flagged, _ = ranking.cumulative_counts(period.weights)
-    within = np.flatnonzero(flagged <= allowed * (1 + 1e-12))
-    return float(period.scores[ranking.order[ranking.ends[within[-1]]]]) if len(within) else None
+    return ranking.lowest(flagged <= allowed * (1 + 1e-12))
 
 
 def cost_threshold(period: Period, costs: Costs) -> float | None:
@@ -193,7 +192,7 @@ def cost_threshold(period: Period, costs: Costs) -> float | None:
     ranking = Ranking.of(period.labels, period.scores)
     saved = savings(period, ranking, costs)
     best = int(np.argmax(saved))
-    return float(period.scores[ranking.order[ranking.ends[best]]]) if saved[best] > 0 else None
+    return float(ranking.scores[best]) if saved[best] > 0 else None
 
 
 def savings(period: Period, ranking: Ranking, costs: Costs) -> Floats:

@@ -24,10 +24,7 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 def duplicate_notes(contract: Contract, data: LabelledTransactions, cut: Split) -> tuple[str, ...]:
     """Notes on duplicate rows for the model card, without values."""
-    return (
-        *_ids(contract, data, cut),
-        *_rows(contract, data, cut),
-    )
+    return (*_ids(contract, data, cut), *_rows(contract, data, cut))
 
 
 def _ids(contract: Contract, data: LabelledTransactions, cut: Split) -> tuple[str, ...]:

@@ -95,39 +95,18 @@ def choose_bands(
     """
     counted = np.ones(len(labels)) if weights is None else weights
     ranking = Ranking.of(labels, probabilities)
-    decline, notes = _decline(ranking, probabilities, counted, policy.decline_precision)
+    flagged, caught = ranking.cumulative_counts(counted)
+    tried = ranking.ends + 1 >= MIN_DECLINED
+    decline = ranking.lowest(tried & (caught >= policy.decline_precision * flagged))
     share = max(policy.alert_share, 2 * float(np.average(labels, weights=counted)))
-    review = _highest_share(ranking, probabilities, counted, share)
-    return DecisionBands(review=min(review, decline), decline=decline), notes
-
-
-def _decline(
-    ranking: Ranking, probabilities: Scores, weights: Floats, precision: float
-) -> tuple[float, tuple[str, ...]]:
-    """The lowest threshold that reached the precision on enough rows; else the precision itself.
-
-    A calibrated probability promises that precision where too little was seen to measure it.
-    """
-    declined, caught = ranking.cumulative_counts(weights)
-    reached = (ranking.ends + 1 >= MIN_DECLINED) & (caught >= precision * declined)
-    if reached.any():
-        return _threshold(ranking, probabilities, reached), ()
-    note = (
-        f"No threshold declined with a precision of {precision:.0%} on validation: it is the probability {precision}."
-    )
-    return precision, (note,)
-
-
-def _highest_share(ranking: Ranking, probabilities: Scores, weights: Floats, share: float) -> float:
-    """The lowest threshold that at most this share of transactions reach; 1 where every one is reached by more."""
-    flagged, _ = ranking.cumulative_counts(weights)
-    within = flagged <= share * float(weights.sum())
-    return _threshold(ranking, probabilities, within) if within.any() else 1.0
-
-
-def _threshold(ranking: Ranking, probabilities: Scores, good: Labels) -> float:
-    """The lowest of those distinct probabilities that are good."""
-    return float(probabilities[ranking.order[ranking.ends[np.flatnonzero(good)[-1]]]])
+    review = ranking.lowest(flagged <= share * float(counted.sum()))
+    review = 1.0 if review is None else review  # Each score is reached by more.
+    if decline is not None:
+        return DecisionBands(min(review, decline), decline), ()
+    # A calibrated probability promises that precision where too little was seen to measure it.
+    aim = policy.decline_precision
+    note = f"No threshold declined with a precision of {aim:.0%} on validation: it is the probability {aim}."
+    return DecisionBands(min(review, aim), aim), (note,)
 
 
 def measure(
@@ -146,7 +125,12 @@ def measure(
     metrics["expected_calibration_error"] = calibration_error(values, labels, weights)
     slope = calibration_slope(values, labels, weights)
     metrics |= {} if slope is None else {"calibration_slope": slope}
-    return metrics | _ranking(values, labels, counted) | _by_band(values, labels, bands, counted)
+    metrics |= _ranking(values, labels, counted)
+    declined, flagged = values >= bands.decline, values >= min(bands.review, bands.decline)
+    chosen = {"decline": declined, "review": flagged & ~declined, "flagged": flagged}
+    for name, rows in chosen.items():
+        metrics |= _band(name, rows, labels, counted)
+    return metrics
 
 
 def calibration_error(values: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64] | None = None) -> float:
@@ -202,18 +186,6 @@ def recalls(ranking: Ranking, weights: Floats) -> dict[str, float]:
     """The share of frauds found while no more genuine rows are flagged than each of FALSE_POSITIVES, by its name."""
     false_positives, recall = roc(ranking, weights)
     return {name: float(recall[false_positives <= most].max(initial=0.0)) for name, most in FALSE_POSITIVES.items()}
-
-
-def _by_band(
-    values: NDArray[np.float64], labels: Labels, bands: DecisionBands, weights: NDArray[np.float64]
-) -> dict[str, float]:
-    declined = values >= bands.decline
-    reviewed = (values >= bands.review) & ~declined
-    return (
-        _band("decline", declined, labels, weights)
-        | _band("review", reviewed, labels, weights)
-        | _band("flagged", declined | reviewed, labels, weights)
-    )
 
 
 def _band(name: str, chosen: NDArray[np.bool_], labels: Labels, weights: NDArray[np.float64]) -> dict[str, float]:

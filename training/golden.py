@@ -84,11 +84,7 @@ def reference(contract: Contract, newest: Table, scripted: Scripted, seed: int) 
 
 def _swapped_column(column: Column, values: NDArray[Any], rng: Generator) -> NDArray[Any]:
     """A column's values, numbers and times exchanged among rows of nearly the same rank."""
-    if column.kind not in NUMERIC:
-        return values
-    swapped = _swapped(values, rng)
-    swapped = np.round(swapped) if column.kind is Kind.TIMESTAMP else _rounded(swapped)
-    return np.clip(swapped, column.minimum, column.maximum)
+    return _in_bounds(column, _swapped(values, rng)) if column.kind in NUMERIC else values
 
 
 def _swapped(values: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]:
@@ -104,7 +100,7 @@ def _swapped(values: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]
 
 def _draw_history(contract: Contract, first: str, newest: Table, rng: Generator) -> list[_HistoryRow]:
     """DRAWN_ROWS values of each history feature; the first row has their defaults."""
-    features = {window.name: _sampled_rounded(newest.columns[window.name], rng) for window in contract.history}
+    features = {window.name: _rounded(_sampled(newest.columns[window.name], rng)) for window in contract.history}
     plan = Plan.of([contract])
     if plan is not None:
         for name, values in plan.default_values(read_csv(contract, first.encode()).table.columns, 1).items():
@@ -160,7 +156,7 @@ def _fields(contract: Contract, row: _Row) -> Iterator[str]:
 def _cells(column: Column, newest: Table, rng: Generator) -> list[str]:
     """DRAWN_ROWS cells of a column as text."""
     values = newest.columns[column.name]
-    values = _sampled_in_bounds(column, values, rng) if column.kind in NUMERIC else rng.choice(values, DRAWN_ROWS)
+    values = _in_bounds(column, _sampled(values, rng)) if column.kind in NUMERIC else rng.choice(values, DRAWN_ROWS)
     cells = [_cell(column, value, number) for number, value in enumerate(values.tolist(), 1)]
     if column.kind is Kind.CATEGORY:
         cells[0] = UNSEEN
@@ -169,15 +165,10 @@ def _cells(column: Column, newest: Table, rng: Generator) -> list[str]:
     return cells
 
 
-def _sampled_in_bounds(column: Column, values: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]:
-    """Numbers or times drawn between the column's quantiles, within its bounds."""
-    drawn = np.round(_sampled(values, rng)) if column.kind is Kind.TIMESTAMP else _sampled_rounded(values, rng)
-    return np.clip(drawn, column.minimum, column.maximum)
-
-
-def _sampled_rounded(values: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]:
-    """DRAWN_ROWS numbers of three digits."""
-    return _rounded(_sampled(values, rng))
+def _in_bounds(column: Column, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers in three digits, times to the second, within the column's bounds."""
+    rounded = np.round(values) if column.kind is Kind.TIMESTAMP else _rounded(values)
+    return np.clip(rounded, column.minimum, column.maximum)
 
 
 def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from contract.cells import MAX_TEXT_LENGTH
 from contract.dates import UNITS_PER_SECOND, join_date_time
 from contract.schema import CONFIRMED_COLUMN, FLOAT32_MAX, Column, Kind, Missing, TimeFormat
 from training import source
-from training.amounts import Amount, inferred_amount
+from training.amounts import inferred_amount
 from training.data import FALSE, TRUE
 from training.errors import TrainingError
 from training.infer_dates import dates_of, is_clock, names_another_moment
@@ -99,16 +99,15 @@ def infer_schema(path: Path) -> str:
     columns = _one_time(
         _one_id({name: _infer_column(name, frame[name], label, known_truth) for name in frame.columns if name})
     )
-    columns = _with_clock(frame, _one_weight(columns))
+    second_weights = _named(columns, Kind.WEIGHT)[1:]
+    columns |= dict.fromkeys(second_weights, InferredColumn(None, {}, "left out: a second weight"))
+    columns = _with_clock(frame, columns)
     tables = [_table(name, inferred) for name, inferred in columns.items()]
     times = _times(frame, columns, truth.to_numpy())
-    blocks = history(frame, _named(columns, Kind.ENTITY), _amount(columns), times) if times else ""
-    return "\n".join([*_heading(path, timed=times is not None), *tables, *([blocks] if blocks else [])])
-
-
-def _amount(columns: Mapping[str, InferredColumn]) -> Amount:
     numbers = _named(columns, Kind.NUMBER)
-    return inferred_amount(numbers, [name for name in numbers if "log" in columns[name].keys])
+    amount = inferred_amount(numbers, [name for name in numbers if "log" in columns[name].keys])
+    blocks = history(frame, _named(columns, Kind.ENTITY), amount, times) if times else ""
+    return "\n".join([*_heading(path, timed=times is not None), *tables, *([blocks] if blocks else [])])
 
 
 def _named(columns: Mapping[str, InferredColumn], kind: Kind) -> list[str]:
@@ -246,7 +245,7 @@ def _is_weight(column: pd.Series, truth: pd.Series) -> bool:
 
 
 def _infer_filled(name: str, full: pd.Series) -> InferredColumn:
-    if _share(full, _is_number) < HALF:
+    if _share(full, lambda some: _numbers(_without_signs(some))[1]) < HALF:
         if (result := dates_of(full)) is not None:
             return _timestamp(result.form, result.comment)
         return _text(name, full)
@@ -254,10 +253,6 @@ def _infer_filled(name: str, full: pd.Series) -> InferredColumn:
     if good.all():
         return _numeric(name, full, numbers)
     return _partly_numeric(name, full, good)
-
-
-def _is_number(looked_at: pd.Series) -> NDArray[np.bool_]:
-    return _numbers(_without_signs(looked_at))[1]
 
 
 def _share(full: pd.Series, test: Callable[[pd.Series], NDArray[np.bool_]]) -> float:
@@ -303,7 +298,8 @@ def _is_long_number(full: pd.Series) -> bool:
 
 def _numeric(name: str, full: pd.Series, numbers: NDArray[np.float64]) -> InferredColumn:
     whole = bool((numbers == np.round(numbers)).all())
-    if whole and _counting(numbers) and not TIME_NAME.search(name):
+    counting = len(numbers) > FEW_NUMBERS and bool((np.diff(numbers) == 1).all())  # The rows are merely numbered.
+    if whole and counting and not TIME_NAME.search(name):
         return _id_or_entity(full)
     if whole and _named_not_measured(name):
         return _text(name, full)
@@ -355,11 +351,6 @@ def _dates(numbers: NDArray[np.float64]) -> bool:
     return False
 
 
-def _counting(numbers: NDArray[np.float64]) -> bool:
-    """Whether the rows are merely numbered."""
-    return len(numbers) > FEW_NUMBERS and bool((np.diff(numbers) == 1).all())
-
-
 def _seconds_column(moment: str, cycles: dict[str, str]) -> InferredColumn:
     comment = f'taken for the seconds since {moment}; if it is another thing, kind = "number"'
     return InferredColumn(Kind.TIMESTAMP, {"time_format": '"seconds"', **cycles}, comment)
@@ -391,16 +382,13 @@ def _text(name: str, full: pd.Series) -> InferredColumn:
         return InferredColumn(None, {}, f"left out: some cells have more than {MAX_TEXT_LENGTH} characters")
     if is_clock(full):
         return CLOCK
-    if _named_for_one(name, different) or _is_long_number(full):
+    # With few values such a name says a kind of them: a card's, a customer's.
+    names_one = different > FEW_NUMBERS and bool(ID_NAME.search(name) or ENTITY_NAME.search(name))
+    if names_one or _is_long_number(full):
         return _id_or_entity(full)
     if different <= MAX_CATEGORIES and (different < len(full) / 2 or different <= FEW_NUMBERS):
         return InferredColumn(Kind.CATEGORY, {}, quantity(different, "different value"))
     return _id_or_entity(full)
-
-
-def _named_for_one(name: str, different: int) -> bool:
-    """Whether the name says id, card, customer; with few values it says a kind of them all the same."""
-    return different > FEW_NUMBERS and bool(ID_NAME.search(name) or ENTITY_NAME.search(name))
 
 
 def _id_or_entity(full: pd.Series) -> InferredColumn:
@@ -420,11 +408,6 @@ def _one_id(columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
         name: replace(inferred, kind=Kind.ENTITY) if inferred.kind is Kind.ID and name != chosen else inferred
         for name, inferred in columns.items()
     }
-
-
-def _one_weight(columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
-    others = _named(columns, Kind.WEIGHT)[1:]
-    return columns | {name: InferredColumn(None, {}, "left out: a second weight") for name in others}
 
 
 def _one_time(columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
@@ -448,10 +431,8 @@ def _one_time(columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
 
 def _with_clock(frame: pd.DataFrame, columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     """The time of the transaction with the time of the day, where that is the only one that has a column of its own."""
-    clocks, times = (
-        [name for name, inferred in columns.items() if inferred.comment == CLOCK.comment],
-        _named(columns, Kind.TIMESTAMP),
-    )
+    times = _named(columns, Kind.TIMESTAMP)
+    clocks = [name for name, inferred in columns.items() if inferred.comment == CLOCK.comment]
     if len(clocks) != 1 or not times:
         return columns
     main, clock = times[0], clocks[0]

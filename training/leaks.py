@@ -88,17 +88,14 @@ def score_columns(contract: Contract, data: LabelledTransactions, period: slice)
 
 
 def _refusal(result: list[ColumnScore]) -> str:
-    names = " ".join(f"--allow-leak {_argument(score.column)}" for score in result)
+    columns = [f'"{score.column}"' if " " in score.column else score.column for score in result]
+    names = " ".join(f"--allow-leak {column}" for column in columns)
     return (
         f"A leak: alone, {', '.join(map(str, result))} tells the label of the training rows, so it was probably made "
         "from it, or after it, and the model would only repeat it. Take it out of the schema; or, if it is really "
         f'known when a transaction is scored, train with {names}, or write leak = "allow" below it in the schema. What '
         'says how many transactions a row stands for has kind = "weight".'
     )
-
-
-def _argument(name: str) -> str:
-    return f'"{name}"' if " " in name else name
 
 
 def _sample(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -95,15 +95,7 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How training went.
-
-    Attributes:
-        epochs: how many were run.
-        best_epoch: the one whose weights were kept, from 1.
-        score: its validation score.
-        batch: rows of a step.
-        precision: of the layers, as torch names it.
-    """
+    """How training went; `best_epoch` counts from 1, `score` is its validation score, `batch` the rows of a step."""
 
     epochs: int
     best_epoch: int
@@ -139,19 +131,12 @@ class _TrainingTensors:
         )  # fmt: skip
 
     def step(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The inputs of these rows in one step, their labels and their weights."""
-        return (
-            self.inputs(rows).to(self.device),
-            self.labels[rows].to(self.device),
-            self.weights[rows].to(self.device),
-        )
-
-    def inputs(self, rows: Tensor) -> Tensor:
-        """The rows of a step, some of them with the defaults of their history."""
-        if self.default_history is None:
-            return self.matrix[rows]
-        forgotten = torch.rand(len(rows), 1, device=self.matrix.device) < self.forgotten_share
-        return torch.where(forgotten, self.default_history[rows], self.matrix[rows])
+        """The inputs of these rows, some with the defaults of their history, their labels and their weights."""
+        inputs = self.matrix[rows]
+        if self.default_history is not None:
+            forgotten = torch.rand(len(rows), 1, device=self.matrix.device) < self.forgotten_share
+            inputs = torch.where(forgotten, self.default_history[rows], inputs)
+        return inputs.to(self.device), self.labels[rows].to(self.device), self.weights[rows].to(self.device)
 
 
 def best_device() -> torch.device:
@@ -242,15 +227,11 @@ class _BestEpoch:
 
 
 def _optimiser(model: FraudModel, rows: int, config: LoopConfig, batch: int) -> Optimiser:
-    batch = batch or resources.batch(rows, _bytes_per_row(model), resources.free_memory(model.bias.device))
+    # About what a row of a step takes: inputs and hidden values, and what is kept of them for the gradient.
+    row_bytes = 4 * 8 * sum(parameter.shape[1] for parameter in model.layers.parameters()) * model.members
+    batch = batch or resources.batch(rows, row_bytes, resources.free_memory(model.bias.device))
     total = config.epochs * math.ceil(rows / batch)
     return Optimiser.for_model(model, total, batch, config.learning_rate, config.weight_decay)
-
-
-def _bytes_per_row(model: FraudModel) -> int:
-    """About what a row of a step takes: inputs and hidden values, and what is kept of them for the gradient."""
-    widths = [parameter.shape[1] for parameter in model.layers.parameters()]
-    return 4 * 8 * sum(widths) * model.members
 
 
 @dataclass(slots=True, eq=False)
@@ -273,17 +254,8 @@ class _Training:
         order = int(torch.randint(1 << 62, ()))
         mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         steps = _optimiser(model, len(train.labels), config, config.batch)
-        tensors = _TrainingTensors.on(device, train, config.forgotten_share)
-        return cls(
-            model,
-            tensors,
-            steps,
-            _BestEpoch(config.patience),
-            config,
-            mixed,
-            order,
-            loss=torch.zeros((), device=device),
-        )
+        tensors, best = _TrainingTensors.on(device, train, config.forgotten_share), _BestEpoch(config.patience)
+        return cls(model, tensors, steps, best, config, mixed, order, loss=torch.zeros((), device=device))
 
     @property
     def finished(self) -> bool:

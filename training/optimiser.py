@@ -16,14 +16,7 @@ FIRST_RATE, LAST_RATE = 1 / 25, 1e-5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Optimiser:
-    """AdamW and its learning-rate schedule.
-
-    Attributes:
-        optimiser: of the weights.
-        learning_rate: at the top of the cycle.
-        batch: rows of a step.
-        total: steps of all epochs.
-    """
+    """AdamW and its cycle: the learning rate at its top, the rows of a step, and the steps of all epochs in `total`."""
 
     optimiser: torch.optim.AdamW
     learning_rate: float

@@ -41,11 +41,7 @@ class Incomparable(TrainingError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredVersion:
-    """One of the two versions.
-
-    Attributes:
-        score: float32 probabilities, shape (rows,), of a matrix of its contract.
-    """
+    """One of the two versions; `score` makes float32 probabilities, shape (rows,), of a matrix of its contract."""
 
     contract: Contract
     card: ModelCard
@@ -130,16 +126,10 @@ def evaluate_pairs(
         raise Incomparable("the newest period has no fraud: nothing can be ranked")
     counted = np.ones(len(labels)) if weights is None else weights
     ours, theirs = Ranking.of(labels, new), Ranking.of(labels, live)
-    differences = _differences(ours, theirs, counted, np.random.default_rng(seed))
+    precisions = resampled((ours, theirs), counted, np.random.default_rng(seed), RESAMPLES)
+    differences = np.nan_to_num(precisions[:, 0] - precisions[:, 1], nan=UNMEASURABLE)
     low, high = np.quantile(differences, TAIL, method="higher"), np.quantile(differences, 1 - TAIL, method="lower")
     return PairedEvaluation(ours.average_precision(counted), theirs.average_precision(counted), float(low), float(high))
-
-
-def _differences(ours: Ranking, theirs: Ranking, weights: Floats, rng: np.random.Generator) -> Floats:
-    """Average precision of ours less that of theirs on each resample, shape (RESAMPLES,)."""
-    precisions = resampled((ours, theirs), weights, rng, RESAMPLES)
-    difference = precisions[:, 0] - precisions[:, 1]
-    return np.where(np.isnan(difference), UNMEASURABLE, difference)
 
 
 def _read_for_live(

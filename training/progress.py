@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
 @dataclass(slots=True)
@@ -37,20 +37,20 @@ class Epochs:
     """The bar of one training run."""
 
     bar: Progress
-    task: object
+    task: TaskID
 
     def resumed(self, done: int) -> None:
         """Continues after `done` epochs of an earlier run."""
-        self.bar.update(self.task, completed=done)  # type: ignore[arg-type]
+        self.bar.update(self.task, completed=done)
 
     def running(self, share: float, loss: float) -> None:
         """An epoch is under way: which share of it is done, and its training loss so far."""
-        self.bar.update(self.task, description=f"loss {loss:.4f}  {share:.0%} of this epoch")  # type: ignore[arg-type]
+        self.bar.update(self.task, description=f"loss {loss:.4f}  {share:.0%} of this epoch")
 
     def done(self, loss: float, score: float, best: float) -> None:
         """One more epoch is done: its training loss, its score on the validation period, and the best so far."""
         text = f"loss {loss:.4f}  validation {score:.4f}  best {best:.4f}"
-        self.bar.update(self.task, advance=1, description=text)  # type: ignore[arg-type]
+        self.bar.update(self.task, advance=1, description=text)
 
 
 def silent() -> Reporter:

@@ -27,23 +27,29 @@ class Ranking:
         order: positions of the rows, the highest score first; shape (rows,).
         fraud: 1 or 0, in this order.
         ends: where in this order each distinct score ends: rows of one score are flagged together.
+        scores: the distinct scores, the highest first.
     """
 
     order: NDArray[np.int64]
     fraud: Floats
     ends: NDArray[np.int64]
+    scores: NDArray[Any]
 
     @classmethod
     def of(cls, labels: Labels, scores: NDArray[Any]) -> Self:
         """Ranks rows with these labels and scores, shape (rows,) each, at least one."""
         order = np.argsort(-scores, kind="stable")
         ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-        return cls(order, labels[order].astype(np.float64), ends)
+        return cls(order, labels[order].astype(np.float64), ends, scores[order[ends]])
 
     def cumulative_counts(self, weights: Floats) -> tuple[Floats, Floats]:
         """Rows flagged, and frauds among them, at each distinct score, the highest first."""
         ranked = weights[self.order]
         return np.cumsum(ranked)[self.ends], np.cumsum(ranked * self.fraud)[self.ends]
+
+    def lowest(self, good: Labels) -> float | None:
+        """The lowest of those distinct scores that are good; None where none is."""
+        return float(self.scores[good][-1]) if good.any() else None
 
     def average_precision(self, weights: Floats) -> float:
         """Average precision with these weights of the rows; NaN where no fraud has a weight."""

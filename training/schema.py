@@ -34,12 +34,8 @@ KEYS = {
     Kind.NUMBER: {"minimum", "maximum", "log"},
     Kind.CATEGORY: {"max_categories", "min_count"},
     Kind.TIMESTAMP: {"time_format", "cycles", "clock"},
-    Kind.ID: set[str](),
-    Kind.ENTITY: set[str](),
-    Kind.LABEL: set[str](),
-    Kind.WEIGHT: set[str](),
 }
-"""The keys that a column of each kind may have beside `kind`, `missing` and `leak`."""
+"""The keys that a column may have by its kind, beside `kind`, `missing` and `leak`."""
 CYCLES = {
     "hour": (FeatureKind.HOUR_SIN, FeatureKind.HOUR_COS),
     "weekday": (FeatureKind.WEEKDAY_SIN, FeatureKind.WEEKDAY_COS),
@@ -189,8 +185,10 @@ def _columns(fields: Mapping[str, Any]) -> Iterator[SchemaColumn]:
 def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
     where = f"Column {name}"
     kind = values.choice(where, "kind", fields.get("kind"), Kind)
-    values.only(f"{where} ({kind})", fields, {"kind", "missing", "leak"} | KEYS[kind])
+    values.only(f"{where} ({kind})", fields, {"kind", "missing", "leak"} | KEYS.get(kind, set()))
     time_format = values.choice(where, "time_format", fields.get("time_format", TimeFormat.ISO), TimeFormat)
+    # Seconds may count from any moment, so their hour means something only where the person says so.
+    usual_cycles = list(CYCLES) if kind is Kind.TIMESTAMP and time_format.is_dated else []
     return SchemaColumn(
         name=name,
         kind=kind,
@@ -202,14 +200,9 @@ def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
         min_count=values.count(where, "min_count", fields.get("min_count", 10)),
         time_format=time_format,
         clock=values.text(where, "clock", fields.get("clock", "")),
-        cycles=_cycles(where, fields.get("cycles", _usual_cycles(kind, time_format))),
+        cycles=_cycles(where, fields.get("cycles", usual_cycles)),
         leak=values.choice(where, "leak", fields.get("leak", Leak.REFUSE), Leak),
     )
-
-
-def _usual_cycles(kind: Kind, time_format: TimeFormat) -> list[str]:
-    """Seconds may count from any moment, so their hour means something only where the person says so."""
-    return list(CYCLES) if kind is Kind.TIMESTAMP and time_format.is_dated else []
 
 
 def _missing(where: str, kind: Kind, fields: Mapping[str, Any]) -> Missing:

@@ -27,11 +27,7 @@ SHARES = frozenset({Aggregate.RISK, Aggregate.DISTINCT})
 
 @dataclass(frozen=True, slots=True)
 class SchemaHistory:
-    """One block.
-
-    Attributes:
-        log: whether the logarithm is a feature beside each number; of risk and distinct there is none.
-    """
+    """One block; with `log` the logarithm is a feature beside each number, but for those of SHARES."""
 
     windows: tuple[Window, ...]
     log: bool = False
@@ -71,11 +67,14 @@ class _HistoryBlock:
 
     def read(self) -> SchemaHistory:
         values.only(self.where, self.fields, KEYS)
-        aggregates, column, log = self._aggregates(), self._column(), self._log()
+        texts = self._texts("aggregates", '["count", "mean"]')
+        aggregates = [values.choice(self.where, "aggregates", text, Aggregate) for text in texts]
+        column, log = self._column(), values.boolean(self.where, "log", self.fields.get("log", False))
         self._check_column(aggregates, column)
         lengths = [values.seconds(self.where, "windows", text) for text in self._texts("windows", '["1d", "7d"]')]
         delays = {aggregate: self._delay(aggregate) for aggregate in aggregates}
-        bucket = self._bucket(lengths, delays)
+        usual = usual_bucket(lengths, list(delays.values()))
+        bucket = values.seconds(self.where, "bucket", self.fields["bucket"]) if "bucket" in self.fields else usual
         entity = self._entity()
         windows = tuple(
             self._window(aggregate, entity, column, (length, bucket, delays[aggregate]))
@@ -86,15 +85,8 @@ class _HistoryBlock:
             raise SchemaError(f"{self.where}: {_listed(aggregates)} has no logarithm: leave log out.")
         return SchemaHistory(windows, log)
 
-    def _aggregates(self) -> list[Aggregate]:
-        texts = self._texts("aggregates", '["count", "mean"]')
-        return [values.choice(self.where, "aggregates", text, Aggregate) for text in texts]
-
     def _texts(self, key: str, example: str) -> tuple[str, ...]:
         return values.texts(self.where, key, self.fields.get(key), example)
-
-    def _log(self) -> bool:
-        return values.boolean(self.where, "log", self.fields.get("log", False))
 
     def _entity(self) -> str:
         entity, kinds = self.fields.get("entity"), self.kinds
@@ -129,11 +121,6 @@ class _HistoryBlock:
         if "delay" not in self.fields:
             return LABEL_DELAY if aggregate is Aggregate.RISK else 0
         return values.seconds(self.where, "delay", self.fields["delay"])
-
-    def _bucket(self, lengths: list[int], delays: Mapping[Aggregate, int]) -> int:
-        if "bucket" in self.fields:
-            return values.seconds(self.where, "bucket", self.fields["bucket"])
-        return usual_bucket(lengths, list(delays.values()))
 
     def _window(self, aggregate: Aggregate, entity: str, column: str | None, times: tuple[int, int, int]) -> Window:
         length, bucket, delay = times

@@ -85,7 +85,11 @@ def simulate(simulation: Simulation) -> pd.DataFrame:
     people = _customers(rng, simulation)
     places = _terminals(rng, simulation)
     payments = _payments(rng, simulation, people, places)
-    return _frame(simulation, _with_fraud(rng, simulation, payments))
+    _compromise_terminals(rng, simulation, payments)
+    _compromise_customers(rng, simulation, payments)
+    large = payments.amount > CEILING
+    payments.fraud |= large & (rng.random(len(large)) < ABOVE_CEILING_SHARE)
+    return _frame(simulation, payments)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,13 +175,15 @@ def _payments(rng: Generator, size: Simulation, people: _Customers, places: _Ter
     terminal = np.where(online, rng.choice(places.shops, len(second)), _store(rng, people, places, customer))
     merchant = places.merchant[terminal]
     spread = np.exp(rng.normal(0, 0.45, len(second)))
+    in_store = rng.choice([CHIP, CONTACTLESS, SWIPE], len(online), p=[0.42, 0.52, 0.06])
+    remote = rng.choice([ONLINE, PHONE], len(online), p=[0.95, 0.05])
     return _Payments(
         second=second,
         customer=customer,
         terminal=terminal,
         amount=people.amount[customer] * AMOUNT_FACTORS[merchant] * spread,
         merchant=merchant,
-        channel=_channel(rng, online),
+        channel=np.where(online, remote, in_store),
         country=places.country[terminal],
         fraud=np.zeros(len(second), dtype=np.bool_),
     )
@@ -206,22 +212,8 @@ def _store(rng: Generator, people: _Customers, places: _Terminals, customer: Int
     return stores
 
 
-def _channel(rng: Generator, online: Mask) -> Integers:
-    in_store = rng.choice([CHIP, CONTACTLESS, SWIPE], len(online), p=[0.42, 0.52, 0.06])
-    remote = rng.choice([ONLINE, PHONE], len(online), p=[0.95, 0.05])
-    return np.where(online, remote, in_store)
-
-
-def _with_fraud(rng: Generator, size: Simulation, payments: _Payments) -> _Payments:
-    _compromise_terminals(rng, size, payments)
-    _compromise_customers(rng, size, payments)
-    large = payments.amount > CEILING
-    payments.fraud |= large & (rng.random(len(large)) < ABOVE_CEILING_SHARE)
-    return payments
-
-
 def _compromise_terminals(rng: Generator, size: Simulation, payments: _Payments) -> None:
-    compromised = _compromised(rng, TERMINAL_RISK, size, size.terminals)
+    compromised = _compromised(rng, *TERMINAL_RISK, (size.days, size.terminals))
     chosen = compromised[payments.day, payments.terminal]
     in_store = payments.channel <= SWIPE
     skimmed = chosen & in_store & (rng.random(len(chosen)) < SKIMMED_SHARE)
@@ -232,7 +224,7 @@ def _compromise_terminals(rng: Generator, size: Simulation, payments: _Payments)
 
 
 def _compromise_customers(rng: Generator, size: Simulation, payments: _Payments) -> None:
-    compromised = _compromised(rng, CUSTOMER_RISK, size, size.customers)
+    compromised = _compromised(rng, *CUSTOMER_RISK, (size.days, size.customers))
     chosen = compromised[payments.day, payments.customer]
     stolen = np.flatnonzero(chosen & (rng.random(len(chosen)) < STOLEN_SHARE))
     count = len(stolen)
@@ -245,26 +237,18 @@ def _compromise_customers(rng: Generator, size: Simulation, payments: _Payments)
     payments.fraud[stolen] = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Risk:
-    """How often somebody is compromised (`rate`: a day's chance that it begins), and for how many days."""
-
-    rate: float
-    days: int
+TERMINAL_RISK, CUSTOMER_RISK = (1 / 5000, 28), (1 / 2600, 14)
+"""A day's chance that one is compromised, and for how many days; set for 0.8% of fraud in all."""
 
 
-TERMINAL_RISK, CUSTOMER_RISK = _Risk(1 / 5000, 28), _Risk(1 / 2600, 14)
-"""Set for 0.8% of fraud in all."""
-
-
-def _compromised(rng: Generator, risk: _Risk, size: Simulation, count: int) -> Mask:
-    """Whether each of `count` terminals or customers is compromised on each day: shape (days, count).
+def _compromised(rng: Generator, rate: float, lasting: int, shape: tuple[int, int]) -> Mask:
+    """Whether each terminal or customer is compromised on each day: shape (days, terminals or customers).
 
     Times may have begun before the first day: the first day is like any other.
     """
-    begins = rng.random((size.days + risk.days, count)) < risk.rate
-    total: Integers = np.cumsum(begins, axis=0)
-    return np.asarray(total[risk.days :] > total[: size.days], dtype=np.bool_)
+    days, count = shape
+    total: Integers = np.cumsum(rng.random((days + lasting, count)) < rate, axis=0)
+    return np.asarray(total[lasting:] > total[:days], dtype=np.bool_)
 
 
 def _frame(size: Simulation, payments: _Payments) -> pd.DataFrame:

@@ -59,8 +59,10 @@ def records(body: bytes) -> Iterator[list[str]]:
     Raises:
         TrainingError: the bytes are not CSV with commas in UTF-8, which the iterator may find out late.
     """
+    if body.startswith(GZIP):
+        raise TrainingError("The data file is compressed: unpack it (gunzip) first.")
     try:
-        source = csv_records(_unpacked(body))
+        source = csv_records(body)
     except NotTextError as error:
         raise TrainingError(f"The data file cannot be used. {error} Save it as CSV in UTF-8.") from None
     return _well_formed(source)
@@ -134,12 +136,6 @@ def arrow_csv(table: pa.Table) -> bytes:
             "A column of the parquet file is no text: keep columns of numbers, text, flags and times only."
         ) from None
     return sink.getvalue()
-
-
-def _unpacked(body: bytes) -> bytes:
-    if body.startswith(GZIP):
-        raise TrainingError("The data file is compressed: unpack it (gunzip) first.")
-    return body
 
 
 def _well_formed(source: Iterator[list[str]]) -> Iterator[list[str]]:

@@ -25,11 +25,7 @@ GAP_SHARES = (0.5, 0.1)
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Periods as positions of the ordered rows.
-
-    Attributes:
-        gap: seconds left out before validation and before test; 0 where there is no time.
-    """
+    """Periods as positions of the ordered rows; `gap` is the seconds left out before validation and before test."""
 
     train: slice
     validation: slice

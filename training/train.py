@@ -135,19 +135,6 @@ class _Periods:
     validation: loop.Examples
     test: loop.Examples
 
-    def without_history(self) -> "_Periods | None":
-        """The same periods without their history; None where there is none, or nothing beside it."""
-        result = without_history(self.contract)
-        if result is None:
-            return None
-        contract, places = result
-        each = {"train": self.train, "validation": self.validation, "test": self.test}
-        rows = {
-            name: loop.Examples(np.ascontiguousarray(part.matrix[:, places]), part.labels, weights=part.weights)
-            for name, part in each.items()
-        }
-        return _Periods(contract, self.labelled, self.cut, self.places, **rows)
-
 
 def train(request: TrainRequest, reporter: Reporter | None = None) -> Trained:
     """Trains a version and writes its archive.
@@ -285,11 +272,18 @@ def _scores_without(
     request: TrainRequest, periods: _Periods, settings: TrainingSettings, reporter: Reporter
 ) -> evaluation.Scores | None:
     """What the same training, from the same seed, gives the test period without history."""
-    plain = periods.without_history()
-    if plain is None:
+    narrower = without_history(periods.contract)
+    if narrower is None:
         return None
+    contract, features = narrower
+
+    def narrowed(rows: loop.Examples) -> loop.Examples:
+        return loop.Examples(np.ascontiguousarray(rows.matrix[:, features]), rows.labels, weights=rows.weights)
+
     reporter.say("once more without history, to tell what it is worth:")
-    return loop.probabilities(_fit(request, plain, settings, reporter).model, plain.test.matrix)
+    train, validation = narrowed(periods.train), narrowed(periods.validation)
+    plain = replace(periods, contract=contract, train=train, validation=validation)
+    return loop.probabilities(_fit(request, plain, settings, reporter).model, narrowed(periods.test).matrix)
 
 
 def _parts(
@@ -323,34 +317,23 @@ def _part(periods: _Periods, name: str) -> PeriodRows:
     return PeriodRows(labelled.table, rows.matrix, rows.labels, labelled.row_weights, labelled.seconds)
 
 
-def _counted(periods: _Periods, name: str) -> NDArray[np.float64]:
-    return periods.labelled.row_weights[periods.places[name]]
-
-
-def _decided(request: TrainRequest, periods: _Periods, scripted: export.Scripted) -> decisions.ChosenThresholds:
-    amount = amount_of(periods.contract, request.decision_options.amount)
-    validation, test = (
-        part.scored(scripted.probabilities(part.matrix), amount.column)
-        for part in (_part(periods, "validation"), _part(periods, "test"))
-    )
-    return decisions.choose_thresholds(validation, test, request.policy, request.decision_options, amount)
-
-
 def _card(
     request: TrainRequest, periods: _Periods, fitted: FittedModel, scripted: export.Scripted, golden: GoldenRows
 ) -> ModelCard:
     difference, measured = export.half_precision(scripted, periods.validation.matrix, golden.matrix(periods.contract))
-    scores = scripted.probabilities(periods.validation.matrix)
-    decided = _decided(request, periods, scripted)
-    bands = decided.bands
-    tested = scripted.probabilities(periods.test.matrix)
+    amount = amount_of(periods.contract, request.decision_options.amount)
+    parts = {name: _part(periods, name) for name in ("validation", "test")}
+    scored = {name: part.scored(scripted.probabilities(part.matrix), amount.column) for name, part in parts.items()}
+    decided = decisions.choose_thresholds(
+        scored["validation"], scored["test"], request.policy, request.decision_options, amount
+    )
     return ModelCard(
         version=request.version,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        bands=bands,
+        bands=decided.bands,
         metrics={
-            "validation": evaluation.measure(scores, periods.validation.labels, bands, _counted(periods, "validation")),
-            "test": evaluation.measure(tested, periods.test.labels, bands, _counted(periods, "test")),
+            name: evaluation.measure(period.scores, period.labels, decided.bands, period.weights)
+            for name, period in scored.items()
         },
         data=_data_facts(request, periods),
         settings=_settings(request, periods.contract, fitted) | {"half_precision": measured},
@@ -375,7 +358,7 @@ def _worth(
         return {}
     scores = {"with": scripted.probabilities(test.matrix), "neutral": scripted.probabilities(test.default_history)}
     scores |= {} if without is None else {"without": without}
-    return history_ablation(test.labels, scores, card.bands, _counted(periods, "test"))
+    return history_ablation(test.labels, scores, card.bands, periods.labelled.row_weights[periods.places["test"]])
 
 
 def _data_facts(request: TrainRequest, periods: _Periods) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def alerts(period: Period, costs: Costs | None) -> dict[str, list[float]]:
     result = {
         "alerts": flagged[positions] * unit(period)[1],
         "share": flagged[positions] / total,
-        "threshold": period.scores[ranking.order][ranking.ends][positions],
+        "threshold": ranking.scores[positions],
         "precision": caught[positions] / flagged[positions],
         "recall": caught[positions] / caught[-1],
         **{name: values[positions] for name, values in _money(period, ranking, costs).items()},

@@ -97,7 +97,13 @@ def subject(contract: Contract, card: ModelCard, score: Score, labelled: Labelle
         raise TrainingError(
             "The version has learned from every row of the file: bring newer rows, or the file that it was trained on."
         )
-    _measurable(parts["test"])
+    if not parts["test"].both_classes:
+        labels = parts["test"].labels
+        which = "fraud" if not labels.any() else "genuine transaction"
+        raise TrainingError(
+            f"The {len(labels):,} rows to measure the version on hold no {which}: nothing can be ranked. "
+            "Bring a longer period."
+        )
     data = {
         "source": source,
         "sha256": rows.sha256,
@@ -106,15 +112,6 @@ def subject(contract: Contract, card: ModelCard, score: Score, labelled: Labelle
         "same": rows.sha256 == card.data.get("sha256"),
     }
     return Subject(contract, card, score, **parts, data=data, notes=(*rows.notes, *notes))
-
-
-def _measurable(test: PeriodRows) -> None:
-    if not test.both_classes:
-        which = "fraud" if not test.labels.any() else "genuine transaction"
-        raise TrainingError(
-            f"The {len(test.labels):,} rows to measure the version on hold no {which}: nothing can be ranked. "
-            "Bring a longer period."
-        )
 
 
 def _part(contract: Contract, rows: LabelledTransactions, position: NDArray[np.int64]) -> PeriodRows:
@@ -131,10 +128,12 @@ def _cut(card: ModelCard, rows: LabelledTransactions) -> tuple[dict[str, NDArray
     ends = _ends(periods)
     if rows.seconds is None or ends is None:
         return {"test": np.arange(rows.rows)}, (NO_TIME,)
+    first, last = ends["validation"]
+    validation = (rows.seconds >= first - TIME_RESOLUTION) & (rows.seconds <= last + TIME_RESOLUTION)
     return {
         "train": np.flatnonzero(~(rows.seconds > ends["train"][1] + TIME_RESOLUTION)),
-        "validation": _between(rows.seconds, *ends["validation"]),
-        "test": np.flatnonzero(rows.seconds > ends["validation"][1] + TIME_RESOLUTION),
+        "validation": np.flatnonzero(validation),
+        "test": np.flatnonzero(rows.seconds > last + TIME_RESOLUTION),
     }, ()
 
 
@@ -147,7 +146,3 @@ def _ends(periods: Any) -> dict[str, tuple[float, float]] | None:  # noqa: ANN40
         }
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _between(seconds: Floats, first: float, last: float) -> NDArray[np.int64]:
-    return np.flatnonzero((seconds >= first - TIME_RESOLUTION) & (seconds <= last + TIME_RESOLUTION))
