@@ -35,12 +35,7 @@ MAX_TIMESTAMP = 250_000_000_000.0
 
 
 class CellFault(ValueError):
-    """A cell that cannot be converted; carries the code."""
-
-    def __init__(self, code: FaultCode) -> None:
-        """Carries the code alone: the cell's value is never repeated."""
-        super().__init__(code)
-        self.code = code
+    """A cell that cannot be converted; its only argument is the FaultCode: the cell's value is never repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,8 @@ def from_text(column: Column, texts: Sequence[str]) -> Cells:
     if _is_number(column):
         return _numeric(column, _to_seconds(column, _fast_floats(texts) or _convert_all(_number_text, texts)))
     if column.kind is Kind.TIMESTAMP:
-        return _numeric(column, _convert_times(column.time_format, texts))
+        fast = _fast_times(texts) if column.time_format is TimeFormat.ISO else None
+        return _numeric(column, fast or _convert_all(partial(_time_text, column.time_format), texts))
     return _textual(column, Cells(_text_array([text.strip() for text in texts])))
 
 
@@ -80,11 +76,6 @@ def _to_seconds(column: Column, cells: Cells) -> Cells:
     values = cells.values / dates.UNITS_PER_SECOND[column.time_format]
     too_far = np.isfinite(values) & (np.abs(values) >= MAX_TIMESTAMP)
     return Cells(values, cells.faults | dict.fromkeys(_positions(too_far), FaultCode.NOT_A_DATE))
-
-
-def _convert_times(form: TimeFormat, texts: Sequence[str]) -> Cells:
-    fast = _fast_times(texts) if form is TimeFormat.ISO else None
-    return fast or _convert_all(partial(_time_text, form), texts)
 
 
 def _fast_floats(texts: Sequence[str]) -> Cells | None:
@@ -121,16 +112,12 @@ def _convert_all(convert: Callable[[Any], float], cells: Sequence[Any]) -> Cells
     try:
         return Cells(np.array([convert(cell) for cell in cells], dtype=np.float64))
     except CellFault:
-        return _one_by_one(convert, cells)
-
-
-def _one_by_one(convert: Callable[[Any], float], cells: Sequence[Any]) -> Cells:
-    values, faults = np.full(len(cells), NAN), {}
+        values, faults = np.full(len(cells), NAN), {}
     for position, cell in enumerate(cells):
         try:
             values[position] = convert(cell)
         except CellFault as fault:
-            faults[position] = fault.code
+            faults[position] = fault.args[0]
     return Cells(values, faults)
 
 

@@ -13,6 +13,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from contract.schema import TimeFormat
 
@@ -97,23 +98,15 @@ def _iso(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _day_first(text: str) -> datetime:
-    return _from_match(PATTERNS[TimeFormat.DAY_FIRST].fullmatch(text))
-
-
-def _month_first(text: str) -> datetime:
-    return _from_match(PATTERNS[TimeFormat.MONTH_FIRST].fullmatch(text))
-
-
 def _year_first(text: str) -> datetime:
     if compact := COMPACT.fullmatch(text):
         year, month, day, hour, minute, second = (int(part or 0) for part in compact.groups())
         return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - `parse_time` says that it is UTC.
-    return _from_match(PATTERNS[TimeFormat.YEAR_FIRST].fullmatch(text))
+    return _by_pattern(TimeFormat.YEAR_FIRST, text)
 
 
-def _from_match(match: re.Match[str] | None) -> datetime:
-    if match is None:
+def _by_pattern(form: TimeFormat, text: str) -> datetime:
+    if (match := PATTERNS[form].fullmatch(text)) is None:
         raise DateFormatError
     parts = match.groupdict()
     year = int(parts["year"]) + (CENTURY if len(parts["year"]) < len("2026") else 0)
@@ -147,8 +140,8 @@ def _zoned(moment: datetime, zone: str | None) -> datetime:
 
 PARSERS: dict[TimeFormat, Callable[[str], datetime]] = {
     TimeFormat.ISO: _iso,
-    TimeFormat.DAY_FIRST: _day_first,
-    TimeFormat.MONTH_FIRST: _month_first,
+    TimeFormat.DAY_FIRST: partial(_by_pattern, TimeFormat.DAY_FIRST),
+    TimeFormat.MONTH_FIRST: partial(_by_pattern, TimeFormat.MONTH_FIRST),
     TimeFormat.YEAR_FIRST: _year_first,
 }
 FORMATTERS: dict[TimeFormat, Callable[[datetime], str]] = {

@@ -57,11 +57,6 @@ class Table:
         columns = {name: values[positions] for name, values in self.columns.items()}
         return Table(columns, self.row_numbers[positions])
 
-    def joined(self, other: "Table") -> "Table":
-        """These rows and then the other's, which has the same columns."""
-        columns = {name: np.concatenate([values, other.columns[name]]) for name, values in self.columns.items()}
-        return Table(columns, np.concatenate([self.row_numbers, other.row_numbers]))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParsedRows:
@@ -86,7 +81,7 @@ def read_csv(contract: Contract, body: bytes, *, with_label: bool = False, other
         if not header:
             raise InputError("The file is empty.")
         columns = contract.columns if with_label else contract.inputs
-        positions = _header_positions(_known_names(contract, others), columns, header)
+        positions = _header_positions(contract.names.union(others), columns, header)
         return _parse_blocks(columns, _csv_blocks(records, columns, positions, len(header)))
     except csv.Error:
         raise InputError("The file is not well-formed CSV.") from None
@@ -100,7 +95,7 @@ def read_json(contract: Contract, objects: Sequence[object], *, others: Collecti
     Raises:
         InputError: they have more than MAX_FAULTS faults.
     """
-    return _parse_blocks(contract.inputs, _json_blocks(contract, objects, _known_names(contract, others)))
+    return _parse_blocks(contract.inputs, _json_blocks(contract, objects, contract.names.union(others)))
 
 
 def csv_records(body: bytes) -> Iterator[list[str]]:
@@ -118,11 +113,7 @@ def csv_records(body: bytes) -> Iterator[list[str]]:
 
 
 def _require_text(body: bytes) -> None:
-    """Decodes the bytes piece by piece, and keeps nothing.
-
-    Raises:
-        NotTextError: they are not UTF-8, or hold a NUL.
-    """
+    """Decodes the bytes piece by piece, and keeps nothing."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for begin in range(0, len(body), DECODED_BYTES):
@@ -154,9 +145,7 @@ class _RowBlock:
 def _header_positions(known: frozenset[str], columns: tuple[Column, ...], header: list[str]) -> dict[str, int]:
     """The position in the header of each column, by its name.
 
-    Raises:
-        InputError: with a fault for each name that is missing, unknown or there twice. An unknown name is the caller's
-            text and is not repeated: its position, from 1, stands for it.
+    In a fault, an unknown name is the caller's text and is not repeated: its position, from 1, stands for it.
     """
     if len(header) > _max_columns(known):
         raise InputError("The header has too many columns.", [Fault(None, None, FaultCode.TOO_MANY_COLUMNS)])
@@ -169,11 +158,6 @@ def _header_positions(known: frozenset[str], columns: tuple[Column, ...], header
     if faults:
         raise InputError("The header does not fit the contract of the live model.", faults)
     return {name: header.index(name) for name in _names(columns)}
-
-
-def _known_names(contract: Contract, others: Collection[str]) -> frozenset[str]:
-    """The names of columns that may be there, whether they are read or ignored."""
-    return frozenset(_names(contract.columns)).union(others)
 
 
 def _max_columns(known: frozenset[str]) -> int:
@@ -194,7 +178,8 @@ def _csv_blocks(
         first += len(records_read)
         complete = np.array([len(record) == width for record in records_read])
         faults = [Fault(number, None, FaultCode.FIELD_COUNT) for number in numbers[~complete].tolist()]
-        texts = _transposed([record for record in records_read if len(record) == width], width)
+        own = [record for record in records_read if len(record) == width]
+        texts: Sequence[Sequence[str]] = list(zip(*own, strict=True)) or [()] * width
         converted = {
             column.name: cells.from_text(column, _column_texts(column, texts, positions)) for column in columns
         }
@@ -204,10 +189,6 @@ def _csv_blocks(
 def _column_texts(column: Column, texts: Sequence[Sequence[str]], positions: Mapping[str, int]) -> Sequence[str]:
     own = texts[positions[column.name]]
     return list(map(dates.join_date_time, own, texts[positions[column.clock]])) if column.clock else own
-
-
-def _transposed(records: list[list[str]], width: int) -> Sequence[Sequence[str]]:
-    return list(zip(*records, strict=True)) or [()] * width
 
 
 def _json_blocks(contract: Contract, objects: Sequence[object], known: frozenset[str]) -> Iterator[_RowBlock]:
@@ -257,7 +238,7 @@ def _parse_blocks(columns: tuple[Column, ...], blocks: Iterable[_RowBlock]) -> P
         faults.extend(sorted(block_faults, key=lambda fault: fault.row or 0))
         if len(faults) > MAX_FAULTS:
             raise InputError(f"More than {MAX_FAULTS:,} cells are at fault.", faults)
-    return ParsedRows(_joined(tables) if tables else _no_rows(columns), tuple(faults), rows)
+    return ParsedRows(joined_tables(tables) if tables else _no_rows(columns), tuple(faults), rows)
 
 
 def _good_rows(block: _RowBlock, bad: set[int | None]) -> Table:
@@ -279,7 +260,8 @@ def _no_rows(columns: tuple[Column, ...]) -> Table:
     return Table(empty, np.empty(0, dtype=np.int64))
 
 
-def _joined(tables: list[Table]) -> Table:
+def joined_tables(tables: Sequence[Table]) -> Table:
+    """The rows of all tables, which have the same columns, one table after the other."""
     if len(tables) == 1:  # A single transaction: a tenth of the time that reading it takes.
         return tables[0]
     columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in tables[0].columns}

@@ -15,7 +15,7 @@ in order of time, rows of equal time in the order of the file.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
@@ -123,14 +123,7 @@ class Window:
 
     def to_json(self) -> dict[str, Any]:
         """The definition as contract.json holds it."""
-        return {
-            "aggregate": self.aggregate,
-            "entity": self.entity,
-            "column": self.column,
-            "seconds": self.seconds,
-            "bucket": self.bucket,
-            "delay": self.delay,
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:

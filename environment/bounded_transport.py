@@ -40,7 +40,6 @@ class AsyncBoundedTransport(httpx.AsyncBaseTransport):
     """The same for asyncio; what it accepts is for the client to say."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, max_bytes: int) -> None:
-        """Takes the transport that connects."""
         self._inner = inner
         self._max_bytes = max_bytes
 

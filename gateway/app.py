@@ -3,12 +3,11 @@
 It is the one module that knows all others, and it does nothing else.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypedDict
 
 import httpx
 from fastapi import FastAPI
@@ -21,9 +20,9 @@ from gateway.api.openapi import OpenApi
 from gateway.api.routes import router
 from gateway.background import running
 from gateway.drain import Drain
+from gateway.history import journal_recovery
 from gateway.history.answer_writer import AnswerWriter
 from gateway.history.features import History
-from gateway.history.journal_recovery import JournalRecovery
 from gateway.history.key_monitor import KeyMonitor
 from gateway.history.monitor import HistoryMonitor
 from gateway.http.auth import ApiKeyMiddleware
@@ -31,7 +30,7 @@ from gateway.http.body_limit import BodyLimitMiddleware
 from gateway.http.observation import ObservationMiddleware
 from gateway.http.refusal import RefusalMiddleware
 from gateway.http.response_budget import ResponseBudget
-from gateway.labels.metrics_reader import LabelMetricsReader
+from gateway.labels import metrics_reader
 from gateway.labels.receiving import LabelReceiver
 from gateway.metrics import Metrics
 from gateway.models.inference_client import InferenceClient, connect_model_server
@@ -57,12 +56,6 @@ BATCH_PATH = "/predict/batch"
 REDIS_TIMEOUT_SECONDS = 1.0
 """For every call to Redis that is not about a transaction: /health, trial counts, label counts. A busy Redis must not
 pause a trial; redis-py's own default waited 58 s for a frozen one."""
-
-
-class LifespanState(TypedDict):
-    """What the lifespan hands to every request."""
-
-    services: Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +111,7 @@ def create_app(
     metrics, drain = Metrics(), drain or Drain()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[LifespanState]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Services]]:
         async with _open_services(settings, metrics, transport, drain) as services:
             yield {"services": services}
 
@@ -174,32 +167,24 @@ async def _open_connections(
         client = await stack.enter_async_context(connect_model_server(settings, transport, connections))
         return InferenceClient(client, settings.model_name, settings.block_rows, connections, retries)
 
-    connections = settings.model_server_connections
+    connections, redis, transports = settings.model_server_connections, None, None
+    if settings.redis_url is not None:
+        redis = connect_redis(settings.redis_url, REDIS_TIMEOUT_SECONDS)
+        stack.push_async_callback(redis.aclose)
+        # Each file may read and write at once.
+        timeout, threads = settings.history_timeout_seconds, 2 * settings.upload_slots
+        transports = await stack.enter_async_context(
+            open_transports(settings.redis_url, threads, timeout, settings.key)
+        )
     return _Connections(
         live=await inference_client(connections, RetryBudget(metrics.model_retries.inc)),
         # A proof must not look better than the server is, and a trial fails towards the live version: no retries.
         proofs=await inference_client(PROOF_CONNECTIONS),
         trial=await inference_client(connections),
-        redis=await _open_redis(stack, settings),
-        transports=await _open_transports(stack, settings),
+        redis=redis,
+        transports=transports,
         record=await stack.enter_async_context(connect_record(settings.release_record)),
     )
-
-
-async def _open_redis(stack: AsyncExitStack, settings: GatewaySettings) -> Redis | None:
-    if settings.redis_url is None:
-        return None
-    client = connect_redis(settings.redis_url, REDIS_TIMEOUT_SECONDS)
-    stack.push_async_callback(client.aclose)
-    return client
-
-
-async def _open_transports(stack: AsyncExitStack, settings: GatewaySettings) -> RedisTransports | None:
-    """Both transports, where a Redis is configured; each file may read and write at once."""
-    if settings.redis_url is None:
-        return None
-    timeout, threads = settings.history_timeout_seconds, 2 * settings.upload_slots
-    return await stack.enter_async_context(open_transports(settings.redis_url, threads, timeout, settings.key))
 
 
 def _make_models(settings: GatewaySettings, metrics: Metrics, connections: _Connections) -> _Models:
@@ -216,17 +201,12 @@ def _make_models(settings: GatewaySettings, metrics: Metrics, connections: _Conn
 def _make_history(
     settings: GatewaySettings, metrics: Metrics, connections: _Connections, tracker: ModelTracker
 ) -> _History:
-    options = _history_options(settings)
+    options = settings.history_options
     answers = AnswerWriter(connections.redis, options.known_seconds)
     key_monitor = KeyMonitor(connections.redis, options.key)
     monitor = HistoryMonitor(connections.redis, key_monitor, tracker, metrics, record=options.record)
     history = History(connections.transports, monitor, options, answers, metrics, key_monitor)
     return _History(options, answers, key_monitor, monitor, history)
-
-
-def _history_options(settings: GatewaySettings) -> HistoryOptions:
-    known, values = settings.known_days * 86_400, settings.values_hours * 3_600
-    return HistoryOptions(settings.history, round(known), max(1, round(min(known, values))), settings.key)
 
 
 async def _start_background(
@@ -236,10 +216,10 @@ async def _start_background(
         models.tracker.follow(),
         models.trial.counts.write_periodically(),
         history.answers.write_periodically(),
-        LabelMetricsReader(connections.redis, metrics).read_periodically(),
+        metrics_reader.read_periodically(connections.redis, metrics),
         history.key_monitor.check_periodically(),
         history.monitor.check_periodically(),
-        JournalRecovery(connections.redis).recover_periodically(),
+        journal_recovery.recover_periodically(connections.redis),
     ):
         await stack.enter_async_context(running(work))
 

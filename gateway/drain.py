@@ -48,7 +48,6 @@ class DrainingServer(uvicorn.Server):
     """A uvicorn server that drains when it is told to exit."""
 
     def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
-        """Takes what to serve, and the drain that the app asks too."""
         super().__init__(config)
         self._drain = drain
 

@@ -4,29 +4,37 @@ import collections
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from enum import StrEnum
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from contract.decision import Decision
-from gateway.history.incomplete_reason import IncompleteReason
 from gateway.models.serving_versions import TrialState
 from history.labels import ConfusionCounts
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
+class IncompleteReason(StrEnum):
+    """Why a request has less history than it should: the words of /health and of the metrics."""
+
+    UNAVAILABLE = "unavailable"
+    LOADING = "loading"
+    LOST = "lost"
+    FULL = "full"
+
+
 class Metrics:
     """The gateway's metrics, in a registry of their own so that two apps can live in one process."""
 
     def __init__(self) -> None:
-        """Makes every metric."""
         self.registry = CollectorRegistry()
         counter = partial(Counter, registry=self.registry)
         gauge = partial(Gauge, registry=self.registry)
         histogram = partial(Histogram, buckets=SECONDS, registry=self.registry)
         self._requests = counter("http_requests", "Requests by route and status", ["method", "route", "status"])
-        self._latency = histogram(
+        self.latency = histogram(
             "prediction_latency_seconds", "From the headers of a scoring request to its answer, waiting included"
         )
         self._stages = histogram("stage_seconds", "Time by stage of scoring", ["stage"])
@@ -96,10 +104,6 @@ class Metrics:
     def request(self, method: str, route: str, status: int) -> None:
         """Counts an answered request."""
         self._requests.labels(method, route, str(status)).inc()
-
-    def latency(self) -> AbstractContextManager[object]:
-        """Observes the latency of a scoring request, whether it succeeds or not."""
-        return self._latency.time()
 
     def show_trial(self, state: Callable[[], TrialState | None]) -> None:
         """Takes where to ask for the trial whenever the metrics are read."""

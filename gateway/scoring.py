@@ -18,7 +18,7 @@ from gateway.models.model_tracker import ModelTracker
 from gateway.models.score_result import PartialScores, ScoreResult, merge_scores
 from gateway.models.serving_versions import ServingVersions
 from gateway.models.trial_counts_writer import TrialCountsWriter
-from gateway.requests.payload import OnError, Payload, PreparedRows, csv_payload, json_payload, prepare, read
+from gateway.requests.payload import OnError, Payload, PreparedRows, prepare, read
 from gateway.trial.canary_router import CanaryRouter
 from gateway.trial.shadow import Comparison, Shadow
 from releases.record import TrialKind
@@ -45,43 +45,23 @@ class ScoreOptions:
     record: bool = True
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Scorer:
     """Scores files and transactions."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - it is where the parts of a request meet
-        self,
-        tracker: ModelTracker,
-        history: History,
-        calls: ModelCalls,
-        trial: TrialServices,
-        metrics: Metrics,
-        deadline_seconds: float,
-    ) -> None:
-        """Takes its collaborators."""
-        self._tracker = tracker
-        self._history = history
-        self._calls = calls
-        self._trial = trial
-        self._metrics = metrics
-        self._deadline_seconds = deadline_seconds
+    _tracker: ModelTracker
+    _history: History
+    _calls: ModelCalls
+    _trial: TrialServices
+    _metrics: Metrics
+    _deadline_seconds: float
 
-    async def score_csv(self, body: bytes, options: ScoreOptions) -> ScoreResult:
-        """Scores a CSV file.
-
-        Raises:
-            Problem: the file is at fault, or it cannot be scored now.
-        """
-        return await self._score(csv_payload(body), options)
-
-    async def score_json(self, objects: Sequence[object], options: ScoreOptions) -> ScoreResult:
-        """Scores JSON objects, one a transaction.
+    async def score(self, payload: Payload, options: ScoreOptions) -> ScoreResult:
+        """Scores the transactions of a file or of JSON objects.
 
         Raises:
             Problem: a transaction is at fault, or they cannot be scored now.
         """
-        return await self._score(json_payload(objects), options)
-
-    async def _score(self, payload: Payload, options: ScoreOptions) -> ScoreResult:
         serving, counts = self._tracker.serving, TrialCounts()
         try:
             return await self._score_counted(payload, serving, options, counts)

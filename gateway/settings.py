@@ -11,6 +11,7 @@ from redis.asyncio.connection import parse_url
 from contract.decision import DecisionBands, ThresholdOverrides
 from environment.secret_files import NAMES, environment
 from history.keyed_hash import UNKEYED, HistoryKey
+from history.session import HistoryOptions
 
 MEGABYTE = 1_000_000
 BASE_BYTES = 200 * MEGABYTE
@@ -182,6 +183,12 @@ class GatewaySettings(BaseSettings):
     def key(self) -> HistoryKey:
         """What ids and entities are hashed with in Redis."""
         return HistoryKey.of(self.history_key.get_secret_value()) if self.history_key else UNKEYED
+
+    @property
+    def history_options(self) -> HistoryOptions:
+        """How transactions are kept in Redis."""
+        known, values = self.known_days * 86_400, self.values_hours * 3_600
+        return HistoryOptions(self.history, round(known), max(1, round(min(known, values))), self.key)
 
     def bands(self, own: DecisionBands) -> DecisionBands:
         """The model's own thresholds, or this deployment's where it overrides them; always in order."""

@@ -1,5 +1,7 @@
 """What the first request would otherwise wait for: connections, scripts, and what libraries make when first used."""
 
+from dataclasses import dataclass
+
 from gateway.history.features import History
 from gateway.metrics import Metrics
 from gateway.models.inference_client import InferenceClient
@@ -7,15 +9,14 @@ from gateway.models.model_tracker import ModelTracker
 from gateway.requests.payload import OnError, csv_payload, prepare, read
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class WarmUp:
-    """The golden rows, the way that a caller's go; they are remembered nowhere, and not counted as predictions."""
+    """Scores the golden rows as a caller's rows; they do not enter the history and are not counted as predictions."""
 
-    def __init__(self, tracker: ModelTracker, history: History, server: InferenceClient, metrics: Metrics) -> None:
-        """Takes the collaborators of a request; the server by the connections on which requests go to it."""
-        self._tracker = tracker
-        self._history = history
-        self._server = server
-        self._metrics = metrics
+    _tracker: ModelTracker
+    _history: History
+    _server: InferenceClient
+    _metrics: Metrics
 
     async def __call__(self) -> None:
         """Scores them.

@@ -97,7 +97,7 @@ def evaluate(
     `columns` are those of the whole table: a ratio needs its row's own number.
     """
     extents, groups = _window_groups(tuple(windows))
-    totals = _WindowTotals.by(extents, before, arriving)
+    totals = _WindowTotals(extents, before, arriving)
     matrix = np.empty((len(windows), len(arriving.places)))
     with np.errstate(over="ignore"):  # A ratio to next to nothing: it is clipped.
         for each in groups:
@@ -197,19 +197,7 @@ def _as_slice(numbers: list[int]) -> _Places:
 class _WindowTotals:
     """The totals of each field that each row sees, by extent; all fields that add up are computed at once."""
 
-    def __init__(self, records: Records, ranges: Ranges) -> None:
-        """Takes records in order of entity, bucket and arrival, and the range of them that each row sees.
-
-        The ranges have the shape (extents, rows).
-        """
-        self._records = records
-        self._ranges = ranges
-        self._totals: dict[str, NDArray[Any]] = {}
-        self._add_up(np.int64, "i", counts)
-        self._add_up(np.float64, "f", sums)
-
-    @classmethod
-    def by(cls, extents: Sequence[_Extent], before: StoredRecords, arriving: ArrivingRows) -> "_WindowTotals":
+    def __init__(self, extents: Sequence[_Extent], before: StoredRecords, arriving: ArrivingRows) -> None:
         """Sorts stored and arriving records together, and finds the range that each row sees of each extent."""
         # With its type given: to find out that both are of the same costs ten times as long.
         records = np.concatenate([before.records, arriving.records], dtype=arriving.records.dtype)
@@ -217,8 +205,11 @@ class _WindowTotals:
         order = unsorted.argsort(kind="stable")
         places = np.empty(len(order), dtype=np.int64)
         places[order] = np.arange(len(order))
-        ordered, records, rows = unsorted[order], records[order], places[len(before.codes) :]
-        return cls(records, _ranges(ordered, rows, extents))
+        self._records = records[order]
+        self._ranges = _ranges(unsorted[order], places[len(before.codes) :], extents)
+        self._totals: dict[str, NDArray[Any]] = {}
+        self._add_up(np.int64, "i", counts)
+        self._add_up(np.float64, "f", sums)
 
     def sum(self, field: str) -> NDArray[Any]:
         """Of a field that adds up; shape (extents, rows)."""

@@ -218,7 +218,9 @@ class LabelUpdate:
         firsts = np.cumsum(self._heads["places"], dtype=np.int64) - self._heads["places"]
         bits = np.uint64(1) << (np.arange(len(owners)) - firsts[owners]).astype(np.uint64)
         keys = self._state_keys
-        labels, changes = self._labels_to_store(after), list[tuple[int, int, bytes]]()
+        labels, changes = np.zeros(len(after), STORED_LABEL), list[tuple[int, int, bytes]]()
+        labels["label"], labels["confirmed"] = after["label"], after["confirmed"]
+        labels["seconds"] = self._heads["seconds"]
         for layout in (each for each in self._plan.layouts if each.delay is not None):
             selected = np.flatnonzero(keys["layout"] == np.void(layout.digest))
             rows, seconds = owners[selected], self._heads["seconds"][owners[selected]]
@@ -229,12 +231,6 @@ class LabelUpdate:
             np.bitwise_or.at(labels["states"], rows, np.where(is_fraud, bits[selected], np.uint64(0)))
             changes += zip(rows.tolist(), selected.tolist(), _moves(layout, old, new), strict=True)
         return labels, sorted(change for change in changes if change[2])
-
-    def _labels_to_store(self, after: NDArray[np.void]) -> NDArray[np.void]:
-        labels = np.zeros(len(after), STORED_LABEL)
-        labels["label"], labels["confirmed"] = after["label"], after["confirmed"]
-        labels["seconds"] = self._heads["seconds"]
-        return labels
 
 
 def _is_complete(record: bytes) -> bool:

@@ -36,6 +36,7 @@ Rules, which every path through this file keeps:
 10. Without `HistoryOptions.record` nothing is written.
 """
 
+import itertools
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -130,10 +131,6 @@ class _LayoutRows:
         """Whether a state is not a number of whole records."""
         return bool((np.array(self.sizes, dtype=np.int64) % self.layout.dtype.itemsize).any())
 
-    def stored_records(self) -> StoredRecords:
-        """The states as records."""
-        return parse_states(self.layout, np.array(self.sizes, dtype=np.int64), b"".join(self.states))
-
     def state(self, code: int) -> bytes:
         """What was read of one entity's state."""
         begin = sum(self.sizes[:code])
@@ -178,11 +175,6 @@ class _EntryCall:
     state_counts: Sequence[int]
     arguments: Arguments
 
-    @property
-    def enters(self) -> bool:
-        """Whether its rows enter, unless one of them is known."""
-        return self.arguments[0] == "enter"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _JournalBlock:
@@ -204,6 +196,7 @@ class BatchSession:
     """The exchange of one batch; the rules are in the module's docstring.
 
     Attributes:
+        large: whether the states are read before the rows enter.
         epoch: of Redis when it was read; None where it had none.
         loading: whether the past of the first model was being loaded when Redis was read.
         unreadable_states: how many keys hold no state, or a damaged one (rule 9).
@@ -230,14 +223,14 @@ class BatchSession:
         self._entry_numbers = np.full(table.rows, -1, dtype=np.int64)
         self._entry_count = 0
         self._expire = plan.seconds + EXPIRY_MARGIN if options.record else 0
-        self._small = table.rows <= SMALL_BATCH_ROWS
-        self._journaled = options.record and not self._small
+        self.large = table.rows > SMALL_BATCH_ROWS
+        self._journaled = options.record and self.large
         self._registered: list[_JournalBlock] = []
         self._claimed: list[_JournalBlock] = []
         self._prepared_calls: list[_ApplyCall] = []
         self._sent_calls: list[_ApplyCall] = []
         self._partly_applied: list[_ApplyCall] = []
-        self._journal_count = 0
+        self._journal_numbers = itertools.count(1)
         self._queue: list[Rows] | None = None
         self._lookups: list[_EntryCall] = []
         self._sent: Sequence[_EntryCall] = ()
@@ -296,7 +289,10 @@ class BatchSession:
 
     def registration(self) -> Arguments:
         """The arguments of REGISTER, which must have succeeded before any of the journals is claimed (rule 7)."""
-        self._registered = [self._journal_block(rows) for rows in self._dequeue()]
+        self._registered = [
+            _JournalBlock(rows, self.block_id + struct.pack("<I", next(self._journal_numbers)))
+            for rows in self._dequeue()
+        ]
         return register_arguments([each.name for each in self._registered], self._now)
 
     def claim_commands(self) -> Iterator[bytes]:
@@ -337,17 +333,12 @@ class BatchSession:
             self._update_epoch(reply[6], reply[7])
             if reply[0]:
                 self._mark_known(call.with_id[np.frombuffer(reply[0], "<u4")], reply)
-            if call.enters and not reply[0]:
+            if call.arguments[0] == "enter" and not reply[0]:
                 self._mark_entered(call.rows)
             elif self._options.record:
                 self._requeue(call)
                 continue
             self._store_states(call.state_counts, reply[4], reply[5])
-
-    @property
-    def large(self) -> bool:
-        """Whether the states are read before the rows enter."""
-        return not self._small
 
     @property
     def repeats(self) -> int:
@@ -422,13 +413,9 @@ class BatchSession:
         if self._queue is None:
             rows = self._order[~self._is_repeat[self._order]]
             size = CLAIM_ROWS if self._journaled else SMALL_BATCH_ROWS
-            self._queue = [rows] if self._small else [rows[at : at + size] for at in range(0, len(rows), size)]
+            self._queue = [rows[at : at + size] for at in range(0, len(rows), size)] if self.large else [rows]
         queued, self._queue = self._queue, []
         return queued
-
-    def _journal_block(self, rows: Rows) -> _JournalBlock:
-        self._journal_count += 1
-        return _JournalBlock(rows, self.block_id + struct.pack("<I", self._journal_count))
 
     def _claim_command(self, each: _JournalBlock) -> bytes:
         with_id = each.rows[self._has_id[each.rows]]
@@ -457,8 +444,8 @@ class BatchSession:
     def _entry_call(self, rows: Rows) -> _EntryCall:
         """Enters rows, or looks them up; a small batch reads all states in the same call."""
         with_id = rows[self._has_id[rows]]
-        state_counts = [len(part.keys) for part in self._parts] if self._small else []
-        keys = b"".join(part.keys.tobytes() for part in self._parts) if self._small else b""
+        state_counts = [] if self.large else [len(part.keys) for part in self._parts]
+        keys = b"" if self.large else b"".join(part.keys.tobytes() for part in self._parts)
         if not self._options.record:
             return _EntryCall(rows, with_id, state_counts, self._lookup_arguments(with_id, keys))
         ids, records = self._digests[with_id].tobytes(), self._transaction_records[with_id].tobytes()
@@ -473,7 +460,7 @@ class BatchSession:
     def _requeue(self, call: _EntryCall) -> None:
         """Queues the unknown rows of a call; of a small batch even none of them, where its states are still needed."""
         rest = call.rows[~self._is_repeat[call.rows]]
-        if len(rest) or (self._small and not all(map(self._has_values, self._known))):
+        if len(rest) or (not self.large and any(values is None for values in self._known.values())):
             self._queue = [*(self._queue or ()), rest]
 
     @cached_property
@@ -528,9 +515,6 @@ class BatchSession:
         self._other_plan_rows |= set(rows[plans != np.void(self._plan.digest)].tolist())
         self._is_repeat[rows] = True
 
-    def _has_values(self, row: int) -> bool:
-        return self._known[row] is not None
-
     @cached_property
     def _state_keys(self) -> list[bytes]:
         return [STATE + key for part in self._parts for key in part.keys.tolist()]
@@ -548,7 +532,8 @@ class BatchSession:
 
     def _stored_without_repeats(self, part: _LayoutRows) -> StoredRecords:
         """The records that were read, without the known rows whose values are computed anew (rule 8)."""
-        before, rows = part.stored_records(), self._recomputed_rows[part.where[self._recomputed_rows] >= 0]
+        before = parse_states(part.layout, np.array(part.sizes, dtype=np.int64), b"".join(part.states))
+        rows = self._recomputed_rows[part.where[self._recomputed_rows] >= 0]
         if not len(rows):
             return before
         removal = RowRemoval(part.layout, before)

@@ -42,7 +42,6 @@ class TrialCounts:
     """Counts by name; names hold arms, decisions and bin numbers only."""
 
     def __init__(self, counts: Mapping[str, int] | None = None) -> None:
-        """Starts from these counts, or from nothing."""
         self.counts = Counter(counts or {})
 
     def scored(self, arm: TrialArm, probabilities: NDArray[Any], decisions: Sequence[Decision], seconds: float) -> None:

@@ -8,7 +8,7 @@ error of the simulator's model doubled in service (.0016 to .0031), and its aler
 import numpy as np
 
 from contract.schema import Contract
-from contract.table import Table
+from contract.table import Table, joined_tables
 from history.evaluation import with_history
 from training.data import LabelledTransactions
 
@@ -21,7 +21,7 @@ def with_labelled_history(contract: Contract, labelled: LabelledTransactions) ->
     others = labelled.unlabelled
     if others is None or contract.time is None or not contract.history:
         return with_history(contract, labelled.table, labelled.labels, labelled.confirmed)
-    rows = labelled.table.joined(others)
+    rows = joined_tables([labelled.table, others])
     order = np.lexsort((rows.row_numbers, rows.columns[contract.time.name]))
     frauds = np.concatenate([labelled.labels, np.zeros(others.rows, dtype=np.bool_)])
     confirmed = labelled.confirmed

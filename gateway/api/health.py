@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,30 +25,22 @@ PROBE_CACHE_SECONDS = 1.0
 PROBE_DEADLINE_SECONDS = 2.0
 
 
+@dataclass(eq=False)
 class Health:
-    """Probes the parts, at most once in PROBE_CACHE_SECONDS."""
+    """Probes the parts, at most once in PROBE_CACHE_SECONDS; this deployment writes to the directory `storage`."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - each is one part that it probes
-        self,
-        tracker: ModelTracker,
-        redis: Redis | None,
-        key_monitor: KeyMonitor,
-        history: HistoryMonitor,
-        storage: Path,
-        drain: Drain,
-        warm_up: WarmUp,
-    ) -> None:
-        """Takes the parts; `storage` is the directory that this deployment writes to."""
-        self._tracker = tracker
-        self._redis = redis
-        self._key_monitor = key_monitor
-        self._history = history
-        self._has_been_ready = False
-        self._storage = storage
-        self._drain = drain
-        self._cached_probe = _CachedProbe(self._probe)
-        self._warm_up = warm_up
-        self._is_warm = False
+    _tracker: ModelTracker
+    _redis: Redis | None
+    _key_monitor: KeyMonitor
+    _history: HistoryMonitor
+    _storage: Path
+    _drain: Drain
+    _warm_up: WarmUp
+    _has_been_ready: bool = field(default=False, init=False)
+    _is_warm: bool = field(default=False, init=False)
+    _probe_lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _probe_expires: float = field(default=0.0, init=False)
+    _probe_outcome: Problem | None = field(default=None, init=False)
 
     async def unready(self) -> Problem | None:
         """Why no more requests should come here; None when the live version scores its golden rows as expected.
@@ -87,6 +79,14 @@ class Health:
                 "history": history,
             },
         }
+
+    async def _cached_probe(self) -> Problem | None:
+        """The outcome of the last probe, for PROBE_CACHE_SECONDS; concurrent callers share one run."""
+        async with self._probe_lock:
+            if time.monotonic() >= self._probe_expires:
+                self._probe_outcome = await self._probe()
+                self._probe_expires = time.monotonic() + PROBE_CACHE_SECONDS
+            return self._probe_outcome
 
     async def _probe(self) -> Problem | None:
         try:
@@ -138,20 +138,3 @@ def _model_server_state(problem: Problem | None) -> str:
     if problem is None:
         return "healthy"
     return "unknown" if isinstance(problem, NoModel) else "unavailable"
-
-
-class _CachedProbe:
-    """A probe whose outcome is cached for PROBE_CACHE_SECONDS; concurrent callers share one run."""
-
-    def __init__(self, probe: Callable[[], Awaitable[Problem | None]]) -> None:
-        self._probe = probe
-        self._lock = asyncio.Lock()
-        self._expires = 0.0
-        self._outcome: Problem | None = None
-
-    async def __call__(self) -> Problem | None:
-        async with self._lock:
-            if time.monotonic() >= self._expires:
-                self._outcome = await self._probe()
-                self._expires = time.monotonic() + PROBE_CACHE_SECONDS
-            return self._outcome

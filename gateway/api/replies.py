@@ -41,11 +41,6 @@ def as_json(result: ScoreResult) -> bytes:
     return to_json(fields)
 
 
-def json_fragment(result: ScoreResult) -> orjson.Fragment:
-    """The same as a part of a larger answer: written by itself, what cannot be written spoils no other part."""
-    return orjson.Fragment(as_json(result))
-
-
 def to_json(value: object) -> bytes:
     """JSON in which a float32 has its own shortest digits, not those of a float64."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

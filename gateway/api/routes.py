@@ -1,7 +1,7 @@
 """The paths: each reads, calls one collaborator, and replies."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -13,13 +13,13 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import RedirectResponse, Response
 
 from gateway.api import documents as doc
-from gateway.api.replies import as_csv, as_json, contract_json, json_fragment, labels_json, prefers_csv, to_json
+from gateway.api.replies import as_csv, as_json, contract_json, labels_json, prefers_csv, to_json
 from gateway.http.problems import problem_of, problem_response
 from gateway.labels.parsing import json_labels
 from gateway.logs import log
 from gateway.models.score_result import ScoreResult
 from gateway.requests.inline import INLINE_BYTES
-from gateway.requests.payload import OnError, Payload, csv_payload
+from gateway.requests.payload import OnError, Payload, csv_payload, json_payload
 from gateway.requests.transactions import JSON_TYPES, parse_transactions, require_json
 from gateway.requests.uploads import Upload, media_type, require_csv, require_form
 from gateway.scoring import ScoreOptions
@@ -60,7 +60,7 @@ async def upload(request: Request, services: InjectedServices, options: Options)
     require_csv(media_type(request))
     async with body_to_score(services, request) as body:
         file = await services.uploads.read_file(request, body)
-        result = await services.scorer.score_csv(file.body, options)
+        result = await services.scorer.score(csv_payload(file.body), options)
         return await services.response_budget.reserve(request, await _reply(services, request, result, file))
 
 
@@ -168,7 +168,7 @@ async def metrics(services: InjectedServices) -> Response:
 @asynccontextmanager
 async def body_to_score(services: Services, request: Request) -> AsyncIterator[bytearray]:
     """The whole body once it may be scored; its latency is observed until its answer is ready, or it has failed."""
-    with services.metrics.latency():
+    with services.metrics.latency.time():
         async with services.uploads.received(request) as body, services.uploads.slot(body):
             yield body
 
@@ -185,19 +185,21 @@ async def _reply(services: Services, request: Request, result: ScoreResult, file
 async def _labels_payload(services: Services, request: Request, body: bytearray) -> Payload:
     if media_type(request) not in JSON_TYPES:
         return csv_payload((await services.uploads.read_file(request, body)).body)
-    if len(body) <= INLINE_BYTES:
-        return json_labels(parse_transactions(body, services.settings.max_transactions))
-    return json_labels(await asyncio.to_thread(parse_transactions, body, services.settings.max_transactions))
+    return json_labels(await _objects(services, body))
 
 
 async def _scored_json(services: Services, body: bytearray, options: ScoreOptions) -> Response:
-    most = services.settings.max_transactions
+    result = await services.scorer.score(json_payload(await _objects(services, body)), options)
+    answer = as_json(result) if len(body) <= INLINE_BYTES else await asyncio.to_thread(as_json, result)
+    return Response(answer, media_type=JSON)
+
+
+async def _objects(services: Services, body: bytearray) -> Sequence[object]:
+    """The objects of a JSON body."""
+    arguments = body, services.settings.max_transactions
     if len(body) <= INLINE_BYTES:
-        result = await services.scorer.score_json(parse_transactions(body, most), options)
-        return Response(as_json(result), media_type=JSON)
-    transactions = await asyncio.to_thread(parse_transactions, body, most)
-    result = await services.scorer.score_json(transactions, options)
-    return Response(await asyncio.to_thread(as_json, result), media_type=JSON)
+        return parse_transactions(*arguments)
+    return await asyncio.to_thread(parse_transactions, *arguments)
 
 
 async def _file_answer(
@@ -217,5 +219,6 @@ async def _file_answer(
 async def _file_result(services: Services, file: Upload, options: ScoreOptions) -> orjson.Fragment:
     if file.problem:
         raise file.problem
-    result = await services.scorer.score_csv(file.body, options)
-    return await asyncio.to_thread(json_fragment, result)
+    result = await services.scorer.score(csv_payload(file.body), options)
+    # Written by itself: what cannot be written spoils no other file's answer.
+    return orjson.Fragment(await asyncio.to_thread(as_json, result))

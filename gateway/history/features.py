@@ -8,17 +8,17 @@ requests do not ask it (`gateway.redis.circuit_breaker`): they have default valu
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError
 
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.history.answer_writer import AnswerWriter
 from gateway.history.batch_writer import BatchWriter, Values, Work, consume_exception
 from gateway.history.key_monitor import KeyMonitor
-from gateway.history.monitor import HistoryMonitor
+from gateway.history.monitor import REDIS_ERRORS, HistoryMonitor
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.models.score_result import ScoreResult
@@ -31,8 +31,6 @@ TURNS = 3
 """Of the event loop, in which the request to the model is sent before anything is written."""
 
 NO_VALUES: Values = {}
-REDIS_ERRORS = (RedisError, OSError, ValueError)
-"""What is raised where Redis cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,11 +75,6 @@ class RequestHistory:
         self.writer: BatchWriter | None = None
         self._writing: asyncio.Task[bool] | None = None
 
-    def update_status(self, session: BatchSession, *, incomplete: bool) -> None:
-        """Takes what the session met, and whether Redis' history is incomplete; a fault is never taken back."""
-        self.incomplete |= incomplete or session.unreadable_states > 0
-        self.degraded |= self.incomplete or session.inexact or len(session.awaiting_values) > 0
-
     def start_writing(self, writer: BatchWriter, writing: asyncio.Task[bool]) -> None:
         """Takes the task that enters a large batch and stores the values; its result is whether these are final."""
         self.writer, self._writing = writer, writing
@@ -100,26 +93,17 @@ class RequestHistory:
         return writing.result()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """Fetches the history of requests, and enters their rows."""
+    """Fetches the history of requests, and enters their rows; without transports to Redis all values are defaults."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - one collaborator for each side of a request's history
-        self,
-        transports: RedisTransports | None,
-        monitor: HistoryMonitor,
-        options: HistoryOptions,
-        answers: AnswerWriter,
-        metrics: Metrics,
-        key_monitor: KeyMonitor,
-    ) -> None:
-        """Takes the transports to Redis; None where none is configured."""
-        self._transports = transports
-        self._monitor = monitor
-        self._key_monitor = key_monitor
-        self._options = options
-        self._answers = answers
-        self._metrics = metrics
-        self._tasks = set[asyncio.Task[Any]]()
+    _transports: RedisTransports | None
+    _monitor: HistoryMonitor
+    _options: HistoryOptions
+    _answers: AnswerWriter
+    _metrics: Metrics
+    _key_monitor: KeyMonitor
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set, init=False)
 
     @property
     def degraded(self) -> bool:
@@ -176,17 +160,13 @@ class History:
             return None
         try:
             return await self._enter(self._transports, request)
-        except OutOfMemoryError as error:
-            self._handle_failure(error)
         except REDIS_ERRORS as error:
             self._handle_failure(error)
-            return None
-        try:
-            history = await self._enter(self._transports, replace(request, record=False))
-        except REDIS_ERRORS as error:
-            self._handle_failure(error)
-            return None
-        history.degraded = True
+            if not (request.record and isinstance(error, OutOfMemoryError)):
+                return None
+        history = await self._fetch(replace(request, record=False))
+        if history is not None:
+            history.degraded = True
         return history
 
     async def _enter(self, transports: RedisTransports, request: HistoryRequest) -> RequestHistory:
@@ -225,8 +205,10 @@ class History:
         return history
 
     def _update_status(self, history: RequestHistory, session: BatchSession, request: HistoryRequest) -> None:
+        """Notes what the session met, and whether Redis' history is incomplete; a fault is never taken back."""
         incomplete = self._monitor.is_incomplete(session.epoch, request.contract, loading=session.loading)
-        history.update_status(session, incomplete=incomplete)
+        history.incomplete |= incomplete or session.unreadable_states > 0
+        history.degraded |= history.incomplete or session.inexact or len(session.awaiting_values) > 0
 
     async def _store_values(
         self,

@@ -13,27 +13,15 @@ from history.journal import RECOVER
 RECOVERY_INTERVAL_SECONDS = 0.5
 
 
-class JournalRecovery:
-    """Finishes journals one after the other."""
+async def recover_periodically(redis: Redis | None) -> None:
+    """Finishes journals one after the other, for ever; where Redis does not answer, it tries again.
 
-    def __init__(self, redis: Redis | None) -> None:
-        """Takes a client with a timeout of its own; None where no Redis is configured."""
-        self._redis = redis
-
-    async def recover_periodically(self) -> None:
-        """Finishes journals for ever; where Redis does not answer, it tries again."""
-        while True:
-            await asyncio.sleep(RECOVERY_INTERVAL_SECONDS)
-            try:
-                while await self.recover_next():
-                    pass
-            except (RedisError, OSError) as error:
-                log.warning("journals not settled", reason=type(error).__name__)
-
-    async def recover_next(self) -> bool:
-        """Finishes the journal that has been due for longest; whether there was one.
-
-        Raises:
-            RedisError, OSError: Redis cannot be used.
-        """
-        return self._redis is not None and bool(await run_script(self._redis, RECOVER, (int(time.time()),)))
+    Takes a client with a timeout of its own; None where no Redis is configured.
+    """
+    while redis is not None:
+        await asyncio.sleep(RECOVERY_INTERVAL_SECONDS)
+        try:
+            while await run_script(redis.execute_command, RECOVER, (int(time.time()),)):
+                pass
+        except (RedisError, OSError) as error:
+            log.warning("journals not settled", reason=type(error).__name__)

@@ -61,7 +61,7 @@ class KeyMonitor:
         if self._redis is None:
             return
         try:
-            result: bytes = await run_script(self._redis, ADOPT_KEY, (self._key.check,))
+            result: bytes = await run_script(self._redis.execute_command, ADOPT_KEY, (self._key.check,))
         except (RedisError, OSError):
             return
         before, self.state = self.state, self._state_of(result)

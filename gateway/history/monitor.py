@@ -15,11 +15,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from contract.schema import Contract
-from gateway.history.incomplete_reason import IncompleteReason
 from gateway.history.key_monitor import KeyMonitor
 from gateway.http.problems import NoModel
 from gateway.logs import log
-from gateway.metrics import Metrics
+from gateway.metrics import IncompleteReason, Metrics
 from gateway.models.model_tracker import ModelTracker
 from history.epoch import EPOCH, LOADING, Epoch, ensure_epoch, has_served
 from history.redis_schema import Arguments
@@ -31,6 +30,7 @@ FIRST_CHECK_TIMEOUT_SECONDS = 1.0
 FULL_SECONDS = 10.0
 """For which Redis counts as full after it has refused a write: a check between two deletions may find room."""
 REDIS_ERRORS = (RedisError, OSError, ValueError)
+"""What is raised where Redis cannot be used."""
 
 
 class HistoryMonitor:
@@ -186,11 +186,7 @@ class HistoryMonitor:
 
 
 async def _run_commands(redis: Redis, commands: Generator[Arguments, Any, Epoch]) -> Epoch:
-    """Sends the commands of `history.epoch`, one after the other; the epoch that they end with.
-
-    Raises:
-        RedisError, OSError: Redis does not answer, or refuses.
-    """
+    """Sends the commands of `history.epoch`, one after the other; the epoch that they end with."""
     command = next(commands)
     while True:
         reply = await redis.execute_command(*command)  # type: ignore[no-untyped-call]

@@ -18,7 +18,6 @@ class ApiKeyMiddleware:
     """Lets a request through whose X-API-Key is one of the keys."""
 
     def __init__(self, app: ASGIApp, keys: Sequence[bytes]) -> None:
-        """Takes the accepted keys as header bytes."""
         self.app = app
         self.keys = keys
 

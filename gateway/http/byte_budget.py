@@ -44,7 +44,6 @@ class Reservation:
     """
 
     def __init__(self, budget: "ByteBudget") -> None:
-        """Takes the budget; holds nothing yet."""
         self._budget = budget
         self._timeout: asyncio.Timeout | None = None
         self._limits = TransferLimits(0.0, 0.0, 0.0)

@@ -15,7 +15,6 @@ class LogSampler:
     """Decides which of these requests have a log line of their own."""
 
     def __init__(self, seconds: float = INTERVAL_SECONDS) -> None:
-        """Takes the length of an interval."""
         self._seconds = seconds
         self._suppressed = Counter[int]()
 

@@ -50,7 +50,6 @@ class GuardedProtocol(HttpToolsProtocol):
     transport: LingeringTransport  # type: ignore[assignment] # all that uvicorn asks of one
 
     def __init__(self, *arguments: Any, limits: ConnectionLimits | None = None, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
-        """Takes what uvicorn gives."""
         super().__init__(*arguments, **named)
         self._limits = limits or ConnectionLimits()
         self._counted = 0

@@ -14,7 +14,6 @@ class RefusalMiddleware:
     """Answers a refused head; ends the reading of a refused body."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Takes the app."""
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

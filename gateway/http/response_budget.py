@@ -48,17 +48,12 @@ class _SlicedResponse(Response):
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
-        """Sends it.
-
-        Raises:
-            ClientDisconnect: it was not read fast enough.
-        """
         try:
             async with self._reservation.transfer(self._limits):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 await self._send_body(send)
         except TimeoutError:
-            raise ClientDisconnect from None
+            raise ClientDisconnect from None  # It was not read fast enough.
 
     async def _send_body(self, send: Send) -> None:
         rest = memoryview(self.body)

@@ -54,15 +54,14 @@ class LabelReceipt:
     skipped: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class LabelReceiver:
-    """Receives labels and stores them in Redis."""
+    """Receives labels and stores them by a client with a timeout of its own; None where no Redis is configured."""
 
-    def __init__(self, tracker: ModelTracker, redis: Redis | None, key: HistoryKey, deadline_seconds: float) -> None:
-        """Takes a client with a timeout of its own, None where no Redis is configured, and what ids are hashed with."""
-        self._tracker = tracker
-        self._redis = redis
-        self._key = key
-        self._deadline_seconds = deadline_seconds
+    _tracker: ModelTracker
+    _redis: Redis | None
+    _key: HistoryKey
+    _deadline_seconds: float
 
     async def receive(self, payload: Payload, on_error: OnError) -> LabelReceipt:
         """Stores the labels of a request.
@@ -81,11 +80,7 @@ class LabelReceiver:
         return _receipt(labels, updates)
 
     def _plan_and_time(self) -> tuple[Plan, Column]:
-        """The plan of the states that labels change, and the column of the transactions' time.
-
-        Raises:
-            NotRemembered: transactions are not kept in Redis.
-        """
+        """The plan of the states that labels change, and the column of the transactions' time; else NotRemembered."""
         serving = self._tracker.serving
         contract, plan = serving.model.contract, serving.plan
         if plan is None or contract.time is None:
@@ -97,11 +92,7 @@ class LabelReceiver:
         return plan, contract.time
 
     async def _update(self, payload: Payload, plan: Plan, labels: Labels, rows: slice) -> LabelUpdate:
-        """Reads and changes until nothing is left to do.
-
-        Raises:
-            LabelsNotTaken: other gateways changed the same transactions in each of MAX_ROUNDS.
-        """
+        """Reads and changes until nothing is left to do, or other gateways changed the same in each of MAX_ROUNDS."""
         assert self._redis  # noqa: S101 - `_plan_and_time` has refused; mypy cannot see it.
         digests = self._key.transactions.digests(labels.ids[rows])
         update = LabelUpdate(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
@@ -112,13 +103,9 @@ class LabelReceiver:
 
 
 async def _run_round(redis: Redis, key: HistoryKey, payload: Payload, update: LabelUpdate) -> bool:
-    """Reads and changes once; whether nothing is left to do.
-
-    Raises:
-        LabelsNotTaken: Redis names transactions by digests of another key, so that none would be found.
-    """
+    """Reads and changes once; whether nothing is left to do."""
     check, *records = await redis.mget([KEY_CHECK, *update.record_keys()])
-    if check != key.check:
+    if check != key.check:  # No transaction would be found by this key's digests.
         raise LabelsNotTaken(OTHER_KEY)
     await payload.work(update.receive_records, records)
     async with redis.pipeline(transaction=False) as pipeline:
@@ -126,7 +113,7 @@ async def _run_round(redis: Redis, key: HistoryKey, payload: Payload, update: La
             pipeline.hget(month, transaction)  # type: ignore[arg-type]
         update.receive_stored_labels(await pipeline.execute())
     if arguments := await payload.work(update.arguments):
-        update.receive_conflicts(await run_script(redis, key.guarded(UPDATE_LABELS), arguments))
+        update.receive_conflicts(await run_script(redis.execute_command, key.guarded(UPDATE_LABELS), arguments))
     return not update.record_keys()
 
 

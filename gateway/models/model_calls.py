@@ -23,14 +23,13 @@ class ModelResponse:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelCalls:
     """Scores matrices by any adopted version."""
 
-    def __init__(self, tracker: ModelTracker, server: InferenceClient, metrics: Metrics) -> None:
-        """Takes its collaborators."""
-        self._tracker = tracker
-        self._server = server
-        self._metrics = metrics
+    _tracker: ModelTracker
+    _server: InferenceClient
+    _metrics: Metrics
 
     async def score(self, model: AdoptedModel, matrix: NDArray[np.float32]) -> ModelResponse:
         """Scores a matrix of at least one row.

@@ -1,5 +1,7 @@
 """Proof of a version: it says what it is, and scores its golden rows as training did."""
 
+from dataclasses import dataclass
+
 from contract.description import Description
 from gateway.http.problems import ModelServerWrong
 from gateway.models.inference_client import InferenceClient
@@ -10,13 +12,12 @@ PROOF_CONNECTIONS = 4
 """One each for the live version, the one on trial, the one before, and readiness, whichever of them hangs."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Prover:
     """Proves versions, over connections of its own: a busy gateway must not look like a sick one."""
 
-    def __init__(self, settings: GatewaySettings, server: InferenceClient) -> None:
-        """Takes the thresholds that this deployment overrides, and the model server."""
-        self._settings = settings
-        self._server = server
+    _settings: GatewaySettings
+    _server: InferenceClient
 
     async def proven(self, version: int) -> AdoptedModel:
         """The version, proven.

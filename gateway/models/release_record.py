@@ -36,14 +36,10 @@ class RecordFile:
     """A file, which its writer replaces in one step."""
 
     def __init__(self, path: Path) -> None:
-        """Takes where it is."""
         self._path = path
 
     async def read(self) -> Release | None:
         """The record in it; None where it is absent or torn. Read inline: 11 us on a local disk; a thread took 90."""
-        return self._read_file()
-
-    def _read_file(self) -> Release | None:
         try:
             # A pipe in its place must not hold up the event loop.
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -80,11 +76,6 @@ class RecordUrl:
         return self._last if time.monotonic() - self._failing_since < STALE_SECONDS else None
 
     async def _get(self) -> bytes:
-        """The body of the answer.
-
-        Raises:
-            httpx.HTTPError: there is none, or not with success, or it is larger than MAX_BYTES.
-        """
         response = await self._client.get(self._url)
         if response.status_code != httpx.codes.OK:
             raise httpx.HTTPStatusError("no record", request=response.request, response=response)

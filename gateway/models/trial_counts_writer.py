@@ -8,7 +8,6 @@ import asyncio
 import secrets
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from gateway.logs import log
 from releases.record import Trial
@@ -55,10 +54,7 @@ class TrialCountsWriter:
     async def write_periodically(self) -> None:
         """Writes until it is cancelled."""
         while True:
-            try:
-                await self.write()
-            except Exception as error:  # noqa: BLE001 - one surprise must not end the writing
-                self._failed(self._key, error)
+            await self.write()
             await asyncio.sleep(WRITE_INTERVAL_SECONDS)
 
     async def write(self) -> None:
@@ -68,7 +64,7 @@ class TrialCountsWriter:
             return
         try:
             await self._write_to(self._redis, key)
-        except (RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever happens, it must not end the writing
             self._failed(key, error)
         else:
             self._succeeded(key)
@@ -89,7 +85,7 @@ class TrialCountsWriter:
                 log.info("trial counted")
             self._written, self._failures = True, 0
 
-    def _failed(self, key: str | None, error: Exception) -> None:
+    def _failed(self, key: str, error: Exception) -> None:
         if key == self._key:
             self._failures += 1
             if self._failures == (MAX_FAILURES if self._written else 1):

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Connection, Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
-from gateway.redis.scripts import sha
+from gateway.redis.scripts import run_script
 from gateway.timeouts import io_timeout
 from history.redis_schema import Argument
 
@@ -37,10 +37,7 @@ class ScriptConnectionPool:
             RedisError, OSError: Redis does not answer in time, or refuses.
         """
         async with io_timeout(self._timeout):
-            try:
-                return await self._reply("EVALSHA", sha(script), 0, *arguments)
-            except NoScriptError:
-                return await self._reply("EVAL", script, 0, *arguments)
+            return await run_script(self._reply, script, arguments)
 
     async def ping(self) -> None:
         """Returns where Redis answers in time.
@@ -59,7 +56,7 @@ class ScriptConnectionPool:
 
     async def _reply(self, *command: Argument) -> Any:  # noqa: ANN401 - any reply of Redis
         """Never sent twice: rows without an id would count again. One that failed closes, and opens when next used."""
-        connection, since = self._idle.pop() if self._idle else (self._new(), math.inf)
+        connection, since = self._idle.pop() if self._idle else (self._pool.make_connection(), math.inf)  # type: ignore[no-untyped-call]
         try:
             if time.monotonic() - since > FRESH_SECONDS:
                 await _check(connection)
@@ -67,10 +64,6 @@ class ScriptConnectionPool:
             return await connection.read_response()
         finally:
             self._idle.append((connection, time.monotonic()))
-
-    def _new(self) -> Connection:
-        made: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-        return made
 
 
 async def _check(connection: Connection) -> None:

@@ -13,20 +13,14 @@ from gateway.http.problems import NotScorable, NotSupported
 JSON_TYPES = frozenset({"application/json", ""})
 
 
-class NotStrictError(ValueError):
-    """JSON that the standard does not allow, or that says a thing twice."""
-
-
 def parse_transactions(body: bytes | bytearray, max_transactions: int) -> Sequence[object]:
     """One object or a list of them as a list; what is in them is the contract's to check.
 
     Raises:
-        NotScorable: the body is not strict JSON, or not an object or a list of at most `most`.
+        NotScorable: the body is not strict JSON, or not an object or a list of at most `max_transactions`.
     """
     try:
         value = json.loads(body, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
-    except NotStrictError as error:
-        raise NotScorable(str(error)) from None
     except (ValueError, RecursionError):
         # ValueError: also of bytes that are not UTF-8, and of integers with more than 4,300 digits.
         raise NotScorable("The body is not JSON.") from None
@@ -49,9 +43,9 @@ def require_json(media_type: str) -> None:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise NotStrictError("An object has a key twice.")
+        raise NotScorable("An object has a key twice.")
     return members
 
 
 def _no_constant(_: str) -> NoReturn:
-    raise NotStrictError("NaN and Infinity are not JSON.")
+    raise NotScorable("NaN and Infinity are not JSON.")

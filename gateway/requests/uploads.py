@@ -38,10 +38,6 @@ BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 """RFC 2046."""
 
 
-class NoBoundaryError(ValueError):
-    """A form that does not say where its parts begin."""
-
-
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One file.
@@ -60,7 +56,6 @@ class Uploads:
     """Receives bodies, and bounds how many of them are scored at a time."""
 
     def __init__(self, settings: GatewaySettings, metrics: Metrics) -> None:
-        """Takes the limits from the settings."""
         self._settings = settings
         self._metrics = metrics
         self._limits = TransferLimits(settings.read_seconds, settings.stall_seconds, settings.least_rate)
@@ -108,7 +103,9 @@ class Uploads:
             Problem: it is not there.
         """
         if media_type(request) == CSV:
-            return Upload("", _take_out(body))
+            file = Upload("", bytes(body))
+            body.clear()
+            return file
         files = await self._read_files(request, body, "file", 1)
         if files[0].problem:
             raise files[0].problem
@@ -138,7 +135,7 @@ class Uploads:
     async def _read_files(self, request: Request, body: bytearray, field: str, max_files: int) -> list[Upload]:
         try:
             files = await _read_form(request, body, field, max_files)
-        except (MultiPartException, NoBoundaryError):
+        except MultiPartException:
             raise NotScorable(f"Not a whole form of at most {max_files} files, all named {field}.") from None
         if not files:
             raise NotScorable(f"The form has no file under the name {field}.")
@@ -197,18 +194,12 @@ async def _read_all(file: UploadFile) -> bytes:
     return body
 
 
-def _take_out(body: bytearray) -> bytes:
-    complete = bytes(body)
-    body.clear()
-    return complete
-
-
 def _boundary_alone(request: Request) -> Headers:
     """The content type without a charset: Python has some whose decoders take minutes, or give what is no text."""
     _, parameters = parse_options_header(request.headers.get("content-type"))
     boundary = parameters.get(b"boundary", b"")
     if not BOUNDARY.fullmatch(boundary):
-        raise NoBoundaryError
+        raise MultiPartException("it does not say where its parts begin")
     return Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})
 
 

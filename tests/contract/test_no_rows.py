@@ -5,7 +5,7 @@ import pytest
 
 from contract.features import to_matrix
 from contract.schema import Contract
-from contract.table import Table, read_csv, read_json
+from contract.table import Table, joined_tables, read_csv, read_json
 from history.evaluation import with_history
 from history.plan import Plan
 from history.session import BatchSession, HistoryOptions
@@ -48,7 +48,7 @@ def test_it_has_a_matrix_of_no_rows(contract: Contract, empty: Table) -> None:
 
 def test_it_can_be_taken_and_joined(empty: Table) -> None:
     """Its columns keep their types: text is not turned into numbers by a file without a row."""
-    joined = empty.joined(empty.take(np.empty(0, dtype=np.bool_)))
+    joined = joined_tables([empty, empty.take(np.empty(0, dtype=np.bool_))])
     assert {name: values.dtype for name, values in joined.columns.items()} == {
         name: values.dtype for name, values in empty.columns.items()
     }

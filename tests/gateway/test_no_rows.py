@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from contract.schema import Contract, Kind
+from gateway.api import routes
 from gateway.http.problems import ModelServerDown
+from gateway.requests.payload import Payload, csv_payload
 from gateway.scoring import Scorer
 from releases.record import Trial
 from tests.gateway.contracts import CONTRACTS, as_csv, as_lines, bad_texts, bad_values, good_row, served
@@ -169,14 +171,20 @@ def test_a_defect_that_one_file_of_a_batch_meets_is_its_own(
 ) -> None:
     """The others are answered; what was not expected is logged."""
     good, odd = as_csv(CONTRACT, [good_row(CONTRACT)]), as_csv(CONTRACT, [good_row(CONTRACT, "odd")])
-    score = Scorer.score_csv
+    score, odd_payloads = Scorer.score, list[Payload]()
 
-    async def failing(self: Scorer, body: bytes, options: Any) -> Any:  # noqa: ANN401 - as it is called
-        if b"odd" in body:
+    def noted(body: bytes) -> Payload:
+        payload = csv_payload(body)
+        odd_payloads.extend([payload] if b"odd" in body else [])
+        return payload
+
+    async def failing(self: Scorer, payload: Payload, options: Any) -> Any:  # noqa: ANN401 - as it is called
+        if payload in odd_payloads:
             raise error
-        return await score(self, body, options)
+        return await score(self, payload, options)
 
-    monkeypatch.setattr(Scorer, "score_csv", failing)
+    monkeypatch.setattr(routes, "csv_payload", noted)
+    monkeypatch.setattr(Scorer, "score", failing)
     answer: httpx2.Response = client.post(
         "/predict/batch", files=[("files", ("a.csv", file)) for file in (good, odd, good)]
     )

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from gateway import background
 from gateway.history import journal_recovery
-from gateway.history.journal_recovery import JournalRecovery
+from gateway.history.journal_recovery import recover_periodically
 from history.journal import DUE
 from tests import valkey
 from tests.valkey import Valkey
@@ -25,7 +25,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Valkey]:
 
 async def test_without_redis_there_is_nothing_to_recover() -> None:
     """A gateway without history runs as before."""
-    assert not await JournalRecovery(None).recover_next()
+    await recover_periodically(None)
 
 
 async def test_everything_that_is_due_is_recovered(running: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +33,7 @@ async def test_everything_that_is_due_is_recovered(running: Valkey, monkeypatch:
     monkeypatch.setattr(journal_recovery, "RECOVERY_INTERVAL_SECONDS", 0.001)
     async with Redis.from_url(running.url) as redis:
         await redis.zadd(DUE, {"a": 0, "b": 1, "c": 1e12})
-        async with background.running(JournalRecovery(redis).recover_periodically()):
+        async with background.running(recover_periodically(redis)):
             while await redis.zcard(DUE) > 1:
                 pass
         assert await redis.zrange(DUE, 0, -1) == [b"c"]
@@ -43,9 +43,8 @@ async def test_it_goes_on_when_redis_comes_back(running: Valkey, monkeypatch: py
     """A Redis that is away for a while ends nothing."""
     monkeypatch.setattr(journal_recovery, "RECOVERY_INTERVAL_SECONDS", 0.001)
     async with Redis.from_url(running.url, socket_timeout=1.0, retry=None) as redis:
-        recovery = JournalRecovery(redis)
         running.kill()
-        async with background.running(recovery.recover_periodically()):
+        async with background.running(recover_periodically(redis)):
             running.start()
             async with Redis.from_url(running.url) as other:
                 await other.zadd(DUE, {"a": 0})
