@@ -127,14 +127,7 @@ def _require_text(body: bytes) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _RowBlock:
-    """Consecutive rows: the cells of those with as many as the header, and the faults of the others.
-
-    Attributes:
-        rows: number of all rows.
-        numbers: int64, the row numbers of those with cells.
-        cells: by column.
-        row_faults: of the rows without cells.
-    """
+    """Consecutive rows: numbers and cells (by column) of those with as many as the header, faults of the others."""
 
     rows: int
     numbers: NDArray[np.int64]

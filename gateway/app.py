@@ -6,6 +6,7 @@ It is the one module that knows all others, and it does nothing else.
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,8 +50,7 @@ from gateway.settings import GatewaySettings
 from gateway.trial.canary_calls import CanaryCalls
 from gateway.trial.canary_router import CanaryRouter
 from gateway.trial.shadow import Shadow
-from gateway.warm_up import WarmUp
-from history.session import HistoryOptions
+from gateway.warm_up import warm_up
 
 BATCH_PATH = "/predict/batch"
 REDIS_TIMEOUT_SECONDS = 1.0
@@ -67,7 +67,6 @@ class _Connections:
     Attributes:
         redis: for all that is not about a transaction; None without Redis.
         transports: how transactions get to Redis; None without Redis.
-        record: where the release record is.
     """
 
     live: InferenceClient
@@ -76,26 +75,6 @@ class _Connections:
     redis: Redis | None
     transports: RedisTransports | None
     record: RecordSource
-
-
-@dataclass(frozen=True, slots=True)
-class _Models:
-    """Which versions are used, and how they are called."""
-
-    tracker: ModelTracker
-    calls: ModelCalls
-    trial: TrialServices
-
-
-@dataclass(frozen=True, slots=True)
-class _History:
-    """What is kept in Redis, and who keeps it."""
-
-    options: HistoryOptions
-    answers: AnswerWriter
-    key_monitor: KeyMonitor
-    monitor: HistoryMonitor
-    history: History
 
 
 def create_app(
@@ -151,13 +130,41 @@ async def _open_services(
     """What routes call, with open connections and running background work; all of it ends with the context."""
     async with AsyncExitStack() as stack:
         connections = await _open_connections(stack, settings, metrics, transport)
-        models = _make_models(settings, metrics, connections)
-        history = _make_history(settings, metrics, connections, models.tracker)
-        stack.push_async_callback(models.trial.shadow.close)
-        await history.key_monitor.check()  # Before the first request: an empty Redis has no key yet.
-        await _start_background(stack, metrics, connections, models, history)
-        stack.push_async_callback(history.history.close)
-        yield _make_services(settings, metrics, drain, connections, models, history)
+        redis, options, deadline = connections.redis, settings.history_options, settings.deadline_seconds
+        counts, prover = TrialCountsWriter(redis), Prover(settings, connections.proofs)
+        tracker = ModelTracker(connections.record, settings.follow_seconds, prover, counts, metrics)
+        calls, trial_calls = (ModelCalls(tracker, each, metrics) for each in (connections.live, connections.trial))
+        canary_calls = CanaryCalls(trial_calls, tracker, max(1, settings.upload_slots // 2))
+        trial = TrialServices(CanaryRouter(calls, canary_calls), Shadow(trial_calls, counts, deadline), counts)
+        answers, key_monitor = AnswerWriter(redis, options.known_seconds), KeyMonitor(redis, options.key)
+        monitor = HistoryMonitor(redis, key_monitor, tracker, metrics, record=options.record)
+        history = History(connections.transports, monitor, options, answers, metrics, key_monitor)
+        stack.push_async_callback(trial.shadow.close)
+        await key_monitor.check()  # Before the first request: an empty Redis has no key yet.
+        for work in (
+            tracker.follow(),
+            counts.write_periodically(),
+            answers.write_periodically(),
+            metrics_reader.read_periodically(redis, metrics),
+            key_monitor.check_periodically(),
+            monitor.check_periodically(),
+            journal_recovery.recover_periodically(redis),
+        ):
+            await stack.enter_async_context(running(work))
+        stack.push_async_callback(history.close)
+        warming_up = partial(warm_up, tracker, history, connections.live, metrics)
+        storage = settings.log_file.parent if settings.log_file else Path.cwd()
+        yield Services(
+            settings=settings,
+            metrics=metrics,
+            tracker=tracker,
+            labels=LabelReceiver(tracker, redis, options.key, deadline),
+            scorer=Scorer(tracker, history, calls, trial, metrics, deadline),
+            uploads=Uploads(settings, metrics),
+            response_budget=ResponseBudget(settings.answer_bytes),
+            openapi=OpenApi(tracker, settings.max_transactions, settings.max_batch_files),
+            health=Health(tracker, redis, key_monitor, monitor, storage, drain, warming_up),
+        )
 
 
 async def _open_connections(
@@ -184,65 +191,4 @@ async def _open_connections(
         redis=redis,
         transports=transports,
         record=await stack.enter_async_context(connect_record(settings.release_record)),
-    )
-
-
-def _make_models(settings: GatewaySettings, metrics: Metrics, connections: _Connections) -> _Models:
-    counts = TrialCountsWriter(connections.redis)
-    prover = Prover(settings, connections.proofs)
-    tracker = ModelTracker(connections.record, settings.follow_seconds, prover, counts, metrics)
-    calls = ModelCalls(tracker, connections.live, metrics)
-    trial_calls = ModelCalls(tracker, connections.trial, metrics)
-    canary_calls = CanaryCalls(trial_calls, tracker, max(1, settings.upload_slots // 2))
-    shadow = Shadow(trial_calls, counts, settings.deadline_seconds)
-    return _Models(tracker, calls, TrialServices(CanaryRouter(calls, canary_calls), shadow, counts))
-
-
-def _make_history(
-    settings: GatewaySettings, metrics: Metrics, connections: _Connections, tracker: ModelTracker
-) -> _History:
-    options = settings.history_options
-    answers = AnswerWriter(connections.redis, options.known_seconds)
-    key_monitor = KeyMonitor(connections.redis, options.key)
-    monitor = HistoryMonitor(connections.redis, key_monitor, tracker, metrics, record=options.record)
-    history = History(connections.transports, monitor, options, answers, metrics, key_monitor)
-    return _History(options, answers, key_monitor, monitor, history)
-
-
-async def _start_background(
-    stack: AsyncExitStack, metrics: Metrics, connections: _Connections, models: _Models, history: _History
-) -> None:
-    for work in (
-        models.tracker.follow(),
-        models.trial.counts.write_periodically(),
-        history.answers.write_periodically(),
-        metrics_reader.read_periodically(connections.redis, metrics),
-        history.key_monitor.check_periodically(),
-        history.monitor.check_periodically(),
-        journal_recovery.recover_periodically(connections.redis),
-    ):
-        await stack.enter_async_context(running(work))
-
-
-def _make_services(  # noqa: PLR0913, PLR0917 - every part of the gateway meets here
-    settings: GatewaySettings,
-    metrics: Metrics,
-    drain: Drain,
-    connections: _Connections,
-    models: _Models,
-    history: _History,
-) -> Services:
-    tracker, redis = models.tracker, connections.redis
-    warm_up = WarmUp(tracker, history.history, connections.live, metrics)
-    storage = settings.log_file.parent if settings.log_file else Path.cwd()
-    return Services(
-        settings=settings,
-        metrics=metrics,
-        tracker=tracker,
-        labels=LabelReceiver(tracker, redis, history.options.key, settings.deadline_seconds),
-        scorer=Scorer(tracker, history.history, models.calls, models.trial, metrics, settings.deadline_seconds),
-        uploads=Uploads(settings, metrics),
-        response_budget=ResponseBudget(settings.answer_bytes),
-        openapi=OpenApi(tracker, settings.max_transactions, settings.max_batch_files),
-        health=Health(tracker, redis, history.key_monitor, history.monitor, storage, drain, warm_up),
     )

@@ -83,10 +83,10 @@ class Metrics:
         self._history_rows.labels("new").inc(new)
         self._history_rows.labels("repeat").inc(repeats)
 
-    def history(self, reasons: Mapping[str, bool], reach: float | None, memory: float | None) -> None:
-        """Shows which reasons there are why history falls short, how far back it reaches, and Redis' memory."""
-        for reason, holds in reasons.items():
-            self._incomplete.labels(reason).set(holds)
+    def history(self, reason: IncompleteReason | None, reach: float | None, memory: float | None) -> None:
+        """Shows why history is incomplete, if it is, how far back it reaches, and Redis' memory."""
+        for each in IncompleteReason:
+            self._incomplete.labels(each).set(each is reason)
         self._reach.set(reach or 0.0)
         self._memory.set(memory or 0.0)
 

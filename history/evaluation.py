@@ -158,7 +158,6 @@ class _WindowGroup:
     """Windows that differ in their extents only: computed together, those of one row take a third of the time.
 
     Attributes:
-        aggregate: of all of them.
         column: that is aggregated; empty where none is.
         places: of the windows among all windows.
         extents: numbers of their extents.

@@ -38,8 +38,6 @@ class RecordLayout:
     """What a record holds, for all windows of the same entity and bucket size.
 
     Attributes:
-        entity: the column of the entity.
-        time: the column of the transaction's time.
         bucket: its size in seconds.
         sums: columns whose sum is kept; `squares` and `largest` are those of them with more.
         sets: columns whose distinct values are kept.

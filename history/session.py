@@ -111,7 +111,6 @@ class _LayoutRows:
     """The rows of one layout of the plan, and the states of their entities.
 
     Attributes:
-        layout: what a record holds.
         arriving: the rows that have an entity and a time.
         where: place of each row of the table in the batch, -1 where it has none; shape (table rows,).
         keys: of the states, by the entity's code; shape (entities,).
@@ -167,7 +166,6 @@ class _EntryCall:
         rows: positions in the table, in order of time.
         with_id: those of them that have an id.
         state_counts: how many states of each layout it reads; empty where it reads none.
-        arguments: of the script.
     """
 
     rows: Rows
@@ -478,7 +476,18 @@ class BatchSession:
 
     @cached_property
     def _first_rows(self) -> Rows:
-        return _first_rows(self._ids, self._order)
+        """For each row the first one in order of time with its id; for a row without an id itself."""
+        ids, order = self._ids, self._order
+        if len(set(ids)) == len(ids):  # The usual case, in a tenth of the time.
+            return np.arange(len(ids))
+        codes, distinct = factorize([ids[row] for row in order.tolist()])
+        firsts = np.full(len(distinct), -1, dtype=np.int64)
+        firsts[codes[::-1]] = order[::-1]
+        first_rows = np.empty(len(ids), dtype=np.int64)
+        first_rows[order] = firsts[codes]
+        if "" in distinct:
+            first_rows[~self._has_id] = np.flatnonzero(~self._has_id)
+        return first_rows
 
     @cached_property
     def _is_repeat(self) -> NDArray[np.bool_]:
@@ -600,18 +609,3 @@ def _mergeable(part: _LayoutRows, entered: NDArray[np.bool_]) -> list[int]:
     longest = long[np.argsort(-sizes[long], kind="stable")]
     some: list[int] = longest[np.cumsum(sizes[longest]) <= max(MERGE_MAX_BYTES, sizes.max(initial=0))].tolist()
     return some
-
-
-def _first_rows(ids: Sequence[str], order: Rows) -> Rows:
-    """For each row the first one in this order with its id; for a row without an id itself."""
-    if len(set(ids)) == len(ids):  # The usual case, in a tenth of the time.
-        return np.arange(len(ids))
-    codes, distinct = factorize([ids[row] for row in order.tolist()])
-    firsts = np.full(len(distinct), -1, dtype=np.int64)
-    firsts[codes[::-1]] = order[::-1]
-    first_rows = np.empty(len(ids), dtype=np.int64)
-    first_rows[order] = firsts[codes]
-    if "" in distinct:
-        without_id = np.flatnonzero([not text for text in ids])
-        first_rows[without_id] = without_id
-    return first_rows

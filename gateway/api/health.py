@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from gateway.http.problems import DeadlineExceeded, Draining, HistoryLoading, No
 from gateway.models.model_tracker import ModelTracker
 from gateway.models.serving_versions import TrialState
 from gateway.timeouts import io_timeout
-from gateway.warm_up import WarmUp
 
 PROBE_CACHE_SECONDS = 1.0
 """For how long the outcome of a probe is cached: readiness needs no key, and must not become a load."""
@@ -35,7 +35,7 @@ class Health:
     _history: HistoryMonitor
     _storage: Path
     _drain: Drain
-    _warm_up: WarmUp
+    _warm_up: Callable[[], Awaitable[None]]
     _has_been_ready: bool = field(default=False, init=False)
     _is_warm: bool = field(default=False, init=False)
     _probe_lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)

@@ -18,8 +18,7 @@ from gateway.http.problems import problem_of, problem_response
 from gateway.labels.parsing import json_labels
 from gateway.logs import log
 from gateway.models.score_result import ScoreResult
-from gateway.requests.inline import INLINE_BYTES
-from gateway.requests.payload import OnError, Payload, csv_payload, json_payload
+from gateway.requests.payload import INLINE_BYTES, OnError, Payload, csv_payload, json_payload
 from gateway.requests.transactions import JSON_TYPES, parse_transactions, require_json
 from gateway.requests.uploads import Upload, media_type, require_csv, require_form
 from gateway.scoring import ScoreOptions

@@ -54,17 +54,14 @@ class AnswerWriter:
             return
         pending, self._pending, self._rows = self._pending, deque(), 0
         try:
-            await self._put(self._redis, pending)
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for block, scored in pending:
+                    pipeline.set(ANSWERS + block, _encode(scored), ex=self._known_seconds)
+                await pipeline.execute()
         except (RedisError, OSError) as error:
             log.warning("answers not written", reason=type(error).__name__)
             for block, scored in pending:
                 self.add(block, scored)
-
-    async def _put(self, redis: Redis, pending: deque[tuple[bytes, ScoreResult]]) -> None:
-        async with redis.pipeline(transaction=False) as pipeline:
-            for block, scored in pending:
-                pipeline.set(ANSWERS + block, _encode(scored), ex=self._known_seconds)
-            await pipeline.execute()
 
 
 def _encode(scored: ScoreResult) -> bytes:

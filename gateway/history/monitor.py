@@ -43,7 +43,7 @@ class HistoryMonitor:
 
         Args:
             redis: a client with a timeout of its own; None where none is configured.
-            key_monitor: whether Redis is of this deployment's key; while that is not known, no epoch is written.
+            key_monitor: while the key of Redis is not known to be this deployment's, no epoch is written.
             live: whose release record tells a deployment that has served before from a new one.
             metrics: that show the result.
             record: whether this gateway writes transactions at all; else it writes no epoch either.
@@ -98,7 +98,8 @@ class HistoryMonitor:
             return IncompleteReason.LOADING
         if self._epoch is not None and self._epoch.is_incomplete(_longest(contract), time.time()):
             return IncompleteReason.LOST
-        return IncompleteReason.FULL if self._is_full else None
+        full = (self._fullness or 0.0) >= 1.0 or time.monotonic() < self._full_until
+        return IncompleteReason.FULL if full else None
 
     def health_fields(self) -> dict[str, Any]:
         """The fields of /health, for the live contract."""
@@ -168,10 +169,6 @@ class HistoryMonitor:
         return not self.is_epoch_known and not self._key_monitor.refused
 
     @property
-    def _is_full(self) -> bool:
-        return (self._fullness or 0.0) >= 1.0 or time.monotonic() < self._full_until
-
-    @property
     def _live_contract(self) -> Contract | None:
         try:
             return self._live.model.contract
@@ -181,8 +178,7 @@ class HistoryMonitor:
     def _export_metrics(self) -> None:
         contract = self._live_contract
         reason = self.incomplete_reason(contract) if contract and contract.history else None
-        reasons = {str(each): each is reason for each in IncompleteReason}
-        self._metrics.history(reasons, self._epoch.reaches_back_to if self._epoch else None, self._fullness)
+        self._metrics.history(reason, self._epoch.reaches_back_to if self._epoch else None, self._fullness)
 
 
 async def _run_commands(redis: Redis, commands: Generator[Arguments, Any, Epoch]) -> Epoch:

@@ -112,11 +112,7 @@ class Reservation:
 
 
 class ByteBudget:
-    """Bytes that transfers share.
-
-    Attributes:
-        transfers: the reservations whose transfer is under way.
-    """
+    """Bytes that transfers share; `transfers` are the reservations whose transfer is under way."""
 
     def __init__(self, total: int, wait_seconds: float, max_holders: int = sys.maxsize) -> None:
         """Takes the number of bytes, for how long they may be waited for, and how many may hold some at a time."""

@@ -26,11 +26,7 @@ class LingerLimits:
 
 
 class LingeringTransport:
-    """A transport whose close() lets the caller read what was written.
-
-    Attributes:
-        lingering: it was closed, and discards what still arrives.
-    """
+    """A transport whose close() lets the caller read what was written; then it is `lingering`, and discards more."""
 
     def __init__(self, transport: asyncio.Transport, is_unread: Callable[[], bool], limits: LingerLimits) -> None:
         """Takes how to know whether the caller may still be sending."""

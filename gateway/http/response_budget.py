@@ -51,14 +51,11 @@ class _SlicedResponse(Response):
         try:
             async with self._reservation.transfer(self._limits):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                await self._send_body(send)
+                rest = memoryview(self.body)
+                while rest:
+                    piece, rest = bytes(rest[:SLICE_BYTES]), rest[SLICE_BYTES:]
+                    await send({"type": "http.response.body", "body": piece, "more_body": bool(rest)})
+                    self._reservation.progressed(len(piece))
+                    self._reservation.release(len(piece))
         except TimeoutError:
             raise ClientDisconnect from None  # It was not read fast enough.
-
-    async def _send_body(self, send: Send) -> None:
-        rest = memoryview(self.body)
-        while rest:
-            piece, rest = bytes(rest[:SLICE_BYTES]), rest[SLICE_BYTES:]
-            await send({"type": "http.response.body", "body": piece, "more_body": bool(rest)})
-            self._reservation.progressed(len(piece))
-            self._reservation.release(len(piece))

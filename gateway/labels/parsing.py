@@ -13,8 +13,7 @@ from contract.faults import Fault, FaultCode, InputError, NotTextError
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
 from contract.table import ParsedRows, read_json
 from gateway.http.problems import NotLabels, NotSupported
-from gateway.requests.inline import INLINE_OBJECTS
-from gateway.requests.payload import OnError, Payload
+from gateway.requests.payload import INLINE_OBJECTS, OnError, Payload
 from history.layout import factorize
 
 ID, FRAUD, CONFIRMED = "transaction_id", "fraud", "confirmed_at"

@@ -187,12 +187,9 @@ class ModelTracker:
             except Exception as error:  # noqa: BLE001 - one archive that surprises must not end the following
                 log.error("release record not followed", exc_info=error)
             if self._record == record:
-                await self._wait_for_change()
-
-    async def _wait_for_change(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._follow_seconds):
-                await self._record_changed.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._follow_seconds):
+                        await self._record_changed.wait()
 
     async def _poll_record(self) -> None:
         while True:
@@ -207,27 +204,20 @@ class ModelTracker:
     def _update_record(self, record: Release | None) -> None:
         """A record that cannot be read changes nothing, but that its trial pauses."""
         if record is None:
-            self._mark_unreadable()
+            if not self._unreadable:  # The first of several failed readings.
+                log.warning("release record unreadable", version=self._record.version if self._record else None)
+            self._unreadable = True
             return
         self._unreadable = False
         self._counts.follow(record.trial)
         self._metrics.takeover.set(record.instead_of is not None)
-        self._discard_others({*record.required_versions, self._live_version})
+        for version in self._models.keys() - {*record.required_versions, self._live_version}:
+            del self._models[version]
+            self._quarantined.discard(version)
         if record != self._record:
             self._record = record
             self._record_changed.set()
             self._record_changed = asyncio.Event()  # Whoever waits has been woken; the next change is another.
-
-    def _mark_unreadable(self) -> None:
-        """Logs the first of several failed readings."""
-        if not self._unreadable:
-            log.warning("release record unreadable", version=self._record.version if self._record else None)
-        self._unreadable = True
-
-    def _discard_others(self, versions: set[int | None]) -> None:
-        for version in self._models.keys() - versions:
-            del self._models[version]
-            self._quarantined.discard(version)
 
     def _usable(self, version: int | None) -> AdoptedModel | None:
         return None if version is None or version in self._quarantined else self._models.get(version)
@@ -240,15 +230,12 @@ class ModelTracker:
             async with io_timeout(PROOF_TIMEOUT_SECONDS):
                 self._adopt(await self._prover.proven(version))
         except (Problem, TimeoutError) as error:
-            self._log_refusal(version, error.code if isinstance(error, Problem) else "too_slow")
+            reason = error.code if isinstance(error, Problem) else "too_slow"
+            if self._logged_refusals.get(version) != reason:  # The first of several refusals for the same reason.
+                log.warning("version not adopted", version=version, reason=reason)
+                self._logged_refusals[version] = reason
             return False
         return True
-
-    def _log_refusal(self, version: int, reason: str) -> None:
-        """Logs the first of several refusals for the same reason."""
-        if self._logged_refusals.get(version) != reason:
-            log.warning("version not adopted", version=version, reason=reason)
-            self._logged_refusals[version] = reason
 
     def _adopt(self, model: AdoptedModel) -> None:
         self._models[model.version] = model

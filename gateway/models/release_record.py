@@ -66,14 +66,11 @@ class RecordUrl:
             async with io_timeout(READ_TIMEOUT_SECONDS):
                 self._last = Release.from_bytes(await self._get())
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ReleaseError):
-            return self._stale_record(started)
+            if self._failing_since is None:
+                self._failing_since = started
+            return self._last if time.monotonic() - self._failing_since < STALE_SECONDS else None
         self._failing_since = None
         return self._last
-
-    def _stale_record(self, started: float) -> Release | None:
-        if self._failing_since is None:
-            self._failing_since = started
-        return self._last if time.monotonic() - self._failing_since < STALE_SECONDS else None
 
     async def _get(self) -> bytes:
         response = await self._client.get(self._url)

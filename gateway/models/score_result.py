@@ -3,26 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.decision import Decision
 from contract.faults import Fault
-from contract.schema import Contract, Kind
-from contract.table import ParsedRows, Table
+from contract.schema import Kind
+from contract.table import ParsedRows
 from gateway.models.model_calls import ModelResponse
 from gateway.models.serving_versions import AdoptedModel
 
 
 @dataclass(frozen=True, eq=False)
 class PartialScores:
-    """Rows that one version scored in one call.
-
-    Attributes:
-        positions: int64, among the parsed rows of the request.
-    """
+    """Rows that one version scored in one call; `positions` are among the parsed rows of the request."""
 
     model: AdoptedModel
     positions: NDArray[np.int64]
@@ -68,10 +63,11 @@ class ScoreResult:
 def merge_scores(model: AdoptedModel, rows: ParsedRows, parts: Sequence[PartialScores]) -> ScoreResult:
     """The parts as one result; together they hold each parsed row once."""
     probabilities, decisions, versions = _in_row_order(parts, rows.table.rows)
+    column = model.contract.first(Kind.ID)
     return ScoreResult(
         model=model,
         row_numbers=rows.table.row_numbers,
-        ids=_ids(model.contract, rows.table),
+        ids=rows.table.columns[column.name].tolist() if column else [None] * rows.table.rows,
         probabilities=probabilities,
         decisions=decisions,
         versions=versions,
@@ -94,8 +90,3 @@ def _in_row_order(
         for position, decision in zip(part.positions.tolist(), part.decisions, strict=True):
             decisions[position] = decision
     return probabilities, decisions, versions.tolist()
-
-
-def _ids(contract: Contract, table: Table) -> list[Any]:
-    column = contract.first(Kind.ID)
-    return table.columns[column.name].tolist() if column else [None] * table.rows

@@ -59,11 +59,7 @@ class ServingVersions:
 
 @dataclass(frozen=True, slots=True)
 class TrialState:
-    """The trial that the record names, for people.
-
-    Attributes:
-        paused: why nothing goes to it, in snake case; None where it runs.
-    """
+    """The trial that the record names, and why it is paused, in snake case; None where it runs."""
 
     trial: Trial
     paused: str | None

@@ -18,9 +18,12 @@ from gateway.http.problems import NotScorable, NotSupported
 from gateway.metrics import Metrics
 from gateway.models.entity_sampling import sampled_rows
 from gateway.models.serving_versions import AdoptedModel, ServingVersions
-from gateway.requests.inline import INLINE_BYTES, INLINE_OBJECTS
 from history.plan import Plan
 
+INLINE_BYTES = 16_384
+"""A body up to this size is read in under a millisecond, less than handing it to a thread would add under load."""
+INLINE_OBJECTS = 100
+"""Up to this many JSON objects are converted in the event loop."""
 NO_ROWS = np.empty(0, dtype=np.int64)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

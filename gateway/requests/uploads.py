@@ -22,7 +22,7 @@ from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
 from gateway.http.echoed_names import safe_file_name
 from gateway.http.problems import NotScorable, NotSupported, Problem, TooSlow
 from gateway.metrics import Metrics
-from gateway.requests.inline import INLINE_BYTES
+from gateway.requests.payload import INLINE_BYTES
 from gateway.settings import GatewaySettings
 
 FORM_FIELDS = 16

@@ -5,6 +5,7 @@ whose rows the live version scores would be told to come back.
 """
 
 import asyncio
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,9 @@ class CanaryCalls:
             Problem: it did not answer as it should.
         """
         if self._waiting >= self._max_waiting:
-            return await self._score_over_limit(canary, matrix, deadline)
+            with suppress(TimeoutError):
+                return await self._score_within(OVERLOAD_TIMEOUT_SECONDS, canary, matrix, deadline)
+            return None
         self._waiting += 1
         try:
             return await self._score_within(CANARY_TIMEOUT_SECONDS, canary, matrix, deadline)
@@ -51,14 +54,6 @@ class CanaryCalls:
             raise
         finally:
             self._waiting -= 1
-
-    async def _score_over_limit(
-        self, canary: AdoptedModel, matrix: NDArray[np.float32], deadline: float
-    ) -> ModelResponse | None:
-        try:
-            return await self._score_within(OVERLOAD_TIMEOUT_SECONDS, canary, matrix, deadline)
-        except TimeoutError:
-            return None
 
     async def _score_within(
         self, seconds: float, canary: AdoptedModel, matrix: NDArray[np.float32], deadline: float

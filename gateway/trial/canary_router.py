@@ -7,6 +7,7 @@ version scores in the rest. The failures of each are counted for the trial.
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,12 @@ from gateway.trial.canary_calls import CanaryCalls
 from releases.trial_counts import TrialArm, TrialCounts
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class CanaryRouter:
-    """Scores prepared rows by the live version and a canary."""
+    """Scores prepared rows by the live version and a canary, whose connections are its own: it may hang."""
 
-    def __init__(self, live_calls: ModelCalls, canary_calls: CanaryCalls) -> None:
-        """Takes separate connections for each: a canary that hangs must not hold the live version's."""
-        self._live_calls = live_calls
-        self._canary_calls = canary_calls
+    _live_calls: ModelCalls
+    _canary_calls: CanaryCalls
 
     async def score(
         self, prepared: PreparedRows, canary: AdoptedModel, deadline: float, counts: TrialCounts

@@ -27,11 +27,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """A request that the live version has answered.
-
-    Attributes:
-        live_seconds: how long the live version's call took.
-    """
+    """A request that the live version has answered, by a call that took `live_seconds`."""
 
     shadow: RunningTrial
     prepared: PreparedRows

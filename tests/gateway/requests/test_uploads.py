@@ -9,7 +9,7 @@ from starlette.types import Message
 from gateway.http.problems import Busy, NotScorable, TooSlow
 from gateway.metrics import Metrics
 from gateway.requests import uploads as module
-from gateway.requests.inline import INLINE_BYTES
+from gateway.requests.payload import INLINE_BYTES
 from gateway.requests.uploads import Uploads
 from gateway.settings import GatewaySettings
 
