@@ -1,5 +1,6 @@
 """The commands that a timer runs, and those that run them. Each reports how it ended, as a metric and an exit code."""
 
+import contextlib
 import os
 from typing import Annotated
 
@@ -99,11 +100,8 @@ def clean(*, dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say w
     from operations.jobs import clean as cleaning
     from operations.jobs.outcome import record_job
 
-    if dry_run:
-        cleaning.clean(terminal.paths(), os.environ, terminal.write_line, dry_run=True)
-        return
-    with record_job(terminal.paths(), "clean"):
-        cleaning.clean(terminal.paths(), os.environ, terminal.write_line)
+    with contextlib.nullcontext() if dry_run else record_job(terminal.paths(), "clean"):
+        cleaning.clean(terminal.paths(), os.environ, terminal.write_line, dry_run=dry_run)
 
 
 def schedule(

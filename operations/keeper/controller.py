@@ -50,7 +50,7 @@ class Controller:
         self,
         work: Work,
         stop: Callable[[], Awaitable[None]],
-        kill: Callable[[], None],
+        on_second_signal: Callable[[], None] = lambda: None,
         stop_timeout: float | None = None,
     ) -> None:
         """Starts all, and ends all on the first signal or failure.
@@ -58,10 +58,16 @@ class Controller:
         Args:
             work: what is done until then.
             stop: ends the programs while the work is cancelled.
-            kill: called by a second signal.
+            on_second_signal: called then, when the programs are killed at once.
             stop_timeout: seconds after which what has not ended is cancelled once more.
         """
-        async with stop_signals(kill) as signalled:
+
+        def kill_all() -> None:
+            on_second_signal()
+            for process in self._processes:
+                process.terminate()
+
+        async with stop_signals(kill_all) as signalled:
             programs = {process.start() for process in self._processes}
             working = asyncio.create_task(_unwrapped(work))
             try:

@@ -85,7 +85,7 @@ class _KeeperRun:
         with logging_to(console), pages.served(settings.host, settings.port, content) as url:
             log.info(f"keeping the model servers of {settings.paths.store}; pages on {url}")
             try:
-                await self._controller.run(self._work(), self._stop, self._kill_all, SHUTDOWN_TIMEOUT)
+                await self._controller.run(self._work(), self._stop, self._kill_jobs, SHUTDOWN_TIMEOUT)
             finally:
                 log.info("stopped")
 
@@ -150,9 +150,6 @@ class _KeeperRun:
         ending = [process.stop() for process in self._processes]
         await asyncio.gather(*ending, *([self._scheduling] if self._scheduling else []), return_exceptions=True)
 
-    def _kill_all(self) -> None:
-        """Kills at once what has been told to end."""
+    def _kill_jobs(self) -> None:
         if self._scheduling:
             self._scheduling.cancel()
-        for process in self._processes:
-            process.terminate()

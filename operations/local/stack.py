@@ -37,6 +37,8 @@ from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from operations.torchserve.endpoints import TorchServeEndpoint
 
+URLS = ("gateway_url", "inference_url", "management_url", "redis_url")
+"""The addresses by which commands find the stack."""
 READY_TIMEOUT = 60.0
 """Seconds that the gateway may take to be ready after a version is released, before it is said that it is late."""
 
@@ -58,7 +60,8 @@ def up(settings: StackSettings, console: Console) -> None:
         refuse_used_port(settings.host, settings.port)
         with _scratch(registry) as scratch:
             stack = plan(settings, scratch)
-            with stack_endpoints_file(settings, **_urls(stack)):
+            urls = {name: getattr(stack, name) for name in URLS}
+            with stack_endpoints_file(settings, **urls):
                 asyncio.run(_StackRun(settings, stack, registry.mark, console).until_stopped())
 
 
@@ -73,11 +76,6 @@ def _scratch(registry: ProcessRegistry) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _urls(stack: StackPlan) -> dict[str, str]:
-    """The addresses by which commands find the stack."""
-    return {name: getattr(stack, name) for name in ("gateway_url", "inference_url", "management_url", "redis_url")}
-
-
 class _StackRun:
     """One run of the stack."""
 
@@ -89,13 +87,13 @@ class _StackRun:
         self._mark = mark
         self._gateway = ManagedProcess(stack.gateway, mark)
         self._model_server = ManagedProcess(stack.model_server, mark)
-        self._valkey = [ManagedProcess(stack.valkey, mark)] if stack.valkey else []
+        self._backends = [self._model_server, *([ManagedProcess(stack.valkey, mark)] if stack.valkey else [])]
         endpoint = TorchServeEndpoint(stack.management_url, stack.inference_url)
         self._controller = Controller(
             self._own,
             lambda: [endpoint],
             Notifier(Alerts(settings.alert_url, log.info), self._kill_hung_server, is_hang_alerted=False),
-            (self._model_server, *self._valkey, self._gateway),
+            (*self._backends, self._gateway),
             mark,
         )
 
@@ -103,18 +101,14 @@ class _StackRun:
         """Starts all, and ends all on the first signal or failure."""
         with logging_to(self._console):
             work = self._controller.reconcile(self._start_serving())
-            await self._controller.run(work, self._stop, self._kill_all)
+            await self._controller.run(work, self._stop)
 
     async def _stop(self) -> None:
         began = time.monotonic()
         print_line(self._console, "\nStopping (Ctrl-C again: at once) ...")
         await self._gateway.stop()
-        await asyncio.gather(*(process.stop() for process in (self._model_server, *self._valkey)))
+        await asyncio.gather(*(process.stop() for process in self._backends))
         print_line(self._console, f"Everything is stopped ({time.monotonic() - began:.1f} s).")
-
-    def _kill_all(self) -> None:
-        for process in (self._gateway, self._model_server, *self._valkey):
-            process.terminate()
 
     def _kill_hung_server(self) -> None:
         log.info(f"the model server has not answered for {reconcile_loop.HANG_SECONDS:.0f} s and is killed")
@@ -122,7 +116,7 @@ class _StackRun:
 
     async def _start_serving(self) -> None:
         began = time.monotonic()
-        if self._valkey:
+        if self._stack.valkey:
             await self._rekey_history()
         await self._announce(await self._ensure_released(), began)
 
@@ -144,18 +138,12 @@ class _StackRun:
         await self._wait_until_ready()
         seconds = time.monotonic() - began
         await self._write_sample()
-        ready_summary = await asyncio.to_thread(
-            summary.collect_summary, self._settings, self._stack, self._live_version() or version
-        )
+        with contextlib.suppress(OperationsError):  # Another may have taken over from the one that was to be live.
+            record = read_record(self._settings.paths.store)
+            version = record.version if record else version
+        ready_summary = await asyncio.to_thread(summary.collect_summary, self._settings, self._stack, version)
         with contextlib.suppress(OSError, ValueError, SystemExit):
             summary.print_summary(self._console, ready_summary, seconds)
-
-    def _live_version(self) -> int | None:
-        """The live version now: another may have taken over from the one that was to be."""
-        with contextlib.suppress(OperationsError):
-            record = read_record(self._settings.paths.store)
-            return record.version if record else None
-        return None
 
     async def _ensure_released(self) -> int:
         try:
@@ -178,14 +166,12 @@ class _StackRun:
         """Waits for the gateway; says once that it is late."""
         late = time.monotonic() + READY_TIMEOUT
         async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
-            while not await self._is_ready(client):
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    async with client.stream("GET", f"{self._stack.gateway_url}/readyz") as answer:
+                        if answer.is_success:
+                            return
                 if time.monotonic() > late:
                     log.info(f"the gateway is not ready after {READY_TIMEOUT:.0f} s; see {self._settings.paths.logs}")
                     late = math.inf
                 await asyncio.sleep(0.1)
-
-    async def _is_ready(self, client: httpx.AsyncClient) -> bool:
-        with contextlib.suppress(httpx.HTTPError):
-            async with client.stream("GET", f"{self._stack.gateway_url}/readyz") as answer:
-                return answer.is_success
-        return False

@@ -41,7 +41,7 @@ class Program:
         environment: to which the mark of the stack is added.
         log: where its standard output and error go.
         prepare: run before each start.
-        grace: seconds between SIGTERM and SIGKILL.
+        kill_seconds: seconds between SIGTERM and SIGKILL.
     """
 
     name: str
