@@ -1,4 +1,8 @@
-"""A steady load: requests leave by the clock whether or not the answers come (an open loop), and each is noted."""
+"""A steady load: requests leave by the clock, whether or not the answers come (an open loop), and each is noted.
+
+With a bound of requests in flight it becomes a closed loop where the bound is reached: it sends no faster than is
+answered, and so asks of a busy machine no more than it can do.
+"""
 
 import asyncio
 import json
@@ -14,6 +18,7 @@ import aiohttp
 
 OK = 200
 NO_ANSWER = 0
+UNBOUNDED = 1 << 30
 TIMEOUT_SECONDS = 20.0
 """Seconds; the gateway's own deadline is 10."""
 KEEPALIVE_SECONDS = 2.0
@@ -60,11 +65,23 @@ class Load:
         prefix: of the identities of all requests of this load.
     """
 
-    def __init__(self, url: str, csv: bytes, rate: float, key: str = "test-key", query: str = "") -> None:
-        """Takes the gateway's address, the file, requests a second, and options of the upload ("?record=false")."""
+    def __init__(  # noqa: PLR0913, PLR0917 - what a load is made of
+        self, url: str, csv: bytes, rate: float, key: str = "test-key", query: str = "", in_flight: int = UNBOUNDED
+    ) -> None:
+        """Prepares a load.
+
+        Args:
+            url: the gateway's address.
+            csv: the file.
+            rate: requests a second.
+            key: of the gateway.
+            query: options of the upload, such as "?record=false".
+            in_flight: requests that are not answered yet at most; further ones leave when one of them is.
+        """
         self._url = f"{url}/upload{query}"
         self._csv = csv
         self._rate = rate
+        self._slots = asyncio.Semaphore(in_flight)
         self._headers = {"X-API-Key": key, "content-type": "text/csv"}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
@@ -89,16 +106,19 @@ class Load:
             await self._send_by_the_clock(session, group)
 
     async def _send_by_the_clock(self, session: aiohttp.ClientSession, group: asyncio.TaskGroup) -> None:
-        began, number = time.time(), 0
+        due, number = time.time(), 0
         while not self._ending.is_set():
-            due = began + number / self._rate
             await asyncio.sleep(due - time.time())
+            is_full = self._slots.locked()
+            await self._slots.acquire()
+            due = time.time() if is_full else due
             group.create_task(self._send(session, f"{self.prefix}{number}", due))
-            number += 1
+            due, number = due + 1 / self._rate, number + 1
 
     async def _send(self, session: aiohttp.ClientSession, identity: str, due: float) -> None:
         started = time.time()
         status, body = await self._request(session, identity)
+        self._slots.release()
         self.answers.append(LoadResponse(identity, due, started, time.time(), status, body))
 
     async def _request(self, session: aiohttp.ClientSession, identity: str) -> tuple[int, dict[str, Any]]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.load import NO_ANSWER, OK, Load, achieved, failed, summary
+from benchmarks.load import NO_ANSWER, OK, UNBOUNDED, Load, achieved, failed, summary
 from tests.timeouts import WAIT_SECONDS
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"model_version":7}'
@@ -55,9 +55,9 @@ class Server:
             writer.close()
 
 
-def load_for(url: str, requests: int) -> Load:
+def load_for(url: str, requests: int, in_flight: int = UNBOUNDED) -> Load:
     """A load of 100 a second that ended after so many answers."""
-    with Load(url, BODY, 100) as load:
+    with Load(url, BODY, 100, in_flight=in_flight) as load:
         until = time.monotonic() + WAIT_SECONDS
         while len(load.answers) < requests and time.monotonic() < until:
             time.sleep(0.01)
@@ -73,6 +73,17 @@ def test_slow_answers_do_not_slow_the_load() -> None:
     assert all(answer.milliseconds >= 500 for answer in load.answers)
     assert {(answer.status, answer.version) for answer in load.answers} == {(OK, 7)}
     assert len({answer.identity for answer in load.answers}) == len(load.answers) == len(server.came)
+
+
+def test_no_more_than_the_bound_are_in_flight() -> None:
+    """A load with a bound waits for an answer before it sends more, and counts no waiting that it made itself."""
+    with Server(ANSWER, 0.1).running() as server:
+        load = load_for(server.url, 20, in_flight=2)
+    for answer in load.answers:
+        overlapping = [each for each in load.answers if each.started < answer.ended and answer.started < each.ended]
+        at_its_start = [each for each in overlapping if each.started <= answer.started]
+        assert len(at_its_start) <= 2
+    assert max(answer.due - answer.started for answer in load.answers) <= 0
 
 
 def test_failures_are_noted() -> None:

@@ -26,6 +26,8 @@ GREETED = "\ncurl "
 EXAMPLE = Path(__file__).parents[2] / "examples" / "transactions.csv"
 FIRST_START_SECONDS = 600
 """The first start trains the default model; the other tests' load is on the same two cores."""
+IN_FLIGHT = 8
+"""Requests of a load that are not answered yet: a machine that is busy with other things is asked for less."""
 
 
 class Stack:

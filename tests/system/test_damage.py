@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.load import NO_ANSWER, OK, Load, failed
-from tests.system.conftest import Stack, Twin, find, jvm, release, wait_for
+from tests.system.conftest import IN_FLIGHT, Stack, Twin, find, jvm, release, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -22,7 +22,7 @@ def test_a_damaged_live_archive_is_replaced_when_it_must_be_loaded(stack: Stack,
     release(stack, twin.version)
     try:
         with _damaged(stack.directory / "model_store" / f"fraud-{twin.version}.mar"):
-            with Load(stack.url, twin.csv, RATE) as load:
+            with Load(stack.url, twin.csv, RATE, in_flight=IN_FLIGHT) as load:
                 wait_for(lambda: len(load.answers) > RATE)
                 seen = len(load.answers)
                 os.kill(find(stack, jvm)[0], signal.SIGKILL)

@@ -19,7 +19,7 @@ from benchmarks.fault_answers import ExpectedScores, contradictions, degraded, f
 from benchmarks.load import OK, Load, LoadResponse
 from benchmarks.switches import logged
 from operations.local import valkey as valkey_program
-from tests.system.conftest import KEY, Stack, Twin, find, free_port, gateway, jvm, valkey, wait_for, worker
+from tests.system.conftest import IN_FLIGHT, KEY, Stack, Twin, find, free_port, gateway, jvm, valkey, wait_for, worker
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -124,7 +124,7 @@ def truth(stack: Stack, twin: Twin) -> ExpectedScores:
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_each_answer_is_what_it_says_it_is(stack: Stack, twin: Twin, truth: ExpectedScores, fault: Fault) -> None:
     """Before, under and after a fault: right, degraded and saying so, or refused for our own sake; never in silence."""
-    with Load(stack.url, twin.csv, RATE, query=QUERY) as load:
+    with Load(stack.url, twin.csv, RATE, query=QUERY, in_flight=IN_FLIGHT) as load:
         wait_for(lambda: len(load.answers) >= STEADY)
         with fault(stack):
             seen = len(load.answers)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from benchmarks.load import NO_ANSWER, OK, Load, failed
-from tests.system.conftest import Stack, Twin, find, gateway, jvm, release, valkey, wait_for
+from tests.system.conftest import IN_FLIGHT, Stack, Twin, find, gateway, jvm, release, valkey, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -63,7 +63,7 @@ def test_all_parts_killed_in_turn(stack: Stack, twin: Twin, order: Sequence[Stac
 def _kill_all(stack: Stack, twin: Twin, live: int, order: Sequence[StackPart], *, in_turn: bool) -> None:
     release(stack, live)
     wait_for(lambda: _whole(stack))
-    with Load(stack.url, twin.csv, RATE) as load:
+    with Load(stack.url, twin.csv, RATE, in_flight=IN_FLIGHT) as load:
         wait_for(lambda: len(load.answers) >= STEADY)
         for part in order:
             victims = find(stack, part)

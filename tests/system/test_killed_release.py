@@ -16,7 +16,7 @@ from operations.files import durable
 from operations.rollout import deployment
 from operations.settings import StatePaths
 from releases.record import FILE_NAME, Release
-from tests.system.conftest import Stack, Twin, live_version, release, wait_for
+from tests.system.conftest import IN_FLIGHT, Stack, Twin, live_version, release, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -75,7 +75,7 @@ def test_a_rollback_killed_at_each_step_leaves_the_old_or_the_new(stack: Stack, 
 @contextmanager
 def _load(stack: Stack, twin: Twin) -> Iterator[None]:
     """Uploads go on meanwhile; afterwards each must have been answered, by one of the two versions, and rightly."""
-    with Load(stack.url, twin.csv, RATE) as load:
+    with Load(stack.url, twin.csv, RATE, in_flight=IN_FLIGHT) as load:
         yield
     assert failed(load.answers) == []
     assert [each for each in load.answers if each.body["predictions"] != twin.right[each.body["model_version"]]] == []

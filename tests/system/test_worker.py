@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.load import Load, failed
 from benchmarks.worker_kills import kill_worker, ready_workers
-from tests.system.conftest import Stack, Twin, wait_for
+from tests.system.conftest import IN_FLIGHT, Stack, Twin, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -26,7 +26,7 @@ def management_url(stack: Stack) -> str:
 def test_a_killed_worker_costs_no_request(stack: Stack, twin: Twin, management_url: str) -> None:
     """Three times in a row a worker is killed under load; each request is answered, by the live version."""
     wait_for(lambda: len(ready_workers(management_url, 1)) > 1)
-    with Load(stack.url, twin.csv, RATE) as load:
+    with Load(stack.url, twin.csv, RATE, in_flight=IN_FLIGHT) as load:
         for _ in range(3):
             kill_worker(management_url, 1)
     assert failed(load.answers) == []
@@ -39,7 +39,7 @@ def test_a_frozen_worker_costs_no_request(stack: Stack, twin: Twin, management_u
     frozen = ready_workers(management_url, 1)[0]
     os.kill(frozen, signal.SIGSTOP)
     try:
-        with Load(stack.url, twin.csv, RATE) as load:
+        with Load(stack.url, twin.csv, RATE, in_flight=IN_FLIGHT) as load:
             wait_for(lambda: len(load.answers) > 5 * RATE)
     finally:
         os.kill(frozen, signal.SIGCONT)
