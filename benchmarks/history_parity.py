@@ -23,7 +23,7 @@ from contract.table import Table
 from gateway.history.pipeline import BatchPipeline
 from history.evaluation import with_history
 from history.keyed_hash import ADOPT_KEY, HistoryKey
-from history.labels import LABELS_PER_UPDATE, UPDATE_LABELS, LabelUpdate
+from history.label_update import LABELS_PER_UPDATE, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import MERGE, STORE_VALUES
 from history.session import BatchSession, HistoryOptions

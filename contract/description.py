@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import ModelCard
 from contract.golden import TOLERANCE, GoldenRows
+from contract.model_card import ModelCard
 from contract.schema import Contract
 
 

@@ -2,7 +2,7 @@
 
 48 bytes, little-endian: magic, model version, rows, columns (uint32 each after the magic), the contract's
 fingerprint (32 bytes); then rows x columns float32. A request holds the matrix; a reply holds one column, the
-probabilities. Both name the version and the contract, so neither end can mistake whom it talks to.
+probabilities. Both name the version and the contract; `handlers.fraud_handler` and the gateway compare them.
 """
 
 import struct

@@ -23,7 +23,7 @@ from gateway.background import running
 from gateway.drain import Drain
 from gateway.history import journal_recovery
 from gateway.history.answer_writer import AnswerWriter
-from gateway.history.features import History
+from gateway.history.fetching import History
 from gateway.history.key_monitor import KeyMonitor
 from gateway.history.monitor import HistoryMonitor
 from gateway.http.auth import ApiKeyMiddleware

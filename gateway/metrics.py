@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from contract.decision import Decision
 from gateway.models.serving_versions import TrialState
-from history.labels import ConfusionCounts
+from history.label_update import ConfusionCounts
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gateway.history.features import History, RequestHistory
+from gateway.history.fetching import History, RequestHistory
 from gateway.http.problems import DeadlineExceeded
 from gateway.http.request_log_context import add_versions
 from gateway.metrics import Metrics

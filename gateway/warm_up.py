@@ -1,6 +1,6 @@
 """What the first request would otherwise wait for: connections, scripts, and what libraries make when first used."""
 
-from gateway.history.features import History
+from gateway.history.fetching import History
 from gateway.metrics import Metrics
 from gateway.models.inference_client import InferenceClient
 from gateway.models.model_tracker import ModelTracker

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from contract.card import ModelCard
 from contract.description import Description
 from contract.frame import DESCRIBE, Frame, FrameError
 from contract.golden import GoldenRows
+from contract.model_card import ModelCard
 from contract.schema import Contract
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Keys, records and scripts of what Redis keeps of transactions, shared by the gateway and `fraud history`. No I/O.
 
 Keys are named by keyed hashes (`history.keyed_hash`) or at random: no card, customer or transaction is named in Redis,
-or can be looked up by anybody without the key. Labels have two more kinds of keys (`history.labels`), large batches two
-(`history.journal`), loads one (`operations.history.load`).
+or can be looked up by anybody without the key. Labels have two more kinds of keys (`history.label_update`), large
+batches two (`history.journal`), loads one (`operations.history.load`).
 
 fraud:h:<layout><entity>   the state of one entity: records (`history.layout`), appended to, and merged now and then
 fraud:t:<transaction>      one transaction: when and where it counts, its label, where its values and its answer are

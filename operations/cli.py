@@ -20,7 +20,7 @@ from operations.commands import jobs, terminal
 from operations.commands.history import history_commands, label_commands
 from operations.errors import OperationsError, in_words
 from operations.files import permissions
-from operations.retraining.verdict import ReleaseCriteria, ReleaseMode
+from operations.retraining.release_rule import ReleaseCriteria, ReleaseMode
 from operations.settings import StatePaths
 from operations.store import models_view
 from operations.store.registry import Registry
@@ -239,7 +239,8 @@ def show_model(
     as_json: Annotated[bool, typer.Option("--json", help="Model card and contract as JSON.")] = False,
 ) -> None:
     """Print the model card of a version."""
-    from operations.store import card_view, version_archive
+    from operations.store import model_card_view as card_view
+    from operations.store import version_archive
 
     registry = Registry(terminal.paths().store)
     archive = version_archive.read_archive(registry, registry.newest() if version is None else version)

@@ -17,9 +17,9 @@ import httpx
 import numpy as np
 import torch
 
-from contract.card import ModelCard
 from contract.decision import DecisionBands
 from contract.golden import GoldenRows
+from contract.model_card import ModelCard
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from handlers.fraud_handler import FraudHandler
 

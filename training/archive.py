@@ -18,8 +18,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from contract.card import ModelCard
 from contract.golden import GoldenRows
+from contract.model_card import ModelCard
 from contract.schema import Contract
 from training.errors import TrainingError
 from training.report.document import Document

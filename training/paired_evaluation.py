@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import ModelCard
 from contract.features import to_matrix
+from contract.model_card import ModelCard
 from contract.schema import Contract, Kind
 from training.data import LabelledTransactions, moment, seconds_of
 from training.errors import TrainingError

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from contract.card_numbers import DIGITS, holds_long_number
 from contract.faults import NotTextError
-from contract.long_numbers import DIGITS, holds_long_number
 from contract.table import csv_records
 from training.errors import TrainingError
 

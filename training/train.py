@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contract.card import ModelCard
 from contract.features import to_matrix
 from contract.golden import GoldenRows
+from contract.model_card import ModelCard
 from contract.schema import Contract, Kind
 from contract.windows import DAY, Aggregate
-from training import archive, data, decisions, evaluation, export, leaks, loop
+from training import archive, data, evaluation, export, leaks, loop, threshold_choice
 from training.ablation import default_history_matrix, history_ablation, without_history
 from training.amounts import amount_of
 from training.archive import Parts
@@ -85,7 +85,7 @@ class TrainRequest:
     checkpoints: Checkpoints = field(default_factory=lambda: Checkpoints(None))
     handler: Path | None = None
     allow_leaks: tuple[str, ...] = ()
-    decision_options: decisions.DecisionOptions = field(default_factory=decisions.DecisionOptions)
+    decision_options: threshold_choice.DecisionOptions = field(default_factory=threshold_choice.DecisionOptions)
     compare: bool = False
 
     def __post_init__(self) -> None:
@@ -324,7 +324,7 @@ def _card(
     amount = amount_of(periods.contract, request.decision_options.amount)
     parts = {name: _part(periods, name) for name in ("validation", "test")}
     scored = {name: part.scored(scripted.probabilities(part.matrix), amount.column) for name, part in parts.items()}
-    decided = decisions.choose_thresholds(
+    decided = threshold_choice.choose_thresholds(
         scored["validation"], scored["test"], request.policy, request.decision_options, amount
     )
     return ModelCard(

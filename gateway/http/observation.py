@@ -10,10 +10,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.auth import AUTHORISED
-from gateway.http.echoed_names import is_safe_request_id
 from gateway.http.log_sampling import LogSampler
 from gateway.http.problems import problem_of, problem_response
 from gateway.http.request_log_context import RequestLogContext, request_log_context
+from gateway.http.safe_names import is_safe_request_id
 from gateway.logs import log
 from gateway.metrics import Metrics
 

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from gateway.logs import log
 from gateway.metrics import Metrics
-from history.labels import COUNTS, confusion_by_version
+from history.label_update import COUNTS, confusion_by_version
 
 READ_SECONDS = 5.0
 MAX_VERSIONS = 10

@@ -23,7 +23,7 @@ from gateway.models.model_tracker import ModelTracker
 from gateway.redis.scripts import run_script
 from gateway.requests.payload import OnError, Payload
 from history.keyed_hash import KEY_CHECK, HistoryKey
-from history.labels import LABELS_PER_UPDATE, UPDATE_LABELS, LabelUpdate
+from history.label_update import LABELS_PER_UPDATE, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 
 MAX_ROUNDS = 20

@@ -19,8 +19,8 @@ from starlette.requests import Request
 from gateway.allocator import trim
 from gateway.http.body_limit import too_large
 from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
-from gateway.http.echoed_names import safe_file_name
 from gateway.http.problems import NotScorable, NotSupported, Problem, TooSlow
+from gateway.http.safe_names import safe_file_name
 from gateway.metrics import Metrics
 from gateway.requests.payload import INLINE_BYTES
 from gateway.settings import GatewaySettings

@@ -79,11 +79,11 @@ def retrain(
 ) -> None:
     """Train on TRAINING_DATA, with the labels that came in, and release what is better; made to be run each week."""
     from operations.jobs.outcome import record_job
-    from operations.retraining import scheduled
+    from operations.retraining import retrain_job
 
     with record_job(terminal.paths(), "retrain"):
         days = {} if genuine_after is None else {"RETRAIN_GENUINE_AFTER": str(genuine_after)}
-        scheduled.retrain(terminal.paths(), terminal.environment() | days, terminal.console())
+        retrain_job.retrain(terminal.paths(), terminal.environment() | days, terminal.console())
 
 
 def check() -> None:

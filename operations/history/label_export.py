@@ -1,7 +1,7 @@
 """Transactions joined with the labels that came in: what the next training reads.
 
 Files are read in blocks and written as they are, with the label and since when it is known as their last columns. A
-transaction is found by its id and the month of its time, as its label is stored (`history.labels`). Rules:
+transaction is found by its id and the month of its time, as its label is stored (`history.label_update`). Rules:
 
 1. The label that came in counts, for it is the newer one; else the file's own; else the label stays empty: training
    learns nothing from the row, but its history counts it.
@@ -31,7 +31,7 @@ from contract import cells, dates
 from contract.schema import CONFIRMED_COLUMN, Column, Contract, Kind, TimeFormat
 from environment.redis_client import connect
 from history.keyed_hash import UNKEYED, HistoryKey
-from history.labels import label_fields, parse_stored_labels
+from history.label_update import label_fields, parse_stored_labels
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.errors import OperationsError
 from operations.files import durable

@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 from environment.redis_client import connect
 from history.journal import RECOVER
 from history.keyed_hash import HistoryKey
-from history.labels import MONTHS
+from history.label_update import MONTHS
 from history.layout import DIGEST_BYTES
 from history.redis_schema import FORMAT, STATE, STATE_KEY_BYTES, TRANSACTION, TRANSACTION_HEAD
 from operations.errors import OperationsError

@@ -6,7 +6,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from contract.card import ModelCard
+from contract.model_card import ModelCard
 from contract.schema import Contract
 from history.plan import Plan
 from operations.errors import OperationsError

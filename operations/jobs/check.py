@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from operations.errors import OperationsError, in_words
-from operations.jobs import checks, crontab
-from operations.jobs.checks import RETRY_SECONDS, CheckState, Finding, fault
+from operations.jobs import crontab, inspections
+from operations.jobs.inspections import RETRY_SECONDS, CheckState, Finding, fault
 from operations.network.endpoints import find_redis_url
 from operations.rollout import deployment
 from operations.rollout.deployment import DeploymentTarget
@@ -65,13 +65,13 @@ def _checks(
     gateway_url = env.get("GATEWAY_URL") or (running.gateway_url if running else None)
     are_jobs_elsewhere = bool(env.get("MANAGEMENT_URL"))  # One of several containers, whose platform runs the jobs.
     return (
-        lambda: checks.gateways(gateway_url, store, retry_seconds),
-        lambda: checks.model_servers(running, store, retry_seconds),
-        lambda: [checks.redis(find_redis_url(paths, env))],
-        lambda: checks.archive(store),
-        lambda: checks.disks([store, paths.root / "var"]),
-        lambda: [checks.backups(paths, store, env, now)],
-        lambda: checks.jobs(
+        lambda: inspections.gateways(gateway_url, store, retry_seconds),
+        lambda: inspections.model_servers(running, store, retry_seconds),
+        lambda: [inspections.redis(find_redis_url(paths, env))],
+        lambda: inspections.archive(store),
+        lambda: inspections.disks([store, paths.root / "var"]),
+        lambda: [inspections.backups(paths, store, env, now)],
+        lambda: inspections.jobs(
             crontab.read(crontab.schedule_file(env, paths.root)), paths, now, are_run_elsewhere=are_jobs_elsewhere
         ),
     )

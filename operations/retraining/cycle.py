@@ -15,8 +15,8 @@ from contract.decision import NO_OVERRIDES
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.retraining.live_comparison import compare_with_live
+from operations.retraining.release_rule import ReleaseCriteria, ReleaseMode, Verdict
 from operations.retraining.train import TrainOptions, train
-from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.rollout import release_commands
 from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths

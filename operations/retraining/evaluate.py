@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contract.card import ModelCard
+from contract.model_card import ModelCard
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.store.registry import Registry

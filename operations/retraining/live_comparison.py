@@ -5,7 +5,7 @@ from pathlib import Path
 
 from contract.decision import NO_OVERRIDES, ThresholdOverrides
 from operations.errors import OperationsError
-from operations.retraining.verdict import (
+from operations.retraining.release_rule import (
     ComparedVersion,
     ReleaseCriteria,
     ReleaseMode,

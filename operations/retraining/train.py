@@ -12,10 +12,10 @@ from operations.errors import OperationsError, in_words
 from operations.files import scratch
 from operations.store.registry import Entry, Registry, VersionTaken
 from training.checkpoint import Checkpoints
-from training.decisions import Budget, DecisionOptions
 from training.errors import TrainingError
 from training.infer import infer_schema
 from training.progress import Reporter
+from training.threshold_choice import Budget, DecisionOptions
 from training.train import Trained, TrainRequest, renumbered, write_sample
 from training.train import train as run_training
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from operations.errors import OperationsError
 from operations.rollout.deployment import DeploymentTarget, Say
-from operations.rollout.loading import load, prove
+from operations.rollout.registration import load, prove
 from operations.store.registry import Entry
 from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeClient, TorchServeUnreachable

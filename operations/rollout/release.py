@@ -15,7 +15,7 @@ from functools import partial
 
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.rollout import gate, trial_counts
+from operations.rollout import shift_gate, trial_counts
 from operations.rollout.all_servers import loaded_on_all
 from operations.rollout.deployment import DeploymentTarget, Say, release_lock
 from operations.rollout.trial_counts import RedisUnavailable
@@ -176,7 +176,9 @@ def _compare(on: bytes | None, target: DeploymentTarget, before: Release, versio
         say(f"version {before.version} scores nothing now, so there is nothing to compare version {version} with")
         return
     both = None if on is not None else _trial_samples(target, before.trial)
-    gate.check(before.version, version, both or gate.scored_samples(ready, before.version, version, on), say)
+    shift_gate.check(
+        before.version, version, both or shift_gate.scored_samples(ready, before.version, version, on), say
+    )
 
 
 def _ready_server(target: DeploymentTarget, version: int) -> DeploymentTarget | None:
@@ -188,7 +190,7 @@ def _trial_samples(target: DeploymentTarget, trial: Trial | None) -> SamplePair 
     if trial is None or not target.redis_url:
         return None
     with contextlib.suppress(RedisUnavailable):
-        return gate.trial_samples(trial_counts.read_trial_counts(target.redis_url, trial))
+        return shift_gate.trial_samples(trial_counts.read_trial_counts(target.redis_url, trial))
     return None
 
 

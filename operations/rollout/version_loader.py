@@ -11,7 +11,7 @@ from enum import Enum
 from operations.errors import OperationsError
 from operations.files.durable import LockHeld
 from operations.rollout.deployment import DeploymentTarget, Say, release_lock
-from operations.rollout.loading import NotProven, load, prove
+from operations.rollout.registration import NotProven, load, prove
 from operations.store import journal
 from operations.store.archive_check import RefusedArchive
 from operations.store.registry import DamagedArchive, UnknownVersion

@@ -8,7 +8,7 @@ import numpy as np
 
 from contract.schema import Column, Contract, Kind
 from operations.store import paired_scoring, version_archive
-from operations.store.card_view import bounds
+from operations.store.model_card_view import bounds
 from operations.store.paired_scoring import CsvRows, Scores, ScoreSample, VersionScorer
 from operations.store.registry import Registry
 from operations.store.version_archive import ArchiveContents, LoadedVersion, load_contents, load_errors

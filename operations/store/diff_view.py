@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from operations.store.card_view import bands, data_facts
 from operations.store.diff import ColumnDifference, ScoreDifference, VersionDifference
+from operations.store.model_card_view import bands, data_facts
 from operations.store.version_archive import ArchiveContents
 from operations.text import formatting
 

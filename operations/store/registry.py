@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from contract.card import ModelCard
+from contract.model_card import ModelCard
 from contract.schema import Contract
 from operations.errors import OperationsError
 from operations.files import durable, plain_file

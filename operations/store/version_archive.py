@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import ModelCard
 from contract.golden import GoldenRows
+from contract.model_card import ModelCard
 from contract.schema import Contract
 from operations.errors import OperationsError
 from operations.store.registry import Entry, Registry

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contract.description import Description, DescriptionError
 from contract.golden import TOLERANCE, GoldenRows
 from tests.contract.examples import CONTRACT, GOOD, JSON_VALUES, csv_bytes
-from tests.contract.test_card import CARD
+from tests.contract.test_model_card import CARD
 
 DESCRIPTION = Description(CONTRACT, CARD, GoldenRows(csv_bytes([GOOD, GOOD]).decode(), (0.25, 0.5)), "cpu", False)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from contract.decision import Decision
 from gateway.metrics import Metrics
 from gateway.models.serving_versions import TrialState
-from history.labels import ConfusionCounts
+from history.label_update import ConfusionCounts
 from operations.jobs import outcome
 from operations.settings import StatePaths
 from releases.record import Trial, TrialKind

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import yaml
 
-from history.labels import COUNTS
+from history.label_update import COUNTS
 from releases.record import Release
 from tests import valkey
 from tests.deploy.monitoring_exposed import RECORDINGS, keeper

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
-from contract.card import ModelCard
 from contract.decision import DecisionBands
 from contract.description import Description
 from contract.golden import GoldenRows
+from contract.model_card import ModelCard
 from contract.table import Table, read_csv
 from gateway.history import batch_writer
 from gateway.history.answer_writer import AnswerWriter
-from gateway.history.features import History
+from gateway.history.fetching import History
 from gateway.history.key_monitor import KeyMonitor
 from gateway.history.monitor import HistoryMonitor
 from gateway.metrics import Metrics

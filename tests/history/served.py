@@ -9,7 +9,7 @@ from redis import Redis
 from contract.table import Table
 from gateway.history.pipeline import BatchPipeline
 from history.keyed_hash import KEY_CHECK
-from history.labels import UPDATE_LABELS, LabelUpdate
+from history.label_update import UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import MERGE, STORE_VALUES
 from history.session import BatchSession, HistoryOptions

@@ -11,7 +11,7 @@ import pytest
 
 from operations.errors import OperationsError
 from operations.rollout.deployment import DeploymentTarget
-from operations.rollout.loading import load, prove
+from operations.rollout.registration import load, prove
 from operations.settings import StatePaths
 from operations.store.registry import Registry
 from operations.store.signing import SigningKeys

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import contract
-from contract.card import ModelCard
+from contract.model_card import ModelCard
 from contract.schema import Contract
 from tests import tiny
 from training import archive

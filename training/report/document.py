@@ -7,12 +7,12 @@ from typing import Any
 
 from contract.decision import DecisionBands
 from training.amounts import amount_of
-from training.decisions import Costs, Period, figures
 from training.ranking import Ranking, intervals
 from training.report import metrics, segments
 from training.report.baselines import Baseline, reason_left_out, train_baselines
 from training.report.importance import importance
 from training.report.subject import Subject
+from training.threshold_choice import Costs, Period, figures
 
 FORMAT = 1
 NOT_REQUESTED = "they were not asked for: `fraud evaluate` trains them"

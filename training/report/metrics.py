@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from training import evaluation
-from training.decisions import Costs, Period, savings
 from training.ranking import Floats, Ranking
+from training.threshold_choice import Costs, Period, savings
 
 POINTS = 160
 """Of a curve, at most: more cannot be seen."""

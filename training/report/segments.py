@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from contract.decision import DecisionBands
 from contract.schema import Contract, Kind
-from training.decisions import Period
 from training.ranking import Ranking
 from training.report.subject import PeriodRows
+from training.threshold_choice import Period
 
 MIN_ROWS = 50
 MAX_VALUES = 15

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import ModelCard
 from contract.features import to_matrix
+from contract.model_card import ModelCard
 from contract.schema import Contract
 from contract.table import Table
 from training.data import LabelledTransactions, seconds_of
-from training.decisions import Period
 from training.errors import TrainingError
 from training.evaluation import Scores
 from training.labelled_history import with_labelled_history
 from training.paired_evaluation import TIME_RESOLUTION
 from training.ranking import Floats, Labels
 from training.split import Split, known_rows
+from training.threshold_choice import Period
 
 Score = Callable[[NDArray[np.float32]], Scores]
 BLOCK_ROWS = 20_000

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
 from gateway.labels import metrics_reader
-from history.labels import COUNTS
+from history.label_update import COUNTS
 from history.plan import Plan
 from history.redis_schema import ANSWERS, STATE, TRANSACTION, TRANSACTION_HEAD
 from tests.gateway.conftest import AUTHORISED

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from contract.schema import Contract, TimeFormat
 from history.keyed_hash import KEY_CHECK
-from history.labels import STORED_LABEL, label_fields
+from history.label_update import STORED_LABEL, label_fields
 from history.redis_schema import FRAUD, GENUINE
 from operations.commands.history import label_commands
 from operations.errors import OperationsError

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from history.journal import RECOVER
 from history.keyed_hash import ADOPT_KEY, KEY_CHECK, UNKEYED, HistoryKey
-from history.labels import MONTHS, UPDATE_LABELS, LabelUpdate
+from history.label_update import MONTHS, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import STATE, TRANSACTION
 from operations.errors import OperationsError

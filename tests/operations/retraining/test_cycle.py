@@ -12,8 +12,8 @@ from rich.console import Console
 from contract.description import Description
 from operations.errors import OperationsError
 from operations.retraining.cycle import Find, retrain
+from operations.retraining.release_rule import ReleaseCriteria, ReleaseMode, Verdict
 from operations.retraining.train import TrainOptions
-from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
 from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths
 from operations.store.registry import Registry

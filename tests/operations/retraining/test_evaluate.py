@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from contract.card import ModelCard
 from contract.decision import DecisionBands
+from contract.model_card import ModelCard
 from operations.cli import commands
 from operations.errors import OperationsError
 from operations.retraining.evaluate import EvaluateOptions, _request, evaluate

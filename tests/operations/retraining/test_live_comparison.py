@@ -8,7 +8,7 @@ import pytest
 
 from contract.decision import NO_OVERRIDES, ThresholdOverrides
 from operations.retraining.live_comparison import compare_with_live
-from operations.retraining.verdict import ReleaseCriteria, ReleaseMode, Verdict
+from operations.retraining.release_rule import ReleaseCriteria, ReleaseMode, Verdict
 from operations.store.registry import Registry
 from releases.record import Release
 from tests.operations.claims import claims, trained, unlearnable

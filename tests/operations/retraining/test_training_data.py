@@ -11,10 +11,10 @@ from redis import Redis
 from rich.console import Console
 
 from history.keyed_hash import KEY_CHECK
-from history.labels import STORED_LABEL, label_fields
+from history.label_update import STORED_LABEL, label_fields
 from history.redis_schema import FRAUD, GENUINE
 from operations.errors import OperationsError
-from operations.retraining.scheduled import retrain
+from operations.retraining.retrain_job import retrain
 from operations.retraining.training_data import (
     TrainingData,
     gather_training_data,

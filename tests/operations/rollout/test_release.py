@@ -10,12 +10,12 @@ from contract.decision import DecisionBands, ThresholdOverrides
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from operations.errors import OperationsError
 from operations.files import durable
-from operations.rollout import loading
+from operations.rollout import registration
 from operations.rollout import release as module
 from operations.rollout.deployment import DeploymentTarget
-from operations.rollout.gate import ShiftTooLarge
-from operations.rollout.loading import NotProven
+from operations.rollout.registration import NotProven
 from operations.rollout.release import RecordChanged, abort_trial, promote, release, rollback, start_trial, take_over
+from operations.rollout.shift_gate import ShiftTooLarge
 from operations.store.registry import DamagedArchive, UnknownVersion
 from operations.store.release_record import read_record
 from operations.torchserve.client import TorchServeInvalidAnswer, TorchServeRefused
@@ -207,7 +207,7 @@ def test_a_live_version_whose_worker_restarts_is_not_deleted(
     target: DeploymentTarget, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one worker of two ready it scores: the other is waited for, and not relied on."""
-    monkeypatch.setattr(loading, "READY_TIMEOUT", 0.1)
+    monkeypatch.setattr(registration, "READY_TIMEOUT", 0.1)
     messages: list[str] = []
     before = release(target, 1, ignore)
     torchserve.registered[1] = ["READY", "UNLOADED"]

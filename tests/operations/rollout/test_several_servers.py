@@ -12,9 +12,9 @@ import pytest
 from operations.errors import OperationsError
 from operations.rollout import all_servers
 from operations.rollout.deployment import DeploymentTarget
-from operations.rollout.gate import ShiftTooLarge
-from operations.rollout.loading import load
+from operations.rollout.registration import load
 from operations.rollout.release import release, rollback, start_trial
+from operations.rollout.shift_gate import ShiftTooLarge
 from operations.rollout.trial_monitor import TrialMonitor
 from operations.rollout.version_loader import ReconcileResult
 from operations.store.registry import Registry

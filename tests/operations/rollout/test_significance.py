@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from operations.rollout.gate import MAX_ALERT_RATIO, MAX_STABILITY_INDEX
+from operations.rollout.shift_gate import MAX_ALERT_RATIO, MAX_STABILITY_INDEX
 from operations.rollout.significance import BY_CHANCE, is_significantly_more, stability_lower_bound
 from operations.store.paired_scoring import SamplePair, ScoreSample
 from releases.trial_counts import SCORE_EDGES, stability_index

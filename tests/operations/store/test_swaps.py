@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from contract.card import ModelCard
+from contract.model_card import ModelCard
 from operations.errors import OperationsError
 from operations.rollout.deployment import DeploymentTarget
-from operations.rollout.loading import load
+from operations.rollout.registration import load
 from operations.rollout.version_loader import PERMANENT_ERRORS
 from operations.store import version_archive
 from operations.store.archive_copies import CopyFailed

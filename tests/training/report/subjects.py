@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.card import ModelCard
 from contract.decision import DecisionBands
 from contract.features import to_matrix
+from contract.model_card import ModelCard
 from contract.schema import Contract
 from contract.table import Table
 from tests.training.rows import AMOUNT, contract
 from training.amounts import amount_of
 from training.data import LabelledTransactions
-from training.decisions import DecisionOptions, choose_thresholds
 from training.evaluation import Scores, ThresholdPolicy
 from training.report.subject import PeriodRows, Subject
+from training.threshold_choice import DecisionOptions, choose_thresholds
 
 DAY = 86_400.0
 START = 1_767_225_600.0

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from training.decisions import Costs, Period
 from training.report import metrics
+from training.threshold_choice import Costs, Period
 
 DAY = 86_400.0
 

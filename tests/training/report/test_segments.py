@@ -6,9 +6,9 @@ import pytest
 from contract.decision import DecisionBands
 from contract.schema import Contract, TimeFormat
 from tests.training.report.subjects import DAY, score, subject
-from training.decisions import Period
 from training.report import segments
 from training.report.subject import PeriodRows, Subject
+from training.threshold_choice import Period
 
 BANDS = DecisionBands(0.3, 0.8)
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from contract.card import ModelCard
+from contract.model_card import ModelCard
 from tests.training.report.subjects import CARD, DAY, START, labelled, score
 from tests.training.rows import contract
 from training.errors import TrainingError

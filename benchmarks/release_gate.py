@@ -1,7 +1,7 @@
 """Which versions does the release gate let pass? Honest ones, of other seeds, and ones that something is wrong with.
 
-`python -m benchmarks.gate [DAYS CUSTOMERS TERMINALS EPOCHS]` trains on simulated payments, in a directory of its own
-that goes again: three versions with seeds 0 to 2, and one for each of MISTAKES, whose data are spoilt as it says. Each
+`python -m benchmarks.release_gate [DAYS CUSTOMERS TERMINALS EPOCHS]` trains on simulated payments, in a temporary
+directory: three versions with seeds 0 to 2, and one for each of MISTAKES, whose data are spoilt as it says. Each
 honest pair is compared in both directions; each of the others is to follow the first, and so is the second with what
 each of DISTORTIONS done to its scores. Versions score as they are packed, on the reference samples of both. Training's
 own check for leaks, which refuses an inverted label before any gate, allows every column.
@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contract.decision import DecisionBands
-from operations.rollout import gate
+from operations.rollout import shift_gate
 from operations.rollout.significance import stability_lower_bound
 from operations.store import version_archive
 from operations.store.paired_scoring import CsvRows, SamplePair, Scores, VersionScorer
@@ -103,12 +103,12 @@ def _compare(
     bands = second.card.bands
     thresholds = (min(each * threshold_factor, 1.0) for each in (bands.review, bands.decline))
     ours = VersionScorer(first.contract, first.card.bands, first.score)
-    return gate.paired_samples(rows, ours, VersionScorer(second.contract, DecisionBands(*thresholds), distorted))
+    return shift_gate.paired_samples(rows, ours, VersionScorer(second.contract, DecisionBands(*thresholds), distorted))
 
 
 def _print_comparison(name: str, both: SamplePair) -> None:
     index, least = stability_index(both.before.scores, both.after.scores), stability_lower_bound(both)
-    message = "refused" if gate.shift(both) else "passes"
+    message = "refused" if shift_gate.shift(both) else "passes"
     print(
         f"{name:30} {message:8} stability index {index:.3f}, surely {least:.3f}; "
         f"{both.before.flagged} and {both.after.flagged} of {both.after.rows} flagged",

@@ -2,7 +2,7 @@
 
 import re
 
-from contract.long_numbers import holds_long_number
+from contract.card_numbers import holds_long_number
 
 REQUEST_ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{1,64}")
 MAX_NAME_LENGTH = 100

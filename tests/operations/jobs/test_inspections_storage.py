@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from operations.errors import OperationsError
-from operations.jobs import checks
-from operations.jobs.checks import CheckState, fault, good, unknown
+from operations.jobs import inspections
+from operations.jobs.inspections import CheckState, fault, good, unknown
 from operations.settings import StatePaths
 from operations.store import journal
 from operations.store.registry import Registry
@@ -29,15 +29,15 @@ def record(store: Path, release: Release) -> None:
 def test_the_live_archive_is_verified(registry: Registry) -> None:
     """A whole one is well, a changed one is an error in the registry's words."""
     record(registry.root, Release(1, None, "2026-01-01T00:00:00+00:00"))
-    assert list(checks.archive(registry.root)) == [good("the archive of version 1, which is live, is whole")]
+    assert list(inspections.archive(registry.root)) == [good("the archive of version 1, which is live, is whole")]
     (registry.root / "fraud-1.mar").write_bytes(b"other")
     with pytest.raises(OperationsError, match="is not the archive that was registered"):
-        list(checks.archive(registry.root))
+        list(inspections.archive(registry.root))
 
 
 def test_before_the_first_release_there_is_no_live_archive(registry: Registry) -> None:
     """That is no fault."""
-    (finding,) = checks.archive(registry.root)
+    (finding,) = inspections.archive(registry.root)
     assert finding.state is CheckState.UNKNOWN
 
 
@@ -47,7 +47,7 @@ def test_a_takeover_that_is_in_force_is_a_fault(registry: Registry) -> None:
     journal.note(registry.root, "took_over", version=1, instead_of=2)
     (at,) = [event["at"] for event in journal.events(registry.root)]
     (registry.root / "fraud-1.mar").write_bytes(b"other")
-    findings = checks.archive(registry.root)
+    findings = inspections.archive(registry.root)
     assert next(findings) == fault(f"version 1 took over from version 2, which is released, at {at}")
 
 
@@ -76,14 +76,14 @@ def test_a_disk_needs_a_tenth_and_a_gigabyte(
     """Sizes in GB; less of either is a fault, which says how much there is."""
     usage = Usage(int(total * 1e9), 0, int(free * 1e9))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    (finding,) = checks.disks([tmp_path, tmp_path])
+    (finding,) = inspections.disks([tmp_path, tmp_path])
     assert finding.state is state
     assert f"{free:.1f} GB" in finding.text
 
 
 def test_a_directory_that_is_not_there_has_no_disk(tmp_path: Path) -> None:
     """It is said and no fault."""
-    assert list(checks.disks([tmp_path / "x"])) == [
+    assert list(inspections.disks([tmp_path / "x"])) == [
         unknown(f"the disk under {tmp_path / 'x'} (there is no such directory)")
     ]
 
@@ -106,28 +106,28 @@ def test_a_backup_of_this_week_is_new_enough(paths: StatePaths, make: Callable[[
     """The newest counts, by its name and not by its file's time."""
     make(timedelta(days=30))
     os.utime(make(timedelta(days=7, hours=20)), (0, 0))
-    assert checks.backups(paths, paths.store, {}, NOW) == good("the newest backup is 7 d old")
+    assert inspections.backups(paths, paths.store, {}, NOW) == good("the newest backup is 7 d old")
 
 
 def test_a_backup_older_than_eight_days_is_a_fault(paths: StatePaths, make: Callable[[timedelta], Path]) -> None:
     """It says where it looked."""
     place = make(timedelta(days=8, minutes=1)).parent
     (place / "fraud-backup-20260310-000000-000000.tar.part").touch()
-    assert checks.backups(paths, paths.store, {}, NOW) == fault(f"the newest backup is 8 d old, in {place}")
+    assert inspections.backups(paths, paths.store, {}, NOW) == fault(f"the newest backup is 8 d old, in {place}")
 
 
 def test_backups_may_be_elsewhere(paths: StatePaths, make: Callable[[timedelta], Path], tmp_path: Path) -> None:
     """BACKUP_TO is where they are looked for."""
     elsewhere = make(timedelta(days=1)).parent.rename(tmp_path / "elsewhere")
-    assert checks.backups(paths, paths.store, {"BACKUP_TO": str(elsewhere)}, NOW).state is CheckState.GOOD
+    assert inspections.backups(paths, paths.store, {"BACKUP_TO": str(elsewhere)}, NOW).state is CheckState.GOOD
 
 
 def test_a_new_store_needs_no_backup_yet(paths: StatePaths) -> None:
     """Without any it is a fault only once the oldest version is older than a backup may be."""
-    assert checks.backups(paths, paths.store, {}, NOW) == unknown("the newest backup (none yet)")
+    assert inspections.backups(paths, paths.store, {}, NOW) == unknown("the newest backup (none yet)")
     registry = Registry(paths.store)
     add(registry, paths.root, 1)
     created = datetime.fromisoformat(registry.entry(1).created)
     created = created if created.tzinfo else created.replace(tzinfo=UTC)
     for age, state in ((timedelta(days=7), CheckState.UNKNOWN), (timedelta(days=9), CheckState.FAULT)):
-        assert checks.backups(paths, paths.store, {}, created + age).state is state
+        assert inspections.backups(paths, paths.store, {}, created + age).state is state

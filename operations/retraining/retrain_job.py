@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from operations.errors import OperationsError, in_words
-from operations.retraining.verdict import ReleaseCriteria, ReleaseMode
+from operations.retraining.release_rule import ReleaseCriteria, ReleaseMode
 from operations.rollout import deployment
 from operations.settings import StatePaths
 from operations.store.registry import Entry, Registry

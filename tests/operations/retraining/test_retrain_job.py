@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from operations.errors import OperationsError
-from operations.retraining.scheduled import retrain
+from operations.retraining.retrain_job import retrain
 from operations.settings import StatePaths
 from operations.store.registry import Registry
 from releases.record import Release

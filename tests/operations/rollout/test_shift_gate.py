@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from contract.decision import NO_OVERRIDES, DecisionBands, ThresholdOverrides
 from contract.golden import GoldenRows
 from operations.rollout.deployment import DeploymentTarget
-from operations.rollout.gate import MIN_TRIAL_ROWS, alert_shift, check, scored_samples, shift, trial_samples
+from operations.rollout.shift_gate import (
+    MIN_TRIAL_ROWS,
+    alert_shift,
+    check,
+    scored_samples,
+    shift,
+    trial_samples,
+)
 from operations.store.paired_scoring import SamplePair, ScoreSample
 from operations.store.registry import Registry
 from releases.trial_counts import TrialArm, TrialCounts, score_counts

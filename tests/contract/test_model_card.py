@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.card import ModelCard
 from contract.decision import DecisionBands
+from contract.model_card import ModelCard
 from tests.contract.examples import JSON_VALUES
 
 LATER = ("history", "decisions", "evaluation")

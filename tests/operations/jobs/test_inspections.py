@@ -1,6 +1,6 @@
 """The lines of `fraud check`."""
 
-from operations.jobs.checks import fault, good, retry_fault, unknown
+from operations.jobs.inspections import fault, good, retry_fault, unknown
 
 
 def test_each_finding_is_a_line() -> None:

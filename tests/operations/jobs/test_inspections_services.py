@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from operations.errors import OperationsError
-from operations.jobs import checks
-from operations.jobs.checks import CheckState, Finding, fault, good, unknown
+from operations.jobs import inspections
+from operations.jobs.inspections import CheckState, Finding, fault, good, unknown
 from operations.network import addresses
 from operations.rollout.deployment import DeploymentTarget
 from operations.settings import StatePaths
@@ -77,7 +77,7 @@ def store(paths: StatePaths) -> Path:
 def found(gateway: Gateway, store: Path) -> Finding:
     """The finding on one gateway, without waiting for it to mend."""
     with serving(gateway) as url:
-        (finding,) = checks.gateways(url, store, retry_seconds=0)
+        (finding,) = inspections.gateways(url, store, retry_seconds=0)
         return finding
 
 
@@ -105,7 +105,7 @@ def test_a_gateway_that_does_not_is_a_fault(store: Path, gateway: Gateway, text:
 
 def test_a_gateway_that_cannot_be_reached_is_a_fault(store: Path) -> None:
     """A password in its address is not shown."""
-    (finding,) = checks.gateways("http://user:s3cret@127.0.0.1:1", store, retry_seconds=0)
+    (finding,) = inspections.gateways("http://user:s3cret@127.0.0.1:1", store, retry_seconds=0)
     assert finding == fault("gateway 127.0.0.1:1 does not answer as a gateway does (ConnectError)")
 
 
@@ -114,7 +114,7 @@ def test_each_gateway_behind_a_name_is_asked(store: Path, monkeypatch: pytest.Mo
     with serving(Gateway()) as url:
         port = url.rpartition(":")[2]
         monkeypatch.setattr(addresses.resolve_url, "__defaults__", (lambda *_: ["127.0.0.1", "127.0.0.99"],))
-        findings = checks.gateways(f"http://gateway:{port}", store, retry_seconds=0)
+        findings = inspections.gateways(f"http://gateway:{port}", store, retry_seconds=0)
         states = [finding.state for finding in findings]
     assert states == [CheckState.GOOD, CheckState.FAULT]
 
@@ -122,7 +122,7 @@ def test_each_gateway_behind_a_name_is_asked(store: Path, monkeypatch: pytest.Mo
 def test_which_addresses_a_url_stands_for_is_said_in_one_place(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """operations/network/addresses.py decides it for https:// too, whose certificates are for a name."""
     monkeypatch.setattr(addresses, "resolve_url", lambda url: [f"{url}:1", f"{url}:2"])
-    texts = [finding.text for finding in checks.gateways("https://127.0.0.1", store, retry_seconds=0)]
+    texts = [finding.text for finding in inspections.gateways("https://127.0.0.1", store, retry_seconds=0)]
     assert [text.split()[1] for text in texts] == ["127.0.0.1:1", "127.0.0.1:2"]
 
 
@@ -132,7 +132,7 @@ def test_a_gateway_that_follows_in_a_moment_is_well(store: Path) -> None:
     answers = iter([1, 1, 2])
     gateway.answer = lambda path: (200, b"") if path == "/readyz" else _health(next(answers))  # type: ignore[method-assign]
     with serving(gateway) as url:
-        (finding,) = checks.gateways(url, store, retry_seconds=30)
+        (finding,) = inspections.gateways(url, store, retry_seconds=30)
     assert finding.state is CheckState.GOOD
 
 
@@ -148,17 +148,17 @@ def test_before_the_first_release_gateways_are_asked_all_the_same(paths: StatePa
 
 def test_what_is_not_configured_is_not_looked_at(paths: StatePaths) -> None:
     """Each says by which setting it would be."""
-    assert list(checks.gateways(None, paths.store)) == [unknown("the gateways (GATEWAY_URL is not set)")]
-    (server,) = checks.model_servers(None, paths.store)
+    assert list(inspections.gateways(None, paths.store)) == [unknown("the gateways (GATEWAY_URL is not set)")]
+    (server,) = inspections.model_servers(None, paths.store)
     assert server.state is CheckState.UNKNOWN
-    assert checks.redis(None) == unknown("Redis (REDIS_URL is not set)")
+    assert inspections.redis(None) == unknown("Redis (REDIS_URL is not set)")
 
 
 @pytest.mark.parametrize("url", ["gateway:8000", "s3cret", "http://", "http://a:b:c"])
 def test_an_address_that_is_none_is_an_error(paths: StatePaths, url: str) -> None:
     """It is told without what was written."""
     with pytest.raises(OperationsError, match="GATEWAY_URL is no http:// or https:// address"):
-        list(checks.gateways(url, paths.store, retry_seconds=0))
+        list(inspections.gateways(url, paths.store, retry_seconds=0))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_all_workers_of_the_live_version_must_be_ready(
     """Other versions do not matter."""
     torchserve.registered = {1: ["READY"]} | ({2: states} if states is not None else {})
     running = DeploymentTarget(Registry(store), store / "verified", torchserve.server(), 2)
-    assert list(checks.model_servers(running, store, retry_seconds=0)) == [finding]
+    assert list(inspections.model_servers(running, store, retry_seconds=0)) == [finding]
 
 
 def test_each_model_server_is_asked(store: Path, torchserve: FakeTorchServe) -> None:
@@ -184,7 +184,7 @@ def test_each_model_server_is_asked(store: Path, torchserve: FakeTorchServe) -> 
     torchserve.registered = {2: ["READY"]}
     other = FakeTorchServe(down=True).server()
     running = DeploymentTarget(Registry(store), store / "verified", torchserve.server(), 1, others=(other,))
-    first, second = checks.model_servers(running, store, retry_seconds=0)
+    first, second = inspections.model_servers(running, store, retry_seconds=0)
     assert first == good("1 of 1 workers of version 2, which is live, are ready on http://management")
     assert second.state is CheckState.FAULT
 
@@ -192,7 +192,7 @@ def test_each_model_server_is_asked(store: Path, torchserve: FakeTorchServe) -> 
 def test_redis_is_asked(tmp_path: Path) -> None:
     """A real one answers, and no longer when it is killed; its address is not shown."""
     with valkey.running(tmp_path) as database:
-        assert checks.redis(database.url) == good("Redis answers")
+        assert inspections.redis(database.url) == good("Redis answers")
         database.kill()
-        assert checks.redis(database.url) == fault("Redis does not answer (ConnectionError)")
-    assert checks.redis("s3cret") == fault("Redis does not answer (ValueError)")
+        assert inspections.redis(database.url) == fault("Redis does not answer (ConnectionError)")
+    assert inspections.redis("s3cret") == fault("Redis does not answer (ValueError)")

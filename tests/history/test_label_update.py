@@ -14,7 +14,7 @@ from redis import Redis
 
 from contract.table import Table
 from contract.windows import DAY, HOUR, Aggregate, Window
-from history.labels import (
+from history.label_update import (
     COUNTS,
     LABEL_SECONDS,
     STORED_LABEL,

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from operations.files import durable
-from operations.jobs import checks, outcome, schedule
-from operations.jobs.checks import CheckState, Finding, fault, good, unknown
+from operations.jobs import inspections, outcome, schedule
 from operations.jobs.crontab import Job
+from operations.jobs.inspections import CheckState, Finding, fault, good, unknown
 from operations.jobs.outcome import JobOutcome
 from operations.settings import StatePaths
 from operations.store.registry import Registry
@@ -37,7 +37,7 @@ def began(paths: StatePaths, moment: datetime, since: datetime) -> None:
 
 def found(paths: StatePaths, now: datetime, *, are_run_elsewhere: bool = True) -> Finding:
     """The finding on the backup."""
-    (finding,) = checks.jobs([BACKUP], paths, now, are_run_elsewhere=are_run_elsewhere)
+    (finding,) = inspections.jobs([BACKUP], paths, now, are_run_elsewhere=are_run_elsewhere)
     return finding
 
 
@@ -130,4 +130,4 @@ def test_the_check_does_not_look_at_itself(paths: StatePaths) -> None:
     """Its failure of an hour ago would be its failure for ever."""
     check = Job("check", "7 * * * *", ("check",))
     outcome.record_outcome(paths, "check", 1, 1.0)
-    assert list(checks.jobs([check], paths, SUNDAY, are_run_elsewhere=True)) == []
+    assert list(inspections.jobs([check], paths, SUNDAY, are_run_elsewhere=True)) == []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.errors import OperationsError
-from operations.retraining.verdict import (
+from operations.retraining.release_rule import (
     ComparedVersion,
     ReleaseCriteria,
     ReleaseMode,

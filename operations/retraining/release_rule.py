@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 from operations.errors import OperationsError
-from operations.rollout import gate
+from operations.rollout import shift_gate
 from operations.store.paired_scoring import ScoreSample
 from operations.text.formatting import parse_share
 
@@ -153,7 +153,7 @@ def objection(criteria: ReleaseCriteria, compared: VersionComparison) -> str | N
         better = difference > criteria.margin
         why = "chance may explain that its average precision is" if better else "its average precision is no better:"
         return f"{why} {difference:+.3f} (margin {criteria.margin:g})"
-    changed = gate.alert_shift(compared.live.sample, compared.new.sample)
+    changed = shift_gate.alert_shift(compared.live.sample, compared.new.sample)
     return f"it {changed}" if changed else None
 
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contract.card import ModelCard
+from contract.model_card import ModelCard
 from contract.schema import FLOAT32_MAX, Column, Contract, Kind
 from operations.store.models_view import release_state
 from operations.store.registry import Registry

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training import decisions
+from training import threshold_choice
 from training.amounts import Amount
-from training.decisions import (
+from training.errors import TrainingError
+from training.evaluation import ThresholdPolicy, choose_bands
+from training.threshold_choice import (
     Budget,
     Costs,
     DecisionOptions,
@@ -16,8 +18,6 @@ from training.decisions import (
     choose_thresholds,
     cost_threshold,
 )
-from training.errors import TrainingError
-from training.evaluation import ThresholdPolicy, choose_bands
 
 DAY = 86_400.0
 NO_AMOUNT = Amount(None, "none")
@@ -86,7 +86,7 @@ def test_no_threshold_saves_more(drawn: list[tuple[int, bool, int]], false_alarm
     of, costs = period(drawn), Costs(false_alarm, missed, stated=True)
 
     def saved(threshold: float) -> float:
-        return decisions.figures(of, threshold, costs)["money_saved"]
+        return threshold_choice.figures(of, threshold, costs)["money_saved"]
 
     best = cost_threshold(of, costs)
     most = max([0.0, *(saved(float(each)) for each in np.unique(of.scores))])

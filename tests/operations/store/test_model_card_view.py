@@ -14,7 +14,7 @@ from contract.schema import Column, Contract, Feature, FeatureKind, Kind
 from contract.windows import DAY, HOUR, Aggregate, Window
 from operations.cli import commands
 from operations.errors import OperationsError
-from operations.store.card_view import bounds, history
+from operations.store.model_card_view import bounds, history
 from operations.store.registry import Registry
 from releases.record import FILE_NAME, Release
 from tests import tiny

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.echoed_names import is_safe_request_id, safe_file_name
+from gateway.http.safe_names import is_safe_request_id, safe_file_name
 
 DIGITS = st.text("0123456789", min_size=12, max_size=19)
 SEPARATOR = st.text(" -_.:/\u2009\u200b|", max_size=3)
