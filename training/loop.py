@@ -73,7 +73,7 @@ class Examples:
     Attributes:
         matrix: float32, shape (rows, width).
         labels: bool, shape (rows,): whether each row was fraud.
-        neutral: the matrix with every history feature at its default; None without history features.
+        default_history: the matrix with every history feature at its default; None without history features.
         weights: float32, shape (rows,): how many transactions each row stands for; None for one each.
     """
 

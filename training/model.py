@@ -143,8 +143,8 @@ def _measure(values: NDArray[np.float64]) -> tuple[float, float, float, float, f
 def _rows_of_codes(codes: NDArray[np.int64], sizes: list[int], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     rows = [np.full(size, offset + UNKNOWN) for size, offset in zip(sizes, offsets, strict=True)]
     for position, own in enumerate(rows):
-        finite = np.unique(codes[:, position])
-        own[finite] = offsets[position] + finite
+        present = np.unique(codes[:, position])
+        own[present] = offsets[position] + present
     return np.concatenate([np.empty(0, dtype=np.int64), *rows])
 
 

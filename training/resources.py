@@ -28,8 +28,8 @@ def cores() -> int:
 def threads(requested: int) -> int:
     """The requested number, one for each core at most; 0 takes half of the cores, within MAX_THREADS.
 
-    Half, because torch's threads spin while they wait: with other work on their cores two took ten times as long as
-    one (LOG.md).
+    Half, so that who is served on the same cores is not held up. The threads sleep while they wait for each other
+    (`training/__init__.py`); where OMP_WAIT_POLICY makes them spin, two took ten times as long as one (LOG.md).
 
     Raises:
         TrainingError: the number is negative.

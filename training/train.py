@@ -418,5 +418,5 @@ def _summary(card: ModelCard) -> str:
     precision = card.metrics["test"].get("average_precision")
     measured = "not measurable: one class" if precision is None else f"{precision:.3f}"
     without = card.history.get("average_precision", {}).get("without")
-    compare = "" if without is None else f", {without:.3f} without history"
-    return f"average precision {measured} on the test period{compare}"
+    difference = "" if without is None else f", {without:.3f} without history"
+    return f"average precision {measured} on the test period{difference}"

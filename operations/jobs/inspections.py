@@ -39,7 +39,7 @@ LEAST_SHARE, LEAST_BYTES = 0.10, 1_000_000_000
 """Free room on a disk; less of either is a fault."""
 OLDEST_BACKUP = timedelta(days=8)
 """A weekly backup may be a day late."""
-KILL_SECONDS = timedelta(hours=1)
+MAX_LATENESS = timedelta(hours=1)
 """A job that is due may wait for the machine to wake, or for a node in a cluster."""
 LONGEST = timedelta(days=1)
 """A job that takes longer hangs."""
@@ -257,7 +257,7 @@ def _running(job: Job, paths: StatePaths, now: datetime) -> Finding | None:
 
 
 def _ended(job: Job, paths: StatePaths, state: ScheduleState | None, begin: float | None, now: datetime) -> Finding:
-    last, missed = outcome.last_outcome(paths, job.name), job.previous_time(now - KILL_SECONDS)
+    last, missed = outcome.last_outcome(paths, job.name), job.previous_time(now - MAX_LATENESS)
     since = last.ended if last else state.since.get(job.name) if state else begin
     if last and last.exit_code:
         return fault(f"fraud {job.name} failed with exit code {last.exit_code} at {format_time(_at(last.ended))}")
@@ -273,7 +273,7 @@ def _ended(job: Job, paths: StatePaths, state: ScheduleState | None, begin: floa
 
 def _is_starting_up(state: ScheduleState | None, now: datetime) -> bool:
     """Whether a schedule has begun here a moment ago: it makes up for what was missed before."""
-    return state is not None and now - _at(state.began) < KILL_SECONDS
+    return state is not None and now - _at(state.began) < MAX_LATENESS
 
 
 def _seconds(text: str) -> float | None:

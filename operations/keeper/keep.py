@@ -15,7 +15,7 @@ from functools import partial
 
 from rich.console import Console
 
-from operations.errors import OperationsError
+from operations.errors import OperationsError, in_words
 from operations.files import durable
 from operations.files.durable import LockHeld
 from operations.jobs import outcome
@@ -90,11 +90,11 @@ class _KeeperRun:
                 log.info("stopped")
 
     async def _work(self) -> None:
-        work = [self._keep_releasing_first(), *([self._run_schedule(self._schedule)] if self._schedule else [])]
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat())
             async with self._exclusive():  # The lock goes when what it is held for has ended.
-                await self._controller.reconcile(*work)
+                schedule = [self._run_schedule(self._schedule)] if self._schedule else []
+                await self._controller.reconcile(self._keep_releasing_first(), *schedule)
 
     async def _heartbeat(self) -> None:
         while True:
@@ -126,8 +126,8 @@ class _KeeperRun:
             try:
                 with lock(self._settings.paths):
                     await schedule.run_forever()
-            except OperationsError as error:
-                say(f"the jobs do not run yet: {error}")
+            except (OperationsError, OSError) as error:  # A full disk must not end the reconcile loops too.
+                say(f"the jobs do not run yet: {in_words(error) if isinstance(error, OSError) else error}")
             await asyncio.sleep(TICK_SECONDS)
 
     async def _keep_releasing_first(self) -> None:

@@ -147,14 +147,14 @@ async def start_tied(
         env: its whole environment.
         directory: where it runs.
         stdin: as asyncio has it; None inherits.
-        output: standard output and error; None inherits both.
+        output: standard output and error together; None inherits both.
     """
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid())),
         *command,
         stdin=stdin,
         stdout=output,
-        stderr=output,
+        stderr=asyncio.subprocess.STDOUT if output == asyncio.subprocess.PIPE else output,
         env=env,
         cwd=directory,
         start_new_session=True,

@@ -69,6 +69,7 @@ def test_a_command_that_fails_early_has_an_outcome(paths: StatePaths, receiver: 
     message = list[str]()
     job = Job("models", "* * * * *", ("models", "--nonsense"))
     assert asyncio.run(run(job, paths, message.append)) == 2
+    assert any("--nonsense" in line for line in message)
     assert last(paths, job).exit_code == 2
     assert receiver.posted == [{"text": "fraud models failed: exit code 2"}]
 
