@@ -16,8 +16,8 @@ from operations.torchserve.client import TorchServeInvalidAnswer
 
 READY_TIMEOUT = 60.0
 """Seconds that a registered version's workers may take to be ready."""
-COPIES = ("fraud-*.verified.mar", f"{scratch.PREFIX}*")
-"""Names in the directory that TorchServe loads from."""
+COPIES = ("fraud-*.verified.mar", "fraud-verified-*", f"{scratch.PREFIX}*")
+"""Names in the directory that TorchServe loads from; older releases gave the second one."""
 
 
 class NotProven(OperationsError):

@@ -86,6 +86,15 @@ def test_what_is_loaded_must_be_good_on_disk_too(target: DeploymentTarget, act: 
     assert read_record(target.store) == before
 
 
+@pytest.mark.parametrize("name", ["fraud-7.verified.mar", ".fraud-scratch-0a1b2c3d", "fraud-verified-0a1b2c3d"])
+def test_what_a_killed_load_left_goes_at_the_next_one(target: DeploymentTarget, name: str) -> None:
+    """Whichever release it was of: a copy may be as large as a model, and nobody else deletes it."""
+    target.verified.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (target.verified / name).write_bytes(b"a copy")
+    release(target, 1, ignore)
+    assert list(target.verified.iterdir()) == []
+
+
 def test_a_version_that_runs_is_released_without_loading_it(
     target: DeploymentTarget, torchserve: FakeTorchServe
 ) -> None:
