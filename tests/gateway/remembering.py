@@ -1,7 +1,7 @@
 """A model whose score tells how many transactions of the card it saw, and files for it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,10 @@ from starlette.testclient import TestClient
 
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.windows import DAY, HOUR, Aggregate, Window
+from tests.gateway.trials import Valkey
 from tests.tiny import TinyServer, write_version
+
+Serve = Callable[..., TestClient]
 
 COUNT = Window(Aggregate.COUNT, "card", None, 30 * DAY, HOUR)
 RISK = Window(Aggregate.RISK, "shop", None, 7 * DAY, HOUR, 7 * DAY)
@@ -41,6 +44,11 @@ def history_server(directory: Path, contract: Contract = CARDS) -> TinyServer:
     server = TinyServer()
     server.serve(write_version(directory / "v1", 1, contract, GOLDEN_CSV, SLOPE, history=GOLDEN_HISTORY))
     return server
+
+
+def starter(serve: Serve, valkey: Valkey) -> Serve:
+    """Starts a gateway on the test's own Valkey, which a busy machine may delay."""
+    return lambda **changes: serve(**{"redis_url": valkey.url, "history_timeout_seconds": 10.0, **changes})
 
 
 def count(probability: float) -> int:

@@ -11,14 +11,13 @@ from starlette.testclient import TestClient
 
 from history.keyed_hash import KEY_CHECK, UNKEYED, HistoryKey
 from operations.history.rekey import rekey
-from tests.gateway.remembering import counts, history_server, line, upload
+from tests.gateway.remembering import Serve, counts, history_server, line, starter, upload
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until
 from tests.keys import HISTORY_KEY, KEY
 from tests.tiny import TinyServer
 from tests.valkey import dump
 
-Serve = Callable[..., TestClient]
 ISSUER, LAST = "41111111", "1111"
 CARD = f"{ISSUER}1111{LAST}"
 GUESSES = [f"{ISSUER}{middle:04}{LAST}" for middle in range(10_000)]
@@ -34,7 +33,7 @@ def model_server(tmp_path: Path) -> TinyServer:
 @pytest.fixture
 def gateway(serve: Serve, valkey: Valkey) -> Callable[..., TestClient]:
     """Starts a gateway on the test's own Valkey, which a busy machine may delay."""
-    return lambda **changes: serve(**{"redis_url": valkey.url, "history_timeout_seconds": 10.0, **changes})
+    return starter(serve, valkey)
 
 
 def guessed(held: bytes) -> set[str]:

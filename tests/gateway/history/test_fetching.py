@@ -13,13 +13,12 @@ from starlette.testclient import TestClient
 from history.epoch import EPOCH
 from history.keyed_hash import KEY_CHECK
 from tests.gateway import remembering
-from tests.gateway.remembering import counts, history_server, line, upload
+from tests.gateway.remembering import Serve, counts, history_server, line, starter, upload
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until
 from tests.tiny import TinyServer
 from tests.valkey import running
 
-Serve = Callable[..., TestClient]
 LARGE = 4_000
 
 
@@ -32,7 +31,7 @@ def model_server(tmp_path: Path) -> TinyServer:
 @pytest.fixture
 def gateway(serve: Serve, valkey: Valkey) -> Callable[..., TestClient]:
     """Starts a gateway on the test's own Valkey, which a busy machine may delay."""
-    return lambda **changes: serve(**{"redis_url": valkey.url, "history_timeout_seconds": 10.0, **changes})
+    return starter(serve, valkey)
 
 
 def test_a_transaction_sees_those_that_came_before(gateway: Serve) -> None:

@@ -1,7 +1,6 @@
 """Answers say when they are made with less history than there should be; so do health and metrics."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -13,13 +12,12 @@ from gateway.settings import GatewaySettings
 from history.epoch import EPOCH, LOADING, REPLACE_EPOCH, Epoch
 from history.keyed_hash import KEY_CHECK
 from releases.record import Release
-from tests.gateway.remembering import counts, history_server, line, upload
+from tests.gateway.remembering import Serve, counts, history_server, line, upload
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until
 from tests.keys import KEY
 from tests.tiny import TinyServer
 
-Serve = Callable[..., TestClient]
 LARGE = [line(f"{n}", f"c{n % 7}", n) for n in range(600)]
 YEAR = 400 * 86_400
 

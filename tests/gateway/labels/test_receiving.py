@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -28,15 +27,16 @@ from tests.gateway.remembering import (
     HISTORY,
     RISK,
     SLOPE,
+    Serve,
     counts,
     history_server,
+    starter,
     upload,
 )
 from tests.gateway.trials import Valkey
 from tests.gateway.waiting import until
 from tests.tiny import CONTRACT, TinyServer, write_version
 
-Serve = Callable[..., TestClient]
 WAIT_SECONDS = 20_000
 CSV = {"content-type": "text/csv"}
 FEATURES = tuple(Feature(window.name, FeatureKind.NUMBER, window.name) for window in (RISK, *(set(HISTORY) - {RISK})))
@@ -64,7 +64,7 @@ def model_server(tmp_path: Path) -> TinyServer:
 def gateway(serve: Serve, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Starts a gateway on the test's own Valkey, which a busy machine may delay."""
     monkeypatch.setattr(metrics_reader, "READ_SECONDS", 0.02)
-    return lambda **changes: serve(redis_url=valkey.url, history_timeout_seconds=10.0, **changes)
+    return starter(serve, valkey)
 
 
 def paid(identity: str, day: int = 1, shop: str = "s", amount: int = 10) -> str:
