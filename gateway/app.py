@@ -153,13 +153,15 @@ async def _open_services(
             await stack.enter_async_context(running(work))
         stack.push_async_callback(history.close)
         warming_up = partial(warm_up, tracker, history, connections.live, metrics)
+        scorer = Scorer(tracker, history, calls, trial, metrics, deadline)
+        stack.push_async_callback(scorer.close)
         storage = settings.log_file.parent if settings.log_file else Path.cwd()
         yield Services(
             settings=settings,
             metrics=metrics,
             tracker=tracker,
             labels=LabelReceiver(tracker, redis, options.key, deadline),
-            scorer=Scorer(tracker, history, calls, trial, metrics, deadline),
+            scorer=scorer,
             uploads=Uploads(settings, metrics),
             response_budget=ResponseBudget(settings.answer_bytes),
             openapi=OpenApi(tracker, settings.max_transactions, settings.max_batch_files),

@@ -1,6 +1,7 @@
 """The use case: transactions in, a probability and a decision for each out, within the deadline.
 
-All rows of a request are scored by the live version that it began with, but for those that a canary scores.
+All rows of a request are scored by the live version that it began with, but for those that a canary scores. The few
+objects of a JSON request are scored together with those of other requests that wait (`gateway.coalescing`).
 """
 
 import asyncio
@@ -9,8 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from contract.schema import Kind
+from contract.table import ParsedRows
+from gateway.coalescing import Coalescer, Outcome
 from gateway.history.fetching import History, RequestHistory
-from gateway.http.problems import DeadlineExceeded
+from gateway.http.problems import DeadlineExceeded, Problem
 from gateway.http.request_log_context import add_versions
 from gateway.metrics import Metrics
 from gateway.models.model_calls import ModelCalls
@@ -18,7 +22,8 @@ from gateway.models.model_tracker import ModelTracker
 from gateway.models.score_result import PartialScores, ScoreResult, merge_scores
 from gateway.models.serving_versions import ServingVersions
 from gateway.models.trial_counts_writer import TrialCountsWriter
-from gateway.requests.payload import OnError, Payload, PreparedRows, prepare, read
+from gateway.requests.joint_objects import JointCaller, JointRows, read_together
+from gateway.requests.payload import OnError, Payload, PreparedRows, json_payload, prepare, read
 from gateway.trial.canary_router import CanaryRouter
 from gateway.trial.shadow import Comparison, Shadow
 from releases.record import TrialKind
@@ -26,6 +31,12 @@ from releases.trial_counts import TrialArm, TrialCounts
 
 HISTORY_SHARE = 0.5
 """Of the time that is left, what history may take: the model needs the rest."""
+COALESCED_OBJECTS = 10
+"""A request of more is scored by itself: it would hold up those that are scored with it."""
+BATCH_OBJECTS = 100
+"""Of one coalesced batch at most: it is read in the event loop, and enters the history by one call."""
+BATCHES_IN_FLIGHT = 2
+"""One is read or merged here while the other is with Redis or the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,62 +57,164 @@ class ScoreOptions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Caller:
+    """The objects of one request, on their way through the coalescer; `deadline` is a time of the event loop."""
+
+    serving: ServingVersions
+    objects: Sequence[object]
+    options: ScoreOptions
+    deadline: float
+
+
 class Scorer:
     """Scores files and transactions."""
 
-    _tracker: ModelTracker
-    _history: History
-    _calls: ModelCalls
-    _trial: TrialServices
-    _metrics: Metrics
-    _deadline_seconds: float
+    def __init__(  # noqa: PLR0913, PLR0917 - the composition root's one call
+        self,
+        tracker: ModelTracker,
+        history: History,
+        calls: ModelCalls,
+        trial: TrialServices,
+        metrics: Metrics,
+        deadline_seconds: float,
+    ) -> None:
+        """Takes its collaborators, and how long a request may take."""
+        self._tracker = tracker
+        self._history = history
+        self._calls = calls
+        self._trial = trial
+        self._metrics = metrics
+        self._deadline_seconds = deadline_seconds
+        self._coalescer = Coalescer(self._score_together, BATCHES_IN_FLIGHT, BATCH_OBJECTS)
 
     async def score(self, payload: Payload, options: ScoreOptions) -> ScoreResult:
-        """Scores the transactions of a file or of JSON objects.
+        """Scores the transactions of a file or of many JSON objects.
 
         Raises:
             Problem: a transaction is at fault, or they cannot be scored now.
         """
-        serving, counts = self._tracker.serving, TrialCounts()
+        return self._answered(await self._score_payload(payload, self._tracker.serving, options))
+
+    async def score_objects(self, objects: Sequence[object], options: ScoreOptions) -> ScoreResult:
+        """Scores JSON objects, a few of them together with those of other requests.
+
+        Raises:
+            Problem: a transaction is at fault, or they cannot be scored now.
+        """
+        if len(objects) > COALESCED_OBJECTS:
+            return await self.score(json_payload(objects), options)
+        serving, deadline = self._tracker.serving, asyncio.get_running_loop().time() + self._deadline_seconds
+        caller = _Caller(serving, objects, options, deadline)
         try:
-            return await self._score_counted(payload, serving, options, counts)
+            # The tracker gives the same object until something of it changes.
+            key = id(serving), options.record
+            return self._answered(await self._coalescer.submit(key, caller, len(objects), deadline))
+        except TimeoutError:
+            raise DeadlineExceeded from None
+
+    async def close(self) -> None:
+        """Waits for what is being scored for several requests."""
+        await self._coalescer.close()
+
+    def _answered(self, result: ScoreResult) -> ScoreResult:
+        """Notes what a request is answered."""
+        add_versions(result.model.version, result.scored_by)
+        if result.degraded:
+            self._metrics.history_degraded.inc()
+        return result
+
+    async def _score_payload(self, payload: Payload, serving: ServingVersions, options: ScoreOptions) -> ScoreResult:
+        try:
+            async with asyncio.timeout(self._deadline_seconds) as deadline:
+                rows = await payload.work(read, payload, serving, options.on_error, self._metrics)
+                return await self._score_rows(payload, serving, rows, deadline.when() or 0.0, record=options.record)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+
+    async def _score_together(self, callers: Sequence[_Caller]) -> Sequence[Outcome[ScoreResult]]:
+        """The outcome of each caller. One whose objects are at fault is scored by itself, and spoils no other's."""
+        joint = read_together([each.objects for each in callers], callers[0].serving, self._metrics)
+        shared = {share.place for share in joint.callers} if joint else set()
+        alone = [place for place in range(len(callers)) if place not in shared]
+        if not alone and joint:
+            outcomes = await self._score_joint(callers, joint)
+        else:
+            outcomes = dict(zip(alone, await self._score_alone([callers[place] for place in alone]), strict=True))
+            outcomes |= await self._score_joint(callers, joint) if joint else {}
+        return [outcomes[place] for place in range(len(callers))]
+
+    async def _score_alone(self, callers: Sequence[_Caller]) -> Sequence[Outcome[ScoreResult]]:
+        """The outcome of each caller, scored by itself."""
+        scores = (self._score_payload(json_payload(each.objects), each.serving, each.options) for each in callers)
+        return _outcomes(await asyncio.gather(*scores, return_exceptions=True))
+
+    async def _score_joint(self, callers: Sequence[_Caller], joint: JointRows) -> dict[int, Outcome[ScoreResult]]:
+        """The outcome of each caller whose rows were read together, by the caller's place."""
+        places = [share.place for share in joint.callers]
+        try:
+            result = await self._score_joint_rows([callers[place] for place in places], joint)
+        except (Problem, TimeoutError) as error:
+            return dict.fromkeys(places, error)
+        except Exception as error:  # noqa: BLE001 - whatever one caller's rows met: it is that caller's failure alone
+            if len(places) == 1:
+                return {places[0]: error}
+            again = [share.place for share in joint.callers if self._may_repeat(callers[share.place], joint, share)]
+            outcomes = await self._score_alone([callers[place] for place in again])
+            return dict.fromkeys(places, error) | dict(zip(again, outcomes, strict=True))
+        return {each.place: result.part(each.begin, each.end, each.first_number) for each in joint.callers}
+
+    async def _score_joint_rows(self, callers: Sequence[_Caller], joint: JointRows) -> ScoreResult:
+        record = callers[0].options.record
+        # The last one's: a caller whose own has passed has been answered, and the others go on.
+        async with asyncio.timeout_at(max(each.deadline for each in callers)) as deadline:
+            return await self._score_rows(
+                joint.payload, callers[0].serving, joint.rows, deadline.when() or 0.0, record=record
+            )
+
+    def _may_repeat(self, caller: _Caller, joint: JointRows, share: JointCaller) -> bool:
+        """Whether rows may be scored once more: they entered the history perhaps, and one without an id would twice."""
+        if caller.serving.plan is None or not caller.options.record:
+            return True
+        column = caller.serving.model.contract.first(Kind.ID)
+        return column is not None and bool(np.all(joint.rows.table.columns[column.name][share.begin : share.end] != ""))
+
+    async def _score_rows(
+        self, payload: Payload, serving: ServingVersions, rows: ParsedRows, deadline: float, *, record: bool
+    ) -> ScoreResult:
+        """Scores rows that have been read, and starts what follows an answer."""
+        counts = TrialCounts()
+        try:
+            prepared, parts, history = await self._score_parts(payload, serving, rows, deadline, counts, record=record)
+            result = await payload.work(self._merge, prepared, parts, counts)
         finally:
             if canary := serving.trial_of(TrialKind.CANARY):
                 self._trial.counts.add(canary.trial, counts)
-
-    async def _score_counted(
-        self, payload: Payload, serving: ServingVersions, options: ScoreOptions, counts: TrialCounts
-    ) -> ScoreResult:
-        prepared, parts, history = await self._score_parts(payload, serving, options, counts)
-        result = await payload.work(self._merge, prepared, parts, counts)
         self._history.record_answers(history, result)
         if shadow := serving.trial_of(TrialKind.SHADOW):
             seconds = sum(part.response.seconds for part in parts)
             self._trial.shadow.start(Comparison(shadow, prepared, result, seconds))
-        add_versions(serving.model.version, {part.model.version for part in parts})
-        if history.degraded:
-            self._metrics.history_degraded.inc()
-            return replace(result, degraded=("history",))
-        return result
+        return replace(result, degraded=("history",)) if history.degraded else result
 
-    async def _score_parts(
-        self, payload: Payload, serving: ServingVersions, options: ScoreOptions, counts: TrialCounts
+    async def _score_parts(  # noqa: PLR0913 - what a request is made of
+        self,
+        payload: Payload,
+        serving: ServingVersions,
+        rows: ParsedRows,
+        deadline: float,
+        counts: TrialCounts,
+        *,
+        record: bool,
     ) -> tuple[PreparedRows, Sequence[PartialScores], RequestHistory]:
-        """Reads, looks up the history and scores, again where another gateway entered some of the rows meanwhile."""
-        try:
-            async with asyncio.timeout(self._deadline_seconds) as deadline:
-                rows = await payload.work(read, payload, serving, options.on_error, self._metrics)
-                history = await self._history.fetch(
-                    serving, rows.table, payload.work, record=options.record, timeout_seconds=_history_timeout(deadline)
-                )
-                while True:
-                    prepared = await payload.work(prepare, payload, serving, rows, history.values, self._metrics)
-                    scores = self._call_models(prepared, deadline.when() or 0.0, counts)
-                    parts, is_final = await asyncio.gather(scores, history.wait_written(_history_timeout(deadline)))
-                    if is_final:
-                        return prepared, parts, history
-        except TimeoutError:
-            raise DeadlineExceeded from None
+        """Looks up the history and scores, again where another gateway entered some of the rows meanwhile."""
+        history = await self._history.fetch(
+            serving, rows.table, payload.work, record=record, timeout_seconds=_history_timeout(deadline)
+        )
+        while True:
+            prepared = await payload.work(prepare, payload, serving, rows, history.values, self._metrics)
+            scores = self._call_models(prepared, deadline, counts)
+            parts, is_final = await asyncio.gather(scores, history.wait_written(_history_timeout(deadline)))
+            if is_final:
+                return prepared, parts, history
 
     async def _call_models(
         self, prepared: PreparedRows, deadline: float, counts: TrialCounts
@@ -124,6 +237,14 @@ class Scorer:
         return merge_scores(prepared.serving.model, prepared.rows, parts)
 
 
-def _history_timeout(deadline: asyncio.Timeout) -> float:
-    """Seconds that history may take from now on."""
-    return HISTORY_SHARE * ((deadline.when() or 0.0) - asyncio.get_running_loop().time())
+def _outcomes(results: Sequence[ScoreResult | BaseException]) -> list[Outcome[ScoreResult]]:
+    """Of tasks that were awaited together; a cancellation is no outcome, and is raised."""
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, Exception):
+            raise result
+    return [result for result in results if isinstance(result, ScoreResult | Exception)]
+
+
+def _history_timeout(deadline: float) -> float:
+    """Seconds that history may take from now on; the deadline is a time of the event loop."""
+    return HISTORY_SHARE * (deadline - asyncio.get_running_loop().time())

@@ -18,7 +18,7 @@ from gateway.http.problems import problem_of, problem_response
 from gateway.labels.parsing import json_labels
 from gateway.logs import log
 from gateway.models.score_result import ScoreResult
-from gateway.requests.payload import INLINE_BYTES, OnError, Payload, csv_payload, json_payload
+from gateway.requests.payload import INLINE_BYTES, OnError, Payload, csv_payload
 from gateway.requests.transactions import JSON_TYPES, parse_transactions, require_json
 from gateway.requests.uploads import Upload, media_type, require_csv, require_form
 from gateway.scoring import ScoreOptions
@@ -188,7 +188,7 @@ async def _labels_payload(services: Services, request: Request, body: bytearray)
 
 
 async def _scored_json(services: Services, body: bytearray, options: ScoreOptions) -> Response:
-    result = await services.scorer.score(json_payload(await _objects(services, body)), options)
+    result = await services.scorer.score_objects(await _objects(services, body), options)
     answer = as_json(result) if len(body) <= INLINE_BYTES else await asyncio.to_thread(as_json, result)
     return Response(answer, media_type=JSON)
 

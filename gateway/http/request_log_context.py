@@ -3,7 +3,7 @@
 Whoever checks a release reads it there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -36,8 +36,8 @@ def request_log_context() -> Iterator[RequestLogContext]:
         _CONTEXT.reset(token)
 
 
-def add_versions(live: int, scored: set[int]) -> None:
+def add_versions(live: int, scored: Collection[int]) -> None:
     """Adds the live version of a request, and the versions that scored its rows."""
     if context := _CONTEXT.get():
         context.live.add(live)
-        context.trial.update(scored - {live})
+        context.trial.update(version for version in scored if version != live)

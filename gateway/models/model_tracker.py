@@ -56,6 +56,7 @@ class ModelTracker:
         self._live_version: int | None = None
         self._logged_refusals = dict[int, str]()
         self._plan: tuple[tuple[str, ...], Plan | None] = ((), None)
+        self._serving: ServingVersions | None = None
         metrics.show_trial(lambda: self.trial_state)
 
     @property
@@ -72,7 +73,7 @@ class ModelTracker:
 
     @property
     def serving(self) -> ServingVersions:
-        """What a request that begins now is served by.
+        """What a request that begins now is served by; the same object until something of it changes.
 
         Raises:
             NoModel: no live version has been adopted yet, or it is quarantined.
@@ -82,9 +83,11 @@ class ModelTracker:
         others = frozenset[str]().union(*(each.contract.names for each in self._models.values()))
         on_trial = self._models.get(state.trial.version) if state else None
         plan = self._plan_for(model)
-        if state is None or on_trial is None or state.paused:
-            return ServingVersions(model, None, plan, others)
-        return ServingVersions(model, RunningTrial(state.trial, on_trial), plan, others)
+        running = RunningTrial(state.trial, on_trial) if state and on_trial and not state.paused else None
+        serving = ServingVersions(model, running, plan, others)
+        if self._serving is None or not serving.is_same(self._serving):
+            self._serving = serving
+        return self._serving
 
     def _plan_for(self, model: AdoptedModel) -> Plan | None:
         """History is kept for all versions here: one that goes live, or live again, must not begin without a past."""

@@ -1,7 +1,7 @@
 """Transactions with their scores: which version scored each row, and what that version decides."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -41,6 +41,7 @@ class ScoreResult:
         versions: which version scored each row.
         rows: of the whole input, skipped ones included.
         faults: of the skipped rows.
+        scored_by: the versions that scored any row.
         degraded: parts of the service that could not help: "history".
     """
 
@@ -52,12 +53,31 @@ class ScoreResult:
     versions: Sequence[int]
     rows: int
     faults: Sequence[Fault]
+    scored_by: frozenset[int]
     degraded: tuple[str, ...] = ()
 
     @property
     def flagged(self) -> int:
         """How many are not approved."""
         return sum(decision is not Decision.APPROVE for decision in self.decisions)
+
+    def part(self, begin: int, end: int, first_number: int) -> "ScoreResult":
+        """The rows from position `begin` to before `end` as an input of their own, numbered from 1.
+
+        Each row of that input must be there; the first one has `first_number` here.
+        """
+        own = slice(begin, end)
+        return replace(
+            self,
+            row_numbers=self.row_numbers[own] - (first_number - 1),
+            ids=self.ids[own],
+            probabilities=self.probabilities[own],
+            decisions=self.decisions[own],
+            versions=self.versions[own],
+            rows=end - begin,
+            faults=(),
+            scored_by=frozenset(self.versions[own]),
+        )
 
 
 def merge_scores(model: AdoptedModel, rows: ParsedRows, parts: Sequence[PartialScores]) -> ScoreResult:
@@ -73,6 +93,7 @@ def merge_scores(model: AdoptedModel, rows: ParsedRows, parts: Sequence[PartialS
         versions=versions,
         rows=rows.rows,
         faults=rows.faults,
+        scored_by=frozenset(part.model.version for part in parts),
     )
 
 

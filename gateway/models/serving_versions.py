@@ -52,9 +52,24 @@ class ServingVersions:
     plan: Plan | None = None
     others: frozenset[str] = frozenset()
 
+    def is_same(self, other: "ServingVersions") -> bool:
+        """Whether all of it is the other's: the very same models and plan, whose comparison would take long."""
+        return (
+            self.model is other.model
+            and self.plan is other.plan
+            and self.others == other.others
+            and _is_same_trial(self.trial, other.trial)
+        )
+
     def trial_of(self, kind: TrialKind) -> RunningTrial | None:
         """The trial if it is of this kind."""
         return self.trial if self.trial and self.trial.trial.kind is kind else None
+
+
+def _is_same_trial(trial: RunningTrial | None, other: RunningTrial | None) -> bool:
+    if trial is None or other is None:
+        return trial is other
+    return trial.model is other.model and trial.trial == other.trial
 
 
 @dataclass(frozen=True, slots=True)

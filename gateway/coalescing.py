@@ -1,0 +1,126 @@
+"""Coalescing: what waits while others are worked on goes on together, as one batch.
+
+Nothing waits while there is room: an item that comes to an idle coalescer starts in the same turn of the event loop,
+with whatever else came in that turn. While `max_in_flight` batches are worked on, items collect, and the more there
+are, the less each costs. So the load itself decides how large batches are; no time and no size has to be tuned.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Outcome: TypeAlias = Result | Exception
+"""What one item comes to: an exception is raised to its own caller alone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting(Generic[Item, Result]):
+    key: Hashable
+    item: Item
+    size: int
+    outcome: asyncio.Future[Result]
+
+
+class Coalescer(Generic[Item, Result]):
+    """Hands items of one key on in batches."""
+
+    def __init__(
+        self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome[Result]]]], max_in_flight: int, max_size: int
+    ) -> None:
+        """Takes what works on a batch, and bounds.
+
+        Args:
+            run: takes items of one key, and returns the outcome of each, in their order; what it raises all get.
+            max_in_flight: batches at a time.
+            max_size: of the items of a batch in sum; a single item may be larger.
+        """
+        self._run = run
+        self._max_in_flight = max_in_flight
+        self._max_size = max_size
+        self._queue = deque[_Waiting[Item, Result]]()
+        self._in_flight = set[asyncio.Task[None]]()
+        self._is_start_due = False
+
+    async def submit(self, key: Hashable, item: Item, size: int, deadline: float) -> Result:
+        """The outcome of an item, which is worked on together with others of an equal key.
+
+        A caller who is cancelled, or whose deadline passes, leaves the others as they are.
+
+        Raises:
+            TimeoutError: there was none until `deadline`, a time of the event loop.
+        """
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Result] = loop.create_future()
+        self._queue.append(_Waiting(key, item, size, outcome))
+        self._start_soon()
+        timer = loop.call_at(deadline, _expire, outcome)
+        try:
+            return await outcome
+        finally:
+            timer.cancel()
+
+    async def close(self) -> None:
+        """Waits for the batches in flight."""
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+    def _start_soon(self) -> None:
+        """At the end of this turn of the loop: what else has arrived in it comes along."""
+        if not self._is_start_due and len(self._in_flight) < self._max_in_flight:
+            self._is_start_due = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._is_start_due = False
+        while len(self._in_flight) < self._max_in_flight and (batch := self._take()):
+            # In a context of its own: it belongs to no request, and neither do the lines that it logs.
+            task = asyncio.get_running_loop().create_task(self._work(batch), context=Context())
+            self._in_flight.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        if self._queue:
+            self._start_soon()
+
+    def _take(self) -> list[_Waiting[Item, Result]]:
+        """The next batch: the oldest item and those of its key, as many as fit; the others keep their order."""
+        batch: list[_Waiting[Item, Result]] = []
+        others, size = deque[_Waiting[Item, Result]](), 0
+        for waiting in self._queue:
+            if waiting.outcome.done():  # Its caller has left.
+                continue
+            if not batch or (waiting.key == batch[0].key and size + waiting.size <= self._max_size):
+                batch.append(waiting)
+                size += waiting.size
+            else:
+                others.append(waiting)
+        self._queue = others
+        return batch
+
+    async def _work(self, batch: Sequence[_Waiting[Item, Result]]) -> None:
+        try:
+            outcomes = await self._run([waiting.item for waiting in batch])
+        except asyncio.CancelledError:
+            for waiting in batch:
+                waiting.outcome.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - each caller raises it, where it is logged and answered
+            outcomes = [error] * len(batch)
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if waiting.outcome.done():
+                continue
+            if isinstance(outcome, Exception):
+                waiting.outcome.set_exception(outcome)
+            else:
+                waiting.outcome.set_result(outcome)
+
+
+def _expire(outcome: asyncio.Future[Result]) -> None:
+    if not outcome.done():
+        outcome.set_exception(TimeoutError())
