@@ -1,44 +1,38 @@
-"""Answers as bytes: scores as JSON or as the uploaded file with columns added, and other JSON answers."""
+"""JSON answers as bytes; `gateway.api.csv_answer` has the uploaded file with columns added."""
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import orjson
 
-from contract.schema import Kind
-from contract.table import csv_records
+from gateway.api import row_text
 from gateway.labels.receiving import LabelReceipt
 from gateway.models.score_result import ScoreResult
 from gateway.models.serving_versions import AdoptedModel
 
-FORMULA = re.compile("(^|[;\t\r\n])[\\s\u200b-\u200f\u2060\ufeff\x00-\x1f]*[=+@\uff1d\uff0b\uff0d\uff20-]|^[\t\r\n]")
-"""What a spreadsheet runs (OWASP, CSV injection): a sign at a cell's start, behind blanks or invisible characters, in
-its full-width form too, or behind a separator at which some spreadsheets begin another cell."""
 QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
-BLOCK_ROWS = 1_000
-ADDED_COLUMNS = ("fraud_probability", "decision", "model_version")
-SKIPPED = ("", "error", "")
+OBJECT_ROWS = 1_000
+"""Up to so many rows are written as objects, one by one, which is quicker."""
+BLOCK_ROWS = 65_536
+"""Rows that are put together at a time: their columns and their text are in memory twice."""
 
 
 def as_json(result: ScoreResult) -> bytes:
     """The JSON answer of a scored input; every skipped row is listed, so that nothing is lost."""
-    fields: dict[str, Any] = {
-        "model_version": result.model.version,
-        "rows": result.rows,
-        "flagged": result.flagged,
-        "predictions": orjson.Fragment(_predictions_json(result)),
-    }
+    head = {"model_version": result.model.version, "rows": result.rows, "flagged": result.flagged}
+    tail: dict[str, Any] = {}
     if result.degraded:
-        fields["degraded"] = result.degraded
+        tail["degraded"] = result.degraded
     if result.faults:
-        fields["errors"] = result.faults
-        fields["skipped"] = result.rows - len(result.decisions)
-    return to_json(fields)
+        tail["errors"] = result.faults
+        tail["skipped"] = result.rows - len(result.decisions)
+    rest = to_json(tail)[1:]
+    # By hand: as a fragment the rows would be copied once more.
+    return b"".join(
+        [to_json(head)[:-1], b',"predictions":[', *_prediction_blocks(result), b"]," if tail else b"]", rest]
+    )
 
 
 def to_json(value: object) -> bytes:
@@ -71,25 +65,6 @@ def contract_json(model: AdoptedModel) -> bytes:
     return to_json(fields)
 
 
-def as_csv(result: ScoreResult, body: bytes) -> bytes:
-    """The uploaded rows in their order with ADDED_COLUMNS; a skipped row has the decision "error" and no score."""
-    records = csv_records(body)
-    header = next(records)
-    encoded = io.BytesIO()
-    text = io.TextIOWrapper(encoded, "utf-8", newline="")
-    writer = csv.writer(text)
-    writer.writerow([*map(escape_formula, header), *ADDED_COLUMNS])
-    number_positions = _number_positions(result, header)
-    for record, added in zip(records, _added_cells(result), strict=True):
-        checked = number_positions if added else frozenset()
-        cells = [cell if position in checked else escape_formula(cell) for position, cell in enumerate(record)]
-        padding = [""] * (len(header) - len(cells))
-        # The added cells stand under their headings whatever the row's own length: surplus cells come after them.
-        writer.writerow([*cells[: len(header)], *padding, *(added or SKIPPED), *cells[len(header) :]])
-    text.flush()
-    return encoded.getvalue()
-
-
 def prefers_csv(accept: str) -> bool:
     """Whether an Accept header ranks text/csv above JSON; a type that it does not name is not preferred."""
     ranks = dict(map(_rank, accept.split(",")))
@@ -102,35 +77,29 @@ def _rank(entry: str) -> tuple[str, float]:
     return kind, float(quality) if QUALITY.fullmatch(quality) else 0.0
 
 
-def escape_formula(cell: str) -> str:
-    """The cell, made text where a spreadsheet would run it."""
-    return f"'{cell}" if FORMULA.search(cell) else cell
+def _prediction_blocks(result: ScoreResult) -> list[bytes]:
+    """The rows as the inside of a JSON array."""
+    rows = len(result.decisions)
+    if rows <= OBJECT_ROWS:
+        return [to_json(list(_predictions(result)))[1:-1]]
+    first, *others = [_prediction_rows(result, slice(at, at + BLOCK_ROWS)) for at in range(0, rows, BLOCK_ROWS)]
+    return [first[1:], *others]
 
 
-def _number_positions(result: ScoreResult, header: Sequence[str]) -> frozenset[int]:
-    """Where a scored row holds what was checked to be a number: its minus sign may stay."""
-    names = {column.name for column in result.model.contract.inputs if column.kind is Kind.NUMBER}
-    return frozenset(position for position, name in enumerate(header) if name.strip() in names)
-
-
-def _added_cells(result: ScoreResult) -> Iterator[tuple[str, ...]]:
-    """For each row of the upload its cells under ADDED_COLUMNS; none for a skipped row."""
-    added = zip(result.probabilities, result.decisions, result.versions, strict=True)
-    good = set(result.row_numbers.tolist())
-    for number in range(1, result.rows + 1):
-        if number in good:
-            probability, decision, version = next(added)
-            yield np.format_float_positional(probability, trim="0"), decision, str(version)
-        else:
-            yield ()
-
-
-def _predictions_json(result: ScoreResult) -> bytes:
-    """The rows as a JSON array; a block of them at a time is more than its text."""
-    rows, blocks = _predictions(result), []
-    while block := list(islice(rows, BLOCK_ROWS)):
-        blocks.append(to_json(block)[1:-1])
-    return b"[%s]" % b",".join(blocks)
+def _prediction_rows(result: ScoreResult, rows: slice) -> bytes:
+    """What `_predictions` gives for these rows, each with a comma before it."""
+    return row_text.join_rows(
+        b',{"row":',
+        row_text.json_numbers(result.row_numbers[rows]),
+        b'"id":',
+        *row_text.json_strings(result.ids[rows]),
+        b',"fraud_probability":',
+        row_text.json_numbers(result.probabilities[rows]),
+        b'"decision":"',
+        row_text.plain_texts(result.decisions[rows]),
+        b'","model_version":',
+        row_text.json_numbers(np.array(result.versions[rows]), b"}"),
+    )
 
 
 def _predictions(result: ScoreResult) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import RedirectResponse, Response
 
 from gateway.api import documents as doc
-from gateway.api.replies import as_csv, as_json, contract_json, labels_json, prefers_csv, to_json
+from gateway.api.csv_answer import as_csv
+from gateway.api.replies import as_json, contract_json, labels_json, prefers_csv, to_json
 from gateway.http.problems import problem_of, problem_response
 from gateway.labels.parsing import json_labels
 from gateway.logs import log
