@@ -33,6 +33,7 @@ def main() -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # Nobody here asks for a caller's address.
             timeout_graceful_shutdown=DRAIN_SECONDS,
         ),
         drain,

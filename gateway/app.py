@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from gateway.api.error_handlers import ERROR_HANDLERS
 from gateway.api.health import Health
 from gateway.api.openapi import OpenApi
-from gateway.api.routes import router
+from gateway.api.routes import FAST_PATH, router
 from gateway.background import running
 from gateway.drain import Drain
 from gateway.history import journal_recovery
@@ -28,6 +28,7 @@ from gateway.history.key_monitor import KeyMonitor
 from gateway.history.monitor import HistoryMonitor
 from gateway.http.auth import ApiKeyMiddleware
 from gateway.http.body_limit import BodyLimitMiddleware
+from gateway.http.fast_path import FastPathMiddleware
 from gateway.http.observation import ObservationMiddleware
 from gateway.http.refusal import RefusalMiddleware
 from gateway.http.response_budget import ResponseBudget
@@ -99,6 +100,7 @@ def create_app(
         description="A calibrated probability of fraud and a decision for every transaction.",
         version=version("fraud-detection-api"),
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # It asked for its providers at each request.
         openapi_url=None,  # The routes have their own: it tells the columns of the live version.
         redirect_slashes=False,  # A redirect would repeat the caller's host and query.
         middleware=_middleware(settings, metrics),
@@ -120,6 +122,7 @@ def _middleware(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]
         Middleware(RefusalMiddleware),
         Middleware(ApiKeyMiddleware, keys=settings.api_keys),
         Middleware(BodyLimitMiddleware, limit=limit),
+        Middleware(FastPathMiddleware, handlers=FAST_PATH),
     ]
 
 

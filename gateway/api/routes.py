@@ -1,7 +1,7 @@
 """The paths: each reads, calls one collaborator, and replies."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -84,9 +84,28 @@ async def predict_batch(request: Request, services: InjectedServices, options: O
 @router.post("/v1/score", responses=SCORED, openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
 async def score(request: Request, services: InjectedServices, options: Options) -> Response:
     """Scores one transaction or a list."""
+    return await _score(services, request, options)
+
+
+async def _score(services: Services, request: Request, options: ScoreOptions) -> Response:
     require_json(media_type(request))
     async with body_to_score(services, request) as body:
         return await services.response_budget.reserve(request, await _scored_json(services, body, options))
+
+
+def _fast_score(options: ScoreOptions) -> Callable[[Request], Awaitable[Response]]:
+    return lambda request: _score(request.state.services, request, options)
+
+
+FAST_PATH: Mapping[tuple[str, str, bytes], Callable[[Request], Awaitable[Response]]] = {
+    ("POST", "/v1/score", query): _fast_score(options)
+    for query, options in {
+        b"": ScoreOptions(),
+        b"on_error=skip": ScoreOptions(on_error=OnError.SKIP),
+        b"record=false": ScoreOptions(record=False),
+    }.items()
+}
+"""The requests that are most in number, by method, path and query: the same code as their route's, around FastAPI."""
 
 
 @router.post(

@@ -4,8 +4,10 @@ import json
 import logging
 from pathlib import Path
 
+import pytest
 import structlog
 
+from gateway import logs
 from gateway.logs import log
 
 
@@ -41,3 +43,41 @@ def test_a_library_s_exception_is_too(log_lines: Path) -> None:
         logging.getLogger("asyncio").exception("failed")
     assert "4556" not in log_lines.read_text()
     assert json.loads(log_lines.read_text())["exception"] == "ValueError"
+
+
+def test_what_is_not_utf_8_is_logged(log_lines: Path) -> None:
+    """As JSON escapes it; and a number of more bits than most readers know is one line too."""
+    log.info("strange", text="\ud800", number=2**70)
+    line = json.loads(log_lines.read_text())
+    assert (line["text"], line["number"], line["logger"]) == ("\ud800", 2**70, "gateway")
+
+
+def test_a_full_file_is_rotated(log_lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest lines are in the file, those before in numbered ones, of which so many are kept."""
+    monkeypatch.setattr(logs, "FILE_BYTES", 300)
+    monkeypatch.setattr(logs, "FILES_KEPT", 2)
+    for number in range(20):
+        log.info("line", number=number)
+    files = [log_lines, *(Path(f"{log_lines}.{number}") for number in (1, 2))]
+    numbers = [[json.loads(line)["number"] for line in file.read_text().splitlines()] for file in files]
+    assert all(file.stat().st_size <= 300 for file in files)
+    assert [*numbers[2], *numbers[1], *numbers[0]] == list(range(numbers[2][0], 20))
+    assert sorted(log_lines.parent.iterdir()) == sorted(files)
+
+
+def test_a_file_is_gone_on_with(log_lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process before has written counts towards the file's bound."""
+    log.info("before", text="x" * 200)
+    monkeypatch.setattr(logs, "FILE_BYTES", 300)
+    logs.configure(log_lines)
+    log.info("after")
+    assert json.loads(log_lines.read_text())["event"] == "after"
+
+
+def test_a_line_that_cannot_be_written_ends_nothing(log_lines: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever logs goes on, and the standard error says that a line is missing."""
+    logging.getLogger().handlers[0].close()
+    log.info("lost")
+    logging.getLogger("uvicorn.error").warning("lost too")
+    assert log_lines.read_text() == ""
+    assert capsys.readouterr().err.count("a line could not be logged") == 2
