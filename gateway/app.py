@@ -176,8 +176,8 @@ async def _open_connections(
     stack: AsyncExitStack, settings: GatewaySettings, metrics: Metrics, transport: httpx.AsyncBaseTransport | None
 ) -> _Connections:
     async def inference_client(connections: int, retries: RetryBudget | None = None) -> InferenceClient:
-        client = await stack.enter_async_context(connect_model_server(settings, transport, connections))
-        return InferenceClient(client, settings.model_name, settings.block_rows, connections, retries)
+        channel = await stack.enter_async_context(connect_model_server(settings, transport))
+        return InferenceClient(channel, settings.model_name, settings.block_rows, connections, retries)
 
     connections, redis, transports = settings.model_server_connections, None, None
     if settings.redis_url is not None:

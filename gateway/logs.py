@@ -16,11 +16,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, TextIO
 
-import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 FILE_BYTES, FILES_KEPT = 50_000_000, 5
+
+_ENCODER = json.JSONEncoder(default=repr)
 
 log: FilteringBoundLogger = structlog.get_logger("gateway")
 
@@ -155,10 +156,7 @@ def _with_name(_: object, __: str, event: EventDict) -> EventDict:
 
 
 def _render(_: object, __: str, event: EventDict) -> bytes:
-    try:
-        return orjson.dumps(event, default=repr, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # A text that is not UTF-8, or a number of more than 64 bits.
-        return json.dumps(event, default=repr).encode() + b"\n"
+    return _ENCODER.encode(event).encode() + b"\n"
 
 
 def _exception_without_message(_: object, __: str, event: EventDict) -> EventDict:

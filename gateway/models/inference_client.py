@@ -5,29 +5,21 @@ Every answer is checked before it is believed: whole frame, same version, same c
 """
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 
-import aiohttp
 import httpx
 import numpy as np
-from httpx_aiohttp import AiohttpTransport
 from numpy.typing import NDArray
 
 from contract.description import Description, DescriptionError
 from contract.frame import DESCRIBE, Frame, FrameError
 from environment.bounded_transport import AsyncBoundedTransport
 from gateway.http.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong
-from gateway.models.renewing_transport import RenewingTransport
+from gateway.models.frame_channel import FrameChannel, HttpxChannel, SocketChannel
 from gateway.models.retry_budget import RetryBudget
 from gateway.settings import GatewaySettings
 
-HEADERS = {"content-type": "application/octet-stream"}
-SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
-"""Each header costs a TorchServe worker four system calls."""
 FIRST_ATTEMPT_SHARE = 0.25
 """Of the timeout: how long the first attempt waits for a worker that may hang, before another worker is asked."""
 RETRY_SECONDS = 0.05
@@ -36,9 +28,6 @@ MAX_RESPONSE_BYTES = 8_000_000
 """Largest response that is read: a description with its golden rows is some 100 kB, a block's probabilities less."""
 BLOCK_BYTES = 4_000_000
 """However wide the matrix is, a block stays under TorchServe's default limit of 6.5 MB for a request."""
-NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""The transport wants a context of its own, which it does not use: the session has one, made once for all of them.
-To read the system's authorities held up the event loop for 50 to 300 ms, each time that connections were renewed."""
 
 
 class InferenceClient:
@@ -46,21 +35,18 @@ class InferenceClient:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        channel: FrameChannel,
         model_name: str,
         block_rows: int,
         connections: int,
         retries: RetryBudget | None = None,
     ) -> None:
-        """Takes a client whose base URL is the inference address; without a budget nothing is retried."""
-        self._client = client
+        """Takes the way to the inference port; without a budget nothing is retried."""
+        self._channel = channel
         self._model_name = model_name
         self._block_rows = block_rows
         self._slots = asyncio.Semaphore(connections)
         self._retries = retries
-        timeout = client.timeout.as_dict()
-        self._full_timeout = {"timeout": timeout}
-        self._first_attempt = {"timeout": {name: each and each * FIRST_ATTEMPT_SHARE for name, each in timeout.items()}}
 
     async def describe(self, version: int) -> Description:
         """What a version says of itself.
@@ -126,29 +112,22 @@ class InferenceClient:
         if not self._retries.is_available:
             return await self._post(version, body)
         try:
-            return await self._post(version, body, self._first_attempt)
+            return await self._post(version, body, FIRST_ATTEMPT_SHARE)
         except (ModelServerDown, DeadlineExceeded):
             if not self._retries.try_acquire():
                 raise
         await asyncio.sleep(RETRY_SECONDS)
         return await self._post(version, body)
 
-    async def _post(self, version: int, body: bytes, extensions: Mapping[str, Any] | None = None) -> bytes:
-        """One attempt; `extensions` are httpx's and hold its timeout, that of the client by default."""
-        url = self._client.base_url.join(f"/predictions/{self._model_name}/{version}")
-        # Not client.post: it adds four headers of its own.
-        request = httpx.Request("POST", url, headers=HEADERS, content=body, extensions=extensions or self._full_timeout)
-        try:
-            response = await self._client.send(request)
-        except (httpx.ReadTimeout, httpx.PoolTimeout):
-            raise DeadlineExceeded from None
-        except (httpx.HTTPError, aiohttp.ClientError):  # the transport does not translate all of its own
-            raise ModelServerDown from None
-        if response.status_code == httpx.codes.CONFLICT:  # A frame of another version, contract or width.
+    async def _post(self, version: int, body: bytes, share: float = 1.0) -> bytes:
+        """One attempt, which may take this share of the timeout."""
+        path = f"/predictions/{self._model_name}/{version}"
+        status, content = await self._channel.post(path, body, share * self._channel.timeout_seconds)
+        if status == httpx.codes.CONFLICT:  # A frame of another version, contract or width.
             raise ModelServerWrong
-        if response.status_code != httpx.codes.OK:
+        if status != httpx.codes.OK:
             raise ModelServerDown
-        return response.content
+        return content
 
 
 def _is_reply_to(reply: Frame, request: Frame) -> bool:
@@ -164,24 +143,14 @@ def _is_reply_to(reply: Frame, request: Frame) -> bool:
 
 @asynccontextmanager
 async def connect_model_server(
-    settings: GatewaySettings, transport: httpx.AsyncBaseTransport | None = None, connections: int | None = None
-) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for the inference port; `transport` replaces the network, `connections` the number in the settings."""
-    limit = connections or settings.model_server_connections
-    async with httpx.AsyncClient(
-        base_url=settings.model_server_url,
-        timeout=settings.deadline_seconds,
-        trust_env=False,  # A proxy that the environment names must not see transactions.
-        transport=AsyncBoundedTransport(
-            transport or RenewingTransport(partial(_network, limit), 2 * settings.deadline_seconds), MAX_RESPONSE_BYTES
-        ),
-    ) as client:
-        yield client
-
-
-def _network(connections: int) -> httpx.AsyncBaseTransport:
-    return AiohttpTransport(NO_AUTHORITIES, client=partial(_session, connections))
-
-
-def _session(connections: int) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), skip_auto_headers=SKIPPED_HEADERS)
+    settings: GatewaySettings, transport: httpx.AsyncBaseTransport | None = None
+) -> AsyncIterator[FrameChannel]:
+    """A way to the inference port; `transport` replaces the network."""
+    seconds = settings.deadline_seconds
+    if transport is None:
+        with closing(SocketChannel(settings.model_server_url, seconds, MAX_RESPONSE_BYTES)) as channel:
+            yield channel
+    else:
+        bounded = AsyncBoundedTransport(transport, MAX_RESPONSE_BYTES)
+        async with httpx.AsyncClient(base_url=settings.model_server_url, trust_env=False, transport=bounded) as client:
+            yield HttpxChannel(client, seconds)

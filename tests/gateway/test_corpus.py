@@ -194,4 +194,4 @@ def test_nothing_that_was_sent_is_kept(doors: Doors, port: int) -> None:
     kept["/metrics"] = httpx.get(f"{doors.gateway.url}/metrics", trust_env=False).content
     assert len(marked) > 100
     assert [name for name, text in kept.items() if any(mark in text for mark in MARKS)] == []
-    assert b'"status":422' in b"".join(kept.values())
+    assert b'"status": 422' in b"".join(kept.values())

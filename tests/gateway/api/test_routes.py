@@ -309,7 +309,7 @@ def test_no_value_is_repeated(client: TestClient, log_lines: Path) -> None:
     ]
     assert all(answer.status_code >= 400 for answer in bodies)
     assert not [answer.text for answer in bodies if SECRET in answer.text]
-    assert '"status":422' in log_lines.read_text()
+    assert '"status": 422' in log_lines.read_text()
     assert SECRET not in log_lines.read_text()
     assert SECRET not in client.get("/metrics").text
 

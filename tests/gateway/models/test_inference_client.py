@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -157,22 +156,12 @@ async def test_a_proof_that_hangs_leaves_connections_for_the_others() -> None:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         settings = GatewaySettings(api_key="k", model_server_url=url, model_server_connections=1)
-        async with connect_model_server(settings, connections=PROOF_CONNECTIONS) as client:
+        async with connect_model_server(settings) as client:
             asked = [
                 InferenceClient(client, "fraud", 10, PROOF_CONNECTIONS).describe(1) for _ in range(PROOF_CONNECTIONS)
             ]
             answers = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(answer) for answer in answers} == {ModelServerDown}
-
-
-@pytest.mark.anyio
-async def test_new_connections_read_no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are renewed on the event loop, which that would hold up: what TLS needs was read at the start."""
-    reads = list[str]()
-    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: reads.append("default"))
-    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: reads.append("some"))
-    await module._network(1).aclose()
-    assert not reads
 
 
 FRAME = Frame(1, CONTRACT.fingerprint, np.array([[0.25]], dtype=np.float32)).to_bytes()
