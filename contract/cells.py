@@ -48,7 +48,7 @@ class Cells:
 
 def from_text(column: Column, texts: Sequence[str]) -> Cells:
     """Converts the cells of a CSV column."""
-    if _is_number(column):
+    if column.is_number:
         return _numeric(column, _to_seconds(column, _fast_floats(texts) or _convert_all(_number_text, texts)))
     if column.kind is Kind.TIMESTAMP:
         fast = _fast_times(texts) if column.time_format is TimeFormat.ISO else None
@@ -58,15 +58,21 @@ def from_text(column: Column, texts: Sequence[str]) -> Cells:
 
 def from_json(column: Column, values: Sequence[object]) -> Cells:
     """Converts the values that JSON objects hold for a column; None is a missing cell."""
-    if _is_number(column):
+    if column.is_number:
         return _numeric(column, _to_seconds(column, _convert_all(_json_number, values)))
     if column.kind is Kind.TIMESTAMP:
         return _numeric(column, _convert_all(partial(_json_time, column.time_format), values))
     return _textual(column, _convert_texts(values))
 
 
-def _is_number(column: Column) -> bool:
-    return column.kind in NUMERIC_KINDS or (column.kind is Kind.TIMESTAMP and column.time_format.is_number)
+def from_numbers(column: Column, values: NDArray[np.float64]) -> Cells:
+    """Checks the numbers that cells of a column of numbers hold; NaN is a missing cell."""
+    return _numeric(column, _to_seconds(column, Cells(values)))
+
+
+def from_seconds(column: Column, values: NDArray[np.float64]) -> Cells:
+    """Checks the moments that cells of a column of times as text hold, in seconds since 1970; NaN is a missing cell."""
+    return _numeric(column, Cells(values))
 
 
 def _to_seconds(column: Column, cells: Cells) -> Cells:

@@ -164,6 +164,12 @@ class Column:
         )
 
     @property
+    def is_number(self) -> bool:
+        """Whether its cells are numbers, those of a time among them."""
+        of_time = self.kind is Kind.TIMESTAMP and self.time_format.is_number
+        return of_time or self.kind in {Kind.NUMBER, Kind.WEIGHT}
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The columns of a file that it is read from: its own, and its clock's."""
         return (self.name, self.clock) if self.clock else (self.name,)

@@ -15,7 +15,7 @@ from history.session import HistoryOptions
 
 MEGABYTE = 1_000_000
 BASE_BYTES = 200 * MEGABYTE
-"""What a gateway takes beside `memory_bytes`: 95 MB when it is idle, the rest for small bodies and connections."""
+"""What a gateway takes beside `memory_bytes`: 130 MB when it is idle, the rest for small bodies and connections."""
 SCORING_FACTOR = 20
 """Bytes of memory for each byte that is scored: 17 to 21 for the shortest rows (`python -m tests.gateway.crowd`)."""
 

@@ -58,17 +58,13 @@ def example(column: Column) -> Mapping[str, Any]:
 
 
 def _properties(column: Column) -> Schema:
-    schema = _number(column) if _is_number(column) else _text(column)
+    schema = _number(column) if column.is_number else _text(column)
     if column.missing is Missing.ALLOW:
         schema["type"] = [schema["type"], "null"]
     properties = {name: schema | {"examples": [value]} for name, value in example(column).items()}
     if column.clock:
         properties[column.clock] |= {"format": "time-of-day", "description": "The time of the day."}
     return properties
-
-
-def _is_number(column: Column) -> bool:
-    return column.kind is Kind.NUMBER or (column.kind is Kind.TIMESTAMP and column.time_format.is_number)
 
 
 def _number(column: Column) -> Schema:

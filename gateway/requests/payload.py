@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from gateway.http.problems import NotScorable, NotSupported
 from gateway.metrics import Metrics
 from gateway.models.entity_sampling import sampled_rows
 from gateway.models.serving_versions import AdoptedModel, ServingVersions
+from gateway.requests.arrow_reader import read_clean_csv
 from history.plan import Plan
 
 INLINE_BYTES = 16_384
@@ -57,7 +59,11 @@ class Payload:
 
 def csv_payload(body: bytes) -> Payload:
     """A CSV file."""
-    return Payload(lambda contract, others: read_csv(contract, body, others=others), len(body) <= INLINE_BYTES)
+    return Payload(partial(_read_csv, body), len(body) <= INLINE_BYTES)
+
+
+def _read_csv(body: bytes, contract: Contract, others: Collection[str]) -> ParsedRows:
+    return read_clean_csv(contract, body, others=others) or read_csv(contract, body, others=others)
 
 
 def json_payload(objects: Sequence[object]) -> Payload:
