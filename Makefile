@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python locks/install.py --no-deps
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv run train quality sample test fuzz docker-test lint format lock audit licences sbom clean
+.PHONY: help .venv run train quality bench bench-gpu sample test fuzz docker-test lint format lock audit licences sbom clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z.][^:]*:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ train: $(INSTALLED) ## Train a new version of the default model into model_store
 quality: $(INSTALLED) ## Measure the network beside its rivals: half an hour (QUALITY_FLAGS="--only cards")
 	@$(INSTALL) --require-hashes -r locks/benchmarks.txt
 	@$(BIN)/python -m benchmarks.quality $(QUALITY_FLAGS)
+
+bench: $(INSTALLED) ## Measure the service beside its peers: 25 minutes (BENCH_FLAGS=--ours, or --page for the docs)
+	@$(BIN)/python -m benchmarks.comparison $(BENCH_FLAGS)
+
+bench-gpu: $(INSTALLED) ## Measure the model on a GPU, if there is one
+	@$(BIN)/python -m benchmarks.gpu
 
 sample: $(INSTALLED) ## Write examples/transactions.csv, transactions that training never saw
 	@$(BIN)/fraud sample
@@ -79,5 +85,5 @@ sbom: $(INSTALLED) ## Write build/sbom/, what each image is made of (SBOM_FLAGS=
 	@$(BIN)/python -m locks.sbom $(SBOM_FLAGS)
 
 clean: ## Remove the virtual environments, caches and build output
-	rm -rf .venv .venv-fuzz .venv-lock build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-fuzz .venv-lock .venv-peers build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
