@@ -54,9 +54,7 @@ def asked(system: System, payload: Payload, port: int, scorer: Scorer) -> np.nda
 
 @pytest.mark.system
 @pytest.mark.parametrize("server", PEERS.values(), ids=PEERS)
-def test_a_server_gives_the_bare_modules_probabilities(
-    server: Server, tmp_path: Path, short_directory: Path
-) -> None:
+def test_a_server_gives_the_bare_modules_probabilities(server: Server, tmp_path: Path, short_directory: Path) -> None:
     """One row, many rows and files, by every system that the server stands for."""
     unpacked = write_plain_version(tmp_path / "version")
     scorer, version = Scorer(unpacked), ModelVersion(tmp_path, unpacked)
