@@ -30,7 +30,7 @@ HEADER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ResultLine:
     """All rounds of one system on one workload: medians, and sums of what was counted."""
 
     system: str
@@ -111,13 +111,13 @@ class Line:
         return [each.peak for each in self.rounds], [each.after for each in self.rounds]
 
 
-def lines(results: BenchResults, workload: str) -> list[Line]:
+def lines(results: BenchResults, workload: str) -> list[ResultLine]:
     """The systems that were asked a workload, the fastest first."""
     found = defaultdict[str, list[Measurement]](list)
     for each in results.measurements:
         if each.workload == workload:
             found[each.system].append(each)
-    return sorted((Line(system, rounds) for system, rounds in found.items()), key=lambda line: -line.rate)
+    return sorted((ResultLine(system, rounds) for system, rounds in found.items()), key=lambda line: -line.rate)
 
 
 def as_text(results: BenchResults) -> str:
@@ -162,15 +162,15 @@ def write_page(results: BenchResults, page: Path = PAGE, images: Path = IMAGES) 
 
 
 def _header(results: BenchResults) -> str:
-    said = [
+    paragraphs = [
         f"Measured on {results.began} (UTC): {results.machine}; load average before it {results.load_average}. Medians "
         "over rounds, in brackets the least and the most. The load generator runs on the same processors.",
     ]
     if not results.is_whole:
-        said.append("**The run was ended before its end.**")
-    said += [f"**Failed: {failure}.**" for failure in results.failures]
-    said += [f"Left out: {note}." for note in results.notes]
-    return "\n\n".join(_wrapped(text) for text in said)
+        paragraphs.append("**The run was ended before its end.**")
+    paragraphs += [f"**Failed: {failure}.**" for failure in results.failures]
+    paragraphs += [f"Left out: {note}." for note in results.notes]
+    return "\n\n".join(_wrapped(text) for text in paragraphs)
 
 
 def _goals(results: BenchResults) -> str:
@@ -228,7 +228,7 @@ def goals(results: BenchResults) -> list[Goal]:
     return found
 
 
-def _of(table: dict[str, Line], system: str, value: Callable[[Line], float]) -> float:
+def _of(table: dict[str, ResultLine], system: str, value: Callable[[ResultLine], float]) -> float:
     return value(table[system]) if system in table else math.nan
 
 
@@ -244,13 +244,13 @@ def _takes_text(name: str) -> bool:
     return not name.startswith(OURS) and name != BARE and not name.endswith(("binary", "frames"))
 
 
-def _files_at_once(line: Line | None) -> Goal:
+def _files_at_once(line: ResultLine | None) -> Goal:
     goal = "8 files of 10 MB at once: all answered, gateway's memory at most 600 MB"
     if line is None:
         return goal, "not measured", None
     peak, after = (max(each.get("gateway", 0.0) for each in memory) for memory in line._memory())
-    said = f"{_percent(1 - line.refused)} answered; {peak:,.0f} MB, {after:,.0f} MB afterwards"
-    return goal, said, line.refused == 0 and peak <= 600  # noqa: PLR2004 - the goal
+    measured = f"{_percent(1 - line.refused)} answered; {peak:,.0f} MB, {after:,.0f} MB afterwards"
+    return goal, measured, line.refused == 0 and peak <= 600  # noqa: PLR2004 - the goal
 
 
 def _no_degraded(results: BenchResults) -> Goal:
@@ -259,18 +259,18 @@ def _no_degraded(results: BenchResults) -> Goal:
     return "0 degraded answers in all loads", f"{count:,}", count == 0 if own else None
 
 
-def _beside(table: Sequence[Line]) -> str:
+def _beside(table: Sequence[ResultLine]) -> str:
     """What became of the files that were sent beside transactions."""
-    said = []
+    parts = []
     for line in table:
         statuses = defaultdict[str, int](int)
         for each in line.rounds:
             for status, number in each.uploads.items():
                 statuses[status] += number
         if statuses:
-            words = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
-            said.append(f"{line.system}: {words}")
-    return _wrapped(f"The uploads beside, by status of their answers: {'; '.join(said)}.") if said else ""
+            counts = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
+            parts.append(f"{line.system}: {counts}")
+    return _wrapped(f"The uploads beside, by status of their answers: {'; '.join(parts)}.") if parts else ""
 
 
 def _starts(results: BenchResults) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.comparison.load_generator import MARK
-from benchmarks.peers.scorer import Scorer
+from benchmarks.peers.scorer import PeerScorer
 from contract.frame import Frame
 from contract.schema import Kind
 
@@ -28,7 +28,7 @@ class Encoding(StrEnum):
     FRAME = "frame"
 
 
-def encode(encoding: Encoding, rows: pd.DataFrame, scorer: Scorer) -> bytes:
+def encode(encoding: Encoding, rows: pd.DataFrame, scorer: PeerScorer) -> bytes:
     """One body.
 
     Args:
@@ -56,21 +56,21 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return records
 
 
-def _object(rows: pd.DataFrame, _: Scorer) -> bytes:
+def _object(rows: pd.DataFrame, _: PeerScorer) -> bytes:
     return json.dumps(_records(rows)[0]).encode()
 
 
-def _rows(rows: pd.DataFrame, _: Scorer) -> bytes:
+def _rows(rows: pd.DataFrame, _: PeerScorer) -> bytes:
     return json.dumps({"rows": _records(rows)}).encode()
 
 
-def _csv(rows: pd.DataFrame, _: Scorer) -> bytes:
+def _csv(rows: pd.DataFrame, _: PeerScorer) -> bytes:
     buffer = io.BytesIO()
     rows.to_csv(buffer, index=False, lineterminator="\n")
     return buffer.getvalue()
 
 
-def _v2(rows: pd.DataFrame, scorer: Scorer) -> bytes:
+def _v2(rows: pd.DataFrame, scorer: PeerScorer) -> bytes:
     inputs = [
         {
             "name": column.name,
@@ -83,16 +83,16 @@ def _v2(rows: pd.DataFrame, scorer: Scorer) -> bytes:
     return json.dumps({"inputs": inputs}).encode()
 
 
-def _matrix(rows: pd.DataFrame, scorer: Scorer) -> bytes:
+def _matrix(rows: pd.DataFrame, scorer: PeerScorer) -> bytes:
     return scorer.matrix(_records(rows)).tobytes()
 
 
-def _frame(rows: pd.DataFrame, scorer: Scorer) -> bytes:
+def _frame(rows: pd.DataFrame, scorer: PeerScorer) -> bytes:
     matrix = scorer.matrix(_records(rows))
     return Frame(1, scorer.contract.fingerprint, np.ascontiguousarray(matrix)).to_bytes()
 
 
-_ENCODERS: dict[Encoding, Callable[[pd.DataFrame, Scorer], bytes]] = {
+_ENCODERS: dict[Encoding, Callable[[pd.DataFrame, PeerScorer], bytes]] = {
     Encoding.OBJECT: _object,
     Encoding.ROWS: _rows,
     Encoding.CSV: _csv,

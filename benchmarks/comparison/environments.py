@@ -21,7 +21,7 @@ INSTALL_SECONDS = 900
 
 
 class NotInstalledError(Exception):
-    """A peer's environment that could not be made; says what the installer said."""
+    """A peer's environment that could not be made; says what the installer reason."""
 
 
 def python(name: str) -> Path:
@@ -59,7 +59,7 @@ def _install(name: str, *arguments: str, either: tuple[list[str], ...]) -> None:
     Raises:
         NotInstalledError: none does.
     """
-    said = ""
+    reason = ""
     for way in either:
         command = [*_installer(name), "--no-deps", "--require-hashes", *arguments, *way]
         try:
@@ -67,12 +67,12 @@ def _install(name: str, *arguments: str, either: tuple[list[str], ...]) -> None:
                 command, env=_environment(), capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            said = type(error).__name__
+            reason = type(error).__name__
             continue
         if done.returncode == 0:
             return
-        said = " ".join(done.stderr.split())[-300:]
-    raise NotInstalledError(said)
+        reason = " ".join(done.stderr.split())[-300:]
+    raise NotInstalledError(reason)
 
 
 def _installer(name: str) -> list[str]:

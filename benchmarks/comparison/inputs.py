@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.comparison import bodies
-from benchmarks.comparison.systems import Call, Payload, System
+from benchmarks.comparison.systems import Call, RequestKind, System
 from benchmarks.comparison.versions import ModelVersion
 from benchmarks.comparison.workloads import Sizes
-from benchmarks.peers.scorer import Scorer
+from benchmarks.peers.scorer import PeerScorer
 from contract.features import to_matrix
 from contract.table import read_csv
 from history.evaluation import with_history
@@ -58,11 +58,11 @@ class BenchInputs:
     _templates: dict[tuple[str, str], Templates] = field(default_factory=dict)
     _prefixes: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def templates(self, call: Call, payload: Payload, size: int) -> Templates:
+    def templates(self, call: Call, kind: RequestKind, size: int) -> Templates:
         """The bodies of a call; a file has at most so many bytes."""
-        key = call.encoding.value, f"{payload.value} {size}"
+        key = call.encoding.value, f"{kind.value} {size}"
         if key not in self._templates:
-            made = list(self._bodies(call, payload, size))
+            made = list(self._bodies(call, kind, size))
             file = self.folder / f"bodies-{len(self._templates)}"
             file.write_bytes(b"".join(body for body, _ in made))
             self._templates[key] = Templates(file, [len(body) for body, _ in made], made[0][1])
@@ -72,12 +72,12 @@ class BenchInputs:
         """The first part of the marks of one load."""
         return f"{next(self._prefixes):04x}"
 
-    def _bodies(self, call: Call, payload: Payload, size: int) -> Iterator[tuple[bytes, int]]:
-        scorer = Scorer(self.plain.unpacked)
-        if payload is Payload.SINGLE:
+    def _bodies(self, call: Call, kind: RequestKind, size: int) -> Iterator[tuple[bytes, int]]:
+        scorer = PeerScorer(self.plain.unpacked)
+        if kind is RequestKind.SINGLE:
             for number in range(SINGLE_TEMPLATES):
                 yield bodies.encode(call.encoding, self.rows[number : number + 1], scorer), 1
-        elif payload is Payload.ROWS:
+        elif kind is RequestKind.ROWS:
             for begin in range(0, ROWS_TEMPLATES * CHECK_ROWS, CHECK_ROWS):
                 yield bodies.encode(call.encoding, self.rows[begin : begin + CHECK_ROWS], scorer), CHECK_ROWS
         else:
@@ -86,14 +86,14 @@ class BenchInputs:
 
     def check_template(self, call: Call) -> Templates:
         """The body by which a system is compared with the reference."""
-        body = bodies.encode(call.encoding, self.check_rows(), Scorer(self.plain.unpacked))
+        body = bodies.encode(call.encoding, self.check_rows(), PeerScorer(self.plain.unpacked))
         file = self.folder / "check"
         file.write_bytes(body)
         return Templates(file, [len(body)], CHECK_ROWS)
 
     def reference(self, system: System) -> NDArray[np.float64]:
         """The probabilities that a system should give to the rows of the check."""
-        scorer = Scorer((self.history if system.has_history else self.plain).unpacked)
+        scorer = PeerScorer((self.history if system.has_history else self.plain).unpacked)
         table = read_csv(scorer.contract, self.check_rows().to_csv(index=False).encode()).table
         matrix = to_matrix(scorer.contract, with_history(scorer.contract, table, None))
         return scorer.probabilities(matrix).astype(np.float64)

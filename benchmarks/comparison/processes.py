@@ -34,7 +34,7 @@ class ServerFailedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class ServerProgram:
     """What to start.
 
     Attributes:
@@ -53,7 +53,7 @@ class Program:
 class ServerProcesses:
     """The programs of one server, which run, with all that they started."""
 
-    def __init__(self, programs: Sequence[Program], log: Path, timeout_seconds: float) -> None:
+    def __init__(self, programs: Sequence[ServerProgram], log: Path, timeout_seconds: float) -> None:
         """Starts nothing yet."""
         self._programs = programs
         self._log = log
@@ -84,7 +84,7 @@ class ServerProcesses:
         """Ends them, and whatever they left."""
         self._end()
 
-    def _start(self, program: Program) -> None:
+    def _start(self, program: ServerProgram) -> None:
         tied = (sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid()))
         with self._log.open("ab") as log:
             process = subprocess.Popen(
@@ -98,7 +98,7 @@ class ServerProcesses:
             )
         self._started.append(process)
 
-    def _wait_until_ready(self, program: Program, until: float) -> None:
+    def _wait_until_ready(self, program: ServerProgram, until: float) -> None:
         while not _is_ready(program):
             if self._started[-1].poll() is not None:
                 raise ServerFailedError(f"it ended while it started: {self._tail()}")
@@ -196,7 +196,7 @@ class PeakSampler:
             self.peak = {label: max(held[label], self.peak.get(label, 0.0)) for label in {*held, *self.peak}}
 
 
-def _is_ready(program: Program) -> bool:
+def _is_ready(program: ServerProgram) -> bool:
     url = f"http://127.0.0.1:{program.port}{program.ready_path}"
     with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(url, timeout=5) as answer:
         return bool(answer.status == HTTPStatus.OK)

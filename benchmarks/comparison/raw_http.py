@@ -18,7 +18,7 @@ class ConnectionEnded(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class _Answer:
+class _RawAnswer:
     """One that arrives: its head, and what is known of its length."""
 
     status: int
@@ -43,9 +43,9 @@ class _Wire(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
-        self.waiter: asyncio.Future[_Answer] | None = None
+        self.waiter: asyncio.Future[_RawAnswer] | None = None
         self._buffer = bytearray()
-        self._answer: _Answer | None = None
+        self._answer: _RawAnswer | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment] # of a stream socket
@@ -65,7 +65,7 @@ class _Wire(asyncio.Protocol):
             end = self._buffer.find(HEAD_END)
             if end < 0:
                 return
-            self._answer = _Answer(*head_of(bytes(self._buffer[:end])))
+            self._answer = _RawAnswer(*head_of(bytes(self._buffer[:end])))
             data = bytes(self._buffer[end + len(HEAD_END) :])
             self._buffer.clear()
         if self._take(self._answer, data):
@@ -76,7 +76,7 @@ class _Wire(asyncio.Protocol):
             if self.waiter and not self.waiter.done():
                 self.waiter.set_result(answer)
 
-    def _take(self, answer: _Answer, data: bytes) -> bool:
+    def _take(self, answer: _RawAnswer, data: bytes) -> bool:
         """Adds what arrived; whether the answer is whole."""
         if not answer.is_chunked:
             answer.body += data
@@ -112,7 +112,7 @@ class Connection:
             self.close()
             return NO_ANSWER, b""
 
-    async def _exchange(self, head: bytes, body: bytes) -> _Answer:
+    async def _exchange(self, head: bytes, body: bytes) -> _RawAnswer:
         loop = asyncio.get_running_loop()
         if self._wire is None or self._wire.transport is None:
             _, self._wire = await loop.create_connection(_Wire, *self._address)

@@ -32,7 +32,7 @@ from benchmarks.comparison.load_generator import LoadSpec
 from benchmarks.comparison.processes import PeakSampler, ServerProcesses
 from benchmarks.comparison.results import BenchResults, Measurement
 from benchmarks.comparison.servers import ServerContext
-from benchmarks.comparison.systems import BARE, FILE_CALL, Call, Payload, Server, System
+from benchmarks.comparison.systems import BARE, FILE_CALL, Call, RequestKind, Server, System
 from benchmarks.comparison.versions import ROOT
 from benchmarks.comparison.workloads import Workload
 
@@ -42,7 +42,7 @@ VISIT_SECONDS = 25.0
 """No step begins that has less time before the deadline."""
 SAME = 1e-5
 """The largest difference of two probabilities that float32 explains."""
-LONG_PAYLOADS = (Payload.FILE, Payload.FILE_CSV)
+LONG_PAYLOADS = (RequestKind.FILE, RequestKind.FILE_CSV)
 BARE_WORKLOADS = {"single": (workloads.SINGLES_1,), "file": (workloads.FILE,)}
 
 Say = Callable[[str], None]
@@ -127,7 +127,7 @@ class Bench:
             for system in dict.fromkeys(system for system, _ in asked):
                 self._check(system, port)
             for system, workload in asked:
-                if workload.payload in system.calls:
+                if workload.kind in system.calls:
                     self._guarded(system.name, partial(self._measure, system, workload, port, processes, number))
 
     def _check(self, system: System, port: int) -> None:
@@ -136,7 +136,7 @@ class Bench:
         Raises:
             LoadFailedError: there is no good answer.
         """
-        call, kept = system.calls[Payload.ROWS], self._inputs.folder / "answer"
+        call, kept = system.calls[RequestKind.ROWS], self._inputs.folder / "answer"
         spec = self._spec(call, port, self._inputs.check_template(call))
         until = time.monotonic() + CHECK_SECONDS
         while True:
@@ -173,9 +173,9 @@ class Bench:
             self._fail(system.name, f"WRONG ANSWERS: {measured.wrong} of {measured.requests} in {workload.name}")
 
     def _workload_spec(self, system: System, workload: Workload, port: int) -> LoadSpec:
-        sizes, call = self._inputs.sizes, system.calls[workload.payload]
-        templates = self._inputs.templates(call, workload.payload, sizes.file_bytes)
-        warm = 0 if workload.payload in LONG_PAYLOADS else max(WARM_REQUESTS // max(workload.callers, 1), 2)
+        sizes, call = self._inputs.sizes, system.calls[workload.kind]
+        templates = self._inputs.templates(call, workload.kind, sizes.file_bytes)
+        warm = 0 if workload.kind in LONG_PAYLOADS else max(WARM_REQUESTS // max(workload.callers, 1), 2)
         return replace(
             self._spec(call, port, templates),
             callers=workload.callers,
@@ -189,8 +189,8 @@ class Bench:
     def _uploads(self, system: System, port: int, callers: int) -> LoadSpec | None:
         if not callers:
             return None
-        call = system.calls[Payload.FILE]
-        templates = self._inputs.templates(call, Payload.FILE, self._inputs.sizes.upload_bytes)
+        call = system.calls[RequestKind.FILE]
+        templates = self._inputs.templates(call, RequestKind.FILE, self._inputs.sizes.upload_bytes)
         return replace(self._spec(call, port, templates), callers=callers)
 
     def _spec(self, call: Call, port: int, templates: Templates) -> LoadSpec:
@@ -208,7 +208,7 @@ class Bench:
 
     def _bare(self, number: int) -> None:
         sizes = self._inputs.sizes
-        templates = self._inputs.templates(FILE_CALL, Payload.FILE, sizes.file_bytes)
+        templates = self._inputs.templates(FILE_CALL, RequestKind.FILE, sizes.file_bytes)
         environment = {**os.environ, "MODEL_DIRECTORY": str(self._inputs.plain.unpacked), "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "benchmarks.peers.bare", str(templates.file), str(sizes.seconds)]
         done = subprocess.run(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.comparison import environments
-from benchmarks.comparison.processes import Program
+from benchmarks.comparison.processes import ServerProgram
 from benchmarks.comparison.versions import CONTRACT, MODEL, ROOT, ModelVersion
 from operations.local.programs import free_ports
 from operations.torchserve import java, launch
@@ -45,14 +45,14 @@ class ServerContext:
     scratch: Path
 
 
-Start = Callable[[ServerContext], Sequence[Program]]
+Start = Callable[[ServerContext], Sequence[ServerProgram]]
 """The programs of a server; each has its port."""
 
 
 def ours(version: Callable[[ServerContext], ModelVersion]) -> Start:
     """`fraud up` with a version that is trained and was never released, in a directory of its own."""
 
-    def programs(context: ServerContext) -> Sequence[Program]:
+    def programs(context: ServerContext) -> Sequence[ServerProgram]:
         (port,) = free_ports(1)
         shutil.copytree(version(context).store, context.scratch / "model_store")
         (context.scratch / "examples").mkdir()
@@ -60,45 +60,45 @@ def ours(version: Callable[[ServerContext], ModelVersion]) -> Start:
         fraud = str(Path(sys.executable).with_name("fraud"))
         environment = _environment(API_KEY=KEY)
         command = (fraud, "up", "--port", str(port))
-        return [Program(command, environment, context.scratch, port, "/readyz", OUR_LABELS)]
+        return [ServerProgram(command, environment, context.scratch, port, "/readyz", OUR_LABELS)]
 
     return programs
 
 
-def fastapi(context: ServerContext) -> Sequence[Program]:
+def fastapi(context: ServerContext) -> Sequence[ServerProgram]:
     """One process of uvicorn, with uvloop and httptools."""
     return [_uvicorn("fastapi_torch", context)]
 
 
-def guide(context: ServerContext) -> Sequence[Program]:
+def guide(context: ServerContext) -> Sequence[ServerProgram]:
     """FastAPI before a TorchServe as it comes."""
     torchserve = torchserve_as_it_comes(context)[0]
     url = f"http://{LOOPBACK}:{torchserve.port}/predictions/fraud"
     return [torchserve, _uvicorn("guide", context, INFERENCE_URL=url)]
 
 
-def litserve(context: ServerContext) -> Sequence[Program]:
+def litserve(context: ServerContext) -> Sequence[ServerProgram]:
     """Its API server and one worker."""
     return [_module("litserve", "litserve_api", context, "/health")]
 
 
-def ray(context: ServerContext) -> Sequence[Program]:
+def ray(context: ServerContext) -> Sequence[ServerProgram]:
     """A local cluster, its proxy and one replica."""
     own = {"RAY_TMPDIR": _short(context), "RAY_USAGE_STATS_ENABLED": "0"}
     return [_module("ray", "ray_deployment", context, "/-/healthz", **own)]
 
 
-def bentoml(context: ServerContext) -> Sequence[Program]:
+def bentoml(context: ServerContext) -> Sequence[ServerProgram]:
     """Its HTTP server and one worker."""
     (port,) = free_ports(1)
     own = {"BENTOML_HOME": str(context.scratch), "BENTOML_DO_NOT_TRACK": "True", "PORT": str(port)}
     binary = str(environments.python("bentoml").with_name("bentoml"))
     command = (binary, "serve", f"{PEERS}.bentoml_service:FraudService", "--host", LOOPBACK, "--port", str(port))
     environment = _environment(**own, **_model(context))
-    return [Program(command, environment, ROOT, port, "/readyz", {"": "BentoML"})]
+    return [ServerProgram(command, environment, ROOT, port, "/readyz", {"": "BentoML"})]
 
 
-def mlserver(context: ServerContext) -> Sequence[Program]:
+def mlserver(context: ServerContext) -> Sequence[ServerProgram]:
     """One process, in which requests are batched and scored; parallel workers cost more than so small a model does."""
     http, grpc, metrics = free_ports(3)
     (context.scratch / "settings.json").write_text(
@@ -111,10 +111,10 @@ def mlserver(context: ServerContext) -> Sequence[Program]:
     )
     command = (str(environments.python("mlserver").with_name("mlserver")), "start", str(context.scratch))
     environment = _environment(PYTHONPATH=str(ROOT), **_model(context))
-    return [Program(command, environment, context.scratch, http, "/v2/health/ready", {"": "MLServer"})]
+    return [ServerProgram(command, environment, context.scratch, http, "/v2/health/ready", {"": "MLServer"})]
 
 
-def torchserve_as_it_comes(context: ServerContext) -> Sequence[Program]:
+def torchserve_as_it_comes(context: ServerContext) -> Sequence[ServerProgram]:
     """Its launcher and its defaults, but for addresses and authorisation."""
     config = _addresses(ports := _ports(), _archive(context), "disable_token_authorization=true")
     file = context.scratch / "torchserve.properties"
@@ -123,15 +123,15 @@ def torchserve_as_it_comes(context: ServerContext) -> Sequence[Program]:
     environment = _environment(JAVA_HOME=str(home), TMPDIR=_short(context), TEMP=_short(context))
     launcher = str(Path(sys.executable).with_name("torchserve"))
     command = (launcher, "--start", "--foreground", "--ncs", "--ts-config", str(file))
-    return [Program(command, environment, context.scratch, ports.inference, "/ping", TORCHSERVE_LABELS)]
+    return [ServerProgram(command, environment, context.scratch, ports.inference, "/ping", TORCHSERVE_LABELS)]
 
 
-def torchserve_tuned(context: ServerContext) -> Sequence[Program]:
+def torchserve_tuned(context: ServerContext) -> Sequence[ServerProgram]:
     """As this service starts it, with the same JSON handler as above."""
     return [_tuned(context, _archive(context))]
 
 
-def torchserve_frames(context: ServerContext) -> Sequence[Program]:
+def torchserve_frames(context: ServerContext) -> Sequence[ServerProgram]:
     """As this service starts it, with this service's own archive and handler: frames in, frames out."""
     store = context.scratch / "store"
     store.mkdir()
@@ -139,7 +139,7 @@ def torchserve_frames(context: ServerContext) -> Sequence[Program]:
     return [_tuned(context, store)]
 
 
-def _tuned(context: ServerContext, store: Path) -> Program:
+def _tuned(context: ServerContext, store: Path) -> ServerProgram:
     ports = _ports()
     file, scratch = context.scratch / "torchserve.properties", Path(_short(context))
     loaded = "load_models=fraud.mar\n"
@@ -147,7 +147,7 @@ def _tuned(context: ServerContext, store: Path) -> Program:
     launch.prepare_scratch(scratch)
     command = launch.command(java.find_java(os.environ), file, store, scratch)
     environment = launch.environment(_environment(), scratch)
-    return Program(command, environment, context.scratch, ports.inference, "/ping", TORCHSERVE_LABELS)
+    return ServerProgram(command, environment, context.scratch, ports.inference, "/ping", TORCHSERVE_LABELS)
 
 
 def _ports() -> Ports:
@@ -185,7 +185,7 @@ def _archive(context: ServerContext) -> Path:
     return store
 
 
-def _uvicorn(module: str, context: ServerContext, **own: str) -> Program:
+def _uvicorn(module: str, context: ServerContext, **own: str) -> ServerProgram:
     (port,) = free_ports(1)
     command = (
         *(str(environments.python("fastapi")), "-m", "uvicorn", "--factory", f"{PEERS}.{module}:app"),
@@ -193,14 +193,14 @@ def _uvicorn(module: str, context: ServerContext, **own: str) -> Program:
         *("--no-access-log", "--log-level", "warning"),
     )
     environment = _environment(**own, **_model(context))
-    return Program(command, environment, ROOT, port, "/ready", {"uvicorn": "FastAPI"})
+    return ServerProgram(command, environment, ROOT, port, "/ready", {"uvicorn": "FastAPI"})
 
 
-def _module(name: str, module: str, context: ServerContext, ready_path: str, **own: str) -> Program:
+def _module(name: str, module: str, context: ServerContext, ready_path: str, **own: str) -> ServerProgram:
     (port,) = free_ports(1)
     command = (str(environments.python(name)), "-m", f"{PEERS}.{module}")
     environment = _environment(**own, PORT=str(port), PYTHONPATH=str(ROOT), **_model(context))
-    return Program(command, environment, ROOT, port, ready_path, {"": name})
+    return ServerProgram(command, environment, ROOT, port, ready_path, {"": name})
 
 
 def _model(context: ServerContext) -> dict[str, str]:

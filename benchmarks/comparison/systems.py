@@ -10,7 +10,7 @@ from benchmarks.comparison.bodies import Encoding
 from benchmarks.comparison.servers import KEY, Start
 
 
-class Payload(StrEnum):
+class RequestKind(StrEnum):
     """What is sent in one request."""
 
     SINGLE = "1 transaction"
@@ -21,7 +21,7 @@ class Payload(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How a system is asked for a payload."""
+    """How a system is asked for a kind."""
 
     path: str
     encoding: Encoding
@@ -55,7 +55,7 @@ class System:
 
     name: str
     server: Server
-    calls: Mapping[Payload, Call]
+    calls: Mapping[RequestKind, Call]
     setup: str
     is_heavy: bool = False
     has_history: bool = False
@@ -66,27 +66,27 @@ class System:
         return self.name.startswith("ours")
 
 
-def _ours() -> Mapping[Payload, Call]:
+def _ours() -> Mapping[RequestKind, Call]:
     own = {"X-API-Key": KEY}
     upload = Call("/upload", Encoding.CSV, own)
     return {
-        Payload.SINGLE: Call("/v1/score", Encoding.OBJECT, own),
-        Payload.ROWS: upload,
-        Payload.FILE: upload,
-        Payload.FILE_CSV: Call("/upload", Encoding.CSV, own | {"Accept": "text/csv"}, AnswerForm.CSV),
+        RequestKind.SINGLE: Call("/v1/score", Encoding.OBJECT, own),
+        RequestKind.ROWS: upload,
+        RequestKind.FILE: upload,
+        RequestKind.FILE_CSV: Call("/upload", Encoding.CSV, own | {"Accept": "text/csv"}, AnswerForm.CSV),
     }
 
 
-def _same(path: str, encoding: Encoding, answer: AnswerForm = AnswerForm.JSON) -> Mapping[Payload, Call]:
+def _same(path: str, encoding: Encoding, answer: AnswerForm = AnswerForm.JSON) -> Mapping[RequestKind, Call]:
     call = Call(path, encoding, answer=answer)
-    return {Payload.SINGLE: call, Payload.ROWS: call}
+    return {RequestKind.SINGLE: call, RequestKind.ROWS: call}
 
 
-def _files(single: str, upload: str) -> Mapping[Payload, Call]:
+def _files(single: str, upload: str) -> Mapping[RequestKind, Call]:
     return {
-        Payload.SINGLE: Call(single, Encoding.OBJECT),
-        Payload.ROWS: Call(upload, Encoding.CSV),
-        Payload.FILE: Call(upload, Encoding.CSV),
+        RequestKind.SINGLE: Call(single, Encoding.OBJECT),
+        RequestKind.ROWS: Call(upload, Encoding.CSV),
+        RequestKind.FILE: Call(upload, Encoding.CSV),
     }
 
 
@@ -159,6 +159,6 @@ SYSTEMS = (
         "this service's archive and configuration, 2 workers; the caller makes features",
     ),
 )
-FILE_CALL = SYSTEMS[0].calls[Payload.FILE]
+FILE_CALL = SYSTEMS[0].calls[RequestKind.FILE]
 BARE = "bare limit"
 BARE_SETUP = "no server: features and module in one process; a file by pyarrow in two threads"

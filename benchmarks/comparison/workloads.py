@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.comparison.systems import Payload
+from benchmarks.comparison.systems import RequestKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Workload:
     """
 
     name: str
-    payload: Payload
+    kind: RequestKind
     callers: int = 1
     rate: float = 0.0
     requests: int = 0
@@ -28,14 +28,14 @@ class Workload:
     is_settled: bool = False
 
 
-SINGLES_32 = Workload("1 row, 32 callers", Payload.SINGLE, 32)
-SINGLES_1 = Workload("1 row, 1 caller", Payload.SINGLE, 1)
-ROWS_8 = Workload("1,000 rows, 8 callers", Payload.ROWS, 8)
-FILE = Workload("10 MB CSV", Payload.FILE, requests=2)
-FILE_CSV = Workload("10 MB CSV, answered as CSV", Payload.FILE_CSV, requests=2)
-FILES_8 = Workload("8 files of 10 MB at once", Payload.FILE, 8, requests=8, is_heavy=True, is_settled=True)
+SINGLES_32 = Workload("1 row, 32 callers", RequestKind.SINGLE, 32)
+SINGLES_1 = Workload("1 row, 1 caller", RequestKind.SINGLE, 1)
+ROWS_8 = Workload("1,000 rows, 8 callers", RequestKind.ROWS, 8)
+FILE = Workload("10 MB CSV", RequestKind.FILE, requests=2)
+FILE_CSV = Workload("10 MB CSV, answered as CSV", RequestKind.FILE_CSV, requests=2)
+FILES_8 = Workload("8 files of 10 MB at once", RequestKind.FILE, 8, requests=8, is_heavy=True, is_settled=True)
 BESIDE = tuple(
-    Workload(f"30 rows a second beside {uploads} uploads", Payload.SINGLE, 0, 30.0, uploads=uploads, is_heavy=True)
+    Workload(f"30 rows a second beside {uploads} uploads", RequestKind.SINGLE, 0, 30.0, uploads=uploads, is_heavy=True)
     for uploads in (0, 1, 4, 12)
 )
 LIGHT = (SINGLES_1, SINGLES_32, ROWS_8, FILE, FILE_CSV)

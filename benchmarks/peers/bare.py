@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from pyarrow import csv, py_buffer
 
-from benchmarks.peers.scorer import Floats, Scorer, from_environment
+from benchmarks.peers.scorer import Floats, PeerScorer, from_environment
 from contract.features import to_matrix
 from contract.schema import Kind
 from contract.table import Table
@@ -31,7 +31,7 @@ def main(file: Path, seconds: float) -> None:
     print(json.dumps({"single": _singles(scorer, body, seconds), "file": _files(scorer, body, seconds)}))
 
 
-def score_file(scorer: Scorer, body: bytes, pool: ThreadPoolExecutor) -> Floats:
+def score_file(scorer: PeerScorer, body: bytes, pool: ThreadPoolExecutor) -> Floats:
     """Probabilities of all rows of a CSV file."""
     header, _, rows = body.partition(b"\n")
     middle = rows.find(b"\n", len(rows) // THREADS) + 1
@@ -39,7 +39,7 @@ def score_file(scorer: Scorer, body: bytes, pool: ThreadPoolExecutor) -> Floats:
     return np.concatenate(list(pool.map(lambda half: scorer.probabilities(_matrix(scorer, half)), halves)))
 
 
-def _matrix(scorer: Scorer, body: bytes) -> Floats:
+def _matrix(scorer: PeerScorer, body: bytes) -> Floats:
     names = [column.name for column in scorer.columns]
     kinds = {column.name: "float64" for column in scorer.columns if column.kind is Kind.NUMBER}
     options = csv.ConvertOptions(include_columns=names, column_types=kinds, timestamp_parsers=[csv.ISO8601])
@@ -53,7 +53,7 @@ def _matrix(scorer: Scorer, body: bytes) -> Floats:
     return to_matrix(scorer.contract, Table(values, np.arange(1, read.num_rows + 1)))
 
 
-def _files(scorer: Scorer, body: bytes, seconds: float) -> dict[str, float]:
+def _files(scorer: PeerScorer, body: bytes, seconds: float) -> dict[str, float]:
     rows, done, began, cpu = body.count(b"\n") - 1, 0, time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(THREADS) as pool:
         score_file(scorer, body, pool)
@@ -64,7 +64,7 @@ def _files(scorer: Scorer, body: bytes, seconds: float) -> dict[str, float]:
     return {"rows_per_second": done * rows / taken, "cpu_seconds_per_request": (time.process_time() - cpu) / done}
 
 
-def _singles(scorer: Scorer, body: bytes, seconds: float) -> dict[str, float]:
+def _singles(scorer: PeerScorer, body: bytes, seconds: float) -> dict[str, float]:
     texts = _texts(scorer, body)
     done, began, cpu = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds:
@@ -74,7 +74,7 @@ def _singles(scorer: Scorer, body: bytes, seconds: float) -> dict[str, float]:
     return {"rows_per_second": done / taken, "cpu_seconds_per_request": (time.process_time() - cpu) / done}
 
 
-def _texts(scorer: Scorer, body: bytes) -> list[str]:
+def _texts(scorer: PeerScorer, body: bytes) -> list[str]:
     """The first transactions of the file as JSON."""
     lines = body.decode().splitlines()[:101]
     names = lines[0].split(",")

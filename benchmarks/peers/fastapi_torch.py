@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from benchmarks.peers.scorer import Floats, Scorer, from_environment
+from benchmarks.peers.scorer import Floats, PeerScorer, from_environment
 
 THRESHOLD = 0.5
 
@@ -46,7 +46,7 @@ def orjson_response(content: dict[str, Any]) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")
 
 
-def make_app(scorer: Scorer) -> FastAPI:
+def make_app(scorer: PeerScorer) -> FastAPI:
     """The application."""
     app = FastAPI()
 
@@ -71,7 +71,7 @@ def make_app(scorer: Scorer) -> FastAPI:
     return app
 
 
-def _score_file(scorer: Scorer, body: bytes) -> Response:
+def _score_file(scorer: PeerScorer, body: bytes) -> Response:
     ids, matrix = scorer.csv_matrix(body)
     return orjson_response(predictions(ids, scorer.probabilities(matrix)))
 

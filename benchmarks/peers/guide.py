@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from benchmarks.peers.fastapi_torch import Transaction, orjson_response, predictions
-from benchmarks.peers.scorer import Floats, Scorer, from_environment
+from benchmarks.peers.scorer import Floats, PeerScorer, from_environment
 
 BATCH_ROWS = 4096
 
@@ -22,7 +22,7 @@ BATCH_ROWS = 4096
 class Gateway:
     """What the routes call."""
 
-    def __init__(self, scorer: Scorer, inference_url: str) -> None:
+    def __init__(self, scorer: PeerScorer, inference_url: str) -> None:
         """Takes what makes features, and TorchServe's address."""
         self._scorer = scorer
         self._url = inference_url

@@ -25,7 +25,7 @@ BLOCK_ROWS = 8192
 """Rows in one call of the module: more take longer each, for they leave the processor's cache."""
 
 
-class Scorer:
+class PeerScorer:
     """The module and its contract.
 
     Attributes:
@@ -97,9 +97,9 @@ def _seconds(value: str | datetime) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def from_environment() -> Scorer:
+def from_environment() -> PeerScorer:
     """That of the directory which MODEL_DIRECTORY names."""
-    return Scorer(Path(os.environ["MODEL_DIRECTORY"]))
+    return PeerScorer(Path(os.environ["MODEL_DIRECTORY"]))
 
 
 def port() -> int:

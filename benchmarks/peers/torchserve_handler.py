@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scorer import Scorer  # type: ignore[import-not-found]
+from scorer import PeerScorer  # type: ignore[import-not-found]
 
 
 class JsonHandler:
@@ -20,7 +20,7 @@ class JsonHandler:
     def initialize(self, context: Any) -> None:  # noqa: ANN401 - the class of TorchServe must not be imported here
         """Loads it."""
         torch.set_num_threads(1)
-        self.scorer = Scorer(Path(context.system_properties["model_dir"]))
+        self.scorer = PeerScorer(Path(context.system_properties["model_dir"]))
 
     def handle(self, data: list[dict[str, Any]], _: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - as above
         """Answers a batch of requests."""

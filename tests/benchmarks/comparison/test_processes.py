@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.comparison.processes import PeakSampler, Program, ServerFailedError, ServerProcesses
+from benchmarks.comparison.processes import PeakSampler, ServerFailedError, ServerProcesses, ServerProgram
 from operations.local.programs import free_ports
 from tests.timeouts import WAIT_SECONDS
 
@@ -24,11 +24,13 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
-def program(directory: Path, code: str = SERVER) -> Program:
+def program(directory: Path, code: str = SERVER) -> ServerProgram:
     """A server with a child that has left its session."""
     (port,) = free_ports(1)
     command = (sys.executable, "-c", code, str(port))
-    return Program(command, dict(os.environ), directory, port, "/", {"http.server": "server", "bytearray": "child"})
+    return ServerProgram(
+        command, dict(os.environ), directory, port, "/", {"http.server": "server", "bytearray": "child"}
+    )
 
 
 def test_all_processes_are_found_and_none_is_left(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from benchmarks.comparison import answers, bodies, environments
 from benchmarks.comparison.inputs import transactions
 from benchmarks.comparison.processes import ServerProcesses
 from benchmarks.comparison.servers import ServerContext
-from benchmarks.comparison.systems import FRAMES, SYSTEMS, Payload, Server, System
+from benchmarks.comparison.systems import FRAMES, SYSTEMS, RequestKind, Server, System
 from benchmarks.comparison.versions import ModelVersion
-from benchmarks.peers.scorer import Scorer
+from benchmarks.peers.scorer import PeerScorer
 from tests.benchmarks.peers.versions import write_plain_version
 from tests.timeouts import WAIT_SECONDS
 
@@ -37,10 +37,10 @@ def installed(server: Server) -> Server:
     return server
 
 
-def asked(system: System, payload: Payload, port: int, scorer: Scorer) -> np.ndarray:
+def asked(system: System, kind: RequestKind, port: int, scorer: PeerScorer) -> np.ndarray:
     """The probabilities that it answers; TorchServe says 503 until its workers have loaded."""
-    call = system.calls[payload]
-    body = bodies.encode(call.encoding, ROWS[: 1 if payload is Payload.SINGLE else None], scorer)
+    call = system.calls[kind]
+    body = bodies.encode(call.encoding, ROWS[: 1 if kind is RequestKind.SINGLE else None], scorer)
     headers = {"Content-Type": bodies.content_type(call.encoding), **call.headers}
     until = time.monotonic() + WAIT_SECONDS
     while True:
@@ -48,7 +48,7 @@ def asked(system: System, payload: Payload, port: int, scorer: Scorer) -> np.nda
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > until:
             break
     content = answer.raise_for_status().content
-    assert answers.count(call.answer, content) == (1 if payload is Payload.SINGLE else len(ROWS))
+    assert answers.count(call.answer, content) == (1 if kind is RequestKind.SINGLE else len(ROWS))
     return answers.probabilities(call.answer, content)
 
 
@@ -57,13 +57,13 @@ def asked(system: System, payload: Payload, port: int, scorer: Scorer) -> np.nda
 def test_a_server_gives_the_bare_modules_probabilities(server: Server, tmp_path: Path, short_directory: Path) -> None:
     """One row, many rows and files, by every system that the server stands for."""
     unpacked = write_plain_version(tmp_path / "version")
-    scorer, version = Scorer(unpacked), ModelVersion(tmp_path, unpacked)
+    scorer, version = PeerScorer(unpacked), ModelVersion(tmp_path, unpacked)
     programs = installed(server).start(ServerContext(version, version, short_directory))
     expected = scorer.score(ROWS.to_dict("records"))  # type: ignore[arg-type] # names are text
     with ServerProcesses(programs, tmp_path / "log", WAIT_SECONDS) as running:
         for system in SYSTEMS:
-            for payload in system.calls if system.server is server else ():
-                given = asked(system, payload, programs[-1].port, scorer)
+            for kind in system.calls if system.server is server else ():
+                given = asked(system, kind, programs[-1].port, scorer)
                 np.testing.assert_allclose(given, expected[: len(given)], atol=1e-6)
         members = running.members()
     assert members
