@@ -7,11 +7,14 @@ together: ours are written at once, in 15 us. What libraries log goes through th
 places.
 """
 
+import fcntl
 import json
 import logging
+import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -80,8 +83,11 @@ class _Stream:
         """Leaves it open."""
 
 
-class _RotatingFile:
-    """A file of at most FILE_BYTES, and the FILES_KEPT before it. The standard library's renders each line twice."""
+class RotatingFile:
+    """A file of FILE_BYTES, and the FILES_KEPT before it. The standard library's renders each line twice.
+
+    Several processes may write it: each line is one write to where the file ends then.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,25 +95,45 @@ class _RotatingFile:
         self._open()
 
     def write(self, line: bytes) -> None:
+        """Writes one line, at the end of whatever others wrote."""
         if self._size + len(line) > FILE_BYTES:
-            self._rotate()
+            self._rotate(len(line))
         self._file.write(line)
-        self._size += len(line)
+        self._size = self._file.tell()
 
     def close(self) -> None:
+        """Closes it."""
         self._file.close()
 
     def _open(self) -> None:
         self._file = self._path.open("ab", buffering=0)
         self._size = self._file.tell()
 
-    def _rotate(self) -> None:
+    def _rotate(self, room: int) -> None:
+        """Begins a new file, unless another process has done so."""
         self._file.close()
+        try:
+            with _locked(self._path.parent):
+                if self._path.exists() and self._path.stat().st_size + room > FILE_BYTES:
+                    self._rename()
+        finally:
+            self._open()
+
+    def _rename(self) -> None:
         names = [self._path, *(Path(f"{self._path}.{number}") for number in range(1, FILES_KEPT + 1))]
         for newer, older in reversed([*pairwise(names)]):
             if newer.exists():
                 newer.replace(older)
-        self._open()
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class _LineLogger:
@@ -147,7 +173,7 @@ def configure(log_file: Path | None, *, stream: bool = True) -> None:
 
 def _destinations(log_file: Path | None, *, stream: bool) -> list[Destination]:
     destinations: list[Destination] = [_Stream(sys.stdout)] if stream else []
-    return [*destinations, _RotatingFile(log_file)] if log_file else destinations
+    return [*destinations, RotatingFile(log_file)] if log_file else destinations
 
 
 def _with_name(_: object, __: str, event: EventDict) -> EventDict:

@@ -1,18 +1,33 @@
-"""What Prometheus reads. Labels hold routes, statuses, stages, decisions and versions: never anything of a caller's."""
+"""What Prometheus reads. Labels hold routes, statuses, stages, decisions and versions: never anything of a caller's.
+
+One process of several (`processes`) keeps its values in a file of the directory that PROMETHEUS_MULTIPROC_DIR names,
+and whichever is asked answers for all: counters and histograms are sums, over processes that ended too; a gauge shows
+the value that says so in its definition.
+"""
 
 import collections
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+    values,
+)
 
 from contract.decision import Decision
+from gateway.label_gauges import LabelGauges
 from gateway.models.serving_versions import TrialState
 from history.label_update import ConfusionCounts
 
+disable_created_metrics()  # type: ignore[no-untyped-call] # Files have no place for them, and nobody reads them.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -29,17 +44,19 @@ class Metrics:
     """The gateway's metrics, in a registry of their own so that two apps can live in one process."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        counter = partial(Counter, registry=self.registry)
-        gauge = partial(Gauge, registry=self.registry)
-        histogram = partial(Histogram, buckets=SECONDS, registry=self.registry)
+        own = CollectorRegistry()
+        counter = partial(Counter, registry=own)
+        gauge = partial(Gauge, registry=own, multiprocess_mode="livemax")
+        histogram = partial(Histogram, buckets=SECONDS, registry=own)
         self._requests = counter("http_requests", "Requests by route and status", ["method", "route", "status"])
         self.latency = histogram(
             "prediction_latency_seconds", "From the headers of a scoring request to its answer, waiting included"
         )
         self._stages = histogram("stage_seconds", "Time by stage of scoring", ["stage"])
         self._predictions = counter("fraud_predictions", "Scored transactions", ["decision", "model_version"])
-        self.live_version = gauge("live_model_version", "The version that this gateway serves; 0 is none")
+        self.live_version = gauge(
+            "live_model_version", "The version that this gateway serves; 0 is none", multiprocess_mode="livemin"
+        )
         self._trial_version = gauge("trial_model_version", "The version that the record has on trial; 0 is none")
         self._trial_paused = gauge("trial_paused", "Whether the trial is paused, and all goes to the live version")
         self.takeover = gauge("model_takeover", "Whether the live version stepped in for one that could not be loaded")
@@ -66,17 +83,10 @@ class Metrics:
             "history_rows", "Rows that were remembered (new) or known already (repeat)", ["kind"]
         )
 
-        self._labelled = gauge(
-            "labelled_transactions",
-            "Transactions that a label has come in for, by what was answered",
-            ["model_version", "decision", "label"],
-        )
-        self._precision = gauge(
-            "live_precision", "Share of frauds among the flagged transactions that have a label", ["model_version"]
-        )
-        self._recall = gauge(
-            "live_recall", "Share of flagged ones among the transactions with the label fraud", ["model_version"]
-        )
+        self._trial_state: Callable[[], TrialState | None] = lambda: None
+        self._labels = LabelGauges()
+        self.registry = _exposed(own)
+        self.registry.register(self._labels)
 
     def history_rows(self, new: int, repeats: int) -> None:
         """Counts rows that entered the history, and rows that were known."""
@@ -92,14 +102,7 @@ class Metrics:
 
     def labelled(self, versions: Mapping[int, ConfusionCounts]) -> None:
         """Shows what labels say of these versions, and of no other; a share of nothing is not shown."""
-        for gauge in (self._labelled, self._precision, self._recall):
-            gauge.clear()
-        for version, counts in versions.items():
-            for name, count in asdict(counts).items():
-                self._labelled.labels(str(version), *name.split("_")).set(count)
-            for gauge, share in ((self._precision, counts.precision), (self._recall, counts.recall)):
-                if share is not None:
-                    gauge.labels(str(version)).set(share)
+        self._labels.versions = versions
 
     def request(self, method: str, route: str, status: int) -> None:
         """Counts an answered request."""
@@ -107,15 +110,13 @@ class Metrics:
 
     def show_trial(self, state: Callable[[], TrialState | None]) -> None:
         """Takes where to ask for the trial whenever the metrics are read."""
+        self._trial_state = state
 
-        def version() -> float:
-            return current.trial.version if (current := state()) else 0
-
-        def paused() -> float:
-            return bool((current := state()) and current.paused)
-
-        self._trial_version.set_function(version)
-        self._trial_paused.set_function(paused)
+    def refresh(self) -> None:
+        """Shows the trial as it is now."""
+        state = self._trial_state()
+        self._trial_version.set(state.trial.version if state else 0)
+        self._trial_paused.set(bool(state and state.paused))
 
     def model_request(self, version: int, outcome: str, seconds: float) -> None:
         """Counts a scoring request to the model server: "scored", a problem's code, or "not_answered"."""
@@ -133,4 +134,14 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""
+        self.refresh()
         return generate_latest(self.registry)
+
+
+def _exposed(own: CollectorRegistry) -> CollectorRegistry:
+    """What is shown: this process' values, or those in the files of all."""
+    if not getattr(values.ValueClass, "_multiprocess"):  # noqa: B009 - it has no public name
+        return own
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry

@@ -3,10 +3,10 @@
 With one worker, all requests fail for 5 to 6 s when it dies; with two, none or one.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from environment.processors import memory_limit, usable_processors
 from operations.errors import OperationsError
 
 DEFAULT, MOST = 2, 64
@@ -40,7 +40,7 @@ def default_workers(env: Mapping[str, str], devices: Path, cgroup: Path) -> int:
     """
     if gpus := _gpus(env, devices):
         return max(DEFAULT, min(gpus, MOST))
-    return max(DEFAULT, min(_processors(cgroup), _by_memory(cgroup), MOST))
+    return max(DEFAULT, min(usable_processors(cgroup), _by_memory(cgroup), MOST))
 
 
 def _gpus(env: Mapping[str, str], devices: Path) -> int:
@@ -51,28 +51,7 @@ def _gpus(env: Mapping[str, str], devices: Path) -> int:
     return min(given, len([each for each in visible.split(",") if each.strip() not in ("", "-1")]))
 
 
-def _processors(cgroup: Path) -> int:
-    """As many as this process may use, by the quota of its container too."""
-    allowed, quota = len(os.sched_getaffinity(0)), _quota(cgroup)
-    return min(allowed, max(1, round(quota))) if quota else allowed
-
-
-def _quota(cgroup: Path) -> float | None:
-    """Processors by the CPU quota of a control group, of version 2 or 1; None where there is none."""
-    both = _read(cgroup / "cpu.max").split()
-    limit, period = both or [_read(cgroup / "cpu" / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
-    return int(limit) / int(period) if limit.isdecimal() else None
-
-
 def _by_memory(cgroup: Path) -> int:
-    """Workers for all versions that may be loaded, by the memory bound of a control group, of version 2 or 1."""
-    limit = (_read(cgroup / "memory.max") or _read(cgroup / "memory" / "memory.limit_in_bytes")).strip()
-    return (int(limit) - JVM_BYTES) // (LOADED_VERSIONS * WORKER_BYTES) if limit.isdecimal() else MOST
-
-
-def _read(file: Path) -> str:
-    """What stands in a file of the kernel; nothing where there is none."""
-    try:
-        return file.read_text()
-    except OSError:
-        return ""
+    """Workers for all versions that may be loaded, by the memory that this container may take."""
+    limit = memory_limit(cgroup)
+    return MOST if limit is None else (limit - JVM_BYTES) // (LOADED_VERSIONS * WORKER_BYTES)

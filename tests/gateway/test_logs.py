@@ -2,7 +2,9 @@
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import structlog
@@ -63,6 +65,29 @@ def test_a_full_file_is_rotated(log_lines: Path, monkeypatch: pytest.MonkeyPatch
     assert all(file.stat().st_size <= 300 for file in files)
     assert [*numbers[2], *numbers[1], *numbers[0]] == list(range(numbers[2][0], 20))
     assert sorted(log_lines.parent.iterdir()) == sorted(files)
+
+
+def test_several_processes_write_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line of each is in the file or in those before it, once and whole, and no file is renamed before it is full.
+
+    Threads stand for processes: each has a descriptor of its own, which is all that they differ by here.
+    """
+    monkeypatch.setattr(logs, "FILE_BYTES", 2000)
+    monkeypatch.setattr(logs, "FILES_KEPT", 99)
+    files, begin = [logs.RotatingFile(tmp_path / "of_two" / "gateway.jsonl") for _ in "ab"], Barrier(2)
+
+    def write(of: str, file: logs.RotatingFile) -> None:
+        begin.wait()
+        for number in range(500):
+            file.write(f"{of} {number:020}\n".encode())
+        file.close()
+
+    with ThreadPoolExecutor() as pool:
+        assert [*pool.map(write, "ab", files)] == [None, None]
+    written = [*(tmp_path / "of_two").iterdir()]
+    lines = [line.split() for each in written for line in each.read_text().splitlines()]
+    assert sorted((of, int(number)) for of, number in lines) == [(of, n) for of in "ab" for n in range(500)]
+    assert all(each.stat().st_size > 1900 for each in written if each.suffix != ".jsonl")
 
 
 def test_a_file_is_gone_on_with(log_lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:

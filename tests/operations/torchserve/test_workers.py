@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from operations.errors import OperationsError
-from operations.torchserve.workers import _quota, configured_workers, default_workers
+from operations.torchserve.workers import configured_workers, default_workers
 
 
 def devices(directory: Path, count: int) -> Path:
@@ -49,26 +49,6 @@ def test_a_number_of_workers_that_is_none_is_refused(text: str) -> None:
     """What is no number of workers is said, with its bounds."""
     with pytest.raises(OperationsError, match="from 1 to 64"):
         configured_workers({"MODEL_WORKERS": text})
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_the_quota_of_either_kind_of_control_group_is_read(
-    tmp_path: Path, files: dict[str, str], expected: float | None
-) -> None:
-    """A container with one and a half processors says so in one file or in two."""
-    (tmp_path / "cpu").mkdir()
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert _quota(tmp_path) == expected
 
 
 @pytest.mark.parametrize("file", ["memory.max", "memory/memory.limit_in_bytes"])
