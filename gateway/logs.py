@@ -92,6 +92,7 @@ class RotatingFile:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        self._size = 0
         self._open()
 
     def write(self, line: bytes) -> None:
