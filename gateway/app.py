@@ -44,7 +44,7 @@ from gateway.models.retry_budget import RetryBudget
 from gateway.models.trial_counts_writer import TrialCountsWriter
 from gateway.redis.connection import connect_redis
 from gateway.redis.transports import RedisTransports, open_transports
-from gateway.requests.uploads import Uploads
+from gateway.requests.uploads import MEDIUM_SLOTS, Uploads
 from gateway.scoring import Scorer, TrialServices
 from gateway.services import Services
 from gateway.settings import GatewaySettings
@@ -184,7 +184,7 @@ async def _open_connections(
         redis = connect_redis(settings.redis_url, REDIS_TIMEOUT_SECONDS)
         stack.push_async_callback(redis.aclose)
         # Each file may read and write at once.
-        timeout, threads = settings.history_timeout_seconds, 2 * settings.upload_slots
+        timeout, threads = settings.history_timeout_seconds, 2 * (settings.upload_slots + MEDIUM_SLOTS)
         transports = await stack.enter_async_context(
             open_transports(settings.redis_url, threads, timeout, settings.key)
         )

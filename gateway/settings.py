@@ -14,10 +14,20 @@ from history.keyed_hash import UNKEYED, HistoryKey
 from history.session import HistoryOptions
 
 MEGABYTE = 1_000_000
-BASE_BYTES = 200 * MEGABYTE
-"""What a gateway takes beside `memory_bytes`: 130 MB when it is idle, the rest for small bodies and connections."""
+BASE_BYTES = 270 * MEGABYTE
+"""What a gateway takes beside `memory_bytes`: 166 MB when it is idle (a part is code that several share), the rest for
+small and medium bodies and connections."""
 SCORING_FACTOR = 20
 """Bytes of memory for each byte that is scored: 17 to 21 for the shortest rows (`python -m tests.gateway.crowd`)."""
+
+
+MAX_UPLOAD_SLOTS = 4
+"""By default, however many processors there are: each large file may take a third of a gigabyte."""
+
+
+def _upload_slots() -> int:
+    """As many as processors: more would only make each of them later."""
+    return min(len(os.sched_getaffinity(0)), MAX_UPLOAD_SLOTS)
 
 
 class GatewaySettings(BaseSettings):
@@ -38,12 +48,12 @@ class GatewaySettings(BaseSettings):
         max_batch_files: most files in a batch.
         max_transactions: most transactions in one JSON body.
         memory_bytes: what bodies, their scoring and their answers may take together, beyond what an idle gateway takes.
-        upload_slots: bodies that are scored at a time, small ones aside.
-        slot_seconds: for how long a request waits for a slot, before it is answered 503.
+        upload_slots: large bodies that are scored at a time; by default as many as processors, up to four.
+        slot_seconds: for how long a whole body waits for its turn, the oldest first, before it is answered 503.
         read_seconds: a body that takes longer to arrive is given up.
         stall_seconds: a body of which nothing arrives for this long is given up.
         least_rate: a body that arrives at fewer bytes a second is given up, after stall_seconds.
-        deadline_seconds: from the moment that a body is read to the answer.
+        deadline_seconds: from the moment that a whole body has its turn to the answer.
         block_rows: rows in one request to the model server.
         model_server_connections: requests to the model server at a time.
         follow_seconds: how often the release record is read.
@@ -77,8 +87,8 @@ class GatewaySettings(BaseSettings):
     max_batch_files: int = Field(20, gt=0)
     max_transactions: int = Field(10_000, gt=0)
     memory_bytes: int = Field(750 * MEGABYTE, gt=0)
-    upload_slots: int = Field(4, gt=0)
-    slot_seconds: float = Field(10.0, gt=0)
+    upload_slots: int = Field(default_factory=_upload_slots, gt=0)
+    slot_seconds: float = Field(30.0, gt=0)
     read_seconds: float = Field(30.0, gt=0)
     stall_seconds: float = Field(10.0, gt=0)
     least_rate: float = Field(1000.0, gt=0)

@@ -1,8 +1,9 @@
 """Files out of a request's body: multipart or the bare text. In memory only, within byte budgets.
 
-A body is received before it takes a slot: while it arrives it counts by the bytes that have come. A second
-budget bounds the bodies that are scored at a time. Small bodies have a budget of their own and need no slot: they wait
-for no large one.
+A body is received before it takes a slot: while it arrives, and while it waits for its turn, it counts by the bytes
+that have come. Further budgets bound the bodies that are scored at a time, in the order in which they became whole.
+Small bodies have a budget of their own and need no slot, medium ones have slots of their own: neither waits for a large
+one.
 """
 
 import asyncio
@@ -34,6 +35,10 @@ TRIM_BYTES = 1_000_000
 """After a body of more, free memory is given back."""
 SMALL_BODIES_BYTES = 4_000_000
 """All bodies together that announce INLINE_BYTES or less."""
+MEDIUM_BODY_BYTES = 262_144
+"""Up to this size a body waits for no larger one: some 3,000 rows, which are scored in 50 ms."""
+MEDIUM_SLOTS = 4
+"""Medium bodies that are scored at a time: one gains from it what another waits for the model server."""
 BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 """RFC 2046."""
 
@@ -63,6 +68,7 @@ class Uploads:
             ByteBudget(total, settings.slot_seconds) for total in (settings.body_bytes, SMALL_BODIES_BYTES)
         )
         self._scoring = ByteBudget(settings.scoring_bytes, settings.slot_seconds, settings.upload_slots)
+        self._scoring_medium = ByteBudget(MEDIUM_SLOTS * MEDIUM_BODY_BYTES, settings.slot_seconds, MEDIUM_SLOTS)
 
     @asynccontextmanager
     async def received(self, request: Request) -> AsyncIterator[bytearray]:
@@ -88,8 +94,9 @@ class Uploads:
             yield
             return
         size = len(body)
+        budget = self._scoring_medium if size <= MEDIUM_BODY_BYTES else self._scoring
         try:
-            with self._scoring.reserve() as reservation:
+            with budget.reserve() as reservation:
                 await reservation.acquire(size)
                 yield
         finally:

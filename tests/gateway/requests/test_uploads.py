@@ -1,6 +1,7 @@
 """Files out of a request's body, a few at a time."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from starlette.requests import Request
@@ -13,7 +14,8 @@ from gateway.requests.payload import INLINE_BYTES
 from gateway.requests.uploads import Uploads
 from gateway.settings import GatewaySettings
 
-SMALL, LARGE = bytearray(INLINE_BYTES), bytearray(INLINE_BYTES + 1)
+SMALL, MEDIUM = bytearray(INLINE_BYTES), bytearray(INLINE_BYTES + 1)
+LARGE = bytearray(module.MEDIUM_BODY_BYTES + 1)
 CSV_TYPE = (b"content-type", b"text/csv")
 
 
@@ -64,6 +66,36 @@ async def test_a_small_body_needs_no_slot() -> None:
     house = uploads()
     async with house.slot(LARGE), house.slot(SMALL):
         pass
+
+
+@pytest.mark.anyio
+async def test_a_medium_body_waits_for_no_large_one() -> None:
+    """It has slots of its own, and these are bounded too."""
+    house = uploads()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(house.slot(LARGE))
+        for _ in range(module.MEDIUM_SLOTS):
+            await stack.enter_async_context(house.slot(MEDIUM))
+        with pytest.raises(Busy):
+            await stack.enter_async_context(house.slot(MEDIUM))
+
+
+@pytest.mark.anyio
+async def test_large_bodies_have_their_turns_in_the_order_in_which_they_came() -> None:
+    """None is refused while they are answered in time, however many they are."""
+    house, turns = uploads(slot_seconds=60), list[int]()
+
+    async def score(number: int) -> None:
+        async with house.slot(LARGE):
+            turns.append(number)
+            await asyncio.sleep(0)
+
+    async with house.slot(LARGE):
+        waiting = [asyncio.create_task(score(number)) for number in range(20)]
+        await asyncio.sleep(0)
+        assert turns == []
+    await asyncio.gather(*waiting)
+    assert turns == list(range(20))
 
 
 @pytest.mark.anyio
