@@ -28,7 +28,7 @@ class ModelVersion:
 
     Attributes:
         store: a model store that holds it alone, as version 1.
-        unpacked: a folder with its model.pt and contract.json.
+        unpacked: a folder with what is in its archive.
     """
 
     store: Path
@@ -78,8 +78,5 @@ def _train(directory: Path, *options: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     command = [str(Path(sys.executable).with_name("fraud")), "train", "--epochs", str(EPOCHS), *options]
     subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL, timeout=600)
-    unpacked = directory / "unpacked"
-    unpacked.mkdir(exist_ok=True)
     with zipfile.ZipFile(directory / "model_store" / "fraud-1.mar") as archive:
-        archive.extract(CONTRACT, unpacked)
-        archive.extract(MODEL, unpacked)
+        archive.extractall(directory / "unpacked")
