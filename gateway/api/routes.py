@@ -94,7 +94,7 @@ async def _score(services: Services, request: Request, options: ScoreOptions) ->
 
 
 def _fast_score(options: ScoreOptions) -> Callable[[Request], Awaitable[Response]]:
-    return lambda request: _score(request.state.services, request, options)
+    return lambda request: _score(request.scope["state"]["services"], request, options)
 
 
 FAST_PATH: Mapping[tuple[str, str, bytes], Callable[[Request], Awaitable[Response]]] = {
@@ -187,7 +187,7 @@ async def metrics(services: InjectedServices) -> Response:
 @asynccontextmanager
 async def body_to_score(services: Services, request: Request) -> AsyncIterator[bytearray]:
     """The whole body once it may be scored; its latency is observed until its answer is ready, or it has failed."""
-    with services.metrics.latency.time():
+    with services.metrics.request_latency():
         async with services.uploads.received(request) as body, services.uploads.slot(body):
             yield body
 

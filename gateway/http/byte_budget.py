@@ -6,9 +6,10 @@ minimum rate. Where the budget is exhausted, transfers that lag behind it are en
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from gateway.http.problems import Busy
 
@@ -35,6 +36,9 @@ class TransferLimits:
     least_rate: float
 
 
+NO_LIMITS = TransferLimits(0.0, 0.0, 0.0)
+
+
 class Reservation:
     """The bytes that one transfer holds of a budget.
 
@@ -46,10 +50,18 @@ class Reservation:
     def __init__(self, budget: "ByteBudget") -> None:
         self._budget = budget
         self._timeout: asyncio.Timeout | None = None
-        self._limits = TransferLimits(0.0, 0.0, 0.0)
+        self._limits = NO_LIMITS
         self._deadline = self._stall_deadline = 0.0
         self.held = 0
         self.exempt = False
+
+    def __enter__(self) -> Self:
+        """Holds nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Releases all that it holds."""
+        self._budget.release(self, self.held)
 
     @asynccontextmanager
     async def transfer(self, limits: TransferLimits) -> AsyncIterator[None]:
@@ -124,14 +136,9 @@ class ByteBudget:
         self._queue: dict[Reservation, tuple[int, asyncio.Future[None]]] = {}
         self.transfers: set[Reservation] = set()
 
-    @contextmanager
-    def reserve(self) -> Iterator[Reservation]:
-        """A reservation, empty at first; what it holds is released at the end of the context."""
-        reservation = Reservation(self)
-        try:
-            yield reservation
-        finally:
-            self.release(reservation, reservation.held)
+    def reserve(self) -> Reservation:
+        """A reservation, empty at first; what it holds is released at the end of the context that it is."""
+        return Reservation(self)
 
     def try_acquire(self, reservation: Reservation, size: int) -> bool:
         """Grants `size` bytes if they are free and nobody waits for them.

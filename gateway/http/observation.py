@@ -1,7 +1,7 @@
 """The outermost middleware: gives each request an id, one log line, one count, and an answer whatever happens."""
 
+import os
 import time
-import uuid
 from collections.abc import Collection
 
 import httpx
@@ -32,6 +32,7 @@ class ObservationMiddleware:
         self.metrics = metrics
         self.routes = routes
         self._sampling = LogSampler()
+        self._log = log.bind()  # Once: it is a quarter of a line's time.
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the app under a request id."""
@@ -66,7 +67,7 @@ class ObservationMiddleware:
         milliseconds = round(seconds * 1e3, 3)
         quiet = route in PROBES and status == httpx.codes.OK
         if not quiet and (scope.get(AUTHORISED) or self._sampling.is_first(status)):
-            log.info(
+            self._log.info(
                 "request", method=method, route=route, status=status, milliseconds=milliseconds, **context.fields()
             )
 
@@ -108,4 +109,4 @@ def _request_id(scope: Scope) -> str:
     values: list[str] = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
     if len(values) == 1 and is_safe_request_id(values[0]):
         return values[0]
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()

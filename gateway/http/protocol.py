@@ -19,6 +19,9 @@ from gateway.http.lingering import LingeringTransport, LingerLimits
 from gateway.http.problems import HeadTooLarge, NotHttp, Problem, TargetTooLong
 from gateway.http.refusal import BODY, HEAD
 
+WHOLE = "gateway.body_whole"
+"""In the scope of a request whose body has arrived: whoever reads it need not wait."""
+
 UPGRADE_HEADERS = frozenset({b"upgrade", b"http2-settings", b"connection"})
 SEPARATORS = b": \r\n"
 MAX_OVERHEAD = 8
@@ -171,6 +174,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """The body is whole."""
         if not self.parser.should_upgrade():
             super().on_message_complete()
+            cast("Scope", self.cycle.scope)[WHOLE] = True
 
     def _refuse(self, problem: Problem) -> None:
         """Reads no more. Whether a head is at fault or a body, the app says so, and the connection ends behind that."""

@@ -20,7 +20,8 @@ def parse_transactions(body: bytes | bytearray, max_transactions: int) -> Sequen
         NotScorable: the body is not strict JSON, or not an object or a list of at most `max_transactions`.
     """
     try:
-        value = json.loads(body, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+        # As json.loads does, which would make a decoder for each body.
+        value = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError):
         # ValueError: also of bytes that are not UTF-8, and of integers with more than 4,300 digits.
         raise NotScorable("The body is not JSON.") from None
@@ -49,3 +50,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(_: str) -> NoReturn:
     raise NotScorable("NaN and Infinity are not JSON.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant)

@@ -9,18 +9,19 @@ one.
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from gateway.allocator import trim
 from gateway.http.body_limit import too_large
 from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
 from gateway.http.problems import NotScorable, NotSupported, Problem, TooSlow
+from gateway.http.protocol import WHOLE
 from gateway.http.safe_names import safe_file_name
 from gateway.metrics import Metrics
 from gateway.requests.payload import INLINE_BYTES
@@ -39,6 +40,7 @@ MEDIUM_BODY_BYTES = 262_144
 """Up to this size a body waits for no larger one: some 3,000 rows, which are scored in 50 ms."""
 MEDIUM_SLOTS = 4
 """Medium bodies that are scored at a time: one gains from it what another waits for the model server."""
+NO_SLOT = nullcontext()
 BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 """RFC 2046."""
 
@@ -79,21 +81,23 @@ class Uploads:
             TooSlow: it did not arrive in time, or more slowly than others while there was no room for all.
             Busy: there was no room for it.
         """
-        budget = self._small if is_small(request) else self._large
-        with budget.reserve() as reservation:
-            yield await self._read_body(request, reservation)
+        is_little = is_small(request)
+        with (self._small if is_little else self._large).reserve() as reservation:
+            if is_little and request.scope.get(WHOLE):
+                yield await self._take_body(request, reservation)
+            else:
+                yield await self._read_body(request, reservation)
 
-    @asynccontextmanager
-    async def slot(self, body: bytearray) -> AsyncIterator[None]:
+    def slot(self, body: bytearray) -> AbstractAsyncContextManager[None]:
         """A turn at being scored, for a body that is whole; a small one needs none.
 
         Raises:
             Busy: none came free in time.
         """
-        if len(body) <= INLINE_BYTES:
-            yield
-            return
-        size = len(body)
+        return NO_SLOT if len(body) <= INLINE_BYTES else self._slot(len(body))
+
+    @asynccontextmanager
+    async def _slot(self, size: int) -> AsyncIterator[None]:
         budget = self._scoring_medium if size <= MEDIUM_BODY_BYTES else self._scoring
         try:
             with budget.reserve() as reservation:
@@ -125,6 +129,16 @@ class Uploads:
             Problem: there is none.
         """
         return await self._read_files(request, body, "files", self._settings.max_batch_files)
+
+    async def _take_body(self, request: Request, reservation: Reservation) -> bytearray:
+        """A body that is there already, without the timers of one that arrives: they took a third of its time."""
+        with self._metrics.stage("read"):
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body = bytearray(message["body"])
+            await reservation.acquire(len(body))
+            return body
 
     async def _read_body(self, request: Request, reservation: Reservation) -> bytearray:
         body = bytearray()

@@ -28,7 +28,7 @@ def gateway() -> str:
     """A gateway's metrics, once each of them has been touched."""
     metrics = Metrics()
     metrics.request("POST", "/upload", 200)
-    with metrics.latency.time():
+    with metrics.request_latency():
         pass
     metrics.show_trial(lambda: TrialState(Trial(TrialKind.SHADOW, 2, 1.0, "2026-01-01T00:00:00+00:00"), None))
     metrics.model_request(1, "scored", 0.01)

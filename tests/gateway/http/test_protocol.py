@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.problems import Problem, problem_response
-from gateway.http.protocol import ConnectionLimits, GuardedProtocol
+from gateway.http.protocol import WHOLE, ConnectionLimits, GuardedProtocol
 from gateway.http.refusal import RefusalMiddleware
 
 
@@ -200,3 +200,27 @@ async def test_a_caller_who_does_not_read_is_let_go() -> None:
         with pytest.raises(ConnectionError):
             await write_until_cut(writer)
         writer.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("parts", "expected"), [((b"body",), [True, True]), ((b"bo", b"dy"), [False, True])])
+async def test_a_body_that_has_arrived_is_marked(parts: tuple[bytes, ...], expected: list[bool]) -> None:
+    """And none of which a part is to come: whoever reads that must time it."""
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\n"
+    asked, marked = asyncio.Event(), list[bool]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        marked.append(WHOLE in scope)
+        asked.set()
+        await Request(scope, receive).body()
+        marked.append(WHOLE in scope)
+        await PlainTextResponse("")(scope, receive, send)
+
+    async with serving(app=app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + parts[0])
+        await asyncio.wait_for(asked.wait(), 10)
+        writer.write(b"".join(parts[1:]))
+        await asyncio.wait_for(reader.read(-1), 10)
+        writer.close()
+    assert marked == expected

@@ -4,10 +4,11 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from gateway.http.problems import Busy, NotScorable, TooSlow
+from gateway.http.protocol import WHOLE
 from gateway.metrics import Metrics
 from gateway.requests import uploads as module
 from gateway.requests.payload import INLINE_BYTES
@@ -141,3 +142,30 @@ def whole(body: bytes) -> Request:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return Request({"type": "http", "method": "POST", "headers": (CSV_TYPE,)}, receive)
+
+
+def arrived(message: Message) -> Request:
+    """A small request whose body is there."""
+
+    async def receive() -> Message:
+        return message
+
+    headers = [(b"content-length", b"4")]
+    return Request({"type": "http", "method": "POST", "headers": headers, WHOLE: True}, receive)
+
+
+@pytest.mark.anyio
+async def test_a_body_that_is_there_is_taken_and_counted() -> None:
+    """It holds its bytes of the budget of small bodies until it is done with."""
+    house = uploads()
+    async with house.received(arrived({"type": "http.request", "body": b"body", "more_body": False})) as body:
+        assert (bytes(body), house._small._used) == (b"body", 4)
+    assert house._small._used == 0
+
+
+@pytest.mark.anyio
+async def test_a_caller_who_has_gone_has_no_body() -> None:
+    """Though it had arrived: nobody would receive the answer."""
+    with pytest.raises(ClientDisconnect):
+        async with uploads().received(arrived({"type": "http.disconnect"})):
+            raise AssertionError("there was a body")
