@@ -24,6 +24,8 @@ FORMULA = re.compile("(^|[;\t\r\n])[\\s\u200b-\u200f\u2060\ufeff\x00-\x1f]*[=+@\
 its full-width form too, or behind a separator at which some spreadsheets begin another cell."""
 ADDED_COLUMNS = ("fraud_probability", "decision", "model_version")
 SKIPPED = ("", "error", "")
+PIECE_BYTES = 1_000_000
+NO_HITS = np.empty(0, dtype=np.int64)
 BEGINNING, SUSPECT = b"\1", b"\2"
 _LEADS = b"\xc2\xe1\xe2\xe3\xef"
 """With one of these, UTF-8 begins each blank, invisible character and full-width sign of FORMULA."""
@@ -119,16 +121,23 @@ def _spliced(result: ScoreResult, text: bytes, ends: NDArray[np.int64]) -> bytes
 
 def _suspect_rows(text: bytes, ends: NDArray[np.int64], width: int, checked: frozenset[int]) -> NDArray[np.int64]:
     """The rows, from 0, in which a cell that was not checked to be a number might be a formula."""
-    begin = int(ends[0]) - 1
-    classes = text[begin:].translate(_CLASSES)
-    if BEGINNING + SUSPECT not in classes:
-        return np.empty(0, dtype=np.int64)
-    kinds, data = np.frombuffer(classes, np.uint8), np.frombuffer(text, np.uint8)
-    hits = np.flatnonzero((kinds[:-1] == BEGINNING[0]) & (kinds[1:] == SUSPECT[0])) + begin
+    hits = np.concatenate([NO_HITS, *_suspect_beginnings(text, int(ends[0]) - 1)])
+    if not len(hits):
+        return hits
+    data = np.frombuffer(text, np.uint8)
     rows = ends.searchsorted(hits, side="right") - (data[hits] != ord("\n"))
     commas = np.flatnonzero(data == ord(",")).searchsorted(hits, side="right")
     columns = commas - (rows + 1) * (width - 1)
     return np.unique(rows[~np.isin(columns, list(checked))])
+
+
+def _suspect_beginnings(text: bytes, begin: int) -> Iterator[NDArray[np.int64]]:
+    """Where a SUSPECT byte stands behind a BEGINNING one, piece by piece: others wait for no long call."""
+    for at in range(begin, len(text) - 1, PIECE_BYTES):
+        classes = text[at : at + PIECE_BYTES + 1].translate(_CLASSES)
+        if BEGINNING + SUSPECT in classes:
+            kinds = np.frombuffer(classes, np.uint8)
+            yield np.flatnonzero((kinds[:-1] == BEGINNING[0]) & (kinds[1:] == SUSPECT[0])) + at
 
 
 def _with_escaped(lines: pa.Array, rows: NDArray[np.int64], checked: frozenset[int]) -> pa.Array:

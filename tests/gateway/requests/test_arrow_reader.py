@@ -63,10 +63,11 @@ LIKE_MOMENTS = st.text("0123456789-:T Z+.,", max_size=27)
 
 @pytest.fixture(autouse=True)
 def of_any_size() -> Iterator[None]:
-    """Files need no size here, and a line is long early."""
+    """Files need no size here, and lines and pieces are long early."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(arrow_reader, "MIN_BYTES", 0)
         patch.setattr(arrow_reader, "LINE_BYTES", 4_000)
+        patch.setattr(arrow_reader, "PIECE_ROWS", 3)
         yield
 
 
