@@ -53,7 +53,7 @@ def from_text(column: Column, texts: Sequence[str]) -> Cells:
     if column.kind is Kind.TIMESTAMP:
         fast = _fast_times(texts) if column.time_format is TimeFormat.ISO else None
         return _numeric(column, fast or _convert_all(partial(_time_text, column.time_format), texts))
-    return _textual(column, Cells(_text_array([text.strip() for text in texts])))
+    return _textual(column, [text.strip() for text in texts], {})
 
 
 def from_json(column: Column, values: Sequence[object]) -> Cells:
@@ -62,7 +62,7 @@ def from_json(column: Column, values: Sequence[object]) -> Cells:
         return _numeric(column, _to_seconds(column, _convert_all(_json_number, values)))
     if column.kind is Kind.TIMESTAMP:
         return _numeric(column, _convert_all(partial(_json_time, column.time_format), values))
-    return _textual(column, _convert_texts(values))
+    return _textual(column, *_convert_texts(values))
 
 
 def from_numbers(column: Column, values: NDArray[np.float64]) -> Cells:
@@ -175,14 +175,14 @@ def _finite(value: float) -> float:
     return value
 
 
-def _convert_texts(values: Sequence[object]) -> Cells:
-    texts, faults = [], {}
+def _convert_texts(values: Sequence[object]) -> tuple[list[str], dict[int, FaultCode]]:
+    texts, faults = list[str](), dict[int, FaultCode]()
     for position, value in enumerate(values):
         text = "" if value is None else value
         if not isinstance(text, str) or not _encodable(text):
             text, faults[position] = "", FaultCode.NOT_TEXT
         texts.append(text.strip())
-    return Cells(_text_array(texts), faults)
+    return texts, faults
 
 
 def _encodable(text: str) -> bool:
@@ -196,22 +196,24 @@ def _encodable(text: str) -> bool:
 
 def _numeric(column: Column, cells: Cells) -> Cells:
     values, faults = cells.values, cells.faults
+    if ((values >= column.minimum) & (values <= column.maximum)).all():  # None is missing either: NaN is in no bounds.
+        return cells
     infinite = np.isinf(values)
     out_of_bounds = ~infinite & ((values < column.minimum) | (values > column.maximum))
     faults |= dict.fromkeys(_positions(infinite), FaultCode.NOT_FINITE)
     faults |= dict.fromkeys(_positions(out_of_bounds), FaultCode.OUT_OF_BOUNDS)
-    return _check_missing(column, cells, np.isnan(values))
+    return _check_missing(column, cells, _positions(np.isnan(values)))
 
 
-def _textual(column: Column, cells: Cells) -> Cells:
-    too_long = [position for position, text in enumerate(cells.values) if len(text) > MAX_TEXT_LENGTH]
-    cells.faults.update(dict.fromkeys(too_long, FaultCode.TOO_LONG))
-    return _check_missing(column, cells, cells.values == "")
+def _textual(column: Column, texts: list[str], faults: dict[int, FaultCode]) -> Cells:
+    faults |= {position: FaultCode.TOO_LONG for position, text in enumerate(texts) if len(text) > MAX_TEXT_LENGTH}
+    missing = [position for position, text in enumerate(texts) if not text] if "" in texts else []
+    return _check_missing(column, Cells(_text_array(texts), faults), missing)
 
 
-def _check_missing(column: Column, cells: Cells, missing: NDArray[np.bool_]) -> Cells:
+def _check_missing(column: Column, cells: Cells, missing: Sequence[int]) -> Cells:
     if column.missing is Missing.REFUSE:
-        for position in _positions(missing):
+        for position in missing:
             cells.faults.setdefault(position, FaultCode.MISSING)
     return cells
 

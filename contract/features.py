@@ -4,7 +4,8 @@ NaN in the matrix is a missing number, imputed inside the model. A category is a
 2 and up the contract's values in their order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,13 @@ def _log(_: Column, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _category(column: Column, values: NDArray[Any]) -> NDArray[Any]:
-    codes = {value: code for code, value in enumerate(column.values, FIRST_VALUE)} | {"": MISSING}
-    return np.array([codes.get(value, UNKNOWN) for value in values], dtype=np.float32)
+    codes = _codes(column.values)
+    return np.array([codes.get(value, UNKNOWN) for value in values.tolist()], dtype=np.float32)
+
+
+@cache
+def _codes(values: tuple[str, ...]) -> Mapping[str, int]:
+    return {value: code for code, value in enumerate(values, FIRST_VALUE)} | {"": MISSING}
 
 
 def _hour_angle(seconds: NDArray[Any]) -> NDArray[Any]:
