@@ -57,7 +57,7 @@ def read_clean_csv(contract: Contract, body: bytes, *, others: Collection[str] =
         return None
     try:
         return _read(contract, body, others)
-    except (_NotCleanError, pa.ArrowInvalid, InputError, csv.Error):
+    except (_NotCleanError, pa.ArrowException, InputError, csv.Error):
         return None
 
 

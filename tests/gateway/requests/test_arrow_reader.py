@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contract.faults import InputError
-from contract.schema import Contract, Kind
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
 from contract.table import ParsedRows, read_csv
 from gateway.requests import arrow_reader
 from gateway.requests.arrow_reader import read_clean_csv
@@ -55,6 +56,8 @@ RAW = [
     "x\n",
 ]
 """Pieces of a line, quotes and all."""
+LINES = ["1", "", '""', " ", '"3"', "nan", "\t", "1,", ",a", '1,""', '","', ",", "\ufeff1", "\x0c", "1,b", "a"]
+NUMBER, FEATURE = Column("n", Kind.NUMBER, Missing.ALLOW), Feature("n", FeatureKind.NUMBER, "n")
 CENTURIES = st.datetimes().map(
     lambda moment: moment.replace(year=1700 + 4 * (moment.year % 125), day=1 + moment.day % 28)
 )
@@ -175,6 +178,17 @@ def test_clean_files_are_read(data: st.DataObject, names: list[str], end: str, q
     clean, other = both(CONTRACT, text.getvalue().encode())
     assert clean is not None
     assert_equal(clean, other)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_all_short_files_of_few_columns_are_read_alike(columns: int) -> None:
+    """With one column a blank line is no row, and a quoted nothing is one."""
+    contract = Contract("few", (NUMBER, Column("i", Kind.ID, Missing.ALLOW))[:columns], (FEATURE,))
+    for rows in itertools.product(LINES, LINES):
+        body = "\n".join([",".join(contract.input_names), *rows, ""]).encode()
+        clean, other = both(contract, body)
+        if clean is not None:
+            assert_equal(clean, other)
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
