@@ -23,6 +23,7 @@ from contract.table import Table
 from gateway.history.pipeline import BatchPipeline
 from history.evaluation import with_history
 from history.keyed_hash import ADOPT_KEY, HistoryKey
+from history.known_ids import FIND_TRANSACTIONS
 from history.label_update import LABELS_PER_UPDATE, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import MERGE, STORE_VALUES
@@ -101,8 +102,8 @@ def _label(plan: Plan, ids: list[str], redis: Redis) -> None:
         some = ids[begin : begin + LABELS_PER_UPDATE]
         certain = np.ones(len(some), dtype=np.bool_)
         update = LabelUpdate(plan, KEY.transactions.digests(some), certain, np.zeros(len(some)), 0.0)
-        while keys := update.record_keys():
-            update.receive_records(cast("list[bytes | None]", redis.mget(keys)))
+        while arguments := update.find_arguments():
+            update.receive_transactions(cast("list[bytes]", redis.eval(FIND_TRANSACTIONS, 0, *arguments)))
             update.receive_stored_labels([None] * len(update.stored_label_reads()))
             if arguments := update.arguments():
                 update.receive_conflicts(_run(redis, UPDATE_LABELS, arguments))

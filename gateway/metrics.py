@@ -100,6 +100,9 @@ class Metrics:
             "From when on all transactions are in the history; 0 where nobody knows",
         )
         self._memory = gauge("redis_memory_used_ratio", "Share of its memory that Redis has used; 0 without a limit")
+        self.history_forgotten = counter(
+            "history_forgotten", "Transactions whose ids were forgotten early, for Redis was nearly full"
+        )
         self._history_rows = counter(
             "history_rows", "Rows that were remembered (new) or known already (repeat)", ["kind"]
         )

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 ID_BYTES = 16
 KEY_CHECK = b"fraud:key"
+FORMAT_KEY = b"fraud:format"
+"""Exists where no record of a release before is left (`history.known_ids`)."""
 LEAST_CHARACTERS = 32
 """Of a secret: 16 random bytes in hexadecimal; `fraud up` and compose make 32 bytes."""
 REFUSED = "OTHERKEY"
@@ -41,11 +43,11 @@ local cursor = '0'
 repeat
   local page = redis.call('SCAN', cursor, 'MATCH', 'fraud:*', 'COUNT', 1000)
   for _, key in ipairs(page[2]) do
-    if string.find(key, '^fraud:[htj]:') or string.find(key, '^fraud:labels:') then return '' end
+    if string.find(key, '^fraud:[htjbk]:') or string.find(key, '^fraud:labels:') then return '' end
   end
   cursor = page[1]
 until cursor == '0'
-redis.call('SET', 'fraud:key', ARGV[1])
+redis.call('MSET', 'fraud:key', ARGV[1], 'fraud:format', '3')
 return ARGV[1]
 """
 """One step, so that of two programs that start at once one key is adopted."""

@@ -3,8 +3,8 @@
 `LabelUpdate` says what to read and send, and takes the replies::
 
     update = LabelUpdate(plan, digests, frauds, confirmed, now)
-    while keys := update.record_keys():
-        update.receive_records(the reply to MGET of the keys)
+    while arguments := update.find_arguments():
+        update.receive_transactions(the reply of the script FIND_TRANSACTIONS)
         update.receive_stored_labels(the reply to HGET of each of update.stored_label_reads())
         if arguments := update.arguments():
             update.receive_conflicts(the reply of the script UPDATE_LABELS)
@@ -17,7 +17,7 @@ Rules:
 3. A fraud is taken back only where it was counted: the stored label names these states, as bits. Of a fraud without a
    stored label, which was loaded from past data, these are all of them.
 4. A label that changes nothing writes nothing, so that sending it again does no harm.
-5. Record, states, stored label and counts of one transaction change in one step, and only where its label is still the
+5. Label, states, stored label and counts of one transaction change in one step, and only where its label is still the
    one that was read. Else it is read again: of two gateways with the same label one changes it, the other finds it.
 6. A label is counted against the answer that its transaction got. The stored label holds that answer, so that a later
    label takes back exactly what was counted.
@@ -34,21 +34,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from history.evaluation import bucket_of
+from history.known_ids import FINDING, FORMAT, LABEL, TRANSACTION_HEAD, record_of
 from history.layout import MAX_BUCKET, RecordLayout, Rows
 from history.plan import Plan
-from history.redis_schema import (
-    FORMAT,
-    FRAUD,
-    GENUINE,
-    LABEL,
-    STATE_KEY,
-    STATE_KEY_BYTES,
-    TRANSACTION,
-    TRANSACTION_HEAD,
-    UNLABELLED,
-    Arguments,
-)
+from history.redis_schema import FRAUD, GENUINE, ONE_VERSION, STATE_KEY, UNLABELLED, Arguments
 from history.session import EXPIRY_MARGIN
+from history.transaction_blocks import STATE_KEY_BYTES
 
 LABELS_PER_UPDATE = 500
 """Labels that one call changes at most: about 5 ms of Redis' time."""
@@ -64,7 +55,9 @@ follows the ANSWER that it was counted against (rule 6); nothing where none was 
 NAMES = {GENUINE: "genuine", FRAUD: "fraud"}
 
 
-UPDATE_LABELS = """
+UPDATE_LABELS = (
+    FINDING
+    + """
 -- ARGV: ids; the labels that they have; those that they get; months; what is kept; seconds that it is kept; how many
 -- states each changes; their keys; how many bytes to each; the bytes; seconds until states expire.
 -- Returns the places of transactions that have another label by now, or are forgotten: nothing of these has changed.
@@ -78,17 +71,33 @@ local function count(answer, label, change)
   local field = version .. (flagged == 1 and ':flagged:' or ':passed:') .. names[label]
   counts[field] = (counts[field] or 0) + change
 end
-for i = 1, #ids / 16 do
-  local id = string.sub(ids, i * 16 - 15, i * 16)
-  local head = redis.call('GETRANGE', 'fraud:t:' .. id, 0, 41)
+local function answered(key, row)
+  local head = redis.call('GETRANGE', key, 0, 4)
+  if string.byte(head) ~= ONE_VERSION then return redis.call('GETRANGE', key, row * 5, row * 5 + 4) end
+  local flag = redis.call('GETRANGE', key, 5 + row, 5 + row)
+  return #flag == 1 and flag .. string.sub(head, 2) or ''
+end
+local list = split(ids)
+local slots, noted, old = find(list)
+for i, id in ipairs(list) do
+  local head = old[i] or ''
+  local present, block = string.sub(head, 2, 10), string.sub(head, 27, 42)
+  if noted[i] then
+    present, block = string.sub(noted[i], 17, 25), string.sub(noted[i], 1, 16)
+    if present == '' then present = string.rep('\\0', 9) end
+  end
   local label = string.sub(after, i * 9 - 8, i * 9)
-  local same = string.sub(head, 2, 10) == string.sub(before, i * 9 - 8, i * 9)
+  local same = present == string.sub(before, i * 9 - 8, i * 9)
   if same then
-    redis.call('SETRANGE', 'fraud:t:' .. id, 1, label)
+    if noted[i] then
+      redis.call('HSET', 'fraud:k:' .. slots[i], id, block .. label)
+    else
+      redis.call('SETRANGE', 'fraud:t:' .. id, 1, label)
+    end
     local month = 'fraud:labels:' .. string.sub(months, i * 6 - 5, i * 6)
-    local old, at = string.byte(head, 2), struct.unpack('<I4', head, 39) * 5
-    if old > 0 then count(string.sub(redis.call('HGET', month, id) or '', 26), old, -1) end
-    local answer = redis.call('GETRANGE', 'fraud:a:' .. string.sub(head, 27, 38), at, at + 4)
+    local was = string.byte(present)
+    if was > 0 then count(string.sub(redis.call('HGET', month, id) or '', 26), was, -1) end
+    local answer = answered('fraud:a:' .. string.sub(block, 1, 12), struct.unpack('<I4', block, 13))
     count(answer, string.byte(label), 1)
     redis.call('HSET', month, id, string.sub(kept, i * 25 - 24, i * 25) .. answer)
     touched[month] = true
@@ -110,7 +119,8 @@ for field, change in pairs(counts) do
   if change ~= 0 then redis.call('HINCRBY', 'fraud:labelled', field, change) end
 end
 return table.concat(moved)
-"""
+""".replace("ONE_VERSION", str(ONE_VERSION))
+)
 """Changes each transaction in one step (rule 5)."""
 
 
@@ -147,14 +157,15 @@ class LabelUpdate:
         self._places = b""
         self._counted = np.empty(0, dtype=np.uint64)
 
-    def record_keys(self) -> list[bytes]:
-        """The keys of the records to read now; none when all is done."""
-        return [TRANSACTION + self._digests[row].tobytes() for row in self._rows.tolist()]
+    def find_arguments(self) -> Arguments:
+        """The arguments of the script FIND_TRANSACTIONS to call now; none when all is done."""
+        return (self._digests[self._rows].tobytes(),) if len(self._rows) else ()
 
-    def receive_records(self, records: Sequence[bytes | None]) -> None:
+    def receive_transactions(self, reply: Sequence[bytes]) -> None:
         """Takes the reply; what has its label already is done (rule 4)."""
-        known = np.array([record is not None and _is_complete(record) for record in records], dtype=np.bool_)
-        complete = [record for record in records if record and _is_complete(record)]
+        records = [record_of(each) for each in reply]
+        known = np.array([_is_complete(record) for record in records], dtype=np.bool_)
+        complete = [record for record in records if _is_complete(record)]
         size = TRANSACTION_HEAD.itemsize
         heads = np.frombuffer(b"".join(record[:size] for record in complete), TRANSACTION_HEAD)
         self.unknown[self._rows[~known]] = True
@@ -238,7 +249,7 @@ def _is_complete(record: bytes) -> bool:
     if len(record) < TRANSACTION_HEAD.itemsize or record[0] != FORMAT:
         return False
     places = int(np.frombuffer(record, TRANSACTION_HEAD, 1)["places"][0])
-    return len(record) == TRANSACTION_HEAD.itemsize + STATE_KEY_BYTES * places
+    return len(record) == int(TRANSACTION_HEAD.itemsize) + STATE_KEY_BYTES * places
 
 
 def _buckets(

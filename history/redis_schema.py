@@ -5,47 +5,45 @@ or can be looked up by anybody without the key. Labels have two more kinds of ke
 batches two (`history.journal`), loads one (`operations.history.load`).
 
 fraud:h:<layout><entity>   the state of one entity: records (`history.layout`), appended to, and merged now and then
-fraud:t:<transaction>      one transaction: when and where it counts, its label, where its values and its answer are
-fraud:v:<block>            the history values of the transactions of one request, for their repeats
-fraud:a:<block>            what was answered to them, an ANSWER for each, against which labels are counted
+fraud:k:<slot>             which transactions are known, and where the rest of them stands (`history.known_ids`)
+fraud:b:<block>            the transactions of one request: times, and states (`history.transaction_blocks`)
+fraud:v:<block><chunk>     their history values, for repeats (`history.stored_values`)
+fraud:a:<block>            what was answered to them, against which labels are counted
 
 A transaction of a small batch enters by the script ENTER: it is noted and counted at once or, where it is known
 already, not at all. Those of a large batch enter by journals.
 """
 
+import struct
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from history.evaluation import CODE_BITS, StoredRecords, sort_keys
+from history.evaluation import CODE_BITS, sort_keys
 from history.keyed_hash import HistoryKey
+from history.known_ids import FINDING, NOTING, SLOT_SECONDS
 from history.layout import DIGEST_BYTES, ENTITY_BYTES, RecordLayout, Records
 from history.plan import Plan
+from history.short_records import encode_records
+from history.stored_values import CHUNK_ROWS
+from history.transaction_blocks import STATE_KEY_BYTES
 
-BLOCK_ID_BYTES = 12
-STATE_KEY_BYTES = DIGEST_BYTES + ENTITY_BYTES
 STATE_KEY = np.dtype([("layout", f"V{DIGEST_BYTES}"), ("entity", f"V{ENTITY_BYTES}")])
-STATE, TRANSACTION, VALUES, ANSWERS = b"fraud:h:", b"fraud:t:", b"fraud:v:", b"fraud:a:"
+STATE, BLOCK, VALUES, ANSWERS = b"fraud:h:", b"fraud:b:", b"fraud:v:", b"fraud:a:"
 Argument = bytes | str | int
 """An argument of a script."""
 Arguments = tuple[Argument, ...]
-FORMAT = 2
-NO_VALUES = 0xFFFFFFFF
-"""Size of the values of a transaction that has none and gets none, as one that was loaded."""
+NO_VALUES, AWAITED_VALUES = 0xFFFFFFFF, 0xFFFFFFFE
+"""In the place of a row: its transaction has no values and gets none, as one that was loaded; or they are to come."""
 IN_FLIGHT_SECONDS = 60
 """Longer than any request takes: a transaction that entered earlier and has no values gets none any more."""
 UNLABELLED, GENUINE, FRAUD = 0, 1, 2
 PASSED, FLAGGED = 0, 1
-TRANSACTION_HEAD = np.dtype([
-    ("format", "u1"), ("label", "u1"), ("confirmed", "<f8"), ("seconds", "<f8"),
-    ("plan", f"V{DIGEST_BYTES}"), ("block", f"V{BLOCK_ID_BYTES}"), ("index", "<u4"), ("width", "<u2"), ("places", "u1"),
-])  # fmt: skip
-"""The begin of a transaction's record: its label and when that was confirmed; its time; the plan of its values, their
-block, row and number. The keys of the states that its label changes follow. The scripts know these offsets."""
-ANSWER, LABEL = np.dtype([("answer", "u1"), ("version", "<u4")]), np.dtype([("label", "u1"), ("confirmed", "<f8")])
-"""An answer as it is stored in fraud:a:; and the part of a record that a label overwrites."""
+ANSWER = np.dtype([("answer", "u1"), ("version", "<u4")])
+"""An answer as it is stored with a label; and in fraud:a: where several versions answered one request."""
+ONE_VERSION = 2
+"""The first byte of answers that are all of one version: it follows, then a byte for each."""
 
 APPENDING = """
 local function append(run, name, bytes, expire)
@@ -72,75 +70,107 @@ With `redis.pcall` they return how many keys hold no state and were passed over;
 
 ENTER = (
     APPENDING
+    + FINDING
+    + NOTING
     + """
--- ARGV: 'enter' or 'look'; ids; records of transactions; seconds that they are kept; keys
--- to read; keys to append to; how many bytes to each; the bytes; seconds until states expire; and, of a
--- load, a key of progress, what it must be and what it becomes.
--- Returns the places of known transactions, their plans, the sizes of their values (NEVER: it had none from the
--- start), the values; then the sizes of the states that were read, and the states; then the epoch of all that, and
--- whether its past is just being loaded (`history.epoch`). Where a transaction is known, none of the call enters.
--- A block that is there and empty stands for values that were not worth keeping: its transactions never had any. So
--- it is with one whose block is not there, where it entered too long ago for anybody to be about to write it.
-local mode, ids, records, keep, reads, writes, lengths, bytes = unpack(ARGV, 1, 8)
-keep = tonumber(keep)
-local expire = tonumber(ARGV[9])
-if ARGV[10] and (redis.call('GET', ARGV[10]) or '') ~= ARGV[11] then return {'moved'} end
-local places, plans, widths, values, sizes, states = {}, {}, {}, {}, {}, {}
+-- ARGV: 'enter' or 'look'; ids; what is noted of them; seconds for which it is; keys to read; keys to append to; how
+-- many bytes to each; the bytes; seconds until states expire; a block's name and the block; and, of a load, a key
+-- of progress, what it must be and what it becomes.
+-- Returns the places of known transactions, their plans, the rows of their values in chunks of values (or why there
+-- are none), the numbers of these chunks; then the sizes of the states that were read, and the states; then the epoch
+-- of all that, and whether its past is just being loaded (`history.epoch`); then the chunks. Where a transaction is
+-- known, none of the call enters.
+-- A chunk that is there and empty stands for values that were not worth keeping: its transactions never had any. So
+-- it is with one that is not there, where the block entered too long ago for anybody to be about to write it.
+local mode, joined, wheres, keep, reads, writes, lengths, bytes, expire, name, block = unpack(ARGV, 1, 11)
+keep, expire = tonumber(keep), tonumber(expire)
+if ARGV[12] and (redis.call('GET', ARGV[12]) or '') ~= ARGV[13] then return {'moved'} end
+local sizes, states = {}, {}
 local about = redis.call('MGET', 'fraud:epoch', 'fraud:loading')
 for i = 1, 2 do about[i] = about[i] or '' end
 for i = 1, #reads / 24 do
-  local key = 'fraud:h:' .. string.sub(reads, i * 24 - 23, i * 24)
-  local state = redis.call('GET', key) or ''
+  local state = redis.call('GET', 'fraud:h:' .. string.sub(reads, i * 24 - 23, i * 24)) or ''
   sizes[i], states[i] = struct.pack('<I4', #state), state
 end
-local count = #ids / 16
-local size = #records / math.max(count, 1)
-local keys, entered = {}, true
-for i = 1, count do keys[i] = 'fraud:t:' .. string.sub(ids, i * 16 - 15, i * 16) end
-if mode == 'enter' and count > 0 then
-  local all = {}
-  for i = 1, count do
-    all[2 * i - 1], all[2 * i] = keys[i], string.sub(records, (i - 1) * size + 1, i * size)
-  end
-  entered = redis.call('MSETNX', unpack(all)) == 1
-  if entered then
-    for i = 1, count do redis.call('EXPIRE', keys[i], keep) end
-  end
+local ids = split(joined)
+local _, noted, old, any = find(ids)
+local places, plans, rows, numbers, chunks, by_name = {}, {}, {}, {}, {}, {}
+local function add(place, plan, row, chunk)
+  local n = #places + 1
+  places[n], plans[n] = struct.pack('<I4', place - 1), plan
+  rows[n], numbers[n] = struct.pack('<I4', row), struct.pack('<I4', chunk)
 end
-if mode == 'look' or not entered then
-  for i = 1, count do
-    local before = redis.call('GET', keys[i])
-    if before then
-      local index, width = struct.unpack('<I4I2', before, 39)
-      local block = 'fraud:v:' .. string.sub(before, 27, 38)
-      local found = redis.call('GETRANGE', block, index * width * 8, (index + 1) * width * 8 - 1)
-      if found == '' and width > 0 then
-        local left = redis.call('TTL', keys[i])
-        if redis.call('EXISTS', block) == 1 or (left >= 0 and left < keep - IN_FLIGHT_SECONDS) then width = 0 end
-      end
-      local n = #places + 1
-      places[n], plans[n], values[n] = struct.pack('<I4', i - 1), string.sub(before, 19, 26), found
-      widths[n] = struct.pack('<I4', width > 0 and #found or 4294967295)
+local function missing(key, seconds)
+  local left = redis.call('TTL', key)
+  return left >= 0 and left < seconds - IN_FLIGHT_SECONDS and NO_VALUES or AWAITED_VALUES
+end
+local function add_noted(place, where)
+  local id, row = string.sub(where, 1, 12), struct.unpack('<I4', where, 13)
+  local head = redis.call('GETRANGE', 'fraud:b:' .. id, 1, 9)
+  if #head < 9 or string.byte(head, 9) == 0 then
+    return add(place, #head < 9 and string.rep('\\0', 8) or string.sub(head, 1, 8), NO_VALUES, 0)
+  end
+  local key = 'fraud:v:' .. id .. struct.pack('<I4', math.floor(row / CHUNK_ROWS))
+  if not by_name[key] then
+    local chunk = redis.call('GET', key)
+    if not chunk or chunk == '' then
+      by_name[key] = {chunk and NO_VALUES or missing('fraud:b:' .. id, keep + SLOT_SECONDS)}
+    else
+      chunks[#chunks + 1] = chunk
+      by_name[key] = {false, #chunks - 1}
     end
   end
+  local reason, number = unpack(by_name[key])
+  add(place, string.sub(head, 1, 8), reason or row % CHUNK_ROWS, number or 0)
 end
-if not entered then sizes, states = {}, {} end
-if entered then
+local function add_old(place, record)
+  local index, width = struct.unpack('<I4I2', record, 39)
+  local key, plan = 'fraud:v:' .. string.sub(record, 27, 38), string.sub(record, 19, 26)
+  local found = redis.call('GETRANGE', key, index * width * 8, (index + 1) * width * 8 - 1)
+  if found ~= '' then
+    chunks[#chunks + 1] = '\\0' .. found
+    return add(place, plan, 0, #chunks - 1)
+  end
+  local never = width == 0 or redis.call('EXISTS', key) == 1
+  add(place, plan, never and NO_VALUES or missing('fraud:t:' .. ids[place], keep), 0)
+end
+if any then
+  for i = 1, #ids do
+    if noted[i] then add_noted(i, noted[i]) elseif old[i] then add_old(i, old[i]) end
+  end
+end
+if mode == 'enter' and any then sizes, states = {}, {} end
+if mode == 'enter' and not any then
+  if #ids > 0 then
+    local size, pairs = #wheres / #ids, {}
+    for i = 1, #ids do
+      pairs[2 * i - 1], pairs[2 * i] = ids[i], string.sub(wheres, (i - 1) * size + 1, i * size)
+    end
+    redis.call('SET', 'fraud:b:' .. name, block, 'EX', keep + SLOT_SECONDS)
+    note(name, keep, pairs)
+  end
   append_all(redis.call, writes, lengths, bytes, expire)
-  if ARGV[10] then redis.call('SET', ARGV[10], ARGV[12], 'EX', expire) end
+  if ARGV[12] then redis.call('SET', ARGV[12], ARGV[14], 'EX', expire) end
 end
 return {
-  table.concat(places), table.concat(plans), table.concat(widths), table.concat(values), table.concat(sizes),
-  table.concat(states), unpack(about),
+  table.concat(places), table.concat(plans), table.concat(rows), table.concat(numbers), table.concat(sizes),
+  table.concat(states), about[1], about[2], unpack(chunks),
 }
 """.replace("IN_FLIGHT_SECONDS", str(IN_FLIGHT_SECONDS))
+    .replace("NO_VALUES", str(NO_VALUES))
+    .replace("AWAITED_VALUES", str(AWAITED_VALUES))
+    .replace("CHUNK_ROWS", str(CHUNK_ROWS))
+    .replace("SLOT_SECONDS", str(SLOT_SECONDS))
 )
-"""Reads states, looks transactions up and enters them, in one step. One command sets all transactions or none, in
-a third of the time of an EXISTS and a SET for each. States are read first: where that fails, nothing is written."""
+"""Reads states, looks transactions up and enters them, in one step. States are read first: where that fails, nothing
+is written."""
 
 STORE_VALUES = """
--- ARGV: a block, its values, seconds that it is kept. No values: those of its transactions were not worth keeping.
-redis.call('SET', 'fraud:v:' .. ARGV[1], ARGV[2], 'EX', ARGV[3])
+-- ARGV: a block, seconds that its values are kept, the number of the first chunk, and chunks. An empty one: its values
+-- were not worth keeping.
+for i = 4, #ARGV do
+  redis.call('SET', 'fraud:v:' .. ARGV[1] .. struct.pack('<I4', ARGV[3] + i - 4), ARGV[i], 'EX', ARGV[2])
+end
 """
 """Stores the values of a request for repeats, while the model scores."""
 
@@ -165,6 +195,15 @@ end
 """Replaces states that have grown long, unless something was appended meanwhile; runs after the reply."""
 
 
+def encode_answers(flagged: NDArray[np.bool_], versions: NDArray[np.int64]) -> bytes:
+    """What is stored of the answers to a request: was each flagged, and by which version; shape (rows,)."""
+    if (versions == versions[0]).all():
+        return struct.pack("<BI", ONE_VERSION, versions[0]) + flagged.astype(np.uint8).tobytes()
+    answers = np.empty(len(flagged), ANSWER)
+    answers["answer"], answers["version"] = np.where(flagged, FLAGGED, PASSED), versions
+    return answers.tobytes()
+
+
 def state_keys(layout: RecordLayout, entities: Sequence[str], key: HistoryKey) -> NDArray[np.void]:
     """The key of each entity's state, without the prefix STATE; shape (entities,)."""
     digests = key.entities.digests(entities)
@@ -173,34 +212,9 @@ def state_keys(layout: RecordLayout, entities: Sequence[str], key: HistoryKey) -
     return both.view(f"V{STATE_KEY_BYTES}")
 
 
-def transaction_records(plan: Plan, seconds: NDArray[np.float64]) -> NDArray[np.void]:
-    """Records of transactions of these times, without values; the fields "0", "1", ... are keys of states."""
-    places = len(fraud_layouts(plan))
-    records = np.zeros(len(seconds), _transaction_dtype(places))
-    records["format"], records["seconds"] = FORMAT, seconds
-    records["plan"], records["places"] = np.void(plan.digest), places
-    return records
-
-
-@cache
-def _transaction_dtype(places: int) -> np.dtype[np.void]:
-    return np.dtype([*TRANSACTION_HEAD.descr, *((str(place), f"V{STATE_KEY_BYTES}") for place in range(places))])
-
-
 def fraud_layouts(plan: Plan) -> list[int]:
     """The positions of the layouts of a plan whose states labels change."""
     return [place for place, layout in enumerate(plan.layouts) if layout.delay is not None]
-
-
-def parse_states(layout: RecordLayout, sizes: NDArray[np.int64], states: bytes) -> StoredRecords:
-    """The joined states of entities 0, 1, ... as records, given the bytes of each; a damaged one counts as empty."""
-    counts, rest = np.divmod(sizes, layout.dtype.itemsize)
-    if rest.any():
-        ends = np.cumsum(sizes)
-        whole = np.flatnonzero(rest == 0).tolist()
-        states = b"".join([states[ends[place] - sizes[place] : ends[place]] for place in whole])
-        counts[rest > 0] = 0
-    return StoredRecords(np.arange(len(sizes)).repeat(counts), np.frombuffer(states, layout.dtype))
 
 
 def merged_by_entity(
@@ -208,9 +222,6 @@ def merged_by_entity(
 ) -> tuple[NDArray[np.int64], list[bytes]]:
     """What rows add to the states of their entities: the entities' codes, and the merged records of each as bytes."""
     if len(codes) == 1:
-        return codes, [records.tobytes()]
+        return encode_records(layout, codes, records)
     merged_keys, merged = layout.merged(sort_keys(codes, records["bucket"]), records)
-    distinct, begins = np.unique(merged_keys >> CODE_BITS, return_index=True)
-    data, size = merged.tobytes(), layout.dtype.itemsize
-    spans = zip(begins.tolist(), [*begins[1:].tolist(), len(merged)], strict=False)
-    return distinct, [data[begin * size : end * size] for begin, end in spans]
+    return encode_records(layout, merged_keys >> CODE_BITS, merged)

@@ -37,6 +37,7 @@ Rules, which every path through this file keeps:
 """
 
 import itertools
+import math
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,22 +50,24 @@ from numpy.typing import NDArray
 from contract.table import Table
 from history.epoch import EPOCH, LOADING, Epoch
 from history.evaluation import ArrivingRows, StoredRecords, arriving_rows, evaluate
-from history.journal import claim_command, encode_journal, register_arguments
+from history.journal import MAX_PARTS, claim_command, encode_journal, register_arguments, state_parts
 from history.keyed_hash import UNKEYED, HistoryKey
+from history.known_ids import BLOCK_ID_BYTES, noted
 from history.layout import RecordLayout, Rows, factorize
 from history.plan import Plan
 from history.redis_schema import (
-    BLOCK_ID_BYTES,
+    AWAITED_VALUES,
     NO_VALUES,
     STATE,
     Arguments,
     fraud_layouts,
     merged_by_entity,
-    parse_states,
     state_keys,
-    transaction_records,
 )
 from history.removal import RowRemoval
+from history.short_records import decode_records, encode_records
+from history.stored_values import CHUNK_ROWS, decode_chunk, encode_chunks
+from history.transaction_blocks import STATE_KEY_BYTES, encode_block
 
 SMALL_BATCH_ROWS = 500
 """The most rows of a small batch, which one call enters: 2 to 4 ms of Redis' time."""
@@ -72,8 +75,8 @@ CLAIM_ROWS = 500
 """Rows of a large batch that share a journal: few enough that Redis is never busy with one for long."""
 READ_STATES = 1_000
 """States that one MGET reads: several megabytes, if their entities are busy."""
-APPLY_STATES = 2_000
-"""States that one call of APPLY appends to, unless a single journal has more."""
+APPLY_STATES, APPLY_BYTES = 500, 250_000
+"""States that one call of APPLY appends to, and bytes that it appends: about a millisecond of Redis' time."""
 MERGE_MIN_RECORDS = 64
 """Records of a state from which it may be merged."""
 MERGE_CHECK_RECORDS = 8
@@ -107,6 +110,21 @@ class HistoryOptions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _StoredStates:
+    """States of one layout as they were read: the bytes of each, all of them joined, their records, the damaged."""
+
+    sizes: Rows
+    states: bytes
+    records: StoredRecords
+    damaged: NDArray[np.bool_]
+
+    def state(self, code: int) -> bytes:
+        """The bytes of one entity's state."""
+        begin = int(self.sizes[:code].sum())
+        return self.states[begin : begin + int(self.sizes[code])]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _LayoutRows:
     """The rows of one layout of the plan, and the states of their entities.
 
@@ -114,35 +132,37 @@ class _LayoutRows:
         arriving: the rows that have an entity and a time.
         where: place of each row of the table in the batch, -1 where it has none; shape (table rows,).
         keys: of the states, by the entity's code; shape (entities,).
-        sizes: bytes of each state that was read, by the entity's code.
-        states: what was read, joined; one item, or none before anything was read.
+        stored: what was read of the states; one item, or none before anything was read.
     """
 
     layout: RecordLayout
     arriving: ArrivingRows
     where: Rows
     keys: NDArray[np.void]
-    sizes: list[int]
-    states: list[bytes]
+    stored: list["_StoredStates"]
+
+    def receive(self, sizes: Rows, states: bytes) -> bool:
+        """Takes the joined states, and the bytes of each by the entity's code; whether one is damaged."""
+        records, damaged = decode_records(self.layout, sizes, states)
+        self.stored[:] = [_StoredStates(sizes, states, records, damaged)]
+        return bool(damaged.any())
 
     @property
-    def is_damaged(self) -> bool:
-        """Whether a state is not a number of whole records."""
-        return bool((np.array(self.sizes, dtype=np.int64) % self.layout.dtype.itemsize).any())
-
-    def state(self, code: int) -> bytes:
-        """What was read of one entity's state."""
-        begin = sum(self.sizes[:code])
-        return self.states[0][begin : begin + self.sizes[code]]
+    def before(self) -> StoredRecords:
+        """The records that were read."""
+        return self.stored[0].records if self.stored else StoredRecords(NO_ROWS, self.layout.identity_records(0))
 
     def keys_and_records(self, rows: Rows) -> tuple[NDArray[np.void], NDArray[np.void]]:
         """What these rows of the table add, one by one: the key of the state, and the record."""
         places = self._places(rows)
         return self.keys[self.arriving.codes[places]], self.arriving.records[places]
 
-    def count_states(self, rows: Rows) -> int:
-        """How many states these rows of the table append to."""
-        return int(np.count_nonzero(np.bincount(self.arriving.codes[self._places(rows)])))
+    @property
+    def numbered_states(self) -> tuple[Rows, NDArray[np.void]]:
+        """The number of each row's state, -1 where it has none; and the keys of the states."""
+        codes = np.full(len(self.where), -1, dtype=np.int64)
+        codes[self.arriving.places] = self.arriving.codes
+        return codes, self.keys
 
     def appended(self, rows: Rows) -> tuple[NDArray[np.void], list[bytes]]:
         """What these rows of the table append, and to which states."""
@@ -184,9 +204,10 @@ class _JournalBlock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _ApplyCall:
-    """Journals that one call of APPLY applies, and its arguments."""
+    """Journals of which one call of APPLY applies one part."""
 
     blocks: Sequence[_JournalBlock]
+    part: int
     arguments: Arguments
 
 
@@ -252,8 +273,8 @@ class BatchSession:
         states = [state or b"" for state in result]
         for part in self._parts:
             own, states = states[: len(part.keys)], states[len(part.keys) :]
-            part.sizes[:], part.states[:] = map(len, own), [b"".join(own)]
-            self.unreadable_states += part.is_damaged
+            sizes = np.fromiter(map(len, own), np.int64, len(own))
+            self.unreadable_states += part.receive(sizes, b"".join(own))
 
     def type_checks(self) -> list[Arguments]:
         """The arguments of each call of COUNT_NON_STATES: MGET passes over keys of another type.
@@ -272,7 +293,7 @@ class BatchSession:
     def prepare(self) -> None:
         """Computes what needs no reply, while the states of a large batch are read."""
         self._queue = self._dequeue()
-        _ = self._digests, self._has_id, self._transaction_records
+        _ = self._digests, self._has_id, self._block
 
     def entry_calls(self) -> list[Arguments]:
         """The arguments of each call of ENTER to make now, in this order; none when all is known or has entered."""
@@ -291,7 +312,8 @@ class BatchSession:
             _JournalBlock(rows, self.block_id + struct.pack("<I", next(self._journal_numbers)))
             for rows in self._dequeue()
         ]
-        return register_arguments([each.name for each in self._registered], self._now)
+        names = [each.name for each in self._registered]
+        return register_arguments(names, self._now, self.block_id, self._block, self._options.known_seconds)
 
     def claim_commands(self) -> Iterator[bytes]:
         """The commands that claim the registered journals, in this order."""
@@ -320,10 +342,11 @@ class BatchSession:
         """Takes the reply to each call; where RECOVER has applied some of its journals, each is sent by itself."""
         for call, applied in zip(self._sent_calls, replies, strict=True):
             self.unreadable_states += max(applied - 1, 0)
-            if applied or len(call.blocks) == 1:
+            if not applied and len(call.blocks) > 1:
+                singles = [single for each in call.blocks for single in self._apply_calls([each])]
+                self._partly_applied += [single for single in singles if single.part == call.part]
+            elif call.part == self._parts_count - 1:
                 self._mark_entered(np.concatenate([each.rows for each in call.blocks]))
-            else:
-                self._partly_applied += [single for each in call.blocks for single in self._apply_calls([each])]
 
     def receive_entries(self, replies: Iterable[Reply]) -> None:
         """Takes the reply to each call; where one met known rows, nothing entered: its other rows are queued again."""
@@ -377,9 +400,10 @@ class BatchSession:
         if not self.entered_count:
             return ()
         if values is None:
-            return (self.block_id, b"", self._options.values_seconds)
-        matrix = np.array([values[name] for name in self._plan.names], dtype="<f8").T
-        return (self.block_id, matrix.tobytes(), self._options.values_seconds)
+            chunks = [b""] * -(-self._table.rows // CHUNK_ROWS)
+        else:
+            chunks = list(encode_chunks(np.array([values[name] for name in self._plan.names], dtype="<f8").T))
+        return (self.block_id, self._options.values_seconds, 0, *chunks)
 
     def merge_arguments(self) -> tuple[bytes, ...]:
         """The arguments of the script MERGE, for long states; none where there is nothing to merge."""
@@ -404,7 +428,7 @@ class BatchSession:
         rows = arriving_rows(layout, self._table.columns)
         where = np.full(self._table.rows, -1, dtype=np.int64)
         where[rows.places] = np.arange(len(rows.places))
-        return _LayoutRows(layout, rows, where, state_keys(layout, rows.entities, self._options.key), [], [])
+        return _LayoutRows(layout, rows, where, state_keys(layout, rows.entities, self._options.key), [])
 
     def _dequeue(self) -> list[Rows]:
         """The blocks of rows that are to be sent, and empties the queue; at first these are all rows."""
@@ -417,27 +441,34 @@ class BatchSession:
 
     def _claim_command(self, each: _JournalBlock) -> bytes:
         with_id = each.rows[self._has_id[each.rows]]
-        layouts, ids = (part.keys_and_records(each.rows) for part in self._parts), self._digests[with_id]
-        journal = encode_journal(self._options.known_seconds, self._expire, ids, layouts)
-        return claim_command(self._options.key, each.name, journal, ids, self._transaction_records[with_id])
+        journal = encode_journal(self._expire, self._parts_count, (p.keys_and_records(each.rows) for p in self._parts))
+        keep, ids = self._options.known_seconds, self._digests[with_id]
+        return claim_command(self._options.key, keep, (each.name, journal), (ids, noted(self.block_id, with_id)))
+
+    @cached_property
+    def _parts_count(self) -> int:
+        """Into how many parts the states are cut, so that Redis is never busy with one for long."""
+        size = sum(part.arriving.records.nbytes for part in self._parts) + len(self._state_keys) * STATE_KEY_BYTES
+        needed = max(len(self._state_keys) / APPLY_STATES, size / APPLY_BYTES)
+        return max(1, min(MAX_PARTS, math.ceil(needed)))
 
     def _apply_calls(self, blocks: Sequence[_JournalBlock]) -> Iterator[_ApplyCall]:
-        """Few calls, of neighbours: the fewer there are, the fewer states are appended to twice."""
-        rows = np.concatenate([NO_ROWS, *(each.rows for each in blocks)])
-        if len(blocks) > 1 and sum(part.count_states(rows) for part in self._parts) > APPLY_STATES:
-            half = len(blocks) // 2
-            yield from self._apply_calls(blocks[:half])
-            yield from self._apply_calls(blocks[half:])
-        elif blocks:
-            names = b"".join(each.name for each in blocks)
-            yield _ApplyCall(blocks, (names, *self._appended(rows), self._expire, int(self._now)))
+        """One call for each part of the states: each state is appended to once."""
+        if not blocks:
+            return
+        rows, names = np.concatenate([each.rows for each in blocks]), b"".join(each.name for each in blocks)
+        keys, data = self._appended(rows)
+        parts = state_parts(keys, self._parts_count)
+        for part in range(self._parts_count):
+            places = np.flatnonzero(parts == part)
+            written = _joined(keys[places], [data[place] for place in places.tolist()])
+            arguments = (names, part, self._parts_count, *written, self._expire, int(self._now))
+            yield _ApplyCall(blocks, part, arguments)
 
-    def _appended(self, rows: Rows) -> tuple[bytes, bytes, bytes]:
-        """The keys of the states that rows append to, how many bytes to each, and the bytes."""
+    def _appended(self, rows: Rows) -> tuple[NDArray[np.void], list[bytes]]:
+        """The keys of the states that rows append to, and what they append to each."""
         written = [part.appended(rows) for part in self._parts]
-        data = [each for _, states in written for each in states]
-        keys = b"".join(states.tobytes() for states, _ in written)
-        return keys, struct.pack(f"<{len(data)}I", *map(len, data)), b"".join(data)
+        return np.concatenate([keys for keys, _ in written]), [each for _, states in written for each in states]
 
     def _entry_call(self, rows: Rows) -> _EntryCall:
         """Enters rows, or looks them up; a small batch reads all states in the same call."""
@@ -446,14 +477,14 @@ class BatchSession:
         keys = b"" if self.large else b"".join(part.keys.tobytes() for part in self._parts)
         if not self._options.record:
             return _EntryCall(rows, with_id, state_counts, self._lookup_arguments(with_id, keys))
-        ids, records = self._digests[with_id].tobytes(), self._transaction_records[with_id].tobytes()
-        written = (*self._appended(rows), self._expire)
-        arguments = ("enter", ids, records, self._options.known_seconds, keys, *written)
+        ids, wheres = self._digests[with_id].tobytes(), noted(self.block_id, with_id).tobytes()
+        written = (*_joined(*self._appended(rows)), self._expire, self.block_id, self._block)
+        arguments = ("enter", ids, wheres, self._options.known_seconds, keys, *written)
         return _EntryCall(rows, with_id, state_counts, arguments)
 
     def _lookup_arguments(self, rows: Rows, keys: bytes = b"") -> Arguments:
         """The arguments of a call that enters nothing."""
-        return ("look", self._digests[rows].tobytes(), "", self._options.known_seconds, keys, "", "", "", 0)
+        return ("look", self._digests[rows].tobytes(), "", self._options.known_seconds, keys, "", "", "", 0, "", "")
 
     def _requeue(self, call: _EntryCall) -> None:
         """Queues the unknown rows of a call; of a small batch even none of them, where its states are still needed."""
@@ -495,14 +526,10 @@ class BatchSession:
         return is_repeat
 
     @cached_property
-    def _transaction_records(self) -> NDArray[np.void]:
-        """The record that each row is known by, shape (table rows,)."""
-        records = transaction_records(self._plan, self._seconds)
-        records["block"], records["width"] = np.void(self.block_id), len(self._plan.windows)
-        records["index"] = np.arange(self._table.rows)
-        for place, part in enumerate(self._parts[each] for each in fraud_layouts(self._plan)):
-            records[str(place)][part.arriving.places] = part.keys[part.arriving.codes]
-        return records
+    def _block(self) -> bytes:
+        """What Redis keeps of the transactions, whether they enter or not."""
+        states = [self._parts[place].numbered_states for place in fraud_layouts(self._plan)]
+        return encode_block(self._plan, self._seconds, states, has_values=True)
 
     def _mark_entered(self, rows: Rows) -> None:
         if self._options.record:
@@ -511,16 +538,18 @@ class BatchSession:
 
     def _mark_known(self, rows: Rows, reply: Reply) -> None:
         """Notes the values of known rows; None where they are of another plan or do not exist."""
-        size = 8 * len(self._plan.windows)
-        plans, widths = np.frombuffer(reply[1], "V8"), np.frombuffer(reply[2], "<u4")
-        sizes = np.where(widths == NO_VALUES, 0, widths)
-        ends = np.cumsum(sizes, dtype=np.int64)
-        ours = (plans == np.void(self._plan.digest)) & (widths != NO_VALUES)
-        valid = ours & (sizes == size)
-        for row, end, usable in zip(rows.tolist(), ends.tolist(), valid.tolist(), strict=True):
-            self._known[row] = np.frombuffer(reply[3], "<f8", size // 8, end - size) if usable else None
-        self._awaiting -= set(rows[valid].tolist())
-        self._awaiting |= set(rows[ours & ~valid].tolist())
+        plans, places = np.frombuffer(reply[1], "V8"), np.frombuffer(reply[2], "<u4")
+        ours = (plans == np.void(self._plan.digest)) & (places != NO_VALUES)
+        matrices = [decode_chunk(chunk, len(self._plan.windows)) for chunk in reply[8:]]
+        numbers = np.frombuffer(reply[3], "<u4")
+        for row, place, number, usable in zip(
+            rows.tolist(), places, numbers, ours & (places != AWAITED_VALUES), strict=True
+        ):
+            matrix = matrices[number] if usable else None
+            self._known[row] = matrix[place] if matrix is not None and place < len(matrix) else None
+        found = np.array([self._known[row] is not None for row in rows.tolist()], dtype=np.bool_)
+        self._awaiting -= set(rows[found].tolist())
+        self._awaiting |= set(rows[ours & ~found].tolist())
         self._other_plan_rows |= set(rows[plans != np.void(self._plan.digest)].tolist())
         self._is_repeat[rows] = True
 
@@ -532,16 +561,16 @@ class BatchSession:
         self.epoch, self.loading = Epoch.from_bytes(epoch), bool(loading)
 
     def _store_states(self, counts: Sequence[int], sizes: bytes, states: bytes) -> None:
-        lengths, at = np.frombuffer(sizes, "<u4").tolist(), 0
+        lengths, at = np.frombuffer(sizes, "<u4").astype(np.int64), 0
         for part, count in zip(self._parts, counts, strict=False):
             own, lengths = lengths[:count], lengths[count:]
-            part.sizes[:], part.states[:] = own, [states[at : at + sum(own)]]
-            at += sum(own)
-            self.unreadable_states += part.is_damaged
+            end = at + int(own.sum())
+            self.unreadable_states += part.receive(own, states[at:end])
+            at = end
 
     def _stored_without_repeats(self, part: _LayoutRows) -> StoredRecords:
         """The records that were read, without the known rows whose values are computed anew (rule 8)."""
-        before = parse_states(part.layout, np.array(part.sizes, dtype=np.int64), b"".join(part.states))
+        before = part.before
         rows = self._recomputed_rows[part.where[self._recomputed_rows] >= 0]
         if not len(rows):
             return before
@@ -578,15 +607,17 @@ class BatchSession:
         return dict(zip(self._plan.names, matrix[:, self._first_rows], strict=True))
 
     def _merge_state(self, part: _LayoutRows, code: int) -> list[bytes]:
-        state = part.state(code) + b"".join(self._appended_to(part, code))
-        records = np.frombuffer(state, part.layout.dtype)
+        state = part.stored[0].state(code) + b"".join(self._appended_to(part, code))
+        stored, _ = decode_records(part.layout, np.array([len(state)]), state)
+        records = stored.records
         newest = min(self._now, float(np.nanmax(self._seconds)))
         oldest = newest / part.layout.bucket - 2 * self._plan.oldest[part.layout]
         needed = records[records["bucket"] >= oldest]
         _, merged = part.layout.merged(needed["bucket"].astype(np.int64), needed)
         if len(merged) > MERGE_MAX_SHARE * len(records):
             return []
-        return [part.keys[code].tobytes(), state, merged.tobytes()]
+        _, encoded = encode_records(part.layout, np.zeros(len(merged), np.int64), merged)
+        return [part.keys[code].tobytes(), state, b"".join(encoded)]
 
     def _appended_to(self, part: _LayoutRows, code: int) -> list[bytes]:
         """What each entry has appended to a state, in their order."""
@@ -599,13 +630,20 @@ class BatchSession:
         return written
 
 
+def _joined(keys: NDArray[np.void], data: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:
+    """The keys of states, how many bytes are appended to each, and the bytes, as scripts take them."""
+    return keys.tobytes(), struct.pack(f"<{len(data)}I", *map(len, data)), b"".join(data)
+
+
 def _mergeable(part: _LayoutRows, entered: NDArray[np.bool_]) -> list[int]:
     """The entities with the longest states, up to MERGE_MAX_BYTES; each is checked once in MERGE_CHECK_RECORDS."""
-    rows = np.bincount(part.arriving.codes[entered[part.arriving.places]], minlength=len(part.sizes))
-    sizes = np.array(part.sizes, dtype=np.int64)
-    counts, rest = np.divmod(sizes, part.layout.dtype.itemsize)
+    if not part.stored:
+        return []
+    sizes = part.stored[0].sizes
+    rows = np.bincount(part.arriving.codes[entered[part.arriving.places]], minlength=len(sizes))
+    counts = np.bincount(part.before.codes, minlength=len(sizes))  # None of a damaged state.
     passed = counts // MERGE_CHECK_RECORDS != (counts + rows) // MERGE_CHECK_RECORDS
-    long = np.flatnonzero((counts >= MERGE_MIN_RECORDS) & passed & (rest == 0))  # A damaged state cannot be read.
+    long = np.flatnonzero((counts >= MERGE_MIN_RECORDS) & passed)
     longest = long[np.argsort(-sizes[long], kind="stable")]
     some: list[int] = longest[np.cumsum(sizes[longest]) <= max(MERGE_MAX_BYTES, sizes.max(initial=0))].tolist()
     return some

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from contract.decision import Decision
 from gateway.logs import log
 from gateway.models.score_result import ScoreResult
-from history.redis_schema import ANSWER, ANSWERS, FLAGGED, PASSED
+from history.redis_schema import ANSWERS, encode_answers
 
 WRITE_INTERVAL_SECONDS = 0.25
 MAX_PENDING_ROWS = 500_000
@@ -65,8 +65,6 @@ class AnswerWriter:
 
 
 def _encode(scored: ScoreResult) -> bytes:
-    """An ANSWER for each row."""
-    answers = np.empty(len(scored.decisions), ANSWER)
-    answers["answer"] = [PASSED if decision is Decision.APPROVE else FLAGGED for decision in scored.decisions]
-    answers["version"] = scored.versions
-    return answers.tobytes()
+    """What is stored of the answer to each row."""
+    flagged = np.array([decision is not Decision.APPROVE for decision in scored.decisions], dtype=np.bool_)
+    return encode_answers(flagged, np.asarray(scored.versions, dtype=np.int64))

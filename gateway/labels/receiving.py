@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from contract.faults import Fault
 from contract.schema import Column, Kind
@@ -22,7 +22,8 @@ from gateway.logs import log
 from gateway.models.model_tracker import ModelTracker
 from gateway.redis.scripts import run_script
 from gateway.requests.payload import OnError, Payload
-from history.keyed_hash import KEY_CHECK, HistoryKey
+from history.keyed_hash import REFUSED, HistoryKey
+from history.known_ids import FIND_TRANSACTIONS
 from history.label_update import LABELS_PER_UPDATE, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 
@@ -104,17 +105,22 @@ class LabelReceiver:
 
 async def _run_round(redis: Redis, key: HistoryKey, payload: Payload, update: LabelUpdate) -> bool:
     """Reads and changes once; whether nothing is left to do."""
-    check, *records = await redis.mget([KEY_CHECK, *update.record_keys()])
-    if check != key.check:  # No transaction would be found by this key's digests.
-        raise LabelsNotTaken(OTHER_KEY)
-    await payload.work(update.receive_records, records)
+    if not (arguments := update.find_arguments()):
+        return True
+    try:
+        found = await run_script(redis.execute_command, key.guarded(FIND_TRANSACTIONS), arguments)
+    except ResponseError as error:
+        if str(error).startswith(REFUSED):  # No transaction would be found by this key's digests.
+            raise LabelsNotTaken(OTHER_KEY) from None
+        raise
+    await payload.work(update.receive_transactions, found)
     async with redis.pipeline(transaction=False) as pipeline:
         for month, transaction in update.stored_label_reads():
             pipeline.hget(month, transaction)  # type: ignore[arg-type]
         update.receive_stored_labels(await pipeline.execute())
     if arguments := await payload.work(update.arguments):
         update.receive_conflicts(await run_script(redis.execute_command, key.guarded(UPDATE_LABELS), arguments))
-    return not update.record_keys()
+    return not update.find_arguments()
 
 
 def _slices(labels: int) -> list[slice]:

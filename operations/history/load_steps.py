@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from history.evaluation import CODE_BITS, bucket_of, sort_keys
 from history.keyed_hash import ID_BYTES, HistoryKey
+from history.known_ids import BLOCK_ID_BYTES, LABEL, WHERE, noted
 from history.layout import DIGEST_BYTES, MAX_BUCKET, RecordLayout, Records, Rows
 from history.plan import Plan
 from history.redis_schema import (
@@ -28,11 +29,11 @@ from history.redis_schema import (
     UNLABELLED,
     Arguments,
     fraud_layouts,
-    parse_states,
     state_keys,
-    transaction_records,
 )
 from history.session import EXPIRY_MARGIN, Reply
+from history.short_records import decode_records, encode_records
+from history.transaction_blocks import encode_block
 from operations.history.past_transactions import PastTransactions, effective_seconds
 
 ENTITY_STEP_STATES, ENTITY_STEP_RECORDS = 2_000, 20_000
@@ -131,15 +132,27 @@ class _Shared:
     missing: MissingLayouts
     key: HistoryKey
 
-    def records(self, rows: Rows) -> NDArray[np.void]:
-        """The records that transactions are known by: without values, and without an answer."""
-        records = transaction_records(self.plan, self.past.seconds[rows])
-        records["label"] = self.past.labels[rows]
-        records["confirmed"] = np.where(records["label"] == UNLABELLED, 0.0, self.past.confirmed[rows])
-        for place, each in enumerate(self.layouts[position] for position in fraud_layouts(self.plan)):
-            usable = each.usable[rows]
-            records[str(place)][usable] = each.keys[each.codes[rows[usable]]]
-        return records
+    def block_id(self, rows: Rows) -> bytes:
+        """The name of the block: the same whenever the step is done again, and of these transactions alone."""
+        text = self.plan.digest + self.key.keyed_all(self.past.ids[rows]).tobytes()
+        return hashlib.blake2b(text, digest_size=BLOCK_ID_BYTES, person=b"block").digest()
+
+    def block(self, rows: Rows) -> bytes:
+        """What Redis keeps of transactions: without values, and without an answer."""
+        states = [self._states(self.layouts[position], rows) for position in fraud_layouts(self.plan)]
+        return encode_block(self.plan, self.past.seconds[rows], states, has_values=False)
+
+    def labels(self, rows: Rows) -> NDArray[np.void]:
+        """The label of each transaction."""
+        labels = np.empty(len(rows), LABEL)
+        labels["label"] = self.past.labels[rows]
+        labels["confirmed"] = np.where(labels["label"] == UNLABELLED, 0.0, self.past.confirmed[rows])
+        return labels
+
+    def _states(self, each: LayoutTransactions, rows: Rows) -> tuple[Rows, NDArray[np.void]]:
+        """The number of each transaction's state, -1 where it has none, and the keys of these states alone."""
+        used, numbers = np.unique(each.codes[rows], return_inverse=True)
+        return np.where(each.usable[rows], numbers, -1), each.keys[used]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,11 +214,11 @@ class EntityStep:
 
     def read_arguments(self) -> Arguments:
         """Reads the states, which keeps them from expiring too."""
-        return ("look", "", "", 0, self._keys.tobytes(), "", "", "", self._expire)
+        return ("look", "", "", 0, self._keys.tobytes(), "", "", "", self._expire, "", "")
 
     def receive_states(self, reply: Reply) -> None:
         """A state that holds records from before the horizon has these transactions in it."""
-        states = parse_states(self._layout, np.frombuffer(reply[4], "<u4").astype(np.int64), reply[5])
+        states, _ = decode_records(self._layout, np.frombuffer(reply[4], "<u4").astype(np.int64), reply[5])
         expired = (states.records["count"] > 0) & (states.records["bucket"] < self._horizon)
         self._is_free[:] = True
         self._is_free[states.codes[expired]] = False
@@ -214,9 +227,9 @@ class EntityStep:
         """Adds to the other states."""
         written = self._is_free & (self._counts > 0)
         records = self._records[np.repeat(self._is_free, self._counts)]
-        sizes = (self._counts[written] * self._layout.dtype.itemsize).astype("<u4")
-        keys = self._keys[written]
-        return ("enter", "", "", 0, "", keys.tobytes(), sizes.tobytes(), records.tobytes(), self._expire)
+        codes = np.flatnonzero(written).repeat(self._counts[written])
+        sizes, data = _encoded(self._layout, codes, records)[1:]
+        return ("enter", "", "", 0, "", self._keys[written].tobytes(), sizes, data, self._expire, "", "")
 
     def receive_reply(self, reply: Reply) -> bool:
         """Always done."""
@@ -256,7 +269,8 @@ class IdStep:
         """Takes their positions."""
         self._shared = shared
         self._rows = rows
-        self._records = shared.records(rows)
+        self._block_id, self._block = shared.block_id(rows), shared.block(rows)
+        self._labels = shared.labels(rows)
         self._counts = np.ones((len(shared.layouts), len(rows)), dtype=np.bool_)
         with_id = np.flatnonzero(shared.past.has_id[rows])
         self._claims = _IdClaims(with_id, np.full(len(with_id), ALL_LAYOUTS), shared.past.ids[rows[with_id]])
@@ -313,15 +327,16 @@ class IdStep:
         keep = math.ceil(float(shared.past.seconds[self._rows].max()) - shared.horizon) + 1
         ids = shared.key.keyed_all(self._claims.digests)
         keys, sizes, data = (b"".join(parts) for parts in zip(*written, strict=True))
-        records = self._records[self._claims.at].tobytes()
-        return ("enter", ids.tobytes(), records, keep, "", keys, sizes, data, shared.expire)
+        wheres = np.empty(len(ids), [("where", WHERE), ("label", LABEL)])
+        wheres["where"], wheres["label"] = noted(self._block_id, self._claims.at), self._labels[self._claims.at]
+        block = (self._block_id, self._block)
+        return ("enter", ids.tobytes(), wheres.tobytes(), keep, "", keys, sizes, data, shared.expire, *block)
 
     def _appended(self, each: LayoutTransactions, counts: NDArray[np.bool_]) -> tuple[bytes, bytes, bytes]:
         """What is appended to the states of one layout: their keys, how many bytes each, and the bytes."""
         keys, records = each.merged(self._rows[counts])
-        codes, record_counts = np.unique(keys >> CODE_BITS, return_counts=True)
-        sizes = (record_counts * each.layout.dtype.itemsize).astype("<u4")
-        return each.keys[codes].tobytes(), sizes.tobytes(), records.tobytes()
+        codes, sizes, data = _encoded(each.layout, keys >> CODE_BITS, records)
+        return each.keys[codes].tobytes(), sizes, data
 
 
 Step = EntityStep | IdStep
@@ -332,6 +347,12 @@ Where its `read_arguments` are not None, they are those of a call before it, who
 nothing was written and `write_arguments` has others now. Once it was True, `known` are the transactions that had been
 counted already, in some state at least, and `unresolved` those of them whose plan nobody knows.
 """
+
+
+def _encoded(layout: RecordLayout, codes: Rows, records: Records) -> tuple[Rows, bytes, bytes]:
+    """What is appended to states: their entities' codes, how many bytes each, and the bytes."""
+    codes, states = encode_records(layout, codes, records)
+    return codes, np.fromiter(map(len, states), "<u4", len(states)).tobytes(), b"".join(states)
 
 
 def _id_slices(past: PastTransactions, horizon: float, layouts: Sequence[LayoutTransactions]) -> list[Rows]:

@@ -27,9 +27,11 @@ from redis.exceptions import RedisError
 from environment.redis_client import connect
 from history.journal import RECOVER
 from history.keyed_hash import HistoryKey
+from history.known_ids import FORMAT, KNOWN, TRANSACTION, TRANSACTION_HEAD
 from history.label_update import MONTHS
 from history.layout import DIGEST_BYTES
-from history.redis_schema import FORMAT, STATE, STATE_KEY_BYTES, TRANSACTION, TRANSACTION_HEAD
+from history.redis_schema import BLOCK, STATE
+from history.transaction_blocks import STATE_KEY_BYTES, keys_offset
 from operations.errors import OperationsError
 from operations.history.load import PREFIX
 from operations.history.redis_access import TIMEOUT_SECONDS, Interrupted, adopted_key
@@ -58,12 +60,12 @@ for i = 2, #ARGV, 3 do
     redis.call('UNLINK', name)
   elseif redis.call('EXISTS', name) == 1 then
     redis.call('RENAME', name, after)
-    if #ending > 0 then redis.call('SETRANGE', after, {head}, ending) end
+    if #ending > 0 then redis.call('SETRANGE', after, redis.call('STRLEN', after) - #ending, ending) end
     moved = moved + 1
   end
 end
 return moved
-""".replace("{head}", str(TRANSACTION_HEAD.itemsize))
+"""
 """Where a gateway of a release without a key goes on all the same, what it writes is appended to what was moved."""
 FIELDS = """
 -- ARGV: what must stand of the key; a hash and its next name; then for each field its name and its next name.
@@ -153,14 +155,15 @@ class _RekeyRun:
     def _move_all(self, before: int) -> int:
         """Moves all keys and labels that one scan finds; how many it moved."""
         moved = 0
-        for kind in (STATE, PREFIX, TRANSACTION):
+        for kind in (STATE, PREFIX, TRANSACTION, BLOCK):
             for page in self._pages(kind):
-                moved += self._rename([page], self._new_name if kind != TRANSACTION else self._new_records(page))
+                moved += self._rename([page], self._new_name if kind in (STATE, PREFIX) else self._new_records(page))
                 self._on_progress(before + moved)
-        for page in self._pages(MONTHS):
-            for month in page:
-                moved += self._move_labels(month)
-                self._on_progress(before + moved)
+        for kind in (KNOWN, MONTHS):
+            for page in self._pages(kind):
+                for name in page:
+                    moved += self._move_fields(name)
+                    self._on_progress(before + moved)
         return moved
 
     def _new_name(self, name: bytes) -> tuple[bytes, bytes]:
@@ -170,16 +173,20 @@ class _RekeyRun:
         return _moved_name(PREFIX + self._added_key.keyed(digest).hex().encode()), b""
 
     def _new_records(self, page: list[bytes]) -> Callable[[bytes], tuple[bytes, bytes]]:
-        """New names of transactions, and the new ends of their records, which name states."""
+        """New names of blocks and of transactions by a release before, and their new ends, which name states."""
         records: Any = self._redis.mget(page)
         endings = {name: self._new_ending(record or b"") for name, record in zip(page, records, strict=True)}
         prefix, key = _moved_name(TRANSACTION), self._added_key
-        return lambda name: (prefix + key.keyed(name.removeprefix(TRANSACTION)), endings[name])
+        return lambda name: (
+            _moved_name(name) if name.startswith(BLOCK) else prefix + key.keyed(name.removeprefix(TRANSACTION)),
+            endings[name],
+        )
 
     def _new_ending(self, record: bytes) -> bytes:
-        """The states that a record names, by their new keys; b"" of a record that is incomplete."""
-        states = record[TRANSACTION_HEAD.itemsize :]
-        if not states or record[0] != FORMAT or len(states) % STATE_KEY_BYTES:
+        """The states that a record or a block names, by their new keys; b"" of one that is incomplete."""
+        offset = TRANSACTION_HEAD.itemsize if record[:1] == bytes([FORMAT]) else keys_offset(record)
+        states = b"" if offset is None else record[offset:]
+        if not states or len(states) % STATE_KEY_BYTES:
             return b""
         each = np.frombuffer(states, f"V{STATE_KEY_BYTES}")
         return b"".join(self._new_state_key(state.tobytes()) for state in each)
@@ -189,13 +196,14 @@ class _RekeyRun:
         entity = state[DIGEST_BYTES:]
         return state[:DIGEST_BYTES] + (self._added_key.keyed(entity) if any(state) else entity)
 
-    def _move_labels(self, month: bytes) -> int:
+    def _move_fields(self, name: bytes) -> int:
+        """Moves the ids in a hash: of known transactions, or of a month's labels."""
         moved, cursor = 0, -1
         while cursor:
-            page: Any = self._redis.hscan(month, max(cursor, 0), count=PAGE)
+            page: Any = self._redis.hscan(name, max(cursor, 0), count=PAGE)
             cursor, fields = page
             pairs = [part for field in fields for part in (field, self._added_key.keyed(field))]
-            moved += self._call(FIELDS, month, _moved_name(month), *pairs) if pairs else 0
+            moved += self._call(FIELDS, name, _moved_name(name), *pairs) if pairs else 0
         return moved
 
     def _rename(self, pages: Iterable[list[bytes]], of: Callable[[bytes], tuple[bytes, bytes]]) -> int:

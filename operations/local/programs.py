@@ -48,7 +48,7 @@ def plan(settings: StackSettings, scratch: Path) -> StackPlan:
     key = settings.history_key or _load_or_create_history_key(settings.paths.history_key)
     if redis_url is None:
         file = settings.paths.run / "valkey.conf"
-        redis_url = valkey.configure(file, settings.paths.valkey, redis_port)
+        redis_url = valkey.configure(file, settings.paths.valkey, redis_port, valkey.memory_of(settings.env))
         database = _valkey(settings, file)
     inference_url = f"http://{LOOPBACK}:{ports.inference}"
     return StackPlan(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pydantic import SecretStr
@@ -10,6 +11,8 @@ from redis import Redis
 from starlette.testclient import TestClient
 
 from history.keyed_hash import KEY_CHECK, UNKEYED, HistoryKey
+from history.known_ids import KNOWN
+from history.redis_schema import BLOCK
 from operations.history.rekey import rekey
 from tests.gateway.remembering import Serve, counts, history_server, line, starter, upload
 from tests.gateway.trials import Valkey
@@ -121,14 +124,21 @@ def test_a_redis_that_is_rekeyed_meanwhile_is_left_alone(gateway: Serve, valkey:
 
 def histories(redis: Redis) -> dict[bytes, object]:
     """What Redis knows of entities, transactions, labels and journals; answers are still on their way."""
-    kinds = (b"fraud:h:", b"fraud:t:", b"fraud:labels:", b"fraud:j:", b"fraud:due")
+    kinds = (b"fraud:h:", b"fraud:k:", b"fraud:b:", b"fraud:labels:", b"fraud:j:", b"fraud:due")
     return {key: redis.dump(key) for key in redis.scan_iter() if key.startswith(kinds)}
 
 
 def unkey(redis: Redis) -> None:
     """Makes of all states and transactions here what a release without a key had written; the texts are known."""
     for text in ("c", "s", "1", "2"):
-        for new, old in ((KEY.entities, UNKEYED.entities), (KEY.transactions, UNKEYED.transactions)):
-            for key in [key for key in redis.scan_iter() if key.endswith(new.digest(text))]:
-                redis.rename(key, key.replace(new.digest(text), old.digest(text)))
+        entity, old_entity = KEY.entities.digest(text), UNKEYED.entities.digest(text)
+        identity, old_identity = KEY.transactions.digest(text), UNKEYED.transactions.digest(text)
+        for name in [*redis.scan_iter()]:
+            if name.endswith(entity):
+                redis.rename(name, name.replace(entity, old_entity))
+            if name.startswith(BLOCK):
+                redis.set(name, cast("bytes", redis.get(name)).replace(entity, old_entity), keepttl=True)
+            if name.startswith(KNOWN) and (noted := redis.hget(name, identity)):  # type: ignore[arg-type]
+                redis.hset(name, old_identity, noted)  # type: ignore[arg-type]
+                redis.hdel(name, identity)  # type: ignore[arg-type]
     redis.delete(KEY_CHECK)

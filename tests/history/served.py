@@ -9,6 +9,7 @@ from redis import Redis
 from contract.table import Table
 from gateway.history.pipeline import BatchPipeline
 from history.keyed_hash import KEY_CHECK
+from history.known_ids import FIND_TRANSACTIONS
 from history.label_update import UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
 from history.redis_schema import MERGE, STORE_VALUES
@@ -56,12 +57,12 @@ class Served:
         """Whether its transaction is known."""
         digests, fraud = KEY.transactions.digests([label.id]), np.array([label.fraud])
         update = LabelUpdate(self.plan, digests, fraud, np.array([label.confirmed]), self.now)
-        while keys := update.record_keys():
-            update.receive_records(cast("list[bytes | None]", self.redis.mget(keys)))
+        while arguments := update.find_arguments():
+            update.receive_transactions(cast("list[bytes]", self.redis.eval(FIND_TRANSACTIONS, 0, *arguments)))
             stored = [self.redis.hget(month, field) for month, field in update.stored_label_reads()]  # type: ignore[arg-type]
             update.receive_stored_labels(cast("list[bytes | None]", stored))
-            if arguments := update.arguments():
-                update.receive_conflicts(self.script(UPDATE_LABELS, *arguments))
+            if changes := update.arguments():
+                update.receive_conflicts(self.script(UPDATE_LABELS, *changes))
         return not update.unknown[0]
 
     def script(self, script: str, *arguments: Any) -> Any:  # noqa: ANN401 - a script's own

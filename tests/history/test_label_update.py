@@ -14,6 +14,7 @@ from redis import Redis
 
 from contract.table import Table
 from contract.windows import DAY, HOUR, Aggregate, Window
+from history.known_ids import FIND_TRANSACTIONS, KNOWN, LABEL, SLOT_SECONDS, TRANSACTION_HEAD, record_of
 from history.label_update import (
     COUNTS,
     LABEL_SECONDS,
@@ -35,16 +36,14 @@ from history.redis_schema import (
     FLAGGED,
     FRAUD,
     GENUINE,
-    LABEL,
     PASSED,
     STATE,
-    STATE_KEY_BYTES,
     STORE_VALUES,
-    TRANSACTION,
-    TRANSACTION_HEAD,
     UNLABELLED,
 )
 from history.session import EXPIRY_MARGIN, BatchSession, HistoryOptions
+from history.short_records import decode_records
+from history.transaction_blocks import STATE_KEY_BYTES
 from tests import valkey
 from tests.history import oracle
 from tests.history.oracle import Label, Transaction
@@ -89,9 +88,14 @@ class Store:
             self.run(STORE_VALUES, arguments)
         return values
 
+    def slot(self) -> bytes:
+        """The only slot of known ids."""
+        (slot,) = cast("list[bytes]", self.redis.keys(KNOWN + b"*"))
+        return slot
+
     def answer(self, identity: str, answer: int, version: int) -> None:
         """What was answered to a transaction."""
-        record = cast("bytes", self.redis.get(TRANSACTION + KEY.transactions.digest(identity)))
+        record = record_of(self.run(FIND_TRANSACTIONS, [KEY.transactions.digest(identity)])[0])
         (head,) = np.frombuffer(record, TRANSACTION_HEAD, 1)
         recorded = np.zeros(int(head["index"]) + 1, ANSWER)
         recorded[-1] = answer, version
@@ -99,7 +103,7 @@ class Store:
 
     def read(self, update: LabelUpdate) -> None:
         """The reading half of a round."""
-        update.receive_records(cast("list[bytes | None]", self.redis.mget(update.record_keys())))
+        update.receive_transactions(self.run(FIND_TRANSACTIONS, update.find_arguments()))
         update.receive_stored_labels(
             [cast("bytes | None", self.redis.hget(*each)) for each in update.stored_label_reads()]  # type: ignore[arg-type]
         )
@@ -112,7 +116,7 @@ class Store:
     def label(self, plan: Plan, *labels: Label, now: float = NOW) -> LabelUpdate:
         """Labels of distinct transactions."""
         update = update_of(plan, *labels, now=now)
-        while update.record_keys():
+        while update.find_arguments():
             self.read(update)
             self.write(update)
         return update
@@ -122,7 +126,8 @@ class Store:
         result: Counter[tuple[bytes, int]] = Counter()
         for layout in (each for each in plan.layouts if each.delay is not None):
             for key in (each for each in self.states() if each.startswith(STATE + layout.digest)):
-                for record in np.frombuffer(cast("bytes", self.redis.get(key)), layout.dtype):
+                state = cast("bytes", self.redis.get(key))
+                for record in decode_records(layout, np.array([len(state)]), state)[0].records:
                     result[key.removeprefix(STATE), int(record["bucket"])] += int(record["frauds"])
         return {place: count for place, count in result.items() if count}
 
@@ -316,7 +321,7 @@ def test_one_label_through_two_gateways_at_once_counts_once(store: Store) -> Non
     for update in (one, other):
         store.write(update)
     store.read(other)
-    assert (one.changed[0], other.changed[0], other.record_keys()) == (True, False, [])
+    assert (one.changed[0], other.changed[0], other.find_arguments()) == (True, False, ())
     assert store.frauds(PLAN) == expected_frauds(PLAN, [row], {"1": Label("1", True, NOW)})
 
 
@@ -325,7 +330,7 @@ def test_what_is_not_known_is_said_and_leaves_no_trace(store: Store) -> None:
     store.enter(PLAN, [paid("1")])
     update = update_of(PLAN, Label("1", True, NOW), Label("2", True, NOW))
     store.read(update)
-    store.redis.delete(TRANSACTION + KEY.transactions.digest("1"))
+    store.redis.hdel(store.slot(), KEY.transactions.digest("1"))  # type: ignore[arg-type]
     keys = set(store.redis.scan_iter())
     store.write(update)
     store.read(update)
@@ -366,7 +371,7 @@ def test_what_a_label_touches_lives_as_long_as_it_can_matter(store: Store) -> No
     assert [round(life, -2) for life in lives] == [round(PLAN.seconds + EXPIRY_MARGIN, -2)] * 2
     (month,) = month_keys(np.array([NOW]))
     assert LABEL_SECONDS - 10 < cast("int", store.redis.ttl(month)) <= LABEL_SECONDS
-    assert 0 < cast("int", store.redis.ttl(TRANSACTION + KEY.transactions.digest("1"))) <= KNOWN_SECONDS
+    assert 0 < cast("int", store.redis.ttl(store.slot())) <= KNOWN_SECONDS + SLOT_SECONDS
 
 
 def test_keys_of_labels_name_nobody(store: Store) -> None:

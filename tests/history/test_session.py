@@ -15,6 +15,7 @@ from gateway.history.pipeline import BatchPipeline
 from history import evaluation as history
 from history import session as sessions
 from history.journal import APPLY, RECOVER, REGISTER
+from history.known_ids import SLOT_SECONDS
 from history.redis_schema import ENTER, IN_FLIGHT_SECONDS, STORE_VALUES
 from tests.history import oracle
 from tests.history.oracle import Event, Label, Transaction
@@ -144,8 +145,8 @@ def test_values_are_waited_for_only_while_somebody_may_write_them(
     serving = Served(plan_of((COUNT,)), redis)
     serving.enter([row(1.0, name="1")])
     redis.delete(*redis.keys("fraud:v:*"))  # type: ignore[misc]
-    (known,) = redis.keys("fraud:t:*")  # type: ignore[misc]
-    redis.expire(known, KNOWN_SECONDS - age)
+    (block,) = redis.keys("fraud:b:*")  # type: ignore[misc]
+    redis.expire(block, KNOWN_SECONDS + SLOT_SECONDS - age)
     repeat = serving.session([row(1.0, name="1")], record=record)
     BatchPipeline(redis, KEY).enter(repeat)
     assert repeat.awaiting_values.tolist() == awaited

@@ -18,7 +18,6 @@ from redis import Redis
 from benchmarks.fault_answers import ExpectedScores, contradictions, degraded, faults
 from benchmarks.load import OK, Load, LoadResponse
 from benchmarks.switches import logged
-from operations.local import valkey as valkey_program
 from tests.system.conftest import IN_FLIGHT, KEY, Stack, Twin, find, free_port, gateway, jvm, valkey, wait_for, worker
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
@@ -74,11 +73,12 @@ def full_disk(stack: Stack) -> Iterator[None]:
 def full_redis(stack: Stack) -> Iterator[None]:
     """Redis refuses whatever takes memory."""
     with find_redis_url(stack) as redis:
+        memory = redis.config_get("maxmemory")["maxmemory"]  # type: ignore[index]
         redis.config_set("maxmemory", "1")
         try:
             yield
         finally:
-            redis.config_set("maxmemory", valkey_program.MEMORY)
+            redis.config_set("maxmemory", memory)
 
 
 @contextmanager

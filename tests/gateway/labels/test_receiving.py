@@ -18,7 +18,8 @@ from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFo
 from gateway.labels import metrics_reader
 from history.label_update import COUNTS
 from history.plan import Plan
-from history.redis_schema import ANSWERS, STATE, TRANSACTION, TRANSACTION_HEAD
+from history.redis_schema import ANSWERS, BLOCK, STATE
+from history.short_records import decode_records
 from tests.gateway.conftest import AUTHORISED
 from tests.gateway.remembering import (
     COLUMNS,
@@ -100,8 +101,7 @@ def risk(client: TestClient, identity: str, day: int, shop: str = "s") -> int:
 def answered(valkey: Valkey) -> bool:
     """Whether the answers to all transactions are noted."""
     with valkey.raw() as redis:
-        records = cast("list[bytes]", redis.mget(list(redis.scan_iter(TRANSACTION + b"*"))))
-        blocks = {np.frombuffer(record, TRANSACTION_HEAD, 1)["block"].tobytes() for record in records}
+        blocks = {name.removeprefix(BLOCK) for name in redis.scan_iter(BLOCK + b"*")}
         return all(redis.exists(ANSWERS + block) for block in blocks)
 
 
@@ -346,7 +346,8 @@ def frauds(redis: Redis) -> int:
     states = cast(
         "list[bytes]", redis.mget([key for key in redis.scan_iter() if key.startswith(STATE + layout.digest)])
     )
-    return int(np.frombuffer(b"".join(states), layout.dtype)["frauds"].sum())
+    sizes = np.array([len(state) for state in states])
+    return int(decode_records(layout, sizes, b"".join(states))[0].records["frauds"].sum())
 
 
 def test_metrics_show_what_labels_say_of_decisions(gateway: Serve, valkey: Valkey) -> None:

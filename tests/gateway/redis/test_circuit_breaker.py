@@ -24,7 +24,7 @@ async def there() -> None:
     """Redis is there."""
 
 
-@pytest.mark.parametrize("error", [NotConnected(), Silent(), TimeoutError(), ConnectionRefusedError()])
+@pytest.mark.parametrize("error", [NotConnected(), ConnectionResetError(), ConnectionRefusedError()])
 async def test_a_redis_that_is_not_there_opens_it(error: Exception) -> None:
     """However it shows."""
     breaker = CircuitBreaker(there)
@@ -39,6 +39,29 @@ async def test_what_redis_refuses_does_not_open_it(error: Exception) -> None:
     breaker = CircuitBreaker(there)
     breaker.failed(error)
     assert not breaker.open
+
+
+@pytest.mark.parametrize("error", [Silent(), TimeoutError()])
+@pytest.mark.parametrize("answers", [True, False])
+async def test_after_a_command_without_an_answer_a_probe_decides(error: Exception, answers: bool) -> None:
+    """A slow command fails one request; a Redis that says nothing to a probe either is asked no more."""
+    probed, never = asyncio.Event(), asyncio.Event()
+
+    async def probe() -> None:
+        if probed.is_set():
+            await never.wait()
+        assert not breaker.open
+        probed.set()
+        if not answers:
+            raise Silent
+
+    breaker = CircuitBreaker(probe)
+    async with running(breaker.probe_periodically()), asyncio.timeout(60):
+        breaker.failed(error)
+        assert not breaker.open
+        await probed.wait()
+        await asyncio.sleep(0)
+        assert breaker.open != answers
 
 
 async def test_it_closes_when_a_probe_is_answered_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from history.keyed_hash import KEY_CHECK, HistoryKey
 from history.plan import Plan
 from history.redis_schema import STORE_VALUES
 from history.session import BatchSession, HistoryOptions
+from history.short_records import decode_records
 from operations.history import load, past_file
 from operations.history.load import LoadResult, LoadTarget
 from operations.history.past_transactions import ParsedFile
@@ -173,16 +174,24 @@ def states(client: Redis, plan: Plan) -> dict[bytes, list[Any]]:
     result = {}
     for key in client.scan_iter(b"fraud:h:*"):
         layout = layouts[key[8:16]]
-        records = np.frombuffer(client.get(key), layout.dtype)  # type: ignore[arg-type]
+        state = cast("bytes", client.get(key))
+        records = decode_records(layout, np.array([len(state)]), state)[0].records
         _, merged = layout.merged(records["bucket"].astype(np.int64), records)
         result[key] = [tuple(round(float(value), 6) for value in record) for record in merged.tolist()]
     return result
 
 
-def dump(client: Redis) -> dict[bytes, bytes]:
+def dump(client: Redis) -> dict[bytes, Any]:
     """All keys but the epoch, which is of chance, byte for byte."""
     keys = [key for key in client.scan_iter(b"fraud:*", count=1000) if key != EPOCH]
-    return {key: client.get(key) or b"" for key in keys}  # type: ignore[misc]
+    return {key: _content(client, key) for key in keys}
+
+
+def _content(client: Redis, key: bytes) -> Any:  # noqa: ANN401 - of any type of key
+    kind = client.type(key)
+    if kind == b"zset":
+        return client.zrange(key, 0, -1, withscores=True)
+    return client.hgetall(key) if kind == b"hash" else client.get(key)  # type: ignore[arg-type]
 
 
 def trained(

@@ -12,9 +12,11 @@ from redis.exceptions import ResponseError
 
 from history.journal import RECOVER
 from history.keyed_hash import ADOPT_KEY, KEY_CHECK, UNKEYED, HistoryKey
+from history.known_ids import FIND_TRANSACTIONS, KNOWN
 from history.label_update import MONTHS, UPDATE_LABELS, LabelUpdate
 from history.plan import Plan
-from history.redis_schema import STATE, TRANSACTION
+from history.redis_schema import BLOCK, STATE
+from history.transaction_blocks import keys_offset
 from operations.errors import OperationsError
 from operations.history import rekey as module
 from operations.history.load import PREFIX, is_loaded
@@ -44,7 +46,7 @@ OTHER = HistoryKey([b"o" * 32])
 PLAN = plan_of(CARDS)
 LINES = rows(1_500, days=20)
 PROBE = rows(50, seed=2, days=20, first="p")
-KINDS = (STATE, TRANSACTION, MONTHS, PREFIX)
+KINDS = (STATE, KNOWN, MONTHS, PREFIX)
 
 
 @pytest.fixture
@@ -75,24 +77,33 @@ def label(client: Redis, plan: Plan, ids: list[str], key: HistoryKey) -> int:
     now = float(FIRST.astype("int64"))
     frauds, when = np.ones(len(ids), dtype=np.bool_), np.full(len(ids), now)
     update = LabelUpdate(plan, key.transactions.digests(ids), frauds, when, now)
-    while keys := update.record_keys():
-        update.receive_records(cast("list[bytes | None]", client.mget(keys)))
+    while arguments := update.find_arguments():
+        update.receive_transactions(cast("list[bytes]", client.eval(FIND_TRANSACTIONS, 0, *arguments)))
         update.receive_stored_labels([cast("bytes | None", client.hget(*each)) for each in update.stored_label_reads()])  # type: ignore[arg-type]
-        if arguments := update.arguments():
-            update.receive_conflicts(cast("bytes", client.eval(UPDATE_LABELS, 0, *arguments)))
+        if changes := update.arguments():
+            update.receive_conflicts(cast("bytes", client.eval(UPDATE_LABELS, 0, *changes)))
     return len(ids) - int(update.unknown.sum())
 
 
+def knows(client: Redis, identity: bytes) -> bool:
+    """Whether an id of this digest is noted."""
+    return any(client.hexists(slot, identity) for slot in client.scan_iter(KNOWN + b"*"))  # type: ignore[arg-type]
+
+
 def stored_digests(client: Redis) -> dict[bytes, Any]:
-    """All that holds digests, but for the random names of blocks; and what does not expire."""
+    """All that holds digests, but for the random names of blocks; each block by its contents."""
     result: dict[bytes, Any] = {}
     for name in client.scan_iter(count=1_000):
         assert not name.startswith(module.MOVED_PREFIX)
         if name.startswith(MONTHS):
             result[name] = client.hgetall(name)
-        elif name.startswith(TRANSACTION):
-            record = cast("bytes", client.get(name))
-            result[name] = record[:26] + record[38:]
+        elif name.startswith(KNOWN):
+            fields = cast("dict[bytes, bytes]", client.hgetall(name))
+            result[KNOWN] = result.get(KNOWN, {}) | {field: noted[12:] for field, noted in fields.items()}
+        elif name.startswith(BLOCK):
+            block = cast("bytes", client.get(name))
+            assert keys_offset(block)
+            result[BLOCK + block] = result.get(BLOCK + block, 0) + 1
         elif name.startswith((STATE, PREFIX)):
             result[name] = client.get(name)
         assert name == KEY_CHECK or cast("int", client.ttl(name)) > 0, name
@@ -125,13 +136,13 @@ def test_what_an_older_release_wrote_is_read(valkeys: list[tuple[Valkey, Redis]]
     (valkey, client), _ = valkeys
     remember(valkey, client, tmp_path / "store", UNKEYED)
     identity = hashlib.blake2b(b"t0", digest_size=16, person=b"transaction").digest()
-    assert client.exists(TRANSACTION + identity)
+    assert knows(client, identity)
     before = live(client, PLAN, without_labels(PROBE), record=False, key=UNKEYED)
     run(valkey, KEY)
     assert_same(live(client, PLAN, without_labels(PROBE), record=False), before)
     assert label(client, PLAN, ["t0", "t1", "nobody's"], KEY) == 2
     assert is_loaded(valkey.url, PLAN, read(text(LINES), PLAN).sha256, KEY)
-    assert not client.exists(TRANSACTION + identity)
+    assert not knows(client, identity)
 
 
 @pytest.mark.parametrize(("key", "given_away"), [(KEY, False), (UNKEYED, True)])
@@ -161,7 +172,7 @@ def test_a_run_that_is_cut_off_goes_on(
 ) -> None:
     """Whenever: after each call to Redis that moves something, in each of the steps."""
     (valkey, client), (direct, other) = valkeys
-    monkeypatch.setattr(module, "PAGE", 400)
+    monkeypatch.setattr(module, "PAGE", 100)
     remember(valkey, client, tmp_path / "a" / "store", UNKEYED)
     remember(direct, other, tmp_path / "b" / "store", KEY)
     whole, observed = module._RekeyRun._call, set[bytes]()

@@ -20,7 +20,7 @@ import pytest
 from redis import Redis
 
 from history.keyed_hash import KEY_CHECK, HistoryKey
-from history.redis_schema import TRANSACTION
+from history.known_ids import TRANSACTION
 from operations.errors import OperationsError
 from operations.local.programs import free_ports
 from operations.processes.supervisor import MARK
