@@ -37,7 +37,7 @@ SCHEMA = Path(valkey.__file__).parents[2] / "training/default_schema.toml"
 OPTIONS = HistoryOptions(record=True, known_seconds=30 * DAY, values_seconds=DAY, key=KEY)
 
 
-class Gateway:
+class BatchSender:
     """Enters batches, as a gateway does without its event loop."""
 
     def __init__(self, redis: Redis, plan: Plan) -> None:
@@ -78,7 +78,7 @@ def main(file_rows: int) -> None:
     for title, batches in cases.items():
         with tempfile.TemporaryDirectory() as scratch, running(Path(scratch)) as server, client_of(server) as redis:
             print(f"\n{title}")
-            measure(redis, Gateway(redis, plan), [(part(table, each), ids[each]) for each in batches])
+            measure(redis, BatchSender(redis, plan), [(part(table, each), ids[each]) for each in batches])
 
 
 @contextlib.contextmanager
@@ -91,14 +91,14 @@ def client_of(server: Valkey) -> Iterator[Redis]:
         yield redis
 
 
-def measure(redis: Redis, gateway: Gateway, batches: Sequence[tuple[Table, Sequence[str]]]) -> None:
+def measure(redis: Redis, sender: BatchSender, batches: Sequence[tuple[Table, Sequence[str]]]) -> None:
     """Enters the batches into an empty Redis and prints what they cost."""
     rows = sum(table.rows for table, _ in batches)
     memory, cpu, own = used(redis), processor(redis), time.process_time()
     for table, ids in batches:
-        gateway.enter(table, ids)
+        sender.enter(table, ids)
     own = time.process_time() - own
-    gateway.recover()
+    sender.recover()
     microseconds = 1e6 / rows
     print(f"  Valkey {(processor(redis) - cpu) * microseconds:.1f} us, this process {own * microseconds:.1f} us a row")
     print(f"  {(used(redis) - memory) / rows:.0f} bytes a row")
