@@ -122,18 +122,18 @@ def lines(results: BenchResults, workload: str) -> list[ResultLine]:
 
 def as_text(results: BenchResults) -> str:
     """Everything, as Markdown."""
-    parts = [_header(results), "## Goals", _goals(results)]
+    parts = [_header(results), "### Goals", _goals(results)]
     for workload in ALL:
         if table := lines(results, workload.name):
-            parts += [f"## {workload.name}", _table(HEADER, [line.cells() for line in table])]
+            parts += [f"### {workload.name}", _table(HEADER, [line.cells() for line in table])]
             if beside := _beside(table):
                 parts.append(beside)
     parts += [
-        "## Start",
+        "### Start",
         _starts(results),
-        "## The same answers",
+        "### The same answers",
         _agreement(results),
-        "## Who is compared",
+        "### Who is compared",
         _setups(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -237,7 +237,11 @@ def _ratio(goal: str, ours: float, other: float, bound: float) -> Goal:
     if math.isnan(ours) or math.isnan(other) or not other:
         return goal, "not measured", None
     ratio = ours / other
-    return goal, f"{ratio:.2f} ({_number(ours)} to {_number(other)})", ratio >= bound if bound > 0 else ratio <= -bound
+    return (
+        goal,
+        f"{ratio:.2f} ({_number(ours)} against {_number(other)})",
+        ratio >= bound if bound > 0 else ratio <= -bound,
+    )
 
 
 def _takes_text(name: str) -> bool:

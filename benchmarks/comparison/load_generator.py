@@ -105,6 +105,7 @@ class Sender:
         self.spec = spec
         self.totals = LoadTotals()
         self._bodies = [body.split(MARK) for body in split(Path(spec.templates).read_bytes(), spec.lengths)]
+        self._heads = dict[int, bytes]()
         self._idle = list[Connection]()
         self._sent = 0
         self._last = b""
@@ -159,7 +160,10 @@ class Sender:
         mark = f"{self.spec.prefix}{_base36(number):0>{len(MARK) - len(self.spec.prefix)}}".encode()
         body = mark.join(pieces)
         connection = self._idle.pop() if self._idle else self._new_connection()
-        answer = await connection.request(self._head(len(body)), body)
+        length = len(body)
+        if length not in self._heads:
+            self._heads[length] = self._head(length)
+        answer = await connection.request(self._heads[length], body)
         self._idle.append(connection)
         return answer
 

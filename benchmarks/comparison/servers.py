@@ -89,7 +89,7 @@ def ray(context: ServerContext) -> Sequence[ServerProgram]:
 
 
 def bentoml(context: ServerContext) -> Sequence[ServerProgram]:
-    """Its HTTP server and one worker."""
+    """Its two workers."""
     (port,) = free_ports(1)
     own = {"BENTOML_HOME": str(context.scratch), "BENTOML_DO_NOT_TRACK": "True", "PORT": str(port)}
     binary = str(environments.python("bentoml").with_name("bentoml"))
@@ -99,7 +99,7 @@ def bentoml(context: ServerContext) -> Sequence[ServerProgram]:
 
 
 def mlserver(context: ServerContext) -> Sequence[ServerProgram]:
-    """One process, in which requests are batched and scored; parallel workers cost more than so small a model does."""
+    """One process, in which requests are batched and scored."""
     http, grpc, metrics = free_ports(3)
     (context.scratch / "settings.json").write_text(
         f'{{"host": "{LOOPBACK}", "http_port": {http}, "grpc_port": {grpc}, "metrics_port": {metrics}, "debug": false, '

@@ -131,8 +131,10 @@ SYSTEMS = (
         "the same, answered by orjson",
         is_heavy=True,
     ),
-    System("LitServe", LITSERVE, _same("/predict", Encoding.ROWS), "batches of 32 requests, 2 ms; 1 worker"),
-    System("BentoML", BENTOML, _same("/score", Encoding.ROWS), "adaptive batching, 1 worker, metrics off"),
+    System(
+        "LitServe", LITSERVE, _same("/predict", Encoding.ROWS), "batches of 32 requests, 2 ms; 1 worker, its fast queue"
+    ),
+    System("BentoML", BENTOML, _same("/score", Encoding.ROWS), "adaptive batching, 2 workers, metrics off"),
     System("Ray Serve", RAY, _same("/score", Encoding.ROWS), "batches of 32 requests, 2 ms; 1 replica"),
     System(
         "MLServer",

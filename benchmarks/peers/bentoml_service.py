@@ -10,10 +10,12 @@ import torch
 
 from benchmarks.peers.scorer import from_environment
 
+WORKERS = 2
+"""Its advice for a model on processors is one for each."""
 MAX_BATCH_ROWS, MAX_LATENCY_MS = 2048, 1000
 
 
-@bentoml.service(workers=1, traffic={"timeout": 60, "concurrency": 64}, metrics={"enabled": False})
+@bentoml.service(workers=WORKERS, traffic={"timeout": 60, "concurrency": 64}, metrics={"enabled": False})
 class FraudService:
     """One worker's model."""
 

@@ -22,7 +22,7 @@ from contract.table import Table
 
 Floats = NDArray[np.float32]
 BLOCK_ROWS = 8192
-"""Rows in one call of the module: more take longer each, for they leave the processor's cache."""
+"""Rows in one call of the module, as many as the gateway sends."""
 
 
 class PeerScorer:

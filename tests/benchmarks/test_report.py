@@ -37,10 +37,10 @@ def test_each_system_has_its_lines(results: BenchResults) -> None:
     """All that was measured stands in the tables, and who was not measured is named as such, with the reason."""
     text = report.as_text(results)
     for each in {(m.system, m.workload) for m in results.measurements}:
-        assert each[0] in text.partition(f"## {each[1]}\n")[2].partition("\n## ")[0]
+        assert each[0] in text.partition(f"### {each[1]}\n")[2].partition("\n### ")[0]
     for system in SYSTEMS:
         is_measured = any(each.system == system.name for each in results.measurements)
-        assert row(text.partition("## Who is compared")[2], system.name)[-1] == ("yes" if is_measured else "**no**")
+        assert row(text.partition("### Who is compared")[2], system.name)[-1] == ("yes" if is_measured else "**no**")
     assert "Ray Serve: could not be installed" in text
 
 
@@ -48,7 +48,7 @@ def test_a_line_is_the_median_of_its_rounds(results: BenchResults) -> None:
     """With the least and the most beside it; one bad round changes little."""
     rounds = [measured("ours", rate, number=n) for n, rate in enumerate((100, 10, 110))]
     text = report.as_text(replace(results, measurements=rounds))
-    assert row(text.partition(f"## {SINGLES_32.name}")[2], "ours")[1] == "100 (10 to 110)"
+    assert row(text.partition(f"### {SINGLES_32.name}")[2], "ours")[1] == "100 (10 to 110)"
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [(210, "yes"), (190, "**no**")])

@@ -1,6 +1,7 @@
 """The load generator: what it sends, what it notes, and that its own client reads any answer of HTTP/1.1."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,17 @@ def test_a_connection_that_ends_too_early_is_no_answer() -> None:
         [(200, b"whole")] * 2,
         [(200, b"whole"), (NO_ANSWER, b"")],
     )
+
+
+def test_a_server_that_says_nothing_is_given_up() -> None:
+    """After the timeout of the connection, and the next request is sent all the same."""
+
+    async def run(port: int) -> list[tuple[int, bytes]]:
+        connection = Connection("127.0.0.1", port, 0.05)
+        return [await connection.request(b"POST / HTTP/1.1\r\n\r\n", b"") for _ in range(2)]
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert asyncio.run(run(silent.getsockname()[1])) == [(NO_ANSWER, b"")] * 2
 
 
 def spec(directory: Path, port: int) -> LoadSpec:
