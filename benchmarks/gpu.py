@@ -199,7 +199,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         print(NOT_RUN)
         return
-    history, _ = versions.trained(FOLDER / "versions")
+    history, _ = versions.trained()
     device = Device(history.unpacked, torch.device("cuda", 0))
     measurements = [each for rows in BATCHES for each in device.measure(rows)]
     name = torch.cuda.get_device_name(0)

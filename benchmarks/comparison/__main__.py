@@ -17,7 +17,7 @@ from types import FrameType
 from benchmarks import report
 from benchmarks.comparison import inputs, versions
 from benchmarks.comparison.inputs import BenchInputs
-from benchmarks.comparison.results import FOLDER, BenchResults
+from benchmarks.comparison.results import BenchResults
 from benchmarks.comparison.run import Bench
 from benchmarks.comparison.systems import SYSTEMS, System
 from benchmarks.comparison.workloads import QUICK, Sizes
@@ -37,7 +37,7 @@ def main() -> None:
     deadline = time.monotonic() + 60 * (options.minutes or (OUR_MINUTES if options.ours else MINUTES))
     with _scratch() as folder, contextlib.suppress(KeyboardInterrupt):
         say("training both versions, unless they are there (a minute the first time) ...")
-        history, plain = versions.trained(FOLDER / "versions")
+        history, plain = versions.trained()
         rows = inputs.transactions(sizes.file_bytes)
         bench = Bench(BenchInputs(rows, history, plain, folder, sizes), results, deadline, say)
         bench.run(systems, with_bare=not options.only)
