@@ -1,64 +1,53 @@
-"""`python -m gateway`: serves the gateway as its environment says."""
+"""`python -m gateway`: serves the gateway as its environment says, in this process or in several."""
 
+import asyncio
 import os
 import sys
+import tempfile
+from pathlib import Path
 
-import uvicorn
-from pydantic import ValidationError
+from gateway.logs import configure, log
+from gateway.processes.count import by_processors, process_count
+from gateway.processes.states import ProcessStates
+from gateway.processes.supervisor import Supervisor, listen
+from gateway.settings import DRAIN_SECONDS, GatewaySettings, load_settings
 
-from environment.secret_files import SecretFileError
-from gateway import allocator
-from gateway.app import create_app
-from gateway.drain import DRAIN_SECONDS, Drain, DrainingServer
-from gateway.http.protocol import GuardedProtocol
-from gateway.logs import configure
-from gateway.settings import GatewaySettings
-
-SWITCH_SECONDS = 0.0005
-"""After so long a thread that computes gives way to the event loop. With Python's own 5 ms a request beside a large
-file waited for 14 ms of that file's computing at the 99th percentile, with this for 7; the file takes no longer."""
+KILL_SECONDS = 0.5
+"""After all requests should have been answered."""
 
 
 def main() -> None:
     """Runs until SIGTERM or SIGINT, and then drains."""
     os.umask(0o077)  # What it writes, its log files, is its owner's alone.
-    allocator.set_up()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    settings = _settings()
+    settings = load_settings()
     configure(settings.log_file, stream=settings.log_stream)
-    drain = Drain(settings.drain_delay_seconds)
-    server = DrainingServer(
-        uvicorn.Config(
-            create_app(settings, drain=drain),
-            host=settings.host,
-            port=settings.port,
-            loop="uvloop",
-            http=GuardedProtocol,  # on httptools: h11 is four times slower and answers a smuggled second request
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # Nobody here asks for a caller's address.
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        ),
-        drain,
-    )
-    server.run()
+    count = process_count(settings)
+    if settings.gateway_processes is None and count < by_processors():
+        log.info("memory or limits allow fewer processes than processors do", processes=count, allowed=by_processors())
+    if count == 1:
+        _serve_alone(settings)
+    else:
+        _serve_in_processes(settings, count)
 
 
-def _settings() -> GatewaySettings:
-    """The settings; where one is wrong, a line that names it and not its value, and the end."""
+def _serve_alone(settings: GatewaySettings) -> None:
+    # A process that only starts others would take 100 MB more with what this imports.
+    from gateway.drain import Drain  # noqa: PLC0415
+    from gateway.serving import serve  # noqa: PLC0415
+
+    serve(settings, Drain(settings.drain_delay_seconds))
+
+
+def _serve_in_processes(settings: GatewaySettings, count: int) -> None:
     try:
-        return GatewaySettings()
-    except ValidationError as error:
-        for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            name = "_".join(map(str, fault["loc"])).upper() or "settings"
-            empty = fault["type"] == "missing" and os.environ.get(f"{name}_FILE")
-            text = f"{name}_FILE: the file that it names is empty" if empty else f"{name}: {fault['msg']}"
-            print(f"the gateway cannot start: {text}", file=sys.stderr)
-    except SecretFileError as error:
-        print(f"the gateway cannot start: {error}", file=sys.stderr)
-    raise SystemExit(os.EX_CONFIG)
+        sockets = listen(settings.host, settings.port)
+    except OSError as error:
+        print(f"the gateway cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None
+    log.info("processes started", processes=count, host=settings.host, port=settings.port)
+    with tempfile.TemporaryDirectory(prefix="gateway-", ignore_cleanup_errors=True) as directory:
+        seconds = settings.drain_delay_seconds + DRAIN_SECONDS + KILL_SECONDS
+        asyncio.run(Supervisor(count, sockets, ProcessStates(Path(directory)), seconds).run())
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 
 from gateway.api.error_handlers import ERROR_HANDLERS
 from gateway.api.health import Health
+from gateway.api.joint_health import JointHealth
 from gateway.api.openapi import OpenApi
 from gateway.api.routes import FAST_PATH, router
 from gateway.background import running
@@ -42,6 +43,7 @@ from gateway.models.proving import PROOF_CONNECTIONS, Prover
 from gateway.models.release_record import RecordSource, connect_record
 from gateway.models.retry_budget import RetryBudget
 from gateway.models.trial_counts_writer import TrialCountsWriter
+from gateway.processes.states import ProcessStates
 from gateway.redis.connection import connect_redis
 from gateway.redis.transports import RedisTransports, open_transports
 from gateway.requests.uploads import MEDIUM_SLOTS, Uploads
@@ -79,7 +81,10 @@ class _Connections:
 
 
 def create_app(
-    settings: GatewaySettings, transport: httpx.AsyncBaseTransport | None = None, drain: Drain | None = None
+    settings: GatewaySettings,
+    transport: httpx.AsyncBaseTransport | None = None,
+    drain: Drain | None = None,
+    states: ProcessStates | None = None,
 ) -> FastAPI:
     """The gateway, ready to be served.
 
@@ -87,12 +92,13 @@ def create_app(
         settings: of this deployment.
         transport: replaces the network to the model server.
         drain: how the server that runs the app tells it that it shuts down.
+        states: of the processes that this one is one of; None where it is the only one.
     """
     metrics, drain = Metrics(), drain or Drain()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Services]]:
-        async with _open_services(settings, metrics, transport, drain) as services:
+        async with _open_services(settings, metrics, transport, drain, states) as services:
             yield {"services": services}
 
     app = FastAPI(
@@ -128,7 +134,11 @@ def _middleware(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]
 
 @asynccontextmanager
 async def _open_services(
-    settings: GatewaySettings, metrics: Metrics, transport: httpx.AsyncBaseTransport | None, drain: Drain
+    settings: GatewaySettings,
+    metrics: Metrics,
+    transport: httpx.AsyncBaseTransport | None,
+    drain: Drain,
+    states: ProcessStates | None,
 ) -> AsyncIterator[Services]:
     """What routes call, with open connections and running background work; all of it ends with the context."""
     async with AsyncExitStack() as stack:
@@ -160,6 +170,10 @@ async def _open_services(
         scorer = Scorer(tracker, history, calls, trial, metrics, deadline)
         stack.push_async_callback(scorer.close)
         storage = settings.log_file.parent if settings.log_file else Path.cwd()
+        health: Health | JointHealth
+        health = own = Health(tracker, redis, key_monitor, monitor, storage, drain, warming_up)
+        if states is not None:
+            health = await stack.enter_async_context(_joined(own, states, metrics))
         yield Services(
             settings=settings,
             metrics=metrics,
@@ -169,8 +183,17 @@ async def _open_services(
             uploads=Uploads(settings, metrics),
             response_budget=ResponseBudget(settings.answer_bytes),
             openapi=OpenApi(tracker, settings.max_transactions, settings.max_batch_files),
-            health=Health(tracker, redis, key_monitor, monitor, storage, drain, warming_up),
+            health=health,
         )
+
+
+@asynccontextmanager
+async def _joined(own: Health, states: ProcessStates, metrics: Metrics) -> AsyncIterator[JointHealth]:
+    """The health of all processes, once this one is to take requests; it tells the others of itself meanwhile."""
+    health = JointHealth(own, states, metrics)
+    async with running(health.announce_periodically()):
+        await health.listen()
+        yield health
 
 
 async def _open_connections(

@@ -13,8 +13,6 @@ import uvicorn
 
 from gateway.logs import log
 
-DRAIN_SECONDS = 15
-"""For requests that were taken, counted from when no more are."""
 CLOSE = (b"connection", b"close")
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.api.health import Health
+from gateway.api.joint_health import JointHealth
 from gateway.api.openapi import OpenApi
 from gateway.http.response_budget import ResponseBudget
 from gateway.labels.receiving import LabelReceiver
@@ -25,4 +26,4 @@ class Services:
     uploads: Uploads
     response_budget: ResponseBudget
     openapi: OpenApi
-    health: Health
+    health: Health | JointHealth

@@ -1,6 +1,7 @@
 """The settings of one deployment; every setting is an environment variable of the same name in capitals."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Self
 
@@ -9,7 +10,8 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from redis.asyncio.connection import parse_url
 
 from contract.decision import DecisionBands, ThresholdOverrides
-from environment.secret_files import NAMES, environment
+from environment.processors import usable_processors
+from environment.secret_files import NAMES, SecretFileError, environment
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.session import HistoryOptions
 
@@ -19,15 +21,17 @@ BASE_BYTES = 270 * MEGABYTE
 small and medium bodies and connections."""
 SCORING_FACTOR = 20
 """Bytes of memory for each byte that is scored: 17 to 21 for the shortest rows (`python -m tests.gateway.crowd`)."""
-
-
 MAX_UPLOAD_SLOTS = 4
 """By default, however many processors there are: each large file may take a third of a gigabyte."""
+DRAIN_SECONDS = 15
+"""For requests that were taken, counted from when no more are."""
+MAX_PROCESSES = 64
+SHARED_LIMITS = ("memory_bytes", "upload_slots", "model_server_connections")
 
 
 def _upload_slots() -> int:
     """As many as processors: more would only make each of them later."""
-    return min(len(os.sched_getaffinity(0)), MAX_UPLOAD_SLOTS)
+    return min(usable_processors(), MAX_UPLOAD_SLOTS)
 
 
 class GatewaySettings(BaseSettings):
@@ -47,6 +51,8 @@ class GatewaySettings(BaseSettings):
         max_batch_bytes: largest body of a batch.
         max_batch_files: most files in a batch.
         max_transactions: most transactions in one JSON body.
+        gateway_processes: that serve requests; None decides by processors and memory. What is set of memory_bytes,
+            upload_slots and model_server_connections is shared by all; what is not set, each has.
         memory_bytes: what bodies, their scoring and their answers may take together, beyond what an idle gateway takes.
         upload_slots: large bodies that are scored at a time; by default as many as processors, up to four.
         slot_seconds: for how long a whole body waits for its turn, the oldest first, before it is answered 503.
@@ -86,6 +92,7 @@ class GatewaySettings(BaseSettings):
     max_batch_bytes: int = Field(20 * MEGABYTE, gt=0)
     max_batch_files: int = Field(20, gt=0)
     max_transactions: int = Field(10_000, gt=0)
+    gateway_processes: int | None = Field(None, ge=1, le=MAX_PROCESSES)
     memory_bytes: int = Field(750 * MEGABYTE, gt=0)
     upload_slots: int = Field(default_factory=_upload_slots, gt=0)
     slot_seconds: float = Field(30.0, gt=0)
@@ -106,10 +113,16 @@ class GatewaySettings(BaseSettings):
 
     @model_validator(mode="after")
     def _require_memory_for_largest_body(self) -> Self:
-        largest = max(self.max_upload_bytes, self.max_batch_bytes)
-        if self.scoring_bytes < largest:
-            needed = largest * 3 * SCORING_FACTOR // 2
+        if self.memory_bytes < self.least_memory_bytes:
+            needed = self.least_memory_bytes
             raise ValueError(f"MEMORY_BYTES is under {needed}, which the largest body needs; or lower MAX_BATCH_BYTES")
+        return self
+
+    @model_validator(mode="after")
+    def _require_limits_for_processes(self) -> Self:
+        if (self.gateway_processes or 1) > self.most_processes:
+            limits = " and ".join(name.upper() for name in SHARED_LIMITS if self.is_shared(name))
+            raise ValueError(f"GATEWAY_PROCESSES is over {self.most_processes}, for which {limits} suffice")
         return self
 
     @classmethod
@@ -170,6 +183,27 @@ class GatewaySettings(BaseSettings):
         return address
 
     @property
+    def least_memory_bytes(self) -> int:
+        """What one process needs for the largest body."""
+        return max(self.max_upload_bytes, self.max_batch_bytes) * 3 * SCORING_FACTOR // 2
+
+    @property
+    def most_processes(self) -> int:
+        """As many as can share the limits that are set."""
+        needed = {"memory_bytes": self.least_memory_bytes}
+        limits: dict[str, int] = {name: getattr(self, name) for name in SHARED_LIMITS if self.is_shared(name)}
+        return min([MAX_PROCESSES, *(total // needed.get(name, 1) for name, total in limits.items())])
+
+    def is_shared(self, limit: str) -> bool:
+        """Whether this limit is for all processes together: it is set."""
+        return limit in self.model_fields_set
+
+    def share(self, count: int) -> Self:
+        """The settings of one process of so many."""
+        shared = {name: getattr(self, name) // count for name in SHARED_LIMITS if self.is_shared(name)}
+        return self.model_copy(update=shared)
+
+    @property
     def body_bytes(self) -> int:
         """All bodies that arrive, wait or are scored, together."""
         return self.memory_bytes // 5
@@ -203,6 +237,21 @@ class GatewaySettings(BaseSettings):
     def bands(self, own: DecisionBands) -> DecisionBands:
         """The model's own thresholds, or this deployment's where it overrides them; always in order."""
         return ThresholdOverrides(self.review_threshold, self.decline_threshold).apply_to(own)
+
+
+def load_settings() -> GatewaySettings:
+    """The settings of the environment; where one is wrong, a line that names it and not its value, and the end."""
+    try:
+        return GatewaySettings()
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            name = "_".join(map(str, fault["loc"])).upper() or "settings"
+            empty = fault["type"] == "missing" and os.environ.get(f"{name}_FILE")
+            text = f"{name}_FILE: the file that it names is empty" if empty else f"{name}: {fault['msg']}"
+            print(f"the gateway cannot start: {text}", file=sys.stderr)
+    except SecretFileError as error:
+        print(f"the gateway cannot start: {error}", file=sys.stderr)
+    raise SystemExit(os.EX_CONFIG)
 
 
 def _keys(value: SecretStr) -> tuple[bytes, ...]:

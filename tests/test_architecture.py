@@ -39,12 +39,13 @@ OPERATIONS = {
 GATEWAY = {
     "http": set[str](),
     "redis": set[str](),
+    "processes": set[str](),
     "models": {"http"},
     "history": {"http", "redis", "models"},
     "requests": {"http", "history", "models"},
     "labels": {"http", "redis", "requests", "models"},
     "trial": {"http", "models", "requests"},
-    "api": {"http", "models", "history", "requests", "labels"},
+    "api": {"http", "processes", "models", "history", "requests", "labels"},
 }
 """The rooms of the gateway, and which of the others each may import."""
 NOT_IN_THE_GATEWAY = {"torch", "pandas", "sklearn", "ts", "model_archiver"}

@@ -199,7 +199,7 @@ LABELLING = (
 DESCRIBING = (problems.NotAuthorised, problems.NoModel)
 READINESS = (
     problems.NoModel, problems.ModelServerDown, problems.ModelServerWrong, problems.DeadlineExceeded,
-    problems.Draining, problems.HistoryLoading,
+    problems.Draining, problems.HistoryLoading, problems.ProcessNotReady,
 )  # fmt: skip
 
 

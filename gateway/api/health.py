@@ -17,7 +17,6 @@ from gateway.history.key_monitor import KeyMonitor
 from gateway.history.monitor import HistoryMonitor
 from gateway.http.problems import DeadlineExceeded, Draining, HistoryLoading, NoModel, Problem
 from gateway.models.model_tracker import ModelTracker
-from gateway.models.serving_versions import TrialState
 from gateway.timeouts import io_timeout
 
 PROBE_CACHE_SECONDS = 1.0
@@ -27,7 +26,11 @@ PROBE_DEADLINE_SECONDS = 2.0
 
 @dataclass(eq=False)
 class Health:
-    """Probes the parts, at most once in PROBE_CACHE_SECONDS; this deployment writes to the directory `storage`."""
+    """Probes the parts, at most once in PROBE_CACHE_SECONDS; this deployment writes to the directory `storage`.
+
+    Attributes:
+        has_been_ready: whether :meth:`unready` has ever found no reason.
+    """
 
     _tracker: ModelTracker
     _redis: Redis | None
@@ -36,7 +39,7 @@ class Health:
     _storage: Path
     _drain: Drain
     _warm_up: Callable[[], Awaitable[None]]
-    _has_been_ready: bool = field(default=False, init=False)
+    has_been_ready: bool = field(default=False, init=False)
     _is_warm: bool = field(default=False, init=False)
     _probe_lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _probe_expires: float = field(default=0.0, init=False)
@@ -50,10 +53,10 @@ class Health:
         if self._drain.begun:
             return Draining()
         problem = await self._cached_probe()
-        if problem is None and not self._has_been_ready:
+        if problem is None and not self.has_been_ready:
             if await self._history.is_loading():
                 return HistoryLoading()
-            self._has_been_ready = True
+            self.has_been_ready = True
         return problem
 
     async def report(self) -> tuple[bool, dict[str, Any]]:
@@ -61,7 +64,7 @@ class Health:
         problem = await self._cached_probe()
         redis = await self._redis_state()
         disk = shutil.disk_usage(self._storage)
-        model, trial, history = self._model_state(), self._tracker.trial_state, self._history.health_fields()
+        model, trial, history = self.model_state(), self._tracker.trial_state, self._history.health_fields()
         lost = model["version"] is not None and model["recorded_version"] is None
         no_history = redis == "unavailable" or self._key_monitor.refused or history["status"] == "degraded"
         degraded = lost or no_history or model["instead_of"] is not None or (trial and trial.paused)
@@ -74,7 +77,7 @@ class Health:
                 "gateway": {"status": "healthy"},
                 "model_server": {"status": _model_server_state(problem)},
                 "model": model,
-                "trial": _trial_fields(trial) if trial else None,
+                "trial": self.trial_fields(),
                 "redis": {"status": redis, "history_key": self._key_monitor.state},
                 "history": history,
             },
@@ -101,7 +104,8 @@ class Health:
             return problem
         return None
 
-    def _model_state(self) -> dict[str, Any]:
+    def model_state(self) -> dict[str, Any]:
+        """The version that serves, and what the release record says of it."""
         record = self._tracker.record
         try:
             serving = self._tracker.model.version
@@ -113,6 +117,18 @@ class Health:
             "instead_of": record.instead_of if record else None,
         }
 
+    def trial_fields(self) -> dict[str, Any] | None:
+        """The trial that the record names; None where it names none."""
+        if (state := self._tracker.trial_state) is None:
+            return None
+        return {
+            "version": state.trial.version,
+            "kind": state.trial.kind,
+            "share": state.trial.share,
+            "status": "paused" if state.paused else "running",
+            "reason": state.paused,
+        }
+
     async def _redis_state(self) -> str:
         if self._redis is None:
             return "not configured"
@@ -121,16 +137,6 @@ class Health:
         except (RedisError, OSError):
             return "unavailable"
         return "healthy"
-
-
-def _trial_fields(state: TrialState) -> dict[str, Any]:
-    return {
-        "version": state.trial.version,
-        "kind": state.trial.kind,
-        "share": state.trial.share,
-        "status": "paused" if state.paused else "running",
-        "reason": state.paused,
-    }
 
 
 def _model_server_state(problem: Problem | None) -> str:

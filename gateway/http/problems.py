@@ -131,6 +131,10 @@ class Draining(Unavailable, title="This gateway is about to end"):
     """This gateway is about to end; only readiness says so, and what comes meanwhile is still answered."""
 
 
+class ProcessNotReady(Unavailable, title="A process of this gateway cannot score"):
+    """One of several processes has no live version; only readiness says so."""
+
+
 class HistoryLoading(Unavailable, title="The history is being loaded"):
     """The past that a new deployment begins with is not loaded yet; only readiness says so, like the next one."""
 

@@ -27,7 +27,7 @@ from referencing import Registry
 from referencing import Resource as Document
 
 from environment import secret_files
-from gateway.drain import DRAIN_SECONDS
+from gateway.settings import DRAIN_SECONDS
 from history.epoch import EPOCH, LOADING, LOADING_LEASE_SECONDS, Epoch
 from history.journal import RECOVER
 from history.session import SMALL_BATCH_ROWS

@@ -24,7 +24,7 @@ def size(text: str) -> int:
 def compose() -> str:
     """The limit in docker-compose.yml."""
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    return str(services["gateway"]["mem_limit"])
+    return str(services["gateway"]["mem_limit"]).removeprefix("${GATEWAY_MEMORY:-").removesuffix("}")
 
 
 def kubernetes() -> str:

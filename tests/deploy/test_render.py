@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from environment import secret_files
-from gateway.drain import DRAIN_SECONDS
-from gateway.settings import GatewaySettings
+from gateway.settings import DRAIN_SECONDS, GatewaySettings
 from operations import settings
 from operations.torchserve import container
 from tests.deploy import documented

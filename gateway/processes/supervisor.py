@@ -1,0 +1,123 @@
+"""Starts the processes of a gateway on one listening socket, and starts each again that ends.
+
+They share the socket: whichever is free takes the next connection, and one that ends leaves none unanswered that it
+had not taken. A process that says nothing for HANG_SECONDS is killed. The first SIGTERM or SIGINT drains all; each is
+handed on. Where this process is killed, each of the others gets SIGTERM (`gateway.process`).
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+
+from gateway.logs import log
+from gateway.processes.states import ProcessStates
+
+FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.1, 10.0
+"""Until a process that ended is started again; three times as long after each time."""
+STABLE_SECONDS = 30.0
+"""Of running, after which the next end counts as the first."""
+HANG_SECONDS = 60.0
+WATCH_SECONDS = 1.0
+
+
+class Supervisor:
+    """The processes of one gateway, from their start to their end."""
+
+    def __init__(
+        self, count: int, sockets: Sequence[socket.socket], states: ProcessStates, drain_seconds: float
+    ) -> None:
+        """Starts nothing yet; `drain_seconds` after the first signal, what still runs is killed."""
+        self._count = count
+        self._sockets = sockets
+        self._states = states
+        self._drain_seconds = drain_seconds
+        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._started: dict[int, float] = {}
+        self._ending = asyncio.Event()
+
+    async def run(self) -> None:
+        """Runs all until they have ended after a signal."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, number)
+        watching = asyncio.create_task(self._watch())
+        await asyncio.gather(*(self._keep(process) for process in range(1, self._count + 1)))
+        watching.cancel()
+
+    def _end(self, number: signal.Signals) -> None:
+        if not self._ending.is_set():
+            self._ending.set()
+            for each in self._sockets:  # The processes have their own, until each has drained.
+                each.close()
+            asyncio.get_running_loop().call_later(self._drain_seconds, self._kill_all)
+        for process in self._running.values():
+            process.send_signal(number)
+
+    def _kill_all(self) -> None:
+        for process in self._running.values():
+            process.kill()
+
+    async def _keep(self, process: int) -> None:
+        delay = FIRST_DELAY_SECONDS
+        while not self._ending.is_set():
+            began = time.monotonic()
+            status = await self._run(process)
+            self._states.forget(process)
+            if self._ending.is_set():
+                return
+            delay = FIRST_DELAY_SECONDS if time.monotonic() - began > STABLE_SECONDS else delay
+            log.error("process ended", process=process, status=status, restart_seconds=delay)
+            await self._pause(delay)
+            delay = min(delay * 3, MAX_DELAY_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ending.wait()
+        except TimeoutError:
+            pass
+
+    async def _run(self, process: int) -> int:
+        """Runs a process until it ends; its exit status. In a session of its own: Ctrl-C reaches this one alone."""
+        descriptors = [each.fileno() for each in self._sockets]
+        self._started[process] = time.monotonic()
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.process"),
+            *map(str, (process, self._count, os.getpid(), *descriptors)),
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self._states.directory)},
+            pass_fds=descriptors,
+            start_new_session=True,
+        )
+        self._running[process] = running
+        if self._ending.is_set():
+            running.terminate()
+        try:
+            return await running.wait()
+        finally:
+            del self._running[process]
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            reported = {state.process: state.at for state in self._states.others()}
+            for process, running in self._running.items():
+                if time.monotonic() - max(reported.get(process, 0.0), self._started[process]) > HANG_SECONDS:
+                    log.error("process hangs and is killed", process=process)
+                    running.kill()
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """A listening socket for each address that a host's name stands for.
+
+    Raises:
+        OSError: one of them cannot be had.
+    """
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return [
+        socket.create_server(address[:2], family=family, backlog=2048)
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found)
+    ]
