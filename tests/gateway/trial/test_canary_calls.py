@@ -19,7 +19,7 @@ from tests.gateway.waiting import until
 from tests.tiny import TinyServer, write_version
 
 MAX_WAITING = 2
-"""Of the four upload slots."""
+"""Half of the upload slots that the test gives."""
 
 
 class Meeting(TinyServer):
@@ -105,7 +105,7 @@ def test_a_short_deadline_is_halved(gateway: TrialGateway) -> None:
 
 def test_few_wait_for_a_hanging_canary(gateway: TrialGateway, threads: ThreadPoolExecutor) -> None:
     """The rows of others are the live version's soon, and counted as dropped; none is quarantined."""
-    gateway.start(CANARY, deadline_seconds=6)
+    gateway.start(CANARY, deadline_seconds=6, upload_slots=2 * MAX_WAITING)
     gateway.model_server.hanging.add(2)
     held = waiting(gateway, threads, MAX_WAITING)
     assert versions(gateway.upload(rows())) == expected(set())
