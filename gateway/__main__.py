@@ -8,8 +8,9 @@ from pathlib import Path
 
 from gateway.logs import configure, log
 from gateway.processes.count import by_processors, process_count
+from gateway.processes.sockets import reserve
 from gateway.processes.states import ProcessStates
-from gateway.processes.supervisor import Supervisor, listen
+from gateway.processes.supervisor import Supervisor
 from gateway.settings import DRAIN_SECONDS, GatewaySettings, load_settings
 
 KILL_SECONDS = 0.5
@@ -40,14 +41,15 @@ def _serve_alone(settings: GatewaySettings) -> None:
 
 def _serve_in_processes(settings: GatewaySettings, count: int) -> None:
     try:
-        sockets = listen(settings.host, settings.port)
+        sockets = reserve(settings.host, settings.port)
     except OSError as error:
         print(f"the gateway cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None
-    log.info("processes started", processes=count, host=settings.host, port=settings.port)
+    port = sockets[0].getsockname()[1]
+    log.info("processes started", processes=count, host=settings.host, port=port)
     with tempfile.TemporaryDirectory(prefix="gateway-", ignore_cleanup_errors=True) as directory:
         seconds = settings.drain_delay_seconds + DRAIN_SECONDS + KILL_SECONDS
-        asyncio.run(Supervisor(count, sockets, ProcessStates(Path(directory)), seconds).run())
+        asyncio.run(Supervisor(count, port, ProcessStates(Path(directory)), seconds).run())
 
 
 if __name__ == "__main__":

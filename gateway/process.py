@@ -1,4 +1,4 @@
-"""`python -m gateway.process NUMBER COUNT PARENT DESCRIPTOR...`: one process of several, as the supervisor starts it.
+"""`python -m gateway.process NUMBER COUNT PARENT PORT`: one process of several, as the supervisor starts it.
 
 Where the supervisor is killed, this process answers what it took, takes no more, and ends; the last one leaves nothing
 of what they shared.
@@ -8,9 +8,7 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from prometheus_client import values
 
 from gateway.drain import Drain
 from gateway.logs import configure
+from gateway.processes.sockets import bind
 from gateway.processes.states import ProcessStates
 from gateway.serving import serve
 from gateway.settings import load_settings
@@ -44,7 +43,7 @@ class ProcessDrain(Drain):
             super().begin()
 
 
-def main(process: int, count: int, parent: int, descriptors: Sequence[int]) -> None:
+def main(process: int, count: int, parent: int, port: int) -> None:
     """Runs until SIGTERM, SIGINT or the supervisor's end, and then drains."""
     settings, directory = load_settings().share(count), Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     drain = ProcessDrain(settings.drain_delay_seconds, parent=parent)
@@ -55,12 +54,11 @@ def main(process: int, count: int, parent: int, descriptors: Sequence[int]) -> N
             # By number, not by id: one that is started again goes on counting where the one before ended.
             values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
             configure(settings.log_file, stream=settings.log_stream)
-            sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-            serve(settings, drain, sockets, ProcessStates(directory, process))
+            serve(settings, drain, bind(settings.host, port), ProcessStates(directory, process))
     finally:
         if drain.orphaned:
             shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), [int(each) for each in sys.argv[4:]])
+    main(*map(int, sys.argv[1:]))

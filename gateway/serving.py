@@ -29,7 +29,7 @@ def serve(
         settings: of this process.
         drain: of this process.
         sockets: that it listens on; None opens the one of the settings.
-        states: of this process and the others that share the sockets; None where it is the only one.
+        states: of this process and the others on its port; None where it is the only one.
     """
     allocator.set_up()
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -1,17 +1,15 @@
-"""Starts the processes of a gateway on one listening socket, and starts each again that ends.
+"""Starts the processes of a gateway, and starts each again that ends.
 
-They share the socket: whichever is free takes the next connection, and one that ends leaves none unanswered that it
-had not taken. A process that says nothing for HANG_SECONDS is killed. The first SIGTERM or SIGINT drains all; each is
-handed on. Where this process is killed, each of the others gets SIGTERM (`gateway.process`).
+One that ends takes only its own connections with it; the others get those that come. A process that says nothing for
+HANG_SECONDS is killed. The first SIGTERM or SIGINT drains all; each signal is handed on. Where this process is killed,
+each of the others gets SIGTERM (`gateway.process`).
 """
 
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Sequence
 
 from gateway.logs import log
 from gateway.processes.states import ProcessStates
@@ -20,19 +18,17 @@ FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.1, 10.0
 """Until a process that ended is started again; three times as long after each time."""
 STABLE_SECONDS = 30.0
 """Of running, after which the next end counts as the first."""
-HANG_SECONDS = 60.0
+HANG_SECONDS = 30.0
 WATCH_SECONDS = 1.0
 
 
 class Supervisor:
     """The processes of one gateway, from their start to their end."""
 
-    def __init__(
-        self, count: int, sockets: Sequence[socket.socket], states: ProcessStates, drain_seconds: float
-    ) -> None:
+    def __init__(self, count: int, port: int, states: ProcessStates, drain_seconds: float) -> None:
         """Starts nothing yet; `drain_seconds` after the first signal, what still runs is killed."""
         self._count = count
-        self._sockets = sockets
+        self._port = port
         self._states = states
         self._drain_seconds = drain_seconds
         self._running: dict[int, asyncio.subprocess.Process] = {}
@@ -51,8 +47,6 @@ class Supervisor:
     def _end(self, number: signal.Signals) -> None:
         if not self._ending.is_set():
             self._ending.set()
-            for each in self._sockets:  # The processes have their own, until each has drained.
-                each.close()
             asyncio.get_running_loop().call_later(self._drain_seconds, self._kill_all)
         for process in self._running.values():
             process.send_signal(number)
@@ -83,13 +77,11 @@ class Supervisor:
 
     async def _run(self, process: int) -> int:
         """Runs a process until it ends; its exit status. In a session of its own: Ctrl-C reaches this one alone."""
-        descriptors = [each.fileno() for each in self._sockets]
         self._started[process] = time.monotonic()
         running = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway.process"),
-            *map(str, (process, self._count, os.getpid(), *descriptors)),
+            *map(str, (process, self._count, os.getpid(), self._port)),
             env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self._states.directory)},
-            pass_fds=descriptors,
             start_new_session=True,
         )
         self._running[process] = running
@@ -108,16 +100,3 @@ class Supervisor:
                 if time.monotonic() - max(reported.get(process, 0.0), self._started[process]) > HANG_SECONDS:
                     log.error("process hangs and is killed", process=process)
                     running.kill()
-
-
-def listen(host: str, port: int) -> list[socket.socket]:
-    """A listening socket for each address that a host's name stands for.
-
-    Raises:
-        OSError: one of them cannot be had.
-    """
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return [
-        socket.create_server(address[:2], family=family, backlog=2048)
-        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found)
-    ]

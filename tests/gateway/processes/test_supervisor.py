@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 from pathlib import Path
 
 import psutil
@@ -11,7 +10,8 @@ import pytest
 
 from gateway.processes import supervisor as module
 from gateway.processes.states import ProcessStates
-from gateway.processes.supervisor import Supervisor, listen
+from gateway.processes.supervisor import Supervisor
+from tests.gateway.serving_http import free_port
 from tests.timeouts import WAIT_SECONDS
 
 
@@ -21,7 +21,7 @@ async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("API_KEY", "k")
     monkeypatch.setattr(module, "WATCH_SECONDS", 0.1)
     states = ProcessStates(tmp_path)
-    running = asyncio.create_task(Supervisor(1, listen("127.0.0.1", 0), states, drain_seconds=WAIT_SECONDS).run())
+    running = asyncio.create_task(Supervisor(1, free_port(), states, drain_seconds=WAIT_SECONDS).run())
     async with asyncio.timeout(WAIT_SECONDS):
         await _until_it_says_something(states)
         (before,) = psutil.Process().children()
@@ -42,16 +42,3 @@ async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pyt
 async def _until_it_says_something(states: ProcessStates, since: float = 0.0) -> None:
     while not any(each.at > since and each.listening for each in states.others()):  # noqa: ASYNC110 - a file has no event
         await asyncio.sleep(0.05)
-
-
-def test_it_listens_where_it_is_told_to() -> None:
-    """At each address of the name; no program but the processes inherits the sockets."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    sockets = listen("127.0.0.1", port)
-    try:
-        assert [each.getsockname() for each in sockets] == [("127.0.0.1", port)]
-        assert not any(each.get_inheritable() for each in sockets)
-    finally:
-        for each in sockets:
-            each.close()
