@@ -1,6 +1,6 @@
 """The sockets of several processes: one each, on the same port, among which the kernel spreads connections.
 
-On one socket that all shared one process of two took 21 to 32 of 32 connections that came at once; now 15 to 20.
+On one socket that all shared one process of two took 21 to 32 of 32 connections that came at once; now 12 to 20.
 """
 
 import socket

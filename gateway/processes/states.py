@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,12 @@ class ProcessStates:
         """Takes the number of this process; 0 is the one that starts the others."""
         self.directory = directory
         self.process = process
+        # Of its own: behind large files in the threads of all it would wait, and the process look as if it hung.
+        self._thread = ThreadPoolExecutor(1)
 
     async def write(self, state: ProcessState) -> None:
         """Replaces the state of this process. A thread does it: a disk that is slow must not hold up requests."""
-        await asyncio.to_thread(self._write, json.dumps(asdict(state)))
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, json.dumps(asdict(state)))
 
     def others(self) -> Sequence[ProcessState]:
         """The states of all other processes that have said something, by number."""

@@ -51,6 +51,12 @@ def test_a_wrong_setting_is_one_line_without_its_value() -> None:
     assert [line.split(":")[0] for line in message] == ["RELEASE_RECORD", "REDIS_URL", "REVIEW_THRESHOLD"]
 
 
+def test_limits_that_processes_cannot_share_are_one_line() -> None:
+    """It is told before any process is started, and not by each."""
+    (line,) = refused(API_KEY="hunter2", GATEWAY_PROCESSES="3", UPLOAD_SLOTS="2")
+    assert line == "settings: Value error, GATEWAY_PROCESSES is over 2, for which UPLOAD_SLOTS suffice"
+
+
 def test_a_secret_that_cannot_be_read_is_one_line_without_its_value() -> None:
     """The variable is named, and the reason."""
     assert refused(API_KEY_FILE="/absent/hunter2") == ["API_KEY_FILE: the file that it names is not there"]
