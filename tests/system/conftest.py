@@ -50,6 +50,7 @@ class Stack:
     def _start(self) -> subprocess.Popen[bytes]:
         port = self.url.rpartition(":")[2]
         environment = {name: value for name, value in os.environ.items() if name not in {"API_KEY", "REDIS_URL"}}
+        environment.setdefault("GATEWAY_PROCESSES", "1")  # On any machine; tests/gateway/test_processes.py has several.
         with self.output.open("wb") as output:
             return subprocess.Popen(
                 [FRAUD, "up", "--port", port],
