@@ -101,9 +101,12 @@ class Scorer:
         Raises:
             Problem: a transaction is at fault, or they cannot be scored now.
         """
-        if len(objects) > COALESCED_OBJECTS:
+        serving = self._tracker.serving
+        # Rows of one batch see each other in the history: what is to leave no trace must not be among them.
+        leaves_no_trace = serving.plan is not None and not options.record
+        if len(objects) > COALESCED_OBJECTS or leaves_no_trace:
             return await self.score(json_payload(objects), options)
-        serving, deadline = self._tracker.serving, asyncio.get_running_loop().time() + self._deadline_seconds
+        deadline = asyncio.get_running_loop().time() + self._deadline_seconds
         caller = _Caller(serving, objects, options, deadline)
         try:
             # The tracker gives the same object until something of it changes.

@@ -22,6 +22,7 @@ from fastapi import FastAPI
 
 from contract.schema import Contract
 from gateway.app import create_app
+from gateway.logs import LineHandler
 from gateway.settings import GatewaySettings
 from tests.gateway.contracts import CONTRACTS, settings_of, write_live
 from tests.gateway.generated_bodies import Made, Maker
@@ -166,9 +167,7 @@ def test_no_body_breaks_or_hangs_it_or_comes_back(
     tmp_path: Path, server: Valkey, contract: Contract, log_lines: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No 5xx, no answer after 15 s, no mark in an answer, the log or the metrics."""
-    logging.getLogger().handlers = [
-        each for each in logging.getLogger().handlers if isinstance(each, logging.FileHandler)
-    ]
+    logging.getLogger().handlers = [each for each in logging.getLogger().handlers if isinstance(each, LineHandler)]
     settings = GatewaySettings.model_validate(settings_of(tmp_path, redis_url=server.url))
     app = create_app(settings, transport=write_live(tmp_path, contract))
     found, longest, marks = asyncio.run(ask_all(app, contract, BODIES // len(CONTRACTS)))

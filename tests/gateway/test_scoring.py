@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from contract.features import to_matrix
-from contract.schema import Contract
+from contract.schema import Contract, Feature, FeatureKind
 from contract.table import Table
 from gateway.api.replies import as_json
 from gateway.app import create_app
@@ -27,13 +27,16 @@ from gateway.scoring import COALESCED_OBJECTS, ScoreOptions, Scorer
 from gateway.services import Services
 from gateway.settings import GatewaySettings
 from tests.gateway import remembering
-from tests.gateway.contracts import settings_of
-from tests.gateway.remembering import history_server
+from tests.gateway.contracts import settings_of, write_live
+from tests.gateway.remembering import CARDS, COLUMNS, history_server
 from tests.gateway.trials import Valkey
 from tests.timeouts import WAIT_SECONDS
+from tests.tiny import TinyServer
 
 TOLERANCE = 5e-8
 BAD_AMOUNT = 666.0
+NO_HISTORY = Contract("without history", COLUMNS, (Feature("amount", FeatureKind.NUMBER, "amount"),))
+"""Of its callers those too are scored together who leave no trace."""
 Answer = dict[str, Any]
 
 
@@ -43,11 +46,16 @@ def transaction(identity: str, card: str = "c", **changes: object) -> dict[str, 
     return {"transaction_id": identity, "timestamp": moment, "card": card, "shop": "s", "amount": 10} | changes
 
 
+def server_of(directory: Path, contract: Contract) -> TinyServer:
+    """A model server that holds version 1 of a contract with or without history."""
+    return history_server(directory) if contract.history else write_live(directory, contract)
+
+
 @asynccontextmanager
-async def gateway(directory: Path, valkey: Valkey) -> AsyncIterator[Services]:
+async def gateway(directory: Path, valkey: Valkey, contract: Contract) -> AsyncIterator[Services]:
     """The services of a gateway that has begun to serve version 1."""
     given = settings_of(directory, redis_url=valkey.url, history_timeout_seconds=10.0)
-    app = create_app(GatewaySettings.model_validate(given), transport=history_server(directory))
+    app = create_app(GatewaySettings.model_validate(given), transport=server_of(directory, contract))
     async with app.router.lifespan_context(app) as state, asyncio.timeout(10 * WAIT_SECONDS):
         assert state is not None
         services: Services = state["services"]
@@ -75,11 +83,13 @@ def counts(answered: Answer) -> list[int]:
     return remembering.counts(answered)
 
 
-def run(directory: Path, valkey: Valkey, test: Callable[[Services], Awaitable[None]]) -> None:
+def run(
+    directory: Path, valkey: Valkey, test: Callable[[Services], Awaitable[None]], contract: Contract = CARDS
+) -> None:
     """Runs a test of a gateway in a loop."""
 
     async def serve() -> None:
-        async with gateway(directory, valkey) as services:
+        async with gateway(directory, valkey, contract) as services:
             await test(services)
 
     asyncio.run(serve())
@@ -98,8 +108,11 @@ OBJECTS: st.SearchStrategy[object] = st.one_of(
 CALLERS = st.lists(st.lists(OBJECTS, max_size=COALESCED_OBJECTS + 2), min_size=1, max_size=8)
 
 
+@pytest.mark.parametrize("contract", [CARDS, NO_HISTORY], ids=lambda contract: contract.name)
 @pytest.mark.parametrize("on_error", OnError)
-def test_each_caller_is_answered_as_alone(tmp_path: Path, valkey: Valkey, on_error: OnError) -> None:
+def test_each_caller_is_answered_as_alone(
+    tmp_path: Path, valkey: Valkey, on_error: OnError, contract: Contract
+) -> None:
     """Good, bad and odd objects: scores within rounding, and each fault with its caller, under the caller's numbers."""
 
     async def test(services: Services) -> None:
@@ -151,6 +164,17 @@ def test_callers_who_leave_no_trace_are_kept_apart(tmp_path: Path, valkey: Valke
         ]
         await asyncio.gather(*scores)
         assert counts(await answer(services.scorer.score_objects([transaction("b")], ScoreOptions()))) == [10]
+
+    run(tmp_path, valkey, test)
+
+
+def test_callers_who_leave_no_trace_do_not_see_each_other(tmp_path: Path, valkey: Valkey) -> None:
+    """Where many come at once, each has the history that it would have alone."""
+
+    async def test(services: Services) -> None:
+        groups = [[transaction(f"{place}")] for place in range(20)]
+        answered = await answers(services.scorer, groups, ScoreOptions(record=False))
+        assert [counts(each) for each in answered] == [[0]] * 20
 
     run(tmp_path, valkey, test)
 

@@ -24,7 +24,7 @@ async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pyt
     running = asyncio.create_task(Supervisor(1, free_port(), states, drain_seconds=WAIT_SECONDS).run())
     async with asyncio.timeout(WAIT_SECONDS):
         await _until_it_says_something(states)
-        (before,) = psutil.Process().children()
+        (before,) = _gateways()
         before.suspend()
         heard = states.others()[0].at
         monkeypatch.setattr(module, "HANG_SECONDS", 2.0)
@@ -32,11 +32,16 @@ async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pyt
             await asyncio.sleep(0.05)
         monkeypatch.setattr(module, "HANG_SECONDS", 1000.0)
         await _until_it_says_something(states, heard)
-        (after,) = psutil.Process().children()
+        (after,) = _gateways()
         assert after != before
         os.kill(os.getpid(), signal.SIGTERM)
         await running
     assert not after.is_running()
+
+
+def _gateways() -> list[psutil.Process]:
+    """The processes of gateways that this one has started; fixtures of other tests may have started others."""
+    return [child for child in psutil.Process().children() if "gateway.process" in child.cmdline()]
 
 
 async def _until_it_says_something(states: ProcessStates, since: float = 0.0) -> None:
