@@ -185,7 +185,7 @@ def train(stack: Stack, *arguments: str | Path) -> int:
 def release(stack: Stack, version: int) -> None:
     """Makes a version live, whatever it flags: what this costs is the gate's own tests' concern."""
     stack.fraud("release", str(version), "--accept-shift")
-    assert live_version(stack) == version
+    wait_for(lambda: live_version(stack) == version)  # A busy gateway is named after 10 s, and follows then.
 
 
 def find(stack: Stack, is_it: Callable[[str], bool]) -> list[int]:
