@@ -110,8 +110,7 @@ class Scorer:
         caller = _Caller(serving, objects, options, deadline)
         try:
             # The tracker gives the same object until something of it changes.
-            key = id(serving), options.record
-            return self._answered(await self._coalescer.submit(key, caller, len(objects), deadline))
+            return self._answered(await self._coalescer.submit(id(serving), caller, len(objects), deadline))
         except TimeoutError:
             raise DeadlineExceeded from None
 
@@ -167,16 +166,16 @@ class Scorer:
         return {each.place: result.part(each.begin, each.end, each.first_number) for each in joint.callers}
 
     async def _score_joint_rows(self, callers: Sequence[_Caller], joint: JointRows) -> ScoreResult:
-        record = callers[0].options.record
+        """Scores them; they enter the history where there is one, for who is to leave no trace is not among them."""
         # The last one's: a caller whose own has passed has been answered, and the others go on.
         async with asyncio.timeout_at(max(each.deadline for each in callers)) as deadline:
             return await self._score_rows(
-                joint.payload, callers[0].serving, joint.rows, deadline.when() or 0.0, record=record
+                joint.payload, callers[0].serving, joint.rows, deadline.when() or 0.0, record=True
             )
 
     def _may_repeat(self, caller: _Caller, joint: JointRows, share: JointCaller) -> bool:
         """Whether rows may be scored once more: they entered the history perhaps, and one without an id would twice."""
-        if caller.serving.plan is None or not caller.options.record:
+        if caller.serving.plan is None:
             return True
         column = caller.serving.model.contract.first(Kind.ID)
         return column is not None and bool(np.all(joint.rows.table.columns[column.name][share.begin : share.end] != ""))
