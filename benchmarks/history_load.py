@@ -26,8 +26,6 @@ from history.keyed_hash import HistoryKey
 from history.plan import Plan
 from operations.history import load, past_file
 from operations.history.load import LoadTarget
-from operations.history.version_history import PlanLayouts
-from operations.store.registry import Registry
 from tests.valkey import running
 
 KNOWN = 30 * 86_400
@@ -47,7 +45,7 @@ def main(days: int) -> None:
             began, cpu = time.perf_counter(), time.process_time()
             result = past_file.read(contract, plan, file, quiet)
             read = time.perf_counter()
-            target = LoadTarget(valkey.url, plan, PlanLayouts(Registry(Path(scratch)), plan, contract), KNOWN, KEY)
+            target = LoadTarget(valkey.url, plan, KNOWN, KEY)
             loaded = load.load(target, result, quiet)
             ended, cpu = time.perf_counter(), time.process_time() - cpu
             print(f"{result.rows:,} rows read in {read - began:.2f} s, {loaded.rows:,} loaded in {ended - read:.2f} s")

@@ -22,7 +22,7 @@ from gateway.api.openapi import OpenApi
 from gateway.api.routes import FAST_PATH, router
 from gateway.background import running
 from gateway.drain import Drain
-from gateway.history import forgetting, journal_recovery
+from gateway.history import forgetting, journal_recovery, plan_registration
 from gateway.history.answer_writer import AnswerWriter
 from gateway.history.fetching import History
 from gateway.history.key_monitor import KeyMonitor
@@ -163,6 +163,7 @@ async def _open_services(
             monitor.check_periodically(),
             journal_recovery.recover_periodically(redis),
             forgetting.forget_periodically(redis if options.record else None, key_monitor, metrics),
+            plan_registration.register_periodically(redis if options.record else None, key_monitor, tracker.plans),
         ):
             await stack.enter_async_context(running(work))
         stack.push_async_callback(history.close)

@@ -9,13 +9,14 @@ fraud:k:<slot>             which transactions are known, and where the rest of t
 fraud:b:<block>            the transactions of one request: times, and states (`history.transaction_blocks`)
 fraud:v:<block><chunk>     their history values, for repeats (`history.stored_values`)
 fraud:a:<block>            what was answered to them, against which labels are counted
+fraud:plans                by the digest of each plan that was used, as blocks name it: the digests of its layouts
 
 A transaction of a small batch enters by the script ENTER: it is noted and counted at once or, where it is known
 already, not at all. Those of a large batch enter by journals.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ from history.transaction_blocks import STATE_KEY_BYTES
 
 STATE_KEY = np.dtype([("layout", f"V{DIGEST_BYTES}"), ("entity", f"V{ENTITY_BYTES}")])
 STATE, BLOCK, VALUES, ANSWERS = b"fraud:h:", b"fraud:b:", b"fraud:v:", b"fraud:a:"
+PLANS = b"fraud:plans"
+PLANS_SECONDS = 500 * 86_400
+"""For which plans are kept after the last one was registered: a transaction is known for 401 days at most."""
 Argument = bytes | str | int
 """An argument of a script."""
 Arguments = tuple[Argument, ...]
@@ -210,6 +214,20 @@ def state_keys(layout: RecordLayout, entities: Sequence[str], key: HistoryKey) -
     both = np.empty(len(digests), STATE_KEY)
     both["layout"], both["entity"] = np.void(layout.digest), digests
     return both.view(f"V{STATE_KEY_BYTES}")
+
+
+def plan_registration(plans: Iterable[Plan]) -> tuple[Arguments, Arguments]:
+    """The commands that register plans, of which there must be one: what `registered_layouts` reads."""
+    fields = (part for plan in plans for part in (plan.digest, b"".join(layout.digest for layout in plan.layouts)))
+    return ("HSET", PLANS, *fields), ("EXPIRE", PLANS, PLANS_SECONDS)
+
+
+def registered_layouts(registered: Mapping[bytes, bytes]) -> dict[bytes, frozenset[bytes]]:
+    """The digests of the layouts of each plan, by its digest, given what PLANS holds."""
+    return {
+        plan: frozenset(layouts[at : at + DIGEST_BYTES] for at in range(0, len(layouts), DIGEST_BYTES))
+        for plan, layouts in registered.items()
+    }
 
 
 def fraud_layouts(plan: Plan) -> list[int]:

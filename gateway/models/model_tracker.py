@@ -32,7 +32,11 @@ PROOF_TIMEOUT_SECONDS = 2.0
 
 
 class ModelTracker:
-    """The versions of this gateway: the live one, the one on trial, and the one that served before."""
+    """The versions of this gateway: the live one, the one on trial, and the one that served before.
+
+    Attributes:
+        plans: those of history that its requests have had.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class ModelTracker:
         self._live_version: int | None = None
         self._logged_refusals = dict[int, str]()
         self._plan: tuple[tuple[str, ...], Plan | None] = ((), None)
+        self.plans = set[Plan]()
         self._serving: ServingVersions | None = None
         metrics.show_trial(lambda: self.trial_state)
 
@@ -94,7 +99,9 @@ class ModelTracker:
         versions = [model, *(each for number, each in sorted(self._models.items()) if each is not model)]
         fingerprints = tuple(each.contract.fingerprint for each in versions)
         if fingerprints != self._plan[0]:
-            self._plan = fingerprints, Plan.of([each.contract for each in versions])
+            plan = Plan.of([each.contract for each in versions])
+            self._plan = fingerprints, plan
+            self.plans |= {plan} if plan else set()
         return self._plan[1]
 
     @property

@@ -19,13 +19,13 @@ from redis.exceptions import NoScriptError
 from history.epoch import Epoch, ensure_epoch, extend_epoch, has_served
 from history.keyed_hash import HistoryKey
 from history.plan import Plan
-from history.redis_schema import ENTER, Arguments
+from history.redis_schema import ENTER, PLANS, Arguments, plan_registration, registered_layouts
 from history.session import Reply
 from operations.errors import OperationsError
 from operations.history.load_steps import LoadSteps, Step
 from operations.history.past_transactions import ParsedFile, ProgressCallback
 from operations.history.redis_access import connected, require_key
-from operations.history.version_history import NoHistory, PlanLayouts, VersionHistory
+from operations.history.version_history import NoHistory, VersionHistory
 from operations.store.release_record import read_record
 
 LOADED_SECONDS = 400 * 86_400
@@ -44,7 +44,7 @@ class LoadResult:
     Attributes:
         rows: transactions that it went through; 0 where all were loaded before.
         known: those that counted already, in some state at least, and were not counted there again.
-        unresolved: known ones that entered by a plan of versions that are in the store no more: nothing was added.
+        unresolved: known ones that entered by a plan that is not registered: nothing was added.
     """
 
     rows: int
@@ -59,13 +59,11 @@ class LoadTarget:
     """Where transactions are loaded into.
 
     Attributes:
-        plan_layouts: in which states known transactions count.
         known_seconds: how long a transaction is known by its id.
     """
 
     url: str
     plan: Plan
-    plan_layouts: PlanLayouts
     known_seconds: float
     key: HistoryKey
 
@@ -137,12 +135,20 @@ def load(target: LoadTarget, file: ParsedFile, on_progress: ProgressCallback) ->
             redis.expire(key, LOADED_SECONDS)
             return LoadResult(0, 0, 0, resumed=False, seconds=time.monotonic() - began)
         horizon = before.horizon if before else past.newest - target.known_seconds
-        steps = LoadSteps(target.plan, past, horizon, target.plan_layouts.missing, target.key)
+        steps = LoadSteps(target.plan, past, horizon, _plans(redis, target.plan), target.key)
         progress = before or LoadProgress(key, horizon, 0, len(steps))
         run = _LoadRun(redis, target.key.guarded(ENTER), on_progress)
         run.complete(steps, progress, before.to_bytes() if before else b"")
         redis.expire(key, LOADED_SECONDS)
     return LoadResult(past.rows, run.known, run.unresolved, before is not None, time.monotonic() - began)
+
+
+def _plans(redis: Redis, plan: Plan) -> dict[bytes, frozenset[bytes]]:
+    """The layouts of each plan by which transactions have entered, as their digests; this one too from now on."""
+    for command in plan_registration([plan]):
+        redis.execute_command(*command)  # type: ignore[no-untyped-call]
+    registered: Any = redis.hgetall(PLANS)  # type: ignore[arg-type]
+    return registered_layouts(registered)
 
 
 def lacks_simulated_past(store: Path, url: str, key: HistoryKey, version: int | None = None) -> bool:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from history.epoch import Epoch
 from operations.history import load, past_file
 from operations.history.past_transactions import ParsedFile, ProgressCallback
-from operations.history.version_history import PlanLayouts, VersionHistory
+from operations.history.version_history import VersionHistory
 from operations.network.endpoints import history_key, require_redis_url
 from operations.settings import StatePaths, known_seconds
 
@@ -42,8 +42,7 @@ def run(paths: StatePaths, env: Mapping[str, str], options: LoadOptions, console
     history = VersionHistory.of(paths.store, options.version)
     with _progress(console) as bars:
         file = _read(history, options, _ProgressBar(bars, "reading", 0))
-        layouts = PlanLayouts(history.registry, history.plan, history.contract)
-        target = load.LoadTarget(url, history.plan, layouts, known, key)
+        target = load.LoadTarget(url, history.plan, known, key)
         rows = file.past.rows if file.past else 0
         epoch = load.epoch_before(url, paths.store, key)
         result = load.load(target, file, _ProgressBar(bars, "loading", rows))
@@ -83,7 +82,7 @@ def _loaded_lines(history: VersionHistory, file: ParsedFile, result: load.LoadRe
         yield f"{result.known:,} were known already and count once: a label of theirs comes by POST /v1/labels."
     if result.unresolved:
         count = f"{result.unresolved:,}"
-        yield f"{count} of these entered for versions that are in the store no more: they stay as they are."
+        yield f"{count} of these entered for versions that Redis does not know: they stay as they are."
 
 
 def _warning(epoch: Epoch, window: float) -> Iterator[str]:

@@ -13,7 +13,7 @@ Each transaction counts once in each state, whatever was scored or loaded before
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +46,8 @@ TIME_SLICES = 10
 """From the horizon on: the transactions of a step are known as long as its newest one, so some a tenth longer."""
 ALL_LAYOUTS = -1
 
-MissingLayouts = Callable[[bytes], frozenset[int] | None]
-"""The positions of the layouts that a plan, given by its digest, does not have; None of an unknown plan."""
+PlanLayouts = Mapping[bytes, frozenset[bytes]]
+"""The digests of the layouts of each plan that is known, by its digest."""
 
 
 class LayoutTransactions:
@@ -92,12 +92,10 @@ class LayoutTransactions:
 class LoadSteps:
     """All steps of a load, those by entity first."""
 
-    def __init__(
-        self, plan: Plan, past: PastTransactions, horizon: float, missing: MissingLayouts, key: HistoryKey
-    ) -> None:
+    def __init__(self, plan: Plan, past: PastTransactions, horizon: float, plans: PlanLayouts, key: HistoryKey) -> None:
         """Takes the time from which on transactions enter by their ids, and what these are keyed with."""
         layouts = [LayoutTransactions(layout, past, key) for layout in plan.layouts]
-        self._shared = _Shared(plan, past, layouts, horizon, plan.seconds + EXPIRY_MARGIN, missing, key)
+        self._shared = _Shared(plan, past, layouts, horizon, plan.seconds + EXPIRY_MARGIN, plans, key)
         expired = [_ExpiredRecords.of(self._shared, each) for each in layouts]
         self._by_entity = [(each, codes) for each in expired for codes in each.slices()]
         self._by_id = _id_slices(past, horizon, layouts)
@@ -129,7 +127,7 @@ class _Shared:
     layouts: Sequence[LayoutTransactions]
     horizon: float
     expire: int
-    missing: MissingLayouts
+    plans: PlanLayouts
     key: HistoryKey
 
     def block_id(self, rows: Rows) -> bytes:
@@ -309,10 +307,11 @@ class IdStep:
         if layout != ALL_LAYOUTS:
             self._counts[layout, at] = False
             return []
-        missing = self._shared.missing(plan.tobytes())
+        digests = [each.layout.digest for each in self._shared.layouts]
+        entered = self._shared.plans.get(plan.tobytes())
         self.known += 1
-        self.unresolved += missing is None
-        layouts = sorted(missing or ())
+        self.unresolved += entered is None
+        layouts = [each for each, digest in enumerate(digests) if entered is not None and digest not in entered]
         self._counts[:, at] = False
         self._counts[layouts, at] = True
         return [(at, each, self._layout_digest(place, each)) for each in layouts]

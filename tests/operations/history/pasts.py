@@ -21,13 +21,12 @@ from history.epoch import EPOCH
 from history.evaluation import with_history
 from history.keyed_hash import KEY_CHECK, HistoryKey
 from history.plan import Plan
-from history.redis_schema import STORE_VALUES
+from history.redis_schema import STORE_VALUES, plan_registration
 from history.session import BatchSession, HistoryOptions
 from history.short_records import decode_records
 from operations.history import load, past_file
 from operations.history.load import LoadResult, LoadTarget
 from operations.history.past_transactions import ParsedFile
-from operations.history.version_history import PlanLayouts
 from operations.store.registry import Registry
 from releases.record import Release
 from tests.keys import KEY
@@ -129,11 +128,9 @@ def read(body: bytes, plan: Plan, of: Contract = CARDS) -> ParsedFile:
     return past_file.read_bytes(of, plan, body, quiet)
 
 
-def loaded(  # noqa: PLR0913, PLR0917 - a load has as many sides
-    url: str, body: bytes, plan: Plan, store: Path = Path("/nowhere"), of: Contract = CARDS, key: HistoryKey = KEY
-) -> LoadResult:
+def loaded(url: str, body: bytes, plan: Plan, of: Contract = CARDS, key: HistoryKey = KEY) -> LoadResult:
     """Loads a file."""
-    target = LoadTarget(url, plan, PlanLayouts(Registry(store), plan, of), KNOWN, key)
+    target = LoadTarget(url, plan, KNOWN, key)
     return load.load(target, read(body, plan, of), quiet)
 
 
@@ -145,6 +142,8 @@ def live(  # noqa: PLR0913 - likewise
     client: Redis, plan: Plan, body: bytes, *, record: bool = True, size: int = 700, key: HistoryKey = KEY
 ) -> dict[str, Any]:
     """What the gateway does with a file, a few rows after the other; the values of the last ones."""
+    for command in plan_registration([plan]) if record else ():
+        client.execute_command(*command)  # type: ignore[no-untyped-call]
     table = read_csv(CARDS, body).table
     values: dict[str, Any] = {}
     for at in range(0, table.rows, size):

@@ -17,12 +17,11 @@ from redis import Redis
 from contract.windows import DAY
 from history import known_ids
 from history.known_ids import FIND_TRANSACTIONS, SLOT_SECONDS, TRANSACTION_HEAD, record_of
-from history.redis_schema import FRAUD
+from history.redis_schema import FRAUD, PLANS
 from operations.errors import OperationsError
 from operations.history import load, load_steps
 from operations.history.load import PREFIX, LoadProgress, is_loaded, progress_key
 from operations.history.redis_access import Interrupted
-from operations.history.version_history import PlanLayouts
 from operations.store.registry import Registry
 from tests.keys import HISTORY_KEY, KEY
 from tests.operations.history.pasts import (
@@ -203,21 +202,18 @@ def test_two_loads_of_a_file_do_not_mix(client: Redis, valkey: Valkey) -> None:
     def elsewhere(done: int, whole: int) -> None:
         client.set(key, LoadProgress(key, 0.0, 1, whole).to_bytes())
 
-    target = load.LoadTarget(valkey.url, PLAN, PlanLayouts(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
+    target = load.LoadTarget(valkey.url, PLAN, KNOWN, KEY)
     with pytest.raises(OperationsError, match="another load"):
         load.load(target, read(body, PLAN), elsewhere)
 
 
-def test_a_version_with_other_windows_is_warmed(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+def test_a_version_with_other_windows_is_warmed(client: Redis, valkey: Valkey) -> None:
     """Known transactions count in its own states alone: its values are those of training, the live version's stay."""
-    registry = Registry(tmp_path / "store" / "model_store")
-    for version, of in ((1, CARDS), (2, LATER)):
-        add(registry, version, of)
     lines = rows(3000, days=45)
     live(client, PLAN, without_labels(lines))  # All came through the gateway, for version 1 alone.
     before = states(client, PLAN)
     both = plan_of(LATER, CARDS)
-    done = loaded(valkey.url, text(lines), both, registry.root, LATER)
+    done = loaded(valkey.url, text(lines), both, LATER)
     assert done.known > 1000
     assert done.unresolved == 0
     probed = live(client, plan_of(LATER), without_labels(PROBE), record=False)
@@ -226,33 +222,31 @@ def test_a_version_with_other_windows_is_warmed(client: Redis, valkey: Valkey, t
     assert {key: value for key, value in states(client, both).items() if key in before} == before
 
 
-def test_warming_twice_by_other_files_counts_once(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+def test_warming_twice_by_other_files_counts_once(client: Redis, valkey: Valkey) -> None:
     """A transaction that was known before is claimed for the new states: another file does not add it again."""
-    registry = Registry(tmp_path / "store" / "model_store")
-    for version, of in ((1, CARDS), (2, LATER)):
-        add(registry, version, of)
     lines, both = rows(1000, days=11), plan_of(LATER, CARDS)
     live(client, PLAN, without_labels(lines))
-    loaded(valkey.url, without_labels(lines), both, registry.root, LATER)
+    loaded(valkey.url, without_labels(lines), both, LATER)
     before = states(client, both)
-    loaded(valkey.url, without_labels(lines[500:]), both, registry.root, LATER)
+    loaded(valkey.url, without_labels(lines[500:]), both, LATER)
     assert states(client, both) == before
 
 
-def test_what_entered_by_an_unknown_plan_stays_as_it_is(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+def test_what_entered_by_an_unknown_plan_stays_as_it_is(client: Redis, valkey: Valkey) -> None:
     """Where a transaction counts that a forgotten version brought in, nobody knows: it is told, and not counted."""
     lines = rows(300, days=11)
     live(client, plan_of(LATER), without_labels(lines))
+    client.delete(PLANS)  # As a release has it that registered none.
     before = dump(client)
-    done = loaded(valkey.url, without_labels(lines), PLAN, tmp_path)
+    done = loaded(valkey.url, without_labels(lines), PLAN)
     assert (done.known, done.unresolved) == (300, 300)
-    assert {key: value for key, value in dump(client).items() if not key.startswith(PREFIX)} == before
+    assert {key: value for key, value in dump(client).items() if not key.startswith((PREFIX, PLANS))} == before
 
 
 def test_redis_gone_in_the_middle_is_one_line_and_the_next_run_goes_on(valkey: Valkey, tmp_path: Path) -> None:
     """What was loaded survives the kill -9 of Redis, and the end is that of an undisturbed load."""
     body = text(rows(20_000, days=37))
-    target = load.LoadTarget(valkey.url, PLAN, PlanLayouts(Registry(Path("/nowhere")), PLAN, CARDS), KNOWN, KEY)
+    target = load.LoadTarget(valkey.url, PLAN, KNOWN, KEY)
 
     def kill(done: int, whole: int) -> None:
         if done == whole // 2:
@@ -335,14 +329,11 @@ def at(client: Redis, key: bytes) -> int:
     return LoadProgress.from_bytes(key, result).step if isinstance(result, bytes) else 0
 
 
-def test_a_version_is_warmed_after_the_live_one_was_loaded(client: Redis, valkey: Valkey, tmp_path: Path) -> None:
+def test_a_version_is_warmed_after_the_live_one_was_loaded(client: Redis, valkey: Valkey) -> None:
     """Rows that another load brought in count in the states that the new version alone has."""
-    registry = Registry(tmp_path / "store" / "model_store")
-    for version, of in ((1, CARDS), (2, LATER)):
-        add(registry, version, of)
     lines = rows(3000, days=45)
-    loaded(valkey.url, text(lines), PLAN, registry.root, CARDS)
-    done = loaded(valkey.url, text(lines), plan_of(LATER, CARDS), registry.root, LATER)
+    loaded(valkey.url, text(lines), PLAN)
+    done = loaded(valkey.url, text(lines), plan_of(LATER, CARDS), LATER)
     assert done.unresolved == 0
     probed = live(client, plan_of(LATER), without_labels(PROBE), record=False)
     expected_values = {name: values for name, values in trained(LATER, lines, PROBE).items() if name.endswith("1d")}

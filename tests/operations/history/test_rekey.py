@@ -22,13 +22,11 @@ from operations.history import rekey as module
 from operations.history.load import PREFIX, is_loaded
 from operations.history.redis_access import Interrupted
 from operations.history.rekey import RekeyResult, rekey
-from operations.store.registry import Registry
 from tests.keys import KEY
 from tests.operations.history.pasts import (
     CARDS,
     FIRST,
     LATER,
-    add,
     assert_same,
     live,
     loaded,
@@ -56,15 +54,12 @@ def valkeys(tmp_path: Path) -> Iterator[list[tuple[Valkey, Redis]]]:
         yield [first, second]
 
 
-def remember(valkey: Valkey, client: Redis, store: Path, key: HistoryKey) -> None:
+def remember(valkey: Valkey, client: Redis, key: HistoryKey) -> None:
     """All that leaves a digest: small and large batches, loads, claims of single layouts, and labels."""
-    registry = Registry(store)
-    for version, of in ((1, CARDS), (2, LATER)):
-        add(registry, version, of)
     live(client, PLAN, without_labels(LINES[:600]), key=key)
     live(client, PLAN, without_labels(LINES[600:650]), size=50, key=key)
-    loaded(valkey.url, text(LINES), PLAN, registry.root, CARDS, key)
-    loaded(valkey.url, text(LINES[:400]), plan_of(LATER, CARDS), registry.root, LATER, key)
+    loaded(valkey.url, text(LINES), PLAN, CARDS, key)
+    loaded(valkey.url, text(LINES[:400]), plan_of(LATER, CARDS), LATER, key)
     label(client, PLAN, [line.split(",")[0] for line in LINES[:50]], key)
     while client.eval(RECOVER, 0, str(1 << 53)):
         pass
@@ -117,12 +112,12 @@ def run(valkey: Valkey, key: HistoryKey) -> RekeyResult:
 
 @pytest.mark.parametrize(("before", "after"), [(UNKEYED, KEY), (KEY, NEWER), (UNKEYED, NEWER)])
 def test_all_is_as_if_it_had_been_of_the_key_from_the_start(
-    valkeys: list[tuple[Valkey, Redis]], tmp_path: Path, before: HistoryKey, after: HistoryKey
+    valkeys: list[tuple[Valkey, Redis]], before: HistoryKey, after: HistoryKey
 ) -> None:
     """Byte for byte; and a second run has nothing to do."""
     (valkey, client), (direct, other) = valkeys
-    remember(valkey, client, tmp_path / "a" / "store", before)
-    remember(direct, other, tmp_path / "b" / "store", after)
+    remember(valkey, client, before)
+    remember(direct, other, after)
     assert run(valkey, after).moved > 2_000
     result, expected = stored_digests(client), stored_digests(other)
     assert {kind: sum(name.startswith(kind) for name in result) > 0 for kind in KINDS} == dict.fromkeys(KINDS, True)
@@ -131,10 +126,10 @@ def test_all_is_as_if_it_had_been_of_the_key_from_the_start(
     assert run(valkey, after).moved == 0
 
 
-def test_what_an_older_release_wrote_is_read(valkeys: list[tuple[Valkey, Redis]], tmp_path: Path) -> None:
+def test_what_an_older_release_wrote_is_read(valkeys: list[tuple[Valkey, Redis]]) -> None:
     """Histories, labels and loads; and its digests, which anybody can make, are gone."""
     (valkey, client), _ = valkeys
-    remember(valkey, client, tmp_path / "store", UNKEYED)
+    remember(valkey, client, UNKEYED)
     identity = hashlib.blake2b(b"t0", digest_size=16, person=b"transaction").digest()
     assert knows(client, identity)
     before = live(client, PLAN, without_labels(PROBE), record=False, key=UNKEYED)
@@ -147,11 +142,11 @@ def test_what_an_older_release_wrote_is_read(valkeys: list[tuple[Valkey, Redis]]
 
 @pytest.mark.parametrize(("key", "given_away"), [(KEY, False), (UNKEYED, True)])
 def test_no_hash_that_anybody_can_make_is_in_redis(
-    valkeys: list[tuple[Valkey, Redis]], tmp_path: Path, key: HistoryKey, given_away: bool
+    valkeys: list[tuple[Valkey, Redis]], key: HistoryKey, given_away: bool
 ) -> None:
     """After loads, labels, and a gateway that was killed with journals not applied; without a key all are there."""
     (valkey, client), _ = valkeys
-    remember(valkey, client, tmp_path / "store", key)
+    remember(valkey, client, key)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("gateway.history.pipeline.APPLY", "return redis.error_reply('killed')")
         with pytest.raises(ResponseError, match="killed"):
@@ -167,14 +162,12 @@ class Killed(BaseException):
     """The end of a run in its middle."""
 
 
-def test_a_run_that_is_cut_off_goes_on(
-    valkeys: list[tuple[Valkey, Redis]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_is_cut_off_goes_on(valkeys: list[tuple[Valkey, Redis]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whenever: after each call to Redis that moves something, in each of the steps."""
     (valkey, client), (direct, other) = valkeys
     monkeypatch.setattr(module, "PAGE", 100)
-    remember(valkey, client, tmp_path / "a" / "store", UNKEYED)
-    remember(direct, other, tmp_path / "b" / "store", KEY)
+    remember(valkey, client, UNKEYED)
+    remember(direct, other, KEY)
     whole, observed = module._RekeyRun._call, set[bytes]()
 
     def cut(self: module._RekeyRun, script: str, *arguments: bytes) -> int:
@@ -200,7 +193,7 @@ def test_a_run_that_is_cut_off_goes_on(
     assert stored_digests(client) == stored_digests(other)
 
 
-def test_what_a_gateway_had_claimed_is_recovered_first(valkeys: list[tuple[Valkey, Redis]], tmp_path: Path) -> None:
+def test_what_a_gateway_had_claimed_is_recovered_first(valkeys: list[tuple[Valkey, Redis]]) -> None:
     """A large file whose gateway was killed before it was applied counts, and what has not been claimed never will."""
     (valkey, client), _ = valkeys
     with pytest.MonkeyPatch.context() as patched:
