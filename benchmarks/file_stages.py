@@ -24,6 +24,7 @@ from contract.golden import GoldenRows
 from contract.model_card import ModelCard
 from contract.schema import Contract, Kind
 from contract.table import ParsedRows, Table
+from gateway import allocator
 from gateway.api.csv_answer import as_csv
 from gateway.api.replies import as_json
 from gateway.models.model_calls import ModelResponse
@@ -59,6 +60,7 @@ class _Clock:
 
 def main() -> None:
     """Measures and prints."""
+    allocator.set_up()
     rows = simulate(Simulation(days=400)).drop(columns="is_fraud").head(ROWS)
     body = rows.to_csv(index=False).encode()
     contract = _contract(rows)
@@ -100,6 +102,7 @@ def _history(clock: _Clock, contract: Contract, table: Table) -> Mapping[str, ND
     session.receive_states([*([None] * len(keys) for keys in reads[:-1]), [None, None]])
     values: Mapping[str, NDArray[np.float64]] = clock.measure("history: values", session.values)
     clock.measure("history: commands", _commands, session)
+    clock.measure("history: stored", session.store_arguments, values)
     return values
 
 
@@ -108,7 +111,6 @@ def _commands(session: BatchSession) -> None:
     claims = list(session.claim_commands())
     session.receive_claims([1] * len(claims))
     session.receive_applied([1] * len(session.apply_calls()))
-    session.store_arguments(None)
 
 
 def _merged(contract: Contract, parsed: ParsedRows, matrix: NDArray[np.float32]) -> ScoreResult:

@@ -30,6 +30,13 @@ def test_no_key_is_what_releases_before_it_hashed() -> None:
     assert UNKEYED.guarded("return 1") == "return 1"
 
 
+@given(SECRETS, st.lists(TEXTS, max_size=5))
+def test_many_digests_are_those_of_each_text(secrets: list[bytes], texts: list[str]) -> None:
+    """Whatever the number of secrets."""
+    hasher = HistoryKey(secrets).transactions
+    assert hasher.digests(texts).tobytes() == b"".join(map(hasher.digest, texts))
+
+
 def test_keys_differ_in_every_digest() -> None:
     """And in their check, which is none of the secret's own digests."""
     other = HistoryKey.of("f" * 64)

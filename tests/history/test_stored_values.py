@@ -1,11 +1,13 @@
 """Values for repeats: each bit as it was, in fewer bytes."""
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from history.stored_values import CHUNK_ROWS, RAW, decode_chunk, encode_chunks
+from history.stored_values import CHUNK_ROWS, COMPRESSED, PLAIN, RAW, SPLIT, decode_chunk, encode_chunks
 
 CELLS = st.floats(width=64) | st.integers(0, 300).map(float) | st.sampled_from([0.0, -0.0, np.nan, np.inf, 0.1, 7.25])
 
@@ -47,3 +49,23 @@ def test_no_bytes_fail(chunk: bytes, width: int) -> None:
     """Whatever stands there."""
     decoded = decode_chunk(chunk, width)
     assert decoded is None or decoded.shape[1] == width
+
+
+def test_a_chunk_of_a_release_before_is_read() -> None:
+    """It compressed the low bytes of numbers too: here a column of bytes and one of numbers."""
+    matrix = np.array([[3.0, 0.1], [4.0, -0.2], [5.0, 1e9]])
+    body = b"\3\0" + b"\0\3\4\5" + b"\2" + np.ascontiguousarray(matrix[:, 1]).view(np.uint8).reshape(-1, 8).T.tobytes()
+    for chunk in (COMPRESSED + zlib.compress(body, 1), PLAIN + body):
+        decoded = decode_chunk(chunk, 2)
+        assert decoded is not None
+        assert decoded.tolist() == matrix.tolist()
+
+
+def test_a_chunk_that_is_cut_short_holds_no_values() -> None:
+    """Within what is compressed, or within the bytes that follow."""
+    matrix = np.random.default_rng(1).random((100, 2)) * [1, 0] + [0, 7]
+    (chunk,) = encode_chunks(matrix)
+    assert chunk[:1] == SPLIT
+    assert decode_chunk(chunk, 2) is not None
+    assert [decode_chunk(chunk[:size], 2) for size in (1, 5, len(chunk) - 1)] == [None] * 3
+    assert decode_chunk(chunk + b"x", 2) is None
