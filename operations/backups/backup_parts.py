@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from environment import secret_files
 from operations.errors import OperationsError
 from operations.files import plain_file
 from operations.settings import StatePaths
@@ -28,13 +29,15 @@ SETTINGS = (
     *("MODEL_SERVER_CONNECTIONS", "FOLLOW_SECONDS", "REVIEW_THRESHOLD", "DECLINE_THRESHOLD", "BASE_MODEL"),
     *("DRAIN_DELAY_SECONDS", "TRAINING_DATA", "TRAINING_SCHEMA", "RETRAIN_RELEASE", "BACKUP_TO", "BACKUP_KEEP"),
     *("RETRAIN_MARGIN", "RETRAIN_SHARE", "CLEAN_DAYS", "SCHEDULE", "KEEPER_HOST", "KEEPER_PORT"),
-    "RETRAIN_GENUINE_AFTER",
+    *("RETRAIN_GENUINE_AFTER", "TRAIN_SEED", "TRAIN_THREADS", "REDIS_MEMORY"),
     *("GATEWAY_URL", "MANAGEMENT_URL", "INFERENCE_URL", "KNOWN_DAYS", "VALUES_HOURS", "HISTORY"),
-    *("HISTORY_TIMEOUT_SECONDS", "VERIFIED_PATH"),
+    *("HISTORY_TIMEOUT_SECONDS", "VERIFIED_PATH", "INFERENCE_HOST", "MANAGEMENT_HOST", "METRICS_HOST"),
     *(SIGNING_KEY, VERIFY_KEY),
 )
-"""The settings whose values may lie in a backup; a new one that is no secret is added here. Keys are named by file."""
-SECRETS = ("API_KEY", "REDIS_URL", "HISTORY_KEY", "ALERT_URL")
+"""The settings whose values may lie in a backup; a new one that is no secret is added here: a test reads our pages.
+
+Keys are named by file."""
+SECRETS = secret_files.NAMES
 """The settings of which a backup says only whether they were set."""
 SETTINGS_FILE = "settings.json"
 MAX_BYTES = 16 << 20

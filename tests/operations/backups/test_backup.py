@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway.settings import GatewaySettings
 from operations.backups import backup, backup_file, backup_parts, storage
 from operations.backups.backup import ChangedFile, CreatedBackup, NothingToBackUp, TargetNotEmpty, UnexpectedFile
 from operations.backups.backup_file import DamagedBackup
@@ -29,6 +28,7 @@ from operations.store import journal
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from tests import tiny
+from tests.deploy import documented
 from tests.operations import fake_s3
 from tests.operations.conftest import add, pack
 from tests.swapping import at_every_step
@@ -145,9 +145,10 @@ def test_the_secret_of_history_is_named_and_not_held(paths: StatePaths, tmp_path
 
 
 def test_every_setting_is_either_kept_or_secret() -> None:
-    """A new setting of the gateway must be put into one of the two lists."""
-    names = {name.upper() for name in GatewaySettings.model_fields}
-    assert names <= {*backup_parts.SETTINGS, *backup_parts.SECRETS}
+    """A new setting, of the gateway or of what our pages name, must be put into one of the two lists."""
+    files = {f"{name}_FILE" for name in backup_parts.SECRETS}
+    kept = {*backup_parts.SETTINGS, *backup_parts.SECRETS, *files}
+    assert documented.settings() | {"REDIS_MEMORY", "SCHEDULE"} <= kept
 
 
 def test_the_journal_comes_back(made: CreatedBackup, paths: StatePaths, empty: StatePaths) -> None:
