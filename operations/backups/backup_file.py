@@ -8,6 +8,11 @@
 the manifest and compares. So there is no room for a link, a path, a second or an unlisted member, and each changed,
 missing or added byte is found, in padding too. A digest is no signature: it does not stop someone who writes a new
 manifest.
+
+`tarfile` makes and parses the headers, and no more. A reader on its stream (`r|`, `data_filter`, each file's digest) is
+ten lines shorter and passed 2,318 of the 6,144 bytes of the tests' backup when a bit of them was flipped: padding and the
+end, which no digest covers, so that each byte must be compared all the same. Its writer rounds the file up to 10,240
+bytes: another format.
 """
 
 import hashlib
