@@ -10,9 +10,9 @@ missing or added byte is found, in padding too. A digest is no signature: it doe
 manifest.
 
 `tarfile` makes and parses the headers, and no more. A reader on its stream (`r|`, `data_filter`, each file's digest) is
-ten lines shorter and passed 2,318 of the 6,144 bytes of the tests' backup when a bit of them was flipped: padding and the
-end, which no digest covers, so that each byte must be compared all the same. Its writer rounds the file up to 10,240
-bytes: another format.
+ten lines shorter, and passed 2,318 of the 6,144 bytes of the tests' backup when a bit of them was flipped: padding and
+the end, which no digest covers, so that each byte must be compared all the same. Its writer rounds the file up to
+10,240 bytes: another format.
 """
 
 import hashlib
