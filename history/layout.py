@@ -25,6 +25,11 @@ Rows = NDArray[np.int64]
 MAX_BUCKET = 2**30
 """Times whose bucket is further than this from that of time 0 belong to no history."""
 
+CODE_BITS = 32
+"""A sort key is the entity's code, and below it as many bits for the bucket."""
+PLAIN_SORT = 1_024
+"""Sort keys up to which they are sorted as they are."""
+
 SLOTS = 64
 """Of a set: each value takes the slot of its hash, and the number of slots taken estimates the number of values."""
 
@@ -123,12 +128,17 @@ class RecordLayout:
 
     def merged(self, keys: NDArray[np.int64], records: Records) -> tuple[NDArray[np.int64], Records]:
         """The distinct keys, ascending, and one record for each."""
-        order = keys.argsort(kind="stable")
-        keys, records = keys[order], records[order]
+        order = sorted_order(keys)
+        keys, records = keys[order], taken(records, order)
         begins = group_begins(keys)
-        result = records[begins]
-        for name in self.fields if len(begins) else ():
-            result[name] = self._operation(name).reduceat(records[name], begins)
+        result = taken(records, begins)
+        sizes = np.diff(begins, append=len(keys))
+        several = sizes > 1  # Hardly any: the others are what they are.
+        if several.any():
+            members = taken(records, np.flatnonzero(several.repeat(sizes)))
+            firsts = np.cumsum(sizes[several]) - sizes[several]
+            for name in self.fields:
+                result[name][several] = self._operation(name).reduceat(members[name], firsts)
         return keys[begins], result
 
     @property
@@ -148,6 +158,31 @@ class RecordLayout:
             records[f"squares:{column}"] = numbers * numbers
         if column in self.largest:
             records[f"largest:{column}"] = np.where(known, values, -np.inf)
+
+
+def taken(records: Records, places: NDArray[np.int64]) -> Records:
+    """The records at these places: as bytes without fields, a tenth of the time."""
+    return records.view(f"V{records.dtype.itemsize}").take(places).view(records.dtype)
+
+
+def sort_keys(codes: NDArray[np.int64], buckets: NDArray[Any]) -> NDArray[np.int64]:
+    """Sort keys: by entity, then by bucket."""
+    return (codes << CODE_BITS) + (buckets.astype(np.int64) + 2 * MAX_BUCKET)
+
+
+def sorted_order(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The order of sort keys; equal ones stay in theirs."""
+    if len(keys) > PLAIN_SORT:
+        # With its place in it each key is different: to sort such numbers takes a fifth of the time.
+        buckets, bits = keys & ((1 << CODE_BITS) - 1), len(keys).bit_length()
+        low, codes = int(buckets.min()), keys >> CODE_BITS
+        codes -= codes.min()
+        width = int(buckets.max()) - low + 1
+        if (int(codes.max()) + 1) * width < 1 << (63 - bits):
+            numbered = ((codes * width + (buckets - low)) << bits) + np.arange(len(keys))
+            numbered.sort()
+            return numbered & ((1 << bits) - 1)
+    return keys.argsort(kind="stable")
 
 
 def factorize(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:

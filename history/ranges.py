@@ -22,9 +22,10 @@ class Ranges:
 
 def counts(values: NDArray[np.int64], ranges: Ranges) -> NDArray[np.float64]:
     """The sum of each range of whole numbers: shape (*ranges, fields) of values of shape (values, fields)."""
-    totals = np.zeros((len(values) + 1, values.shape[1]), dtype=np.int64)
-    values.cumsum(axis=0, out=totals[1:])
-    return (totals[np.maximum(ranges.stop, ranges.start)] - totals[ranges.start]).astype(np.float64)
+    totals = np.zeros((values.shape[1], len(values) + 1), dtype=np.int64)
+    values.T.cumsum(axis=1, out=totals[:, 1:])
+    lengths = np.maximum(ranges.stop, ranges.start)
+    return np.stack([(total[lengths] - total[ranges.start]).astype(np.float64) for total in totals], axis=-1)
 
 
 def sums(values: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
@@ -36,18 +37,25 @@ def sums(values: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
     if ranges.start.size <= MAX_SINGLE_RANGES:
         few = [np.add.reduce(values[start:stop]) for start, stop in _each(ranges)]
         return np.array(few).reshape(*ranges.start.shape, values.shape[1])
-    lengths, places = np.maximum(ranges.stop - ranges.start, 0).ravel(), ranges.start.ravel().copy()
-    result = np.zeros((len(places), values.shape[1]))
-    spans, step, longest = values, 0, int(lengths.max(initial=0))
+    return np.stack([_sums(each, ranges) for each in np.ascontiguousarray(values.T)], axis=-1)
+
+
+def _sums(values: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
+    """As `sums`, of one field."""
+    lengths: Places = np.maximum(ranges.stop - ranges.start, 0)
+    places, result = ranges.start, np.zeros(lengths.shape)
+    spans = np.append(values, 0.0)  # The last one is what a range adds that has no span of this length.
+    step, longest = 0, int(lengths.max(initial=0))
     while longest >> step:
         if step:
-            half = 1 << (step - 1)
-            spans = spans[:-half] + spans[half:]
-        selected = np.flatnonzero(lengths >> step & 1)
-        result[selected] += spans[places[selected]]
-        places[selected] += 1 << step
+            half, size = 1 << (step - 1), len(values) + 1 - (1 << step)
+            spans, shorter = np.zeros(size + 1), spans
+            np.add(shorter[:size], shorter[half : half + size], out=spans[:size])
+        has_span = lengths & (1 << step)
+        result += spans.take(np.where(has_span, places, len(spans) - 1))
+        places = places + has_span
         step += 1
-    return result.reshape(*ranges.start.shape, values.shape[1])
+    return result
 
 
 def extremes(
@@ -67,14 +75,14 @@ def extremes(
             if start < stop:
                 result.flat[place] = operation.reduce(values[start:stop])
         return result
-    steps = _steps(ranges)
-    spans = values
+    steps, spans = _steps(ranges).ravel(), values
+    starts, stops = ranges.start.ravel(), ranges.stop.ravel()
     for step in range(int(steps.max(initial=-1)) + 1):
         if step:
             half = 1 << (step - 1)
             spans = operation(spans[:-half], spans[half:])
-        selected = steps == step
-        result[selected] = operation(spans[ranges.start[selected]], spans[ranges.stop[selected] - (1 << step)])
+        chosen = np.flatnonzero(steps == step)
+        result.ravel()[chosen] = operation(spans.take(starts[chosen]), spans.take(stops[chosen] - (1 << step)))
     return result
 
 

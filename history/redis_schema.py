@@ -21,10 +21,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from history.evaluation import CODE_BITS, sort_keys
 from history.keyed_hash import HistoryKey
 from history.known_ids import FINDING, NOTING, SLOT_SECONDS
-from history.layout import DIGEST_BYTES, ENTITY_BYTES, RecordLayout, Records
+from history.layout import CODE_BITS, DIGEST_BYTES, ENTITY_BYTES, RecordLayout, Records, sort_keys
 from history.plan import Plan
 from history.short_records import encode_records
 from history.stored_values import CHUNK_ROWS

@@ -53,7 +53,7 @@ from history.evaluation import ArrivingRows, StoredRecords, arriving_rows, evalu
 from history.journal import MAX_PARTS, claim_command, encode_journal, register_arguments, state_parts
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.known_ids import BLOCK_ID_BYTES, noted
-from history.layout import RecordLayout, Rows, factorize
+from history.layout import RecordLayout, Rows, factorize, taken
 from history.plan import Plan
 from history.redis_schema import (
     AWAITED_VALUES,
@@ -155,7 +155,7 @@ class _LayoutRows:
     def keys_and_records(self, rows: Rows) -> tuple[NDArray[np.void], NDArray[np.void]]:
         """What these rows of the table add, one by one: the key of the state, and the record."""
         places = self._places(rows)
-        return self.keys[self.arriving.codes[places]], self.arriving.records[places]
+        return self.keys.take(self.arriving.codes[places]), taken(self.arriving.records, places)
 
     @property
     def numbered_states(self) -> tuple[Rows, NDArray[np.void]]:
@@ -167,7 +167,7 @@ class _LayoutRows:
     def appended(self, rows: Rows) -> tuple[NDArray[np.void], list[bytes]]:
         """What these rows of the table append, and to which states."""
         places = self._places(rows)
-        codes, data = merged_by_entity(self.layout, self.arriving.codes[places], self.arriving.records[places])
+        codes, data = merged_by_entity(self.layout, self.arriving.codes[places], taken(self.arriving.records, places))
         return self.keys[codes], data
 
     def _places(self, rows: Rows) -> Rows:
@@ -388,8 +388,12 @@ class BatchSession:
             if not windows:
                 continue
             before, arriving = self._stored_without_repeats(part), self._new_records(part)
+            in_order = whole and bool((arriving.places[1:] > arriving.places[:-1]).all())
             for name, values in evaluate(windows, before, arriving, columns).items():
-                result.setdefault(name, np.empty(rows))[arriving.places] = values
+                if in_order:
+                    result[name] = values
+                else:
+                    result.setdefault(name, np.empty(rows))[arriving.places] = values
         return self._with_first_values(result) if self._is_repeat.any() else result
 
     def store_arguments(self, values: Mapping[str, NDArray[np.float64]] | None) -> Arguments:

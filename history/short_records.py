@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from history.evaluation import StoredRecords
-from history.layout import SLOTS, RecordLayout, Records, Rows
+from history.layout import SLOTS, RecordLayout, Records, Rows, group_begins
 
 MARK = 1 << 30
 NO_SLOT = 255
@@ -34,7 +34,7 @@ def encode_records(layout: RecordLayout, codes: Rows, records: Records) -> tuple
     is_short, short = _shortened(layout, records)
     if len(records) == 1:
         return codes, [(short if is_short[0] else records).tobytes()]
-    distinct = np.unique(codes)
+    distinct = codes[group_begins(codes)]
     joined = [short[is_short].tobytes(), records[~is_short].tobytes()]
     sizes = (short.dtype.itemsize, records.dtype.itemsize)
     ends = [

@@ -260,6 +260,28 @@ def test_the_order_of_a_file_is_that_of_time(windows: tuple[Window, ...], transa
         np.testing.assert_array_equal(result[name], [values[place] for place in places])
 
 
+def test_a_large_table_gives_each_entity_what_it_has_alone() -> None:
+    """To the last bit, whether an entity has few rows or more than are evaluated at a time."""
+    rng = np.random.default_rng(1)
+    rows = 30_000
+    cards = np.where(rng.random(rows) < 0.4, 0, rng.integers(1, 60, rows)).astype("U2").astype(object)
+    seconds = START + rng.integers(0, 40 * DAY, rows).astype(float)
+    numbers = np.where(rng.random(rows) < 0.1, NAN, rng.random(rows) * 1000)
+    texts = {CARD: cards, SHOP: cards, CHANNEL: rng.choice(np.array(["a", "b", "c"], object), rows)}
+    table = Table({TIME: seconds, **texts, AMOUNT: numbers, FEE: numbers}, np.arange(1, rows + 1))
+    kinds = (Aggregate.MEAN, Aggregate.MAX, Aggregate.STD, Aggregate.RATIO)
+    windows = [*(one(kind, AMOUNT, hours) for kind in kinds for hours in (24, 500)), one(Aggregate.DISTINCT, CHANNEL)]
+    windows += [one(Aggregate.COUNT), one(Aggregate.RISK, delay=48), one(Aggregate.SINCE_LAST)]
+    frauds = rng.random(rows) < 0.1
+    contract = oracle.contract_of(windows)
+    whole = history.with_history(contract, table, frauds)
+    for card in ("0", "7", "58"):
+        own = np.flatnonzero(cards == card)
+        alone = history.with_history(contract, table.take(own), frauds[own])
+        for window in windows:
+            np.testing.assert_array_equal(whole.columns[window.name][own], alone.columns[window.name], window.name)
+
+
 # What nobody could have known.
 
 
