@@ -1,8 +1,9 @@
 """Coalescing: what waits while others are worked on goes on together, as one batch.
 
-Nothing waits while there is room: an item that comes to an idle coalescer starts in the same turn of the event loop,
-with whatever else came in that turn. While `max_in_flight` batches are worked on, items collect, and the more there
-are, the less each costs. So the load itself decides how large batches are; no time and no size has to be tuned.
+An item that comes to an idle coalescer starts in the same turn of the event loop, with whatever else came in that turn.
+While batches are worked on, items collect, and the more there are, the less each costs. So the load itself decides how
+large batches are. Small batches are worked on side by side, up to `max_in_flight`, since each mostly waits for others;
+beside a large one, which has work for the processor all the time, nothing starts, unless it takes unusually long.
 """
 
 import asyncio
@@ -26,24 +27,38 @@ class _Waiting(Generic[Item, Result]):
     outcome: asyncio.Future[Result]
 
 
+@dataclass(frozen=True, slots=True)
+class CoalescingLimits:
+    """How large batches may be, and how many are worked on at a time.
+
+    Attributes:
+        max_in_flight: batches at a time.
+        max_size: of the items of a batch in sum; a single item may be larger.
+        small_size: of a batch beside which another one may start at once.
+        large_seconds: after which another one may start beside a large batch: what it waits for may hang.
+    """
+
+    max_in_flight: int
+    max_size: int
+    small_size: int
+    large_seconds: float
+
+
 class Coalescer(Generic[Item, Result]):
     """Hands items of one key on in batches."""
 
     def __init__(
-        self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome[Result]]]], max_in_flight: int, max_size: int
+        self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome[Result]]]], limits: CoalescingLimits
     ) -> None:
-        """Takes what works on a batch, and bounds.
+        """Takes what works on a batch: it gets items of one key, and returns the outcome of each, in their order.
 
-        Args:
-            run: takes items of one key, and returns the outcome of each, in their order; what it raises all get.
-            max_in_flight: batches at a time.
-            max_size: of the items of a batch in sum; a single item may be larger.
+        What it raises all of them get.
         """
         self._run = run
-        self._max_in_flight = max_in_flight
-        self._max_size = max_size
+        self._limits = limits
         self._queue = deque[_Waiting[Item, Result]]()
         self._in_flight = set[asyncio.Task[None]]()
+        self._large: asyncio.TimerHandle | None = None
         self._is_start_due = False
 
     async def submit(self, key: Hashable, item: Item, size: int, deadline: float) -> Result:
@@ -71,17 +86,36 @@ class Coalescer(Generic[Item, Result]):
 
     def _start_soon(self) -> None:
         """At the end of this turn of the loop: what else has arrived in it comes along."""
-        if not self._is_start_due and len(self._in_flight) < self._max_in_flight:
+        if not self._is_start_due and self._has_room:
             self._is_start_due = True
             asyncio.get_running_loop().call_soon(self._start)
 
     def _start(self) -> None:
         self._is_start_due = False
-        while len(self._in_flight) < self._max_in_flight and (batch := self._take()):
+        while self._has_room and (batch := self._take()):
             # In a context of its own: it belongs to no request, and neither do the lines that it logs.
             task = asyncio.get_running_loop().create_task(self._work(batch), context=Context())
             self._in_flight.add(task)
             task.add_done_callback(self._ended)
+            if sum(waiting.size for waiting in batch) > self._limits.small_size:
+                self._hold(task)
+
+    @property
+    def _has_room(self) -> bool:
+        return self._large is None and len(self._in_flight) < self._limits.max_in_flight
+
+    def _hold(self, task: asyncio.Task[None]) -> None:
+        """Starts nothing beside a large batch until it ends, or has taken long."""
+        timer = asyncio.get_running_loop().call_later(self._limits.large_seconds, self._release)
+        self._large = timer
+        task.add_done_callback(lambda _: self._release() if self._large is timer else timer.cancel())
+
+    def _release(self) -> None:
+        if self._large:
+            self._large.cancel()
+        self._large = None
+        if self._queue:
+            self._start_soon()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
@@ -95,7 +129,7 @@ class Coalescer(Generic[Item, Result]):
         for waiting in self._queue:
             if waiting.outcome.done():  # Its caller has left.
                 continue
-            if not batch or (waiting.key == batch[0].key and size + waiting.size <= self._max_size):
+            if not batch or (waiting.key == batch[0].key and size + waiting.size <= self._limits.max_size):
                 batch.append(waiting)
                 size += waiting.size
             else:

@@ -644,8 +644,10 @@ def _mergeable(part: _LayoutRows, entered: NDArray[np.bool_]) -> list[int]:
     if not part.stored:
         return []
     sizes = part.stored[0].sizes
-    rows = np.bincount(part.arriving.codes[entered[part.arriving.places]], minlength=len(sizes))
     counts = np.bincount(part.before.codes, minlength=len(sizes))  # None of a damaged state.
+    if not (counts >= MERGE_MIN_RECORDS).any():
+        return []
+    rows = np.bincount(part.arriving.codes[entered[part.arriving.places]], minlength=len(sizes))
     passed = counts // MERGE_CHECK_RECORDS != (counts + rows) // MERGE_CHECK_RECORDS
     long = np.flatnonzero((counts >= MERGE_MIN_RECORDS) & passed)
     longest = long[np.argsort(-sizes[long], kind="stable")]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.coalescing import Coalescer, Outcome
+from gateway.coalescing import Coalescer, CoalescingLimits, Outcome
 from tests.timeouts import WAIT_SECONDS
 
 REQUEST: ContextVar[str] = ContextVar("request", default="")
@@ -63,12 +63,17 @@ def start(coalescer: Coalescer[int, int], items: Sequence[int], key: object = ""
     return [asyncio.create_task(coalescer.submit(key, item, 1, soon())) for item in items]
 
 
+def limits(max_in_flight: int, max_size: int, small_size: int = 100, large_seconds: float = 60.0) -> CoalescingLimits:
+    """Without a size from which a batch is large."""
+    return CoalescingLimits(max_in_flight, max_size, small_size, large_seconds)
+
+
 def test_what_comes_at_once_is_one_batch() -> None:
     """Callers of one turn of the loop go together, and each gets its own answer."""
 
     async def test() -> None:
         work = Work()
-        assert await asyncio.gather(*start(Coalescer(work, 1, 10), [1, 2, 3])) == [10, 20, 30]
+        assert await asyncio.gather(*start(Coalescer(work, limits(1, 10)), [1, 2, 3])) == [10, 20, 30]
         assert work.batches == [[1, 2, 3]]
 
     run(test)
@@ -80,7 +85,7 @@ def test_what_comes_meanwhile_goes_on_together() -> None:
     async def test() -> None:
         work = Work()
         work.allowed.clear()
-        coalescer, callers = Coalescer(work, 2, 10), []
+        coalescer, callers = Coalescer(work, limits(2, 10)), []
         for item in range(5):
             callers += start(coalescer, [item])
             await turns()
@@ -92,12 +97,48 @@ def test_what_comes_meanwhile_goes_on_together() -> None:
     run(test)
 
 
+def test_nothing_starts_beside_a_large_batch() -> None:
+    """What comes meanwhile goes on together when the large one has ended; a small one keeps nobody waiting."""
+
+    async def test() -> None:
+        work = Work()
+        work.allowed.clear()
+        coalescer, callers = Coalescer(work, limits(2, 10, small_size=2)), []
+        for items in ([1, 2, 3], [4, 5], [6]):
+            callers += start(coalescer, items)
+            await turns()
+        assert work.batches == [[1, 2, 3]]
+        work.allowed.set()
+        await asyncio.gather(*callers)
+        assert work.batches == [[1, 2, 3], [4, 5, 6]]
+
+    run(test)
+
+
+def test_a_large_batch_that_takes_long_keeps_nobody_waiting() -> None:
+    """After its time the next one starts beside it."""
+
+    async def test() -> None:
+        work = Work()
+        work.allowed.clear()
+        coalescer, callers = Coalescer(work, limits(2, 10, small_size=1, large_seconds=0.001)), []
+        for items in ([1, 2], [3, 4]):
+            callers += start(coalescer, items)
+            await turns()
+        while len(work.batches) < 2:
+            await turns()
+        work.allowed.set()
+        assert await asyncio.gather(*callers) == [10, 20, 30, 40]
+
+    run(test)
+
+
 def test_keys_are_kept_apart() -> None:
     """Items of another key are another batch; those of one key pass by them."""
 
     async def test() -> None:
         work = Work()
-        coalescer = Coalescer(work, 1, 10)
+        coalescer = Coalescer(work, limits(1, 10))
         callers = [*start(coalescer, [1]), *start(coalescer, [2], key=2), *start(coalescer, [3])]
         await asyncio.gather(*callers)
         assert work.batches == [[1, 3], [2]]
@@ -110,7 +151,7 @@ def test_a_batch_is_bounded() -> None:
 
     async def test() -> None:
         work = Work()
-        coalescer: Coalescer[int, int] = Coalescer(work, 1, 4)
+        coalescer: Coalescer[int, int] = Coalescer(work, limits(1, 4))
         sizes = {1: 2, 2: 2, 3: 1, 4: 9, 5: 1}
         await asyncio.gather(*(coalescer.submit("", item, size, soon()) for item, size in sizes.items()))
         assert work.batches == [[1, 2], [3, 5], [4]]
@@ -122,7 +163,7 @@ def test_an_exception_is_its_callers_alone() -> None:
     """The others of the batch have their answers."""
 
     async def test() -> None:
-        outcomes = await asyncio.gather(*start(Coalescer(Work(), 1, 10), [1, -2, 3]), return_exceptions=True)
+        outcomes = await asyncio.gather(*start(Coalescer(Work(), limits(1, 10)), [1, -2, 3]), return_exceptions=True)
         assert [outcomes[0], type(outcomes[1]), outcomes[2]] == [10, ValueError, 30]
 
     run(test)
@@ -132,7 +173,7 @@ def test_a_batch_that_fails_ends_nothing() -> None:
     """All of it raise what it raised, and the next batch is worked on."""
 
     async def test() -> None:
-        coalescer = Coalescer(Work(), 1, 2)
+        coalescer = Coalescer(Work(), limits(1, 2))
         outcomes = await asyncio.gather(*start(coalescer, [1, 13, 3]), return_exceptions=True)
         assert [*map(type, outcomes[:2]), outcomes[2]] == [ArithmeticError, ArithmeticError, 30]
 
@@ -145,7 +186,7 @@ def test_a_deadline_is_its_callers_alone() -> None:
     async def test() -> None:
         work = Work()
         work.allowed.clear()
-        coalescer: Coalescer[int, int] = Coalescer(work, 1, 10)
+        coalescer: Coalescer[int, int] = Coalescer(work, limits(1, 10))
         late = asyncio.create_task(coalescer.submit("", 1, 1, asyncio.get_running_loop().time()))
         other = start(coalescer, [2])[0]
         with pytest.raises(TimeoutError):
@@ -162,7 +203,7 @@ def test_a_cancelled_caller_cancels_no_other() -> None:
     async def test() -> None:
         work = Work()
         work.allowed.clear()
-        coalescer = Coalescer(work, 1, 10)
+        coalescer = Coalescer(work, limits(1, 10))
         callers = start(coalescer, [1, 2])
         await turns()
         waiting = start(coalescer, [3, 4])
@@ -188,7 +229,7 @@ def test_a_batch_belongs_to_no_request() -> None:
             return items
 
         REQUEST.set("a caller's")
-        await Coalescer(work, 1, 10).submit("", 1, 1, soon())
+        await Coalescer(work, limits(1, 10)).submit("", 1, 1, soon())
         assert seen == [""]
 
     run(test)
@@ -200,7 +241,7 @@ def test_closing_waits_for_what_is_worked_on() -> None:
     async def test() -> None:
         work = Work()
         work.allowed.clear()
-        coalescer = Coalescer(work, 1, 1)
+        coalescer = Coalescer(work, limits(1, 1))
         callers = start(coalescer, [1, 2])
         await turns()
         closing = asyncio.create_task(coalescer.close())
@@ -216,13 +257,16 @@ def test_closing_waits_for_what_is_worked_on() -> None:
 @given(
     callers=st.lists(st.tuples(st.integers(-3, 12), st.integers(0, 2), st.integers(1, 4), st.integers(0, 4))),
     in_flight=st.integers(1, 3),
+    small_size=st.integers(0, 4),
 )
-def test_every_caller_has_its_own_outcome(callers: list[tuple[int, int, int, int]], in_flight: int) -> None:
+def test_every_caller_has_its_own_outcome(
+    callers: list[tuple[int, int, int, int]], in_flight: int, small_size: int
+) -> None:
     """Whoever comes when, with whatever key and size; and no batch mixes keys or grows over the bound."""
 
     async def test() -> None:
         work, waits = Work(), list[Coroutine[Any, Any, int]]()
-        coalescer: Coalescer[int, int] = Coalescer(work, in_flight, 4)
+        coalescer: Coalescer[int, int] = Coalescer(work, limits(in_flight, 4, small_size))
 
         async def caller(item: int, key: int, size: int, wait: int) -> int:
             await turns(wait)
