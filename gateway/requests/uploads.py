@@ -24,7 +24,7 @@ from gateway.http.problems import NotScorable, NotSupported, Problem, TooSlow
 from gateway.http.protocol import WHOLE
 from gateway.http.safe_names import safe_file_name
 from gateway.metrics import Metrics
-from gateway.requests.payload import INLINE_BYTES
+from gateway.requests.payload import INLINE_BYTES, LARGE_BODY_BYTES
 from gateway.settings import GatewaySettings
 
 FORM_FIELDS = 16
@@ -36,7 +36,7 @@ TRIM_BYTES = 1_000_000
 """After a body of more, free memory is given back."""
 SMALL_BODIES_BYTES = 4_000_000
 """All bodies together that announce INLINE_BYTES or less."""
-MEDIUM_BODY_BYTES = 262_144
+MEDIUM_BODY_BYTES = LARGE_BODY_BYTES
 """Up to this size a body waits for no larger one: some 3,000 rows, which are scored in 50 ms."""
 MEDIUM_SLOTS = 4
 """Medium bodies that are scored at a time: one gains from it what another waits for the model server."""
