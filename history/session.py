@@ -53,7 +53,7 @@ from history.evaluation import ArrivingRows, StoredRecords, arriving_rows, evalu
 from history.journal import MAX_PARTS, claim_command, encode_journal, register_arguments, state_parts
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.known_ids import BLOCK_ID_BYTES, noted
-from history.layout import RecordLayout, Rows, factorize, taken
+from history.layout import CODE_BITS, RecordLayout, Rows, factorize, sort_keys, taken
 from history.plan import Plan
 from history.redis_schema import (
     AWAITED_VALUES,
@@ -411,11 +411,12 @@ class BatchSession:
 
     def merge_arguments(self) -> tuple[bytes, ...]:
         """The arguments of the script MERGE, for long states; none where there is nothing to merge."""
+        entered = self._entry_numbers >= 0
         return tuple(
             each
             for part in self._parts
-            for code in _mergeable(part, self._entry_numbers >= 0)
-            for each in self._merge_state(part, code)
+            if len(codes := _mergeable(part, entered))
+            for each in self._merge_states(part, codes)
         )
 
     @property
@@ -610,27 +611,39 @@ class BatchSession:
             matrix[:, list(known)] = np.array(list(known.values())).T
         return dict(zip(self._plan.names, matrix[:, self._first_rows], strict=True))
 
-    def _merge_state(self, part: _LayoutRows, code: int) -> list[bytes]:
-        state = part.stored[0].state(code) + b"".join(self._appended_to(part, code))
-        stored, _ = decode_records(part.layout, np.array([len(state)]), state)
-        records = stored.records
+    def _merge_states(self, part: _LayoutRows, codes: Rows) -> Iterator[bytes]:
+        """What MERGE takes for the states of these entities, whose codes ascend."""
+        more = self._appended_to(part, codes)
+        states = [part.stored[0].state(code) + b"".join(more[code]) for code in codes.tolist()]
+        stored, _ = decode_records(part.layout, np.fromiter(map(len, states), np.int64, len(states)), b"".join(states))
         newest = min(self._now, float(np.nanmax(self._seconds)))
         oldest = newest / part.layout.bucket - 2 * self._plan.oldest[part.layout]
-        needed = records[records["bucket"] >= oldest]
-        _, merged = part.layout.merged(needed["bucket"].astype(np.int64), needed)
-        if len(merged) > MERGE_MAX_SHARE * len(records):
-            return []
-        _, encoded = encode_records(part.layout, np.zeros(len(merged), np.int64), merged)
-        return [part.keys[code].tobytes(), state, b"".join(encoded)]
+        needed = np.flatnonzero(stored.records["bucket"] >= oldest)
+        records = taken(stored.records, needed)
+        keys, records = part.layout.merged(sort_keys(stored.codes[needed], records["bucket"]), records)
+        places = keys >> CODE_BITS
+        counts, left = (np.bincount(each, minlength=len(codes)) for each in (stored.codes, places))
+        is_worth = left <= MERGE_MAX_SHARE * counts
+        chosen = np.flatnonzero(is_worth[places])
+        numbers, encoded = encode_records(part.layout, places[chosen], taken(records, chosen))
+        merged = dict(zip(numbers.tolist(), encoded, strict=True))
+        for place in np.flatnonzero(is_worth).tolist():
+            yield from (part.keys[codes[place]].tobytes(), states[place], merged.get(place, b""))
 
-    def _appended_to(self, part: _LayoutRows, code: int) -> list[bytes]:
-        """What each entry has appended to a state, in their order."""
-        own = np.flatnonzero(part.arriving.codes == code)
+    def _appended_to(self, part: _LayoutRows, codes: Rows) -> Mapping[int, Sequence[bytes]]:
+        """What each entry has appended to these states, in their order; by the entity's code."""
+        is_chosen = np.zeros(len(part.keys), np.bool_)
+        is_chosen[codes] = True
+        own = np.flatnonzero(is_chosen[part.arriving.codes])
         entries = self._entry_numbers[part.arriving.places[own]]
-        written = []
+        written: dict[int, list[bytes]] = {code: [] for code in codes.tolist()}
         for entry in np.unique(entries[entries >= 0]).tolist():
             rows = own[entries == entry]
-            written += merged_by_entity(part.layout, part.arriving.codes[rows], part.arriving.records[rows])[1]
+            numbers, states = merged_by_entity(
+                part.layout, part.arriving.codes[rows], taken(part.arriving.records, rows)
+            )
+            for code, state in zip(numbers.tolist(), states, strict=True):
+                written[code].append(state)
         return written
 
 
@@ -639,17 +652,16 @@ def _joined(keys: NDArray[np.void], data: Sequence[bytes]) -> tuple[bytes, bytes
     return keys.tobytes(), struct.pack(f"<{len(data)}I", *map(len, data)), b"".join(data)
 
 
-def _mergeable(part: _LayoutRows, entered: NDArray[np.bool_]) -> list[int]:
+def _mergeable(part: _LayoutRows, entered: NDArray[np.bool_]) -> Rows:
     """The entities with the longest states, up to MERGE_MAX_BYTES; each is checked once in MERGE_CHECK_RECORDS."""
     if not part.stored:
-        return []
+        return NO_ROWS
     sizes = part.stored[0].sizes
     counts = np.bincount(part.before.codes, minlength=len(sizes))  # None of a damaged state.
     if not (counts >= MERGE_MIN_RECORDS).any():
-        return []
+        return NO_ROWS
     rows = np.bincount(part.arriving.codes[entered[part.arriving.places]], minlength=len(sizes))
     passed = counts // MERGE_CHECK_RECORDS != (counts + rows) // MERGE_CHECK_RECORDS
     long = np.flatnonzero((counts >= MERGE_MIN_RECORDS) & passed)
     longest = long[np.argsort(-sizes[long], kind="stable")]
-    some: list[int] = longest[np.cumsum(sizes[longest]) <= max(MERGE_MAX_BYTES, sizes.max(initial=0))].tolist()
-    return some
+    return np.sort(longest[np.cumsum(sizes[longest]) <= max(MERGE_MAX_BYTES, sizes.max(initial=0))])

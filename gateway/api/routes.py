@@ -60,8 +60,10 @@ async def upload(request: Request, services: InjectedServices, options: Options)
     require_csv(media_type(request))
     async with body_to_score(services, request) as body:
         file = await services.uploads.read_file(request, body)
-        result = await services.scorer.score(csv_payload(file.body), options)
-        return await services.response_budget.reserve(request, await _reply(services, request, result, file))
+        payload = csv_payload(file.body)
+        result = await services.scorer.score(payload, options)
+        answer = await _reply(services, request, result, payload, file)
+        return await services.response_budget.reserve(request, answer)
 
 
 @router.post(
@@ -192,13 +194,13 @@ async def body_to_score(services: Services, request: Request) -> AsyncIterator[b
             yield body
 
 
-async def _reply(services: Services, request: Request, result: ScoreResult, file: Upload) -> Response:
+async def _reply(services: Services, request: Request, result: ScoreResult, payload: Payload, file: Upload) -> Response:
     with services.metrics.stage("reply"):
         if prefers_csv(request.headers.get("accept", "")):
-            body = await asyncio.to_thread(as_csv, result, file.body)
+            body = await payload.work(as_csv, result, file.body)
             headers = {"X-Degraded": ",".join(result.degraded)} if result.degraded else None
             return Response(body, headers=headers, media_type="text/csv; charset=utf-8")
-        return Response(await asyncio.to_thread(as_json, result), media_type=JSON)
+        return Response(await payload.work(as_json, result), media_type=JSON)
 
 
 async def _labels_payload(services: Services, request: Request, body: bytearray) -> Payload:
@@ -238,6 +240,7 @@ async def _file_answer(
 async def _file_result(services: Services, file: Upload, options: ScoreOptions) -> orjson.Fragment:
     if file.problem:
         raise file.problem
-    result = await services.scorer.score(csv_payload(file.body), options)
+    payload = csv_payload(file.body)
+    result = await services.scorer.score(payload, options)
     # Written by itself: what cannot be written spoils no other file's answer.
-    return orjson.Fragment(await asyncio.to_thread(as_json, result))
+    return orjson.Fragment(await payload.work(as_json, result))

@@ -136,9 +136,15 @@ class History:
         return history
 
     def record_answers(self, history: RequestHistory, result: ScoreResult) -> None:
-        """Has the answers stored for the rows that entered: labels are counted against them."""
-        if history.writer is not None and history.writer.session.entered_count:
+        """Has the answers stored for the rows that entered, against which labels are counted; and long states merged.
+
+        A batch that is not answered merges none: the next one that reads such a state does.
+        """
+        if history.writer is None or not history.writer.session.has_entered:
+            return
+        if history.writer.session.entered_count:
             self._answers.add(history.writer.session.block_id, result)
+        self._start(self._merge_states(history.writer))
 
     async def close(self) -> None:
         """Waits for all background work, and what that starts."""
@@ -227,9 +233,6 @@ class History:
             self._handle_failure(error)
             history.degraded = True
             return True
-        finally:
-            if writer.session.has_entered:
-                self._start(self._merge_states(writer))
         self._metrics.history_rows(writer.session.entered_count, writer.session.repeats)
         return enter is None or not writer.session.repeats
 
