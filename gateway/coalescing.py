@@ -36,12 +36,15 @@ class CoalescingLimits:
         max_size: of the items of a batch in sum; a single item may be larger.
         small_size: of a batch beside which another one may start at once.
         large_seconds: after which another one may start beside a large batch: what it waits for may hang.
+        gather_seconds: from the end of a large batch to the start of the next one. Its callers are about to send again:
+            without it those of one batch always miss the next one, and batches have half of all callers.
     """
 
     max_in_flight: int
     max_size: int
     small_size: int
     large_seconds: float
+    gather_seconds: float
 
 
 class Coalescer(Generic[Item, Result]):
@@ -105,14 +108,18 @@ class Coalescer(Generic[Item, Result]):
         return self._large is None and len(self._in_flight) < self._limits.max_in_flight
 
     def _hold(self, task: asyncio.Task[None]) -> None:
-        """Starts nothing beside a large batch until it ends, or has taken long."""
-        timer = asyncio.get_running_loop().call_later(self._limits.large_seconds, self._release)
-        self._large = timer
-        task.add_done_callback(lambda _: self._release() if self._large is timer else timer.cancel())
+        """Starts nothing beside a large batch until it has ended and its callers may have sent again, or takes long."""
+        loop = asyncio.get_running_loop()
+        timer = self._large = loop.call_later(self._limits.large_seconds, self._release)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            if self._large is timer:
+                timer.cancel()
+                self._large = loop.call_later(self._limits.gather_seconds, self._release)
+
+        task.add_done_callback(ended)
 
     def _release(self) -> None:
-        if self._large:
-            self._large.cancel()
         self._large = None
         if self._queue:
             self._start_soon()

@@ -33,7 +33,7 @@ HISTORY_SHARE = 0.5
 """Of the time that is left, what history may take: the model needs the rest."""
 COALESCED_OBJECTS = 10
 """A request of more is scored by itself: it would hold up those that are scored with it."""
-COALESCING = CoalescingLimits(max_in_flight=2, max_size=100, small_size=4, large_seconds=0.05)
+COALESCING = CoalescingLimits(max_in_flight=2, max_size=100, small_size=4, large_seconds=0.05, gather_seconds=0.002)
 """A batch is read in the event loop, and enters the history by one call, so it is bounded. Two small ones at a time:
 one is read or merged here while the other is with Redis or the model. With two of any size 32 callers made batches of
 12, and a request took a third more of the processor than with one batch at a time."""

@@ -65,7 +65,7 @@ def start(coalescer: Coalescer[int, int], items: Sequence[int], key: object = ""
 
 def limits(max_in_flight: int, max_size: int, small_size: int = 100, large_seconds: float = 60.0) -> CoalescingLimits:
     """Without a size from which a batch is large."""
-    return CoalescingLimits(max_in_flight, max_size, small_size, large_seconds)
+    return CoalescingLimits(max_in_flight, max_size, small_size, large_seconds, gather_seconds=0.001)
 
 
 def test_what_comes_at_once_is_one_batch() -> None:
@@ -98,7 +98,7 @@ def test_what_comes_meanwhile_goes_on_together() -> None:
 
 
 def test_nothing_starts_beside_a_large_batch() -> None:
-    """What comes meanwhile goes on together when the large one has ended; a small one keeps nobody waiting."""
+    """What comes meanwhile goes on together when the large one has ended, and whoever was answered may come along."""
 
     async def test() -> None:
         work = Work()
@@ -109,8 +109,10 @@ def test_nothing_starts_beside_a_large_batch() -> None:
             await turns()
         assert work.batches == [[1, 2, 3]]
         work.allowed.set()
+        await asyncio.gather(*callers[:3])
+        callers += start(coalescer, [7])  # As a caller who has just been answered.
         await asyncio.gather(*callers)
-        assert work.batches == [[1, 2, 3], [4, 5, 6]]
+        assert work.batches == [[1, 2, 3], [4, 5, 6, 7]]
 
     run(test)
 
