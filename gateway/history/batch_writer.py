@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.allocator import trim
 from gateway.history.pipeline import BatchPipeline
 from gateway.redis.transports import RedisTransports
 from history.redis_schema import COUNT_NON_STATES, ENTER, MERGE, STORE_VALUES
@@ -14,6 +15,9 @@ from history.session import BatchSession
 
 POLLS, POLL_SECONDS = 5, 0.004
 """How often, and after how long each, a row is looked up again whose values another request is about to store."""
+
+TURNS = 3
+"""Of the event loop, in which the request to the model is sent before anything is written."""
 
 Values = Mapping[str, NDArray[np.float64]]
 Work = Callable[..., Awaitable[Any]]
@@ -47,9 +51,19 @@ class BatchWriter:
             replies = await self._in_thread(self._pipeline.scripts, COUNT_NON_STATES, checks)
             self.session.receive_type_checks(replies)
 
-    async def enter_large(self) -> None:
-        """Enters a large batch, whose values are computed meanwhile."""
-        await self._in_thread(self._pipeline.enter, self.session)
+    async def enter_large(self, values: Awaitable[Values]) -> None:
+        """Enters a large batch, whose values are computed meanwhile.
+
+        The thread that enters it only waits for Redis: whatever else it computed would hold up what computes the
+        values, since both need the interpreter's lock.
+        """
+        entering = self._in_thread(self._pipeline.enter, self.session)
+        computed = await values
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        await self._work(self.session.prepare_appending)
+        await self._work(self.session.prepare_values, computed)
+        await entering
         await self._poll_values()
 
     async def store_values(self, values: Values | None) -> None:
@@ -64,6 +78,9 @@ class BatchWriter:
         """Merges long states, after the reply."""
         if arguments := await self._work(self.session.merge_arguments):
             await self._transports.pool.run(MERGE, arguments)
+            del arguments
+            if self.session.large:
+                await self._work(trim)
 
     async def _send_entries(self) -> bool:
         """Sends the calls of ENTER that are due; whether there were any."""

@@ -16,7 +16,7 @@ from redis.exceptions import OutOfMemoryError
 from contract.schema import Contract, Kind
 from contract.table import Table
 from gateway.history.answer_writer import AnswerWriter
-from gateway.history.batch_writer import BatchWriter, Values, Work, consume_exception
+from gateway.history.batch_writer import TURNS, BatchWriter, Values, Work, consume_exception
 from gateway.history.key_monitor import KeyMonitor
 from gateway.history.monitor import REDIS_ERRORS, HistoryMonitor
 from gateway.logs import log
@@ -26,9 +26,6 @@ from gateway.models.serving_versions import ServingVersions
 from gateway.redis.transports import RedisTransports
 from history.plan import Plan
 from history.session import BatchSession, HistoryOptions
-
-TURNS = 3
-"""Of the event loop, in which the request to the model is sent before anything is written."""
 
 NO_VALUES: Values = {}
 
@@ -194,14 +191,14 @@ class History:
         history = RequestHistory(NO_VALUES)
         self._update_status(history, session, request)
 
-        async def compute() -> None:
+        async def compute() -> Values:
             history.values = await request.work(session.values)
+            return history.values
 
         computing = self._start(compute())
 
         async def enter() -> None:
-            await writer.enter_large()
-            await computing
+            await writer.enter_large(computing)
             if session.repeats:
                 await compute()
             self._update_status(history, session, request)

@@ -120,3 +120,36 @@ def test_a_large_batch_enters_and_its_repeat_does_not(redis: Redis) -> None:
         pipeline.enter(session)
         result.append((session.entered_count, session.repeats))
     assert result == [(1_200, 0), (0, 1_200)]
+
+
+def test_a_batch_that_is_prepared_enters_as_any_other(redis: Redis) -> None:
+    """What is computed before it is due is what would be sent, also where some of the rows are known already."""
+    results = []
+    for prepares in (False, True):
+        redis.flushall()
+        for rows in (700, 1_200):
+            session, pipeline = batch(rows), BatchPipeline(redis)
+            if prepares:
+                session.prepare()
+            session.receive_states(pipeline.read(session))
+            values = session.values()
+            if prepares:
+                session.prepare_appending()
+                session.prepare_values(values)
+            pipeline.enter(session)
+            stored = session.store_arguments(values)[1:]
+            states = {key: redis.get(key) for key in redis.scan_iter("fraud:h:*")}
+            results.append((session.entered_count, session.repeats, stored, states))
+    assert results[:2] == results[2:]
+    assert [each[:2] for each in results[:2]] == [(700, 0), (500, 700)]
+
+
+def test_calls_that_were_prepared_too_late_are_not_sent(redis: Redis) -> None:
+    """Redis was quicker than what prepares them: they are of journals that have been applied."""
+    session, pipeline = batch(1_200), BatchPipeline(redis)
+    session.receive_states(pipeline.read(session))
+    session.prepare()
+    pipeline.enter(session)
+    session.prepare_appending()
+    assert session.apply_calls() == []
+    assert session.entered_count == 1_200
