@@ -46,6 +46,7 @@ from gateway.models.trial_counts_writer import TrialCountsWriter
 from gateway.processes.states import ProcessStates
 from gateway.redis.connection import connect_redis
 from gateway.redis.transports import RedisTransports, open_transports
+from gateway.requests.payload import INLINE_BYTES
 from gateway.requests.uploads import MEDIUM_SLOTS, Uploads
 from gateway.scoring import Scorer, TrialServices
 from gateway.services import Services
@@ -117,18 +118,19 @@ def create_app(
 
 
 def _middleware(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]:
-    """From the outside in: observed, then refused where it is no HTTP, then authorised, then bounded."""
+    """From the outside in: observed; unless plain refused where it is no HTTP, then authorised, then bounded."""
 
     def limit(path: str) -> int:
         return settings.max_batch_bytes if path == BATCH_PATH else settings.max_upload_bytes
 
+    inline_bytes = min(INLINE_BYTES, settings.max_upload_bytes)
     paths = frozenset(route.path for route in router.routes if hasattr(route, "path"))
     return [
         Middleware(ObservationMiddleware, metrics=metrics, routes=paths),
+        Middleware(FastPathMiddleware, handlers=FAST_PATH, keys=settings.api_keys, max_bytes=inline_bytes),
         Middleware(RefusalMiddleware),
         Middleware(ApiKeyMiddleware, keys=settings.api_keys),
         Middleware(BodyLimitMiddleware, limit=limit),
-        Middleware(FastPathMiddleware, handlers=FAST_PATH),
     ]
 
 

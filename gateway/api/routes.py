@@ -86,20 +86,23 @@ async def predict_batch(request: Request, services: InjectedServices, options: O
 @router.post("/v1/score", responses=SCORED, openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
 async def score(request: Request, services: InjectedServices, options: Options) -> Response:
     """Scores one transaction or a list."""
-    return await _score(services, request, options)
-
-
-async def _score(services: Services, request: Request, options: ScoreOptions) -> Response:
     require_json(media_type(request))
     async with body_to_score(services, request) as body:
         return await services.response_budget.reserve(request, await _scored_json(services, body, options))
 
 
-def _fast_score(options: ScoreOptions) -> Callable[[Request], Awaitable[Response]]:
-    return lambda request: _score(request.scope["state"]["services"], request, options)
+def _fast_score(options: ScoreOptions) -> Callable[[Request, bytes], Awaitable[Response]]:
+    async def handler(request: Request, body: bytes) -> Response:
+        services: Services = request.state.services
+        require_json(media_type(request))
+        with services.metrics.request_latency(), services.uploads.reserve_small() as reservation:
+            await reservation.acquire(len(body))
+            return await services.response_budget.reserve(request, await _scored_json(services, body, options))
+
+    return handler
 
 
-FAST_PATH: Mapping[tuple[str, str, bytes], Callable[[Request], Awaitable[Response]]] = {
+FAST_PATH: Mapping[tuple[str, str, bytes], Callable[[Request, bytes], Awaitable[Response]]] = {
     ("POST", "/v1/score", query): _fast_score(options)
     for query, options in {
         b"": ScoreOptions(),
@@ -107,7 +110,7 @@ FAST_PATH: Mapping[tuple[str, str, bytes], Callable[[Request], Awaitable[Respons
         b"record=false": ScoreOptions(record=False),
     }.items()
 }
-"""The requests that are most in number, by method, path and query: the same code as their route's, around FastAPI."""
+"""The requests that are most in number, by method, path and query: as their route answers them, around FastAPI."""
 
 
 @router.post(
@@ -209,13 +212,13 @@ async def _labels_payload(services: Services, request: Request, body: bytearray)
     return json_labels(await _objects(services, body))
 
 
-async def _scored_json(services: Services, body: bytearray, options: ScoreOptions) -> Response:
+async def _scored_json(services: Services, body: bytes | bytearray, options: ScoreOptions) -> Response:
     result = await services.scorer.score_objects(await _objects(services, body), options)
     answer = as_json(result) if len(body) <= INLINE_BYTES else await asyncio.to_thread(as_json, result)
     return Response(answer, media_type=JSON)
 
 
-async def _objects(services: Services, body: bytearray) -> Sequence[object]:
+async def _objects(services: Services, body: bytes | bytearray) -> Sequence[object]:
     """The objects of a JSON body."""
     arguments = body, services.settings.max_transactions
     if len(body) <= INLINE_BYTES:

@@ -21,7 +21,7 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         limit = self.limit(scope["path"])
-        if _announced(scope) > limit:
+        if announced_length(scope) > limit:
             return await problem_response(too_large(limit))(scope, receive, send)
         with ExitStack() as scope.setdefault("state", {})["until_sent"]:
             return await self.app(scope, _counted(receive, limit), send)
@@ -32,7 +32,8 @@ def too_large(limit: int) -> TooLarge:
     return TooLarge(f"The limit is {limit} bytes.")
 
 
-def _announced(scope: Scope) -> int:
+def announced_length(scope: Scope) -> int:
+    """The length that a request says its body has; 0 where it says none, or what is no length."""
     values = [value for name, value in scope["headers"] if name == b"content-length"]
     return int(values[0]) if values and values[0].isdigit() else 0
 

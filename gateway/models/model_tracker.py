@@ -59,7 +59,9 @@ class ModelTracker:
         self._quarantined = set[int]()
         self._live_version: int | None = None
         self._logged_refusals = dict[int, str]()
-        self._plan: tuple[tuple[str, ...], Plan | None] = ((), None)
+        self._planned: tuple[AdoptedModel, ...] = ()
+        self._others = frozenset[str]()
+        self._plan: Plan | None = None
         self.plans = set[Plan]()
         self._serving: ServingVersions | None = None
         metrics.show_trial(lambda: self.trial_state)
@@ -84,25 +86,29 @@ class ModelTracker:
             NoModel: no live version has been adopted yet, or it is quarantined.
         """
         model, state = self.model, self.trial_state
-        # Of quarantined ones too: what callers may send must not change with the health of the model server.
-        others = frozenset[str]().union(*(each.contract.names for each in self._models.values()))
         on_trial = self._models.get(state.trial.version) if state else None
-        plan = self._plan_for(model)
+        others, plan = self._columns_and_plan(model)
         running = RunningTrial(state.trial, on_trial) if state and on_trial and not state.paused else None
         serving = ServingVersions(model, running, plan, others)
         if self._serving is None or not serving.is_same(self._serving):
             self._serving = serving
         return self._serving
 
-    def _plan_for(self, model: AdoptedModel) -> Plan | None:
-        """History is kept for all versions here: one that goes live, or live again, must not begin without a past."""
-        versions = [model, *(each for number, each in sorted(self._models.items()) if each is not model)]
-        fingerprints = tuple(each.contract.fingerprint for each in versions)
-        if fingerprints != self._plan[0]:
+    def _columns_and_plan(self, live: AdoptedModel) -> tuple[frozenset[str], Plan | None]:
+        """The columns that callers may send, and the history that is kept, for all versions here.
+
+        Of quarantined ones too: what callers may send must not change with the health of the model server. And a
+        version that goes live, or live again, must not begin without a past.
+        """
+        models = (live, *self._models.values())
+        if models != self._planned:
+            versions = [live, *(each for number, each in sorted(self._models.items()) if each is not live)]
             plan = Plan.of([each.contract for each in versions])
-            self._plan = fingerprints, plan
+            self._planned, self._others = models, frozenset[str]().union(*(each.contract.names for each in versions))
+            if plan != self._plan:
+                self._plan = plan
             self.plans |= {plan} if plan else set()
-        return self._plan[1]
+        return self._others, self._plan
 
     @property
     def trial_state(self) -> TrialState | None:

@@ -88,6 +88,10 @@ class Uploads:
             else:
                 yield await self._read_body(request, reservation)
 
+    def reserve_small(self) -> Reservation:
+        """Memory for a small body that is there already."""
+        return self._small.reserve()
+
     def slot(self, body: bytearray) -> AbstractAsyncContextManager[None]:
         """A turn at being scored, for a body that is whole; a small one needs none.
 
