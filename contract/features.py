@@ -31,8 +31,11 @@ def to_matrix(contract: Contract, table: Table) -> NDArray[np.float32]:
     columns = {column.name: column for column in contract.columns}
     matrix = np.empty((table.rows, contract.width), dtype=np.float32)
     for position, feature in enumerate(contract.features):
-        compute = _COMPUTE[feature.kind]
-        matrix[:, position] = compute(columns.get(feature.column, HISTORY_COLUMN), table.columns[feature.column])
+        column, encoded = columns.get(feature.column, HISTORY_COLUMN), table.encoded.get(feature.column)
+        if encoded and feature.kind is FeatureKind.CATEGORY:
+            matrix[:, position] = _category(column, encoded.values)[encoded.indices]
+        else:
+            matrix[:, position] = _COMPUTE[feature.kind](column, table.columns[feature.column])
     return matrix
 
 

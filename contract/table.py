@@ -9,7 +9,7 @@ import codecs
 import csv
 import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from types import NoneType
 from typing import Any
@@ -32,16 +32,33 @@ MAX_FAULTS = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class DictionaryEncoded:
+    """A column of text by its distinct values: `indices` of shape (rows,) into `values`, none of which is there twice.
+
+    What depends on the text alone is computed of each value once.
+    """
+
+    indices: NDArray[np.integer[Any]]
+    values: NDArray[Any]
+
+    def take(self, positions: NDArray[Any]) -> "DictionaryEncoded":
+        """The rows at these positions (or under this mask), in this order."""
+        return DictionaryEncoded(self.indices[positions], self.values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """Typed columns of equal length.
 
     Attributes:
         columns: by name; float64 (NaN missing) for numbers, weights and timestamps (seconds), text for the rest.
         row_numbers: int64, the number that each row had in its input.
+        encoded: some columns of text once more, by their distinct values; a reader that has these gives them.
     """
 
     columns: Mapping[str, NDArray[Any]]
     row_numbers: NDArray[np.int64]
+    encoded: Mapping[str, DictionaryEncoded] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -50,12 +67,13 @@ class Table:
 
     def extended(self, columns: Mapping[str, NDArray[Any]]) -> "Table":
         """The same rows with more columns, of as many values each."""
-        return Table({**self.columns, **columns}, self.row_numbers)
+        return Table({**self.columns, **columns}, self.row_numbers, self.encoded)
 
     def take(self, positions: NDArray[Any]) -> "Table":
         """The rows at these positions (or under this mask), in this order."""
         columns = {name: values[positions] for name, values in self.columns.items()}
-        return Table(columns, self.row_numbers[positions])
+        encoded = {name: each.take(positions) for name, each in self.encoded.items()}
+        return Table(columns, self.row_numbers[positions], encoded)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ that lay that delay before the confirmation: the window reaches it when it is kn
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.schema import Contract
-from contract.table import Table
+from contract.table import DictionaryEncoded, Table
 from contract.windows import Aggregate, Window
 from history.layout import (
     CODE_BITS,
@@ -47,6 +47,7 @@ ESTIMATES = -SLOTS * np.log1p(-np.minimum(np.arange(SLOTS + 1), SLOTS - 0.5) / S
 """Estimated number of values by slots taken (linear counting): 5 slots are 5.2 values, 32 are 44, all are about 310."""
 MIN_VARIANCE_SHARE = 1e-9
 """Of the mean square: a smaller variance counts as 0, for it may be rounding."""
+NOTHING_ENCODED: Mapping[str, DictionaryEncoded] = {}
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -77,18 +78,30 @@ class StoredRecords:
     records: Records
 
 
-def arriving_rows(layout: RecordLayout, columns: Columns) -> ArrivingRows:
+def arriving_rows(
+    layout: RecordLayout, columns: Columns, encoded: Mapping[str, DictionaryEncoded] = NOTHING_ENCODED
+) -> ArrivingRows:
     """The rows of a table, without those that have no entity or no time within the range of MAX_BUCKET."""
-    seconds = columns[layout.time]
+    seconds, entities = columns[layout.time], encoded.get(layout.entity)
     buckets = bucket_of(seconds, layout.bucket)
-    entities = columns[layout.entity]
-    known = (np.abs(buckets) < MAX_BUCKET) & (entities != "")
-    order = seconds.argsort(kind="stable")
-    places = order[known[order]]
-    codes, texts = factorize(entities[places].tolist())
-    used = {name: columns[name][places] for name in (*layout.sums, *layout.sets)}
+    known = np.abs(buckets) < MAX_BUCKET
+    # By distinct values where these are just the entities of the rows: none is missing, and each has one.
+    if entities and known.all() and "" not in entities.values and _has_all(entities):
+        places = seconds.argsort(kind="stable")
+        codes, texts = entities.indices[places].astype(np.int64), entities.values.tolist()
+    else:
+        order = seconds.argsort(kind="stable")
+        places = order[(known & (columns[layout.entity] != ""))[order]]
+        codes, texts = factorize(columns[layout.entity][places].tolist())
+    used: dict[str, Any] = {name: columns[name][places] for name in layout.sums}
+    used |= {name: encoded[name].take(places) if name in encoded else columns[name][places] for name in layout.sets}
     records = layout.records(used, buckets[places], seconds[places])
     return ArrivingRows(places, codes, texts, records, seconds[places])
+
+
+def _has_all(column: DictionaryEncoded) -> bool:
+    """Whether each value is in any row: of a table of which rows were taken some may not."""
+    return bool(np.bincount(column.indices, minlength=len(column.values)).all())
 
 
 def bucket_of(seconds: NDArray[np.float64], size: int) -> NDArray[np.int64]:
@@ -171,7 +184,7 @@ def with_history(
         return table
     history = plan.default_values(table.columns, table.rows)
     for layout, windows in plan.parts:
-        arriving = arriving_rows(layout, table.columns)
+        arriving = arriving_rows(layout, table.columns, table.encoded)
         before = _fraud_records(layout, arriving, frauds, confirmed)
         for name, values in evaluate(windows, before, arriving, table.columns).items():
             history[name][arriving.places] = values

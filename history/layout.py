@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.table import DictionaryEncoded
+
 Records = NDArray[np.void]
 """A structured array of `RecordLayout.dtype`."""
 
@@ -192,9 +194,13 @@ def factorize(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
     return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts)), distinct
 
 
-def slots(texts: NDArray[Any]) -> NDArray[np.uint64]:
+def slots(texts: NDArray[Any] | DictionaryEncoded) -> NDArray[np.uint64]:
     """The slot of each text as a bit of 64; none for a missing one."""
-    codes, distinct = factorize(texts.tolist())
+    codes: NDArray[Any]
+    if isinstance(texts, DictionaryEncoded):
+        codes, distinct = texts.indices, texts.values.tolist()
+    else:
+        codes, distinct = factorize(texts.tolist())
     bits = np.array([_slot(text) for text in distinct], dtype=np.uint64)
     return bits[codes] if len(bits) else np.empty(0, dtype=np.uint64)
 

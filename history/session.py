@@ -452,7 +452,7 @@ class BatchSession:
         return int(((self._entry_numbers >= 0) & self._has_id).sum())
 
     def _layout_rows(self, layout: RecordLayout) -> _LayoutRows:
-        rows = arriving_rows(layout, self._table.columns)
+        rows = arriving_rows(layout, self._table.columns, self._table.encoded)
         where = np.full(self._table.rows, -1, dtype=np.int64)
         where[rows.places] = np.arange(len(rows.places))
         return _LayoutRows(layout, rows, where, state_keys(layout, rows.entities, self._options.key), [])

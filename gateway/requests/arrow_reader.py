@@ -26,7 +26,7 @@ from contract import cells, dates
 from contract.cells import Cells
 from contract.faults import InputError
 from contract.schema import Column, Contract, Kind, TimeFormat
-from contract.table import ParsedRows, Table, csv_records, read_csv
+from contract.table import DictionaryEncoded, ParsedRows, Table, csv_records, read_csv
 
 MIN_BYTES = 32_768
 """Smaller files are left to `read_csv`: pyarrow takes half a millisecond to begin, and both are even at 20 kB."""
@@ -71,10 +71,10 @@ def _read(contract: Contract, body: bytes, others: Collection[str]) -> ParsedRow
     places = {name.strip(): place for place, name in enumerate(header)}
     types = {places[name]: _type(column, first[places[name]]) for column in contract.inputs for name in column.names}
     parsed = _parse(pa.py_buffer(body).slice(header_end), len(header), types)
-    columns = {
-        column.name: _values(column, [parsed[f"{places[name]}"] for name in column.names]) for column in contract.inputs
-    }
-    return ParsedRows(Table(columns, np.arange(1, len(parsed) + 1)), (), len(parsed))
+    pieces = {column.name: [parsed[f"{places[name]}"].chunk(0) for name in column.names] for column in contract.inputs}
+    columns = {column.name: _values(column, pieces[column.name]) for column in contract.inputs}
+    encoded = {column.name: each for column in contract.inputs if (each := _encoded(column, pieces[column.name]))}
+    return ParsedRows(Table(columns, np.arange(1, len(parsed) + 1), encoded), (), len(parsed))
 
 
 def _require(condition: bool) -> None:
@@ -128,8 +128,8 @@ def _parse(body: pa.Buffer, width: int, types: Mapping[int, pa.DataType]) -> pa.
     return table.unify_dictionaries().combine_chunks()
 
 
-def _values(column: Column, parsed: Sequence[pa.ChunkedArray]) -> NDArray[np.float64]:
-    converted = _cells(column, [each.chunk(0) for each in parsed])
+def _values(column: Column, parsed: Sequence[pa.Array]) -> NDArray[np.float64]:
+    converted = _cells(column, parsed)
     _require(not converted.faults)
     return converted.values
 
@@ -168,6 +168,16 @@ def _ids(column: Column, texts: pa.Array) -> Cells:
         pieces = (texts.slice(at, PIECE_ROWS) for at in range(0, len(texts), PIECE_ROWS))
         return Cells(np.concatenate([piece.to_numpy(zero_copy_only=False) for piece in pieces]))
     return cells.from_text(column, texts.to_pylist())
+
+
+def _encoded(column: Column, parsed: Sequence[pa.Array]) -> DictionaryEncoded | None:
+    """A column of text that pyarrow has by its distinct values; None where two of them are one without their blanks."""
+    if column.clock or not pa.types.is_dictionary(parsed[0].type):
+        return None
+    values = cells.from_text(column, parsed[0].dictionary.to_pylist()).values
+    if len(set(values.tolist())) < len(values):
+        return None
+    return DictionaryEncoded(parsed[0].indices.to_numpy(), values)
 
 
 def _by_distinct(column: Column, texts: pa.DictionaryArray) -> Cells:

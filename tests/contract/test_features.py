@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from contract.features import FIRST_VALUE, MISSING, UNKNOWN, to_matrix
 from contract.schema import FLOAT32_MAX, SOURCE_KIND, Column, Contract, Feature, FeatureKind, Kind
-from contract.table import Table, read_csv
+from contract.table import DictionaryEncoded, Table, read_csv
 from contract.windows import DAY, HOUR, Aggregate, Window
 from tests.contract.examples import COLUMNS, CONTRACT, FEATURES, GOOD, csv_bytes
 
@@ -100,6 +100,20 @@ def test_any_other_category_is_unknown_and_none_is_missing(values: list[str]) ->
     """A value that training did not know is 0, an empty one is 1."""
     codes = compute(FeatureKind.CATEGORY, values, ("no text that hypothesis draws",))
     assert codes.tolist() == [UNKNOWN if value else MISSING for value in values]
+
+
+@given(st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=1), st.data())
+def test_a_column_by_its_distinct_values_gives_the_same_codes(texts: list[str], data: st.DataObject) -> None:
+    """Of the whole table, and of some of its rows."""
+    contract = Contract(
+        "c", (Column("c", Kind.CATEGORY, values=("a", "b")),), (Feature("f", FeatureKind.CATEGORY, "c"),)
+    )
+    values, indices = np.unique(np.array(texts, dtype=object), return_inverse=True)
+    columns, numbers = {"c": values[indices]}, np.arange(len(texts))
+    encoded = Table(columns, numbers, {"c": DictionaryEncoded(indices, values)})
+    some = np.array(data.draw(st.lists(st.sampled_from(range(len(texts))))), dtype=np.int64)
+    for plain, other in ((Table(columns, numbers), encoded), (Table(columns, numbers).take(some), encoded.take(some))):
+        np.testing.assert_array_equal(to_matrix(contract, plain), to_matrix(contract, other.extended({})))
 
 
 def test_the_matrix_has_the_contract_s_shape() -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from contract.features import to_matrix
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
-from contract.table import Table
+from contract.table import DictionaryEncoded, Table
 from contract.windows import DAY, HOUR, MINUTE, Aggregate, Window
 from history import evaluation as history
 from history import layout as layouts
@@ -280,6 +280,26 @@ def test_a_large_table_gives_each_entity_what_it_has_alone() -> None:
         alone = history.with_history(contract, table.take(own), frauds[own])
         for window in windows:
             np.testing.assert_array_equal(whole.columns[window.name][own], alone.columns[window.name], window.name)
+
+
+@given(st.data(), WINDOWS, st.lists(oracle.transactions(), max_size=1))
+def test_columns_by_their_distinct_values_give_the_same(
+    data: st.DataObject, windows: tuple[Window, ...], drawn: list[list[Transaction]]
+) -> None:
+    """Also where some of the values are in no row, or a row has none."""
+    table = table_of([each for some in drawn for each in some])
+    encoded = {}
+    for name in (CARD, SHOP, CHANNEL):
+        values, indices = np.unique(np.append(table.columns[name], "unused"), return_inverse=True)
+        encoded[name] = DictionaryEncoded(indices[:-1], values)
+        if data.draw(st.booleans()):
+            values, indices = np.unique(table.columns[name], return_inverse=True)
+            encoded[name] = DictionaryEncoded(indices, values)
+    contract, frauds = oracle.contract_of(windows), np.zeros(table.rows, np.bool_)
+    plain = history.with_history(contract, table, frauds).columns
+    other = history.with_history(contract, Table(table.columns, table.row_numbers, encoded), frauds).columns
+    for window in windows:
+        np.testing.assert_array_equal(plain[window.name], other[window.name])
 
 
 # What nobody could have known.
