@@ -213,9 +213,9 @@ class Scorer:
         )
         while True:
             prepared = await payload.work(prepare, payload, serving, rows, history.values, self._metrics)
-            scores = self._call_models(prepared, deadline, counts)
-            parts, is_final = await asyncio.gather(scores, history.wait_written(_history_timeout(deadline)))
-            if is_final:
+            written_by = asyncio.get_running_loop().time() + _history_timeout(deadline)
+            parts = await self._call_models(prepared, deadline, counts)
+            if await history.wait_written(written_by):  # It goes on beside the model.
                 return prepared, parts, history
 
     async def _call_models(

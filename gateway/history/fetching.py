@@ -76,15 +76,18 @@ class RequestHistory:
         """Takes the task that enters a large batch and stores the values; its result is whether these are final."""
         self.writer, self._writing = writer, writing
 
-    async def wait_written(self, timeout_seconds: float | None = None) -> bool:
-        """Waits until all is written, or Redis cannot be used; after the timeout writing goes on in the background.
+    async def wait_written(self, deadline: float) -> bool:
+        """Waits until all is written, or Redis cannot be used; after the deadline writing goes on in the background.
 
-        False where the values have changed: another gateway entered some of the rows first.
+        False where the values have changed: another gateway entered some of the rows first. `deadline` is a time of the
+        event loop.
         """
         if self._writing is None:
             return True
         writing, self._writing = self._writing, None
-        if not (await asyncio.wait({writing}, timeout=timeout_seconds))[0]:
+        if not writing.done():
+            await asyncio.wait({writing}, timeout=deadline - asyncio.get_running_loop().time())
+        if not writing.done():
             self.degraded = True
             return True
         return writing.result()

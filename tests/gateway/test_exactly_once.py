@@ -36,6 +36,7 @@ from tests.keys import KEY
 
 TRANSACTIONS = 10_000
 DAY = 86_400
+WRITE_SECONDS = 60.0
 Result = TypeVar("Result")
 
 
@@ -118,7 +119,7 @@ async def test_what_is_sent_twice_to_two_gateways_counts_once(
         some: Table = table.take(np.array(rows))
         gateway = draw.choice(gateways)
         past = await gateway.fetch(serving(), some, work, record=True)
-        assert await past.wait_written()
+        assert await past.wait_written(asyncio.get_running_loop().time() + WRITE_SECONDS)
         assert not past.degraded
         for row, value in zip(rows, past.values[COUNT.name].tolist(), strict=True):
             found.setdefault(row, set()).add(value)
