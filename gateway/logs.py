@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -58,7 +58,8 @@ class LineHandler(logging.Handler):
                 try:
                     destination.write(line)
                 except (OSError, ValueError):  # ValueError: the stream is closed.
-                    print("a line could not be logged", file=sys.stderr)
+                    with suppress(OSError, ValueError):  # It may be a file of the same full disk.
+                        print("a line could not be logged", file=sys.stderr)
         finally:
             self.release()
 

@@ -1,6 +1,8 @@
 """Work beside the requests, at its end."""
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
 
@@ -23,3 +25,19 @@ async def test_work_that_misses_a_cancellation_is_cancelled_again() -> None:
     async with asyncio.timeout(30), running(work()):
         await asyncio.sleep(0)
     assert heard == 2
+
+
+@pytest.mark.anyio
+async def test_work_that_an_error_ends_is_told(log_lines: Path) -> None:
+    """Nobody awaits it before the gateway ends: the log says at once that something is not done any more, and why."""
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_later(0, ended.set)
+        raise OSError
+
+    async with running(work()):
+        await ended.wait()
+        line = json.loads(log_lines.read_bytes())  # noqa: ASYNC240 - a short file
+    assert (line["event"], line["exception"]) == ("background work ended", "OSError")
+    assert line["frames"][-1].endswith(" work")

@@ -1,6 +1,9 @@
 """What callers see when the parts behind the gateway fail: honest, soon, and never another version's scores."""
 
 import errno
+import io
+import logging
+import sys
 from pathlib import Path
 
 import httpx
@@ -10,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from contract.frame import Frame
+from gateway.logs import configure
 from releases.record import Release
 from tests.gateway.conftest import Serve
 from tests.gateway.waiting import until
@@ -80,6 +84,20 @@ def test_a_torn_record_changes_nothing(client: TestClient, tmp_path: Path) -> No
     """A record that cannot be read leaves the version that serves."""
     (tmp_path / "release.json").write_bytes(b'{"version"')
     assert [upload(client).json()["model_version"] for _ in range(20)] == [1] * 20
+
+
+def test_a_full_disk_delays_no_release(
+    serve: Serve, model_server: TinyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version is adopted though that cannot be logged, and standard error is a file of the same disk."""
+    client = serve()
+    model_server.serve(write_version(tmp_path / "v2", 2), 2)
+    configure(Path("/dev/full"), stream=False)
+    with io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", full)
+        patch.setattr(logging.getLogger("httpx2"), "disabled", True)  # The caller's own lines are not what is tested.
+        (tmp_path / "release.json").write_bytes(Release(2, 1, "2026-01-02T00:00:00+00:00").to_bytes())
+        until(lambda: client.get("/v1/contract").json()["model_version"] == 2, seconds=20)
 
 
 def test_a_version_that_is_not_there_is_not_adopted(client: TestClient, tmp_path: Path) -> None:

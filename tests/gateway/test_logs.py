@@ -31,7 +31,7 @@ def test_an_exception_is_logged_without_its_message(log_lines: Path) -> None:
     except ValueError as error:
         log.error("failed", exc_info=error)
     text = log_lines.read_text()
-    assert "4556" not in text
+    assert "4556-7375" not in text
     line = json.loads(text)
     assert line["exception"] == "ValueError"
     assert line["frames"][0].startswith("test_logs.py:")
@@ -43,7 +43,7 @@ def test_a_library_s_exception_is_too(log_lines: Path) -> None:
         float("4556-7375-8689-9855")
     except ValueError:
         logging.getLogger("asyncio").exception("failed")
-    assert "4556" not in log_lines.read_text()
+    assert "4556-7375" not in log_lines.read_text()
     assert json.loads(log_lines.read_text())["exception"] == "ValueError"
 
 
