@@ -244,13 +244,12 @@ class BatchSession:
         self._expire = plan.seconds + EXPIRY_MARGIN if options.record else 0
         self.large = table.rows > SMALL_BATCH_ROWS
         self._journaled = options.record and self.large
-        self._prepared: list[_JournalBlock] = []
-        self._prepared_claims: list[bytes] = []
         self._encoded: tuple[Mapping[str, NDArray[np.float64]] | None, Sequence[bytes]] = (None, ())
         self._registered: list[_JournalBlock] = []
         self._claimed: list[_JournalBlock] = []
         self._prepared_calls: tuple[Sequence[_JournalBlock], Sequence[_ApplyCall]] = ((), ())
         self._sent_calls: list[_ApplyCall] = []
+        self._is_appending = False
         self._partly_applied: list[_ApplyCall] = []
         self._journal_numbers = itertools.count(1)
         self._queue: list[Rows] | None = None
@@ -297,14 +296,11 @@ class BatchSession:
         """Computes what needs no reply, while the states of a large batch are read."""
         self._queue = self._dequeue()
         _ = self._digests, self._has_id, self._block
-        if self._journaled:
-            self._prepared = self._journal_blocks(self._queue)
-            self._prepared_claims = list(map(self._claim_command, self._prepared))
 
     def prepare_appending(self) -> None:
         """Computes the calls of APPLY for all that is registered, while Redis claims it."""
-        blocks = self._prepared or self._registered
-        if not self._sent_calls:  # Or else Redis was quicker.
+        blocks = self._registered
+        if not self._is_appending:  # Or else Redis was quicker.
             self._prepared_calls = blocks, list(self._apply_calls(blocks))
 
     def prepare_values(self, values: Mapping[str, NDArray[np.float64]]) -> None:
@@ -325,18 +321,16 @@ class BatchSession:
 
     def registration(self) -> Arguments:
         """The arguments of REGISTER, which must have succeeded before any of the journals is claimed (rule 7)."""
-        queued = self._dequeue()
-        self._registered, self._prepared = self._prepared or self._journal_blocks(queued), []
+        self._registered = [
+            _JournalBlock(rows, self.block_id + struct.pack("<I", next(self._journal_numbers)))
+            for rows in self._dequeue()
+        ]
         names = [each.name for each in self._registered]
         return register_arguments(names, self._now, self.block_id, self._block, self._options.known_seconds)
 
     def claim_commands(self) -> Iterator[bytes]:
         """The commands that claim the registered journals, in this order."""
-        prepared, self._prepared_claims = self._prepared_claims[::-1], []
-        if not prepared:
-            yield from map(self._claim_command, self._registered)
-        while prepared:
-            yield prepared.pop()  # What is sent takes no memory any more.
+        yield from map(self._claim_command, self._registered)
 
     def receive_claims(self, replies: Sequence[int]) -> None:
         """Takes the reply to each command; a block with a known row was not claimed, and is looked up."""
@@ -354,6 +348,7 @@ class BatchSession:
         all_claimed = len(claimed) == len(self._registered)
         (blocks, prepared), self._prepared_calls = self._prepared_calls, ((), ())
         usable = all_claimed and blocks is self._registered
+        self._is_appending |= len(claimed) > 0
         self._sent_calls = [*(prepared if usable else self._apply_calls(claimed)), *resent]
         return [call.arguments for call in self._sent_calls]
 
@@ -426,6 +421,7 @@ class BatchSession:
             chunks: Sequence[bytes] = [b""] * -(-self._table.rows // CHUNK_ROWS)
         else:
             chunks = self._encoded[1] if self._encoded[0] is values else self._encode(values)
+        self._encoded = None, ()
         return (self.block_id, self._options.values_seconds, 0, *chunks)
 
     def _encode(self, values: Mapping[str, NDArray[np.float64]]) -> Sequence[bytes]:
@@ -465,10 +461,6 @@ class BatchSession:
             self._queue = [rows[at : at + size] for at in range(0, len(rows), size)] if self.large else [rows]
         queued, self._queue = self._queue, []
         return queued
-
-    def _journal_blocks(self, queued: Iterable[Rows]) -> list[_JournalBlock]:
-        numbers = self._journal_numbers
-        return [_JournalBlock(rows, self.block_id + struct.pack("<I", next(numbers))) for rows in queued]
 
     def _claim_command(self, each: _JournalBlock) -> bytes:
         with_id = each.rows[self._has_id[each.rows]]

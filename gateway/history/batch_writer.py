@@ -54,8 +54,8 @@ class BatchWriter:
     async def enter_large(self, values: Awaitable[Values]) -> None:
         """Enters a large batch, whose values are computed meanwhile.
 
-        The thread that enters it only waits for Redis: whatever else it computed would hold up what computes the
-        values, since both need the interpreter's lock.
+        The thread that enters it does little but wait for Redis: whatever else it computed would hold up what computes
+        the values, since both need the interpreter's lock.
         """
         entering = self._in_thread(self._pipeline.enter, self.session)
         computed = await values

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from redis import Redis
@@ -134,14 +134,25 @@ def test_a_batch_that_is_prepared_enters_as_any_other(redis: Redis) -> None:
             session.receive_states(pipeline.read(session))
             values = session.values()
             if prepares:
-                session.prepare_appending()
                 session.prepare_values(values)
+                prepare_while_claiming(session)
             pipeline.enter(session)
             stored = session.store_arguments(values)[1:]
             states = {key: redis.get(key) for key in redis.scan_iter("fraud:h:*")}
             results.append((session.entered_count, session.repeats, stored, states))
     assert results[:2] == results[2:]
     assert [each[:2] for each in results[:2]] == [(700, 0), (500, 700)]
+
+
+def prepare_while_claiming(session: BatchSession) -> None:
+    """Has what is appended computed after the claims were sent and before their replies are known."""
+    receive = session.receive_claims
+
+    def prepared(replies: Sequence[int]) -> None:
+        session.prepare_appending()
+        receive(replies)
+
+    session.receive_claims = prepared  # type: ignore[method-assign]
 
 
 def test_calls_that_were_prepared_too_late_are_not_sent(redis: Redis) -> None:
