@@ -99,6 +99,17 @@ class Stack:
         assert answer.is_success, answer.text
         return answer.json()["model_version"], answer.json()["predictions"]
 
+    def rollout_state(self) -> str:
+        """What tells why a release is not followed: the record, the newest of the journal and the logs, /health."""
+        store, logs = self.directory / "model_store", self.directory / "var" / "log"
+        events = [line for line in _lines(logs / "gateway.jsonl") if '"request_id"' not in line]
+        newest = [*_lines(store / "journal.jsonl")[-8:], *events[-40:], *_lines(logs / "gateway.log")[-20:]]
+        try:
+            health = self.client.get("/health").text
+        except httpx.HTTPError as error:
+            health = repr(error)
+        return "\n".join([*_lines(store / "release.json"), *newest, *_lines(self.output)[-20:], health])
+
     def processes(self) -> list[int]:
         """Every process that the stack's own belongs to by descent, itself first."""
         return [self.process.pid, *descendants(self.process.pid)]
@@ -134,6 +145,10 @@ class Traffic:
         while not self._ending.wait(0.02):
             answer = self._client.post("/upload", files={"file": ("t.csv", self._csv)})
             self.answers.append((answer.status_code, answer.json()))
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(errors="replace").splitlines() if file.exists() else []
 
 
 def free_port() -> int:
@@ -185,7 +200,12 @@ def train(stack: Stack, *arguments: str | Path) -> int:
 def release(stack: Stack, version: int) -> None:
     """Makes a version live, whatever it flags: what this costs is the gate's own tests' concern."""
     stack.fraud("release", str(version), "--accept-shift")
-    wait_for(lambda: live_version(stack) == version)  # A busy gateway is named after 10 s, and follows then.
+    wait_until_live(stack, version)  # A busy gateway is named after 10 s, and follows then.
+
+
+def wait_until_live(stack: Stack, version: int) -> None:
+    """Waits until the gateway serves a version; says how the release stands if it does not."""
+    wait_for(lambda: live_version(stack) == version, explain=stack.rollout_state)
 
 
 def find(stack: Stack, is_it: Callable[[str], bool]) -> list[int]:
@@ -233,7 +253,7 @@ def stack(first_start: Stack) -> Stack:
     record = json.loads((first_start.directory / "model_store" / "release.json").read_text())
     if (record["version"], record["trial"], record["instead_of"]) != (1, None, None):
         release(first_start, 1)
-    wait_for(lambda: live_version(first_start) == 1)
+    wait_until_live(first_start, 1)
     first_start.wait_until_ready()
     return first_start
 
@@ -269,7 +289,8 @@ class Twin:
 def twin(first_start: Stack, sample: bytes) -> Twin:
     """Trained once in a session; afterwards version 1 is live and the twin is the one to go back to."""
     csv = b"".join(sample.splitlines(keepends=True)[:4])
-    version = train(first_start, "--seed", "1")  # In full: tests release it through the gate.
+    seed = 1 + int(os.environ.get("TRAIN_SEED", "0"))  # Not the first version's.
+    version = train(first_start, "--seed", str(seed))  # In full: tests release it through the gate.
     right = {}
     for each in (version, 1):
         release(first_start, each)

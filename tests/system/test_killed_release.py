@@ -16,7 +16,7 @@ from operations.files import durable
 from operations.rollout import deployment
 from operations.settings import StatePaths
 from releases.record import FILE_NAME, Release
-from tests.system.conftest import IN_FLIGHT, Stack, Twin, live_version, release, wait_for
+from tests.system.conftest import IN_FLIGHT, Stack, Twin, live_version, release, wait_until_live
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
@@ -66,7 +66,7 @@ def test_a_rollback_killed_at_each_step_leaves_the_old_or_the_new(stack: Stack, 
             _check(stack, twin)
             if _recorded(stack).version == twin.version:
                 stack.fraud("rollback")
-            wait_for(lambda: live_version(stack) == 1)
+            wait_until_live(stack, 1)
             assert (_check(stack, twin), _recorded(stack).previous) == (1, twin.version)
         assert _check(stack, twin) == 1
     assert step > 2, "it has a line for proving and recording"

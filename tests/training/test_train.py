@@ -49,10 +49,10 @@ def test_any_users_file_trains_without_edits(tmp_path: Path, handler: Path) -> N
     assert version.card.metrics["test"]["average_precision"] > 0.5
 
 
-def test_card_tells_what_a_repetition_needs(trained: Trained) -> None:
+def test_card_tells_what_a_repetition_needs(trained: Trained, tmp_path: Path, handler: Path) -> None:
     """Seed, sizes, data hash, periods and library versions stand in the card, all of it JSON."""
     card = trained.card
-    assert card.settings["seed"] == 0
+    assert card.settings["seed"] == tiny_request(tmp_path, handler).seed
     assert card.settings["half_precision"]
     assert len(card.data["sha256"]) == 64
     assert set(card.data["periods"]) == {"train", "validation", "test"}
@@ -91,9 +91,8 @@ def test_the_training_without_history_is_the_one_that_a_schema_without_it_gives(
     """The same data, settings and seed: its average precision is the card's "without"."""
     simulate(TINY).to_csv(tmp_path / "rows.csv", index=False)
     (tmp_path / "plain.toml").write_text(DEFAULT.read_text().split("[[history]]")[0])
-    plain = train(
-        TrainRequest(3, tmp_path, data=tmp_path / "rows.csv", schema=tmp_path / "plain.toml", epochs=2, handler=handler)
-    )
+    data, schema = tmp_path / "rows.csv", tmp_path / "plain.toml"
+    plain = train(replace(tiny_request(tmp_path, handler), data=data, schema=schema))
     assert plain.card.history == {}
     expected = trained.card.history["average_precision"]["without"]
     assert plain.card.metrics["test"]["average_precision"] == pytest.approx(expected, abs=1e-6)
