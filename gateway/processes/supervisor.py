@@ -23,10 +23,26 @@ WATCH_SECONDS = 1.0
 
 
 class Supervisor:
-    """The processes of one gateway, from their start to their end."""
+    """The processes of one gateway, from their start to their end.
 
-    def __init__(self, count: int, port: int, states: ProcessStates, drain_seconds: float) -> None:
-        """Starts nothing yet; `drain_seconds` after the first signal, what still runs is killed."""
+    Attributes:
+        hang_seconds: after which a process that says nothing is killed.
+    """
+
+    def __init__(
+        self, count: int, port: int, states: ProcessStates, drain_seconds: float, watch_seconds: float = WATCH_SECONDS
+    ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            count: of the processes.
+            port: that each listens on.
+            states: what the processes say.
+            drain_seconds: after the first signal, until what still runs is killed.
+            watch_seconds: how often it looks for processes that hang.
+        """
+        self.hang_seconds = HANG_SECONDS
+        self._watch_seconds = watch_seconds
         self._count = count
         self._port = port
         self._states = states
@@ -94,9 +110,9 @@ class Supervisor:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
+            await asyncio.sleep(self._watch_seconds)
             reported = {state.process: state.at for state in self._states.others()}
             for process, running in self._running.items():
-                if time.monotonic() - max(reported.get(process, 0.0), self._started[process]) > HANG_SECONDS:
+                if time.monotonic() - max(reported.get(process, 0.0), self._started[process]) > self.hang_seconds:
                     log.error("process hangs and is killed", process=process)
                     running.kill()

@@ -8,7 +8,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gateway.processes import supervisor as module
 from gateway.processes.states import ProcessStates
 from gateway.processes.supervisor import Supervisor
 from tests.gateway.serving_http import free_port
@@ -19,18 +18,18 @@ from tests.timeouts import WAIT_SECONDS
 async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that says nothing for too long is killed, and another one is started under its number."""
     monkeypatch.setenv("API_KEY", "k")
-    monkeypatch.setattr(module, "WATCH_SECONDS", 0.1)
     states = ProcessStates(tmp_path)
-    running = asyncio.create_task(Supervisor(1, free_port(), states, drain_seconds=WAIT_SECONDS).run())
+    supervisor = Supervisor(1, free_port(), states, drain_seconds=WAIT_SECONDS, watch_seconds=0.1)
+    running = asyncio.create_task(supervisor.run())
     async with asyncio.timeout(WAIT_SECONDS):
         await _until_it_says_something(states)
         (before,) = _gateways()
         before.suspend()
         heard = states.others()[0].at
-        monkeypatch.setattr(module, "HANG_SECONDS", 2.0)
+        supervisor.hang_seconds = 2.0
         while before.is_running():  # noqa: ASYNC110 - its end is no event here
             await asyncio.sleep(0.05)
-        monkeypatch.setattr(module, "HANG_SECONDS", 1000.0)
+        supervisor.hang_seconds = 1000.0  # However long the next one takes to start.
         await _until_it_says_something(states, heard)
         (after,) = _gateways()
         assert after != before
