@@ -28,7 +28,9 @@ from pydantic import SecretStr
 
 from benchmarks.comparison.inputs import transactions
 from gateway.app import create_app
+from gateway.http.protocol import WHOLE
 from gateway.logs import configure
+from gateway.requests.payload import INLINE_BYTES
 from gateway.settings import GatewaySettings
 from handlers.fraud_handler import FraudHandler
 from releases.record import Release
@@ -92,6 +94,7 @@ class AsgiApp:
                 (b"content-length", str(len(body)).encode()),
             ],
             "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "state": dict(self._state), "extensions": {},
+            WHOLE: len(body) <= INLINE_BYTES,
         }  # fmt: skip
         messages, answer, status = [{"type": "http.request", "body": body, "more_body": False}], bytearray(), 0
 

@@ -32,12 +32,27 @@ def sums(values: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:
     """The sum of each range: shape (*ranges, fields) of values of shape (values, fields).
 
     Spans of powers of two, side by side, make up each range. Nothing outside a range is added and taken away again, as
-    with the differences of a running total, in which one huge number would drown all that comes after it.
+    with the differences of a running total, in which one huge number would drown all that comes after it. And a range
+    has the same sum, to the last bit, however many others there are.
     """
     if ranges.start.size <= MAX_SINGLE_RANGES:
-        few = [np.add.reduce(values[start:stop]) for start, stop in _each(ranges)]
+        few = [_sum(values[start:stop]) for start, stop in _each(ranges)]
         return np.array(few).reshape(*ranges.start.shape, values.shape[1])
     return np.stack([_sums(each, ranges) for each in np.ascontiguousarray(values.T)], axis=-1)
+
+
+def _sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum of all values, shape (fields,), in the order in which `_sums` adds those of a range."""
+    result, begin, length = np.zeros(values.shape[1]), 0, 1
+    while length <= len(values):
+        if len(values) & length:
+            span = values[begin : begin + length]
+            while len(span) > 1:
+                span = span[0::2] + span[1::2]
+            result += span[0]
+            begin += length
+        length *= 2
+    return result
 
 
 def _sums(values: NDArray[np.float64], ranges: Ranges) -> NDArray[np.float64]:

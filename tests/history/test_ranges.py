@@ -73,3 +73,13 @@ def test_a_sum_is_exact_to_rounding(values: list[float]) -> None:
     """Of numbers of one sign it is within a few units in the last place."""
     result = sums(np.array(values)[:, None], Ranges(np.array([0]), np.array([len(values)])))[0, 0]
     assert math.isclose(result, math.fsum(values), rel_tol=1e-14, abs_tol=5e-324)
+
+
+@given(st.data(), st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=70))
+def test_a_sum_does_not_depend_on_how_many_there_are(data: st.DataObject, values: list[float]) -> None:
+    """Few ranges are added up one by one and many at once, to the same last bit."""
+    array, ranges = np.array(values)[:, None], data.draw(places(len(values)))
+    together = sums(array, Ranges(np.resize(ranges.start, 60), np.resize(ranges.stop, 60)))
+    for place in range(len(ranges.start)):
+        alone = sums(array, Ranges(ranges.start[place : place + 1], ranges.stop[place : place + 1]))
+        assert alone.tolist() == together[place : place + 1].tolist()
