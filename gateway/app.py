@@ -156,16 +156,17 @@ async def _open_services(
         history = History(connections.transports, monitor, options, answers, metrics, key_monitor)
         stack.push_async_callback(trial.shadow.close)
         await key_monitor.check()  # Before the first request: an empty Redis has no key yet.
+        recorded = redis if options.record else None
         for work in (
-            tracker.follow(),
-            counts.write_periodically(),
-            answers.write_periodically(),
-            metrics_reader.read_periodically(redis, metrics),
-            key_monitor.check_periodically(),
-            monitor.check_periodically(),
-            journal_recovery.recover_periodically(redis),
-            forgetting.forget_periodically(redis if options.record else None, key_monitor, metrics),
-            plan_registration.register_periodically(redis if options.record else None, key_monitor, tracker.plans),
+            tracker.follow,
+            counts.write_periodically,
+            answers.write_periodically,
+            partial(metrics_reader.read_periodically, redis, metrics),
+            key_monitor.check_periodically,
+            monitor.check_periodically,
+            partial(journal_recovery.recover_periodically, redis),
+            partial(forgetting.forget_periodically, recorded, key_monitor, metrics),
+            partial(plan_registration.register_periodically, recorded, key_monitor, tracker.plans),
         ):
             await stack.enter_async_context(running(work))
         stack.push_async_callback(history.close)
@@ -194,7 +195,7 @@ async def _open_services(
 async def _joined(own: Health, states: ProcessStates, metrics: Metrics) -> AsyncIterator[JointHealth]:
     """The health of all processes, once this one is to take requests; it tells the others of itself meanwhile."""
     health = JointHealth(own, states, metrics)
-    async with running(health.announce_periodically()):
+    async with running(health.announce_periodically):
         await health.listen()
         yield health
 

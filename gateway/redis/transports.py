@@ -49,5 +49,5 @@ async def open_transports(
     with ThreadPoolExecutor(threads, "redis") as executor, redis_client.connect(url, timeout_seconds) as client:
         async with aclosing(ScriptConnectionPool(connect_redis(url, None), timeout_seconds)) as pool:
             breaker = CircuitBreaker(pool.ping)
-            async with running(breaker.probe_periodically()):
+            async with running(breaker.probe_periodically):
                 yield RedisTransports(pool, client, executor, breaker, key)

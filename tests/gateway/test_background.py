@@ -22,22 +22,25 @@ async def test_work_that_misses_a_cancellation_is_cancelled_again() -> None:
             except asyncio.CancelledError:
                 heard += 1
 
-    async with asyncio.timeout(30), running(work()):
+    async with asyncio.timeout(30), running(work):
         await asyncio.sleep(0)
     assert heard == 2
 
 
 @pytest.mark.anyio
-async def test_work_that_an_error_ends_is_told(log_lines: Path) -> None:
-    """Nobody awaits it before the gateway ends: the log says at once that something is not done any more, and why."""
-    ended = asyncio.Event()
+async def test_work_that_an_error_ends_begins_again(log_lines: Path) -> None:
+    """Nobody awaits it before the gateway ends: the log says at once what failed, and it is done again."""
+    begun, again = 0, asyncio.Event()
 
     async def work() -> None:
-        asyncio.get_running_loop().call_later(0, ended.set)
-        raise OSError
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            raise OSError
+        again.set()
 
-    async with running(work()):
-        await ended.wait()
-        line = json.loads(log_lines.read_bytes())  # noqa: ASYNC240 - a short file
-    assert (line["event"], line["exception"]) == ("background work ended", "OSError")
+    async with asyncio.timeout(30), running(work, restart_seconds=0.01):
+        await again.wait()
+    line = json.loads(log_lines.read_bytes())  # noqa: ASYNC240 - a short file
+    assert (line["event"], line["exception"], line["restart_seconds"]) == ("background work failed", "OSError", 0.01)
     assert line["frames"][-1].endswith(" work")

@@ -1,6 +1,7 @@
 """What a gateway does about journals that others left, on a real Valkey."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ async def test_everything_that_is_due_is_recovered(running: Valkey, monkeypatch:
     monkeypatch.setattr(journal_recovery, "RECOVERY_INTERVAL_SECONDS", 0.001)
     async with Redis.from_url(running.url) as redis:
         await redis.zadd(DUE, {"a": 0, "b": 1, "c": 1e12})
-        async with background.running(recover_periodically(redis)):
+        async with background.running(partial(recover_periodically, redis)):
             while await redis.zcard(DUE) > 1:
                 pass
         assert await redis.zrange(DUE, 0, -1) == [b"c"]
@@ -44,7 +45,7 @@ async def test_it_goes_on_when_redis_comes_back(running: Valkey, monkeypatch: py
     monkeypatch.setattr(journal_recovery, "RECOVERY_INTERVAL_SECONDS", 0.001)
     async with Redis.from_url(running.url, socket_timeout=1.0, retry=None) as redis:
         running.kill()
-        async with background.running(recover_periodically(redis)):
+        async with background.running(partial(recover_periodically, redis)):
             running.start()
             async with Redis.from_url(running.url) as other:
                 await other.zadd(DUE, {"a": 0})

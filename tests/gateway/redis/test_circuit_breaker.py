@@ -56,7 +56,7 @@ async def test_after_a_command_without_an_answer_a_probe_decides(error: Exceptio
             raise Silent
 
     breaker = CircuitBreaker(probe)
-    async with running(breaker.probe_periodically()), asyncio.timeout(60):
+    async with running(breaker.probe_periodically), asyncio.timeout(60):
         breaker.failed(error)
         assert not breaker.open
         await probed.wait()
@@ -76,7 +76,7 @@ async def test_it_closes_when_a_probe_is_answered_and_not_before(monkeypatch: py
         answered.set()
 
     breaker = CircuitBreaker(probe)
-    async with running(breaker.probe_periodically()), asyncio.timeout(60):
+    async with running(breaker.probe_periodically), asyncio.timeout(60):
         for probes in (4, 8):
             breaker.failed(NotConnected())
             await answered.wait()
