@@ -36,7 +36,7 @@ none; and the keys of the states, by number."""
 
 def encode_block(plan: Plan, seconds: NDArray[np.float64], states: States, *, has_values: bool) -> bytes:
     """The block of transactions of these times, shape (rows,)."""
-    earliest = float(np.fmin.reduce(seconds))  # NaN where there is no time at all.
+    earliest = float(np.fmin.reduce(seconds, initial=np.nan))  # NaN where there is no time at all.
     base = float(math.floor(earliest)) if math.isfinite(earliest) else 0.0
     deltas = seconds - base
     is_whole = bool(((deltas >= 0) & (deltas < MAX_DELTA) & (deltas == np.floor(deltas))).all())

@@ -151,6 +151,7 @@ def test_every_setting_reaches_the_program_that_reads_it() -> None:
         "LOG_STREAM",
         "LOG_FILE",
         "KEEPER_PORT",
+        "REDIS_MEMORY",  # On Valkey's command line.
     }
     of_the_gateway = {name.upper() for name in GatewaySettings.model_fields}
     assert "GATEWAY_SETTINGS" in SERVICES["gateway"]["env_file"][0]
