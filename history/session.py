@@ -79,8 +79,9 @@ APPLY_STATES, APPLY_BYTES = 500, 250_000
 """States that one call of APPLY appends to, and bytes that it appends: about a millisecond of Redis' time."""
 MERGE_MIN_RECORDS = 64
 """Records of a state from which it may be merged."""
-MERGE_CHECK_RECORDS = 8
-"""A long state is checked whenever its number of records passes a multiple of this."""
+MERGE_CHECK_GROWTH = 1.25
+"""A long state is checked whenever its number of records passes a power of this: one whose records are all of other
+buckets stays as long as it is, and to find that out costs as much as to merge it."""
 MERGE_MAX_BYTES = 1_000_000
 """Bytes of the states that one batch merges at most."""
 MERGE_MAX_SHARE = 0.75
@@ -671,7 +672,7 @@ def _joined(keys: NDArray[np.void], data: Sequence[bytes]) -> tuple[bytes, bytes
 
 
 def _mergeable(part: _LayoutRows, entered: NDArray[np.bool_]) -> Rows:
-    """The entities with the longest states, up to MERGE_MAX_BYTES; each is checked once in MERGE_CHECK_RECORDS."""
+    """The entities with the longest states, up to MERGE_MAX_BYTES; each is checked as MERGE_CHECK_GROWTH says."""
     if not part.stored:
         return NO_ROWS
     sizes = part.stored[0].sizes
@@ -679,7 +680,7 @@ def _mergeable(part: _LayoutRows, entered: NDArray[np.bool_]) -> Rows:
     if not (counts >= MERGE_MIN_RECORDS).any():
         return NO_ROWS
     rows = np.bincount(part.arriving.codes[entered[part.arriving.places]], minlength=len(sizes))
-    passed = counts // MERGE_CHECK_RECORDS != (counts + rows) // MERGE_CHECK_RECORDS
-    long = np.flatnonzero((counts >= MERGE_MIN_RECORDS) & passed)
+    before, after = (np.log(np.maximum(each, 1)) // math.log(MERGE_CHECK_GROWTH) for each in (counts, counts + rows))
+    long = np.flatnonzero((counts >= MERGE_MIN_RECORDS) & (before != after))
     longest = long[np.argsort(-sizes[long], kind="stable")]
     return np.sort(longest[np.cumsum(sizes[longest]) <= max(MERGE_MAX_BYTES, sizes.max(initial=0))])

@@ -33,6 +33,8 @@ LARGE_BODY_BYTES = 262_144
 LARGE_WORK = ThreadPoolExecutor(1, "large")
 """One thread: several that compute with numpy take the interpreter's lock from each other at each call. Measured: eight
 files of 10 MB at once took 26 to 58 µs of the processor a row in as many threads as would, and 15 in one."""
+MEDIUM_WORK = ThreadPoolExecutor(1, "medium")
+"""Likewise for bodies that are too large for the event loop, and no larger."""
 NO_ROWS = np.empty(0, dtype=np.int64)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -65,10 +67,9 @@ class Payload:
         """Calls a function whose time grows with the size of the payload: here, or in a thread where that is large."""
         if self.inline:
             return function(*args, **kwargs)
-        if not self.large:
-            return await asyncio.to_thread(function, *args, **kwargs)
         call = partial(copy_context().run, function, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(LARGE_WORK, call)
+        executor = LARGE_WORK if self.large else MEDIUM_WORK
+        return await asyncio.get_running_loop().run_in_executor(executor, call)
 
 
 def csv_payload(body: bytes) -> Payload:

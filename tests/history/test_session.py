@@ -77,7 +77,7 @@ def test_many_blocks_and_merged_states_are_no_other(
             "APPLY_STATES": 3,
             "READ_STATES": 3,
             "MERGE_MIN_RECORDS": 2,
-            "MERGE_CHECK_RECORDS": 1,
+            "MERGE_CHECK_GROWTH": 1.01,
             "MERGE_MAX_SHARE": 1.0,
         }.items():
             patch.setattr(sessions, name, value)
