@@ -19,6 +19,10 @@ POLLS, POLL_SECONDS = 5, 0.004
 TURNS = 3
 """Of the event loop, in which the request to the model is sent before anything is written."""
 
+TRIM_ROWS = 10_000
+"""Of a batch after whose merges free memory is given back, about as after a body of a megabyte; a smaller one has
+little to give back."""
+
 Values = Mapping[str, NDArray[np.float64]]
 Work = Callable[..., Awaitable[Any]]
 
@@ -79,7 +83,7 @@ class BatchWriter:
         if arguments := await self._work(self.session.merge_arguments):
             await self._transports.pool.run(MERGE, arguments)
             del arguments
-            if self.session.large:
+            if self.session.entered_count > TRIM_ROWS:
                 await self._work(trim)
 
     async def _send_entries(self) -> bool:
