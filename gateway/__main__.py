@@ -4,10 +4,11 @@ import asyncio
 import os
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from gateway.logs import configure, log
-from gateway.processes.count import by_processors, process_count
+from gateway.processes.count import ProcessCounts, by_processors, process_counts
 from gateway.processes.sockets import reserve
 from gateway.processes.states import ProcessStates
 from gateway.processes.supervisor import Supervisor
@@ -22,13 +23,13 @@ def main() -> None:
     os.umask(0o077)  # What it writes, its log files, is its owner's alone.
     settings = load_settings()
     configure(settings.log_file, stream=settings.log_stream)
-    count = process_count(settings)
-    if settings.gateway_processes is None and count < by_processors():
-        log.info("memory or limits allow fewer processes than processors do", processes=count, allowed=by_processors())
-    if count == 1:
+    counts, most = process_counts(settings), by_processors().total
+    if settings.gateway_processes is settings.large_body_processes is None and counts.total < most:
+        log.info("memory or limits allow fewer processes than processors do", processes=counts.total, allowed=most)
+    if counts.total == 1:
         _serve_alone(settings)
     else:
-        _serve_in_processes(settings, count)
+        _serve_in_processes(settings, counts)
 
 
 def _serve_alone(settings: GatewaySettings) -> None:
@@ -39,17 +40,17 @@ def _serve_alone(settings: GatewaySettings) -> None:
     serve(settings, Drain(settings.drain_delay_seconds))
 
 
-def _serve_in_processes(settings: GatewaySettings, count: int) -> None:
+def _serve_in_processes(settings: GatewaySettings, counts: ProcessCounts) -> None:
     try:
         sockets = reserve(settings.host, settings.port)
     except OSError as error:
         print(f"the gateway cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None
     port = sockets[0].getsockname()[1]
-    log.info("processes started", processes=count, host=settings.host, port=port)
+    log.info("processes started", **asdict(counts), host=settings.host, port=port)
     with tempfile.TemporaryDirectory(prefix="gateway-", ignore_cleanup_errors=True) as directory:
         seconds = settings.drain_delay_seconds + DRAIN_SECONDS + KILL_SECONDS
-        asyncio.run(Supervisor(count, port, ProcessStates(Path(directory)), seconds).run())
+        asyncio.run(Supervisor(counts, port, ProcessStates(Path(directory)), seconds).run())
 
 
 if __name__ == "__main__":

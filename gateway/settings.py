@@ -51,8 +51,10 @@ class GatewaySettings(BaseSettings):
         max_batch_bytes: largest body of a batch.
         max_batch_files: most files in a batch.
         max_transactions: most transactions in one JSON body.
-        gateway_processes: that serve requests; None decides by processors and memory. What is set of memory_bytes,
+        gateway_processes: that take connections; None decides by processors and memory. What is set of memory_bytes,
             upload_slots and model_server_connections is shared by all; what is not set, each has.
+        large_body_processes: that serve the bodies over 262,144 bytes of all connections; 0 serves them where they
+            arrive; None decides by processors and memory.
         memory_bytes: what bodies, their scoring and their answers may take together, beyond what an idle gateway takes.
         upload_slots: large bodies that are scored at a time; by default as many as processors, up to four.
         slot_seconds: for how long a whole body waits for its turn, the oldest first, before it is answered 503.
@@ -93,6 +95,7 @@ class GatewaySettings(BaseSettings):
     max_batch_files: int = Field(20, gt=0)
     max_transactions: int = Field(10_000, gt=0)
     gateway_processes: int | None = Field(None, ge=1, le=MAX_PROCESSES)
+    large_body_processes: int | None = Field(None, ge=0, le=MAX_PROCESSES)
     memory_bytes: int = Field(750 * MEGABYTE, gt=0)
     upload_slots: int = Field(default_factory=_upload_slots, gt=0)
     slot_seconds: float = Field(30.0, gt=0)
@@ -100,7 +103,7 @@ class GatewaySettings(BaseSettings):
     stall_seconds: float = Field(10.0, gt=0)
     least_rate: float = Field(1000.0, gt=0)
     deadline_seconds: float = Field(10.0, gt=0)
-    block_rows: int = Field(8192, gt=0)
+    block_rows: int = Field(2048, gt=0)
     model_server_connections: int = Field(4, gt=0)
     follow_seconds: float = Field(0.5, gt=0)
     drain_delay_seconds: float = Field(0.0, ge=0, le=300)
@@ -120,9 +123,10 @@ class GatewaySettings(BaseSettings):
 
     @model_validator(mode="after")
     def _require_limits_for_processes(self) -> Self:
-        if (self.gateway_processes or 1) > self.most_processes:
+        with_large_bodies = "large_body_processes" if self.large_body_processes else "gateway_processes"
+        if (getattr(self, with_large_bodies) or 1) > self.most_processes:
             limits = " and ".join(name.upper() for name in SHARED_LIMITS if self.is_shared(name))
-            raise ValueError(f"GATEWAY_PROCESSES is over {self.most_processes}, for which {limits} suffice")
+            raise ValueError(f"{with_large_bodies.upper()} is over {self.most_processes}, for which {limits} suffice")
         return self
 
     @classmethod
@@ -189,7 +193,7 @@ class GatewaySettings(BaseSettings):
 
     @property
     def most_processes(self) -> int:
-        """As many as can share the limits that are set."""
+        """As many as can serve large bodies and share the limits that are set."""
         needed = {"memory_bytes": self.least_memory_bytes}
         limits: dict[str, int] = {name: getattr(self, name) for name in SHARED_LIMITS if self.is_shared(name)}
         return min([MAX_PROCESSES, *(total // needed.get(name, 1) for name, total in limits.items())])
@@ -197,11 +201,6 @@ class GatewaySettings(BaseSettings):
     def is_shared(self, limit: str) -> bool:
         """Whether this limit is for all processes together: it is set."""
         return limit in self.model_fields_set
-
-    def share(self, count: int) -> Self:
-        """The settings of one process of so many."""
-        shared = {name: getattr(self, name) // count for name in SHARED_LIMITS if self.is_shared(name)}
-        return self.model_copy(update=shared)
 
     @property
     def body_bytes(self) -> int:

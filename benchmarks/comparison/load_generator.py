@@ -11,8 +11,10 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from benchmarks.comparison.raw_http import Connection
 OK = 200
 MARK = b"@@MARK@@"
 """Stands in a template for the part of ids that is another one in each request; a mark has as many bytes."""
+LINE_BYTES = 16_777_216
+"""Of a line of JSON with the milliseconds of every answer."""
 LAST_BYTES = 4096
 """Where an answer says that it is degraded: at its end or in its head."""
 
@@ -49,6 +53,7 @@ class LoadSpec:
         keep: a file for the last good answer; empty is none.
         timeout_seconds: of each request.
         uploads: a load beside it, whose answers are reported apart; it sends as long as this one measures.
+        until_told: it sends until it gets another line, however long that is.
     """
 
     port: int
@@ -67,6 +72,7 @@ class LoadSpec:
     keep: str = ""
     timeout_seconds: float = 60.0
     uploads: "LoadSpec | None" = None
+    until_told: bool = False
 
 
 @dataclass(slots=True)
@@ -205,22 +211,69 @@ def _base36(number: int) -> str:
 async def run(spec: LoadSpec) -> LoadTotals:
     """Warms up, waits for a line, measures."""
     sender = Sender(spec)
-    beside = Sender(spec.uploads) if spec.uploads else None
-    await sender.warm_up()
-    print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    ending = asyncio.Event()
-    uploading = asyncio.create_task(beside.measure(ending)) if beside else None
-    await sender.measure()
-    ending.set()
-    if uploading:
-        await uploading
-    now = resource.getrusage(resource.RUSAGE_SELF)
-    sender.totals.cpu_seconds = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
-    sender.keep()
-    sender.totals.uploads = beside.totals if beside else None
+    async with _beside(spec.uploads) as beside:
+        await sender.warm_up()
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        used = _processor_seconds()
+        if beside:
+            beside.tell("go")
+        await sender.measure(_told() if spec.until_told else None)
+        sender.totals.cpu_seconds = _processor_seconds() - used
+        sender.keep()
+        if beside:
+            beside.tell("end")
+            sender.totals.uploads = LoadTotals(**json.loads(await beside.line()))
     return sender.totals
+
+
+class _Beside:
+    """A load generator of its own: this one would be late while it makes a large body or reads a large answer."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    def tell(self, line: str) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(f"{line}\n".encode())
+
+    async def line(self) -> bytes:
+        assert self._process.stdout
+        return await self._process.stdout.readline()
+
+
+@asynccontextmanager
+async def _beside(spec: LoadSpec | None) -> AsyncIterator[_Beside | None]:
+    """The load beside this one, warm; it ends with the context."""
+    if spec is None:
+        yield None
+        return
+    command = (sys.executable, "-m", "benchmarks.comparison.load_generator")
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES, start_new_session=True
+    )
+    try:
+        beside = _Beside(process)
+        beside.tell(json.dumps(asdict(replace(spec, until_told=True))))
+        await beside.line()
+        yield beside
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def _told() -> asyncio.Event:
+    """An event that is set with the next line."""
+    ending = asyncio.Event()
+    waiting = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    waiting.add_done_callback(lambda _: ending.set())
+    return ending
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def spec_from_json(fields: dict[str, Any]) -> LoadSpec:

@@ -1,11 +1,14 @@
 """How much a caller may send: counted while it streams, whatever the Content-Length says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http.problems import TooLarge, problem_response
+
+LARGE_BODY_BYTES = 262_144
+"""A larger body is worked on apart from smaller ones: by another process where there is one, else by another thread."""
 
 
 class BodyLimitMiddleware:
@@ -21,7 +24,7 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         limit = self.limit(scope["path"])
-        if announced_length(scope) > limit:
+        if announced_length(scope["headers"]) > limit:
             return await problem_response(too_large(limit))(scope, receive, send)
         with ExitStack() as scope.setdefault("state", {})["until_sent"]:
             return await self.app(scope, _counted(receive, limit), send)
@@ -32,9 +35,9 @@ def too_large(limit: int) -> TooLarge:
     return TooLarge(f"The limit is {limit} bytes.")
 
 
-def announced_length(scope: Scope) -> int:
+def announced_length(headers: Sequence[tuple[bytes, bytes]]) -> int:
     """The length that a request says its body has; 0 where it says none, or what is no length."""
-    values = [value for name, value in scope["headers"] if name == b"content-length"]
+    values = [value for name, value in headers if name == b"content-length"]
     return int(values[0]) if values and values[0].isdigit() else 0
 
 

@@ -55,5 +55,5 @@ class FastPathMiddleware:
         if not scope.get(WHOLE):
             return None
         handler = self._handlers.get((scope["method"], scope["path"], scope["query_string"]))
-        is_plain = handler and 0 < announced_length(scope) <= self._max_bytes and has_key(scope, self._keys)
+        is_plain = handler and 0 < announced_length(scope["headers"]) <= self._max_bytes and has_key(scope, self._keys)
         return handler if is_plain else None

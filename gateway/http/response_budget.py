@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.allocator import TRIM_BYTES, trim_in_thread
 from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
 
 SLICE_BYTES = 65_536
@@ -32,6 +33,8 @@ class ResponseBudget:
         """
         if len(response.body) <= SLICE_BYTES:
             return response
+        if len(response.body) > TRIM_BYTES:
+            request.state.until_sent.callback(trim_in_thread)
         reservation = request.state.until_sent.enter_context(self._budget.reserve())
         await reservation.acquire(len(response.body))
         return _SlicedResponse(response, reservation, self._limits)

@@ -1,38 +1,101 @@
-"""How many processes a gateway has.
+"""How many processes a gateway has, and what each may take.
 
-A second process on two processors made 6% more answers: TorchServe, Redis and the callers use the rest.
+Some take connections, others serve the large bodies that these pass on. A second one of the former on two processors
+made 6% more answers: TorchServe, Redis and the callers use the rest. One of the latter keeps single transactions from
+waiting while a large file is computed.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from environment.processors import CGROUP, memory_limit, physical_memory, usable_processors
-from gateway.settings import BASE_BYTES, MEGABYTE, GatewaySettings
+from gateway.settings import BASE_BYTES, MEGABYTE, SHARED_LIMITS, GatewaySettings
 
 MOST = 8
 LEAST_PROCESSORS = 4
-"""For a second process; with fewer there is one."""
+"""For a second process that takes connections."""
 SUPERVISOR_BYTES = 100 * MEGABYTE
 """What the process takes that starts the others: 60 MB."""
+SERVING_BYTES = 100 * MEGABYTE
+"""`memory_bytes` of a process that passes large bodies on."""
+
+LARGE_CONNECTIONS = 2
+"""To the model server, from a process for large bodies: one for each worker of a small machine. A block of rows that
+waits in TorchServe is ahead of the single transactions that come."""
 
 
-def by_processors(cgroup: Path = CGROUP) -> int:
-    """Half as many as processors, which TorchServe needs too."""
+@dataclass(frozen=True, slots=True)
+class ProcessCounts:
+    """How many processes take connections, and how many serve large bodies; these have the last numbers."""
+
+    serving: int
+    large: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.serving + self.large
+
+    def is_large(self, process: int) -> bool:
+        """Whether the process with this number, from 1 on, serves large bodies."""
+        return process > self.serving
+
+
+def by_processors(cgroup: Path = CGROUP) -> ProcessCounts:
+    """Half as many as processors take connections, for TorchServe needs them too; half of that serve large bodies."""
     processors = usable_processors(cgroup)
-    return 1 if processors < LEAST_PROCESSORS else min(MOST, processors // 2)
+    serving = 1 if processors < LEAST_PROCESSORS else min(MOST, processors // 2)
+    return ProcessCounts(serving, max(1, serving // 2) if processors > 1 else 0)
 
 
-def process_count(settings: GatewaySettings, cgroup: Path = CGROUP) -> int:
+def process_counts(settings: GatewaySettings, cgroup: Path = CGROUP) -> ProcessCounts:
     """As many as the settings say; else by processors, by memory, and by the limits that all share."""
-    if settings.gateway_processes is not None:
-        return settings.gateway_processes
-    return max(1, min(by_processors(cgroup), settings.most_processes, _by_memory(settings, cgroup)))
+    candidates = list(_candidates(settings, by_processors(cgroup)))
+    room = _room(cgroup)
+    return next((each for each in candidates if _is_possible(settings, each, room)), candidates[-1])
 
 
-def _by_memory(settings: GatewaySettings, cgroup: Path) -> int:
-    """As many as fit into a container, or into half of a machine, with all that their settings allow them."""
+def share(settings: GatewaySettings, counts: ProcessCounts, *, large: bool) -> GatewaySettings:
+    """The settings of one process: its part of what is set, which is for all together.
+
+    Bodies that are passed on take their memory and their slots where they are served.
+    """
+    parts = dict.fromkeys(SHARED_LIMITS, counts.large or counts.serving)
+    parts["model_server_connections"] = counts.total
+    shared = {
+        name: max(1, getattr(settings, name) // parts[name]) for name in SHARED_LIMITS if settings.is_shared(name)
+    }
+    if counts.large and not large:
+        shared["memory_bytes"] = SERVING_BYTES
+    elif counts.large:
+        shared.setdefault("model_server_connections", LARGE_CONNECTIONS)
+    return settings.model_copy(update=shared)
+
+
+def _candidates(settings: GatewaySettings, best: ProcessCounts) -> Iterator[ProcessCounts]:
+    """From the best to the least."""
+    serving, large = settings.gateway_processes, settings.large_body_processes
+    for each in [serving] if serving else range(best.serving, 0, -1):
+        for more in range(min(best.large, max(1, each // 2)), -1, -1) if large is None else [large]:
+            yield ProcessCounts(each, more)
+
+
+def _is_possible(settings: GatewaySettings, counts: ProcessCounts, room: int) -> bool:
+    suffices = (
+        counts.serving <= settings.most_processes if not counts.large else counts.large <= settings.most_processes
+    )
+    return (counts.total == 1 or _bytes(settings, counts) <= room) and suffices
+
+
+def _bytes(settings: GatewaySettings, counts: ProcessCounts) -> int:
+    """What they take with all that their settings allow them."""
+    parts = [share(settings, counts, large=counts.is_large(each)).memory_bytes for each in range(1, counts.total + 1)]
+    return SUPERVISOR_BYTES + counts.total * BASE_BYTES + sum(parts)
+
+
+def _room(cgroup: Path) -> int:
+    """The limit of a container, or half of a machine."""
     physical = physical_memory()
     limit = min(memory_limit(cgroup) or physical, physical)
-    room = (limit if limit < physical else physical // 2) - SUPERVISOR_BYTES
-    if settings.is_shared("memory_bytes"):
-        return (room - settings.memory_bytes) // BASE_BYTES
-    return room // (BASE_BYTES + settings.memory_bytes)
+    return limit if limit < physical else physical // 2

@@ -12,6 +12,8 @@ import sys
 import time
 
 from gateway.logs import log
+from gateway.processes.connection_passing import open_queue
+from gateway.processes.count import ProcessCounts
 from gateway.processes.states import ProcessStates
 
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.1, 10.0
@@ -30,20 +32,26 @@ class Supervisor:
     """
 
     def __init__(
-        self, count: int, port: int, states: ProcessStates, drain_seconds: float, watch_seconds: float = WATCH_SECONDS
+        self,
+        counts: ProcessCounts,
+        port: int,
+        states: ProcessStates,
+        drain_seconds: float,
+        watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         """Starts nothing yet.
 
         Args:
-            count: of the processes.
-            port: that each listens on.
+            counts: of the processes.
+            port: that each listens on which takes connections.
             states: what the processes say.
             drain_seconds: after the first signal, until what still runs is killed.
             watch_seconds: how often it looks for processes that hang.
         """
         self.hang_seconds = HANG_SECONDS
         self._watch_seconds = watch_seconds
-        self._count = count
+        self._counts = counts
+        self._entry, self._exit = open_queue()
         self._port = port
         self._states = states
         self._drain_seconds = drain_seconds
@@ -57,8 +65,10 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, number)
         watching = asyncio.create_task(self._watch())
-        await asyncio.gather(*(self._keep(process) for process in range(1, self._count + 1)))
+        await asyncio.gather(*(self._keep(process) for process in range(1, self._counts.total + 1)))
         watching.cancel()
+        self._entry.close()
+        self._exit.close()
 
     def _end(self, number: signal.Signals) -> None:
         if not self._ending.is_set():
@@ -94,10 +104,12 @@ class Supervisor:
     async def _run(self, process: int) -> int:
         """Runs a process until it ends; its exit status. In a session of its own: Ctrl-C reaches this one alone."""
         self._started[process] = time.monotonic()
+        queue = (self._exit if self._counts.is_large(process) else self._entry).fileno()
         running = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway.process"),
-            *map(str, (process, self._count, os.getpid(), self._port)),
+            *map(str, (process, os.getpid(), self._port, queue, self._counts.serving, self._counts.large)),
             env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self._states.directory)},
+            pass_fds=[queue],
             start_new_session=True,
         )
         self._running[process] = running

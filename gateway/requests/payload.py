@@ -17,6 +17,7 @@ from contract.features import to_matrix
 from contract.schema import Contract
 from contract.table import ParsedRows, Table, read_csv, read_json
 from gateway.history.batch_writer import Values
+from gateway.http.body_limit import LARGE_BODY_BYTES
 from gateway.http.problems import NotScorable, NotSupported
 from gateway.metrics import Metrics
 from gateway.models.entity_sampling import sampled_rows
@@ -28,11 +29,10 @@ INLINE_BYTES = 16_384
 """A body up to this size is read in under a millisecond, less than handing it to a thread would add under load."""
 INLINE_OBJECTS = 100
 """Up to this many JSON objects are converted in the event loop."""
-LARGE_BODY_BYTES = 262_144
-"""A larger body is worked on by the one thread for such, with which smaller ones share nothing."""
 LARGE_WORK = ThreadPoolExecutor(1, "large")
-"""One thread: several that compute with numpy take the interpreter's lock from each other at each call. Measured: eight
-files of 10 MB at once took 26 to 58 µs of the processor a row in as many threads as would, and 15 in one."""
+"""One thread for bodies of more than LARGE_BODY_BYTES: several that compute with numpy take the interpreter's lock from
+each other at each call. Measured: eight files of 10 MB at once took 26 to 58 µs of the processor a row in as many
+threads as would, and 15 in one."""
 MEDIUM_WORK = ThreadPoolExecutor(1, "medium")
 """Likewise for bodies that are too large for the event loop, and no larger."""
 NO_ROWS = np.empty(0, dtype=np.int64)

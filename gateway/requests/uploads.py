@@ -17,14 +17,14 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.allocator import trim
-from gateway.http.body_limit import too_large
+from gateway.allocator import TRIM_BYTES, trim
+from gateway.http.body_limit import LARGE_BODY_BYTES, too_large
 from gateway.http.byte_budget import ByteBudget, Reservation, TransferLimits
 from gateway.http.problems import NotScorable, NotSupported, Problem, TooSlow
 from gateway.http.protocol import WHOLE
 from gateway.http.safe_names import safe_file_name
 from gateway.metrics import Metrics
-from gateway.requests.payload import INLINE_BYTES, LARGE_BODY_BYTES
+from gateway.requests.payload import INLINE_BYTES
 from gateway.settings import GatewaySettings
 
 FORM_FIELDS = 16
@@ -32,8 +32,6 @@ FORM_FIELDS = 16
 
 CSV = "text/csv"
 CHUNK_BYTES = 262_144
-TRIM_BYTES = 1_000_000
-"""After a body of more, free memory is given back."""
 SMALL_BODIES_BYTES = 4_000_000
 """All bodies together that announce INLINE_BYTES or less."""
 MEDIUM_BODY_BYTES = LARGE_BODY_BYTES

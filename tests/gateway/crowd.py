@@ -1,4 +1,4 @@
-"""What a crowd does to a real gateway process: `python -m tests.gateway.crowd` prints the figures of docs/runbook.md.
+"""What a crowd does to a real gateway: `python -m tests.gateway.crowd` prints the figures of docs/runbook.md.
 
 A thousand callers with a valid key drip bodies into /upload, four send batches of 20 MB at once and others files of
 10 MB, all of the shortest rows that the contract takes; meanwhile others upload small files and label.
@@ -128,13 +128,22 @@ def gateway(**env: str) -> Iterator[Gateway]:
 
 
 def resident(running: Gateway) -> int:
-    """Bytes that the process has in memory."""
-    return int(psutil.Process(running.process.pid).memory_info().rss)
+    """Bytes that its processes have in memory, what they share counted in each."""
+    return sum(int(each.memory_info().rss) for each in _processes(running))
 
 
 def peak(running: Gateway) -> int:
-    """The most bytes that it ever had."""
-    status = Path(f"/proc/{running.process.pid}/status").read_text().splitlines()
+    """The most bytes that its processes ever had, each at its own time."""
+    return sum(_peak(each.pid) for each in _processes(running))
+
+
+def _processes(running: Gateway) -> list[psutil.Process]:
+    first = psutil.Process(running.process.pid)
+    return [first, *first.children()]
+
+
+def _peak(process: int) -> int:
+    status = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(each.split()[1]) * 1024 for each in status if each.startswith("VmHWM"))
 
 
@@ -172,7 +181,7 @@ def may_open_many() -> None:
 def main(say: Callable[[str], None]) -> None:
     """The whole crowd, against the default settings."""
     may_open_many()
-    with gateway(DEADLINE_SECONDS="60", SLOT_SECONDS="60") as running:
+    with gateway(DEADLINE_SECONDS="60", SLOT_SECONDS="60", LARGE_BODY_PROCESSES="1") as running:
         others = Others(running.url)
         say(f"an idle gateway: {resident(running) / MEGABYTE:.0f} MB")
         with Drippers(running.url, 1_000):

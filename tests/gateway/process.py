@@ -40,7 +40,7 @@ class Gateway:
         files = {"API_KEY_FILE": f"{directory}/key", "RELEASE_RECORD": f"{directory}/release.json"}
         servers = {
             "PORT": str(port),
-            "GATEWAY_PROCESSES": "1",  # On any machine; a test that is about several says so.
+            **{"GATEWAY_PROCESSES": "1", "LARGE_BODY_PROCESSES": "0"},  # On any machine; a test about several says so.
             "MODEL_SERVER_URL": self._stack.enter_context(over_http(model_server, self.answering)),
         }
         log = self._stack.enter_context((directory / "gateway.log").open("wb"))

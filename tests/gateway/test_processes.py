@@ -134,6 +134,7 @@ def _after_a_request(gateway: Gateway) -> set[tuple[object, ...]]:
         for each in exposed(gateway).values()
         for sample in each.samples
         if sample.labels.get("route") not in ("/readyz", "/health", "/metrics")
+        and sample.labels.get("stage") != "read"  # Only where the body arrived behind its head.
     }
 
 

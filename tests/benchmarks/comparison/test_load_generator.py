@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.comparison.answers import AnswerForm
 from benchmarks.comparison.generator_process import LoadFailedError, LoadGenerator
-from benchmarks.comparison.load_generator import MARK, LoadSpec, Sender
+from benchmarks.comparison.load_generator import MARK, LoadSpec, LoadTotals, Sender
 from benchmarks.comparison.raw_http import NO_ANSWER, Connection
 
 GOOD = b'{"predictions":[{"fraud_probability":0.5,"decision":"approve"}]}'
@@ -164,6 +164,24 @@ def test_the_process_measures_when_it_is_told(tmp_path: Path) -> None:
             return warm, totals.good
 
     assert asyncio.run(run()) == (2, 4)
+
+
+def test_uploads_are_sent_as_long_as_the_load_beside_them(tmp_path: Path) -> None:
+    """Another process sends them, until this load has ended, and their answers are reported apart."""
+    server = Answers(answer(GOOD))
+
+    async def run() -> LoadTotals:
+        async with await server.start() as running:
+            load = spec(tmp_path, running.sockets[0].getsockname()[1])
+            beside = replace(load, requests=0, prefix="wxyz")
+            with LoadGenerator(replace(load, rate=100.0, callers=0, seconds=0.3, uploads=beside)) as generator:
+                return await asyncio.to_thread(generator.measure)
+
+    totals = asyncio.run(run())
+    assert totals.good == totals.statuses["200"]
+    assert totals.uploads
+    assert totals.uploads.statuses["200"] == sum(body.startswith(b'{"id":"wxyz') for body in server.came) > 0
+    assert totals.uploads.seconds > 0.25
 
 
 def test_a_load_generator_that_fails_says_why(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gateway.processes.count import ProcessCounts
 from gateway.processes.states import ProcessStates
 from gateway.processes.supervisor import Supervisor
 from tests.gateway.serving_http import free_port
@@ -19,7 +20,7 @@ async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pyt
     """One that says nothing for too long is killed, and another one is started under its number."""
     monkeypatch.setenv("API_KEY", "k")
     states = ProcessStates(tmp_path)
-    supervisor = Supervisor(1, free_port(), states, drain_seconds=WAIT_SECONDS, watch_seconds=0.1)
+    supervisor = Supervisor(ProcessCounts(1, 0), free_port(), states, drain_seconds=WAIT_SECONDS, watch_seconds=0.1)
     running = asyncio.create_task(supervisor.run())
     async with asyncio.timeout(WAIT_SECONDS):
         await _until_it_says_something(states)

@@ -4,7 +4,8 @@ import asyncio
 import contextvars
 import threading
 
-from gateway.requests.payload import INLINE_BYTES, LARGE_BODY_BYTES, csv_payload
+from gateway.http.body_limit import LARGE_BODY_BYTES
+from gateway.requests.payload import INLINE_BYTES, csv_payload
 
 
 async def _threads(*sizes: int) -> list[int]:

@@ -7,6 +7,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
+from gateway.allocator import TRIM_BYTES
 from gateway.http.problems import Busy, NotScorable, TooSlow
 from gateway.http.protocol import WHOLE
 from gateway.metrics import Metrics
@@ -56,7 +57,7 @@ async def test_memory_goes_back_after_a_large_body_that_is_refused_too(monkeypat
     given = list[bool]()
     monkeypatch.setattr(module, "trim", lambda: given.append(True))
     with pytest.raises(NotScorable):
-        async with uploads().slot(bytearray(module.TRIM_BYTES + 1)):
+        async with uploads().slot(bytearray(TRIM_BYTES + 1)):
             raise NotScorable("each row has a fault")
     assert given
 

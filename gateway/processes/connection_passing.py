@@ -1,0 +1,62 @@
+"""Connections that one process of a gateway passes on to another: the socket itself, and what has been read from it.
+
+All processes of a gateway inherit one pair of sockets. Into one end those that take connections put what they pass on,
+from the other those that serve large bodies take it, whichever is free first. What waits there outlives a process that
+ends.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+QUEUE_BYTES = 1_048_576
+"""Of what was read and waits to be taken, three or four connections that sent as much as one read takes."""
+MAX_MESSAGE_BYTES = 524_288
+"""A head has 65,536 bytes at most, one read of the event loop 256,000."""
+
+
+def open_queue() -> tuple[socket.socket, socket.socket]:
+    """The end that takes in, and the end that gives out. Each message keeps its bounds."""
+    entry, exit_ = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    entry.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, QUEUE_BYTES)
+    for end in (entry, exit_):
+        end.setblocking(False)
+    return entry, exit_
+
+
+def try_send(entry: socket.socket, connection: int, received: bytes) -> bool:
+    """Passes a connection on by its file descriptor; False where there is no room now, or no way at all."""
+    try:
+        socket.send_fds(entry, [received], [connection])
+    except OSError:
+        return False
+    return True
+
+
+class ConnectionReceiver:
+    """Takes connections that were passed on, while it is started."""
+
+    def __init__(self, exit_: socket.socket, adopt: Callable[[socket.socket, bytes], None]) -> None:
+        """Takes what to do with a connection and with what was read from it."""
+        self._exit = exit_
+        self._adopt = adopt
+
+    def start(self) -> None:
+        """From now on, in the running event loop."""
+        asyncio.get_running_loop().add_reader(self._exit, self._receive)
+
+    def stop(self) -> None:
+        """Takes what waits, and then no more."""
+        asyncio.get_running_loop().remove_reader(self._exit)
+        while self._receive():
+            pass
+
+    def _receive(self) -> bool:
+        """Takes one; False where there is none, as when another process was quicker."""
+        try:
+            received, connections, *_ = socket.recv_fds(self._exit, MAX_MESSAGE_BYTES, 1)
+        except BlockingIOError:
+            return False
+        for connection in connections:
+            self._adopt(socket.socket(fileno=connection), received)
+        return bool(received)
