@@ -1,17 +1,15 @@
 """`python -m gateway`: serves the gateway as its environment says, in this process or in several."""
 
-import asyncio
 import os
 import sys
 import tempfile
 from dataclasses import asdict
-from pathlib import Path
 
 from gateway.logs import configure, log
-from gateway.processes.count import ProcessCounts, by_processors, process_counts
+from gateway.no_pandas import hide_pandas
+from gateway.processes.count import by_processors, process_counts
+from gateway.processes.roles import ProcessCounts
 from gateway.processes.sockets import reserve
-from gateway.processes.states import ProcessStates
-from gateway.processes.supervisor import Supervisor
 from gateway.settings import DRAIN_SECONDS, GatewaySettings, load_settings
 
 KILL_SECONDS = 0.5
@@ -33,6 +31,7 @@ def main() -> None:
 
 
 def _serve_alone(settings: GatewaySettings) -> None:
+    hide_pandas()
     # A process that only starts others would take 100 MB more with what this imports.
     from gateway.drain import Drain  # noqa: PLC0415
     from gateway.serving import serve  # noqa: PLC0415
@@ -41,16 +40,21 @@ def _serve_alone(settings: GatewaySettings) -> None:
 
 
 def _serve_in_processes(settings: GatewaySettings, counts: ProcessCounts) -> None:
+    """Becomes the supervisor, which holds the port on."""
     try:
         sockets = reserve(settings.host, settings.port)
     except OSError as error:
         print(f"the gateway cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None
+    for each in sockets:
+        each.set_inheritable(True)
     port = sockets[0].getsockname()[1]
     log.info("processes started", **asdict(counts), host=settings.host, port=port)
-    with tempfile.TemporaryDirectory(prefix="gateway-", ignore_cleanup_errors=True) as directory:
-        seconds = settings.drain_delay_seconds + DRAIN_SECONDS + KILL_SECONDS
-        asyncio.run(Supervisor(counts, port, ProcessStates(Path(directory)), seconds).run())
+    seconds = settings.drain_delay_seconds + DRAIN_SECONDS + KILL_SECONDS
+    shared = port, tempfile.mkdtemp(prefix="gateway-"), seconds, counts.serving, counts.large
+    logs = int(settings.log_stream), settings.log_file or ""
+    command = [sys.executable, "-m", "gateway.processes", *map(str, (*shared, *logs))]
+    os.execv(sys.executable, command)  # noqa: S606 - another module of this program
 
 
 if __name__ == "__main__":

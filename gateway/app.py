@@ -40,6 +40,7 @@ from gateway.models.inference_client import InferenceClient, connect_model_serve
 from gateway.models.model_calls import ModelCalls
 from gateway.models.model_tracker import ModelTracker
 from gateway.models.proving import PROOF_CONNECTIONS, Prover
+from gateway.models.recent_calls import RecentCalls
 from gateway.models.release_record import RecordSource, connect_record
 from gateway.models.retry_budget import RetryBudget
 from gateway.models.trial_counts_writer import TrialCountsWriter
@@ -57,6 +58,8 @@ from gateway.trial.shadow import Shadow
 from gateway.warm_up import warm_up
 
 BATCH_PATH = "/predict/batch"
+RECENT_CALLS = "recent_calls"
+"""A file that the processes of a gateway share."""
 REDIS_TIMEOUT_SECONDS = 1.0
 """For every call to Redis that is not about a transaction: /health, trial counts, label counts. A busy Redis must not
 pause a trial; redis-py's own default waited 58 s for a frozen one."""
@@ -144,7 +147,8 @@ async def _open_services(
 ) -> AsyncIterator[Services]:
     """What routes call, with open connections and running background work; all of it ends with the context."""
     async with AsyncExitStack() as stack:
-        connections = await _open_connections(stack, settings, metrics, transport)
+        recent = RecentCalls(states.directory / RECENT_CALLS if states else None)
+        connections = await _open_connections(stack, settings, metrics, transport, recent)
         redis, options, deadline = connections.redis, settings.history_options, settings.deadline_seconds
         counts, prover = TrialCountsWriter(redis), Prover(settings, connections.proofs)
         tracker = ModelTracker(connections.record, settings.follow_seconds, prover, counts, metrics)
@@ -201,11 +205,17 @@ async def _joined(own: Health, states: ProcessStates, metrics: Metrics) -> Async
 
 
 async def _open_connections(
-    stack: AsyncExitStack, settings: GatewaySettings, metrics: Metrics, transport: httpx.AsyncBaseTransport | None
+    stack: AsyncExitStack,
+    settings: GatewaySettings,
+    metrics: Metrics,
+    transport: httpx.AsyncBaseTransport | None,
+    recent: RecentCalls,
 ) -> _Connections:
-    async def inference_client(connections: int, retries: RetryBudget | None = None) -> InferenceClient:
+    async def inference_client(
+        connections: int, retries: RetryBudget | None = None, recent: RecentCalls | None = None
+    ) -> InferenceClient:
         channel = await stack.enter_async_context(connect_model_server(settings, transport))
-        return InferenceClient(channel, settings.model_name, settings.block_rows, connections, retries)
+        return InferenceClient(channel, settings.model_name, settings.block_rows, connections, retries, recent)
 
     connections, redis, transports = settings.model_server_connections, None, None
     if settings.redis_url is not None:
@@ -217,7 +227,7 @@ async def _open_connections(
             open_transports(settings.redis_url, threads, timeout, settings.key)
         )
     return _Connections(
-        live=await inference_client(connections, RetryBudget(metrics.model_retries.inc)),
+        live=await inference_client(connections, RetryBudget(metrics.model_retries.inc), recent),
         # A proof must not look better than the server is, and a trial fails towards the live version: no retries.
         proofs=await inference_client(PROOF_CONNECTIONS),
         trial=await inference_client(connections),

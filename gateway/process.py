@@ -18,10 +18,11 @@ from prometheus_client import values
 
 from gateway.drain import Drain
 from gateway.logs import configure
-from gateway.processes.count import ProcessCounts, share
+from gateway.no_pandas import hide_pandas
+from gateway.processes.count import share
+from gateway.processes.roles import ProcessCounts
 from gateway.processes.sockets import bind
 from gateway.processes.states import ProcessStates
-from gateway.serving import serve_connections, serve_large_bodies
 from gateway.settings import load_settings
 
 PR_SET_PDEATHSIG = 1
@@ -61,6 +62,9 @@ def main(process: int, parent: int, port: int, queue: int, *counts: int) -> None
         queue: the file descriptor of its end of the queue of connections that are passed on.
         counts: how many processes take connections, and how many serve large bodies.
     """
+    hide_pandas()
+    from gateway.serving import serve_connections, serve_large_bodies  # noqa: PLC0415 - pyarrow would import pandas
+
     sharing, directory = ProcessCounts(*counts), Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     is_large = sharing.is_large(process)
     settings = share(load_settings(), sharing, large=is_large)

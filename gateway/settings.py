@@ -10,7 +10,6 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from redis.asyncio.connection import parse_url
 
 from contract.decision import DecisionBands, ThresholdOverrides
-from environment.processors import usable_processors
 from environment.secret_files import NAMES, SecretFileError, environment
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.session import HistoryOptions
@@ -21,17 +20,10 @@ BASE_BYTES = 270 * MEGABYTE
 small and medium bodies and connections."""
 SCORING_FACTOR = 20
 """Bytes of memory for each byte that is scored: 17 to 21 for the shortest rows (`python -m tests.gateway.crowd`)."""
-MAX_UPLOAD_SLOTS = 4
-"""By default, however many processors there are: each large file may take a third of a gigabyte."""
 DRAIN_SECONDS = 15
 """For requests that were taken, counted from when no more are."""
 MAX_PROCESSES = 64
 SHARED_LIMITS = ("memory_bytes", "upload_slots", "model_server_connections")
-
-
-def _upload_slots() -> int:
-    """As many as processors: more would only make each of them later."""
-    return min(usable_processors(), MAX_UPLOAD_SLOTS)
 
 
 class GatewaySettings(BaseSettings):
@@ -56,13 +48,14 @@ class GatewaySettings(BaseSettings):
         large_body_processes: that serve the bodies over 262,144 bytes of all connections; 0 serves them where they
             arrive; None decides by processors and memory.
         memory_bytes: what bodies, their scoring and their answers may take together, beyond what an idle gateway takes.
-        upload_slots: large bodies that are scored at a time; by default as many as processors, up to four.
+        upload_slots: large bodies that are scored at a time: a second one takes the interpreter's lock from the first,
+            and both together take half as long again.
         slot_seconds: for how long a whole body waits for its turn, the oldest first, before it is answered 503.
         read_seconds: a body that takes longer to arrive is given up.
         stall_seconds: a body of which nothing arrives for this long is given up.
         least_rate: a body that arrives at fewer bytes a second is given up, after stall_seconds.
         deadline_seconds: from the moment that a whole body has its turn to the answer.
-        block_rows: rows in one request to the model server.
+        block_rows: rows in one request to the model server; fewer while others wait for a few.
         model_server_connections: requests to the model server at a time.
         follow_seconds: how often the release record is read.
         drain_delay_seconds: from SIGTERM, how long requests are still taken while /readyz says that this gateway ends:
@@ -97,13 +90,13 @@ class GatewaySettings(BaseSettings):
     gateway_processes: int | None = Field(None, ge=1, le=MAX_PROCESSES)
     large_body_processes: int | None = Field(None, ge=0, le=MAX_PROCESSES)
     memory_bytes: int = Field(750 * MEGABYTE, gt=0)
-    upload_slots: int = Field(default_factory=_upload_slots, gt=0)
+    upload_slots: int = Field(1, gt=0)
     slot_seconds: float = Field(30.0, gt=0)
     read_seconds: float = Field(30.0, gt=0)
     stall_seconds: float = Field(10.0, gt=0)
     least_rate: float = Field(1000.0, gt=0)
     deadline_seconds: float = Field(10.0, gt=0)
-    block_rows: int = Field(2048, gt=0)
+    block_rows: int = Field(8192, gt=0)
     model_server_connections: int = Field(4, gt=0)
     follow_seconds: float = Field(0.5, gt=0)
     drain_delay_seconds: float = Field(0.0, ge=0, le=300)

@@ -5,8 +5,9 @@ Every answer is checked before it is believed: whole frame, same version, same c
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -17,6 +18,7 @@ from contract.frame import DESCRIBE, Frame, FrameError
 from environment.bounded_transport import AsyncBoundedTransport
 from gateway.http.problems import DeadlineExceeded, ModelServerDown, ModelServerWrong
 from gateway.models.frame_channel import FrameChannel, HttpxChannel, SocketChannel
+from gateway.models.recent_calls import RecentCalls
 from gateway.models.retry_budget import RetryBudget
 from gateway.settings import GatewaySettings
 
@@ -26,6 +28,8 @@ RETRY_SECONDS = 0.05
 """Before a second attempt: a moment in which TorchServe sees that a worker has ended. Chosen, not measured."""
 MAX_RESPONSE_BYTES = 8_000_000
 """Largest response that is read: a description with its golden rows is some 100 kB, a block's probabilities less."""
+SMALL_BLOCK_ROWS = 1024
+"""Of a large matrix, while others wait: a worker is done with it in some milliseconds."""
 BLOCK_BYTES = 4_000_000
 """However wide the matrix is, a block stays under TorchServe's default limit of 6.5 MB for a request."""
 
@@ -33,20 +37,23 @@ BLOCK_BYTES = 4_000_000
 class InferenceClient:
     """TorchServe's inference port."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the composition root's one call
         self,
         channel: FrameChannel,
         model_name: str,
         block_rows: int,
         connections: int,
         retries: RetryBudget | None = None,
+        recent: RecentCalls | None = None,
     ) -> None:
         """Takes the way to the inference port; without a budget nothing is retried."""
         self._channel = channel
         self._model_name = model_name
         self._block_rows = block_rows
+        self._connections = connections
         self._slots = asyncio.Semaphore(connections)
         self._retries = retries
+        self._recent = recent or RecentCalls()
 
     async def describe(self, version: int) -> Description:
         """What a version says of itself.
@@ -67,7 +74,8 @@ class InferenceClient:
     async def score(self, version: int, fingerprint: str, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities of fraud for a matrix of shape (rows, width): float32, shape (rows,).
 
-        Large matrices go in blocks, several at a time, so that every worker has one.
+        Large matrices go in blocks, several at a time, so that every worker has one; in small blocks, one at a time,
+        while others ask for the scores of a few rows: these wait in TorchServe behind what is there before them.
 
         Raises:
             ModelServerDown: it cannot be reached or has no worker for the version.
@@ -76,18 +84,38 @@ class InferenceClient:
         if not len(matrix):
             return np.empty(0, dtype=np.float32)
         rows = min(self._block_rows, max(1, BLOCK_BYTES // matrix[:1].nbytes))
-        blocks = [Frame(version, fingerprint, matrix[at : at + rows]) for at in range(0, len(matrix), rows)]
-        if len(blocks) == 1:
-            return await self._score_block(blocks[0])
-        return np.concatenate(await self._score_blocks(blocks))
+        if len(matrix) <= self._most_rows(rows):
+            if len(matrix) <= SMALL_BLOCK_ROWS:
+                self._recent.note()
+            return await self._score_block(Frame(version, fingerprint, matrix))
+        return await self._score_blocks(Frame(version, fingerprint, matrix), rows)
 
-    async def _score_blocks(self, blocks: list[Frame]) -> list[NDArray[np.float32]]:
+    async def _score_blocks(self, whole: Frame, rows: int) -> NDArray[np.float32]:
+        scores = np.empty(len(whole.values), dtype=np.float32)
+        blocks = self._blocks(len(scores), rows)
+
+        async def score_next(*, first: bool) -> None:
+            while (first or not self._recent.any) and (block := next(blocks, None)):
+                scores[block] = await self._score_block(replace(whole, values=whole.values[block]))
+
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._score_block(block)) for block in blocks]
+                for number in range(self._connections):
+                    group.create_task(score_next(first=number == 0))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
-        return [task.result() for task in tasks]
+        return scores
+
+    def _blocks(self, rows: int, limit: int) -> Iterator[slice]:
+        """The blocks of a large matrix, each as large as it may be when it is taken."""
+        at = 0
+        while at < rows:
+            end = at + self._most_rows(limit)
+            yield slice(at, end)
+            at = end
+
+    def _most_rows(self, limit: int) -> int:
+        return min(limit, SMALL_BLOCK_ROWS) if self._recent.any else limit
 
     async def _score_block(self, block: Frame) -> NDArray[np.float32]:
         async with self._slots:

@@ -6,10 +6,10 @@ waiting while a large file is computed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from environment.processors import CGROUP, memory_limit, physical_memory, usable_processors
+from gateway.processes.roles import ProcessCounts
 from gateway.settings import BASE_BYTES, MEGABYTE, SHARED_LIMITS, GatewaySettings
 
 MOST = 8
@@ -19,27 +19,6 @@ SUPERVISOR_BYTES = 100 * MEGABYTE
 """What the process takes that starts the others: 60 MB."""
 SERVING_BYTES = 100 * MEGABYTE
 """`memory_bytes` of a process that passes large bodies on."""
-
-LARGE_CONNECTIONS = 2
-"""To the model server, from a process for large bodies: one for each worker of a small machine. A block of rows that
-waits in TorchServe is ahead of the single transactions that come."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessCounts:
-    """How many processes take connections, and how many serve large bodies; these have the last numbers."""
-
-    serving: int
-    large: int
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.serving + self.large
-
-    def is_large(self, process: int) -> bool:
-        """Whether the process with this number, from 1 on, serves large bodies."""
-        return process > self.serving
 
 
 def by_processors(cgroup: Path = CGROUP) -> ProcessCounts:
@@ -68,8 +47,6 @@ def share(settings: GatewaySettings, counts: ProcessCounts, *, large: bool) -> G
     }
     if counts.large and not large:
         shared["memory_bytes"] = SERVING_BYTES
-    elif counts.large:
-        shared.setdefault("model_server_connections", LARGE_CONNECTIONS)
     return settings.model_copy(update=shared)
 
 

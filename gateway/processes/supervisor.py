@@ -13,7 +13,7 @@ import time
 
 from gateway.logs import log
 from gateway.processes.connection_passing import open_queue
-from gateway.processes.count import ProcessCounts
+from gateway.processes.roles import ProcessCounts
 from gateway.processes.states import ProcessStates
 
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.1, 10.0
@@ -22,6 +22,7 @@ STABLE_SECONDS = 30.0
 """Of running, after which the next end counts as the first."""
 HANG_SECONDS = 30.0
 WATCH_SECONDS = 1.0
+ALONE_SECONDS, POLL_SECONDS = 10.0, 0.1
 
 
 class Supervisor:
@@ -29,6 +30,7 @@ class Supervisor:
 
     Attributes:
         hang_seconds: after which a process that says nothing is killed.
+        alone_seconds: for which those that take connections are started alone, unless one can score before.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Supervisor:
         """
         self.hang_seconds = HANG_SECONDS
         self._watch_seconds = watch_seconds
+        self.alone_seconds = ALONE_SECONDS
         self._counts = counts
         self._entry, self._exit = open_queue()
         self._port = port
@@ -82,6 +85,8 @@ class Supervisor:
             process.kill()
 
     async def _keep(self, process: int) -> None:
+        if self._counts.is_large(process):
+            await self._wait_until_served()
         delay = FIRST_DELAY_SECONDS
         while not self._ending.is_set():
             began = time.monotonic()
@@ -93,6 +98,17 @@ class Supervisor:
             log.error("process ended", process=process, status=status, restart_seconds=delay)
             await self._pause(delay)
             delay = min(delay * 3, MAX_DELAY_SECONDS)
+
+    async def _wait_until_served(self) -> None:
+        """Until a process can score, or has had its time: two that start at once are ready later than the first alone.
+
+        Large bodies wait in the queue meanwhile.
+        """
+        began = time.monotonic()
+        while time.monotonic() < began + self.alone_seconds and not any(each.ready for each in self._states.others()):
+            if self._ending.is_set():
+                return
+            await self._pause(POLL_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -13,6 +13,7 @@ from gateway.http.problems import DeadlineExceeded, ModelServerDown, ModelServer
 from gateway.models import inference_client as module
 from gateway.models.inference_client import InferenceClient, connect_model_server
 from gateway.models.proving import PROOF_CONNECTIONS
+from gateway.models.recent_calls import RecentCalls
 from gateway.models.retry_budget import RetryBudget
 from gateway.settings import GatewaySettings
 from tests.tiny import CONTRACT, TinyServer, matrix
@@ -28,6 +29,34 @@ class Counting(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         return await self.inner.handle_async_request(request)
+
+
+class Together(Counting):
+    """Answers each request only when others have had the time to come, and counts how many were there at once."""
+
+    def __init__(self, inner: TinyServer) -> None:
+        super().__init__(inner)
+        self._there = 0
+        self._at_once: list[int] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._there += 1
+        self._at_once.append(self._there)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        try:
+            return await super().handle_async_request(request)
+        finally:
+            self._there -= 1
+
+    @property
+    def most(self) -> int:
+        """Requests at once."""
+        return self.most_since(0)
+
+    def most_since(self, request: int) -> int:
+        """The same, from this request on."""
+        return max(self._at_once[request:])
 
 
 async def score(
@@ -58,6 +87,35 @@ async def test_a_wide_matrix_goes_in_small_blocks(model_server: TinyServer, monk
     monkeypatch.setattr(module, "BLOCK_BYTES", 1)
     await score(counting, 10, 1000)
     assert len(counting.requests) == 5 + 10
+
+
+@pytest.mark.anyio
+async def test_a_large_matrix_leaves_room_for_others(model_server: TinyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody asks for a few rows, blocks are small and go one at a time; the scores are the same."""
+    monkeypatch.setattr(module, "SMALL_BLOCK_ROWS", 4)
+    counting, recent = Together(model_server), RecentCalls()
+    async with connect_model_server(GatewaySettings(api_key="k"), counting) as client:
+        server = InferenceClient(client, "fraud", 10, 3, recent=recent)
+        alone = await server.score(1, CONTRACT.fingerprint, matrix(60))
+        assert (len(counting.requests), counting.most) == (6, 3)
+        recent.note()
+        beside = await server.score(1, CONTRACT.fingerprint, matrix(60))
+        assert len(counting.requests) == 6 + 15
+        assert counting.most_since(6) == 1
+    np.testing.assert_allclose(alone, beside, atol=1e-7)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("rows", "noted"), [(4, True), (5, False), (60, False)])
+async def test_only_a_few_rows_are_told_to_others(
+    model_server: TinyServer, monkeypatch: pytest.MonkeyPatch, rows: int, noted: bool
+) -> None:
+    """A large matrix need not make room for another one."""
+    monkeypatch.setattr(module, "SMALL_BLOCK_ROWS", 4)
+    recent = RecentCalls()
+    async with connect_model_server(GatewaySettings(api_key="k"), model_server) as client:
+        await InferenceClient(client, "fraud", 10, 3, recent=recent).score(1, CONTRACT.fingerprint, matrix(rows))
+    assert recent.any is noted
 
 
 ModelResponse = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway.processes import count as module
-from gateway.processes.count import ProcessCounts, process_counts, share
+from gateway.processes.count import process_counts, share
+from gateway.processes.roles import ProcessCounts
 from gateway.settings import BASE_BYTES, SHARED_LIMITS, GatewaySettings
 
 GIGABYTE = 1_000_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gateway.processes.count import ProcessCounts
+from gateway.processes.roles import ProcessCounts
 from gateway.processes.states import ProcessStates
 from gateway.processes.supervisor import Supervisor
 from tests.gateway.serving_http import free_port
@@ -37,6 +37,26 @@ async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pyt
         os.kill(os.getpid(), signal.SIGTERM)
         await running
     assert not after.is_running()
+
+
+@pytest.mark.anyio
+async def test_one_for_large_bodies_starts_last_but_waits_for_nobody_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no model server, so that nobody can score: it starts after its time."""
+    monkeypatch.setenv("API_KEY", "k")
+    states = ProcessStates(tmp_path)
+    supervisor = Supervisor(ProcessCounts(1, 1), free_port(), states, drain_seconds=WAIT_SECONDS)
+    supervisor.alone_seconds = 1000.0
+    running = asyncio.create_task(supervisor.run())
+    async with asyncio.timeout(WAIT_SECONDS):
+        await _until_it_says_something(states)
+        assert len(_gateways()) == 1
+        supervisor.alone_seconds = 0.0
+        while len(_gateways()) < 2:  # noqa: ASYNC110 - a process has no event here
+            await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
 
 
 def _gateways() -> list[psutil.Process]:
