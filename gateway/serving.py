@@ -16,7 +16,7 @@ from gateway.app import create_app
 from gateway.drain import Drain, DrainingServer
 from gateway.http.passed_connections import PassedProtocol, PassingProtocol
 from gateway.http.protocol import GuardedProtocol
-from gateway.processes.connection_passing import ConnectionReceiver, try_send
+from gateway.processes.connection_passing import ConnectionReceiver, ConnectionSender
 from gateway.processes.states import ProcessStates
 from gateway.settings import DRAIN_SECONDS, GatewaySettings
 
@@ -49,7 +49,7 @@ def serve_connections(
         listeners: that it listens on.
         entry: where connections go that begin a large body; None where they stay.
     """
-    protocol = partial(PassingProtocol, passing=partial(try_send, entry)) if entry else GuardedProtocol
+    protocol = partial(PassingProtocol, sender=ConnectionSender(entry)) if entry else GuardedProtocol
     DrainingServer(_config(settings, drain, states, protocol), drain).run(listeners)
 
 

@@ -6,7 +6,7 @@ request as soon as the head announces a large body, or a body of unknown length.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -14,22 +14,34 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from gateway.http.body_limit import LARGE_BODY_BYTES, announced_length
 from gateway.http.protocol import GuardedProtocol
 
-PASS_SECONDS, POLL_SECONDS = 5.0, 0.005
-"""For how long, and how often, a connection is offered before it stays."""
+PASS_SECONDS = 5.0
+"""For how long a connection is offered before it stays."""
 
-Passing = Callable[[int, bytes], bool]
-"""Takes a file descriptor and what was read from it; says whether another process will have both."""
+
+class ConnectionQueue(Protocol):
+    """A way to another process."""
+
+    def try_send(self, connection: int, received: bytes) -> bool:
+        """Takes a file descriptor and what was read from it; False where there is no room now, OSError for no way."""
+
+    def wait_for_room(self, offer: Callable[[], bool]) -> None:
+        """Calls it until it is True."""
 
 
 class PassingProtocol(GuardedProtocol):
     """A connection that is passed on with the first large body."""
 
-    def __init__(self, *arguments: Any, passing: Passing, seconds: float = PASS_SECONDS, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
+    def __init__(self, *arguments: Any, sender: ConnectionQueue, seconds: float = PASS_SECONDS, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*arguments, **named)
-        self._passing = passing
+        self._sender = sender
         self._seconds = seconds
         self._read: bytes | None = b""  # All of a request whose head is not whole yet; None once that is decided.
         self._offered = self._stays = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It was passed on, or has ended."""
+        self._read = None
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Keeps what belongs to a head until it is whole."""
@@ -56,25 +68,32 @@ class PassingProtocol(GuardedProtocol):
             self._end_head()
             self._offered = True
             self.transport.pause_reading()
-            self._offer(self.loop.time() + self._seconds)
+            self.loop.call_later(self._seconds, self._stay)
+            if not self._offer():
+                self._sender.wait_for_room(self._offer)
 
     def _is_idle(self) -> bool:
         """Whether the last request was answered, and no other one waits behind it."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or (cycle.response_complete and not cycle.more_body and not self.pipeline)
 
-    def _offer(self, until: float) -> None:
-        if self.transport.is_closing():
-            return
-        if self._passing(self.transport.get_extra_info("socket").fileno(), self._read or b""):
-            self.transport.abort()  # The other process has a descriptor of its own: the connection goes on.
-        elif self.loop.time() < until:
-            self.loop.call_later(POLL_SECONDS, self._offer, until)
-        else:
+    def _offer(self) -> bool:
+        """Whether it need not be offered again: it is passed on, has ended, or stays."""
+        if self._stays or self.transport.is_closing():
+            return True
+        try:
+            if not self._sender.try_send(self.transport.get_extra_info("socket").fileno(), self._read or b""):
+                return False
+        except OSError:
             self._stay()
+        else:
+            self.transport.abort()  # The other process has a descriptor of its own: the connection goes on.
+        return True
 
     def _stay(self) -> None:
-        """Reads the head once more, and serves the request here."""
+        """Reads the head once more, and serves the request here, unless it has left."""
+        if self._stays or self.transport.is_closing():
+            return
         self._stays, self._offered = True, False
         self.parser = httptools.HttpRequestParser(self)
         read, self._read = self._read or b"", None

@@ -7,10 +7,13 @@ ends.
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable
 
 QUEUE_BYTES = 1_048_576
 """Of what was read and waits to be taken, three or four connections that sent as much as one read takes."""
+RETRY_SECONDS = 0.005
+"""Between two looks whether there is room: the time that an event loop takes which serves a large body."""
 MAX_MESSAGE_BYTES = 524_288
 """A head has 65,536 bytes at most, one read of the event loop 256,000."""
 
@@ -24,13 +27,42 @@ def open_queue() -> tuple[socket.socket, socket.socket]:
     return entry, exit_
 
 
-def try_send(entry: socket.socket, connection: int, received: bytes) -> bool:
-    """Passes a connection on by its file descriptor; False where there is no room now, or no way at all."""
-    try:
-        socket.send_fds(entry, [received], [connection])
-    except OSError:
-        return False
-    return True
+class ConnectionSender:
+    """Passes connections on."""
+
+    def __init__(self, entry: socket.socket) -> None:
+        self._entry = entry
+        self._offers = deque[Callable[[], bool]]()
+
+    def try_send(self, connection: int, received: bytes) -> bool:
+        """Passes a connection on by its file descriptor; False where there is no room now.
+
+        Raises:
+            OSError: it cannot be passed on.
+        """
+        try:
+            socket.send_fds(self._entry, [received], [connection])
+        except BlockingIOError:
+            return False
+        return True
+
+    def wait_for_room(self, offer: Callable[[], bool]) -> None:
+        """Calls `offer` again and again, those that came first before, until it is True.
+
+        However many wait, one of them is called in vain.
+        """
+        self._offers.append(offer)
+        if len(self._offers) == 1:
+            self._retry_later()
+
+    def _retry_later(self) -> None:
+        asyncio.get_running_loop().call_later(RETRY_SECONDS, self._retry)
+
+    def _retry(self) -> None:
+        while self._offers and self._offers[0]():
+            self._offers.popleft()
+        if self._offers:
+            self._retry_later()
 
 
 class ConnectionReceiver:

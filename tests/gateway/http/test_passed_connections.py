@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, cast
@@ -12,7 +12,7 @@ import uvicorn
 
 from gateway.http.body_limit import LARGE_BODY_BYTES
 from gateway.http.passed_connections import PassedProtocol, PassingProtocol
-from gateway.processes.connection_passing import ConnectionReceiver, open_queue, try_send
+from gateway.processes.connection_passing import ConnectionReceiver, ConnectionSender, open_queue
 from tests.gateway.http.test_protocol import UPGRADE, echo, say
 from tests.timeouts import WAIT_SECONDS
 
@@ -29,15 +29,15 @@ class Serving:
     Attributes:
         port: that the first one listens on.
         passed: how many connections the other one took.
-        has_room: whether there is room for more.
+        has_room: whether there is room for more; has_way: whether anything can be passed on at all.
     """
 
     def __init__(self) -> None:
         self.port = self.passed = 0
-        self.has_room = True
+        self.has_room = self.has_way = True
         self._entry, self._exit = open_queue()
-        passing = partial(PassingProtocol, passing=self._try_send, seconds=0.05)
-        speaking = cast("type[PassingProtocol]", passing)
+        self._sender = ConnectionSender(self._entry)
+        speaking = cast("type[PassingProtocol]", partial(PassingProtocol, sender=self, seconds=0.05))
         self._config = uvicorn.Config(
             echo, port=0, http=speaking, ws="none", lifespan="off", log_config=None, loop="uvloop"
         )
@@ -61,8 +61,15 @@ class Serving:
             self._entry.close()
             self._exit.close()
 
-    def _try_send(self, connection: int, received: bytes) -> bool:
-        return self.has_room and try_send(self._entry, connection, received)
+    def try_send(self, connection: int, received: bytes) -> bool:
+        """As the sender does, where there is room and a way."""
+        if not self.has_way:
+            raise OSError
+        return self.has_room and self._sender.try_send(connection, received)
+
+    def wait_for_room(self, offer: Callable[[], bool]) -> None:
+        """As the sender does."""
+        self._sender.wait_for_room(offer)
 
     def _take(self, connection: socket.socket, received: bytes) -> None:
         self.passed += 1
@@ -145,6 +152,15 @@ async def test_where_there_is_no_room_it_stays() -> None:
     assert serving.passed == 0
     assert answer.count(b"/large:bbb") == 2
     assert answer.endswith(b"/last:")
+
+
+@pytest.mark.anyio
+async def test_where_there_is_no_way_it_stays_at_once() -> None:
+    """As in a kernel that passes no file descriptors."""
+    async with Serving().running() as serving:
+        serving.has_way = False
+        assert (await say(serving.port, HEAD, BODY + LAST)).endswith(b"/last:")
+    assert serving.passed == 0
 
 
 @pytest.mark.anyio

@@ -5,11 +5,12 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
 from gateway.http.protocol import ConnectionLimits
-from gateway.processes.connection_passing import ConnectionReceiver, open_queue, try_send
+from gateway.processes.connection_passing import ConnectionReceiver, ConnectionSender, open_queue
 from tests.timeouts import WAIT_SECONDS
 
 ONE_READ = 256_000
@@ -30,7 +31,7 @@ def passed(entry: socket.socket, received: bytes) -> socket.socket:
     """The caller's end of a connection that was passed on."""
     ours, callers = socket.socketpair()
     with ours:
-        assert try_send(entry, ours.fileno(), received)
+        assert ConnectionSender(entry).try_send(ours.fileno(), received)
     return callers
 
 
@@ -96,7 +97,7 @@ def test_a_full_queue_says_so(queue: Ends) -> None:
     ours, callers = socket.socketpair()
     with ours, callers:
         sent = 0
-        while try_send(queue[0], ours.fileno(), b"x" * ONE_READ):
+        while ConnectionSender(queue[0]).try_send(ours.fileno(), b"x" * ONE_READ):
             sent += 1
         assert sent >= 1
         sizes = list[int]()
@@ -107,4 +108,34 @@ def test_a_full_queue_says_so(queue: Ends) -> None:
 
         asyncio.run(_take_all(queue[1], take))
         assert sizes == [ONE_READ] * sent
-        assert try_send(queue[0], ours.fileno(), b"again")
+        assert ConnectionSender(queue[0]).try_send(ours.fileno(), b"again")
+
+
+@pytest.mark.anyio
+async def test_those_who_wait_go_in_the_order_in_which_they_came(queue: Ends) -> None:
+    """While there is no room one of them is asked, not all."""
+    room, asked, gone = 0, list[int](), list[int]()
+    sender = ConnectionSender(queue[0])
+
+    def offer(number: int) -> bool:
+        asked.append(number)
+        if len(gone) < room:
+            gone.append(number)
+        return number in gone
+
+    for number in range(3):
+        sender.wait_for_room(partial(offer, number))
+    async with asyncio.timeout(WAIT_SECONDS):
+        while len(asked) < 5:  # noqa: ASYNC110 - a timer of the sender has no event here
+            await asyncio.sleep(0)
+        assert set(asked) == {0}
+        room = 3
+        while len(gone) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert gone == [0, 1, 2]
+
+
+def test_what_cannot_be_passed_on_is_an_error(queue: Ends) -> None:
+    """Not a full queue: that would be waited for."""
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        ConnectionSender(queue[0]).try_send(10_000, b"")
