@@ -16,7 +16,7 @@ from history.session import HistoryOptions
 
 MEGABYTE = 1_000_000
 BASE_BYTES = 270 * MEGABYTE
-"""What a gateway takes beside `memory_bytes`: 166 MB when it is idle (a part is code that several share), the rest for
+"""What a gateway takes beside `memory_bytes`: 124 MB when it is idle (a part is code that several share), the rest for
 small and medium bodies and connections."""
 SCORING_FACTOR = 20
 """Bytes of memory for each byte that is scored: 17 to 21 for the shortest rows (`python -m tests.gateway.crowd`)."""
@@ -49,7 +49,7 @@ class GatewaySettings(BaseSettings):
             arrive; None decides by processors and memory.
         memory_bytes: what bodies, their scoring and their answers may take together, beyond what an idle gateway takes.
         upload_slots: large bodies that are scored at a time: a second one takes the interpreter's lock from the first,
-            and both together take half as long again.
+            and all of them a third to two thirds more time.
         slot_seconds: for how long a whole body waits for its turn, the oldest first, before it is answered 503.
         read_seconds: a body that takes longer to arrive is given up.
         stall_seconds: a body of which nothing arrives for this long is given up.

@@ -16,7 +16,7 @@ MOST = 8
 LEAST_PROCESSORS = 4
 """For a second process that takes connections."""
 SUPERVISOR_BYTES = 100 * MEGABYTE
-"""What the process takes that starts the others: 60 MB."""
+"""For the process that starts the others, which takes 29 MB, and some room."""
 SERVING_BYTES = 100 * MEGABYTE
 """`memory_bytes` of a process that passes large bodies on."""
 
