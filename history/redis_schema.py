@@ -76,13 +76,14 @@ ENTER = (
     + FINDING
     + NOTING
     + """
--- ARGV: 'enter' or 'look'; ids; what is noted of them; seconds for which it is; keys to read; keys to append to; how
--- many bytes to each; the bytes; seconds until states expire; a block's name and the block; and, of a load, a key
--- of progress, what it must be and what it becomes.
+-- ARGV: 'enter', 'look' or 'find'; ids; what is noted of them; seconds for which it is; keys to read; keys to append
+-- to; how many bytes to each; the bytes; seconds until states expire; a block's name and the block; and, of a load, a
+-- key of progress, what it must be and what it becomes.
 -- Returns the places of known transactions, their plans, the rows of their values in chunks of values (or why there
 -- are none), the numbers of these chunks; then the sizes of the states that were read, and the states; then the epoch
--- of all that, and whether its past is just being loaded (`history.epoch`); then the chunks. Where a transaction is
--- known, none of the call enters.
+-- of all that, and whether its past is just being loaded (`history.epoch`); then the chunks or, of 'find', the keys
+-- under which they should be: the rows of a file stand in any order, and would have each chunk read by each call.
+-- Where a transaction is known, none of the call enters.
 -- A chunk that is there and empty stands for values that were not worth keeping: its transactions never had any. So
 -- it is with one that is not there, where the block entered too long ago for anybody to be about to write it.
 local mode, joined, wheres, keep, reads, writes, lengths, bytes, expire, name, block = unpack(ARGV, 1, 11)
@@ -115,7 +116,7 @@ local function add_noted(place, where)
   end
   local key = 'fraud:v:' .. id .. struct.pack('<I4', math.floor(row / CHUNK_ROWS))
   if not by_name[key] then
-    local chunk = redis.call('GET', key)
+    local chunk = mode == 'find' and key or redis.call('GET', key)
     if not chunk or chunk == '' then
       by_name[key] = {chunk and NO_VALUES or missing('fraud:b:' .. id, keep + SLOT_SECONDS)}
     else

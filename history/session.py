@@ -17,7 +17,9 @@ with it for long; its values can be computed meanwhile::
         session.receive_claims(the reply to each of session.claim_commands())
         while calls := session.apply_calls():
             session.receive_applied(the reply of APPLY to each call)
-        session.receive_entries(the reply of ENTER to each of session.entry_calls())
+        while calls := session.entry_calls():
+            session.receive_entries(the reply of ENTER to each call)
+            session.receive_chunks(the reply of MGET to each of session.chunk_reads())
 
 Rules, which every path through this file keeps:
 
@@ -53,11 +55,10 @@ from history.evaluation import ArrivingRows, StoredRecords, arriving_rows, evalu
 from history.journal import MAX_PARTS, claim_command, encode_journal, register_arguments, state_parts
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.known_ids import BLOCK_ID_BYTES, noted
+from history.known_rows import KnownRows
 from history.layout import CODE_BITS, RecordLayout, Rows, factorize, sort_keys, taken
 from history.plan import Plan
 from history.redis_schema import (
-    AWAITED_VALUES,
-    NO_VALUES,
     STATE,
     Arguments,
     fraud_layouts,
@@ -66,7 +67,7 @@ from history.redis_schema import (
 )
 from history.removal import RowRemoval
 from history.short_records import decode_records, encode_records
-from history.stored_values import CHUNK_ROWS, decode_chunk, encode_chunks
+from history.stored_values import CHUNK_ROWS, encode_chunks
 from history.transaction_blocks import STATE_KEY_BYTES, encode_block
 
 SMALL_BATCH_ROWS = 500
@@ -220,7 +221,8 @@ class BatchSession:
         epoch: of Redis when it was read; None where it had none.
         loading: whether the past of the first model was being loaded when Redis was read.
         unreadable_states: how many keys hold no state, or a damaged one (rule 9).
-        inexact: whether values were computed anew that may include their own transaction (rule 8).
+        inexact: whether `values`, when it was last called, computed values anew that may include their own transaction
+            (rule 8).
         block_id: the name under which Redis keeps this batch's values and answers, by the rows' positions in the table.
     """
 
@@ -237,9 +239,7 @@ class BatchSession:
         self._seconds: NDArray[np.float64] = table.columns[plan.time]
         self._parts = [self._layout_rows(layout) for layout in plan.layouts]
         self.block_id = os.urandom(BLOCK_ID_BYTES)
-        self._known: dict[int, NDArray[np.float64] | None] = {}
-        self._awaiting = set[int]()
-        self._other_plan_rows = set[int]()
+        self._known = KnownRows(plan, table.rows)
         self._entry_numbers = np.full(table.rows, -1, dtype=np.int64)
         self._entry_count = 0
         self._expire = plan.seconds + EXPIRY_MARGIN if options.record else 0
@@ -340,7 +340,7 @@ class BatchSession:
                 self._claimed.append(each)
             else:
                 with_id = each.rows[self._has_id[each.rows]]
-                self._lookups.append(_EntryCall(each.rows, with_id, (), self._lookup_arguments(with_id)))
+                self._lookups.append(_EntryCall(each.rows, with_id, (), self._lookup_arguments("find", with_id)))
 
     def apply_calls(self) -> list[Arguments]:
         """The arguments of each call of APPLY for what was claimed since the last time; none where nothing was."""
@@ -368,7 +368,9 @@ class BatchSession:
         for call, reply in zip(self._sent, replies, strict=True):
             self._update_epoch(reply[6], reply[7])
             if reply[0]:
-                self._mark_known(call.with_id[np.frombuffer(reply[0], "<u4")], reply)
+                known = call.with_id[np.frombuffer(reply[0], "<u4")]
+                self._known.receive(known, reply)
+                self._is_repeat[known] = True
             if call.arguments[0] == "enter" and not reply[0]:
                 self._mark_entered(call.rows)
             elif self._options.record:
@@ -376,10 +378,18 @@ class BatchSession:
                 continue
             self._store_states(call.state_counts, reply[4], reply[5])
 
+    def chunk_reads(self) -> list[list[bytes]]:
+        """The arguments of each MGET that reads values of known rows; of a small batch the calls of ENTER read them."""
+        return self._known.chunk_reads()
+
+    def receive_chunks(self, replies: Iterable[Sequence[bytes | None]]) -> None:
+        """Takes the reply to each read; rows whose values are not there are looked up, with the next calls of ENTER."""
+        self._look_up("look", self._known.receive_chunks(replies))
+
     @property
     def repeats(self) -> int:
         """How many rows are known already."""
-        return len(self._known)
+        return self._known.count
 
     @property
     def awaiting_values(self) -> Rows:
@@ -387,15 +397,20 @@ class BatchSession:
 
         Rows that have values of another plan, never had any, or entered long ago are not among them.
         """
-        return np.array(sorted(self._awaiting), dtype=np.int64)
+        return self._known.awaiting
 
     def retry_lookups(self) -> None:
         """Looks the rows of `awaiting_values` up again, with the next calls."""
-        rows = self.awaiting_values
-        self._lookups = [_EntryCall(rows, rows, (), self._lookup_arguments(rows))]
+        self._look_up("find" if self.large else "look", self.awaiting_values)
+
+    def _look_up(self, mode: str, rows: Rows) -> None:
+        for at in range(0, len(rows), SMALL_BATCH_ROWS):
+            own = rows[at : at + SMALL_BATCH_ROWS]
+            self._lookups.append(_EntryCall(own, own, (), self._lookup_arguments(mode, own)))
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Each history feature of each row of the table, shape (rows,), by name."""
+        self.inexact = False
         columns, rows = self._table.columns, self._table.rows
         whole = all(len(part.arriving.places) == rows for part in self._parts)
         result = {} if whole else self._plan.default_values(columns, rows)
@@ -500,20 +515,21 @@ class BatchSession:
         state_counts = [] if self.large else [len(part.keys) for part in self._parts]
         keys = b"" if self.large else b"".join(part.keys.tobytes() for part in self._parts)
         if not self._options.record:
-            return _EntryCall(rows, with_id, state_counts, self._lookup_arguments(with_id, keys))
+            mode = "find" if self.large else "look"
+            return _EntryCall(rows, with_id, state_counts, self._lookup_arguments(mode, with_id, keys))
         ids, wheres = self._digests[with_id].tobytes(), noted(self.block_id, with_id).tobytes()
         written = (*_joined(*self._appended(rows)), self._expire, self.block_id, self._block)
         arguments = ("enter", ids, wheres, self._options.known_seconds, keys, *written)
         return _EntryCall(rows, with_id, state_counts, arguments)
 
-    def _lookup_arguments(self, rows: Rows, keys: bytes = b"") -> Arguments:
+    def _lookup_arguments(self, mode: str, rows: Rows, keys: bytes = b"") -> Arguments:
         """The arguments of a call that enters nothing."""
-        return ("look", self._digests[rows].tobytes(), "", self._options.known_seconds, keys, "", "", "", 0, "", "")
+        return (mode, self._digests[rows].tobytes(), "", self._options.known_seconds, keys, "", "", "", 0, "", "")
 
     def _requeue(self, call: _EntryCall) -> None:
         """Queues the unknown rows of a call; of a small batch even none of them, where its states are still needed."""
         rest = call.rows[~self._is_repeat[call.rows]]
-        if len(rest) or (not self.large and any(values is None for values in self._known.values())):
+        if len(rest) or (not self.large and len(self._known.without_values)):
             self._queue = [*(self._queue or ()), rest]
 
     @cached_property
@@ -560,23 +576,6 @@ class BatchSession:
             self._entry_numbers[rows] = self._entry_count
             self._entry_count += 1
 
-    def _mark_known(self, rows: Rows, reply: Reply) -> None:
-        """Notes the values of known rows; None where they are of another plan or do not exist."""
-        plans, places = np.frombuffer(reply[1], "V8"), np.frombuffer(reply[2], "<u4")
-        ours = (plans == np.void(self._plan.digest)) & (places != NO_VALUES)
-        matrices = [decode_chunk(chunk, len(self._plan.windows)) for chunk in reply[8:]]
-        numbers = np.frombuffer(reply[3], "<u4")
-        for row, place, number, usable in zip(
-            rows.tolist(), places, numbers, ours & (places != AWAITED_VALUES), strict=True
-        ):
-            matrix = matrices[number] if usable else None
-            self._known[row] = matrix[place] if matrix is not None and place < len(matrix) else None
-        found = np.array([self._known[row] is not None for row in rows.tolist()], dtype=np.bool_)
-        self._awaiting -= set(rows[found].tolist())
-        self._awaiting |= set(rows[ours & ~found].tolist())
-        self._other_plan_rows |= set(rows[plans != np.void(self._plan.digest)].tolist())
-        self._is_repeat[rows] = True
-
     @cached_property
     def _state_keys(self) -> list[bytes]:
         return [STATE + key for part in self._parts for key in part.keys.tolist()]
@@ -595,25 +594,21 @@ class BatchSession:
     def _stored_without_repeats(self, part: _LayoutRows) -> StoredRecords:
         """The records that were read, without the known rows whose values are computed anew (rule 8)."""
         before = part.before
-        rows = self._recomputed_rows[part.where[self._recomputed_rows] >= 0]
+        rows = self._known.without_values
+        rows = rows[part.where[rows] >= 0]
         if not len(rows):
             return before
         removal = RowRemoval(part.layout, before)
         for row, place in zip(rows.tolist(), part.where[rows].tolist(), strict=True):
-            merged = row not in self._other_plan_rows
+            merged = not self._known.of_other_plan[row]
             removal.remove(int(part.arriving.codes[place]), part.arriving.records[place], merged=merged)
         self.inexact |= removal.inexact
         return removal.remaining()
 
-    @property
-    def _recomputed_rows(self) -> Rows:
-        """Known rows without values: these are computed anew."""
-        return np.array([row for row, values in list(self._known.items()) if values is None], dtype=np.int64)
-
     def _new_records(self, part: _LayoutRows) -> ArrivingRows:
         """The rows of a layout, of which repeats add nothing (rule 1)."""
         is_repeat = self._is_repeat.copy()
-        is_repeat[self._recomputed_rows] = False
+        is_repeat[self._known.without_values] = False
         is_repeat = is_repeat[part.arriving.places]
         if not is_repeat.any():
             return part.arriving
@@ -624,10 +619,7 @@ class BatchSession:
 
     def _with_first_values(self, result: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
         """With the stored values of known rows; a row has those of the first row of the table with its id."""
-        matrix = np.array([result[name] for name in self._plan.names])
-        known = {row: values for row, values in list(self._known.items()) if values is not None}
-        if known:
-            matrix[:, list(known)] = np.array(list(known.values())).T
+        matrix = self._known.replaced(result)
         return dict(zip(self._plan.names, matrix[:, self._first_rows], strict=True))
 
     def _merge_states(self, part: _LayoutRows, codes: Rows) -> Iterator[bytes]:

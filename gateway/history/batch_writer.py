@@ -102,7 +102,10 @@ class BatchWriter:
                 return
             await asyncio.sleep(POLL_SECONDS)
             self.session.retry_lookups()
-            await self._send_entries()
+            if self.session.large:
+                await self._in_thread(self._pipeline.look_up, self.session)
+            else:
+                await self._send_entries()
 
     def _in_thread(self, function: Callable[..., Any], *arguments: object) -> asyncio.Future[Any]:
         """Runs in a thread to its end, whatever becomes of who waits for it."""

@@ -46,9 +46,7 @@ class BatchPipeline:
         Raises:
             RedisError, OSError: as all others here: Redis cannot be used.
         """
-        with self._connected() as connection:
-            reads = (_packed(connection, "MGET", *keys) for keys in session.state_reads())
-            return _checked(self._replies(connection, reads, MAX_READS_AHEAD))
+        return self._reads(session.state_reads())
 
     def enter(self, session: BatchSession) -> None:
         """Enters a batch, or looks it up. What has been claimed when this fails will be applied by RECOVER."""
@@ -56,8 +54,14 @@ class BatchPipeline:
             self._claim(session)
             while calls := session.apply_calls():
                 session.receive_applied(self.scripts(APPLY, calls))
-            self._take_entries(session)
-        self._take_entries(session)
+            self.look_up(session)
+        self.look_up(session)
+
+    def look_up(self, session: BatchSession) -> None:
+        """What Redis has of known rows, and of all rows of a batch that does not enter."""
+        while calls := session.entry_calls():
+            session.receive_entries(self.scripts(self._key.guarded(ENTER), calls))
+            session.receive_chunks(self._reads(session.chunk_reads()))
 
     def scripts(self, script: str, calls: Sequence[Arguments]) -> list[Any]:
         """The reply of a script to each call; it is sent whole where Redis does not have it, as after a restart."""
@@ -67,14 +71,15 @@ class BatchPipeline:
                 replies = self._scripts(connection, "EVAL", script, calls)
         return _checked(replies)
 
+    def _reads(self, reads: Iterable[Sequence[bytes]]) -> Sequence[States]:
+        with self._connected() as connection:
+            commands = (_packed(connection, "MGET", *keys) for keys in reads)
+            return _checked(self._replies(connection, commands, MAX_READS_AHEAD))
+
     def _claim(self, session: BatchSession) -> None:
         self.scripts(self._key.guarded(REGISTER), [session.registration()])
         with self._connected() as connection:
             session.receive_claims(_checked(self._replies(connection, session.claim_commands())))
-
-    def _take_entries(self, session: BatchSession) -> None:
-        while calls := session.entry_calls():
-            session.receive_entries(self.scripts(self._key.guarded(ENTER), calls))
 
     def _scripts(self, connection: Connection, command: str, script: str, calls: Sequence[Arguments]) -> list[Any]:
         return self._replies(connection, (_packed(connection, command, script, 0, *call) for call in calls))

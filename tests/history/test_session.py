@@ -234,3 +234,69 @@ def test_a_row_of_two_requests_at_once_enters_once(redis: Redis) -> None:
     second.receive_entries([serving.script(ENTER, *call) for call in second.entry_calls()])
     assert not len(second.awaiting_values)
     assert second.values()[COUNT.name].tolist() == [0.0]
+
+
+def test_a_file_that_is_not_in_order_of_time_is_looked_up_at_the_price_of_its_values(redis: Redis) -> None:
+    """Sent again in another order: each chunk of its values is read once, and no more is sent than these."""
+    serving, rng = Served(plan_of((COUNT, SUM)), redis), random.Random(1)  # noqa: S311 - an order
+    some = [row(float(second % 50), amount=0.1 * second, name=str(second)) for second in range(8_000)]
+    first = serving.enter(some)
+    places = rng.sample(range(8_000), 8_000)
+    stored = sum(cast("int", redis.strlen(key)) for key in redis.scan_iter("fraud:v:*"))
+    before = bytes_sent(redis)
+    repeat = serving.enter([some[place] for place in places])
+    assert repeat == {name: [values[place] for place in places] for name, values in first.items()}
+    keys = 16 * 16 * (len("fraud:v:") + 16)  # Of each of the 16 blocks in each of the 16 chunks.
+    assert bytes_sent(redis) - before < 1.2 * (stored + keys) + 8_000 * (16 + 4)
+
+
+def bytes_sent(redis: Redis) -> int:
+    """What Redis has sent since it was started."""
+    return int(redis.info("stats")["total_net_output_bytes"])  # type: ignore[index]
+
+
+def test_a_large_file_whose_values_are_about_to_be_written_waits_for_them(redis: Redis) -> None:
+    """The request that entered it was cut off, or is at work: its rows are looked up in as many calls as they need."""
+    serving = Served(plan_of((COUNT,)), redis)
+    some = [row(float(second), name=str(second)) for second in range(9_000)]
+    first = serving.session(some)
+    pipeline = BatchPipeline(redis, KEY)
+    first.receive_states(pipeline.read(first))
+    pipeline.enter(first)
+    repeat = serving.session(some)
+    repeat.receive_states(pipeline.read(repeat))
+    pipeline.enter(repeat)
+    assert len(repeat.awaiting_values) == 9_000
+    repeat.values()
+    serving.script(STORE_VALUES, *first.store_arguments(values := first.values()))
+    repeat.retry_lookups()
+    pipeline.look_up(repeat)
+    assert (len(repeat.awaiting_values), repeat.inexact) == (0, False)
+    np.testing.assert_equal(repeat.values(), values)
+
+
+def test_values_that_were_awaited_and_never_come_are_awaited_no_more(redis: Redis) -> None:
+    """The first request says that it has none: the repeat computes its own."""
+    serving = Served(plan_of((COUNT,)), redis)
+    first, second = (serving.session([row(1.0, name="1")]) for _ in range(2))
+    for each in (first, second):
+        BatchPipeline(redis, KEY).enter(each)
+    assert second.awaiting_values.tolist() == [0]
+    serving.script(STORE_VALUES, *first.store_arguments(None))
+    second.retry_lookups()
+    BatchPipeline(redis, KEY).look_up(second)
+    assert (second.awaiting_values.tolist(), second.values()[COUNT.name].tolist()) == ([], [0.0])
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_values_that_have_gone_from_a_large_file_are_computed_anew(redis: Redis, record: bool) -> None:
+    """Redis threw one of its chunks out: its rows see what is there without them, the others what they saw first."""
+    serving = Served(plan_of((COUNT,)), redis)
+    some = [row(float(second), name=str(second)) for second in range(1_200)]
+    first = serving.enter(some)
+    (block,) = redis.keys("fraud:b:*")  # type: ignore[misc]
+    redis.expire(block, KNOWN_SECONDS + SLOT_SECONDS - IN_FLIGHT_SECONDS - 1)
+    redis.delete(b"fraud:v:" + block.removeprefix(b"fraud:b:") + (1).to_bytes(4, "little"))
+    repeat = serving.enter(some, record=record)
+    assert repeat[COUNT.name][:500] == first[COUNT.name][:500]
+    assert repeat[COUNT.name][500:1_000] == [700.0 + place for place in range(500)]
