@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import dates
-from contract.faults import FaultCode
+from contract.faults import CellFault, FaultCode
+from contract.numbers import NumberParser
 from contract.schema import Column, Kind, Missing, TimeFormat
 
 MAX_TEXT_LENGTH = 256
@@ -34,10 +35,6 @@ MAX_TIMESTAMP = 250_000_000_000.0
 """Seconds since 1970; all years of four digits end before."""
 
 
-class CellFault(ValueError):
-    """A cell that cannot be converted; its only argument is the FaultCode: the cell's value is never repeated."""
-
-
 @dataclass(frozen=True, slots=True)
 class Cells:
     """A column's values, and the faults by position (from 0)."""
@@ -46,8 +43,10 @@ class Cells:
     faults: dict[int, FaultCode] = field(default_factory=dict)
 
 
-def from_text(column: Column, texts: Sequence[str]) -> Cells:
-    """Converts the cells of a CSV column."""
+def from_text(column: Column, texts: Sequence[str], parse_number: NumberParser | None = None) -> Cells:
+    """Converts the cells of a CSV column; without `parse_number` its numbers are plain ones, as float() takes them."""
+    if column.is_number and parse_number is not None and column.kind is not Kind.TIMESTAMP:
+        return _numeric(column, _convert_all(partial(_written_number, parse_number), texts))
     if column.is_number:
         return _numeric(column, _to_seconds(column, _fast_floats(texts) or _convert_all(_number_text, texts)))
     if column.kind is Kind.TIMESTAMP:
@@ -56,13 +55,17 @@ def from_text(column: Column, texts: Sequence[str]) -> Cells:
     return _textual(column, [text.strip() for text in texts], {})
 
 
-def from_json(column: Column, values: Sequence[object]) -> Cells:
-    """Converts the values that JSON objects hold for a column; None is a missing cell."""
+def from_json(column: Column, values: Sequence[object], *, lenient: bool = False) -> Cells:
+    """Converts the values that JSON objects hold for a column; None is a missing cell.
+
+    If `lenient`, a number may be text, and a text a whole number.
+    """
     if column.is_number:
-        return _numeric(column, _to_seconds(column, _convert_all(_json_number, values)))
+        convert = _json_number_or_text if lenient else _json_number
+        return _numeric(column, _to_seconds(column, _convert_all(convert, values)))
     if column.kind is Kind.TIMESTAMP:
         return _numeric(column, _convert_all(partial(_json_time, column.time_format), values))
-    return _textual(column, *_convert_texts(values))
+    return _textual(column, *_convert_texts(list(map(_whole_number_as_text, values)) if lenient else values))
 
 
 def from_numbers(column: Column, values: NDArray[np.float64]) -> Cells:
@@ -140,6 +143,11 @@ def _number_text(text: str) -> float:
     return _finite(value)
 
 
+def _written_number(parse_number: NumberParser, text: str) -> float:
+    text = text.strip()
+    return _finite(parse_number(text)) if text else NAN
+
+
 def _time_text(form: TimeFormat, text: str) -> float:
     text = text.strip()
     if not text:
@@ -159,6 +167,15 @@ def _json_number(value: object) -> float:
         return _finite(float(value))
     except OverflowError:
         raise CellFault(FaultCode.NOT_FINITE) from None
+
+
+def _json_number_or_text(value: object) -> float:
+    return _number_text(value) if isinstance(value, str) else _json_number(value)
+
+
+def _whole_number_as_text(value: object) -> object:
+    """Floats stay what they are, and are refused: which of its texts would 1e15 be."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _json_time(form: TimeFormat, value: object) -> float:

@@ -1,6 +1,6 @@
 """What can be wrong with a cell, a row or a header: where and how, never its content."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -9,6 +9,8 @@ class FaultCode(StrEnum):
 
     MISSING = "missing"
     NOT_A_NUMBER = "not_a_number"
+    AMBIGUOUS_NUMBER = "ambiguous_number"
+    MIXED_CURRENCIES = "mixed_currencies"
     NOT_FINITE = "not_finite"
     OUT_OF_BOUNDS = "out_of_bounds"
     NOT_A_DATE = "not_a_date"
@@ -30,11 +32,22 @@ class Fault:
     Attributes:
         row: number of the data row, from 1; None where the header or the whole input is at fault.
         column: the contract's name of the column, or the position of one it does not know; None for a whole row.
+        hint: what was expected, what was seen in its place, and which setting decides; it repeats no cell.
     """
 
     row: int | None
     column: str | None
     code: FaultCode
+    hint: str = field(default="", compare=False)
+
+    def to_json(self) -> dict[str, str | int | None]:
+        """The fault as an answer has it; without a hint there is no such member."""
+        own = {"row": self.row, "column": self.column, "code": self.code}
+        return own | {"hint": self.hint} if self.hint else own
+
+
+class CellFault(ValueError):
+    """A cell that cannot be converted; its only argument is the FaultCode: the cell's value is never repeated."""
 
 
 class InputError(ValueError):

@@ -8,11 +8,12 @@ the SHA-256 of the one canonical JSON text that :meth:`Contract.to_bytes` writes
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 
+from contract.column_names import spellings
 from contract.windows import NUMBER_AGGREGATES, Aggregate, Window
 
 FORMAT = 1
@@ -71,6 +72,35 @@ class TimeFormat(StrEnum):
         return self is not TimeFormat.SECONDS
 
 
+class Decimal(StrEnum):
+    """The sign between a number's whole part and its fraction; UNKNOWN: each file tells."""
+
+    POINT = "."
+    COMMA = ","
+    UNKNOWN = "auto"
+
+
+class Others(StrEnum):
+    """What becomes of columns that a contract does not know."""
+
+    REFUSE = "refuse"
+    IGNORE = "ignore"
+
+
+class JsonTypes(StrEnum):
+    """Whether a value in JSON must have its column's own type."""
+
+    STRICT = "strict"
+    LENIENT = "lenient"
+
+
+ENCODINGS = (
+    "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1257", "iso8859-1", "iso8859-2", "iso8859-15", "shift_jis",
+    "gbk", "big5", "euc_kr",
+)  # fmt: skip
+"""Encodings that a schema may name, beside UTF-8 and UTF-16, which tell themselves."""
+
+
 class FeatureKind(StrEnum):
     """How a feature is computed from its column; `contract.features` has one function for each."""
 
@@ -105,6 +135,7 @@ class Column:
         values: a category's known values in the order of their codes; others are scored as unknown.
         time_format: how a timestamp is written; timestamps only.
         clock: the column beside it that holds the time of the day, where this one holds the day alone; timestamps only.
+        aliases: other names that a file may have for it.
     """
 
     name: str
@@ -115,6 +146,7 @@ class Column:
     values: tuple[str, ...] = ()
     time_format: TimeFormat = TimeFormat.ISO
     clock: str = ""
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses bounds that no number meets, values that no cell can hold, and what its kind does not use."""
@@ -128,6 +160,8 @@ class Column:
             raise ContractError(f"column {self.name}: a category value is empty or has spaces around it")
         if self.clock != self.clock.strip() or self.clock == self.name or (self.clock and self.time_format.is_number):
             raise ContractError(f"column {self.name}: its clock is another column, beside a date that is text")
+        if len({self.name, *self.aliases}) <= len(self.aliases) or any(not each.strip() for each in self.aliases):
+            raise ContractError(f"column {self.name}: an alias is empty or listed twice")
         self._refuse_unused()
 
     def _refuse_unused(self) -> None:
@@ -147,6 +181,8 @@ class Column:
             column["values"] = list(self.values)
         if self.kind is Kind.TIMESTAMP:
             column |= {"time_format": self.time_format} | ({"clock": self.clock} if self.clock else {})
+        if self.aliases:
+            column["aliases"] = list(self.aliases)
         return column
 
     @classmethod
@@ -161,6 +197,7 @@ class Column:
             values=tuple(map(str, fields.get("values", ()))),
             time_format=TimeFormat(fields.get("time_format", TimeFormat.ISO)),
             clock=str(fields.get("clock", "")),
+            aliases=tuple(map(str, fields.get("aliases", ()))),
         )
 
     @property
@@ -173,6 +210,43 @@ class Column:
     def names(self) -> tuple[str, ...]:
         """The columns of a file that it is read from: its own, and its clock's."""
         return (self.name, self.clock) if self.clock else (self.name,)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files and objects of transactions are read; each default is what releases before this one did.
+
+    Attributes:
+        decimal: which sign a number's fraction begins with, where a file does not tell: 1.201 has two readings.
+        encoding: of a file that is not UTF-8, as Python names it.
+        others: whether columns that the contract does not know are refused or ignored.
+        json_types: whether JSON may hold a number as text, and an id as a whole number.
+    """
+
+    decimal: Decimal = Decimal.UNKNOWN
+    encoding: str = ""
+    others: Others = Others.REFUSE
+    json_types: JsonTypes = JsonTypes.STRICT
+
+    def __post_init__(self) -> None:
+        """Refuses an encoding that nothing is written in."""
+        if self.encoding not in {"", *ENCODINGS}:
+            raise ContractError(f"the encoding must be one of {', '.join(ENCODINGS)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """What is not as it is by default."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {each.name: values[each.name] for each in fields(self) if values[each.name] != each.default}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Reads what :meth:`to_json` wrote."""
+        return cls(
+            Decimal(fields.get("decimal", Decimal.UNKNOWN)),
+            str(fields.get("encoding", "")),
+            Others(fields.get("others", Others.REFUSE)),
+            JsonTypes(fields.get("json_types", JsonTypes.STRICT)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +265,18 @@ class Contract:
     `columns` is the order that a file is written in; a file that is read may have them in any order.
     `features` is the order of the matrix. The first timestamp column is the time of the transaction.
     `history` is what is computed of earlier transactions; a feature reads it as a column of numbers.
+    `reading` is how files and objects are read.
     """
 
     name: str
     columns: tuple[Column, ...]
     features: tuple[Feature, ...]
     history: tuple[Window, ...] = ()
+    reading: Reading = Reading()
 
     def __post_init__(self) -> None:
         """Refuses a contract whose parts do not fit each other."""
-        _check_unique("column", [name for column in self.columns for name in column.names])
+        _check_unique("column", [name for column in self.columns for name in (*column.names, *column.aliases)])
         _check_unique("feature", [feature.name for feature in self.features])
         for kind in (Kind.ID, Kind.LABEL, Kind.WEIGHT):
             if sum(column.kind is kind for column in self.columns) > 1:
@@ -247,6 +323,17 @@ class Contract:
         return tuple(name for column in self.inputs for name in column.names)
 
     @cached_property
+    def ignoring_others(self) -> "Contract":
+        """The same contract for a caller who has what it does not know ignored."""
+        return replace(self, reading=replace(self.reading, others=Others.IGNORE))
+
+    @cached_property
+    def spellings(self) -> Mapping[str, str]:
+        """By each name, alias and normal form of a column, that of training too, the name that is meant."""
+        aliases: dict[str, tuple[str, ...]] = dict.fromkeys(self.names, ())
+        return spellings(aliases | {column.name: column.aliases for column in self.columns})
+
+    @cached_property
     def time(self) -> Column | None:
         """The time of the transaction."""
         return self.first(Kind.TIMESTAMP)
@@ -274,6 +361,8 @@ class Contract:
             "history": [window.to_json() for window in self.history],
             "features": [asdict(feature) for feature in self.features],
         }
+        if reading := self.reading.to_json():
+            fields["reading"] = reading
         return (json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
     @classmethod
@@ -304,6 +393,7 @@ class Contract:
                 for feature in fields["features"]
             ),
             history=tuple(Window.from_json(window) for window in fields["history"]),
+            reading=Reading.from_json(fields.get("reading", {})),
         )
 
 

@@ -5,9 +5,7 @@ rows are numbered from 1, without the header; blank lines are no rows; columns m
 may be left out and are ignored unless they are asked for; a fault names its row and column and never repeats the cell.
 """
 
-import codecs
 import csv
-import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,14 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import cells, dates
-from contract.faults import Fault, FaultCode, InputError, NotTextError
-from contract.schema import Column, Contract, Kind
+from contract.column_names import hint_of_unknown, is_unnamed, matched
+from contract.dialect import UTF_8, Dialect, csv_records, find_dialect
+from contract.faults import Fault, FaultCode, InputError
+from contract.numbers import NumberEvidence, NumberParser
+from contract.schema import Column, Contract, Decimal, JsonTypes, Kind, Others
 
 BLOCK_ROWS = 512
 """Rows converted at a time: few enough that their cells stay in the processor's cache, however large the file."""
 
-DECODED_BYTES = 65_536
-"""Bytes that are checked to be text at a time."""
+MAX_DEPTH = 4
+"""Of objects in objects whose values are columns."""
 
 MAX_FAULTS = 10_000
 """Faults after which an input is refused as a whole: each costs ten times the memory of the comma that can cause it."""
@@ -85,22 +86,31 @@ class ParsedRows:
     rows: int
 
 
-def read_csv(contract: Contract, body: bytes, *, with_label: bool = False, others: Collection[str] = ()) -> ParsedRows:
-    """Reads a CSV file with a header, comma-separated, in UTF-8 (a byte order mark is fine).
+def read_csv(
+    contract: Contract,
+    body: bytes,
+    *,
+    with_label: bool = False,
+    others: Collection[str] = (),
+    dialect: Dialect | None = None,
+) -> ParsedRows:
+    """Reads a file of text with separated fields and a header, in whatever dialect it is written.
 
-    Columns that only `others` names may be there and are ignored, as is the label.
+    Args:
+        contract: what its columns are.
+        body: the file.
+        with_label: whether the label is read; else it may be there and is ignored.
+        others: names of columns that may be there besides, and are ignored.
+        dialect: in which it is written, if that is known: then its numbers are plain. Else all that is found.
 
     Raises:
         InputError: it is no such file, its header does not fit the contract, or it has more than MAX_FAULTS faults.
     """
-    records = csv_records(body)
+    columns = contract.columns if with_label else contract.inputs
+    found, known = dialect or dialect_of(contract, body, columns), contract.names.union(others)
+    file = _CsvFile(contract, body, found, columns, known)
     try:
-        header = [name.strip() for name in next(records, [])]
-        if not header:
-            raise InputError("The file is empty.")
-        columns = contract.columns if with_label else contract.inputs
-        positions = _header_positions(contract.names.union(others), columns, header)
-        return _parse_blocks(columns, _csv_blocks(records, columns, positions, len(header)))
+        return file.parse_plain() if dialect else file.parse()
     except csv.Error:
         raise InputError("The file is not well-formed CSV.") from None
 
@@ -116,31 +126,97 @@ def read_json(contract: Contract, objects: Sequence[object], *, others: Collecti
     return _parse_blocks(contract.inputs, _json_blocks(contract, objects, contract.names.union(others)))
 
 
-def csv_records(body: bytes) -> Iterator[list[str]]:
-    """The records of a CSV file as lists of cells, blank lines left out; the header is the first.
+def dialect_of(contract: Contract, body: bytes, columns: Sequence[Column] | None = None) -> Dialect:
+    """The dialect of a file, found by the contract's names; `columns` are those that a header must have."""
+    needed = set(_names(contract.inputs if columns is None else columns))
 
-    Raises:
-        NotTextError: the bytes are not UTF-8, or hold a NUL.
-        csv.Error: raised by the iterator at a record that is not well-formed.
+    def count_known(header: Sequence[str]) -> int:
+        if needed.issubset(header):
+            return len(needed)
+        return len(needed.intersection(matched(header, contract.spellings)))
+
+    return find_dialect(body, count_known, len(needed), contract.reading.encoding or UTF_8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _CsvFile:
+    """A file, and how it is read.
+
+    Attributes:
+        columns: those that it must have.
+        known: names of these, and of columns that may be there and are ignored.
     """
-    _require_text(body)
-    # Decoded as it is read: a StringIO of the whole holds four bytes for each character.
-    text = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
-    # A generator, not filter(): megabytes of blank lines must not hold the interpreter's lock in one call.
-    return (record for record in csv.reader(text, strict=True) if record)
+
+    contract: Contract
+    body: bytes
+    dialect: Dialect
+    columns: tuple[Column, ...]
+    known: frozenset[str]
+
+    def parse(self) -> ParsedRows:
+        """The rows. Numbers that are not plain are read by what the whole file says of its decimal sign."""
+        if self.dialect.separator == "," and self.contract.reading.decimal is not Decimal.COMMA:
+            try:
+                rows = self.parse_plain()
+            except InputError as error:
+                if not _has_written_numbers(error.faults):
+                    raise
+            else:
+                if not _has_written_numbers(rows.faults):
+                    return rows
+        return self._parse(self._number_parser())
+
+    def parse_plain(self) -> ParsedRows:
+        """The rows, whose numbers are written as float() takes them."""
+        return self._parse(None)
+
+    def _parse(self, parse_number: NumberParser | None) -> ParsedRows:
+        found, header = self._opened()
+        return _parse_blocks(self.columns, _csv_blocks(found, self.columns, header, parse_number))
+
+    def _opened(self) -> tuple[Iterator[list[str]], "_Header"]:
+        """The records behind the header, and the header."""
+        found = csv_records(self.body, self.dialect)
+        cells_found = [name.strip() for name in next(found, [])]
+        if not cells_found:
+            raise InputError("The file is empty.")
+        names, ignores = matched(cells_found, self.contract.spellings), self.contract.reading.others is Others.IGNORE
+        positions = _header_positions(self.known, self.columns, names, ignores=ignores)
+        unnamed = [] if ignores else [at for at, name in enumerate(names) if name not in self.known]
+        unnamed = [at for at in unnamed if is_unnamed(names[at])]
+        return found, _Header(len(names), positions, unnamed)
+
+    def _number_parser(self) -> NumberParser:
+        """How the numbers of this file are written.
+
+        Raises:
+            InputError: a column has several currencies.
+        """
+        found, header = self._opened()
+        numeric = [column.name for column in self.columns if column.kind in cells.NUMERIC_KINDS]
+        evidence = NumberEvidence()
+        for record in found:
+            if len(record) >= header.width:
+                for name in numeric:
+                    evidence.add(name, record[header.positions[name]])
+        if mixed := evidence.mixed_currencies:
+            faults = [Fault(None, name, FaultCode.MIXED_CURRENCIES) for name in mixed]
+            raise InputError("A column of numbers has several currencies.", faults)
+        return evidence.parser(self.contract.reading.decimal, plain=self.dialect.separator == ",")
 
 
-def _require_text(body: bytes) -> None:
-    """Decodes the bytes piece by piece, and keeps nothing."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for begin in range(0, len(body), DECODED_BYTES):
-            decoder.decode(body[begin : begin + DECODED_BYTES])
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        raise NotTextError("The file is not UTF-8 text.") from None
-    if b"\0" in body:
-        raise NotTextError("The file is binary, not text.")
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """How many columns a file has, the position of each that is read, and the positions of those without a name."""
+
+    width: int
+    positions: Mapping[str, int]
+    unnamed: Sequence[int]
+
+
+def _has_written_numbers(faults: Iterable[Fault]) -> bool:
+    """Whether cells are no plain numbers, and may be numbers as people write them."""
+    return any(fault.code is FaultCode.NOT_A_NUMBER for fault in faults)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,22 +229,29 @@ class _RowBlock:
     row_faults: Sequence[Fault]
 
 
-def _header_positions(known: frozenset[str], columns: tuple[Column, ...], header: list[str]) -> dict[str, int]:
+def _header_positions(
+    known: frozenset[str], columns: tuple[Column, ...], header: list[str], *, ignores: bool = False
+) -> dict[str, int]:
     """The position in the header of each column, by its name.
 
-    In a fault, an unknown name is the caller's text and is not repeated: its position, from 1, stands for it.
+    In a fault, the position of an unknown name, from 1, stands for it; the hint has the name where it is plainly one.
     """
-    if len(header) > _max_columns(known):
+    needed = _names(columns)
+    if len(header) > _max_columns(known) and not ignores:
         raise InputError("The header has too many columns.", [Fault(None, None, FaultCode.TOO_MANY_COLUMNS)])
-    faults = [Fault(None, name, FaultCode.MISSING_COLUMN) for name in _names(columns) if name not in header]
+    faults = [Fault(None, name, FaultCode.MISSING_COLUMN) for name in needed if name not in header]
+    in_header = not known.isdisjoint(header)
     for position, name in enumerate(header):
-        if name not in known:
-            faults.append(Fault(None, f"#{position + 1}", FaultCode.UNKNOWN_COLUMN))
-        elif name in header[:position]:
-            faults.append(Fault(None, name, FaultCode.DUPLICATE_COLUMN))
+        if name in known:
+            if name in header[:position]:
+                faults.append(Fault(None, name, FaultCode.DUPLICATE_COLUMN))
+        elif not ignores and not is_unnamed(name):
+            hint = hint_of_unknown(name, needed, in_header=in_header)
+            faults.append(Fault(None, f"#{position + 1}", FaultCode.UNKNOWN_COLUMN, hint))
     if faults:
-        raise InputError("The header does not fit the contract of the live model.", faults)
-    return {name: header.index(name) for name in _names(columns)}
+        reason = "" if in_header else " None of its first lines has a name that the contract knows."
+        raise InputError(f"The header does not fit the contract of the live model.{reason}", faults)
+    return {name: header.index(name) for name in needed}
 
 
 def _max_columns(known: frozenset[str]) -> int:
@@ -181,20 +264,37 @@ def _names(columns: Iterable[Column]) -> list[str]:
 
 
 def _csv_blocks(
-    records: Iterator[list[str]], columns: tuple[Column, ...], positions: Mapping[str, int], width: int
+    found: Iterator[list[str]], columns: tuple[Column, ...], header: _Header, parse_number: NumberParser | None
 ) -> Iterator[_RowBlock]:
-    first = 1
-    while records_read := list(islice(records, BLOCK_ROWS)):
-        numbers = np.arange(first, first + len(records_read))
-        first += len(records_read)
-        complete = np.array([len(record) == width for record in records_read])
+    first, width = 1, header.width
+    while block := list(islice(found, BLOCK_ROWS)):
+        numbers = np.arange(first, first + len(block))
+        first += len(block)
+        block = [record if len(record) <= width else without_empty_end(record, width) for record in block]
+        complete = np.array([len(record) == width for record in block])
         faults = [Fault(number, None, FaultCode.FIELD_COUNT) for number in numbers[~complete].tolist()]
-        own = [record for record in records_read if len(record) == width]
+        own = [record for record in block if len(record) == width]
         texts: Sequence[Sequence[str]] = list(zip(*own, strict=True)) or [()] * width
+        _require_nothing_in(header.unnamed, texts)
         converted = {
-            column.name: cells.from_text(column, _column_texts(column, texts, positions)) for column in columns
+            column.name: cells.from_text(column, _column_texts(column, texts, header.positions), parse_number)
+            for column in columns
         }
-        yield _RowBlock(len(records_read), numbers[complete], converted, faults)
+        yield _RowBlock(len(block), numbers[complete], converted, faults)
+
+
+def without_empty_end(record: list[str], width: int) -> list[str]:
+    """A record without the empty cells behind those that have a name: some programs end each line in a separator."""
+    return record[:width] if len(record) > width and not any(map(str.strip, record[width:])) else record
+
+
+def _require_nothing_in(unnamed: Sequence[int], texts: Sequence[Sequence[str]]) -> None:
+    """Columns without a name are ignored where they are empty, or number the rows in the first place."""
+    for position in unnamed:
+        filled = [text for text in texts[position] if text.strip()]
+        if filled and not (position == 0 and all(text.strip().isdecimal() for text in filled)):
+            fault = Fault(None, f"#{position + 1}", FaultCode.UNKNOWN_COLUMN, "without a name, and not empty")
+            raise InputError("The header does not fit the contract of the live model.", [fault])
 
 
 def _column_texts(column: Column, texts: Sequence[Sequence[str]], positions: Mapping[str, int]) -> Sequence[str]:
@@ -208,14 +308,34 @@ def _json_blocks(contract: Contract, objects: Sequence[object], known: frozenset
 
 
 def _json_block(contract: Contract, numbered: Sequence[tuple[int, object]], known: frozenset[str]) -> _RowBlock:
-    faults = [fault for number, value in numbered for fault in _object_faults(known, number, value)]
+    meant = [(number, _renamed(contract, known, value)) for number, value in numbered]
+    ignores = contract.reading.others is Others.IGNORE
+    faults = [fault for number, value in meant for fault in _object_faults(known, number, value, ignores=ignores)]
     bad = {fault.row for fault in faults}
-    good = [(number, value) for number, value in numbered if number not in bad and isinstance(value, dict)]
+    good = [(number, value) for number, value in meant if number not in bad and isinstance(value, dict)]
+    lenient = contract.reading.json_types is JsonTypes.LENIENT
     converted = {
-        column.name: cells.from_json(column, [_json_value(column, value) for _, value in good])
+        column.name: cells.from_json(column, [_json_value(column, value) for _, value in good], lenient=lenient)
         for column in contract.inputs
     }
-    return _RowBlock(len(numbered), np.array([number for number, _ in good], dtype=np.int64), converted, faults)
+    return _RowBlock(len(meant), np.array([number for number, _ in good], dtype=np.int64), converted, faults)
+
+
+def _renamed(contract: Contract, known: frozenset[str], value: object) -> object:
+    """An object by the contract's names, where it has others: objects in it are reached by dotted ones."""
+    if not isinstance(value, dict) or value.keys() <= known or len(value) > _max_columns(known):
+        return value
+    flat = dict(_flattened(value))
+    names = matched(list(flat), contract.spellings)
+    return dict(zip(names, flat.values(), strict=True)) if len(set(names)) == len(names) else value
+
+
+def _flattened(value: Mapping[str, object], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
+    for key, each in value.items():
+        if isinstance(each, dict) and depth < MAX_DEPTH:
+            yield from _flattened(each, f"{prefix}{key}.", depth + 1)
+        else:
+            yield f"{prefix}{key}", each
 
 
 def _json_value(column: Column, value: Mapping[str, object]) -> object:
@@ -229,15 +349,19 @@ def _json_value(column: Column, value: Mapping[str, object]) -> object:
     return None if {type(day), type(clock)} <= {str, NoneType} else False
 
 
-def _object_faults(known: frozenset[str], number: int, value: object) -> Iterator[Fault]:
+def _object_faults(known: frozenset[str], number: int, value: object, *, ignores: bool) -> Iterator[Fault]:
     if not isinstance(value, dict):
         yield Fault(number, None, FaultCode.NOT_AN_OBJECT)
+    elif ignores or value.keys() <= known:
+        return
     elif len(value) > _max_columns(known):
         yield Fault(number, None, FaultCode.TOO_MANY_COLUMNS)
-    elif not value.keys() <= known:
+    else:
+        in_header = not known.isdisjoint(value)
         for position, name in enumerate(value):
             if name not in known:
-                yield Fault(number, f"#{position + 1}", FaultCode.UNKNOWN_COLUMN)
+                hint = hint_of_unknown(name, sorted(known), in_header=in_header)
+                yield Fault(number, f"#{position + 1}", FaultCode.UNKNOWN_COLUMN, hint)
 
 
 def _parse_blocks(columns: tuple[Column, ...], blocks: Iterable[_RowBlock]) -> ParsedRows:

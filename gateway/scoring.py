@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contract.schema import Kind
+from contract.schema import Kind, Others
 from contract.table import ParsedRows
 from gateway.coalescing import Coalescer, CoalescingLimits, Outcome
 from gateway.history.fetching import History, RequestHistory
@@ -50,10 +50,17 @@ class TrialServices:
 
 @dataclass(frozen=True, slots=True)
 class ScoreOptions:
-    """What a caller chose: how rows with faults are treated, and whether the transactions enter the history."""
+    """What a caller chose.
+
+    Attributes:
+        on_error: how rows with faults are treated.
+        record: whether the transactions enter the history.
+        columns: whether columns that the contract does not know are refused or ignored; its own choice if it ignores.
+    """
 
     on_error: OnError = OnError.REFUSE
     record: bool = True
+    columns: Others = Others.REFUSE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +112,7 @@ class Scorer:
         # Rows of one batch see each other in the history: what is to leave no trace must not be among them.
         leaves_no_trace = serving.plan is not None and not options.record
         if len(objects) > COALESCED_OBJECTS or leaves_no_trace:
-            return await self.score(json_payload(objects), options)
+            return await self.score(json_payload(objects, options.columns), options)
         deadline = asyncio.get_running_loop().time() + self._deadline_seconds
         caller = _Caller(serving, objects, options, deadline)
         try:
@@ -147,7 +154,10 @@ class Scorer:
 
     async def _score_alone(self, callers: Sequence[_Caller]) -> Sequence[Outcome[ScoreResult]]:
         """The outcome of each caller, scored by itself."""
-        scores = (self._score_payload(json_payload(each.objects), each.serving, each.options) for each in callers)
+        scores = (
+            self._score_payload(json_payload(each.objects, each.options.columns), each.serving, each.options)
+            for each in callers
+        )
         return _outcomes(await asyncio.gather(*scores, return_exceptions=True))
 
     async def _score_joint(self, callers: Sequence[_Caller], joint: JointRows) -> dict[int, Outcome[ScoreResult]]:

@@ -10,11 +10,9 @@ fraud only from then on. Rows whose label is empty, or not known yet, stand apar
 they are the past of others (`training.labelled_history`).
 """
 
-import csv
 import hashlib
-import io
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +23,11 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contract.column_names import matched
+from contract.dialect import PLAIN, Dialect
 from contract.faults import Fault, FaultCode, InputError
 from contract.schema import CONFIRMED_COLUMN, Column, Contract, Kind, Missing
-from contract.table import ParsedRows, Table, read_csv
+from contract.table import ParsedRows, Table, dialect_of, read_csv
 from contract.windows import DAY
 from training import source
 from training.errors import TrainingError
@@ -110,13 +110,17 @@ def load(contract: Contract, path: Path) -> LabelledTransactions:
 
 def from_csv(contract: Contract, body: bytes) -> LabelledTransactions:
     """Reads the bytes of a CSV file; as :func:`load`."""
-    contract = _for_training(contract, next(source.records(body), []))
-    narrowed, notes = _named_columns(contract, body)
+    sha256, body = hashlib.sha256(body).hexdigest(), source.unpacked(body)
+    dialect = dialect_of(contract, body)
+    header = matched(next(source.records(body, dialect), []), contract.spellings)
+    contract = _for_training(contract, header)
+    known = _known(contract, header)
+    notes = _extra_note([name or "(no name)" for name in header if name not in known])
     try:
-        reading = read_csv(contract, narrowed, with_label=True)
+        reading = read_csv(contract.ignoring_others, body, with_label=True)
     except InputError as error:
-        raise TrainingError(_refusal(error, body)) from error
-    return _labelled(contract, reading, hashlib.sha256(body).hexdigest(), notes)
+        raise TrainingError(_refusal(error, body, dialect)) from error
+    return _labelled(contract, reading, sha256, notes)
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
@@ -162,7 +166,7 @@ def _load_parquet(contract: Contract, path: Path) -> LabelledTransactions:
 
 def _read_block(contract: Contract, block: pa.RecordBatch) -> ParsedRows:
     try:
-        return read_csv(contract, source.arrow_csv(pa.Table.from_batches([block])), with_label=True)
+        return read_csv(contract, source.arrow_csv(pa.Table.from_batches([block])), with_label=True, dialect=PLAIN)
     except InputError as error:
         raise TrainingError(_refusal(error)) from error
 
@@ -182,22 +186,6 @@ def _joined(readings: Sequence[ParsedRows]) -> ParsedRows:
         for fault in reading.faults
     )
     return ParsedRows(Table(columns, numbers), faults, starts[-1])
-
-
-def _named_columns(contract: Contract, body: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The file without the columns that the schema does not name, and a note of their names."""
-    records = source.records(body)
-    header = next(records, [])
-    known = _known(contract, header)
-    extra = [name or "(no name)" for name in header if name not in known]
-    if not extra:
-        return body, ()
-    places = [place for place, name in enumerate(header) if name in known]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([header[place] for place in places])
-    writer.writerows(_narrowed(records, places, len(header)))
-    return text.getvalue().encode(), _extra_note(extra)
 
 
 def _for_training(contract: Contract, header: Sequence[str]) -> Contract:
@@ -227,23 +215,18 @@ def _known(contract: Contract, header: list[str]) -> list[str]:
     return known
 
 
-def _narrowed(records: Iterator[list[str]], places: list[int], width: int) -> Iterator[list[str]]:
-    """A record of the wrong length stays one: it must be refused, not mended."""
-    for record in records:
-        yield [record[place] for place in places] if len(record) == width else [""] * (len(places) + 1)
-
-
 def _extra_note(extra: list[str]) -> tuple[str, ...]:
     if not extra:
         return ()
-    return (f"Columns that the schema does not name were left out: {', '.join(extra)}. Uploads must not have them.",)
+    left_out = f"Columns that the schema does not name were left out: {', '.join(extra)}."
+    return (f"{left_out} Uploads may have them with columns=ignore.",)
 
 
-def _refusal(error: InputError, body: bytes = b"") -> str:
+def _refusal(error: InputError, body: bytes = b"", dialect: Dialect = PLAIN) -> str:
     faults = error.faults
     if not faults:
         # Reading it again finds the row that is not well-formed, and raises with its number.
-        deque(source.records(body), maxlen=0)
+        deque(source.records(body, dialect), maxlen=0)
     if not faults or faults[0].row is not None:
         return f"The data file cannot be used. {error}"
     details = ", ".join(f"{fault.column or 'header'}: {fault.code}" for fault in faults[:SHOWN_FAULTS])

@@ -17,13 +17,17 @@ from numpy.typing import NDArray
 
 from contract import cells
 from contract.cells import MAX_TEXT_LENGTH
+from contract.column_names import is_unnamed
 from contract.dates import UNITS_PER_SECOND, join_date_time
-from contract.schema import CONFIRMED_COLUMN, FLOAT32_MAX, Column, Kind, Missing, TimeFormat
+from contract.dialect import PLAIN, UTF_8, UTF_16
+from contract.schema import CONFIRMED_COLUMN, FLOAT32_MAX, Column, Decimal, Kind, Missing, Reading, TimeFormat
+from contract.table import without_empty_end
 from training import source
 from training.amounts import inferred_amount
 from training.data import FALSE, TRUE
 from training.errors import TrainingError
 from training.infer_dates import dates_of, is_clock, names_another_moment
+from training.infer_dialect import inferred_dialect, plain_numbers
 from training.infer_history import Times, history
 from training.quantity import quantity
 
@@ -92,7 +96,7 @@ def infer_schema(path: Path) -> str:
     Raises:
         TrainingError: the file cannot be read, or no column can be the label.
     """
-    frame = _frame(path)
+    frame, reading = _frame(path)
     label = _label(frame)
     truth = frame[label].str.lower().isin(TRUE)
     known_truth = truth[frame[label] != ""]
@@ -107,28 +111,42 @@ def infer_schema(path: Path) -> str:
     numbers = _named(columns, Kind.NUMBER)
     amount = inferred_amount(numbers, [name for name in numbers if "log" in columns[name].keys])
     blocks = history(frame, _named(columns, Kind.ENTITY), amount, times) if times else ""
-    return "\n".join([*_heading(path, timed=times is not None), *tables, *([blocks] if blocks else [])])
+    heading = [*_heading(path, timed=times is not None), *_reading(reading)]
+    return "\n".join([*heading, *tables, *([blocks] if blocks else [])])
 
 
 def _named(columns: Mapping[str, InferredColumn], kind: Kind) -> list[str]:
     return [name for name, inferred in columns.items() if inferred.kind is kind]
 
 
-def _frame(path: Path) -> pd.DataFrame:
-    """Every cell as text without spaces around it, "" where it is empty; columns without a name are left out."""
-    records = source.records(_body(path))
+def _frame(path: Path) -> tuple[pd.DataFrame, Reading]:
+    """Every cell as text without spaces around it, "" where it is empty; columns without a name are left out.
+
+    Numbers are plain in it; how they are written in the file is told beside it.
+    """
+    body = _body(path)
+    dialect = PLAIN if source.is_parquet(path) else inferred_dialect(body)
+    records = source.records(body, dialect)
     header = next(records, [])
     if not header:
         raise TrainingError("The data file cannot be used. The file is empty.")
     if doubles := sorted({name for name in header if name and header.count(name) > 1}):
         raise TrainingError(f"The data file {path} has more than one column called {', '.join(doubles)}.")
-    columns = _columns(list(records), len(header))
-    return pd.DataFrame({name: column for name, column in zip(header, columns, strict=True) if name}, dtype=str)
+    columns = _columns([without_empty_end(record, len(header)) for record in records], len(header))
+    frame = pd.DataFrame(
+        {name: column for name, column in zip(header, columns, strict=True) if not is_unnamed(name)}, dtype=str
+    )
+    if source.is_parquet(path):
+        return frame, Reading()
+    measured = [name for name in frame.columns if not _named_not_measured(name)]
+    plain, decimal = plain_numbers(frame[measured])
+    encoding = "" if dialect.encoding in {UTF_8, UTF_16} else dialect.encoding
+    return frame.assign(**plain), Reading(decimal if decimal is Decimal.COMMA else Decimal.UNKNOWN, encoding)
 
 
 def _body(path: Path) -> bytes:
     if not source.is_parquet(path):
-        return source.read_bytes(path)
+        return source.unpacked(source.read_bytes(path))
     with source.open_parquet(path) as file:
         return source.arrow_csv(source.read_parquet(file))
 
@@ -480,6 +498,15 @@ def _heading(path: Path, *, timed: bool) -> list[str]:
         f"name = {json.dumps(path.stem)}",
         "",
     ]
+
+
+def _reading(reading: Reading) -> list[str]:
+    """How the file is written, where that is not as usual; uploads are read alike."""
+    keys = reading.to_json()
+    if not keys:
+        return []
+    comment = "# The file is written so; uploads are read alike, and may be plain too."
+    return [comment, "[reading]", *(f"{key} = {json.dumps(str(value))}" for key, value in keys.items()), ""]
 
 
 def _table(name: str, inferred: InferredColumn) -> str:

@@ -17,10 +17,14 @@ from contract.schema import (
     Column,
     Contract,
     ContractError,
+    Decimal,
     Feature,
     FeatureKind,
+    JsonTypes,
     Kind,
     Missing,
+    Others,
+    Reading,
     TimeFormat,
 )
 from training import schema_values as values
@@ -35,11 +39,15 @@ KEYS = {
     Kind.CATEGORY: {"max_categories", "min_count"},
     Kind.TIMESTAMP: {"time_format", "cycles", "clock"},
 }
-"""The keys that a column may have by its kind, beside `kind`, `missing` and `leak`."""
+"""The keys that a column may have by its kind, beside `kind`, `missing`, `leak` and `aliases`."""
 CYCLES = {
     "hour": (FeatureKind.HOUR_SIN, FeatureKind.HOUR_COS),
     "weekday": (FeatureKind.WEEKDAY_SIN, FeatureKind.WEEKDAY_COS),
 }
+
+
+USUAL_READING = Reading(json_types=JsonTypes.LENIENT)
+"""Of a model that is trained now, where its schema does not say."""
 
 
 class Leak(StrEnum):
@@ -61,6 +69,7 @@ class SchemaColumn:
         clock: the column that holds the time of the day, where this one holds only the day; timestamps only.
         cycles: which of "hour" and "weekday" become features; timestamps only.
         leak: whether the column may tell the label alone, as one that is known when a transaction is scored.
+        aliases: other names that a file may have for it.
     """
 
     name: str
@@ -75,11 +84,20 @@ class SchemaColumn:
     clock: str = ""
     cycles: tuple[str, ...] = ()
     leak: Leak = Leak.REFUSE
+    aliases: tuple[str, ...] = ()
 
     def column(self, known: tuple[str, ...]) -> Column:
         """The contract's column; `known` are a category's known values."""
         return Column(
-            self.name, self.kind, self.missing, self.minimum, self.maximum, known, self.time_format, self.clock
+            self.name,
+            self.kind,
+            self.missing,
+            self.minimum,
+            self.maximum,
+            known,
+            self.time_format,
+            self.clock,
+            self.aliases,
         )
 
     def features(self) -> Iterator[Feature]:
@@ -101,6 +119,7 @@ class Schema:
     name: str
     columns: tuple[SchemaColumn, ...]
     history: tuple[SchemaHistory, ...] = ()
+    reading: Reading = USUAL_READING
 
     @property
     def label(self) -> str:
@@ -125,6 +144,7 @@ class Schema:
                 columns=tuple(column.column(vocabularies.get(column.name, ())) for column in self.columns),
                 features=tuple(feature for part in parts for feature in part.features()),
                 history=tuple(window for block in self.history for window in block.windows),
+                reading=self.reading,
             )
         except ContractError as error:
             raise SchemaError(f"The schema does not hold together: {error}.") from error
@@ -156,10 +176,10 @@ def parse_schema(text: str) -> Schema:
         raise SchemaError(
             f'The schema is not TOML: {error}. A column name with spaces or dots needs quotes: [columns."my column"].'
         ) from error
-    values.only("The schema", fields, {"name", "columns", "history"})
+    values.only("The schema", fields, {"name", "reading", "columns", "history"})
     name, columns = _name(fields), tuple(_columns(fields))
     kinds = {column.name: column.kind for column in columns}
-    schema = Schema(name, columns, parse_history(fields.get("history", []), kinds))
+    schema = Schema(name, columns, parse_history(fields.get("history", []), kinds), _reading(fields.get("reading", {})))
     _one_label(schema)
     schema.contract({})
     return schema
@@ -170,6 +190,23 @@ def _name(fields: Mapping[str, Any]) -> str:
     if not isinstance(name, str) or not name.strip():
         raise SchemaError('The schema needs a name at its top: name = "card-payments".')
     return name
+
+
+def _reading(fields: object) -> Reading:
+    """How files and objects are read."""
+    where = "The table [reading]"
+    if not isinstance(fields, dict):
+        raise SchemaError('How files are read is a table: write [reading] and below it decimal = ",".')
+    values.only(where, fields, {"decimal", "encoding", "others", "json_types"})
+    try:
+        return Reading(
+            values.choice(where, "decimal", fields.get("decimal", Decimal.UNKNOWN), Decimal),
+            values.text(where, "encoding", fields.get("encoding", "")),
+            values.choice(where, "others", fields.get("others", Others.REFUSE), Others),
+            values.choice(where, "json_types", fields.get("json_types", USUAL_READING.json_types), JsonTypes),
+        )
+    except ContractError as error:
+        raise SchemaError(f"{where}: {error}.") from error
 
 
 def _columns(fields: Mapping[str, Any]) -> Iterator[SchemaColumn]:
@@ -185,7 +222,7 @@ def _columns(fields: Mapping[str, Any]) -> Iterator[SchemaColumn]:
 def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
     where = f"Column {name}"
     kind = values.choice(where, "kind", fields.get("kind"), Kind)
-    values.only(f"{where} ({kind})", fields, {"kind", "missing", "leak"} | KEYS.get(kind, set()))
+    values.only(f"{where} ({kind})", fields, {"kind", "missing", "leak", "aliases"} | KEYS.get(kind, set()))
     time_format = values.choice(where, "time_format", fields.get("time_format", TimeFormat.ISO), TimeFormat)
     # Seconds may count from any moment, so their hour means something only where the person says so.
     usual_cycles = list(CYCLES) if kind is Kind.TIMESTAMP and time_format.is_dated else []
@@ -202,6 +239,7 @@ def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
         clock=values.text(where, "clock", fields.get("clock", "")),
         cycles=_cycles(where, fields.get("cycles", usual_cycles)),
         leak=values.choice(where, "leak", fields.get("leak", Leak.REFUSE), Leak),
+        aliases=values.texts(where, "aliases", fields["aliases"], '["Amount (EUR)"]') if "aliases" in fields else (),
     )
 
 

@@ -4,9 +4,11 @@ Every refusal says what is wrong with the file and what to do, in words.
 """
 
 import csv
+import gzip
 import hashlib
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,15 +20,13 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from contract.card_numbers import DIGITS, holds_long_number
+from contract.dialect import PLAIN, Dialect, csv_records
 from contract.faults import NotTextError
-from contract.table import csv_records
 from training.errors import TrainingError
 
 BLOCK_ROWS = 1 << 18
 """Rows of a parquet file that stand in memory as CSV text at a time."""
 GZIP = b"\x1f\x8b"
-SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
-"""What some programs write between fields in place of commas, and what it is called."""
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 """The column in which pandas keeps row numbers that have no name: no column of the data."""
 
@@ -53,16 +53,28 @@ def read_bytes(path: Path, what: str = "data file") -> bytes:
         raise TrainingError(f"The {what} {path} cannot be read: {reason}.") from error
 
 
-def records(body: bytes) -> Iterator[list[str]]:
+def unpacked(body: bytes) -> bytes:
+    """The bytes of a file that may be compressed by gzip.
+
+    Raises:
+        TrainingError: it is, and is damaged.
+    """
+    if not body.startswith(GZIP):
+        return body
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error):
+        raise TrainingError("The data file is compressed, and cannot be unpacked: it is damaged.") from None
+
+
+def records(body: bytes, dialect: Dialect = PLAIN) -> Iterator[list[str]]:
     """The header of a CSV file, without spaces around the names, then its rows.
 
     Raises:
-        TrainingError: the bytes are not CSV with commas in UTF-8, which the iterator may find out late.
+        TrainingError: the bytes are not CSV in this dialect, which the iterator may find out late.
     """
-    if body.startswith(GZIP):
-        raise TrainingError("The data file is compressed: unpack it (gunzip) first.")
     try:
-        source = csv_records(body)
+        source = csv_records(body, dialect)
     except NotTextError as error:
         raise TrainingError(f"The data file cannot be used. {error} Save it as CSV in UTF-8.") from None
     return _well_formed(source)
@@ -149,9 +161,6 @@ def _well_formed(source: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _header(record: list[str]) -> list[str]:
-    for separator, name in SEPARATORS.items():
-        if len(record) == 1 and separator in record[0]:
-            raise TrainingError(f"The data file's fields are separated by {name}: save the file with commas.")
     return checked_names([name.strip() for name in record])
 
 

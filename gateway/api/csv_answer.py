@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from contract.column_names import matched
+from contract.dialect import Dialect, csv_records
 from contract.schema import Kind
-from contract.table import csv_records
+from contract.table import dialect_of
 from gateway.api import row_text
 from gateway.models.score_result import ScoreResult
 
@@ -38,8 +40,9 @@ _CLASSES = bytes(
 
 def as_csv(result: ScoreResult, body: bytes) -> bytes:
     """The uploaded rows in their order with ADDED_COLUMNS; a skipped row has the decision "error" and no score."""
-    plain = None if result.faults else _plain_text(body, result.rows)
-    return _rewritten(result, body) if plain is None else _spliced(result, *plain)
+    dialect = dialect_of(result.model.contract, body)
+    plain = _plain_text(body, result.rows) if dialect.is_plain and not result.faults else None
+    return _rewritten(result, body, dialect) if plain is None else _spliced(result, *plain)
 
 
 def escape_formula(cell: str) -> str:
@@ -47,12 +50,13 @@ def escape_formula(cell: str) -> str:
     return f"'{cell}" if FORMULA.search(cell) else cell
 
 
-def _rewritten(result: ScoreResult, body: bytes) -> bytes:
-    records = csv_records(body)
+def _rewritten(result: ScoreResult, body: bytes, dialect: Dialect) -> bytes:
+    """In UTF-8 with the separator that was sent, from the header on."""
+    records = csv_records(body, dialect)
     header = next(records)
     encoded = io.BytesIO()
     text = io.TextIOWrapper(encoded, "utf-8", newline="")
-    writer = csv.writer(text)
+    writer = csv.writer(text, delimiter=dialect.separator)
     writer.writerow([*map(escape_formula, header), *ADDED_COLUMNS])
     number_positions = _number_positions(result, header)
     for record, added in zip(records, _added_cells(result), strict=True):
@@ -71,8 +75,10 @@ def _escaped(cells: Sequence[str], checked: frozenset[int]) -> list[str]:
 
 def _number_positions(result: ScoreResult, header: Sequence[str]) -> frozenset[int]:
     """Where a scored row holds what was checked to be a number: its minus sign may stay."""
-    names = {column.name for column in result.model.contract.inputs if column.kind is Kind.NUMBER}
-    return frozenset(position for position, name in enumerate(header) if name.strip() in names)
+    contract = result.model.contract
+    names = {column.name for column in contract.inputs if column.kind is Kind.NUMBER}
+    meant = matched([name.strip() for name in header], contract.spellings)
+    return frozenset(position for position, name in enumerate(meant) if name in names)
 
 
 def _added_cells(result: ScoreResult) -> Iterator[tuple[str, ...]]:

@@ -27,6 +27,7 @@ class FaultEntry(BaseModel):
     row: int | None = Field(description="Number of the data row, from 1; null for the header or the whole input.")
     column: str | None = Field(description="Name of the column; #3 is the third, where its name is unknown.")
     code: str = Field(examples=["not_a_number"])
+    hint: str | None = Field(None, description="What was expected, what was seen, and which setting decides.")
 
 
 class ProblemEntry(BaseModel):

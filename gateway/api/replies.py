@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from contract.hints import with_hints
 from gateway.api import row_text
+from gateway.http.problems import LISTED_FAULTS
 from gateway.labels.receiving import LabelReceipt
 from gateway.models.score_result import ScoreResult
 from gateway.models.serving_versions import AdoptedModel
@@ -26,7 +28,8 @@ def as_json(result: ScoreResult) -> bytes:
     if result.degraded:
         tail["degraded"] = result.degraded
     if result.faults:
-        tail["errors"] = result.faults
+        hinted = with_hints(result.model.contract, result.faults, LISTED_FAULTS)
+        tail["errors"] = [fault.to_json() for fault in hinted]
         tail["skipped"] = result.rows - len(result.decisions)
     rest = to_json(tail)[1:]
     # By hand: as a fragment the rows would be copied once more.
@@ -49,7 +52,7 @@ def labels_json(receipt: LabelReceipt) -> bytes:
         "unknown": receipt.unknown,
     }
     if receipt.faults:
-        fields["errors"] = receipt.faults
+        fields["errors"] = [fault.to_json() for fault in receipt.faults]
         fields["skipped"] = receipt.skipped
     return to_json(fields)
 

@@ -12,6 +12,7 @@ from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import RedirectResponse, Response
 
+from contract.schema import Others
 from gateway.api import documents as doc
 from gateway.api.csv_answer import as_csv
 from gateway.api.replies import as_json, contract_json, labels_json, prefers_csv, to_json
@@ -39,9 +40,11 @@ async def get_services(request: Request) -> Services:  # async: FastAPI would ru
     return services
 
 
-async def get_options(on_error: OnError = OnError.REFUSE, record: bool = True) -> ScoreOptions:
-    """How an input is to be scored: `record=false` leaves no trace of it."""
-    return ScoreOptions(on_error, record)
+async def get_options(
+    on_error: OnError = OnError.REFUSE, record: bool = True, columns: Others = Others.REFUSE
+) -> ScoreOptions:
+    """How an input is to be scored: `record=false` leaves no trace of it, `columns=ignore` ignores unknown columns."""
+    return ScoreOptions(on_error, record, columns)
 
 
 InjectedServices = Annotated[Services, Depends(get_services)]
@@ -60,7 +63,7 @@ async def upload(request: Request, services: InjectedServices, options: Options)
     require_csv(media_type(request))
     async with body_to_score(services, request) as body:
         file = await services.uploads.read_file(request, body)
-        payload = csv_payload(file.body)
+        payload = csv_payload(file.body, options.columns)
         result = await services.scorer.score(payload, options)
         answer = await _reply(services, request, result, payload, file)
         return await services.response_budget.reserve(request, answer)
@@ -243,7 +246,7 @@ async def _file_answer(
 async def _file_result(services: Services, file: Upload, options: ScoreOptions) -> orjson.Fragment:
     if file.problem:
         raise file.problem
-    payload = csv_payload(file.body)
+    payload = csv_payload(file.body, options.columns)
     result = await services.scorer.score(payload, options)
     # Written by itself: what cannot be written spoils no other file's answer.
     return orjson.Fragment(await payload.work(as_json, result))

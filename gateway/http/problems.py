@@ -6,7 +6,6 @@ A problem names rows and columns and never repeats what was sent. Its `code` is 
 import errno
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -47,7 +46,7 @@ class Problem(Exception):
         if self.detail:
             body["detail"] = self.detail
         if self.faults:
-            body["errors"] = [asdict(fault) for fault in self.faults[:LISTED_FAULTS]]
+            body["errors"] = [fault.to_json() for fault in self.faults[:LISTED_FAULTS]]
             body["error_count"] = len(self.faults)
         return body
 

@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 
 from contract import cells, dates
 from contract.cells import Cells
+from contract.column_names import is_unnamed, matched
+from contract.dialect import PLAIN, csv_records
 from contract.faults import InputError
-from contract.schema import Column, Contract, Kind, TimeFormat
-from contract.table import DictionaryEncoded, ParsedRows, Table, csv_records, read_csv
+from contract.schema import Column, Contract, Decimal, Kind, TimeFormat
+from contract.table import DictionaryEncoded, ParsedRows, Table, dialect_of, read_csv
 
 MIN_BYTES = 32_768
 """Smaller files are left to `read_csv`: pyarrow takes half a millisecond to begin, and both are even at 20 kB."""
@@ -62,13 +64,16 @@ def read_clean_csv(contract: Contract, body: bytes, *, others: Collection[str] =
 
 
 def _read(contract: Contract, body: bytes, others: Collection[str]) -> ParsedRows:
+    _require(contract.reading.decimal is not Decimal.COMMA)  # Then 1.201 is no plain number.
+    _require(dialect_of(contract, body).is_plain)
     records = csv_records(body)  # Refuses what is no text.
     _require_plain_lines(body)
     header_end = body.find(b"\n") + 1
-    read_csv(contract, body[:header_end], others=others)  # Refuses a header that does not fit.
-    header, first = next(records), next(records, [])
+    read_csv(contract, body[:header_end], others=others, dialect=PLAIN)  # Refuses a header that does not fit.
+    header, first = matched([name.strip() for name in next(records)], contract.spellings), next(records, [])
+    _require(not any(map(is_unnamed, header)))
     _require(len(header) == len(first) and not body.startswith(BYTE_ORDER_MARK, header_end))
-    places = {name.strip(): place for place, name in enumerate(header)}
+    places = {name: place for place, name in enumerate(header)}
     types = {places[name]: _type(column, first[places[name]]) for column in contract.inputs for name in column.names}
     parsed = _parse(pa.py_buffer(body).slice(header_end), len(header), types)
     pieces = {column.name: [parsed[f"{places[name]}"].chunk(0) for name in column.names] for column in contract.inputs}

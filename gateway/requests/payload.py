@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from contract.faults import InputError, NotTextError
 from contract.features import to_matrix
-from contract.schema import Contract
+from contract.hints import with_hints
+from contract.schema import Contract, Others
 from contract.table import ParsedRows, Table, read_csv, read_json
 from gateway.history.batch_writer import Values
 from gateway.http.body_limit import LARGE_BODY_BYTES
-from gateway.http.problems import NotScorable, NotSupported
+from gateway.http.problems import LISTED_FAULTS, NotScorable, NotSupported
 from gateway.metrics import Metrics
 from gateway.models.entity_sampling import sampled_rows
 from gateway.models.serving_versions import AdoptedModel, ServingVersions
@@ -72,19 +73,24 @@ class Payload:
         return await asyncio.get_running_loop().run_in_executor(executor, call)
 
 
-def csv_payload(body: bytes) -> Payload:
-    """A CSV file."""
-    return Payload(partial(_read_csv, body), len(body) <= INLINE_BYTES, len(body) > LARGE_BODY_BYTES)
+def csv_payload(body: bytes, columns: Others = Others.REFUSE) -> Payload:
+    """A CSV file; `columns` may have those ignored that a contract does not know."""
+    return Payload(partial(_read_csv, body, columns), len(body) <= INLINE_BYTES, len(body) > LARGE_BODY_BYTES)
 
 
-def _read_csv(body: bytes, contract: Contract, others: Collection[str]) -> ParsedRows:
+def _read_csv(body: bytes, columns: Others, contract: Contract, others: Collection[str]) -> ParsedRows:
+    contract = contract.ignoring_others if columns is Others.IGNORE else contract
     return read_clean_csv(contract, body, others=others) or read_csv(contract, body, others=others)
 
 
-def json_payload(objects: Sequence[object]) -> Payload:
-    """JSON objects, one a transaction."""
-    inline = len(objects) <= INLINE_OBJECTS
-    return Payload(lambda contract, others: read_json(contract, objects, others=others), inline)
+def json_payload(objects: Sequence[object], columns: Others = Others.REFUSE) -> Payload:
+    """JSON objects, one a transaction; `columns` as in `csv_payload`."""
+    return Payload(partial(_read_json, objects, columns), len(objects) <= INLINE_OBJECTS)
+
+
+def _read_json(objects: Sequence[object], columns: Others, contract: Contract, others: Collection[str]) -> ParsedRows:
+    contract = contract.ignoring_others if columns is Others.IGNORE else contract
+    return read_json(contract, objects, others=others)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +137,8 @@ def read(payload: Payload, serving: ServingVersions, on_error: OnError, metrics:
     if not rows.rows:
         raise NotScorable("There is no transaction in it.")
     if rows.faults and on_error is OnError.REFUSE:
-        raise NotScorable("Rows have faults; on_error=skip would score the others.", rows.faults)
+        faults = with_hints(serving.model.contract, rows.faults, LISTED_FAULTS)
+        raise NotScorable("Rows have faults; on_error=skip would score the others.", faults)
     return rows
 
 
@@ -184,4 +191,4 @@ def _parse(payload: Payload, serving: ServingVersions) -> ParsedRows:
     except NotTextError as error:
         raise NotSupported(str(error)) from None
     except InputError as error:
-        raise NotScorable(str(error), error.faults) from None
+        raise NotScorable(str(error), with_hints(serving.model.contract, error.faults, LISTED_FAULTS)) from None

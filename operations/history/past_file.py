@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contract.dialect import csv_records
 from contract.faults import Fault, FaultCode, InputError
 from contract.schema import CONFIRMED_COLUMN, Column, Contract, Feature, FeatureKind, Kind, Missing
-from contract.table import MAX_FAULTS, ParsedRows, Table, csv_records, read_csv
+from contract.table import MAX_FAULTS, ParsedRows, Table, read_csv
 from history.keyed_hash import UNKEYED
 from history.layout import Rows
 from history.plan import Plan

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.cells import MAX_TEXT_LENGTH, CellFault, Cells, from_json, from_text
-from contract.faults import FaultCode
+from contract.cells import MAX_TEXT_LENGTH, Cells, from_json, from_text
+from contract.faults import CellFault, FaultCode
 from contract.schema import FLOAT32_MAX, Column, Kind, Missing, TimeFormat
 from tests.contract.examples import COLUMNS, JSON_VALUES
 

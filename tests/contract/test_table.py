@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract import table
+from contract.dialect import csv_records
 from contract.faults import Fault, FaultCode, InputError, NotTextError
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
-from contract.table import ParsedRows, Table, csv_records, read_csv, read_json
+from contract.table import ParsedRows, Table, read_csv, read_json
 from tests.contract.examples import AS_JSON, CONTRACT, GOOD, INPUTS, JSON_VALUES, assert_same, csv_bytes, lines
 
 MARKER = "4111-SECRET"
@@ -239,7 +240,7 @@ def test_an_empty_file_is_refused(body: bytes) -> None:
     [
         lines("t-1,\0"),
         b"\0" * 100,
-        lines(good_line()).decode().encode("utf-16"),
+        lines(good_line()).decode().encode("utf-16-le"),
         lines("caf\u00e9").decode().encode("latin-1"),
         b"PK\x03\x04\xff\xfe",
         HEADER.encode() + b"\n\xed\xa0\x80\n",
@@ -269,15 +270,14 @@ def test_a_quote_inside_a_cell_is_its_text() -> None:
     [
         (HEADER.replace("age,", ""), [Fault(None, "age", FaultCode.MISSING_COLUMN)]),
         (f"{HEADER},{MARKER}", [Fault(None, "#8", FaultCode.UNKNOWN_COLUMN)]),
-        (f"{HEADER},", [Fault(None, "#8", FaultCode.UNKNOWN_COLUMN)]),
         (f"{HEADER},age", [Fault(None, "age", FaultCode.DUPLICATE_COLUMN)]),
         (f"{HEADER},fraud,fraud", [Fault(None, "fraud", FaultCode.DUPLICATE_COLUMN)]),
         (
-            HEADER.replace("age", "Age"),
+            HEADER.replace("age", "aged"),
             [Fault(None, "age", FaultCode.MISSING_COLUMN), Fault(None, "#4", FaultCode.UNKNOWN_COLUMN)],
         ),
         (
-            HEADER.replace(",", ";"),
+            HEADER.replace(",", ":"),
             [*(Fault(None, n, FaultCode.MISSING_COLUMN) for n in INPUTS), Fault(None, "#1", FaultCode.UNKNOWN_COLUMN)],
         ),
     ],

@@ -56,7 +56,8 @@ def test_what_was_left_out_stands_behind_the_rows() -> None:
     result = result_of(["a"], [0.5], 2)
     result = replace(result, rows=2, faults=(Fault(2, "amount", FaultCode.MISSING),), degraded=("history",))
     answer = orjson.loads(replies.as_json(result))
-    assert answer["errors"] == [{"row": 2, "column": "amount", "code": "missing"}]
+    (fault,) = answer["errors"]
+    assert fault == {"row": 2, "column": "amount", "code": "missing", "hint": fault["hint"]}
     assert (answer["skipped"], answer["degraded"], len(answer["predictions"])) == (1, ["history"], 1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.table import csv_records
+from contract.dialect import csv_records
 from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.history import past_file
 from operations.history.past_file import Refusal

@@ -1,0 +1,70 @@
+"""Which columns of a header, or keys of an object, are meant by the names of a contract.
+
+A name is matched as it is, else by an alias, else without regard to case and to what stands between its words
+(`Customer ID`, `customerId` and `customer-id` are customer_id), where only one name can be meant.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+BETWEEN = re.compile(r"[\s_\-./]+")
+QUOTES = "'\"`"
+PLAIN_NAME = re.compile(r"[^\W\d_][\w .\-/]{0,62}")
+LONG_NUMBER = re.compile(r"\d{5}")
+UNNAMED = re.compile(r"(?:Unnamed: \d+)?")
+"""What a column without a name is called, by pandas at last."""
+SIMILAR = 0.6
+
+
+@lru_cache(maxsize=4_096)
+def normal_form(name: str) -> str:
+    """A name without case, quotes, and what stands between its words."""
+    return BETWEEN.sub("", name.strip().strip(QUOTES)).casefold()
+
+
+def spellings(aliases: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """By each name and alias, as written and in normal form, the name that is meant; none where two could be.
+
+    `aliases` are given by name.
+    """
+    result = {alias: name for name, each in aliases.items() for alias in (*each, name)}
+    forms: dict[str, set[str]] = {}
+    for spelling, name in result.items():
+        forms.setdefault(normal_form(spelling), set()).add(name)
+    return {form: names.pop() for form, names in forms.items() if len(names) == 1} | result
+
+
+def matched(names: Sequence[str], meant: Mapping[str, str]) -> list[str]:
+    """The contract's name of each column, or its own where none is meant; `meant` is from :func:`spellings`.
+
+    What is written exactly as the contract says goes first: `amount` beside `Amount` leaves the latter unknown.
+    """
+    exact = {name for name in names if meant.get(name) == name}
+    result = list[str]()
+    for name in names:
+        known = meant.get(name) or meant.get(normal_form(name))
+        result.append(name if known is None or (known in exact and known != name) else known)
+    return result
+
+
+def is_unnamed(name: str) -> bool:
+    """Whether a column has no name."""
+    return UNNAMED.fullmatch(name) is not None
+
+
+def hint_of_unknown(name: str, known: Iterable[str], *, in_header: bool) -> str:
+    """What to say of an unknown name: which it is, and what it may be meant for.
+
+    It is repeated only where it is plainly a name: it begins with a letter, is short, has no long number, and stands
+    beside at least one name that the contract knows (`in_header`): else it could be a value.
+    """
+    ways = "columns=ignore leaves out what the model does not know"
+    if not in_header:
+        return "none of the names is one that the model knows: GET /v1/contract lists them"
+    if not PLAIN_NAME.fullmatch(name) or LONG_NUMBER.search(name):
+        return ways
+    near = difflib.get_close_matches(name.casefold(), {each.casefold(): each for each in known}, 1, SIMILAR)
+    meant = next((each for each in known if near and each.casefold() == near[0]), "")
+    return f"named {name}{f', perhaps meant for {meant}' if meant else ''}; {ways}"
