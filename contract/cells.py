@@ -9,8 +9,8 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ MAX_TIMESTAMP = 250_000_000_000.0
 """Seconds since 1970; all years of four digits end before."""
 
 
+_Cell = TypeVar("_Cell")
+
+
 @dataclass(frozen=True, slots=True)
 class Cells:
     """A column's values, and the faults by position (from 0)."""
@@ -45,10 +48,11 @@ class Cells:
 
 def from_text(column: Column, texts: Sequence[str], parse_number: NumberParser | None = None) -> Cells:
     """Converts the cells of a CSV column; without `parse_number` its numbers are plain ones, as float() takes them."""
+    texts = _without_words(column, texts, "")
     if column.is_number and parse_number is not None and column.kind is not Kind.TIMESTAMP:
-        return _numeric(column, _convert_all(partial(_written_number, parse_number), texts))
+        return _checked_numbers(column, _convert_all(partial(_written_number, parse_number), texts))
     if column.is_number:
-        return _numeric(column, _to_seconds(column, _fast_floats(texts) or _convert_all(_number_text, texts)))
+        return _checked_numbers(column, _fast_floats(texts) or _convert_all(_number_text, texts))
     if column.kind is Kind.TIMESTAMP:
         fast = _fast_times(texts) if column.time_format is TimeFormat.ISO else None
         return _numeric(column, fast or _convert_all(partial(_time_text, column.time_format), texts))
@@ -60,22 +64,52 @@ def from_json(column: Column, values: Sequence[object], *, lenient: bool = False
 
     If `lenient`, a number may be text, and a text a whole number.
     """
+    is_text = column.kind is not Kind.TIMESTAMP and not column.is_number
+    values = _without_words(column, list(map(_whole_number_as_text, values)) if lenient and is_text else values, None)
     if column.is_number:
         convert = _json_number_or_text if lenient else _json_number
-        return _numeric(column, _to_seconds(column, _convert_all(convert, values)))
+        return _checked_numbers(column, _convert_all(convert, values))
     if column.kind is Kind.TIMESTAMP:
         return _numeric(column, _convert_all(partial(_json_time, column.time_format), values))
-    return _textual(column, *_convert_texts(list(map(_whole_number_as_text, values)) if lenient else values))
+    return _textual(column, *_convert_texts(values))
 
 
 def from_numbers(column: Column, values: NDArray[np.float64]) -> Cells:
     """Checks the numbers that cells of a column of numbers hold; NaN is a missing cell."""
-    return _numeric(column, _to_seconds(column, Cells(values)))
+    return _checked_numbers(column, Cells(values))
 
 
 def from_seconds(column: Column, values: NDArray[np.float64]) -> Cells:
     """Checks the moments that cells of a column of times as text hold, in seconds since 1970; NaN is a missing cell."""
     return _numeric(column, Cells(values))
+
+
+def _without_words(column: Column, cells: Sequence[_Cell], missing: _Cell) -> Sequence[_Cell]:
+    """The cells of a file or of JSON, `missing` where one holds a word that means so."""
+    if not column.missing_words:
+        return cells
+    words, _ = _missing_values(column.missing_words)
+    return [missing if isinstance(cell, str) and cell.strip().lower() in words else cell for cell in cells]
+
+
+@cache
+def _missing_values(words: tuple[str, ...]) -> tuple[frozenset[str], NDArray[np.float64]]:
+    """The words in lower case, and the numbers that some of them are."""
+    numbers = [float(word) for word in words if not _convert_all(_number_text, [word]).faults]
+    return frozenset(word.lower() for word in words), np.array(numbers)
+
+
+def missing_by_word(column: Column) -> bool:
+    """Whether a cell that is no number may be a missing one, and not only an empty one."""
+    words, numbers = _missing_values(column.missing_words)
+    return len(numbers) < len(words)
+
+
+def _checked_numbers(column: Column, cells: Cells) -> Cells:
+    """Of a column of numbers, as they are written: in its unit, within its bounds, NaN for those that mean missing."""
+    if column.missing_words and len(numbers := _missing_values(column.missing_words)[1]):
+        cells = Cells(np.where(np.isin(cells.values, numbers), NAN, cells.values), cells.faults)
+    return _numeric(column, _to_seconds(column, cells))
 
 
 def _to_seconds(column: Column, cells: Cells) -> Cells:

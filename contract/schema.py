@@ -136,6 +136,8 @@ class Column:
         time_format: how a timestamp is written; timestamps only.
         clock: the column beside it that holds the time of the day, where this one holds the day alone; timestamps only.
         aliases: other names that a file may have for it.
+        missing_words: cells that are missing ones as if they were empty, whatever their case; among numbers a word that
+            is a number stands for that number, however it is written. Not of labels and weights.
     """
 
     name: str
@@ -147,6 +149,7 @@ class Column:
     time_format: TimeFormat = TimeFormat.ISO
     clock: str = ""
     aliases: tuple[str, ...] = ()
+    missing_words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses bounds that no number meets, values that no cell can hold, and what its kind does not use."""
@@ -162,7 +165,14 @@ class Column:
             raise ContractError(f"column {self.name}: its clock is another column, beside a date that is text")
         if len({self.name, *self.aliases}) <= len(self.aliases) or any(not each.strip() for each in self.aliases):
             raise ContractError(f"column {self.name}: an alias is empty or listed twice")
+        self._check_missing_words()
         self._refuse_unused()
+
+    def _check_missing_words(self) -> None:
+        if any(not word or word != word.strip() for word in self.missing_words):
+            raise ContractError(f"column {self.name}: a missing word is empty or has spaces around it")
+        if len({word.lower() for word in self.missing_words}) != len(self.missing_words):
+            raise ContractError(f"column {self.name}: a missing word is listed twice")
 
     def _refuse_unused(self) -> None:
         """A field that contract.json leaves out would bind training, which has this object, and not serving."""
@@ -183,6 +193,8 @@ class Column:
             column |= {"time_format": self.time_format} | ({"clock": self.clock} if self.clock else {})
         if self.aliases:
             column["aliases"] = list(self.aliases)
+        if self.missing_words and self.kind not in TRAINING_ONLY_KINDS:
+            column["missing_words"] = list(self.missing_words)
         return column
 
     @classmethod
@@ -198,6 +210,7 @@ class Column:
             time_format=TimeFormat(fields.get("time_format", TimeFormat.ISO)),
             clock=str(fields.get("clock", "")),
             aliases=tuple(map(str, fields.get("aliases", ()))),
+            missing_words=tuple(map(str, fields.get("missing_words", ()))),
         )
 
     @property

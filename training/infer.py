@@ -29,6 +29,7 @@ from training.errors import TrainingError
 from training.infer_dates import dates_of, is_clock, names_another_moment
 from training.infer_dialect import inferred_dialect, plain_numbers
 from training.infer_history import Times, history
+from training.infer_missing import missing_words
 from training.quantity import quantity
 
 LABEL_NAMES = ("is_fraud", "isfraud", "fraud", "tx_fraud", "fraud_label", "label", "class", "target")
@@ -105,6 +106,7 @@ def infer_schema(path: Path) -> str:
     )
     second_weights = _named(columns, Kind.WEIGHT)[1:]
     columns |= dict.fromkeys(second_weights, InferredColumn(None, {}, "left out: a second weight"))
+    frame = _without_words(frame, columns)
     columns = _with_clock(frame, columns)
     tables = [_table(name, inferred) for name, inferred in columns.items()]
     times = _times(frame, columns, truth.to_numpy())
@@ -220,12 +222,29 @@ def _infer_column(name: str, column: pd.Series, label: str, truth: pd.Series) ->
         return InferredColumn(Kind.LABEL, {}, f"{rarest}1 for fraud, 0 otherwise")
     if (excluded := _excluded(name, column, truth)) is not None:
         return excluded
-    full = column[column != ""]
-    allow = {"missing": '"allow"'} if len(full) < len(column) else {}
+    words = missing_words(column[column != ""], _is_measured)
+    full = words.without(column[column != ""])
+    keys = ({"missing": '"allow"'} if len(full) < len(column) else {}) | words.keys
     if full.empty:
-        return InferredColumn(Kind.ENTITY, allow, "empty in every row: accepted, but no feature is made from it")
+        return InferredColumn(Kind.ENTITY, keys, "empty in every row: accepted, but no feature is made from it")
     inferred = _infer_filled(name, full)
-    return InferredColumn(inferred.kind, {**allow, **inferred.keys}, inferred.comment)
+    comment = "; ".join(filter(None, (words.comment, inferred.comment)))
+    return InferredColumn(
+        inferred.kind, {**keys, **inferred.keys}, inferred.comment if inferred.kind is None else comment
+    )
+
+
+def _without_words(frame: pd.DataFrame, columns: Mapping[str, InferredColumn]) -> pd.DataFrame:
+    """The cells as training will read them: empty where they hold a word that means so."""
+    worded = {
+        name: json.loads(each.keys["missing_words"]) for name, each in columns.items() if "missing_words" in each.keys
+    }
+    return frame.assign(**{name: frame[name].mask(frame[name].isin(words), "") for name, words in worded.items()})
+
+
+def _is_measured(full: pd.Series) -> bool:
+    """Whether cells are mostly numbers or dates."""
+    return _share(full, lambda some: _numbers(_without_signs(some))[1]) >= HALF or dates_of(full) is not None
 
 
 def _excluded(name: str, column: pd.Series, truth: pd.Series) -> InferredColumn | None:

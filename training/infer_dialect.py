@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from contract.dialect import SEPARATORS, Dialect, cells_of, encoding_of, head_lines, separator_line
 from contract.numbers import PLAIN, NumberEvidence, NumberReadings, readings_of
 from contract.schema import Decimal
+from training.infer_missing import MISSING_SPELLINGS
 
 USUAL_ENCODING = "cp1252"
 """Of a file that is not UTF-8: what Windows writes in the west."""
@@ -65,7 +66,7 @@ def _could_be_header(cells: Sequence[str], width: int) -> bool:
 def _written(column: pd.Series) -> list[NumberReadings | None] | None:
     """The readings of each cell of a column of numbers that are not all plain; None for any other column."""
     texts = column.tolist()
-    some = [text for text in texts[:: max(1, len(texts) // SAMPLE_ROWS)] if text]
+    some = [text for text in texts[:: max(1, len(texts) // SAMPLE_ROWS)] if text and text not in MISSING_SPELLINGS]
     if not some or all(map(PLAIN.fullmatch, some)) or _share(some) < MOST:
         return None
     return [readings_of(text) for text in texts]

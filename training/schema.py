@@ -35,9 +35,11 @@ from training.source import read_bytes
 DEFAULT = Path(__file__).with_name("default_schema.toml")
 """The schema of the simulator's transactions."""
 KEYS = {
-    Kind.NUMBER: {"minimum", "maximum", "log"},
-    Kind.CATEGORY: {"max_categories", "min_count"},
-    Kind.TIMESTAMP: {"time_format", "cycles", "clock"},
+    Kind.NUMBER: {"missing_words", "minimum", "maximum", "log"},
+    Kind.CATEGORY: {"missing_words", "max_categories", "min_count"},
+    Kind.TIMESTAMP: {"missing_words", "time_format", "cycles", "clock"},
+    Kind.ID: {"missing_words"},
+    Kind.ENTITY: {"missing_words"},
 }
 """The keys that a column may have by its kind, beside `kind`, `missing`, `leak` and `aliases`."""
 CYCLES = {
@@ -62,6 +64,7 @@ class SchemaColumn:
     """One column as the schema file describes it.
 
     Attributes:
+        missing_words: cells that mean the same as an empty one; see `contract.schema.Column`.
         minimum: smallest number accepted, in the column's own unit; numbers only, like `maximum` and `log`.
         log: whether the number's logarithm is a feature beside the number.
         max_categories: the most values of a category that get a code of their own.
@@ -85,6 +88,7 @@ class SchemaColumn:
     cycles: tuple[str, ...] = ()
     leak: Leak = Leak.REFUSE
     aliases: tuple[str, ...] = ()
+    missing_words: tuple[str, ...] = ()
 
     def column(self, known: tuple[str, ...]) -> Column:
         """The contract's column; `known` are a category's known values."""
@@ -95,9 +99,10 @@ class SchemaColumn:
             self.minimum,
             self.maximum,
             known,
-            self.time_format,
-            self.clock,
-            self.aliases,
+            time_format=self.time_format,
+            clock=self.clock,
+            aliases=self.aliases,
+            missing_words=self.missing_words,
         )
 
     def features(self) -> Iterator[Feature]:
@@ -240,6 +245,7 @@ def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
         cycles=_cycles(where, fields.get("cycles", usual_cycles)),
         leak=values.choice(where, "leak", fields.get("leak", Leak.REFUSE), Leak),
         aliases=values.texts(where, "aliases", fields["aliases"], '["Amount (EUR)"]') if "aliases" in fields else (),
+        missing_words=values.words(where, "missing_words", fields.get("missing_words", [])),
     )
 
 

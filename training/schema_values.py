@@ -9,6 +9,7 @@ from contract.windows import UNITS
 from training.errors import SchemaError
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
+_WORDS = (str, int, float)
 DURATION = re.compile(rf"([1-9][0-9]{{0,5}})([{''.join(UNITS)}])")
 
 
@@ -61,6 +62,13 @@ def texts(where: str, key: str, value: object, example: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not good or len(set(value)) < len(value):
         raise SchemaError(f"{where}: {key} must be a list, each item once: {key} = {example}.")
     return tuple(value)
+
+
+def words(where: str, key: str, value: object) -> tuple[str, ...]:
+    """A list of words, perhaps empty; a number stands for its text."""
+    if not isinstance(value, list) or any(isinstance(item, bool) or not isinstance(item, _WORDS) for item in value):
+        raise SchemaError(f'{where}: {key} must be a list of words: {key} = ["NULL", "-1"].')
+    return tuple(map(str, value))
 
 
 def seconds(where: str, key: str, value: object) -> int:

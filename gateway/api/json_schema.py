@@ -1,7 +1,8 @@
 """The transactions that a contract accepts, as JSON Schema.
 
-Two things it cannot express: a day that its month does not have, and text over the maximum length whose excess is
-blanks at an end. And a CSV file's cells are text: each is the value as it would be written.
+Three things it cannot express: a day that its month does not have, text over the maximum length whose excess is blanks
+at an end, and a word that means a missing cell, in any case. And a CSV file's cells are text: each is the value as it
+would be written.
 """
 
 from collections.abc import Collection, Mapping
@@ -61,6 +62,9 @@ def _properties(column: Column) -> Schema:
     schema = _number(column) if column.is_number else _text(column)
     if column.missing is Missing.ALLOW:
         schema["type"] = [schema["type"], "null"]
+    if column.missing_words:
+        descriptions = (schema.get("description"), f"Missing where it is {', '.join(column.missing_words)}.")
+        schema["description"] = " ".join(filter(None, descriptions))
     properties = {name: schema | {"examples": [value]} for name, value in example(column).items()}
     if column.clock:
         properties[column.clock] |= {"format": "time-of-day", "description": "The time of the day."}

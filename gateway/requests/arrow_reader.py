@@ -106,9 +106,10 @@ def _require_plain_quotes(text: NDArray[np.uint8]) -> None:
 
 def _type(column: Column, first: str) -> pa.DataType:
     """What pyarrow reads a column as; `first` is its cell in the first row."""
-    if column.is_number:
+    if column.is_number and not cells.missing_by_word(column):
         return pa.float64()
-    if column.kind is Kind.TIMESTAMP and column.time_format is TimeFormat.ISO and not column.clock:
+    is_iso = column.kind is Kind.TIMESTAMP and column.time_format is TimeFormat.ISO
+    if is_iso and not column.clock and not column.missing_words:
         return OFFSET_MOMENT if OFFSET.search(first) else PLAIN_MOMENT
     return TEXT if column.kind is Kind.ID else CATEGORIES
 
@@ -141,7 +142,7 @@ def _values(column: Column, parsed: Sequence[pa.Array]) -> NDArray[np.float64]:
 
 def _cells(column: Column, parsed: Sequence[pa.Array]) -> Cells:
     own = parsed[0]
-    if column.is_number:
+    if pa.types.is_floating(own.type):
         values = own.to_numpy(zero_copy_only=False)
         _require(np.count_nonzero(np.isnan(values)) == own.null_count)
         return cells.from_numbers(column, values)
@@ -168,7 +169,7 @@ def _ids(column: Column, texts: pa.Array) -> Cells:
     offsets = np.frombuffer(texts.buffers()[1], np.int32)[: len(texts) + 1]
     data, lengths = np.frombuffer(texts.buffers()[2], np.uint8)[: offsets[-1]], np.diff(offsets)
     is_printed = len(data) > 0 and data.min() >= FIRST_PRINTED and data.max() <= LAST_PRINTED
-    if is_printed and lengths.min() > 0 and lengths.max() <= cells.MAX_TEXT_LENGTH:
+    if is_printed and not column.missing_words and lengths.min() > 0 and lengths.max() <= cells.MAX_TEXT_LENGTH:
         # Piece by piece: others wait for no long call.
         pieces = (texts.slice(at, PIECE_ROWS) for at in range(0, len(texts), PIECE_ROWS))
         return Cells(np.concatenate([piece.to_numpy(zero_copy_only=False) for piece in pieces]))
@@ -176,8 +177,8 @@ def _ids(column: Column, texts: pa.Array) -> Cells:
 
 
 def _encoded(column: Column, parsed: Sequence[pa.Array]) -> DictionaryEncoded | None:
-    """A column of text that pyarrow has by its distinct values; None where two of them are one without their blanks."""
-    if column.clock or not pa.types.is_dictionary(parsed[0].type):
+    """A column of text that pyarrow has by its distinct values; None where two of them are read as one."""
+    if column.kind not in {Kind.CATEGORY, Kind.ENTITY}:
         return None
     values = cells.from_text(column, parsed[0].dictionary.to_pylist()).values
     if len(set(values.tolist())) < len(values):

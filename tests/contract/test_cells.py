@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
 
@@ -311,3 +312,43 @@ def test_dates_at_once_and_one_by_one_agree(texts: list[str]) -> None:
     careful = from_text(column, ["", *texts])  # an empty cell sends the whole column the careful way
     assert np.array_equal(together.values, careful.values[1:], equal_nan=True)
     assert {place + 1: code for place, code in together.faults.items()} | {0: FaultCode.MISSING} == careful.faults
+
+
+WITH_WORDS = [
+    replace(column, missing=Missing.ALLOW, missing_words=("NULL", "n/a", "-1"))
+    for column in (NUMBER, SECONDS, DATE, WORD, Column("e", Kind.ENTITY))
+]
+
+
+@pytest.mark.parametrize("column", WITH_WORDS, ids=lambda column: f"{column.kind}-{column.time_format}")
+@pytest.mark.parametrize("text", ["NULL", " null ", "N/A", "-1"])
+def test_a_word_that_means_missing_is_a_missing_cell(column: Column, text: str) -> None:
+    """In any case, with blanks around it, in a file as in JSON."""
+    for cells in (from_text(column, [text, text]), from_json(column, [text, text])):
+        assert not cells.faults
+        assert cells.values[0] == "" or math.isnan(cells.values[0])
+
+
+@pytest.mark.parametrize("text", ["-1", "-1.0", " -1e0", "-1.000"])
+@pytest.mark.parametrize("form", [None, TimeFormat.SECONDS, TimeFormat.MILLISECONDS])
+def test_a_number_that_means_missing_is_one_however_it_is_written(text: str, form: TimeFormat | None) -> None:
+    """Before bounds are checked, and in the column's own unit; its neighbours keep their values."""
+    words = ("-1",)
+    column = Column("n", Kind.NUMBER, Missing.ALLOW, minimum=0.0, missing_words=words)
+    if form:
+        column = Column("t", Kind.TIMESTAMP, Missing.ALLOW, time_format=form, missing_words=words)
+    for cells in (from_text(column, [text, "1"]), from_json(column, [float(text), 1])):
+        assert not cells.faults
+        assert np.isnan(cells.values).tolist() == [True, False]
+
+
+def test_a_missing_word_is_subject_to_the_policy_of_missing_cells() -> None:
+    """A column that refuses empty cells refuses these too."""
+    column = replace(NUMBER, missing_words=("NULL", "-1"))
+    assert from_text(column, ["NULL", "-1.0", "2"]).faults == {0: FaultCode.MISSING, 1: FaultCode.MISSING}
+
+
+def test_a_word_means_missing_only_where_the_column_says_so() -> None:
+    """A number's text is no number among texts, and other words are what they are."""
+    assert value_of(from_text(replace(WORD, missing_words=("-1",)), ["-1.0"])) == "-1.0"
+    assert fault_of(from_text(replace(NUMBER, missing_words=("NULL",)), ["N/A"])) is FaultCode.NOT_A_NUMBER

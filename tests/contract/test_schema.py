@@ -45,14 +45,15 @@ def columns(draw: st.DrawFn, name: str) -> Column:
     """A column of any kind that a contract may have more than once, with what its kind uses."""
     kind = draw(st.sampled_from([Kind.NUMBER, Kind.CATEGORY, Kind.TIMESTAMP, Kind.ENTITY]))
     missing = draw(st.sampled_from(Missing))
+    plain = Column(name, kind, missing, missing_words=tuple(draw(st.lists(WORDS, unique_by=str.lower, max_size=2))))
     if kind is Kind.NUMBER:
         minimum, maximum = sorted([draw(BOUNDS), draw(BOUNDS)])
-        return Column(name, kind, missing, minimum, maximum)
+        return replace(plain, minimum=minimum, maximum=maximum)
     if kind is Kind.CATEGORY:
-        return Column(name, kind, missing, values=tuple(draw(st.lists(WORDS, unique=True, max_size=4))))
+        return replace(plain, values=tuple(draw(st.lists(WORDS, unique=True, max_size=4))))
     if kind is Kind.TIMESTAMP:
-        return Column(name, kind, missing, time_format=draw(st.sampled_from(TimeFormat)))
-    return Column(name, kind, missing)
+        return replace(plain, time_format=draw(st.sampled_from(TimeFormat)))
+    return plain
 
 
 @st.composite
@@ -127,6 +128,7 @@ def test_every_zero_is_the_same_bound(zero: float) -> None:
             for at, column in [
                 (0, replace(COLUMNS[0], missing=Missing.ALLOW)),
                 (0, replace(COLUMNS[0], kind=Kind.ENTITY)),
+                (0, replace(COLUMNS[0], missing_words=("NULL",))),
                 (1, replace(COLUMNS[1], time_format=TimeFormat.SECONDS)),
                 (2, replace(COLUMNS[2], minimum=0.5)),
                 (2, replace(COLUMNS[2], maximum=9_999.0)),

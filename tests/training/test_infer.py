@@ -166,7 +166,7 @@ def test_a_label_may_be_written_in_capitals(tmp_path: Path) -> None:
     assert _infer(frame.assign(fraud=np.where(frame["fraud"] == 1, "TRUE", "FALSE")), tmp_path).label == "fraud"
 
 
-@pytest.mark.parametrize("wrong", ["nan", "NULL", "n/a", "-", "1e40"])
+@pytest.mark.parametrize("wrong", ["twelve", "1e40"])
 def test_a_number_column_with_some_other_cells_stays_one(wrong: str, tmp_path: Path) -> None:
     """What is mostly numbers is a number with a word on the other cells, so that training names their rows."""
     frame = _small(price=["12.5", wrong, *map(str, np.linspace(1, 9, 38))])

@@ -36,6 +36,17 @@ def test_a_day_may_have_its_clock_beside_it() -> None:
         parse_schema(compare.replace('"at"', "7"))
 
 
+def test_words_may_mean_a_missing_cell() -> None:
+    """They reach the contract; a number may be written as one, and a label has none."""
+    schema = parse_schema(SCHEMA.replace('kind = "timestamp"', 'kind = "timestamp"\nmissing_words = ["NULL", -1]'))
+    assert next(each for each in schema.contract({}).columns if each.name == "when").missing_words == ("NULL", "-1")
+    with pytest.raises(SchemaError, match="unknown keys: missing_words"):
+        parse_schema(SCHEMA.replace('kind = "label"', 'kind = "label"\nmissing_words = ["?"]'))
+    for wrong, advice in (('"NULL"', "a list of words"), ('["a", "A"]', "listed twice"), ('[" "]', "spaces around")):
+        with pytest.raises(SchemaError, match=advice):
+            parse_schema(SCHEMA.replace('kind = "timestamp"', f'kind = "timestamp"\nmissing_words = {wrong}'))
+
+
 def test_label_is_named() -> None:
     """The schema knows which column is the label."""
     assert parse_schema(SCHEMA).label == "fraud"

@@ -76,3 +76,10 @@ def test_blank_is_what_the_reader_strips() -> None:
     pattern = re.compile(NOT_BLANK)
     every = map(chr, range(sys.maxunicode + 1))
     assert [char for char in every if bool(pattern.search(char)) is not bool(char.strip())] == []
+
+
+def test_words_that_mean_missing_are_told() -> None:
+    """A schema cannot hold them in any case, so they stand in words."""
+    column = Column("amount", Kind.NUMBER, missing_words=("NULL", "-1"))
+    contract = Contract("words", (column,), (Feature("amount", FeatureKind.NUMBER, "amount"),))
+    assert transaction_schema(contract)["properties"]["amount"]["description"] == "Missing where it is NULL, -1."

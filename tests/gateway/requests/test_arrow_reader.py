@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -204,6 +205,44 @@ def test_files_of_any_contract_are_read_alike(contract: Contract) -> None:
     for column in contract.inputs:
         for bad in bad_texts(column):
             assert both(contract, as_csv(contract, [good, good | {column.name: bad}]).encode())[0] is None
+
+
+WORDS = st.sampled_from(["NULL", " null", "N/A", "n/a ", "-1", "-1.0", "-1e0", "", "NaN"])
+WITH_WORDS = Contract(
+    CONTRACT.name,
+    tuple(
+        replace(column, missing=Missing.ALLOW, missing_words=("NULL", "n/a", "-1"))
+        if column.kind is not Kind.LABEL
+        else column
+        for column in CONTRACT.columns
+    ),
+    CONTRACT.features,
+)
+SENTINEL = Contract("sentinel", (replace(NUMBER, minimum=0.0, missing_words=("-1", "999")),), (FEATURE,))
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_words_that_mean_missing_are_read_alike(data: st.DataObject) -> None:
+    """In columns of each kind, beside clean cells; and a word is no reason to leave a file."""
+    cells = {name: cells_of(name, 0) | WORDS for name in INPUTS} | {"time": cells_of("time", 0) | WORDS}
+    rows = [",".join(data.draw(cells[name]) for name in INPUTS) for _ in range(data.draw(st.integers(1, 5)))]
+    clean, other = both(WITH_WORDS, lines(*rows))
+    assert other is not None
+    assert (clean is None) == bool(other.faults)
+    if clean is not None:
+        assert_equal(clean, other)
+
+
+@given(st.lists(st.sampled_from(["-1", "-1.00", "999", "9.99e2", "5", "", "-2"]), min_size=1, max_size=5))
+def test_numbers_that_mean_missing_are_read_alike(numbers: list[str]) -> None:
+    """By pyarrow's numbers, before bounds are checked."""
+    body = "\n".join(["n", *(f'"{number}"' for number in numbers), ""]).encode()
+    clean, other = both(SENTINEL, body)
+    assert other is not None
+    assert (clean is None) == ("-2" in numbers)
+    if clean is not None:
+        assert_equal(clean, other)
 
 
 @pytest.mark.parametrize("zone", ["", "Z", "+01:00", ".5", ".123456Z", " UTC"])
