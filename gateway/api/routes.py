@@ -89,18 +89,20 @@ async def predict_batch(request: Request, services: InjectedServices, options: O
 @router.post("/v1/score", responses=SCORED, openapi_extra=doc.SCORE_BODY, dependencies=KEY, tags=["score"])
 async def score(request: Request, services: InjectedServices, options: Options) -> Response:
     """Scores one transaction or a list."""
-    require_json(media_type(request))
+    kind = media_type(request)
+    require_json(kind)
     async with body_to_score(services, request) as body:
-        return await services.response_budget.reserve(request, await _scored_json(services, body, options))
+        return await services.response_budget.reserve(request, await _scored_json(services, body, kind, options))
 
 
 def _fast_score(options: ScoreOptions) -> Callable[[Request, bytes], Awaitable[Response]]:
     async def handler(request: Request, body: bytes) -> Response:
         services: Services = request.state.services
-        require_json(media_type(request))
+        kind = media_type(request)
+        require_json(kind)
         with services.metrics.request_latency(), services.uploads.reserve_small() as reservation:
             await reservation.acquire(len(body))
-            return await services.response_budget.reserve(request, await _scored_json(services, body, options))
+            return await services.response_budget.reserve(request, await _scored_json(services, body, kind, options))
 
     return handler
 
@@ -128,7 +130,8 @@ async def labels(request: Request, services: InjectedServices, on_error: OnError
     kind = media_type(request)
     if kind not in JSON_TYPES:
         require_csv(kind)
-    async with services.uploads.received(request) as body, services.uploads.slot(body):
+    async with services.uploads.received(request) as received, services.uploads.slot(received):
+        body = await services.uploads.unpacked(request, received)
         payload = await _labels_payload(services, request, body)
         receipt = await services.labels.receive(payload, on_error)
         answer = Response(await payload.work(labels_json, receipt), media_type=JSON)
@@ -197,7 +200,7 @@ async def body_to_score(services: Services, request: Request) -> AsyncIterator[b
     """The whole body once it may be scored; its latency is observed until its answer is ready, or it has failed."""
     with services.metrics.request_latency():
         async with services.uploads.received(request) as body, services.uploads.slot(body):
-            yield body
+            yield await services.uploads.unpacked(request, body)
 
 
 async def _reply(services: Services, request: Request, result: ScoreResult, payload: Payload, file: Upload) -> Response:
@@ -212,18 +215,18 @@ async def _reply(services: Services, request: Request, result: ScoreResult, payl
 async def _labels_payload(services: Services, request: Request, body: bytearray) -> Payload:
     if media_type(request) not in JSON_TYPES:
         return csv_payload((await services.uploads.read_file(request, body)).body)
-    return json_labels(await _objects(services, body))
+    return json_labels(await _objects(services, body, media_type(request)))
 
 
-async def _scored_json(services: Services, body: bytes | bytearray, options: ScoreOptions) -> Response:
-    result = await services.scorer.score_objects(await _objects(services, body), options)
+async def _scored_json(services: Services, body: bytes | bytearray, kind: str, options: ScoreOptions) -> Response:
+    result = await services.scorer.score_objects(await _objects(services, body, kind), options)
     answer = as_json(result) if len(body) <= INLINE_BYTES else await asyncio.to_thread(as_json, result)
     return Response(answer, media_type=JSON)
 
 
-async def _objects(services: Services, body: bytes | bytearray) -> Sequence[object]:
-    """The objects of a JSON body."""
-    arguments = body, services.settings.max_transactions
+async def _objects(services: Services, body: bytes | bytearray, kind: str) -> Sequence[object]:
+    """The objects of a JSON body of this media type."""
+    arguments = body, services.settings.max_transactions, kind
     if len(body) <= INLINE_BYTES:
         return parse_transactions(*arguments)
     return await asyncio.to_thread(parse_transactions, *arguments)

@@ -56,4 +56,4 @@ class FastPathMiddleware:
             return None
         handler = self._handlers.get((scope["method"], scope["path"], scope["query_string"]))
         is_plain = handler and 0 < announced_length(scope["headers"]) <= self._max_bytes and has_key(scope, self._keys)
-        return handler if is_plain else None
+        return handler if is_plain and all(name != b"content-encoding" for name, _ in scope["headers"]) else None

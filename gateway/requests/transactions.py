@@ -10,21 +10,27 @@ from typing import Any, NoReturn
 
 from gateway.http.problems import NotScorable, NotSupported
 
-JSON_TYPES = frozenset({"application/json", ""})
+JSON_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+JSON_TYPES = frozenset({"application/json", "", *JSON_LINES})
 
 
-def parse_transactions(body: bytes | bytearray, max_transactions: int) -> Sequence[object]:
-    """One object or a list of them as a list; what is in them is the contract's to check.
+def parse_transactions(body: bytes | bytearray, max_transactions: int, media_type: str = "") -> Sequence[object]:
+    """One object or a list of them as a list, or one a line; what is in them is the contract's to check.
 
     Raises:
         NotScorable: the body is not strict JSON, or not an object or a list of at most `max_transactions`.
     """
     try:
         # As json.loads does, which would make a decoder for each body.
-        value = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+        if media_type in JSON_LINES:
+            value: object = [_DECODER.decode(line) for line in text.split("\n") if line.strip()]
+        else:
+            value = _DECODER.decode(text)
     except (ValueError, RecursionError):
         # ValueError: also of bytes that are not UTF-8, and of integers with more than 4,300 digits.
-        raise NotScorable("The body is not JSON.") from None
+        lines = ": each line is an object" if media_type in JSON_LINES else ""
+        raise NotScorable(f"The body is not JSON{lines}.") from None
     transactions = value if isinstance(value, list) else [value]
     if len(transactions) > max_transactions:
         raise NotScorable(f"More than {max_transactions} transactions; upload a file instead.")

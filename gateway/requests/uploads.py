@@ -24,6 +24,7 @@ from gateway.http.problems import NotScorable, NotSupported, Problem, TooSlow
 from gateway.http.protocol import WHOLE
 from gateway.http.safe_names import safe_file_name
 from gateway.metrics import Metrics
+from gateway.requests.compression import unpack
 from gateway.requests.payload import INLINE_BYTES
 from gateway.settings import GatewaySettings
 
@@ -31,6 +32,7 @@ FORM_FIELDS = 16
 """Parts that are no files: more than a client adds by itself is refused."""
 
 CSV = "text/csv"
+FILE_NAMES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 CHUNK_BYTES = 262_144
 SMALL_BODIES_BYTES = 4_000_000
 """All bodies together that announce INLINE_BYTES or less."""
@@ -85,6 +87,20 @@ class Uploads:
                 yield await self._take_body(request, reservation)
             else:
                 yield await self._read_body(request, reservation)
+
+    async def unpacked(self, request: Request, body: bytearray) -> bytearray:
+        """The body as it was before it was compressed, if it was.
+
+        Raises:
+            NotSupported: its encoding is another one.
+            NotScorable, TooLarge: as `compression.unpack`.
+        """
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding == "identity":
+            return body
+        if encoding not in {"gzip", "x-gzip"}:
+            raise NotSupported("The Content-Encoding must be gzip, or none.")
+        return bytearray(await self._unpack(body, self._settings.max_upload_bytes))
 
     def reserve_small(self) -> Reservation:
         """Memory for a small body that is there already."""
@@ -162,15 +178,25 @@ class Uploads:
             raise NotScorable(f"Not a whole form of at most {max_files} files, all named {field}.") from None
         if not files:
             raise NotScorable(f"The form has no file under the name {field}.")
-        return [self._upload(name, file, position) for position, (name, file) in enumerate(files, 1)]
+        return [await self._upload(name, file, position) for position, (name, file) in enumerate(files, 1)]
 
-    def _upload(self, filename: str, body: bytes, position: int) -> Upload:
-        name = safe_file_name(filename, position)
-        if not filename.lower().endswith(".csv"):
-            return Upload(name, b"", NotSupported("The file's name does not end in .csv."))
-        if len(body) > self._settings.max_upload_bytes:
-            return Upload(name, b"", too_large(self._settings.max_upload_bytes))
-        return Upload(name, body)
+    async def _upload(self, filename: str, body: bytes, position: int) -> Upload:
+        name, limit = safe_file_name(filename, position), self._settings.max_upload_bytes
+        if not filename.lower().endswith(FILE_NAMES):
+            return Upload(name, b"", NotSupported(f"The file's name does not end in {', '.join(FILE_NAMES)}."))
+        if len(body) > limit:
+            return Upload(name, b"", too_large(limit))
+        if not filename.lower().endswith(".gz"):
+            return Upload(name, body)
+        try:
+            return Upload(name, await self._unpack(body, limit))
+        except Problem as problem:
+            return Upload(name, b"", problem)
+
+    async def _unpack(self, body: bytes | bytearray, limit: int) -> bytes:
+        if len(body) <= INLINE_BYTES:
+            return unpack(body, limit)
+        return await asyncio.to_thread(unpack, body, limit)
 
 
 class _InMemoryParser(MultiPartParser):

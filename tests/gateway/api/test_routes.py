@@ -1,7 +1,9 @@
 """What a caller sees, path by path, over the real app and the real handler."""
 
 import csv
+import gzip
 import io
+import json
 import logging
 import re
 from pathlib import Path
@@ -377,3 +379,85 @@ def test_a_connection_ends_behind_a_body_that_nobody_read(
     """An answer that was given before the body was read closes the connection: the body would be the next request."""
     answer = client.post(path, content=GOLDEN_CSV, headers={"content-type": kind})
     assert (answer.headers.get("connection") == "close") is closed
+
+
+GERMAN = GOLDEN_CSV.replace(",", ";").encode("utf-16")
+
+
+@pytest.mark.parametrize("body", [GERMAN, GOLDEN_CSV.replace(",", "\t").encode(), b"sep=,\n" + GOLDEN_CSV.encode()])
+def test_a_foreign_file_is_scored_as_the_plain_one(client: TestClient, body: bytes) -> None:
+    """Semicolons in UTF-16, tabs, and a line that names the separator."""
+    assert post_csv(client, body) == post_csv(client, GOLDEN_CSV)
+
+
+def test_the_csv_answer_to_a_foreign_file_keeps_its_separator(client: TestClient) -> None:
+    """In UTF-8, with the columns added behind its own."""
+    answer = client.post("/upload", content=GERMAN, headers={"content-type": "text/csv", "accept": "text/csv"}).text
+    lines = answer.splitlines()
+    assert lines[0] == ";".join([HEADER.replace(",", ";"), "fraud_probability", "decision", "model_version"])
+    assert {line.count(";") for line in lines} == {HEADER.count(",") + 3}
+
+
+def test_compressed_bodies_and_files_are_scored(client: TestClient) -> None:
+    """By Content-Encoding, and by the name of a file; JSON likewise."""
+    packed, expected = gzip.compress(GOLDEN_CSV.encode()), post_csv(client, GOLDEN_CSV)
+    assert post_csv(client, packed, **{"content-encoding": "gzip"}) == expected
+    assert client.post("/upload", files={"file": ("a.csv.gz", packed)}).json() == expected[1]
+    as_json = gzip.compress(json.dumps(GOOD).encode())
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    assert client.post("/v1/score", content=as_json, headers=headers).json()["rows"] == 1
+    assert post_csv(client, GOLDEN_CSV, **{"content-encoding": "br"})[0] == 415
+
+
+@pytest.mark.parametrize("cut", [1, 9])
+def test_a_damaged_compressed_body_is_the_callers_fault(client: TestClient, cut: int) -> None:
+    """Of a batch it is that file's alone."""
+    packed = gzip.compress(GOLDEN_CSV.encode())[:-cut]
+    assert post_csv(client, packed, **{"content-encoding": "gzip"})[0] == 422
+    files = [("files", ("a.csv.gz", packed)), ("files", ("b.csv", GOLDEN_CSV))]
+    answers = client.post("/predict/batch", files=files).json()["files"]
+    assert [answer["status"] for answer in answers] == [422, 200]
+
+
+def test_json_lines_are_scored_as_a_list(client: TestClient) -> None:
+    """One object a line; a line that is none is told."""
+    text = "\n".join(json.dumps(GOOD | {"transaction_id": name}) for name in "ab") + "\n\n"
+    headers = {"content-type": "application/x-ndjson"}
+    answer = client.post("/v1/score", content=text, headers=headers).json()
+    assert [prediction["id"] for prediction in answer["predictions"]] == ["a", "b"]
+    refused = client.post("/v1/score", content=f"{text}x", headers=headers)
+    assert (refused.status_code, refused.json()["detail"]) == (422, "The body is not JSON: each line is an object.")
+
+
+def test_columns_that_the_model_does_not_know_are_ignored_on_demand(client: TestClient) -> None:
+    """In files and objects; without it they are refused, and named."""
+    other = {**GOOD, "age": 30, "note": "x"}
+    body = f"note,{HEADER}\nx,{ROW}\n"
+    plain = post_csv(client, f"{HEADER}\n{ROW}\n")
+    answer = client.post("/upload?columns=ignore", content=body, headers={"content-type": "text/csv"})
+    assert (answer.status_code, answer.json()) == plain
+    assert client.post("/v1/score?columns=ignore", json=other).json()["predictions"] == plain[1]["predictions"]
+    for refused in (post_csv(client, body)[1], client.post("/v1/score", json=other).json()):
+        assert refused["errors"][0]["hint"].startswith("named note")
+
+
+def test_names_are_matched_without_regard_to_their_spelling(client: TestClient) -> None:
+    """Of columns and of keys, also of objects in objects."""
+    plain = post_csv(client, f"{HEADER}\n{ROW}\n")
+    assert post_csv(client, f"{HEADER.replace('_', ' ').title()}\n{ROW}\n") == plain
+    titled = {name.replace("_", " ").title(): value for name, value in {**GOOD, "age": 30}.items()}
+    assert client.post("/v1/score", json=titled).json()["predictions"] == plain[1]["predictions"]
+
+
+def test_no_hint_repeats_what_could_be_a_value(client: TestClient) -> None:
+    """A card number or an address in the place of a name, and cells at fault."""
+    bodies = [
+        f"{HEADER},{SECRET}\n{ROW},1\n",
+        f"{SECRET}\n1\n",
+        f"{HEADER}\na,{SECRET},10,30,chip\n",
+        f"{HEADER}\na,2026-01-01,{SECRET},30,chip\n",
+    ]
+    for body in bodies:
+        status, answer = post_csv(client, body)
+        assert status == 422
+        assert SECRET not in json.dumps(answer)
