@@ -159,10 +159,10 @@ class _CsvFile:
             try:
                 rows = self.parse_plain()
             except InputError as error:
-                if not _has_written_numbers(error.faults):
+                if not has_written_numbers(error.faults):
                     raise
             else:
-                if not _has_written_numbers(rows.faults):
+                if not has_written_numbers(rows.faults):
                     return rows
         return self._parse(self._number_parser())
 
@@ -214,7 +214,7 @@ class _Header:
     unnamed: Sequence[int]
 
 
-def _has_written_numbers(faults: Iterable[Fault]) -> bool:
+def has_written_numbers(faults: Iterable[Fault]) -> bool:
     """Whether cells are no plain numbers, and may be numbers as people write them."""
     return any(fault.code is FaultCode.NOT_A_NUMBER for fault in faults)
 

@@ -1,7 +1,8 @@
 """A file of past transactions, CSV or parquet, read whole before anything of it is loaded.
 
 Faults are reported by row and column, and refuse the file. It is parsed as in serving, block after block, so that
-memory holds the bytes of a block and what history needs of all rows, not the file.
+memory holds the bytes of a block and what history needs of all rows, not the file. Of a CSV file that is not plain, the
+whole tells how its numbers are written: it is parsed at once.
 """
 
 import csv
@@ -16,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contract.dialect import csv_records
+from contract.column_names import matched
+from contract.dialect import HEAD_BYTES, PLAIN, Dialect, csv_records
 from contract.faults import Fault, FaultCode, InputError
-from contract.schema import CONFIRMED_COLUMN, Column, Contract, Feature, FeatureKind, Kind, Missing
-from contract.table import MAX_FAULTS, ParsedRows, Table, read_csv
+from contract.schema import CONFIRMED_COLUMN, Column, Contract, Decimal, Feature, FeatureKind, Kind, Missing, Others
+from contract.table import MAX_FAULTS, ParsedRows, Table, dialect_of, has_written_numbers, read_csv
 from history.keyed_hash import UNKEYED
 from history.layout import Rows
 from history.plan import Plan
@@ -41,6 +43,10 @@ PARQUET_BLOCK_ROWS = 1 << 17
 SHOWN_FAULTS = 5
 NOT_A_LABEL = 255
 """Of a cell that is not empty and holds no label."""
+
+
+class _NotPlainError(Exception):
+    """A file of which only the whole tells how its numbers are written."""
 
 
 class Refusal(OperationsError):
@@ -65,8 +71,7 @@ def read(
     try:
         if source.is_parquet(path):
             return _read_parquet(_Reader(contract, plan, skip=skip), path, on_progress)
-        with path.open("rb") as stream:
-            return _read_csv(_Reader(contract, plan, skip=skip), stream, path.stat().st_size, on_progress)
+        return _read_csv(_Reader(contract, plan, skip=skip), path, on_progress)
     except TrainingError as error:
         raise Refusal(str(error)) from None
     except OSError as error:
@@ -74,8 +79,12 @@ def read(
 
 
 def read_bytes(contract: Contract, plan: Plan, body: bytes, on_progress: ProgressCallback) -> ParsedFile:
-    """Reads the bytes of a CSV file; as :func:`read`."""
-    return _read_csv(_Reader(contract, plan, skip=False), BytesIO(body), len(body), on_progress)
+    """Reads the bytes of a CSV file with commas between its fields; as :func:`read`."""
+    reader = _Reader(contract, plan, skip=False)
+    try:
+        return _read_plain_csv(reader, BytesIO(body), len(body), on_progress)
+    except _NotPlainError:
+        return _read_whole(reader.anew(), body, on_progress)
 
 
 def csv_blocks(stream: BinaryIO, size: int = CSV_BLOCK_BYTES) -> Iterator[bytes]:
@@ -110,11 +119,28 @@ def _header_end(text: bytes) -> int:
     return end
 
 
-def _read_csv(reader: "_Reader", stream: BinaryIO, size: int, on_progress: ProgressCallback) -> ParsedFile:
+def _read_csv(reader: "_Reader", path: Path, on_progress: ProgressCallback) -> ParsedFile:
+    with path.open("rb") as stream:
+        if reader.is_plain(stream.read(HEAD_BYTES)):
+            stream.seek(0)
+            try:
+                return _read_plain_csv(reader, stream, path.stat().st_size, on_progress)
+            except _NotPlainError:
+                pass
+    return _read_whole(reader.anew(), path.read_bytes(), on_progress)
+
+
+def _read_whole(reader: "_Reader", body: bytes, on_progress: ProgressCallback) -> ParsedFile:
+    reader.receive(source.unpacked(body))
+    on_progress(len(body), len(body))
+    return reader.parsed_file(hashlib.sha256(body).hexdigest())
+
+
+def _read_plain_csv(reader: "_Reader", stream: BinaryIO, size: int, on_progress: ProgressCallback) -> ParsedFile:
     digest, header, done = hashlib.sha256(), b"", 0
     for block in csv_blocks(stream):
         digest.update(block)
-        reader.receive(header + block)
+        reader.receive(header + block, PLAIN)
         header = header or block[: _header_end(block)]
         done += len(block)
         on_progress(done, size)
@@ -126,7 +152,7 @@ def _read_parquet(reader: "_Reader", path: Path, on_progress: ProgressCallback) 
         names, done = [name for name in source.parquet_names(file) if name in reader.known], 0
         with source.intact():
             for batch in file.iter_batches(PARQUET_BLOCK_ROWS, columns=names):
-                reader.receive(source.arrow_csv(pa.Table.from_batches([batch])))
+                reader.receive(source.arrow_csv(pa.Table.from_batches([batch])), PLAIN)
                 done += batch.num_rows
                 on_progress(done, file.metadata.num_rows)
     return reader.parsed_file(sha256)
@@ -151,20 +177,37 @@ class _Reader:
         header = self._contract.names | {CONFIRMED_COLUMN}
         return _readable_contract(self._contract, self._plan, header).names
 
-    def receive(self, body: bytes) -> None:
-        """Parses a block, which has its header.
+    def anew(self) -> "_Reader":
+        """A reader that has received nothing."""
+        return _Reader(self._contract, self._plan, skip=self._skip)
+
+    def is_plain(self, head: bytes) -> bool:
+        """Whether a file that begins so is plain, as far as that tells."""
+        usual = self._contract.reading.decimal is not Decimal.COMMA
+        return usual and not head.startswith(source.GZIP) and self._dialect(head).is_plain
+
+    def receive(self, body: bytes, dialect: Dialect | None = None) -> None:
+        """Parses a block of a dialect, or a whole file whose dialect is to be found; it has its header.
 
         Raises:
             Refusal: it is no CSV, its header lacks a column, or too many cells are at fault.
+            _NotPlainError: its numbers are not plain, as its dialect says they are.
         """
         try:
-            header = [name.strip() for name in next(csv_records(body), [])]
-            self._readable = self._readable or _readable_contract(self._contract, self._plan, frozenset(header))
-            self._add(self._readable, read_csv(self._readable, body, with_label=True, others=header))
+            names = matched(next(csv_records(body, dialect or self._dialect(body)), []), self._contract.spellings)
+            self._readable = self._readable or _readable_contract(self._contract, self._plan, frozenset(names))
+            rows = read_csv(self._readable, body, with_label=True, dialect=dialect)
+            if dialect is not None and has_written_numbers(rows.faults):
+                raise _NotPlainError
+            self._add(self._readable, rows)
         except InputError as error:
             raise Refusal(self._error_text(error)) from None
         except csv.Error:
             raise Refusal(f"The file is not well-formed CSV after row {self._rows}: is a quote out of place?") from None
+
+    def _dialect(self, body: bytes) -> Dialect:
+        needed = _readable_contract(self._contract, self._plan, frozenset())
+        return dialect_of(self._contract, body, needed.columns)
 
     def parsed_file(self, sha256: str) -> ParsedFile:
         """The content of the whole file.
@@ -231,7 +274,9 @@ def _readable_contract(contract: Contract, plan: Plan, header: frozenset[str]) -
         form = contract.time.time_format
         columns.append(Column(CONFIRMED_COLUMN, Kind.TIMESTAMP, Missing.ALLOW, time_format=form))
     # A contract must have a feature; this one is not computed.
-    return Contract(contract.name, tuple(columns), (Feature("time", FeatureKind.HOUR_SIN, plan.time),))
+    features = (Feature("time", FeatureKind.HOUR_SIN, plan.time),)
+    reading = replace(contract.reading, others=Others.IGNORE)
+    return Contract(contract.name, tuple(columns), features, reading=reading)
 
 
 class _PastTransactionsBuilder:

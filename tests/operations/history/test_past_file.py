@@ -1,6 +1,8 @@
 """A file of past transactions: read in blocks as if at once, refused by place, never by value."""
 
+import gzip
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,3 +159,43 @@ def test_a_day_and_its_clock_are_one_time(tmp_path: Path) -> None:
     pd.read_csv(io.BytesIO(body)).to_parquet(tmp_path / "past.parquet")
     for result in (read(body, PLAN, timed), past_file.read(timed, PLAN, tmp_path / "past.parquet", quiet)):
         assert past(result).seconds.tolist() == [1769882700.0]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda body: body.replace(b",", b";"),
+        lambda body: body.replace(b",", b"\t").decode().encode("utf-16"),
+        lambda body: b"Export of May\n\n" + body,
+        gzip.compress,
+    ],
+)
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_foreign_file_gives_what_the_plain_one_gives(
+    write: Callable[[bytes], bytes], skip: bool, tmp_path: Path
+) -> None:
+    """Other separators and encodings, lines above the header, compressed."""
+    body = text(rows(40, days=5))
+    (tmp_path / "plain.csv").write_bytes(body)
+    (tmp_path / "foreign.csv").write_bytes(write(body))
+    plain, foreign = (
+        past_file.read(CARDS, PLAN, tmp_path / f"{name}.csv", quiet, skip=skip) for name in ("plain", "foreign")
+    )
+    assert plain.past is not None
+    assert foreign.past is not None
+    np.testing.assert_equal(foreign.past.seconds, plain.past.seconds)
+    np.testing.assert_equal(foreign.past.numbers, plain.past.numbers)
+    np.testing.assert_equal(foreign.past.codes, plain.past.codes)
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_the_whole_of_a_past_tells_how_its_numbers_are_written(skip: bool, tmp_path: Path) -> None:
+    """A block with 1.201 alone is read by what the last row of the file says of the sign, and not by itself."""
+    lines = [f't{number},2026-01-{1 + number % 5:02d},c1,s1,"1.201",chip,0' for number in range(200)]
+    (tmp_path / "past.csv").write_bytes(text([*lines, 't999,2026-01-05,c1,s1,"7,50",chip,0']))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(past_file.csv_blocks, "__defaults__", (1000,))
+        result = past_file.read(CARDS, PLAN, tmp_path / "past.csv", quiet, skip=skip)
+    assert result.past is not None
+    assert set(result.past.numbers["amount"].tolist()) == {1201.0, 7.5}
+    assert result.skipped == 0
