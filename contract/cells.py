@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from contract import dates
 from contract.faults import CellFault, FaultCode
+from contract.normal_forms import all_unquoted, known_spellings
 from contract.numbers import NumberParser
-from contract.schema import Column, Kind, Missing, TimeFormat
+from contract.schema import Column, Kind, Missing, TextMatch, TimeFormat
 
 MAX_TEXT_LENGTH = 256
 """Characters of an id, entity or category: they become keys elsewhere."""
@@ -82,6 +83,11 @@ def from_numbers(column: Column, values: NDArray[np.float64]) -> Cells:
 def from_seconds(column: Column, values: NDArray[np.float64]) -> Cells:
     """Checks the moments that cells of a column of times as text hold, in seconds since 1970; NaN is a missing cell."""
     return _numeric(column, Cells(values))
+
+
+def respelled(column: Column, values: NDArray[Any]) -> NDArray[Any]:
+    """Cells of text that were read as they are spelled, as this column reads them."""
+    return _textual(column, values.tolist(), {}).values
 
 
 def _without_words(column: Column, cells: Sequence[_Cell], missing: _Cell) -> Sequence[_Cell]:
@@ -256,8 +262,12 @@ def _numeric(column: Column, cells: Cells) -> Cells:
     return _check_missing(column, cells, _positions(np.isnan(values)))
 
 
-def _textual(column: Column, texts: list[str], faults: dict[int, FaultCode]) -> Cells:
+def _textual(column: Column, texts: Sequence[str], faults: dict[int, FaultCode]) -> Cells:
+    if column.match is not TextMatch.EXACT:
+        texts = _without_words(column, all_unquoted(texts), "")
     faults |= {position: FaultCode.TOO_LONG for position, text in enumerate(texts) if len(text) > MAX_TEXT_LENGTH}
+    if column.match is TextMatch.NORMAL:
+        texts = known_spellings(column.values, texts)
     missing = [position for position, text in enumerate(texts) if not text] if "" in texts else []
     return _check_missing(column, Cells(_text_array(texts), faults), missing)
 
@@ -274,7 +284,7 @@ def _positions(mask: NDArray[np.bool_]) -> list[int]:
     return positions
 
 
-def _text_array(texts: list[str]) -> NDArray[Any]:
+def _text_array(texts: Sequence[str]) -> NDArray[Any]:
     values = np.empty(len(texts), dtype=object)
     values[:] = texts
     return values

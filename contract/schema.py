@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from contract.column_names import spellings
+from contract.normal_forms import normal_form, unquoted
 from contract.windows import NUMBER_AGGREGATES, Aggregate, Window
 
 FORMAT = 1
@@ -48,6 +49,28 @@ class Missing(StrEnum):
 
     REFUSE = "refuse"
     ALLOW = "allow"
+
+
+class TextMatch(StrEnum):
+    """Which ways of writing a text are one text; blanks around it never count.
+
+    Ids and entities: `unquoted` at most, for C12 and c12 may be two cards. A contract of an earlier release names none,
+    which is `exact`.
+    """
+
+    EXACT = "exact"
+    UNQUOTED = "unquoted"
+    """Quotes around it do not count."""
+    NORMAL = "normal"
+    """Only its normal form counts (`contract.normal_forms`): it becomes the known value of that form, if any."""
+
+
+TEXT_MATCHES = {
+    Kind.CATEGORY: tuple(TextMatch),
+    Kind.ID: (TextMatch.EXACT, TextMatch.UNQUOTED),
+    Kind.ENTITY: (TextMatch.EXACT, TextMatch.UNQUOTED),
+}
+"""What each kind of text that serving reads may be matched by."""
 
 
 class TimeFormat(StrEnum):
@@ -138,6 +161,7 @@ class Column:
         aliases: other names that a file may have for it.
         missing_words: cells that are missing ones as if they were empty, whatever their case; among numbers a word that
             is a number stands for that number, however it is written. Not of labels and weights.
+        match: which ways of writing a text are one; ids, entities and categories only.
     """
 
     name: str
@@ -150,6 +174,7 @@ class Column:
     clock: str = ""
     aliases: tuple[str, ...] = ()
     missing_words: tuple[str, ...] = ()
+    match: TextMatch = TextMatch.EXACT
 
     def __post_init__(self) -> None:
         """Refuses bounds that no number meets, values that no cell can hold, and what its kind does not use."""
@@ -161,6 +186,9 @@ class Column:
             raise ContractError(f"column {self.name}: a category value is listed twice")
         if any(not value or value != value.strip() for value in self.values):
             raise ContractError(f"column {self.name}: a category value is empty or has spaces around it")
+        if self.match not in TEXT_MATCHES.get(self.kind, (TextMatch.EXACT,)):
+            raise ContractError(f"column {self.name}: a {self.kind} cannot be matched as {self.match}")
+        self._refuse_ambiguous_values()
         if self.clock != self.clock.strip() or self.clock == self.name or (self.clock and self.time_format.is_number):
             raise ContractError(f"column {self.name}: its clock is another column, beside a date that is text")
         if len({self.name, *self.aliases}) <= len(self.aliases) or any(not each.strip() for each in self.aliases):
@@ -173,6 +201,13 @@ class Column:
             raise ContractError(f"column {self.name}: a missing word is empty or has spaces around it")
         if len({word.lower() for word in self.missing_words}) != len(self.missing_words):
             raise ContractError(f"column {self.name}: a missing word is listed twice")
+
+    def _refuse_ambiguous_values(self) -> None:
+        """A cell must have one reading: a value that no cell can become, or that is another one, is a mistake."""
+        if self.match is not TextMatch.EXACT and any(value != unquoted(value) for value in self.values):
+            raise ContractError(f"column {self.name}: a category value has quotes around it, and no cell has")
+        if self.match is TextMatch.NORMAL and len(set(map(normal_form, self.values))) != len(self.values):
+            raise ContractError(f"column {self.name}: two category values have one normal form")
 
     def _refuse_unused(self) -> None:
         """A field that contract.json leaves out would bind training, which has this object, and not serving."""
@@ -189,6 +224,8 @@ class Column:
             column |= {"minimum": self.minimum + 0.0, "maximum": self.maximum + 0.0}
         if self.kind is Kind.CATEGORY:
             column["values"] = list(self.values)
+        if self.match is not TextMatch.EXACT:
+            column["match"] = self.match
         if self.kind is Kind.TIMESTAMP:
             column |= {"time_format": self.time_format} | ({"clock": self.clock} if self.clock else {})
         if self.aliases:
@@ -211,6 +248,7 @@ class Column:
             clock=str(fields.get("clock", "")),
             aliases=tuple(map(str, fields.get("aliases", ()))),
             missing_words=tuple(map(str, fields.get("missing_words", ()))),
+            match=TextMatch(fields.get("match", TextMatch.EXACT)),
         )
 
     @property

@@ -23,10 +23,12 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contract import cells
 from contract.column_names import matched
 from contract.dialect import PLAIN, Dialect
 from contract.faults import Fault, FaultCode, InputError
-from contract.schema import CONFIRMED_COLUMN, Column, Contract, Kind, Missing
+from contract.normal_forms import normal_form
+from contract.schema import CONFIRMED_COLUMN, Column, Contract, Kind, Missing, TextMatch
 from contract.table import ParsedRows, Table, dialect_of, read_csv
 from contract.windows import DAY
 from training import source
@@ -145,11 +147,38 @@ def seconds_of(moment: str | float) -> float:
     return datetime.fromisoformat(moment).timestamp() if isinstance(moment, str) else float(moment)
 
 
-def vocabulary(values: NDArray[Any], min_count: int, max_categories: int) -> tuple[str, ...]:
-    """The values of a category that get a code: at least so often, the most frequent first, "" never."""
+def with_spellings(contract: Contract) -> Contract:
+    """The contract by which a category's cells stay as they are spelled: a vocabulary is made of them."""
+    columns = (
+        replace(column, match=TextMatch.UNQUOTED) if column.match is TextMatch.NORMAL else column
+        for column in contract.columns
+    )
+    return replace(contract, columns=tuple(columns))
+
+
+def respelled(contract: Contract, data: LabelledTransactions) -> LabelledTransactions:
+    """What was read with its spellings as this contract, whose categories have their values, reads it."""
+    unlabelled = None if data.unlabelled is None else _respelled(contract, data.unlabelled)
+    return replace(data, table=_respelled(contract, data.table), unlabelled=unlabelled)
+
+
+def _respelled(contract: Contract, table: Table) -> Table:
+    normal = [column for column in contract.columns if column.match is TextMatch.NORMAL]
+    return table.extended({column.name: cells.respelled(column, table.columns[column.name]) for column in normal})
+
+
+def vocabulary(values: NDArray[Any], min_count: int, max_categories: int, match: TextMatch) -> tuple[str, ...]:
+    """The values of a category that get a code: at least so often, the most frequent first, "" never.
+
+    Of the values that are one in normal form the most frequent stands for all, and they are counted together.
+    """
     counts = Counter(values.tolist())
     counts.pop("", None)
-    frequent = sorted((-count, value) for value, count in counts.items() if count >= min_count)
+    spellings, totals = dict[str, str](), Counter[str]()
+    for value, count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
+        form = normal_form(value) if match is TextMatch.NORMAL else value
+        totals[spellings.setdefault(form, value)] += count
+    frequent = sorted((-count, value) for value, count in totals.items() if count >= min_count)
     return tuple(value for _, value in frequent[:max_categories])
 
 

@@ -25,6 +25,7 @@ from contract.schema import (
     Missing,
     Others,
     Reading,
+    TextMatch,
     TimeFormat,
 )
 from training import schema_values as values
@@ -36,12 +37,14 @@ DEFAULT = Path(__file__).with_name("default_schema.toml")
 """The schema of the simulator's transactions."""
 KEYS = {
     Kind.NUMBER: {"missing_words", "minimum", "maximum", "log"},
-    Kind.CATEGORY: {"missing_words", "max_categories", "min_count"},
+    Kind.CATEGORY: {"missing_words", "max_categories", "min_count", "match"},
     Kind.TIMESTAMP: {"missing_words", "time_format", "cycles", "clock"},
-    Kind.ID: {"missing_words"},
-    Kind.ENTITY: {"missing_words"},
+    Kind.ID: {"missing_words", "match"},
+    Kind.ENTITY: {"missing_words", "match"},
 }
 """The keys that a column may have by its kind, beside `kind`, `missing`, `leak` and `aliases`."""
+USUAL_MATCH = {Kind.CATEGORY: TextMatch.NORMAL, Kind.ID: TextMatch.UNQUOTED, Kind.ENTITY: TextMatch.UNQUOTED}
+"""Which ways of writing a text are one, where the schema does not say."""
 CYCLES = {
     "hour": (FeatureKind.HOUR_SIN, FeatureKind.HOUR_COS),
     "weekday": (FeatureKind.WEEKDAY_SIN, FeatureKind.WEEKDAY_COS),
@@ -71,6 +74,7 @@ class SchemaColumn:
         min_count: training rows that a category's value needs for that; rarer ones are "unknown".
         clock: the column that holds the time of the day, where this one holds only the day; timestamps only.
         cycles: which of "hour" and "weekday" become features; timestamps only.
+        match: which ways of writing a text are one; ids, entities and categories only.
         leak: whether the column may tell the label alone, as one that is known when a transaction is scored.
         aliases: other names that a file may have for it.
     """
@@ -86,6 +90,7 @@ class SchemaColumn:
     time_format: TimeFormat = TimeFormat.ISO
     clock: str = ""
     cycles: tuple[str, ...] = ()
+    match: TextMatch = TextMatch.EXACT
     leak: Leak = Leak.REFUSE
     aliases: tuple[str, ...] = ()
     missing_words: tuple[str, ...] = ()
@@ -103,6 +108,7 @@ class SchemaColumn:
             clock=self.clock,
             aliases=self.aliases,
             missing_words=self.missing_words,
+            match=self.match,
         )
 
     def features(self) -> Iterator[Feature]:
@@ -243,6 +249,7 @@ def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
         time_format=time_format,
         clock=values.text(where, "clock", fields.get("clock", "")),
         cycles=_cycles(where, fields.get("cycles", usual_cycles)),
+        match=_match(where, kind, fields),
         leak=values.choice(where, "leak", fields.get("leak", Leak.REFUSE), Leak),
         aliases=values.texts(where, "aliases", fields["aliases"], '["Amount (EUR)"]') if "aliases" in fields else (),
         missing_words=values.words(where, "missing_words", fields.get("missing_words", [])),
@@ -256,6 +263,13 @@ def _missing(where: str, kind: Kind, fields: Mapping[str, Any]) -> Missing:
     if kind is Kind.WEIGHT and missing is Missing.ALLOW:
         raise SchemaError(f"{where}: a weight cannot be missing; write 1 for a row that stands for itself alone.")
     return missing
+
+
+def _match(where: str, kind: Kind, fields: Mapping[str, Any]) -> TextMatch:
+    match = values.choice(where, "match", fields.get("match", USUAL_MATCH.get(kind, TextMatch.EXACT)), TextMatch)
+    if match is TextMatch.NORMAL and kind is not Kind.CATEGORY:
+        raise SchemaError(f'{where}: an {kind} has no normal form, for C12 and c12 may be two: match = "unquoted".')
+    return match
 
 
 def _cycles(where: str, value: object) -> tuple[str, ...]:

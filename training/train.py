@@ -197,6 +197,7 @@ def _prepare(request: TrainRequest, reporter: Reporter) -> _Periods:
     reporter.say(f"{quantity(labelled.rows, 'transaction')}, {int(labelled.labels.sum()):,} of them fraud")
     cut = split(labelled.rows, labelled.seconds, _label_delay(schema))
     contract = _fitted_contract(schema, labelled, cut)
+    labelled = data.respelled(contract, labelled)
     allowed = leaks.check_leaks(contract, labelled, cut.train, (*request.allow_leaks, *schema.allowed_leaks))
     amount_of(contract, request.decision_options.amount)  # Refused before the training, not after it.
     known, late = known_rows(cut, labelled.seconds, labelled.confirmed)
@@ -227,14 +228,14 @@ def _read(request: TrainRequest) -> tuple[Schema, data.LabelledTransactions]:
         schema = load_schema(DEFAULT)
     else:
         schema = parse_schema(infer_schema(request.data)) if request.schema is None else load_schema(request.schema)
-    return schema, read(schema.contract({}), request)
+    return schema, read(data.with_spellings(schema.contract({})), request)
 
 
 def _fitted_contract(schema: Schema, labelled: data.LabelledTransactions, cut: Split) -> Contract:
     """The contract with the category values of the training period: later ones must be as unknown as in service."""
     vocabularies = {
         column.name: data.vocabulary(
-            labelled.table.columns[column.name][cut.train], column.min_count, column.max_categories
+            labelled.table.columns[column.name][cut.train], column.min_count, column.max_categories, column.match
         )
         for column in schema.columns
         if column.kind is Kind.CATEGORY

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.faults import Fault, FaultCode, InputError, NotTextError
-from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TextMatch, TimeFormat
 from contract.table import ParsedRows, read_json
 from gateway.http.problems import NotLabels, NotSupported
 from gateway.requests.payload import INLINE_OBJECTS, OnError, Payload
@@ -51,14 +51,14 @@ def json_labels(objects: Sequence[object]) -> Payload:
     return Payload(lambda contract, _: read_json(contract, list(map(_with_text, objects))), inline)
 
 
-def read_labels(payload: Payload, time: TimeFormat, on_error: OnError) -> Labels:
-    """Reads labels of transactions whose time is written like this.
+def read_labels(payload: Payload, time: TimeFormat, on_error: OnError, match: TextMatch = TextMatch.EXACT) -> Labels:
+    """Reads labels of transactions whose time is written, and whose id is matched, like this.
 
     Raises:
         Problem: they are at fault.
     """
     try:
-        reading = _read(payload, time)
+        reading = _read(payload, time, match)
     except NotTextError as error:
         raise NotSupported(str(error)) from None
     except InputError as error:
@@ -73,19 +73,19 @@ def read_labels(payload: Payload, time: TimeFormat, on_error: OnError) -> Labels
     return labels
 
 
-def label_columns(time: TimeFormat) -> tuple[Column, ...]:
-    """The columns of labels of transactions whose time is written like this.
+def label_columns(time: TimeFormat, match: TextMatch = TextMatch.EXACT) -> tuple[Column, ...]:
+    """The columns of labels of transactions whose time is written, and whose id is matched, like this.
 
     A clock that may begin anywhere has no now: each label must then name its moment in it.
     """
     missing = Missing.ALLOW if time.is_dated else Missing.REFUSE
     confirmed = Column(CONFIRMED, Kind.TIMESTAMP, missing, time_format=time)
-    return Column(ID, Kind.ID), Column(FRAUD, Kind.CATEGORY), confirmed
+    return Column(ID, Kind.ID, match=match), Column(FRAUD, Kind.CATEGORY), confirmed
 
 
-def _read(payload: Payload, time: TimeFormat) -> ParsedRows:
+def _read(payload: Payload, time: TimeFormat, match: TextMatch) -> ParsedRows:
     """A file may be without the column of moments, where a label may be without one."""
-    *columns, confirmed = label_columns(time)
+    *columns, confirmed = label_columns(time, match)
     try:
         return payload.read(_contract(*columns, confirmed), ())
     except InputError as error:

@@ -70,8 +70,8 @@ class LabelReceiver:
         Raises:
             Problem: they are at fault, or cannot be stored now.
         """
-        plan, column = self._plan_and_time()
-        labels = await payload.work(read_labels, payload, column.time_format, on_error)
+        plan, column, identity = self._remembered()
+        labels = await payload.work(read_labels, payload, column.time_format, on_error, identity.match)
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 updates = [await self._update(payload, plan, labels, rows) for rows in _slices(len(labels.ids))]
@@ -80,21 +80,22 @@ class LabelReceiver:
             raise LabelsNotTaken(SEND_AGAIN) from None
         return _receipt(labels, updates)
 
-    def _plan_and_time(self) -> tuple[Plan, Column]:
-        """The plan of the states that labels change, and the column of the transactions' time; else NotRemembered."""
+    def _remembered(self) -> tuple[Plan, Column, Column]:
+        """The plan of the states that labels change, the transactions' time, and their id; else NotRemembered."""
         serving = self._tracker.serving
         contract, plan = serving.model.contract, serving.plan
         if plan is None or contract.time is None:
             raise NotRemembered("The live model has no history: transactions are not remembered.")
-        if contract.first(Kind.ID) is None:
+        identity = contract.first(Kind.ID)
+        if identity is None:
             raise NotRemembered("The live model's transactions have no id to find them by.")
         if self._redis is None:
             raise NotRemembered("No Redis is configured: transactions are not remembered.")
-        return plan, contract.time
+        return plan, contract.time, identity
 
     async def _update(self, payload: Payload, plan: Plan, labels: Labels, rows: slice) -> LabelUpdate:
         """Reads and changes until nothing is left to do, or other gateways changed the same in each of MAX_ROUNDS."""
-        assert self._redis  # noqa: S101 - `_plan_and_time` has refused; mypy cannot see it.
+        assert self._redis  # noqa: S101 - `_remembered` has refused; mypy cannot see it.
         digests = self._key.transactions.digests(labels.ids[rows])
         update = LabelUpdate(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
         for _ in range(MAX_ROUNDS):

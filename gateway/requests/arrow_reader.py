@@ -40,8 +40,8 @@ PIECE_ROWS = 16_384
 """Whose ids are made Python's at a time, in a millisecond."""
 OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)$", re.ASCII)
 """The end of a time that names its offset."""
-FIRST_PRINTED, LAST_PRINTED = 0x21, 0x7E
-"""Of ASCII, without the blank."""
+FIRST_PLAIN, LAST_PLAIN = 0x28, 0x7E
+"""Of ASCII: letters, digits, and most signs that ids are made of; no blank and no quote."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 TEXT, CATEGORIES = pa.string(), pa.dictionary(pa.int32(), pa.string())
 PLAIN_MOMENT, OFFSET_MOMENT = pa.timestamp("us"), pa.timestamp("us", "UTC")
@@ -168,8 +168,8 @@ def _ids(column: Column, texts: pa.Array) -> Cells:
     """Each id by itself: hardly one is there twice."""
     offsets = np.frombuffer(texts.buffers()[1], np.int32)[: len(texts) + 1]
     data, lengths = np.frombuffer(texts.buffers()[2], np.uint8)[: offsets[-1]], np.diff(offsets)
-    is_printed = len(data) > 0 and data.min() >= FIRST_PRINTED and data.max() <= LAST_PRINTED
-    if is_printed and not column.missing_words and lengths.min() > 0 and lengths.max() <= cells.MAX_TEXT_LENGTH:
+    is_plain = len(data) > 0 and data.min() >= FIRST_PLAIN and data.max() <= LAST_PLAIN
+    if is_plain and not column.missing_words and lengths.min() > 0 and lengths.max() <= cells.MAX_TEXT_LENGTH:
         # Piece by piece: others wait for no long call.
         pieces = (texts.slice(at, PIECE_ROWS) for at in range(0, len(texts), PIECE_ROWS))
         return Cells(np.concatenate([piece.to_numpy(zero_copy_only=False) for piece in pieces]))

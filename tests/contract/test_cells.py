@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contract.cells import MAX_TEXT_LENGTH, Cells, from_json, from_text
 from contract.faults import CellFault, FaultCode
-from contract.schema import FLOAT32_MAX, Column, Kind, Missing, TimeFormat
+from contract.schema import FLOAT32_MAX, Column, Kind, Missing, TextMatch, TimeFormat
 from tests.contract.examples import COLUMNS, JSON_VALUES
 
 NUMBER = Column("n", Kind.NUMBER)
@@ -18,6 +18,8 @@ OPTIONAL = Column("n", Kind.NUMBER, Missing.ALLOW)
 DATE = Column("t", Kind.TIMESTAMP)
 SECONDS = Column("t", Kind.TIMESTAMP, time_format=TimeFormat.SECONDS)
 WORD = Column("c", Kind.CATEGORY, Missing.ALLOW)
+COUNTRY = Column("c", Kind.CATEGORY, values=("US", "gift cards"), match=TextMatch.NORMAL)
+CARD = Column("c", Kind.ENTITY, match=TextMatch.UNQUOTED)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 OFFSETS = st.timedeltas(timedelta(hours=-23, minutes=-59), timedelta(hours=23, minutes=59)).map(
     lambda delta: timezone(timedelta(minutes=delta // timedelta(minutes=1)))
@@ -352,3 +354,44 @@ def test_a_word_means_missing_only_where_the_column_says_so() -> None:
     """A number's text is no number among texts, and other words are what they are."""
     assert value_of(from_text(replace(WORD, missing_words=("-1",)), ["-1.0"])) == "-1.0"
     assert fault_of(from_text(replace(NUMBER, missing_words=("NULL",)), ["N/A"])) is FaultCode.NOT_A_NUMBER
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("US", "US"), ("us", "US"), ("'us'", "US"), (" Us ", "US"), ("GIFT_CARDS", "gift cards"), ("New One", "new_one")],
+)
+def test_a_category_in_normal_form_is_the_known_value(text: str, read: str) -> None:
+    """However it is written, in a file and in JSON; an unknown one is its own normal form."""
+    assert value_of(from_text(COUNTRY, [text])) == value_of(from_json(COUNTRY, [text])) == read
+
+
+@pytest.mark.parametrize(("text", "read"), [("'C12'", "C12"), ('"C12"', "C12"), ("c12", "c12"), ("C 12", "C 12")])
+def test_an_entity_loses_its_quotes_alone(text: str, read: str) -> None:
+    """Its case stays: C12 and c12 may be two cards."""
+    assert value_of(from_text(CARD, [text])) == value_of(from_json(CARD, [text])) == read
+
+
+@pytest.mark.parametrize("column", [COUNTRY, CARD])
+def test_quotes_around_nothing_are_a_missing_cell(column: Column) -> None:
+    """It is empty, as it would be without them."""
+    assert fault_of(from_text(column, ["''"])) is FaultCode.MISSING
+
+
+def test_a_word_that_means_missing_may_stand_in_quotes() -> None:
+    """Where quotes around a text do not count."""
+    column = replace(CARD, missing=Missing.ALLOW, missing_words=("NULL",))
+    assert value_of(from_text(column, ["'null'"])) == value_of(from_json(column, ["'null'"])) == ""
+
+
+@pytest.mark.parametrize("column", [COUNTRY, CARD])
+def test_the_length_of_a_text_is_counted_without_its_quotes(column: Column) -> None:
+    """As long as a text may be."""
+    longest = "x" * MAX_TEXT_LENGTH
+    assert value_of(from_text(column, [f"'{longest}'"])) == longest
+    assert fault_of(from_text(column, [f"'{longest}x'"])) is FaultCode.TOO_LONG
+
+
+def test_an_exact_column_takes_each_text_as_it_is() -> None:
+    """As contracts of earlier releases do."""
+    exact = Column("c", Kind.CATEGORY, values=("US",))
+    assert [value_of(from_text(exact, [text])) for text in ("'US'", "us")] == ["'US'", "us"]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.normal_forms import normal_form, unquoted
 from contract.schema import (
     FLOAT32_MAX,
     SOURCE_KIND,
@@ -16,6 +17,7 @@ from contract.schema import (
     FeatureKind,
     Kind,
     Missing,
+    TextMatch,
     TimeFormat,
 )
 from contract.windows import DAY, HOUR, Aggregate, Window
@@ -50,7 +52,9 @@ def columns(draw: st.DrawFn, name: str) -> Column:
         minimum, maximum = sorted([draw(BOUNDS), draw(BOUNDS)])
         return replace(plain, minimum=minimum, maximum=maximum)
     if kind is Kind.CATEGORY:
-        return replace(plain, values=tuple(draw(st.lists(WORDS, unique=True, max_size=4))))
+        match = draw(st.sampled_from(TextMatch))
+        values = st.lists(WORDS.map(unquoted).filter(bool), unique_by=normal_form, max_size=4)
+        return replace(plain, values=tuple(draw(values)), match=match)
     if kind is Kind.TIMESTAMP:
         return replace(plain, time_format=draw(st.sampled_from(TimeFormat)))
     return plain
@@ -87,6 +91,34 @@ def test_a_contract_survives_its_own_bytes(contract: Contract) -> None:
     again = Contract.from_bytes(contract.to_bytes())
     assert again == contract
     assert again.fingerprint == contract.fingerprint
+
+
+def test_a_column_without_a_match_is_one_of_an_earlier_release() -> None:
+    """Its JSON stays what it was, and its text is matched exactly; any other match is written."""
+    column = Column("c", Kind.CATEGORY, values=("US",))
+    assert "match" not in column.to_json()
+    assert Column.from_json(column.to_json()).match is TextMatch.EXACT
+    assert replace(column, match=TextMatch.NORMAL).to_json()["match"] == "normal"
+
+
+@pytest.mark.parametrize(
+    ("kind", "match", "values"),
+    [
+        (Kind.ENTITY, TextMatch.NORMAL, ()),
+        (Kind.ID, TextMatch.NORMAL, ()),
+        (Kind.NUMBER, TextMatch.UNQUOTED, ()),
+        (Kind.LABEL, TextMatch.NORMAL, ()),
+        (Kind.CATEGORY, TextMatch.NORMAL, ("US", "us")),
+        (Kind.CATEGORY, TextMatch.NORMAL, ("gift cards", "gift_cards")),
+        (Kind.CATEGORY, TextMatch.UNQUOTED, ("'US'",)),
+    ],
+)
+def test_a_match_that_gives_a_cell_no_single_reading_is_refused(
+    kind: Kind, match: TextMatch, values: tuple[str, ...]
+) -> None:
+    """Two values of one form, a value that no cell becomes, a kind that may not be folded."""
+    with pytest.raises(ContractError):
+        Column("c", kind, match=match, values=values)
 
 
 @given(contracts(), contracts())

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.table import MAX_FAULTS
+from contract.features import to_matrix
+from contract.schema import TextMatch
+from contract.table import MAX_FAULTS, read_csv
+from tests.contract.examples import assert_same
 from tests.swapping import at_every_step
 from tests.training.conftest import TINY
 from tests.training.rows import SCHEMA, contract
@@ -174,9 +177,7 @@ def test_a_header_of_other_columns_is_refused() -> None:
 def test_other_separators_are_read() -> None:
     """A semicolon file gives what one with commas gives."""
     plain, other = (data.from_csv(contract(), text.encode()) for text in (GOOD, GOOD.replace(",", ";")))
-    assert {name: values.tolist() for name, values in other.table.columns.items()} == {
-        name: values.tolist() for name, values in plain.table.columns.items()
-    }
+    assert_same(other.table, plain.table)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,45 @@ def test_too_many_faults_do_not_blame_the_header() -> None:
 @given(st.lists(st.sampled_from(["", "a", "b", "c"])), st.integers(1, 5), st.integers(1, 3))
 def test_vocabulary_holds_frequent_values_only(values: list[str], min_count: int, most: int) -> None:
     """Every value with a code occurred often enough, none is missing's, and there are no more than allowed."""
-    words = data.vocabulary(np.array(values, dtype=object), min_count, most)
+    words = data.vocabulary(np.array(values, dtype=object), min_count, most, TextMatch.EXACT)
     assert len(words) <= most
     assert all(values.count(word) >= min_count for word in words)
     assert "" not in words
+
+
+SPELLINGS = ["chip", "Chip", "'chip'", "CHIP", "on line", "On-Line", "'on_line'", "new", "", "''"]
+
+
+@given(
+    st.lists(st.sampled_from(SPELLINGS), min_size=1, max_size=12),
+    st.lists(st.sampled_from(SPELLINGS), max_size=12),
+    st.integers(1, 3),
+)
+def test_training_and_serving_read_each_spelling_alike(known: list[str], later: list[str], min_count: int) -> None:
+    """What is learned from the one way of writing is known in each other one."""
+    body = HEADER + "".join(f"{place},2026-01-02,5,30,{text},0\n" for place, text in enumerate(known + later))
+    schema = parse_schema(SCHEMA)
+    labelled = data.from_csv(data.with_spellings(schema.contract({})), body.encode())
+    values = labelled.table.columns["channel"][: len(known)]
+    fitted = schema.contract({"channel": data.vocabulary(values, min_count, 9, TextMatch.NORMAL)})
+    trained, served = data.respelled(fitted, labelled).table, read_csv(fitted, body.encode()).table
+    assert trained.columns["channel"].tolist() == served.columns["channel"].tolist()
+    assert to_matrix(fitted, trained).tobytes() == to_matrix(fitted, served).tobytes()
+
+
+def test_a_value_has_the_spelling_that_is_most_frequent() -> None:
+    """All ways of writing it count together; quotes are no part of it."""
+    body = HEADER + "".join(f"{text},2026-01-02,5,30,{text},0\n" for text in ["us", "US", "'US'", "Us", "fr"])
+    labelled = data.from_csv(data.with_spellings(contract()), body.encode())
+    values = labelled.table.columns["channel"]
+    assert data.vocabulary(values, 4, 9, TextMatch.NORMAL) == ("US",)
+    assert data.vocabulary(values, 2, 9, TextMatch.UNQUOTED) == ("US",)
+    assert data.vocabulary(values, 4, 9, TextMatch.UNQUOTED) == ()
+
+
+def test_rows_without_a_label_are_matched_too() -> None:
+    """They are the past of others."""
+    body = GOOD + "c,2026-01-03,5,30,CHIP,\n"
+    labelled = data.respelled(contract(), data.from_csv(data.with_spellings(contract()), body.encode()))
+    assert labelled.unlabelled is not None
+    assert labelled.unlabelled.columns["channel"].tolist() == ["chip"]

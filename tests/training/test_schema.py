@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.schema import FeatureKind, Kind
+from contract.schema import FeatureKind, Kind, TextMatch
 from tests.training.rows import SCHEMA
 from training.errors import SchemaError, TrainingError
 from training.schema import DEFAULT, load_schema, parse_schema
@@ -47,6 +47,16 @@ def test_words_may_mean_a_missing_cell() -> None:
             parse_schema(SCHEMA.replace('kind = "timestamp"', f'kind = "timestamp"\nmissing_words = {wrong}'))
 
 
+def test_text_is_matched_as_its_kind_usually_is() -> None:
+    """A category by its normal form, an id without its quotes; the schema may say otherwise."""
+    matches = {column.name: column.match for column in parse_schema(SCHEMA).contract({}).columns}
+    assert matches["channel"] is TextMatch.NORMAL
+    assert matches["ref"] is TextMatch.UNQUOTED
+    assert matches["amount"] is TextMatch.EXACT
+    exact = parse_schema(SCHEMA.replace('"category"', '"category"\nmatch = "exact"')).contract({})
+    assert {column.name: column.match for column in exact.columns}["channel"] is TextMatch.EXACT
+
+
 def test_label_is_named() -> None:
     """The schema knows which column is the label."""
     assert parse_schema(SCHEMA).label == "fraud"
@@ -66,6 +76,8 @@ def test_label_is_named() -> None:
         (SCHEMA.replace("min_count = 1", "min_count = 0"), "whole number from 1"),
         (SCHEMA.replace('"id"', '"identity"'), '"number", "category"'),
         (SCHEMA.replace('kind = "timestamp"', 'kind = "timestamp"\ncycles = ["month"]'), "cycles must be a list"),
+        (SCHEMA.replace('"id"', '"id"\nmatch = "normal"'), 'match = "unquoted"'),
+        (SCHEMA.replace('"category"', '"category"\nmatch = "fuzzy"'), '"exact", "unquoted", "normal"'),
         (SCHEMA.replace('"label"', '"entity"'), "exactly one label and has 0"),
         (SCHEMA.replace('"id"', '"label"'), "exactly one label and has 2"),
         (SCHEMA.replace('"label"', '"label"\nmissing = "allow"'), "a label needs no missing"),

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contract.faults import InputError
-from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TextMatch
 from contract.table import ParsedRows, read_csv
 from gateway.requests import arrow_reader
 from gateway.requests.arrow_reader import read_clean_csv
@@ -59,6 +59,17 @@ RAW = [
 """Pieces of a line, quotes and all."""
 LINES = ["1", "", '""', " ", '"3"', "nan", "\t", "1,", ",a", '1,""', '","', ",", "\ufeff1", "\x0c", "1,b", "a"]
 NUMBER, FEATURE = Column("n", Kind.NUMBER, Missing.ALLOW), Feature("n", FeatureKind.NUMBER, "n")
+MATCHES = {
+    "id": TextMatch.UNQUOTED,
+    "channel": TextMatch.NORMAL,
+    "card": TextMatch.UNQUOTED,
+}
+MATCHING = replace(
+    CONTRACT,
+    columns=tuple(replace(each, match=MATCHES.get(each.name, TextMatch.EXACT)) for each in CONTRACT.columns),
+)
+"""The same columns, in which a text may be written in several ways."""
+SPELLINGS = ["chip", "Chip", "'chip'", " CHIP", "on-line", "ON_LINE", "C12", "c12", "'C12'", "o'neill", "'", "é'"]
 CENTURIES = st.datetimes().map(
     lambda moment: moment.replace(year=1700 + 4 * (moment.year % 125), day=1 + moment.day % 28)
 )
@@ -180,6 +191,14 @@ def test_clean_files_are_read(data: st.DataObject, names: list[str], end: str, q
     writer = csv.writer(text, lineterminator=end, quoting=(csv.QUOTE_MINIMAL, csv.QUOTE_ALL)[quoting])
     writer.writerows([names, *([data.draw(columns[name]) for name in names] for _ in range(5))])
     clean, other = both(CONTRACT, text.getvalue().encode())
+    assert clean is not None
+    assert_equal(clean, other)
+
+
+@given(st.lists(st.fixed_dictionaries({name: st.sampled_from(SPELLINGS) for name in MATCHES}), min_size=1, max_size=6))
+def test_each_spelling_is_read_alike(spelled: list[dict[str, str]]) -> None:
+    """Spellings of one value are one distinct value or none of them are told apart."""
+    clean, other = both(MATCHING, lines(*(",".join((GOOD | texts).values()) for texts in spelled)))
     assert clean is not None
     assert_equal(clean, other)
 
