@@ -119,10 +119,10 @@ def _checked_numbers(column: Column, cells: Cells) -> Cells:
 
 
 def _to_seconds(column: Column, cells: Cells) -> Cells:
-    """Milliseconds and microseconds as seconds; one beyond MAX_TIMESTAMP is no date."""
+    """Times in other units as seconds; one beyond MAX_TIMESTAMP is no date."""
     if column.kind is not Kind.TIMESTAMP or column.time_format is TimeFormat.SECONDS:
         return cells
-    values = cells.values / dates.UNITS_PER_SECOND[column.time_format]
+    values = dates.in_seconds(column.time_format, cells.values)
     too_far = np.isfinite(values) & (np.abs(values) >= MAX_TIMESTAMP)
     return Cells(values, cells.faults | dict.fromkeys(_positions(too_far), FaultCode.NOT_A_DATE))
 

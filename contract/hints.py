@@ -6,7 +6,7 @@ from dataclasses import replace
 from contract.cells import MAX_TEXT_LENGTH
 from contract.dates import format_time
 from contract.faults import Fault, FaultCode
-from contract.schema import Column, Contract, TimeFormat
+from contract.schema import Column, Contract
 
 EXAMPLE_SECONDS = 1_769_882_700.0
 """2026-01-31 18:05 UTC: its day cannot be a month."""
@@ -30,7 +30,7 @@ def hint_of(column: Column | None, code: FaultCode) -> str:
 
 def _form(column: Column) -> str:
     form = column.time_format
-    example = "" if form is TimeFormat.SECONDS else f", as {format_time(form, EXAMPLE_SECONDS)}"
+    example = "" if not form.is_dated else f", as {format_time(form, EXAMPLE_SECONDS)}"
     return f"expected a time in the form {form}{example}; time_format in the schema decides"
 
 

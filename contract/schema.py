@@ -80,6 +80,8 @@ class TimeFormat(StrEnum):
     SECONDS = "seconds"
     MILLISECONDS = "milliseconds"
     MICROSECONDS = "microseconds"
+    HOURS = "hours"
+    DAYS = "days"
     DAY_FIRST = "day-first"
     MONTH_FIRST = "month-first"
     YEAR_FIRST = "year-first"
@@ -87,12 +89,12 @@ class TimeFormat(StrEnum):
     @property
     def is_number(self) -> bool:
         """Whether a cell is a number, and not text."""
-        return self in {TimeFormat.SECONDS, TimeFormat.MILLISECONDS, TimeFormat.MICROSECONDS}
+        return self in {TimeFormat.MILLISECONDS, TimeFormat.MICROSECONDS} or not self.is_dated
 
     @property
     def is_dated(self) -> bool:
-        """Whether a cell tells the date; seconds may count from any moment."""
-        return self is not TimeFormat.SECONDS
+        """Whether a cell tells the date; seconds, hours and days may count from any moment."""
+        return self not in {TimeFormat.SECONDS, TimeFormat.HOURS, TimeFormat.DAYS}
 
 
 class Decimal(StrEnum):

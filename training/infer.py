@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from contract import cells
 from contract.cells import MAX_TEXT_LENGTH
 from contract.column_names import is_unnamed
-from contract.dates import UNITS_PER_SECOND, join_date_time
+from contract.dates import in_seconds, join_date_time
 from contract.dialect import PLAIN, UTF_8, UTF_16
 from contract.schema import CONFIRMED_COLUMN, FLOAT32_MAX, Column, Decimal, Kind, Missing, Reading, TimeFormat
 from contract.table import without_empty_end
@@ -366,9 +366,9 @@ def _time(name: str, numbers: NDArray[np.float64], *, whole: bool) -> InferredCo
 def _subsecond_format(name: str, numbers: NDArray[np.float64]) -> TimeFormat | None:
     """Milliseconds, or microseconds of a column that is called a time."""
     named_time = TIME_NAME.search(name)
-    if _within(numbers / UNITS_PER_SECOND[TimeFormat.MILLISECONDS], EPOCH if named_time else RECENT):
+    if _within(in_seconds(TimeFormat.MILLISECONDS, numbers), EPOCH if named_time else RECENT):
         return TimeFormat.MILLISECONDS
-    fits = named_time and _within(numbers / UNITS_PER_SECOND[TimeFormat.MICROSECONDS], EPOCH)
+    fits = named_time and _within(in_seconds(TimeFormat.MICROSECONDS, numbers), EPOCH)
     return TimeFormat.MICROSECONDS if fits else None
 
 

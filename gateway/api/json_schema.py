@@ -53,7 +53,7 @@ def example(column: Column) -> Mapping[str, Any]:
     if column.kind is not Kind.TIMESTAMP:
         return {column.name: (*column.values, EXAMPLE_TEXTS.get(column.kind, ""))[0]}
     if column.time_format.is_number:
-        return {column.name: EXAMPLE_TIME * dates.UNITS_PER_SECOND[column.time_format]}
+        return {column.name: float(dates.format_time(column.time_format, EXAMPLE_TIME))}
     text = dates.format_time(column.time_format, EXAMPLE_TIME)
     return dict(zip(column.names, dates.split_date_time(text), strict=True)) if column.clock else {column.name: text}
 
@@ -76,8 +76,8 @@ def _number(column: Column) -> Schema:
         return {"type": "number", "minimum": column.minimum, "maximum": column.maximum}
     if column.time_format is TimeFormat.SECONDS:
         return {"type": "number", "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX, "description": "Seconds."}
-    bound = MAX_TIMESTAMP * dates.UNITS_PER_SECOND[column.time_format]
-    what = f"{column.time_format.capitalize()} since 1970."
+    bound = float(dates.format_time(column.time_format, MAX_TIMESTAMP))
+    what = f"{column.time_format.capitalize()}{' since 1970' if column.time_format.is_dated else ''}."
     return {"type": "number", "exclusiveMinimum": -bound, "exclusiveMaximum": bound, "description": what}
 
 

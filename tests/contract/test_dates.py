@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.cells import from_json, from_text
-from contract.dates import DateFormatError, format_time, join_date_time, parse_time, split_date_time
+from contract.dates import DateFormatError, form_of, format_time, join_date_time, parse_time, split_date_time, zone_of
 from contract.faults import FaultCode
-from contract.schema import Column, Kind, TimeFormat
+from contract.schema import Column, ContractError, Kind, TimeFormat
 
 MOMENT = datetime(2026, 1, 31, 18, 5, tzinfo=UTC).timestamp()
 TEXTS = [form for form in TimeFormat if not form.is_number]
@@ -113,3 +113,107 @@ def test_a_time_in_two_columns_is_the_time(form: TimeFormat, seconds: int) -> No
 def test_half_a_time_is_none(day: str, clock: str) -> None:
     """A missing part makes a missing cell: nothing happens at midnight because nobody knows when."""
     assert not join_date_time(day, clock)
+
+
+@pytest.mark.parametrize(
+    ("form", "scale"), [(TimeFormat.SECONDS, 1), (TimeFormat.HOURS, 3600), (TimeFormat.DAYS, 86_400)]
+)
+@given(number=st.integers(-10_000, 10_000))
+def test_a_running_time_is_read_in_seconds(form: TimeFormat, scale: int, number: int) -> None:
+    """A step of hours or days counts from any moment; text and JSON give the same, to the second."""
+    column = Column("step", Kind.TIMESTAMP, time_format=form)
+    for cells in (from_text(column, [str(number)]), from_json(column, [number])):
+        assert cells.values.tolist() == [number * scale]
+    assert float(format_time(form, float(number * scale))) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("2026-01-31T18:05:00Z", TimeFormat.ISO),
+        ("20260131", TimeFormat.ISO),
+        ("Sat, 31 Jan 2026 18:05:00 +0000", TimeFormat.ISO),
+        ("31/01/2026", TimeFormat.DAY_FIRST),
+        ("31.1.26 18:05", TimeFormat.DAY_FIRST),
+        (" 1/31/2026 6:05 PM ", TimeFormat.MONTH_FIRST),
+        ("2026/01/31", TimeFormat.YEAR_FIRST),
+        ("20260131180500", TimeFormat.YEAR_FIRST),
+        ("1769882700", TimeFormat.SECONDS),
+        ("1769882700.25", TimeFormat.SECONDS),
+        ("1769882700000", TimeFormat.MILLISECONDS),
+        ("1769882700000000", TimeFormat.MICROSECONDS),
+        ("5/2/2026 13:05", None),
+        ("1/1/2026", None),
+        ("743", None),
+        ("-1769882700", None),
+        ("1769882700000000000", None),
+        ("18:05", None),
+        ("", None),
+        ("yesterday", None),
+    ],
+)
+def test_the_form_of_a_text_is_the_only_likely_one(text: str, form: TimeFormat | None) -> None:
+    """Day and month that could be either way round tell no form, nor does a number that is no moment of our time."""
+    assert form_of(text) is form
+
+
+@given(st.sampled_from(TimeFormat), st.integers(1_600_000_000, 1_900_000_000))
+def test_a_form_that_is_told_reads_the_text(form: TimeFormat, seconds: int) -> None:
+    """Whatever is told of a written moment is true of it."""
+    text = format_time(form, float(seconds))
+    if (found := form_of(text)) is not None:
+        column = Column("time", Kind.TIMESTAMP, time_format=found)
+        assert (
+            from_text(column, [text]).values.tolist()
+            == from_text(Column("time", Kind.TIMESTAMP, time_format=form), [text]).values.tolist()
+        )
+
+
+BERLIN = zone_of("Europe/Berlin")
+
+
+@pytest.mark.parametrize("form", TEXTS)
+@pytest.mark.parametrize(("month", "hour"), [(1, 17), (7, 16)])
+def test_a_text_without_an_offset_is_a_moment_of_the_zone(form: TimeFormat, month: int, hour: int) -> None:
+    """By its clocks of that day."""
+    moment = datetime(2026, month, 31, hour, 5, tzinfo=UTC).timestamp()
+    text = format_time(form, moment, BERLIN)
+    assert "18:05" in text
+    assert parse_time(form, text, BERLIN) == moment
+
+
+def test_an_offset_goes_before_the_zone() -> None:
+    """What a text says itself is true."""
+    assert parse_time(TimeFormat.ISO, "2026-01-31T18:05:00Z", BERLIN) == MOMENT
+    assert parse_time(TimeFormat.DAY_FIRST, "31/01/2026 18:05 +0000", BERLIN) == MOMENT
+
+
+def test_of_two_moments_that_clocks_show_the_first_is_meant() -> None:
+    """They are set back from three to two."""
+    first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC).timestamp()
+    assert parse_time(TimeFormat.ISO, "2026-10-25T02:30:00", BERLIN) == first
+
+
+def test_a_moment_that_clocks_skip_is_none() -> None:
+    """They are set forward from two to three: who writes half past two has made a mistake, or means another zone."""
+    with pytest.raises(DateFormatError):
+        parse_time(TimeFormat.ISO, "2026-03-29T02:30:00", BERLIN)
+
+
+@given(
+    st.sampled_from(TEXTS),
+    st.integers(0, 4 * 10**9),
+    st.sampled_from(["Europe/Berlin", "Asia/Kolkata", "America/New_York"]),
+)
+def test_a_moment_that_is_written_in_a_zone_is_read_as_the_same(form: TimeFormat, seconds: int, name: str) -> None:
+    """But for the hour that clocks show twice."""
+    zone = zone_of(name)
+    read = parse_time(form, format_time(form, float(seconds), zone), zone)
+    assert seconds - read in {0, 3600}
+
+
+@pytest.mark.parametrize("name", ["Europe/Atlantis", "../etc/passwd", "Europe", "CEST"])
+def test_a_zone_that_nobody_knows_is_refused(name: str) -> None:
+    """In words that say what to write."""
+    with pytest.raises(ContractError, match="write one such as Europe/Berlin"):
+        zone_of(name)
