@@ -107,8 +107,18 @@ def read_csv(
         InputError: it is no such file, its header does not fit the contract, or it has more than MAX_FAULTS faults.
     """
     columns = contract.columns if with_label else contract.inputs
-    found, known = dialect or dialect_of(contract, body, columns), contract.names.union(others)
-    file = _CsvFile(contract, body, found, columns, known)
+    return read_columns(contract, body, columns, contract.names.union(others), dialect)
+
+
+def read_columns(
+    contract: Contract,
+    body: bytes,
+    columns: tuple[Column, ...],
+    known: frozenset[str] = frozenset(),
+    dialect: Dialect | None = None,
+) -> ParsedRows:
+    """As :func:`read_csv`, of some columns of the contract; `known` are names of those that may be there besides."""
+    file = _CsvFile(contract, body, dialect or dialect_of(contract, body, columns), columns, known or contract.names)
     try:
         return file.parse_plain() if dialect else file.parse()
     except csv.Error:

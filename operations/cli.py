@@ -296,6 +296,25 @@ def infer_schema(
     terminal.console().print(f"Wrote {out}. Look through it, then: fraud train --data {file} --schema {out}")
 
 
+@commands.command("check-file")
+def check_file(
+    file: Annotated[Path, typer.Argument(help="A file to be scored.")],
+    version: Annotated[int | None, typer.Option(min=1, help="The live one, or else the newest, if not given.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="The check as JSON.")] = False,
+) -> None:
+    """Say what would be read of a file, column by column; exit code 1 where it would not score whole."""
+    from operations.store import file_check_view as view
+
+    check = view.check(terminal.paths().store, file, version)
+    if as_json:
+        typer.echo(view.as_json(check))
+    else:
+        terminal.page().print(view.view(check))
+    if not check.scores_whole:
+        raise typer.Exit(1)
+
+
 @commands.command()
 def sample(
     out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")] = SAMPLE,

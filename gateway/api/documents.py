@@ -197,6 +197,7 @@ LABELLING = (
     *READING, problems.NotLabels, problems.BadParameter, problems.NotRemembered, problems.Busy, problems.NoModel,
     problems.LabelsNotTaken,
 )  # fmt: skip
+CHECKING = (*READING, problems.Busy, problems.NoModel)
 DESCRIBING = (problems.NotAuthorised, problems.NoModel)
 READINESS = (
     problems.NoModel, problems.ModelServerDown, problems.ModelServerWrong, problems.DeadlineExceeded,

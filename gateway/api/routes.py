@@ -12,6 +12,7 @@ from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import RedirectResponse, Response
 
+from contract.file_check import FileCheck, check_file
 from contract.schema import Others
 from gateway.api import documents as doc
 from gateway.api.csv_answer import as_csv
@@ -136,6 +137,23 @@ async def labels(request: Request, services: InjectedServices, on_error: OnError
         receipt = await services.labels.receive(payload, on_error)
         answer = Response(await payload.work(labels_json, receipt), media_type=JSON)
         return await services.response_budget.reserve(request, answer)
+
+
+@router.post(
+    "/v1/check",
+    responses=doc.answers({"model": FileCheck}, *doc.CHECKING),
+    openapi_extra=doc.UPLOAD_BODY,
+    dependencies=KEY,
+    tags=["score"],
+)
+async def check(request: Request, services: InjectedServices) -> Response:
+    """Says what would be read of a file, column by column; nothing of it is scored or kept."""
+    require_csv(media_type(request))
+    model = services.tracker.model
+    async with body_to_score(services, request) as body:
+        file = await services.uploads.read_file(request, body)
+        found = await csv_payload(file.body).work(check_file, model.contract, file.body)
+        return await services.response_budget.reserve(request, Response(to_json(found), media_type=JSON))
 
 
 @router.get(

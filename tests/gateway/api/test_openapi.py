@@ -20,7 +20,7 @@ from tests.gateway.trials import CANARY, OTHER, TrialGateway, Valkey
 from tests.gateway.waiting import until
 from tests.tiny import TinyServer, write_version
 
-KEYED = {"/upload", "/predict/batch", "/v1/score", "/v1/labels", "/v1/contract"}
+KEYED = {"/upload", "/predict/batch", "/v1/score", "/v1/check", "/v1/labels", "/v1/contract"}
 READING = KEYED - {"/v1/contract"}
 
 

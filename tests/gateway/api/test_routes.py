@@ -462,3 +462,15 @@ def test_no_hint_repeats_what_could_be_a_value(client: TestClient) -> None:
         status, answer = post_csv(client, body)
         assert status == 422
         assert SECRET not in json.dumps(answer)
+
+
+def test_a_file_can_be_checked_before_it_is_scored(client: TestClient) -> None:
+    """What would be read of it, column by column, and nothing of it is counted."""
+    body = f"note,{HEADER}\nx,{ROW}\n"
+    check = client.post("/v1/check", content=body, headers={"content-type": "text/csv"}).json()
+    assert (check["scores_whole"], check["rows"], check["good_rows"]) == (False, 1, 1)
+    assert check["others"]["#1"].startswith("named note")
+    assert [column["position"] for column in check["columns"]] == [2, 3, 4, 5, 6]
+    form = client.post("/v1/check", files={"file": ("a.csv", GOLDEN_CSV)}).json()
+    assert (form["scores_whole"], form["rows"]) == (True, 2)
+    assert client.post("/v1/check", content=body, headers={"content-type": "application/pdf"}).status_code == 415
