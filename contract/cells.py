@@ -29,6 +29,8 @@ PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASC
 
 MICROSECONDS = 1_000_000
 EXACT_INTEGERS = 2**53
+SEEN = 20
+"""Cells of a block whose form is told: as many faults as an answer spells out."""
 NAN = math.nan
 NUMERIC_KINDS = frozenset({Kind.NUMBER, Kind.WEIGHT})
 """The kinds whose cells are numbers and not times."""
@@ -41,10 +43,11 @@ _Cell = TypeVar("_Cell")
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """A column's values, and the faults by position (from 0)."""
+    """A column's values, the faults by position (from 0), and of the first of them the form of what was seen."""
 
     values: NDArray[Any]
     faults: dict[int, FaultCode] = field(default_factory=dict)
+    seen: dict[int, str] = field(default_factory=dict)
 
 
 def from_text(column: Column, texts: Sequence[str], parse_number: NumberParser | None = None) -> Cells:
@@ -161,13 +164,15 @@ def _convert_all(convert: Callable[[Any], float], cells: Sequence[Any]) -> Cells
     try:
         return Cells(np.array([convert(cell) for cell in cells], dtype=np.float64))
     except CellFault:
-        values, faults = np.full(len(cells), NAN), {}
+        values, faults, seen = np.full(len(cells), NAN), dict[int, FaultCode](), dict[int, str]()
     for position, cell in enumerate(cells):
         try:
             values[position] = convert(cell)
         except CellFault as fault:
             faults[position] = fault.args[0]
-    return Cells(values, faults)
+            if fault.args[0] is FaultCode.NOT_A_DATE and len(seen) < SEEN:
+                seen[position] = dates.forms_in_words(str(cell))
+    return Cells(values, faults, seen)
 
 
 def _number_text(text: str) -> float:

@@ -147,6 +147,13 @@ def form_of(text: str) -> TimeFormat | None:
     return forms[0] if len(forms) == 1 else None
 
 
+def forms_in_words(text: str) -> str:
+    """The form that a text has, or the forms that it may have; "" where it is no time."""
+    if (form := form_of(text)) is not None:
+        return form
+    return " or ".join(form for form in PARSERS if _is_written(form, text.strip()))
+
+
 def _is_written(form: TimeFormat, text: str) -> bool:
     try:
         parse_time(form, text)

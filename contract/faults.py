@@ -33,12 +33,14 @@ class Fault:
         row: number of the data row, from 1; None where the header or the whole input is at fault.
         column: the contract's name of the column, or the position of one it does not know; None for a whole row.
         hint: what was expected, what was seen in its place, and which setting decides; it repeats no cell.
+        seen: the form of what was seen, where that is told.
     """
 
     row: int | None
     column: str | None
     code: FaultCode
     hint: str = field(default="", compare=False)
+    seen: str = field(default="", compare=False)
 
     def to_json(self) -> dict[str, str | int | None]:
         """The fault as an answer has it; without a hint there is no such member."""

@@ -16,16 +16,17 @@ def with_hints(contract: Contract, faults: Sequence[Fault], first: int) -> Seque
     """The faults, the `first` of them with hints where their code has one; those that have a hint keep it."""
     columns = {name: column for column in contract.columns for name in column.names}
     hinted = [
-        each if each.hint else replace(each, hint=hint_of(columns.get(each.column or ""), each.code))
+        each if each.hint else replace(each, hint=hint_of(columns.get(each.column or ""), each.code, each.seen))
         for each in faults[:first]
     ]
     return [*hinted, *faults[first:]]
 
 
-def hint_of(column: Column | None, code: FaultCode) -> str:
-    """The hint of a fault in a column; "" where its code says all."""
+def hint_of(column: Column | None, code: FaultCode, seen: str = "") -> str:
+    """The hint of a fault in a column, given the form of what was seen; "" where its code says all."""
     make = HINTS.get(code)
-    return make(column) if make is not None and column is not None else GENERAL_HINTS.get(code, "")
+    hint = make(column) if make is not None and column is not None else GENERAL_HINTS.get(code, "")
+    return f"{hint}; this looks like {seen}" if hint and seen else hint
 
 
 def _form(column: Column) -> str:

@@ -396,7 +396,7 @@ def _good_rows(block: _RowBlock, bad: set[int | None]) -> Table:
 def _cell_faults(block: _RowBlock) -> Iterator[Fault]:
     for name, column in block.cells.items():
         for position, code in column.faults.items():
-            yield Fault(int(block.numbers[position]), name, code)
+            yield Fault(int(block.numbers[position]), name, code, seen=column.seen.get(position, ""))
 
 
 def _no_rows(columns: tuple[Column, ...]) -> Table:

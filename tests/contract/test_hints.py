@@ -5,7 +5,8 @@ import pytest
 from contract.faults import Fault, FaultCode
 from contract.hints import hint_of, with_hints
 from contract.schema import Column, Kind, TimeFormat
-from tests.contract.examples import CONTRACT
+from contract.table import read_csv, read_json
+from tests.contract.examples import AS_JSON, CONTRACT, GOOD, csv_bytes
 
 DATE = Column("day", Kind.TIMESTAMP, time_format=TimeFormat.DAY_FIRST)
 
@@ -37,3 +38,21 @@ def test_a_hint_that_is_there_stays_and_the_first_faults_get_one() -> None:
     assert [fault.hint for fault in hinted[1:]] == ["its own", ""]
     assert "10000" in hinted[0].hint
     assert "hint" not in hinted[2].to_json()
+
+
+@pytest.mark.parametrize(
+    ("cell", "form"),
+    [
+        ("5/2/2026 13:05", "day-first or month-first"),
+        ("31/1/2026", "day-first"),
+        ("1714655100000", "milliseconds"),
+        ("x", ""),
+    ],
+)
+def test_the_form_of_a_wrong_time_is_told(cell: str, form: str) -> None:
+    """In a file and in JSON; what is no time at all looks like nothing."""
+    rows = read_csv(CONTRACT, csv_bytes([GOOD | {"time": cell}]))
+    (as_json,) = read_json(CONTRACT, [AS_JSON | {"time": int(cell) if cell.isdigit() else cell}]).faults
+    for fault in (*rows.faults, as_json):
+        (hinted,) = with_hints(CONTRACT, [fault], 1)
+        assert hinted.hint.endswith(f"this looks like {form}" if form else "decides")
