@@ -7,13 +7,14 @@ the SHA-256 of the one canonical JSON text that :meth:`Contract.to_bytes` writes
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 
 from contract.column_names import spellings
+from contract.labels import USUAL_WORDS, LabelWords
 from contract.normal_forms import normal_form, unquoted
 from contract.windows import NUMBER_AGGREGATES, Aggregate, Window
 
@@ -164,6 +165,9 @@ class Column:
         missing_words: cells that are missing ones as if they were empty, whatever their case; among numbers a word that
             is a number stands for that number, however it is written. Not of labels and weights.
         match: which ways of writing a text are one; ids, entities and categories only.
+        words: what the cells of a label mean; labels only.
+        confirmed: the column beside it that says since when the label is known, in this column's `time_format`; labels
+            only.
     """
 
     name: str
@@ -177,6 +181,8 @@ class Column:
     aliases: tuple[str, ...] = ()
     missing_words: tuple[str, ...] = ()
     match: TextMatch = TextMatch.EXACT
+    words: LabelWords = USUAL_WORDS
+    confirmed: str = ""
 
     def __post_init__(self) -> None:
         """Refuses bounds that no number meets, values that no cell can hold, and what its kind does not use."""
@@ -191,12 +197,18 @@ class Column:
         if self.match not in TEXT_MATCHES.get(self.kind, (TextMatch.EXACT,)):
             raise ContractError(f"column {self.name}: a {self.kind} cannot be matched as {self.match}")
         self._refuse_ambiguous_values()
-        if self.clock != self.clock.strip() or self.clock == self.name or (self.clock and self.time_format.is_number):
-            raise ContractError(f"column {self.name}: its clock is another column, beside a date that is text")
+        self._check_beside()
         if len({self.name, *self.aliases}) <= len(self.aliases) or any(not each.strip() for each in self.aliases):
             raise ContractError(f"column {self.name}: an alias is empty or listed twice")
         self._check_missing_words()
         self._refuse_unused()
+
+    def _check_beside(self) -> None:
+        """What stands beside a column is another one."""
+        if self.clock != self.clock.strip() or self.clock == self.name or (self.clock and self.time_format.is_number):
+            raise ContractError(f"column {self.name}: its clock is another column, beside a date that is text")
+        if self.confirmed != self.confirmed.strip() or self.confirmed == self.name:
+            raise ContractError(f"column {self.name}: since when it is known stands in another column")
 
     def _check_missing_words(self) -> None:
         if any(not word or word != word.strip() for word in self.missing_words):
@@ -234,6 +246,9 @@ class Column:
             column["aliases"] = list(self.aliases)
         if self.missing_words and self.kind not in TRAINING_ONLY_KINDS:
             column["missing_words"] = list(self.missing_words)
+        if self.kind is Kind.LABEL:
+            column |= {"words": words} if (words := self.words.to_json()) else {}
+            column |= {"confirmed": self.confirmed, "time_format": self.time_format} if self.confirmed else {}
         return column
 
     @classmethod
@@ -251,6 +266,8 @@ class Column:
             aliases=tuple(map(str, fields.get("aliases", ()))),
             missing_words=tuple(map(str, fields.get("missing_words", ()))),
             match=TextMatch(fields.get("match", TextMatch.EXACT)),
+            words=LabelWords.from_json(fields.get("words", {})),
+            confirmed=str(fields.get("confirmed", "")),
         )
 
     @property
@@ -261,8 +278,8 @@ class Column:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns of a file that it is read from: its own, and its clock's."""
-        return (self.name, self.clock) if self.clock else (self.name,)
+        """The columns of a file that it is read from: its own, and what stands beside it."""
+        return tuple(filter(None, (self.name, self.clock, self.confirmed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +354,8 @@ class Contract:
         if not self.features:
             raise ContractError("no column gives a feature: there is nothing to score by")
         kinds = {column.name: column.kind for column in self.columns}
+        if self.label is not None and self.label.confirmed and self.time is None:
+            raise ContractError("since when a label is known needs a timestamp column")
         self._check_history(kinds)
         kinds |= dict.fromkeys((window.name for window in self.history), Kind.NUMBER)
         for feature in self.features:
@@ -392,9 +411,42 @@ class Contract:
         return self.first(Kind.TIMESTAMP)
 
     @cached_property
+    def label(self) -> Column | None:
+        """What says which transactions were fraud."""
+        return self.first(Kind.LABEL)
+
+    @cached_property
+    def confirmed(self) -> Column | None:
+        """The column that says since when the label is known, which may be empty; None where there is no time."""
+        label, time = self.label, self.time
+        named = label is not None and bool(label.confirmed)
+        if time is None or (not named and CONFIRMED_COLUMN in self.names):
+            return None
+        if label is not None and named and label.time_format is not time.time_format:
+            return Column(label.confirmed, Kind.TIMESTAMP, Missing.ALLOW, time_format=label.time_format)
+        name = label.confirmed if label is not None and named else CONFIRMED_COLUMN
+        return replace(time, name=name, missing=Missing.ALLOW, clock="", aliases=())
+
+    @cached_property
     def weight(self) -> Column | None:
         """How many transactions a row of the training file stands for."""
         return self.first(Kind.WEIGHT)
+
+    def training_columns(self, header: Collection[str]) -> tuple[Column, ...]:
+        """The columns as a labelled file with this header has them: the label may be empty.
+
+        What says since when it is known is a column of its own, where the label names it or the header has it.
+        """
+        columns = [
+            replace(each, missing=Missing.ALLOW, confirmed="", time_format=TimeFormat.ISO)
+            if each.kind is Kind.LABEL
+            else each
+            for each in self.columns
+        ]
+        named = self.label is not None and bool(self.label.confirmed)
+        if self.confirmed is not None and (named or self.confirmed.name in header):
+            columns.append(self.confirmed)
+        return tuple(columns)
 
     def first(self, kind: Kind) -> Column | None:
         """The first column of a kind, if there is one."""

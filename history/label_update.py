@@ -33,11 +33,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.labels import FRAUD, GENUINE, UNLABELLED
 from history.evaluation import bucket_of
 from history.known_ids import FINDING, FORMAT, LABEL, TRANSACTION_HEAD, record_of
 from history.layout import MAX_BUCKET, RecordLayout, Rows
 from history.plan import Plan
-from history.redis_schema import FRAUD, GENUINE, ONE_VERSION, STATE_KEY, UNLABELLED, Arguments
+from history.redis_schema import ONE_VERSION, STATE_KEY, Arguments
 from history.session import EXPIRY_MARGIN
 from history.transaction_blocks import STATE_KEY_BYTES
 

@@ -41,7 +41,6 @@ NO_VALUES, AWAITED_VALUES = 0xFFFFFFFF, 0xFFFFFFFE
 """In the place of a row: its transaction has no values and gets none, as one that was loaded; or they are to come."""
 IN_FLIGHT_SECONDS = 60
 """Longer than any request takes: a transaction that entered earlier and has no values gets none any more."""
-UNLABELLED, GENUINE, FRAUD = 0, 1, 2
 PASSED, FLAGGED = 0, 1
 ANSWER = np.dtype([("answer", "u1"), ("version", "<u4")])
 """An answer as it is stored with a label; and in fraud:a: where several versions answered one request."""

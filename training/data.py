@@ -5,9 +5,9 @@ that the schema does not name are left out with a note (an upload would refuse t
 its place and code are named, its value never. Rows come out in order of time; rows of equal time keep the file's
 order.
 
-A file may say since when each label is known (`confirmed_at`, written as the transactions' time): history counts a
-fraud only from then on. Rows whose label is empty, or not known yet, stand apart: nothing is learned from them, but
-they are the past of others (`training.labelled_history`).
+A file may say since when each label is known (`confirmed_at`, written as the transactions' time, or the column that the
+label names): history counts a fraud only from then on. Rows whose label is empty, or not known yet, stand apart:
+nothing is learned from them, but they are the past of others (`training.labelled_history`).
 """
 
 import hashlib
@@ -27,8 +27,9 @@ from contract import cells
 from contract.column_names import matched
 from contract.dialect import PLAIN, Dialect
 from contract.faults import Fault, FaultCode, InputError
+from contract.labels import FRAUD, NOT_A_LABEL, UNLABELLED
 from contract.normal_forms import normal_form
-from contract.schema import CONFIRMED_COLUMN, Column, Contract, Kind, Missing, TextMatch
+from contract.schema import CONFIRMED_COLUMN, Contract, Kind, TextMatch
 from contract.table import ParsedRows, Table, dialect_of, read_csv
 from contract.windows import DAY
 from training import source
@@ -37,8 +38,8 @@ from training.quantity import quantity
 
 BLOCK_ROWS = source.BLOCK_ROWS
 SHOWN_FAULTS = 5
-TRUE, FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
-"""How a label may be written, in capitals too."""
+LISTS_OF_WORDS = 'fraud = ["Yes"], genuine = ["No"] and unknown = ["pending"]'
+"""How the words of a label are written in a schema."""
 ADVICE = {
     FaultCode.MISSING: 'fill empty cells, or set missing = "allow" for their column',
     FaultCode.NOT_A_NUMBER: "write numbers as 1234.5, with a point, without separators and signs such as $ or %, empty "
@@ -115,11 +116,11 @@ def from_csv(contract: Contract, body: bytes) -> LabelledTransactions:
     sha256, body = hashlib.sha256(body).hexdigest(), source.unpacked(body)
     dialect = dialect_of(contract, body)
     header = matched(next(source.records(body, dialect), []), contract.spellings)
-    contract = _for_training(contract, header)
-    known = _known(contract, header)
+    readable = _for_training(contract, header)
+    known = _known(readable, header)
     notes = _extra_note([name or "(no name)" for name in header if name not in known])
     try:
-        reading = read_csv(contract.ignoring_others, body, with_label=True)
+        reading = read_csv(readable.ignoring_others, body, with_label=True)
     except InputError as error:
         raise TrainingError(_refusal(error, body, dialect)) from error
     return _labelled(contract, reading, sha256, notes)
@@ -185,11 +186,11 @@ def vocabulary(values: NDArray[Any], min_count: int, max_categories: int, match:
 def _load_parquet(contract: Contract, path: Path) -> LabelledTransactions:
     with source.hashed_parquet(path) as (file, sha256):
         present = source.parquet_names(file)
-        contract = _for_training(contract, present)
-        names = _known(contract, present)
+        readable = _for_training(contract, present)
+        names = _known(readable, present)
         extra = [name for name in present if name not in names]
         with source.intact():
-            reading = _joined([_read_block(contract, block) for block in file.iter_batches(BLOCK_ROWS, columns=names)])
+            reading = _joined([_read_block(readable, block) for block in file.iter_batches(BLOCK_ROWS, columns=names)])
     return _labelled(contract, reading, sha256, _extra_note(extra))
 
 
@@ -223,17 +224,12 @@ def _for_training(contract: Contract, header: Sequence[str]) -> Contract:
     Raises:
         TrainingError: the schema names that column.
     """
-    if CONFIRMED_COLUMN in contract.names:
+    if any(column.name == CONFIRMED_COLUMN for column in contract.columns):
         raise TrainingError(
             f"The schema names {CONFIRMED_COLUMN}, which says since when a label is known and would tell the label: "
             "take it out of the schema; training reads it by itself."
         )
-    columns = [
-        replace(column, missing=Missing.ALLOW) if column.kind is Kind.LABEL else column for column in contract.columns
-    ]
-    if CONFIRMED_COLUMN in header and contract.time is not None:
-        columns.append(Column(CONFIRMED_COLUMN, Kind.TIMESTAMP, Missing.ALLOW, time_format=contract.time.time_format))
-    return replace(contract, columns=tuple(columns))
+    return replace(contract, columns=contract.training_columns(header))
 
 
 def _known(contract: Contract, header: list[str]) -> list[str]:
@@ -268,14 +264,12 @@ def _labelled(contract: Contract, reading: ParsedRows, sha256: str, notes: tuple
     if not reading.rows:
         raise TrainingError("The data file has no rows.")
     columns = dict(reading.table.columns)
-    confirmed = columns.pop(CONFIRMED_COLUMN, None)
+    confirmed = None if contract.confirmed is None else columns.pop(contract.confirmed.name, None)
     labels, has_label = _labels(contract, reading.table)
     time = contract.first(Kind.TIMESTAMP)
     seconds = None if time is None else columns[time.name]
     rows = Table(columns, reading.table.row_numbers)
-    result = LabelledTransactions(
-        rows, labels, seconds, sha256, notes, None if time is None else confirmed, _weights(contract, rows)
-    )
+    result = LabelledTransactions(rows, labels, seconds, sha256, notes, confirmed, _weights(contract, rows))
     if time is not None and time.time_format.is_dated:
         result, has_label = _as_of_now(result, has_label)
     result = _without_unlabelled(result, has_label)
@@ -308,16 +302,18 @@ def _advice(contract: Contract, fault: Fault) -> str:
 
 def _labels(contract: Contract, table: Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which rows were fraud, and which have a label; shape (rows,) both."""
-    name = next(column.name for column in contract.columns if column.kind is Kind.LABEL)
-    known = TRUE | FALSE | {""}
-    values = [value.lower() for value in table.columns[name]]
-    bad = [position for position, value in enumerate(values) if value not in known]
-    if bad:
+    label = contract.label
+    assert label is not None  # noqa: S101 - a schema has one; mypy cannot see it.
+    meanings = label.words.meanings(table.columns[label.name].tolist())
+    bad = np.flatnonzero(meanings == NOT_A_LABEL)
+    if len(bad):
         raise TrainingError(
-            f"The label {name} is neither 0 nor 1 in {quantity(len(bad), 'row')}, the first of them row "
-            f"{table.row_numbers[bad[0]]}: write 1 for fraud and 0 otherwise, and leave it empty where nobody knows."
+            f"The label {label.name} has another word than {label.words} in {quantity(len(bad), 'row')}, the first of "
+            f"them row {table.row_numbers[bad[0]]}: write 1 for fraud and 0 otherwise, and leave it empty where nobody "
+            f"knows; or list the words of the file below its [columns] table in the schema, each on one side: "
+            f"{LISTS_OF_WORDS}."
         )
-    return np.array([value in TRUE for value in values], dtype=np.bool_), np.array([bool(value) for value in values])
+    return meanings == FRAUD, meanings != UNLABELLED
 
 
 def _without_unlabelled(data: LabelledTransactions, has_label: NDArray[np.bool_]) -> LabelledTransactions:
@@ -329,7 +325,10 @@ def _without_unlabelled(data: LabelledTransactions, has_label: NDArray[np.bool_]
     if has_label.all():
         return data
     if not has_label.any():
-        raise TrainingError("No row has a label: write 1 where a transaction was fraud and 0 where it was not.")
+        raise TrainingError(
+            "No row has a label: write 1 where a transaction was fraud and 0 where it was not, or other words that the "
+            f"label's {LISTS_OF_WORDS} in the schema say."
+        )
     note = f"Rows without a label, from which nothing is learned; history counts them: {int((~has_label).sum()):,}."
     return replace(data.take(has_label), unlabelled=data.table.take(~has_label), notes=(*data.notes, note))
 
@@ -370,13 +369,17 @@ def _as_of_now(
     """
     now = datetime.now(UTC).timestamp()
     assert data.seconds is not None  # noqa: S101 - only called with times; mypy cannot see it.
-    if coming := int((data.seconds > now + DAY).sum()):
+    seconds = data.seconds
+    if coming := int((seconds > now + DAY).sum()):
         note = f"Rows of a time that is yet to come: {coming:,}. Is a clock wrong, or a date read in a wrong form?"
+        data = replace(data, notes=(*data.notes, note))
+    if data.confirmed is not None and (early := int((data.confirmed + DAY < seconds).sum())):
+        note = f"Labels that were known before their transaction: {early:,}. Is it another moment, or in another form?"
         data = replace(data, notes=(*data.notes, note))
     if data.confirmed is not None and has_label.any():
         has_label = has_label & ~(data.confirmed > now)
         if not has_label.any():
             raise TrainingError(
-                f"No label is known yet: {CONFIRMED_COLUMN} lies in the future in every row that has one."
+                "No label is known yet: the moment since when each is lies in the future in every row that has one."
             )
     return data, has_label

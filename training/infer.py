@@ -20,20 +20,20 @@ from contract.cells import MAX_TEXT_LENGTH
 from contract.column_names import is_unnamed
 from contract.dates import in_seconds, join_date_time
 from contract.dialect import PLAIN, UTF_8, UTF_16
+from contract.labels import FRAUD, UNLABELLED
 from contract.schema import CONFIRMED_COLUMN, FLOAT32_MAX, Column, Decimal, Kind, Missing, Reading, TimeFormat
 from contract.table import without_empty_end
+from contract.windows import DAY
 from training import source
 from training.amounts import inferred_amount
-from training.data import FALSE, TRUE
 from training.errors import TrainingError
 from training.infer_dates import dates_of, is_clock, names_another_moment
 from training.infer_dialect import inferred_dialect, plain_numbers
 from training.infer_history import Times, history
+from training.infer_label import CONFIRMED_NAME, InferredLabel, infer_label, tells_by_name
 from training.infer_missing import missing_words
 from training.quantity import quantity
 
-LABEL_NAMES = ("is_fraud", "isfraud", "fraud", "tx_fraud", "fraud_label", "label", "class", "target")
-"""The usual names of a label, the surest first."""
 ID_NAME = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|ref|reference)$|^(id|uuid|index)|[a-z]I[Dd]$", re.IGNORECASE)
 CODE_NAME = re.compile(r"(code|mcc|type|category|country|zip|postal|postcode)s?$", re.IGNORECASE)
 WEIGHT_NAME = re.compile(r"(^|[^a-z])weights?$", re.IGNORECASE)
@@ -98,16 +98,17 @@ def infer_schema(path: Path) -> str:
         TrainingError: the file cannot be read, or no column can be the label.
     """
     frame, reading = _frame(path)
-    label = _label(frame)
-    truth = frame[label].str.lower().isin(TRUE)
-    known_truth = truth[frame[label] != ""]
+    label = infer_label(frame)
+    meanings = label.words.meanings(frame[label.name])
+    truth = pd.Series(meanings == FRAUD, index=frame.index)
+    known_truth = truth[meanings != UNLABELLED]
     columns = _one_time(
         _one_id({name: _infer_column(name, frame[name], label, known_truth) for name in frame.columns if name})
     )
     second_weights = _named(columns, Kind.WEIGHT)[1:]
     columns |= dict.fromkeys(second_weights, InferredColumn(None, {}, "left out: a second weight"))
     frame = _without_words(frame, columns)
-    columns = _with_clock(frame, columns)
+    columns = _with_confirmation(frame, _with_clock(frame, columns), label.name)
     tables = [_table(name, inferred) for name, inferred in columns.items()]
     times = _times(frame, columns, truth.to_numpy())
     numbers = _named(columns, Kind.NUMBER)
@@ -165,61 +166,9 @@ def _columns(rows: list[list[str]], width: int) -> list[list[str]]:
     return [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
 
 
-def _label(frame: pd.DataFrame) -> str:
-    """The label: a column of 0 and 1 with a usual name, else one whose name has "fraud" in it, else the rarest.
-
-    It may have empty cells, where the label is unknown; of columns with other names full ones go first.
-    """
-    shares = {name: share for name in frame.columns if (share := _positive_share(frame[name])) is not None}
-    if named := _named_labels(list(frame.columns)):
-        return _label_by_name(frame, named, set(shares))
-    both = {name: share for name, share in shares.items() if 0 < share < 1}
-    if not both:
-        raise TrainingError(
-            "No column can be the label: one must be 1 where a transaction was fraud and 0 otherwise, in every row "
-            "or empty where nobody knows."
-        )
-    return min(both, key=lambda name: ((frame[name] == "").any(), both[name]))
-
-
-def _label_by_name(frame: pd.DataFrame, named: list[str], flags: set[str]) -> str:
-    """The surest flag; none where a surer name, of fraud itself, is written in another way."""
-    surest = named[0]
-    sure = surest.lower() in LABEL_NAMES and "fraud" in surest.lower()
-    if surest in flags or (not sure and flags.intersection(named)):
-        return next(name for name in named if name in flags)
-    raise _no_flag(surest, frame[surest])
-
-
-def _named_labels(names: list[str]) -> list[str]:
-    """The columns that by their names could be the label, the surest first."""
-    by_name = {name.lower(): name for name in names}
-    usual = [by_name[name] for name in LABEL_NAMES if name in by_name]
-    return usual + [name for name in names if "fraud" in name.lower() and name not in usual]
-
-
-def _no_flag(name: str, column: pd.Series) -> TrainingError:
-    if not (others := int((~column.str.lower().isin(TRUE | FALSE | {""})).sum())):
-        return TrainingError(f"Column {name} looks like the label, but it is empty in every row: nobody knows a fraud.")
-    return TrainingError(
-        f"Column {name} looks like the label, but its cells are not 0 and 1 ({quantity(others, 'row')} of "
-        f"{len(column):,}): write 1 for fraud and 0 otherwise, leave it empty where nobody knows, or rename the "
-        "column if it is no label."
-    )
-
-
-def _positive_share(column: pd.Series) -> float | None:
-    """The share of ones among the zeros and ones of a column; None for any other column."""
-    column = column[column != ""]
-    if column.empty or not {cell.lower() for cell in column.unique()} <= TRUE | FALSE:
-        return None
-    return float(column.str.lower().isin(TRUE).mean())
-
-
-def _infer_column(name: str, column: pd.Series, label: str, truth: pd.Series) -> InferredColumn:
-    if name == label:
-        rarest = "" if _named_labels([name]) else "taken for the label only because its ones are rare: check it; "
-        return InferredColumn(Kind.LABEL, {}, f"{rarest}1 for fraud, 0 otherwise")
+def _infer_column(name: str, column: pd.Series, label: InferredLabel, truth: pd.Series) -> InferredColumn:
+    if name == label.name:
+        return InferredColumn(Kind.LABEL, label.keys, label.comment)
     if (excluded := _excluded(name, column, truth)) is not None:
         return excluded
     words = missing_words(column[column != ""], _is_measured)
@@ -253,7 +202,7 @@ def _excluded(name: str, column: pd.Series, truth: pd.Series) -> InferredColumn 
         return InferredColumn(
             None, {}, "no column of a transaction: training reads it by itself, since when a label is known"
         )
-    if "fraud" in name.lower() or "chargeback" in name.lower():
+    if tells_by_name(name):
         return InferredColumn(None, {}, "left out: by its name it may tell the label, and a model would only repeat it")
     if WEIGHT_NAME.search(name) and _is_weight(column, truth):
         return InferredColumn(Kind.WEIGHT, {}, WEIGHT_NOTE)
@@ -488,21 +437,65 @@ def _with_clock(frame: pd.DataFrame, columns: dict[str, InferredColumn]) -> dict
     return columns | {main: timed, clock: read_with}
 
 
+def _with_confirmation(
+    frame: pd.DataFrame, columns: dict[str, InferredColumn], label: str
+) -> dict[str, InferredColumn]:
+    """The label with the column that says since when it is known, where one of that name has times in it."""
+    times = _named(columns, Kind.TIMESTAMP)
+    if not times or CONFIRMED_COLUMN in columns:
+        return columns
+    for name in (name for name in columns if CONFIRMED_NAME.search(name) and name not in {label, *times}):
+        full = frame[name][frame[name] != ""]
+        found = None if full.empty else _infer_filled(name, full)
+        if found is None or found.kind is not Kind.TIMESTAMP or not _is_later(frame, columns, name, found):
+            continue
+        keys = {"confirmed": json.dumps(name, ensure_ascii=False)}
+        if found.keys["time_format"] != columns[times[0]].keys["time_format"]:
+            keys["time_format"] = found.keys["time_format"]
+        told = replace(columns[label], keys={**columns[label].keys, **keys})
+        read_with = f"since when the label is known, read with {label}: no feature"
+        note = _with_comment(InferredColumn(None, {}, read_with), found.comment)
+        return columns | {label: told, name: note}
+    return columns
+
+
+def _is_later(frame: pd.DataFrame, columns: Mapping[str, InferredColumn], name: str, found: InferredColumn) -> bool:
+    """Whether the moments of a column mostly lie behind the transactions."""
+    told = _seconds(frame[name], TimeFormat(found.keys["time_format"].strip('"')))
+    times = _transaction_times(frame, columns)
+    both = ~np.isnan(told) & ~np.isnan(times)
+    return bool(both.any() and (told[both] + DAY >= times[both]).mean() > HALF)
+
+
+def _seconds(texts: pd.Series, form: TimeFormat) -> NDArray[np.float64]:
+    column = Column("time", Kind.TIMESTAMP, Missing.ALLOW, time_format=form)
+    seconds: NDArray[np.float64] = cells.from_text(column, texts.tolist()).values
+    return seconds
+
+
+def _transaction_times(frame: pd.DataFrame, columns: Mapping[str, InferredColumn]) -> NDArray[np.float64]:
+    """The time of each transaction, by the first column of times."""
+    main = _named(columns, Kind.TIMESTAMP)[0]
+    keys = columns[main].keys
+    texts = frame[main].combine(frame[json.loads(keys["clock"])], join_date_time) if "clock" in keys else frame[main]
+    return _seconds(texts, TimeFormat(keys["time_format"].strip('"')))
+
+
 def _with_comment(inferred: InferredColumn, note: str) -> InferredColumn:
     return replace(inferred, comment="; ".join(filter(None, (inferred.comment, note))))
 
 
 def _times(frame: pd.DataFrame, columns: Mapping[str, InferredColumn], frauds: NDArray[np.bool_]) -> Times | None:
     """When the transactions were, and their labels known if the file says so; None without a column of times."""
-    main = next(iter(_named(columns, Kind.TIMESTAMP)), None)
-    if main is None:
+    if not _named(columns, Kind.TIMESTAMP):
         return None
-    keys = columns[main].keys
-    form = TimeFormat(keys["time_format"].strip('"'))
-    texts = frame[main].combine(frame[json.loads(keys["clock"])], join_date_time) if "clock" in keys else frame[main]
-    column = Column("time", Kind.TIMESTAMP, Missing.ALLOW, time_format=form)
-    known = cells.from_text(column, frame[CONFIRMED_COLUMN].tolist()).values if CONFIRMED_COLUMN in frame else None
-    return Times.of(cells.from_text(column, texts.tolist()).values, frauds, known)
+    label = next(columns[name].keys for name in _named(columns, Kind.LABEL))
+    confirmed = json.loads(label["confirmed"]) if "confirmed" in label else CONFIRMED_COLUMN
+    form = columns[_named(columns, Kind.TIMESTAMP)[0]].keys["time_format"]
+    known = None
+    if confirmed in frame:
+        known = _seconds(frame[confirmed], TimeFormat(label.get("time_format", form).strip('"')))
+    return Times.of(_transaction_times(frame, columns), frauds, known)
 
 
 def _heading(path: Path, *, timed: bool) -> list[str]:

@@ -13,14 +13,14 @@ after the end of the live one's validation period, by the live one's own column 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.features import to_matrix
 from contract.model_card import ModelCard
-from contract.schema import Contract, Kind
+from contract.schema import Contract, ContractError
 from training.data import LabelledTransactions, moment, seconds_of
 from training.errors import TrainingError
 from training.evaluation import Scores
@@ -135,12 +135,14 @@ def evaluate_pairs(
 def _read_for_live(
     live: ScoredVersion, contract: Contract, read: Callable[[Contract], LabelledTransactions]
 ) -> LabelledTransactions:
-    label, other = (each.first(Kind.LABEL) for each in (contract, live.contract))
+    label, other = contract.label, live.contract.label
     if label is None or other is None or label.name != other.name:
         raise Incomparable("the live version predicts another column than this one")
+    # What the words of the label mean the new schema says: the live one may be of a file with others.
+    columns = tuple(label if column is other else column for column in live.contract.columns)
     try:
-        return read(live.contract)
-    except TrainingError as error:
+        return read(replace(live.contract, columns=columns))
+    except (TrainingError, ContractError) as error:
         raise Incomparable(f"the live version cannot score this data: {error}") from None
 
 

@@ -7,11 +7,12 @@ from training rows alone and handed to :meth:`Schema.contract`.
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from contract.labels import USUAL_WORDS, LabelWords
 from contract.schema import (
     FLOAT32_MAX,
     Column,
@@ -41,6 +42,7 @@ KEYS = {
     Kind.TIMESTAMP: {"missing_words", "time_format", "cycles", "clock"},
     Kind.ID: {"missing_words", "match"},
     Kind.ENTITY: {"missing_words", "match"},
+    Kind.LABEL: {"fraud", "genuine", "unknown", "confirmed", "time_format"},
 }
 """The keys that a column may have by its kind, beside `kind`, `missing`, `leak` and `aliases`."""
 USUAL_MATCH = {Kind.CATEGORY: TextMatch.NORMAL, Kind.ID: TextMatch.UNQUOTED, Kind.ENTITY: TextMatch.UNQUOTED}
@@ -77,6 +79,8 @@ class SchemaColumn:
         match: which ways of writing a text are one; ids, entities and categories only.
         leak: whether the column may tell the label alone, as one that is known when a transaction is scored.
         aliases: other names that a file may have for it.
+        words: what the cells of a label mean; labels only.
+        confirmed: the column that says since when the label is known, in this one's `time_format`; labels only.
     """
 
     name: str
@@ -94,6 +98,8 @@ class SchemaColumn:
     leak: Leak = Leak.REFUSE
     aliases: tuple[str, ...] = ()
     missing_words: tuple[str, ...] = ()
+    words: LabelWords = USUAL_WORDS
+    confirmed: str = ""
 
     def column(self, known: tuple[str, ...]) -> Column:
         """The contract's column; `known` are a category's known values."""
@@ -109,6 +115,8 @@ class SchemaColumn:
             aliases=self.aliases,
             missing_words=self.missing_words,
             match=self.match,
+            words=self.words,
+            confirmed=self.confirmed,
         )
 
     def features(self) -> Iterator[Feature]:
@@ -188,7 +196,7 @@ def parse_schema(text: str) -> Schema:
             f'The schema is not TOML: {error}. A column name with spaces or dots needs quotes: [columns."my column"].'
         ) from error
     values.only("The schema", fields, {"name", "reading", "columns", "history"})
-    name, columns = _name(fields), tuple(_columns(fields))
+    name, columns = _name(fields), _with_label_time(fields, tuple(_columns(fields)))
     kinds = {column.name: column.kind for column in columns}
     schema = Schema(name, columns, parse_history(fields.get("history", []), kinds), _reading(fields.get("reading", {})))
     _one_label(schema)
@@ -230,6 +238,17 @@ def _columns(fields: Mapping[str, Any]) -> Iterator[SchemaColumn]:
         yield _column(name, column)
 
 
+def _with_label_time(fields: Mapping[str, Any], columns: tuple[SchemaColumn, ...]) -> tuple[SchemaColumn, ...]:
+    """The columns, since when a label is known written as the transactions' time is where nothing else is said."""
+    time = next((column.time_format for column in columns if column.kind is Kind.TIMESTAMP), TimeFormat.ISO)
+    return tuple(
+        replace(column, time_format=time)
+        if column.confirmed and "time_format" not in fields["columns"][column.name]
+        else column
+        for column in columns
+    )
+
+
 def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
     where = f"Column {name}"
     kind = values.choice(where, "kind", fields.get("kind"), Kind)
@@ -253,6 +272,8 @@ def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
         leak=values.choice(where, "leak", fields.get("leak", Leak.REFUSE), Leak),
         aliases=values.texts(where, "aliases", fields["aliases"], '["Amount (EUR)"]') if "aliases" in fields else (),
         missing_words=values.words(where, "missing_words", fields.get("missing_words", [])),
+        words=_label_words(where, fields),
+        confirmed=values.text(where, "confirmed", fields.get("confirmed", "")),
     )
 
 
@@ -270,6 +291,19 @@ def _match(where: str, kind: Kind, fields: Mapping[str, Any]) -> TextMatch:
     if match is TextMatch.NORMAL and kind is not Kind.CATEGORY:
         raise SchemaError(f'{where}: an {kind} has no normal form, for C12 and c12 may be two: match = "unquoted".')
     return match
+
+
+def _label_words(where: str, fields: Mapping[str, Any]) -> LabelWords:
+    """What the cells of a label mean; numbers and flags stand for how a file writes them."""
+    keys = [key for key in ("fraud", "genuine", "unknown") if key in fields]
+    lists = {key: values.label_words(where, key, fields[key]) for key in keys}
+    if not lists:
+        return USUAL_WORDS
+    usual = {"fraud": USUAL_WORDS.fraud, "genuine": USUAL_WORDS.genuine} if set(lists) == {"unknown"} else {}
+    try:
+        return LabelWords.of(**{"fraud": (), "genuine": (), **usual, **lists})
+    except ValueError as error:
+        raise SchemaError(f"{where}: {error}.") from None
 
 
 def _cycles(where: str, value: object) -> tuple[str, ...]:

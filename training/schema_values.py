@@ -10,6 +10,7 @@ from training.errors import SchemaError
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _WORDS = (str, int, float)
+LABEL_EXAMPLES = {"fraud": "Yes", "genuine": "No", "unknown": "pending"}
 DURATION = re.compile(rf"([1-9][0-9]{{0,5}})([{''.join(UNITS)}])")
 
 
@@ -68,6 +69,13 @@ def words(where: str, key: str, value: object) -> tuple[str, ...]:
     """A list of words, perhaps empty; a number stands for its text."""
     if not isinstance(value, list) or any(isinstance(item, bool) or not isinstance(item, _WORDS) for item in value):
         raise SchemaError(f'{where}: {key} must be a list of words: {key} = ["NULL", "-1"].')
+    return tuple(map(str, value))
+
+
+def label_words(where: str, key: str, value: object) -> tuple[str, ...]:
+    """A list of words, one at least; a number or a flag stands for its text."""
+    if not isinstance(value, list) or not value or not all(isinstance(item, str | int | float) for item in value):
+        raise SchemaError(f'{where}: {key} must be a list of one word or more: {key} = ["{LABEL_EXAMPLES[key]}"].')
     return tuple(map(str, value))
 
 

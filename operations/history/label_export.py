@@ -28,11 +28,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from contract import cells, dates
+from contract.labels import FRAUD, GENUINE, UNLABELLED
 from contract.schema import CONFIRMED_COLUMN, Column, Contract, Kind, TimeFormat
 from environment.redis_client import connect
 from history.keyed_hash import UNKEYED, HistoryKey
 from history.label_update import label_fields, parse_stored_labels
-from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.errors import OperationsError
 from operations.files import durable
 from operations.history.redis_access import TIMEOUT_SECONDS, require_key
@@ -42,11 +42,9 @@ from operations.store import version_archive
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
 from training import source
-from training.data import TRUE
 from training.errors import TrainingError
 
 EXPORT_BLOCK_ROWS = 5_000
-LABEL_TEXTS = {FRAUD: "1", GENUINE: "0"}
 WriteRow = Callable[[Iterable[str]], object]
 
 
@@ -172,20 +170,22 @@ class _FileColumns:
     others: tuple[int, ...]
 
     @classmethod
-    def of(cls, header: list[str], others: Sequence[str], names: tuple[str, Sequence[str], str], file: Path) -> Self:
-        """Of a header; `names` are the columns of id, time (perhaps two) and label, `others` all but the label.
+    def of(
+        cls, header: list[str], others: Sequence[str], names: tuple[str, Sequence[str], str, str], file: Path
+    ) -> Self:
+        """Of a header; `names` are the columns of id, time (perhaps two), label and confirmation, `others` the rest.
 
         Raises:
             OperationsError: it has other columns.
         """
-        identity, time_names, label = names
+        identity, time_names, label, confirmed = names
         if missing := [name for name in (identity, *time_names) if name not in header]:
             raise OperationsError(f"the file {file.name} has no column {missing[0]}, by which labels are found")
-        if different := sorted(set(others) ^ (set(header) - {label, CONFIRMED_COLUMN})):
+        if different := sorted(set(others) ^ (set(header) - {label, confirmed})):
             raise OperationsError(
                 f"the file {file.name} and a newer one do not both have the columns {', '.join(different)}"
             )
-        label_at, confirmed_at = (header.index(name) if name in header else None for name in (label, CONFIRMED_COLUMN))
+        label_at, confirmed_at = (header.index(name) if name in header else None for name in (label, confirmed))
         positions = tuple(header.index(name) for name in others)
         return cls(header.index(identity), tuple(map(header.index, time_names)), label_at, confirmed_at, positions)
 
@@ -204,28 +204,30 @@ class _LabelJoin:
     """Copies files, with the labels of their transactions."""
 
     def __init__(self, received: ReceivedLabels | None, contract: Contract, days: float | None) -> None:
-        identity, time_column, label = contract.first(Kind.ID), contract.time, contract.first(Kind.LABEL)
+        identity, time_column, label = contract.first(Kind.ID), contract.time, contract.label
         if identity is None or time_column is None:
             raise OperationsError("the model's transactions have no id or no time, so no labels are kept of them")
         if days is not None and not time_column.time_format.is_dated:
             raise OperationsError("the model's times are seconds of some clock: nobody knows how old they are")
         self._received = received
         self._id, self._time = identity, time_column
-        self._label = label.name if label else "fraud"
+        self._label = label or Column("fraud", Kind.LABEL)
+        self._confirmed = contract.confirmed or Column(CONFIRMED_COLUMN, Kind.TIMESTAMP)
+        self._texts = {FRAUD: self._label.words.fraud[0], GENUINE: self._label.words.genuine[0]}
         self._genuine_before = None if days is None else time.time() - days * 86_400
         self._newer_ids, self._file_ids = set[bytes](), set[bytes]()
         self._counts = Counter[str]()
 
     def copy(self, files: Sequence[Path], write: WriteRow) -> ExportCounts:
         """Copies file after file, the newest first, and row after row."""
-        others = list[str]()
+        others, names = list[str](), (self._id.name, self._time.names, self._label.name, self._confirmed.name)
         for file in reversed(files):
             with _errors_in_words(file), _records(file) as records:
                 header = [name.strip() for name in next(records, [])]
                 if not others:
-                    others = [name for name in header if name not in {self._label, CONFIRMED_COLUMN}]
-                    write([*others, self._label, CONFIRMED_COLUMN])
-                columns = _FileColumns.of(header, others, (self._id.name, self._time.names, self._label), file)
+                    others = [name for name in header if name not in names[2:]]
+                    write([*others, *names[2:]])
+                columns = _FileColumns.of(header, others, names, file)
                 self._copy_blocks(_blocks(records, len(header)), columns, write, several=len(files) > 1)
                 self._newer_ids |= self._file_ids
         return ExportCounts(**self._counts)
@@ -270,37 +272,41 @@ class _LabelJoin:
         for row, seconds, code, since in zip(
             rows, keys[1].tolist(), received.tolist(), confirmed.tolist(), strict=True
         ):
-            known, known_since = columns.own_label(row)
+            known, known_since = self._own_label(columns, row)
             if code != UNLABELLED:
-                known, known_since = LABEL_TEXTS[code], self._time_text(since)
+                known, known_since = self._texts[code], self._time_text(since)
             label = self._label_by_age(known, seconds)
             self._counts["received"] += code != UNLABELLED
             self._counts["genuine_by_age"] += label != "" == known
             self._counts["too_recent"] += known != "" == label
-            self._counts[_count_of(label)] += 1
+            self._counts[self._count_of(label)] += 1
             write([*(row[position] for position in columns.others), label, known_since if label else ""])
 
     def _label_by_age(self, label: str, seconds: float) -> str:
         """The label to write, given the known one; without a time nobody knows how old a transaction is."""
         if self._genuine_before is None or np.isnan(seconds):
             return label
-        return label or LABEL_TEXTS[GENUINE] if seconds < self._genuine_before else ""
+        return label or self._texts[GENUINE] if seconds < self._genuine_before else ""
 
     def _time_text(self, seconds: float) -> str:
         if np.isnan(seconds):
             return ""
         try:
-            text = dates.format_time(self._time.time_format, seconds)
+            text = dates.format_time(self._confirmed.time_format, seconds)
         except (OverflowError, ValueError, OSError):  # Out of the range of dates.
             return ""
-        return f"{text}+00:00" if self._time.time_format is TimeFormat.ISO else text
+        return f"{text}+00:00" if self._confirmed.time_format is TimeFormat.ISO else text
 
+    def _own_label(self, columns: _FileColumns, row: Sequence[str]) -> tuple[str, str]:
+        """As :meth:`_FileColumns.own_label`; a word that means "not known yet" is none."""
+        label, since = columns.own_label(row)
+        return (label, since) if label and self._label.words.meaning(label) != UNLABELLED else ("", "")
 
-def _count_of(label: str) -> str:
-    """Which field of ExportCounts counts a label; whether a text is a label is for training to decide."""
-    if not label:
-        return "unlabelled"
-    return "frauds" if label.lower() in TRUE else "genuine"
+    def _count_of(self, label: str) -> str:
+        """Which field of ExportCounts counts a label; whether a text is a label is for training to decide."""
+        if not label:
+            return "unlabelled"
+        return "frauds" if self._label.words.meaning(label) == FRAUD else "genuine"
 
 
 @contextlib.contextmanager

@@ -19,14 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.labels import FRAUD, UNLABELLED
 from history.evaluation import bucket_of
 from history.keyed_hash import ID_BYTES, HistoryKey
 from history.known_ids import BLOCK_ID_BYTES, LABEL, WHERE, noted
 from history.layout import CODE_BITS, DIGEST_BYTES, MAX_BUCKET, RecordLayout, Records, Rows, sort_keys
 from history.plan import Plan
 from history.redis_schema import (
-    FRAUD,
-    UNLABELLED,
     Arguments,
     fraud_layouts,
     state_keys,

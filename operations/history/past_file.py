@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from contract.column_names import matched
 from contract.dialect import HEAD_BYTES, PLAIN, Dialect, csv_records
 from contract.faults import Fault, FaultCode, InputError
-from contract.schema import CONFIRMED_COLUMN, Column, Contract, Decimal, Feature, FeatureKind, Kind, Missing, Others
+from contract.labels import NOT_A_LABEL, UNLABELLED
+from contract.schema import Column, Contract, Decimal, Feature, FeatureKind, Kind, Others
 from contract.table import MAX_FAULTS, ParsedRows, Table, dialect_of, has_written_numbers, read_csv
 from history.keyed_hash import UNKEYED
 from history.layout import Rows
 from history.plan import Plan
-from history.redis_schema import FRAUD, GENUINE, UNLABELLED
 from operations.errors import OperationsError, in_words
 from operations.history.past_transactions import (
     ROW_ARRAYS,
@@ -35,14 +35,12 @@ from operations.history.past_transactions import (
     effective_seconds,
 )
 from training import source
-from training.data import FALSE, TRUE
 from training.errors import TrainingError
 
 CSV_BLOCK_BYTES = 1 << 23
 PARQUET_BLOCK_ROWS = 1 << 17
 SHOWN_FAULTS = 5
-NOT_A_LABEL = 255
-"""Of a cell that is not empty and holds no label."""
+LABEL_ADVICE = " Which words a label has, its model's schema says: fraud, genuine and unknown."
 
 
 class _NotPlainError(Exception):
@@ -163,6 +161,7 @@ class _Reader:
 
     def __init__(self, contract: Contract, plan: Plan, *, skip: bool) -> None:
         self._contract = contract
+        self._confirmed = contract.confirmed.name if contract.confirmed else ""
         self._plan = plan
         self._skip = skip
         self._readable: Contract | None = None
@@ -174,7 +173,7 @@ class _Reader:
     @property
     def known(self) -> frozenset[str]:
         """The columns that are read where the file has them."""
-        header = self._contract.names | {CONFIRMED_COLUMN}
+        header = self._contract.names | {self._confirmed}
         return _readable_contract(self._contract, self._plan, header).names
 
     def anew(self) -> "_Reader":
@@ -225,11 +224,11 @@ class _Reader:
     def _add(self, contract: Contract, reading: ParsedRows) -> None:
         table, label = reading.table, contract.first(Kind.LABEL)
         name = label.name if label else None
-        labels = _parse_labels(table.columns[name] if name else None, table.rows)
+        labels = _labels_of(table, label)
         valid = labels != NOT_A_LABEL
         invalid = table.row_numbers[~valid].tolist()
         faults = [*reading.faults, *(Fault(row, name, FaultCode.NOT_AN_OPTION) for row in invalid)]
-        self._builder = self._builder or _PastTransactionsBuilder(contract, self._plan)
+        self._builder = self._builder or _PastTransactionsBuilder(contract, self._plan, self._confirmed)
         self._builder.add(table.take(valid) if invalid else table, labels[valid])
         self._skipped += len({fault.row for fault in faults})
         if not self._skip:
@@ -254,7 +253,9 @@ def _bad_cells(faults: Iterable[Fault]) -> str:
     first = "; ".join(
         f"row {fault.row}, {fault.column or 'whole row'}: {fault.code}" for fault in faults[:SHOWN_FAULTS]
     )
-    return f"Nothing was loaded: {rows:,} rows are at fault. The first: {first}. Mend them, or leave them out: --skip."
+    labels = LABEL_ADVICE if any(fault.code is FaultCode.NOT_AN_OPTION for fault in faults) else ""
+    advice = f"Mend them, or leave them out: --skip.{labels}"
+    return f"Nothing was loaded: {rows:,} rows are at fault. The first: {first}. {advice}"
 
 
 def _readable_contract(contract: Contract, plan: Plan, header: frozenset[str]) -> Contract:
@@ -264,15 +265,12 @@ def _readable_contract(contract: Contract, plan: Plan, header: frozenset[str]) -
     was confirmed, as in a file to train on.
     """
     needed = {plan.time, *(name for window in plan.windows for name in (window.entity, window.column) if name)}
-    columns = []
-    for column in contract.columns:
-        if column.kind is Kind.LABEL and column.name in header:
-            columns.append(replace(column, missing=Missing.ALLOW))
-        elif column.kind is Kind.ID or column.name in needed:
-            columns.append(column)
-    if CONFIRMED_COLUMN in header and CONFIRMED_COLUMN not in contract.names and contract.time:
-        form = contract.time.time_format
-        columns.append(Column(CONFIRMED_COLUMN, Kind.TIMESTAMP, Missing.ALLOW, time_format=form))
+    told = {each.name for each in (contract.label, contract.confirmed) if each} & header
+    columns = [
+        column
+        for column in contract.training_columns(header)
+        if column.kind is Kind.ID or column.name in needed or column.name in told
+    ]
     # A contract must have a feature; this one is not computed.
     features = (Feature("time", FeatureKind.HOUR_SIN, plan.time),)
     reading = replace(contract.reading, others=Others.IGNORE)
@@ -282,9 +280,10 @@ def _readable_contract(contract: Contract, plan: Plan, header: frozenset[str]) -
 class _PastTransactionsBuilder:
     """Collects past transactions, block after block."""
 
-    def __init__(self, contract: Contract, plan: Plan) -> None:
-        """Takes the contract that the blocks are parsed by."""
+    def __init__(self, contract: Contract, plan: Plan, confirmed: str) -> None:
+        """Takes the contract that the blocks are parsed by, and what says since when a label is known."""
         self._plan = plan
+        self._confirmed = confirmed
         self._id, self._label = contract.first(Kind.ID), contract.first(Kind.LABEL)
         used = {name for layout in plan.layouts for name in layout.names} - {plan.time}
         kinds = {column.name: column.kind for column in contract.columns if column.name in used}
@@ -302,7 +301,7 @@ class _PastTransactionsBuilder:
         timed = np.isfinite(seconds)
         self.untimed += int((~timed).sum())
         self._newest = max(self._newest, seconds[timed].max(initial=-np.inf))
-        confirmed = table.columns.get(CONFIRMED_COLUMN, np.full(table.rows, np.nan))
+        confirmed = table.columns.get(self._confirmed, np.full(table.rows, np.nan))
         usable = timed & self._is_visible(effective_seconds(seconds, labels, confirmed))
         self.older += int((timed & ~usable).sum())
         if usable.any():
@@ -333,7 +332,7 @@ class _PastTransactionsBuilder:
             has_id=np.fromiter(map(bool, ids), np.bool_, len(ids)),
             seconds=columns[self._plan.time],
             labels=labels,
-            confirmed=columns.get(CONFIRMED_COLUMN, np.full(table.rows, np.nan)),
+            confirmed=columns.get(self._confirmed, np.full(table.rows, np.nan)),
             numbers={name: columns[name] for name in self._numeric},
             codes={name: _number(numbers, columns[name]) for name, numbers in self._numbers.items()},
             texts={},
@@ -349,12 +348,11 @@ class _PastTransactionsBuilder:
         )
 
 
-def _parse_labels(texts: NDArray[Any] | None, rows: int) -> NDArray[np.uint8]:
-    """The labels that cells hold: UNLABELLED of an empty one, NOT_A_LABEL of a fault; shape (rows,)."""
-    if texts is None:
-        return np.full(rows, UNLABELLED, dtype=np.uint8)
-    meaning = {"": UNLABELLED} | dict.fromkeys(TRUE, FRAUD) | dict.fromkeys(FALSE, GENUINE)
-    return np.fromiter((meaning.get(text.lower(), NOT_A_LABEL) for text in texts.tolist()), np.uint8, rows)
+def _labels_of(table: Table, label: Column | None) -> NDArray[np.uint8]:
+    """What the label says of each row, UNLABELLED where the file has none, NOT_A_LABEL of a fault; shape (rows,)."""
+    if label is None:
+        return np.full(table.rows, UNLABELLED, dtype=np.uint8)
+    return label.words.meanings(table.columns[label.name].tolist())
 
 
 def _is_first(past: PastTransactions) -> NDArray[np.bool_]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.labels import FRAUD
 from history.layout import Rows
-from history.redis_schema import FRAUD
 
 ProgressCallback = Callable[[int, int], None]
 """Is called with how much of how much is done."""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from contract.labels import FRAUD, GENUINE, UNLABELLED
 from contract.table import Table
 from contract.windows import DAY, HOUR, Aggregate, Window
 from history.known_ids import FIND_TRANSACTIONS, KNOWN, LABEL, SLOT_SECONDS, TRANSACTION_HEAD, record_of
@@ -34,12 +35,9 @@ from history.redis_schema import (
     ANSWERS,
     ENTER,
     FLAGGED,
-    FRAUD,
-    GENUINE,
     PASSED,
     STATE,
     STORE_VALUES,
-    UNLABELLED,
 )
 from history.session import EXPIRY_MARGIN, BatchSession, HistoryOptions
 from history.short_records import decode_records

@@ -73,6 +73,47 @@ def test_other_labels_are_refused(label: str) -> None:
         data.from_csv(contract(), (GOOD + f"c,2026-01-03,5,30,chip,{label}\n").encode())
 
 
+STATUS = 'kind = "label"\nfraud = ["Chargeback", "2"]\ngenuine = ["paid"]\nunknown = ["Pending"]\nconfirmed = "told"'
+
+
+def statuses(*rows: str) -> bytes:
+    """A file whose label has words, and since when each is known in a column of its own."""
+    return "\n".join(["ref,when,amount,age,channel,fraud,told", *rows, ""]).encode()
+
+
+def test_a_label_is_read_by_its_words() -> None:
+    """Several a side, in any case; what is not known yet is as an empty cell."""
+    words = parse_schema(SCHEMA.replace('kind = "label"', STATUS)).contract({"channel": ("chip",)})
+    body = statuses(
+        "a,2026-01-01,5,30,chip, CHARGEBACK,2026-01-05", "b,2026-01-02,5,30,chip,2.0,", "c,2026-01-03,5,30,chip,Paid,",
+        "d,2026-01-04,5,30,chip,pending,", "e,2026-01-05,5,30,chip,,2025-01-05",
+    )  # fmt: skip
+    labelled = data.from_csv(words, body)
+    assert labelled.labels.tolist() == [True, True, False]
+    assert labelled.unlabelled is not None
+    assert labelled.unlabelled.columns["ref"].tolist() == ["d", "e"]
+    assert labelled.confirmed is not None
+    assert labelled.confirmed[0] == pd.Timestamp("2026-01-05", tz="UTC").timestamp()
+    assert "told" not in labelled.table.columns
+    assert any("known before their transaction: 1" in note for note in labelled.notes)
+
+
+def test_a_word_in_none_of_the_lists_is_refused_by_row() -> None:
+    """The refusal names the setting and the words that there are, never the cell."""
+    words = parse_schema(SCHEMA.replace('kind = "label"', STATUS)).contract({"channel": ("chip",)})
+    with pytest.raises(TrainingError, match=r'in 1 row, the first of them row 2.*fraud = \["Yes"\]') as caught:
+        data.from_csv(words, statuses("a,2026-01-01,5,30,chip,2,", "b,2026-01-02,5,30,chip,secret,"))
+    assert 'fraud = ["chargeback", "2"], genuine = ["paid"], unknown = ["pending"]' in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_column_that_the_label_names_must_be_there() -> None:
+    """Since when labels are known is not left out in silence."""
+    words = parse_schema(SCHEMA.replace('kind = "label"', 'kind = "label"\nconfirmed = "told"')).contract({})
+    with pytest.raises(TrainingError, match="told: missing_column"):
+        data.from_csv(words, GOOD.encode())
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [("", "empty"), (HEADER, "no rows"), ("ref,fraud\na,0\n", "missing_column"), ("\0", "binary"), ('"', "CSV")],

@@ -148,10 +148,10 @@ def _comment(frame: pd.DataFrame, directory: Path, name: str) -> str:
     return before.rstrip("# \n").rsplit("\n", 1)[1]
 
 
-def test_a_label_by_name_that_is_no_flag_is_refused(tmp_path: Path) -> None:
-    """A label written Y and N is told to its owner; no other flag takes its place."""
-    frame = _small(contactless=np.arange(40) % 3 // 2, is_fraud=["N", "Y"] * 20).drop(columns="fraud")
-    with pytest.raises(TrainingError, match="is_fraud looks like the label, but its cells are not 0 and 1"):
+def test_a_label_by_name_that_is_no_label_is_refused(tmp_path: Path) -> None:
+    """A label that nobody can read is told to its owner; no other flag takes its place."""
+    frame = _small(contactless=np.arange(40) % 3 // 2, is_fraud=np.arange(40) * 1.5).drop(columns="fraud")
+    with pytest.raises(TrainingError, match="is_fraud looks like the label, but it has 40 different values"):
         _infer(frame, tmp_path)
 
 

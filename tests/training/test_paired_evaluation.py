@@ -235,6 +235,19 @@ def test_another_label_is_another_question() -> None:
         _met(_facts(_csv()), parse_schema(rows.SCHEMA.replace("columns.fraud", "columns.chargeback")).contract({}))
 
 
+def test_the_words_of_a_label_are_the_new_versions() -> None:
+    """A live version of a file with other words is compared all the same."""
+    body = "\n".join(
+        line[:-1] + ("Yes" if line.endswith("1") else "No") if place else line
+        for place, line in enumerate(_csv().decode().splitlines())
+    ).encode()
+    lists = 'kind = "label"\nfraud = ["Yes"]\ngenuine = ["No"]'
+    words = parse_schema(rows.SCHEMA.replace('kind = "label"', lists)).contract({"channel": ("chip", "online")})
+    facts = _facts(_csv()) | {"sha256": data.from_csv(words, body).sha256}
+    evaluation = score_both(_baseline(words, facts), _baseline(rows.contract(), facts), _read(body))
+    assert evaluation.labels.tolist() == [row % 10 == 0 for row in range(ROWS - TESTED, ROWS)]
+
+
 def test_a_column_that_the_data_lacks_is_named() -> None:
     """A live version that needs it cannot score this data."""
     with pytest.raises(Incomparable, match=r"cannot score this data.*value"):

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from contract.schema import FeatureKind, Kind, TextMatch
+from contract.labels import LabelWords
+from contract.schema import Column, Contract, FeatureKind, Kind, Missing, TextMatch, TimeFormat
 from tests.training.rows import SCHEMA
 from training.errors import SchemaError, TrainingError
 from training.schema import DEFAULT, load_schema, parse_schema
@@ -62,6 +63,29 @@ def test_label_is_named() -> None:
     assert parse_schema(SCHEMA).label == "fraud"
 
 
+def test_a_label_may_say_which_words_mean_fraud() -> None:
+    """Words, numbers and flags, in any case; without a list it is 1 and true for fraud."""
+    lists = 'fraud = ["Yes", 2, true]\ngenuine = ["No"]\nunknown = ["pending"]'
+    label = parse_schema(SCHEMA.replace('"label"', f'"label"\n{lists}')).contract({}).label
+    assert label is not None
+    assert label.words == LabelWords(("yes", "2", "true"), ("no",), ("pending",))
+    usual = parse_schema(SCHEMA.replace('"label"', '"label"\nunknown = ["?"]')).contract({}).label
+    assert usual is not None
+    assert usual.words == LabelWords(unknown=("?",))
+    assert b"words" not in parse_schema(SCHEMA).contract({}).to_bytes()
+
+
+def test_a_label_may_name_since_when_it_is_known() -> None:
+    """That column is written as the transactions' time where the label says nothing else; it is no input."""
+    dated = SCHEMA.replace('"timestamp"', '"timestamp"\ntime_format = "day-first"')
+    for extra, form in (("", TimeFormat.DAY_FIRST), ('\ntime_format = "iso"', TimeFormat.ISO)):
+        text = dated.replace('"label"', f'"label"\nconfirmed = "LABEL_TIMESTAMP"{extra}')
+        contract = parse_schema(text).contract({})
+        assert contract.confirmed == Column("LABEL_TIMESTAMP", Kind.TIMESTAMP, Missing.ALLOW, time_format=form)
+        assert "LABEL_TIMESTAMP" not in contract.input_names
+        assert Contract.from_bytes(contract.to_bytes()) == contract
+
+
 @pytest.mark.parametrize(
     ("wrong", "advice"),
     [
@@ -81,6 +105,24 @@ def test_label_is_named() -> None:
         (SCHEMA.replace('"label"', '"entity"'), "exactly one label and has 0"),
         (SCHEMA.replace('"id"', '"label"'), "exactly one label and has 2"),
         (SCHEMA.replace('"label"', '"label"\nmissing = "allow"'), "a label needs no missing"),
+        (
+            SCHEMA.replace('"label"', '"label"\nfraud = ["Yes"]'),
+            r'both fraud and genuine need a word: fraud = \["Yes"\]',
+        ),
+        (
+            SCHEMA.replace('"label"', '"label"\nfraud = []\ngenuine = ["No"]'),
+            r'fraud must be a list.*fraud = \["Yes"\]',
+        ),
+        (
+            SCHEMA.replace('"label"', '"label"\nfraud = "Yes"\ngenuine = "No"'),
+            "fraud must be a list of one word or more",
+        ),
+        (SCHEMA.replace('"label"', '"label"\nfraud = ["Yes"]\ngenuine = ["yes "]'), "in two of the lists"),
+        (SCHEMA.replace('"label"', '"label"\nunknown = ["1"]'), "in two of the lists"),
+        (SCHEMA.replace('"label"', '"label"\ntime_format = "iso"\nconfirmed = "fraud"'), "stands in another column"),
+        (SCHEMA.replace('"label"', '"label"\nconfirmed = "amount"'), "a column is named twice"),
+        (SCHEMA.replace('"label"', '"label"\ntime_format = "seconds"'), "a label has no time_format"),
+        (SCHEMA.replace('"id"', '"id"\nfraud = ["a"]'), "unknown keys: fraud"),
         (SCHEMA.replace("minimum = 0.0", "minimum = 1.0\nmaximum = 0.0"), "not an interval"),
         (SCHEMA + '[columns.w]\nkind = "weight"\nmissing = "allow"', "weight cannot be missing"),
         (SCHEMA + '[columns.w]\nkind = "weight"\n[columns.v]\nkind = "weight"', "more than one column is the weight"),

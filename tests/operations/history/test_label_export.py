@@ -11,10 +11,10 @@ import typer
 from redis import Redis
 from typer.testing import CliRunner
 
-from contract.schema import Contract, TimeFormat
+from contract.labels import FRAUD, GENUINE, LabelWords
+from contract.schema import Column, Contract, Kind, TimeFormat
 from history.keyed_hash import KEY_CHECK
 from history.label_update import STORED_LABEL, label_fields
-from history.redis_schema import FRAUD, GENUINE
 from operations.commands.history import label_commands
 from operations.errors import OperationsError
 from operations.history import label_export
@@ -110,6 +110,19 @@ def test_a_label_that_came_in_takes_the_place_of_the_files_own(redis: Redis, tmp
         f"3,x,{JANUARY},TRUE,2026-03-01",
         f"4,y,{JANUARY},,",
     ]
+
+
+def test_labels_are_written_in_the_words_of_the_contract(redis: Redis, tmp_path: Path) -> None:
+    """And since when they are known in its column and form: training reads all of the file alike."""
+    label = Column("is_fraud", Kind.LABEL, words=LabelWords.of(["Yes"], ["No"], ["open"]), confirmed="told")
+    label = replace(label, time_format=TimeFormat.DAY_FIRST)
+    columns = tuple(label if each.kind is Kind.LABEL else each for each in tiny.CONTRACT.columns)
+    rows = [f"1,a,{JANUARY},", f"2,b,{FEBRUARY},yes", f"3,x,{JANUARY},YES", f"4,y,{JANUARY},Open"]
+    file = written(tmp_path, *rows, header=f"{HEADER},is_fraud")
+    lines = exported(redis, file, replace(tiny.CONTRACT, columns=columns))
+    assert lines[0] == f"{HEADER},is_fraud,told"
+    assert [line.split(",")[3] for line in lines[1:]] == ["yes", "no", "YES", ""]
+    assert lines[1].split(",")[4].startswith("02/02/2026")
 
 
 def test_of_several_files_the_newest_has_an_id(redis: Redis, tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from redis import Redis
 
+from contract.labels import FRAUD
 from contract.windows import DAY
 from history import known_ids
 from history.known_ids import FIND_TRANSACTIONS, SLOT_SECONDS, TRANSACTION_HEAD, record_of
-from history.redis_schema import FRAUD, PLANS
+from history.redis_schema import PLANS
 from operations.errors import OperationsError
 from operations.history import load, load_steps
 from operations.history.load import PREFIX, LoadProgress, is_loaded, progress_key

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.dialect import csv_records
-from history.redis_schema import FRAUD, GENUINE, UNLABELLED
+from contract.labels import FRAUD, GENUINE, UNLABELLED, LabelWords
+from contract.schema import Kind
 from operations.history import past_file
 from operations.history.past_file import Refusal
 from operations.history.past_transactions import ParsedFile, PastTransactions
@@ -81,7 +82,23 @@ def test_a_bad_row_refuses_the_file_by_place() -> None:
 def test_a_label_that_is_none_is_at_fault() -> None:
     """Fraud is 1 or true, anything else but 0, false and nothing is a fault."""
     lines = rows(2)
-    assert "row 2, is_fraud: not_an_option" in refused(text([lines[0], lines[1][:-1] + "perhaps"]))
+    output = refused(text([lines[0], lines[1][:-1] + "perhaps"]))
+    assert "row 2, is_fraud: not_an_option" in output
+    assert output.endswith("Which words a label has, its model's schema says: fraud, genuine and unknown.")
+
+
+def test_labels_are_read_by_the_words_of_the_contract() -> None:
+    """And since when they are known, in the column that it names; both may be absent."""
+    words = LabelWords.of(["Yes"], ["No"], ["open"])
+    label = replace(next(each for each in CARDS.columns if each.kind is Kind.LABEL), words=words, confirmed="told")
+    columns = tuple(label if each.kind is Kind.LABEL else each for each in CARDS.columns)
+    header, *lines = text(rows(4)).decode().splitlines()
+    for position, (word, moment) in enumerate([("yes", "2026-02-03"), ("No", ""), ("OPEN", ""), ("", "")]):
+        lines[position] = f"{lines[position].rpartition(',')[0]},{word},{moment}"
+    body = "\n".join([f"{header},told", *lines]).encode()
+    result = past(past_file.read_bytes(replace(CARDS, columns=columns), PLAN, body, quiet))
+    assert result.labels.tolist() == [FRAUD, GENUINE, UNLABELLED, UNLABELLED]
+    assert np.isfinite(result.confirmed).tolist() == [True, False, False, False]
 
 
 def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
+from contract.labels import FRAUD, GENUINE
 from history.keyed_hash import KEY_CHECK
 from history.label_update import STORED_LABEL, label_fields
-from history.redis_schema import FRAUD, GENUINE
 from operations.errors import OperationsError
 from operations.retraining.retrain_job import retrain
 from operations.retraining.training_data import (
