@@ -452,19 +452,19 @@ def _with_confirmation(
         keys = {"confirmed": json.dumps(name, ensure_ascii=False)}
         if found.keys["time_format"] != columns[times[0]].keys["time_format"]:
             keys["time_format"] = found.keys["time_format"]
-        told = replace(columns[label], keys={**columns[label].keys, **keys})
+        labelled = replace(columns[label], keys={**columns[label].keys, **keys})
         read_with = f"since when the label is known, read with {label}: no feature"
         note = _with_comment(InferredColumn(None, {}, read_with), found.comment)
-        return columns | {label: told, name: note}
+        return columns | {label: labelled, name: note}
     return columns
 
 
 def _is_later(frame: pd.DataFrame, columns: Mapping[str, InferredColumn], name: str, found: InferredColumn) -> bool:
     """Whether the moments of a column mostly lie behind the transactions."""
-    told = _seconds(frame[name], TimeFormat(found.keys["time_format"].strip('"')))
+    confirmed = _seconds(frame[name], TimeFormat(found.keys["time_format"].strip('"')))
     times = _transaction_times(frame, columns)
-    both = ~np.isnan(told) & ~np.isnan(times)
-    return bool(both.any() and (told[both] + DAY >= times[both]).mean() > HALF)
+    both = ~np.isnan(confirmed) & ~np.isnan(times)
+    return bool(both.any() and (confirmed[both] + DAY >= times[both]).mean() > HALF)
 
 
 def _seconds(texts: pd.Series, form: TimeFormat) -> NDArray[np.float64]:

@@ -265,11 +265,11 @@ def _readable_contract(contract: Contract, plan: Plan, header: frozenset[str]) -
     was confirmed, as in a file to train on.
     """
     needed = {plan.time, *(name for window in plan.windows for name in (window.entity, window.column) if name)}
-    told = {each.name for each in (contract.label, contract.confirmed) if each} & header
+    labelling = {each.name for each in (contract.label, contract.confirmed) if each} & header
     columns = [
         column
         for column in contract.training_columns(header)
-        if column.kind is Kind.ID or column.name in needed or column.name in told
+        if column.kind is Kind.ID or column.name in needed or column.name in labelling
     ]
     # A contract must have a feature; this one is not computed.
     features = (Feature("time", FeatureKind.HOUR_SIN, plan.time),)
