@@ -58,7 +58,7 @@ def ours(version: Callable[[ServerContext], ModelVersion]) -> Start:
         (context.scratch / "examples").mkdir()
         shutil.copy(ROOT / "examples" / "transactions.csv", context.scratch / "examples")
         fraud = str(Path(sys.executable).with_name("fraud"))
-        environment = _environment(API_KEY=KEY)
+        environment = server_environment(API_KEY=KEY)
         command = (fraud, "up", "--port", str(port))
         return [ServerProgram(command, environment, context.scratch, port, "/readyz", OUR_LABELS)]
 
@@ -94,7 +94,7 @@ def bentoml(context: ServerContext) -> Sequence[ServerProgram]:
     own = {"BENTOML_HOME": str(context.scratch), "BENTOML_DO_NOT_TRACK": "True", "PORT": str(port)}
     binary = str(environments.python("bentoml").with_name("bentoml"))
     command = (binary, "serve", f"{PEERS}.bentoml_service:FraudService", "--host", LOOPBACK, "--port", str(port))
-    environment = _environment(**own, **_model(context))
+    environment = server_environment(**own, **_model(context))
     return [ServerProgram(command, environment, ROOT, port, "/readyz", {"": "BentoML"})]
 
 
@@ -110,7 +110,7 @@ def mlserver(context: ServerContext) -> Sequence[ServerProgram]:
         '"max_batch_time": 0.002}'
     )
     command = (str(environments.python("mlserver").with_name("mlserver")), "start", str(context.scratch))
-    environment = _environment(PYTHONPATH=str(ROOT), **_model(context))
+    environment = server_environment(PYTHONPATH=str(ROOT), **_model(context))
     return [ServerProgram(command, environment, context.scratch, http, "/v2/health/ready", {"": "MLServer"})]
 
 
@@ -120,7 +120,7 @@ def torchserve_as_it_comes(context: ServerContext) -> Sequence[ServerProgram]:
     file = context.scratch / "torchserve.properties"
     file.write_text(config)
     home = java.find_java(os.environ).parents[1]
-    environment = _environment(JAVA_HOME=str(home), TMPDIR=_short(context), TEMP=_short(context))
+    environment = server_environment(JAVA_HOME=str(home), TMPDIR=_short(context), TEMP=_short(context))
     launcher = str(Path(sys.executable).with_name("torchserve"))
     command = (launcher, "--start", "--foreground", "--ncs", "--ts-config", str(file))
     return [ServerProgram(command, environment, context.scratch, ports.inference, "/ping", TORCHSERVE_LABELS)]
@@ -146,7 +146,7 @@ def _tuned(context: ServerContext, store: Path) -> ServerProgram:
     file.write_text(launch.configuration(ports, store, workers=WORKERS) + loaded)
     launch.prepare_scratch(scratch)
     command = launch.command(java.find_java(os.environ), file, store, scratch)
-    environment = launch.environment(_environment(), scratch)
+    environment = launch.environment(server_environment(), scratch)
     return ServerProgram(command, environment, context.scratch, ports.inference, "/ping", TORCHSERVE_LABELS)
 
 
@@ -180,7 +180,7 @@ def _archive(context: ServerContext) -> Path:
         *("--handler", str(HANDLER), "--extra-files", str(parts), "--export-path", str(store)),
     ]
     subprocess.run(
-        archiver, check=True, capture_output=True, timeout=120, env=_environment(TMPDIR=str(context.scratch))
+        archiver, check=True, capture_output=True, timeout=120, env=server_environment(TMPDIR=str(context.scratch))
     )
     return store
 
@@ -192,14 +192,14 @@ def _uvicorn(module: str, context: ServerContext, **own: str) -> ServerProgram:
         *("--host", LOOPBACK, "--port", str(port), "--loop", "uvloop", "--http", "httptools"),
         *("--no-access-log", "--log-level", "warning"),
     )
-    environment = _environment(**own, **_model(context))
+    environment = server_environment(**own, **_model(context))
     return ServerProgram(command, environment, ROOT, port, "/ready", {"uvicorn": "FastAPI"})
 
 
 def _module(name: str, module: str, context: ServerContext, ready_path: str, **own: str) -> ServerProgram:
     (port,) = free_ports(1)
     command = (str(environments.python(name)), "-m", f"{PEERS}.{module}")
-    environment = _environment(**own, PORT=str(port), PYTHONPATH=str(ROOT), **_model(context))
+    environment = server_environment(**own, PORT=str(port), PYTHONPATH=str(ROOT), **_model(context))
     return ServerProgram(command, environment, ROOT, port, ready_path, {"": name})
 
 
@@ -214,5 +214,6 @@ def _short(context: ServerContext) -> str:
     return str(directory)
 
 
-def _environment(**own: str) -> Mapping[str, str]:
+def server_environment(**own: str) -> Mapping[str, str]:
+    """The environment of a server: this process's, without what would change its defaults, and its own."""
     return {name: value for name, value in os.environ.items() if name not in FORGOTTEN} | own
