@@ -132,7 +132,7 @@ def _checked(column: Column, names: Sequence[str], rows: ParsedRows, forms: Sequ
     position, values = names.index(column.name), rows.table.columns[column.name]
     filled = ~np.isnan(values) if values.dtype.kind == "f" else values != ""
     own = [fault for fault in rows.faults if fault.column == column.name]
-    known = np.isin(values, list(column.values)) | ~filled if column.kind is Kind.CATEGORY else filled
+    known = np.isin(values, list(column.values)) | ~filled if column.values else filled
     return CheckedColumn(
         name=column.name,
         kind=column.kind,

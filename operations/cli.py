@@ -293,6 +293,7 @@ def infer_schema(
         typer.echo(text)
         return
     out.write_text(text, encoding="utf-8")
+    terminal.page().print(training.check_page(text, file))
     terminal.console().print(f"Wrote {out}. Look through it, then: fraud train --data {file} --schema {out}")
 
 

@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
+from contract.file_check import check_file
 from operations.errors import OperationsError, in_words
 from operations.files import scratch
+from operations.store import file_check_view
 from operations.store.registry import Entry, Registry, VersionTaken
+from training import source
 from training.checkpoint import Checkpoints
-from training.errors import TrainingError
+from training.errors import SchemaError, TrainingError
 from training.infer import infer_schema
 from training.progress import Reporter
+from training.schema import parse_schema
 from training.threshold_choice import Budget, DecisionOptions
 from training.train import Trained, TrainRequest, renumbered, write_sample
 from training.train import train as run_training
@@ -96,6 +100,23 @@ def infer(file: Path) -> str:
     """
     with _readable_errors():
         return infer_schema(file)
+
+
+def check_page(schema: str, file: Path) -> RenderableType:
+    """What a schema reads of the file that it was inferred from; nothing of a parquet file, whose columns have types.
+
+    Raises:
+        OperationsError: the file cannot be used.
+    """
+    if source.is_parquet(file):
+        return ""
+    with _readable_errors():
+        body = source.unpacked(source.read_bytes(file))
+    try:
+        contract = parse_schema(schema).contract({})
+    except SchemaError as error:  # Its reader must first say which column is a feature.
+        return str(error)
+    return file_check_view.view(check_file(contract, body))
 
 
 def sample(file: Path, rows: int) -> int:

@@ -64,3 +64,13 @@ def test_a_damaged_compressed_file_is_an_error() -> None:
     Path("rows.csv").write_bytes(gzip.compress(b"x")[:-3])
     with pytest.raises(OperationsError, match="cannot be unpacked"):
         CliRunner().invoke(commands, ["check-file", "rows.csv"], catch_exceptions=False)
+
+
+def test_an_inferred_schema_comes_with_the_check_of_its_file() -> None:
+    """What it reads of each column, and which it leaves out."""
+    rows = "".join(f"{number % 7}.5,{number % 10 == 0:d},1\n" for number in range(40))
+    Path("rows.csv").write_text(f"amount,is_fraud,chargeback_flag\n{rows}")
+    page = CliRunner().invoke(commands, ["schema", "infer", "rows.csv", "-o", "rows.toml"], catch_exceptions=False)
+    assert "40 rows, 40 of them without a fault" in page.stdout
+    assert "named chargeback_flag" in " ".join(page.stdout.split())
+    assert "Wrote rows.toml" in page.stdout
