@@ -24,12 +24,17 @@ from prometheus_client import (
 )
 
 from contract.decision import Decision
+from contract.notes import Note
 from gateway.label_gauges import LabelGauges
 from gateway.models.serving_versions import TrialState
 from history.label_update import ConfusionCounts
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # Files have no place for them, and nobody reads them.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+MAX_NOTED_COLUMNS = 100
+"""Of all contracts that were live since the gateway started."""
+OTHER_COLUMNS = "(other)"
 
 
 class IncompleteReason(StrEnum):
@@ -89,6 +94,8 @@ class Metrics:
             "model_request_seconds", "Time of scoring requests to the model server", ["model_version"]
         )
 
+        self._notes = counter("notes", "Rows that notes in answers are about", ["code", "column"])
+        self._noted_columns = set[str]()
         self.history_degraded = counter("history_degraded", "Answers that said they were degraded for want of history")
         self._incomplete = gauge(
             "history_incomplete", "Whether answers have less history than they should, by the reason", ["reason"]
@@ -123,6 +130,14 @@ class Metrics:
             self._incomplete.labels(each).set(each is reason)
         self._reach.set(reach or 0.0)
         self._memory.set(memory or 0.0)
+
+    def notes(self, notes: Sequence[Note]) -> None:
+        """Counts the rows that notes are about; columns beyond MAX_NOTED_COLUMNS have one name together."""
+        for note in notes:
+            if len(self._noted_columns) < MAX_NOTED_COLUMNS:
+                self._noted_columns.add(note.column)
+            column = note.column if note.column in self._noted_columns else OTHER_COLUMNS
+            self._notes.labels(note.code, column).inc(note.count)
 
     def labelled(self, versions: Mapping[int, ConfusionCounts]) -> None:
         """Shows what labels say of these versions, and of no other; a share of nothing is not shown."""

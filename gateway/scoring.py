@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from contract.notes import with_new_entities
 from contract.schema import Kind, Others
 from contract.table import ParsedRows
 from gateway.coalescing import Coalescer, CoalescingLimits, Outcome
@@ -130,6 +131,7 @@ class Scorer:
         add_versions(result.model.version, result.scored_by)
         if result.degraded:
             self._metrics.history_degraded.inc()
+        self._metrics.notes(result.noted.notes)
         return result
 
     async def _score_payload(self, payload: Payload, serving: ServingVersions, options: ScoreOptions) -> ScoreResult:
@@ -198,6 +200,8 @@ class Scorer:
         try:
             prepared, parts, history = await self._score_parts(payload, serving, rows, deadline, counts, record=record)
             result = await payload.work(self._merge, prepared, parts, counts)
+            if history.new_entities and not history.degraded:
+                result = replace(result, noted=with_new_entities(result.noted, history.new_entities))
         finally:
             if canary := serving.trial_of(TrialKind.CANARY):
                 self._trial.counts.add(canary.trial, counts)
@@ -246,7 +250,7 @@ class Scorer:
             arm = TrialArm.LIVE if part.model is prepared.serving.model else TrialArm.TRIAL
             if prepared.serving.trial_of(TrialKind.CANARY):
                 counts.scored(arm, part.response.probabilities, part.decisions, part.response.seconds)
-        return merge_scores(prepared.serving.model, prepared.rows, parts)
+        return merge_scores(prepared.serving.model, prepared.rows, parts, prepared.noted)
 
 
 def _outcomes(results: Sequence[ScoreResult | BaseException]) -> list[Outcome[ScoreResult]]:

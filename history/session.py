@@ -87,6 +87,8 @@ MERGE_MAX_BYTES = 1_000_000
 """Bytes of the states that one batch merges at most."""
 MERGE_MAX_SHARE = 0.75
 """Of its records: a merge that leaves more than this share is not written."""
+MIN_NEW_ENTITIES = 20
+"""From which on it is odd that none has been seen before."""
 EXPIRY_MARGIN = 2 * 86_400
 """Seconds that a state is kept beyond the longest window."""
 
@@ -452,6 +454,15 @@ class BatchSession:
             if len(codes := _mergeable(part, entered))
             for each in self._merge_states(part, codes)
         )
+
+    @property
+    def new_entities(self) -> dict[str, int]:
+        """The columns of many entities of none of which Redis had a state, and how many rows have one; by name."""
+        counts: dict[str, int] = {}
+        for part in self._parts:
+            known = not part.stored or len(part.keys) < MIN_NEW_ENTITIES or part.stored[0].sizes.any()
+            counts[part.layout.entity] = 0 if known else counts.get(part.layout.entity, len(part.arriving.places))
+        return {name: count for name, count in counts.items() if count}
 
     @property
     def has_entered(self) -> bool:

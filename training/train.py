@@ -37,6 +37,7 @@ from training.labelled_history import with_labelled_history
 from training.model import ModelConfig
 from training.progress import Reporter, silent
 from training.quantity import quantity
+from training.ranges import ranges
 from training.report.document import Document, document, short
 from training.report.subject import PeriodRows, Subject
 from training.schema import DEFAULT, Schema, load_schema, parse_schema
@@ -372,6 +373,7 @@ def _data_facts(request: TrainRequest, periods: _Periods) -> dict[str, Any]:
         "rows": labelled.rows,
         "frauds": int(labelled.labels.sum()),
         "gap_days": cut.gap / DAY,
+        "ranges": ranges(periods.contract, labelled.table.take(np.arange(cut.train.start, cut.train.stop))),
         "periods": {name: _period(periods, part) for name, part in cut.periods().items()},
     }
 

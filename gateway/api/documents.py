@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contract.notes import NoteCode
 from gateway.http import problems
 from gateway.http.problems import Problem
 
@@ -63,6 +64,15 @@ class Prediction(BaseModel):
     model_version: int = Field(description="The version that scored this row; another one while a canary is on.")
 
 
+class NoteEntry(BaseModel):
+    """What is odd about rows that were scored all the same; never what they say."""
+
+    code: NoteCode
+    column: str
+    count: int = Field(description="Rows that it is about.")
+    share: float = Field(ge=0, le=1, description="Of the rows that were scored.")
+
+
 class ScoreReply(BaseModel):
     """The answer for a file or a list of transactions."""
 
@@ -72,6 +82,7 @@ class ScoreReply(BaseModel):
                 "model_version": 1,
                 "rows": 1,
                 "flagged": 1,
+                "notes": [],
                 "predictions": [
                     {"row": 1, "id": "tx-1001", "fraud_probability": 0.0374, "decision": "review", "model_version": 1}
                 ],
@@ -81,6 +92,7 @@ class ScoreReply(BaseModel):
     model_version: int = Field(description="The live version of this request.")
     rows: int = Field(description="Rows received, skipped ones included.")
     flagged: int = Field(description="Rows that are not approved.")
+    notes: list[NoteEntry] = Field(description="What is odd about the rows; empty in the usual case.")
     predictions: list[Prediction]
     degraded: list[str] | None = Field(None, description='["history"]: Redis was not there; history was neutral.')
     skipped: int | None = Field(None, description="Rows with faults; only with on_error=skip.")
@@ -181,6 +193,7 @@ HEADERS = {
     "X-Request-ID": {"description": "What the request is logged under.", **TEXT_CONTENT},
     "Retry-After": {"description": "Seconds after which to try again.", **TEXT_CONTENT},
     "WWW-Authenticate": {"description": "What is asked for.", **TEXT_CONTENT},
+    "X-Notes": {"description": "Of a CSV answer: the codes of its notes, each with its rows.", **TEXT_CONTENT},
     "X-Degraded": {"description": "Of a CSV answer: `history`, where it could not be had or kept.", **TEXT_CONTENT},
 }
 ALWAYS_POSSIBLE = (

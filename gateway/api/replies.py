@@ -23,7 +23,12 @@ BLOCK_ROWS = 65_536
 
 def as_json(result: ScoreResult) -> bytes:
     """The JSON answer of a scored input; every skipped row is listed, so that nothing is lost."""
-    head = {"model_version": result.model.version, "rows": result.rows, "flagged": result.flagged}
+    head = {
+        "model_version": result.model.version,
+        "rows": result.rows,
+        "flagged": result.flagged,
+        "notes": result.noted.notes,
+    }
     tail: dict[str, Any] = {}
     if result.degraded:
         tail["degraded"] = result.degraded

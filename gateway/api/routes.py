@@ -1,6 +1,7 @@
 """The paths: each reads, calls one collaborator, and replies."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -54,7 +55,7 @@ SCORED = doc.answers({"model": doc.ScoreReply}, *doc.SCORING)
 UPLOADED = doc.answers(
     {"model": doc.ScoreReply, "content": {"text/csv": {"schema": {"type": "string"}}}},
     *doc.SCORING,
-    headers=["X-Degraded"],
+    headers=["X-Degraded", "X-Notes"],
 )
 
 
@@ -225,9 +226,17 @@ async def _reply(services: Services, request: Request, result: ScoreResult, payl
     with services.metrics.stage("reply"):
         if prefers_csv(request.headers.get("accept", "")):
             body = await payload.work(as_csv, result, file.body)
-            headers = {"X-Degraded": ",".join(result.degraded)} if result.degraded else None
-            return Response(body, headers=headers, media_type="text/csv; charset=utf-8")
+            return Response(body, headers=_csv_headers(result), media_type="text/csv; charset=utf-8")
         return Response(await payload.work(as_json, result), media_type=JSON)
+
+
+def _csv_headers(result: ScoreResult) -> dict[str, str]:
+    """What JSON says beside the predictions, as far as there is any."""
+    headers = {"X-Degraded": ",".join(result.degraded)} if result.degraded else {}
+    counts = Counter[str]()
+    for note in result.noted.notes:
+        counts[note.code] += note.count
+    return headers | ({"X-Notes": ", ".join(f"{code}={count}" for code, count in counts.items())} if counts else {})
 
 
 async def _labels_payload(services: Services, request: Request, body: bytearray) -> Payload:

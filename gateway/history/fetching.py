@@ -7,7 +7,7 @@ requests do not ask it (`gateway.redis.circuit_breaker`): they have default valu
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -62,6 +62,7 @@ class RequestHistory:
         degraded: whether Redis could not be used as it should, so that values are defaults or nothing was written; or
             whether its history is incomplete.
         incomplete: whether the values are of an incomplete history: repeats must not get them.
+        new_entities: columns of entities all of which are new, and how many rows have one, by name.
     """
 
     def __init__(self, values: Values, *, degraded: bool = False) -> None:
@@ -69,6 +70,7 @@ class RequestHistory:
         self.values = values
         self.degraded = degraded
         self.incomplete = False
+        self.new_entities: Mapping[str, int] = {}
         self.writer: BatchWriter | None = None
         self._writing: asyncio.Task[bool] | None = None
 
@@ -184,6 +186,7 @@ class History:
         await writer.enter()
         history = RequestHistory(await request.work(session.values))
         self._update_status(history, session, request)
+        history.new_entities = session.new_entities
         history.start_writing(writer, self._start(self._store_values(writer, history)))
         return history
 
@@ -193,6 +196,7 @@ class History:
         await writer.read()
         history = RequestHistory(NO_VALUES)
         self._update_status(history, session, request)
+        history.new_entities = session.new_entities
 
         async def compute() -> Values:
             history.values = await request.work(session.values)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from contract.decision import Decision
 from contract.faults import Fault
+from contract.notes import NO_NOTES, RowNotes
 from contract.schema import Kind
 from contract.table import ParsedRows
 from gateway.models.model_calls import ModelResponse
@@ -43,6 +44,7 @@ class ScoreResult:
         faults: of the skipped rows.
         scored_by: the versions that scored any row.
         degraded: parts of the service that could not help: "history".
+        noted: what is odd about the rows that were read.
     """
 
     model: AdoptedModel
@@ -55,6 +57,7 @@ class ScoreResult:
     faults: Sequence[Fault]
     scored_by: frozenset[int]
     degraded: tuple[str, ...] = ()
+    noted: RowNotes = NO_NOTES
 
     @property
     def flagged(self) -> int:
@@ -77,10 +80,13 @@ class ScoreResult:
             rows=end - begin,
             faults=(),
             scored_by=frozenset(self.versions[own]),
+            noted=self.noted.part(begin, end),
         )
 
 
-def merge_scores(model: AdoptedModel, rows: ParsedRows, parts: Sequence[PartialScores]) -> ScoreResult:
+def merge_scores(
+    model: AdoptedModel, rows: ParsedRows, parts: Sequence[PartialScores], noted: RowNotes = NO_NOTES
+) -> ScoreResult:
     """The parts as one result; together they hold each parsed row once."""
     probabilities, decisions, versions = _in_row_order(parts, rows.table.rows)
     column = model.contract.first(Kind.ID)
@@ -94,6 +100,7 @@ def merge_scores(model: AdoptedModel, rows: ParsedRows, parts: Sequence[PartialS
         rows=rows.rows,
         faults=rows.faults,
         scored_by=frozenset(part.model.version for part in parts),
+        noted=noted,
     )
 
 

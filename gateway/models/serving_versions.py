@@ -1,9 +1,10 @@
 """Which versions serve one request: the live one, and the one on trial beside it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from contract.decision import DecisionBands
 from contract.description import Description
+from contract.notes import NoteFinder
 from contract.schema import Contract
 from history.plan import Plan
 from releases.record import Trial, TrialKind
@@ -11,10 +12,16 @@ from releases.record import Trial, TrialKind
 
 @dataclass(frozen=True, slots=True)
 class AdoptedModel:
-    """One adopted version: its description, and the thresholds in force here."""
+    """One adopted version: its description, the thresholds in force here, and what finds the notes about its rows."""
 
     description: Description
     bands: DecisionBands
+    note_finder: NoteFinder = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Makes the finder once."""
+        card = self.description.card
+        object.__setattr__(self, "note_finder", NoteFinder(self.contract, card.data.get("ranges", {})))
 
     @property
     def version(self) -> int:

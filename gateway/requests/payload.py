@@ -1,6 +1,7 @@
 """From the bytes or objects of a request to the matrices that versions score, each by its own contract."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from contract.faults import InputError, NotTextError
 from contract.features import to_matrix
 from contract.hints import with_hints
+from contract.notes import RowNotes
 from contract.schema import Contract, Others
 from contract.table import ParsedRows, Table, read_csv, read_json
 from gateway.history.batch_writer import Values
@@ -100,6 +102,7 @@ class PreparedRows:
     Attributes:
         rows: parsed by the live contract, with their history features.
         matrix: float32, shape (parsed rows, width of the live contract).
+        noted: what is odd about them.
         trial_positions: int64, ascending: which rows the version on trial is to score; empty without a trial.
     """
 
@@ -107,6 +110,7 @@ class PreparedRows:
     serving: ServingVersions
     rows: ParsedRows
     matrix: NDArray[np.float32]
+    noted: RowNotes
     trial_positions: NDArray[np.int64]
 
 
@@ -145,13 +149,14 @@ def read(payload: Payload, serving: ServingVersions, on_error: OnError, metrics:
 def prepare(
     payload: Payload, serving: ServingVersions, rows: ParsedRows, history: Values, metrics: Metrics
 ) -> PreparedRows:
-    """Makes the live version's matrix of parsed rows and their history features."""
+    """Makes the live version's matrix of parsed rows and their history features, and finds what is odd about them."""
     contract = serving.model.contract
     table = rows.table.extended(history)
     with metrics.stage("features"):
         matrix = to_matrix(contract, table)
+        noted = serving.model.note_finder.find(table, matrix, time.time())
     positions = sampled_rows(contract, table, serving.trial.trial) if serving.trial else NO_ROWS
-    return PreparedRows(payload, serving, replace(rows, table=table), matrix, positions)
+    return PreparedRows(payload, serving, replace(rows, table=table), matrix, noted, positions)
 
 
 def trial_rows_of(prepared: PreparedRows, model: AdoptedModel) -> TrialRows:

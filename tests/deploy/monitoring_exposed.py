@@ -10,6 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from contract.decision import Decision
+from contract.notes import Note, NoteCode
 from gateway.metrics import Metrics
 from gateway.models.serving_versions import TrialState
 from history.label_update import ConfusionCounts
@@ -33,6 +34,7 @@ def gateway() -> str:
     metrics.show_trial(lambda: TrialState(Trial(TrialKind.SHADOW, 2, 1.0, "2026-01-01T00:00:00+00:00"), None))
     metrics.model_request(1, "scored", 0.01)
     metrics.predictions(1, list(Decision))
+    metrics.notes([Note(NoteCode.UNKNOWN_CATEGORY, "channel", 3, 0.5)])
     metrics.labelled({1: ConfusionCounts(3, 1, 2, 4)})
     with metrics.stage("read"):
         pass

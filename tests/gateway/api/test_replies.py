@@ -48,7 +48,7 @@ def test_an_answer_is_json_that_holds_the_result(rows: tuple[list[str | None], l
     assert [np.float32(each["fraud_probability"]) for each in answer["predictions"]] == probabilities
     assert [each["row"] for each in answer["predictions"]] == list(range(1, len(ids) + 1))
     assert answer["flagged"] == sum(each["decision"] != "approve" for each in answer["predictions"])
-    assert answer.keys() == {"model_version", "rows", "flagged", "predictions"}
+    assert answer.keys() == {"model_version", "rows", "flagged", "notes", "predictions"}
 
 
 def test_what_was_left_out_stands_behind_the_rows() -> None:

@@ -361,6 +361,7 @@ def test_another_version_is_followed_without_a_restart(
             "model_version": 2,
             "rows": 1,
             "flagged": 1,
+            "notes": [],
             "predictions": [
                 {"row": 1, "id": None, "fraud_probability": 1.0, "decision": "decline", "model_version": 2}
             ],
@@ -474,3 +475,35 @@ def test_a_file_can_be_checked_before_it_is_scored(client: TestClient) -> None:
     form = client.post("/v1/check", files={"file": ("a.csv", GOLDEN_CSV)}).json()
     assert (form["scores_whole"], form["rows"]) == (True, 2)
     assert client.post("/v1/check", content=body, headers={"content-type": "application/pdf"}).status_code == 415
+
+
+ODD = f"{HEADER}\n1E+15,2026-01-01T10:00:00,10,30,teleport\n1E+15,2026-01-01T10:00:00,11,30,chip\n"
+ODD_NOTES = {("unknown_category", "channel", 1, 0.5), ("repeated_id", "transaction_id", 1, 0.5)}
+ODD_NOTES |= {("scientific_id", "transaction_id", 2, 1.0)}
+
+
+def test_every_scoring_answer_has_notes(client: TestClient) -> None:
+    """Of what is odd about its rows, each file of a batch its own; usually there are none."""
+    usual = f"{HEADER}\n{ROW}\n"
+    batch = client.post("/predict/batch", files=[("files", ("a.csv", text)) for text in (ODD, usual)]).json()["files"]
+    odd = [post_csv(client, ODD)[1], batch[0]["result"]]
+    plain = [post_csv(client, usual)[1], batch[1]["result"], client.post("/v1/score", json=GOOD).json()]
+    assert [{tuple(note.values()) for note in answer["notes"]} for answer in odd] == [ODD_NOTES] * 2
+    assert [answer["notes"] for answer in plain] == [[]] * 3
+
+
+def test_a_csv_answer_has_its_notes_in_a_header(client: TestClient) -> None:
+    """By code, with the rows that each is about; without any there is no such header."""
+    headers = {"content-type": "text/csv", "accept": "text/csv"}
+    answered = [client.post("/upload", content=text, headers=headers) for text in (ODD, f"{HEADER}\n{ROW}\n")]
+    assert answered[0].headers["X-Notes"] == "unknown_category=1, repeated_id=1, scientific_id=2"
+    assert "X-Notes" not in answered[1].headers
+
+
+def test_notes_are_counted_by_code_and_column(client: TestClient) -> None:
+    """The rows that they are about."""
+    post_csv(client, ODD)
+    post_csv(client, ODD)
+    shown = client.get("/metrics").text
+    assert 'notes_total{code="unknown_category",column="channel"} 2.0' in shown
+    assert 'notes_total{code="scientific_id",column="transaction_id"} 4.0' in shown

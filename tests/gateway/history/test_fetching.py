@@ -215,6 +215,18 @@ def test_a_large_file_of_which_a_part_is_known(gateway: Serve) -> None:
     assert counts(upload(client, [line("last", "c0", LARGE)])) == [-(-LARGE // 7)]
 
 
+@pytest.mark.parametrize("rows", [20, 600])
+def test_cards_none_of_which_was_seen_before_are_noted(gateway: Serve, rows: int) -> None:
+    """In a small file and in a large one, until one of them is known; a few new ones are nothing odd."""
+    client = gateway()
+    new = [line(f"{row}", card=f"c-{row}", second=row) for row in range(rows)]
+    assert upload(client, new[:19], "?record=false")["notes"] == []
+    note = {"code": "new_entities", "column": "card", "count": rows, "share": 1.0}
+    assert [each for each in upload(client, new, "?record=false")["notes"] if each["code"] == "new_entities"] == [note]
+    upload(client, new[:1])
+    assert "new_entities" not in {each["code"] for each in upload(client, new)["notes"]}
+
+
 def test_no_text_of_a_caller_is_in_redis(gateway: Serve, valkey: Valkey) -> None:
     """Neither ids nor cards, in keys or values."""
     upload(gateway(), [line("secret-id", "4111111111111111")])
