@@ -190,7 +190,7 @@ class NoteFinder:
             return
         for name, (least, most) in self._ranges.items():
             values = table.columns[name]
-            count = max(np.count_nonzero(values > most), np.count_nonzero(values < least))
+            count = int(max(np.count_nonzero(values > most), np.count_nonzero(values < least)))
             if count and 2 * count > np.count_nonzero(~np.isnan(values)) >= MIN_SCALE_ROWS:
                 yield Note(NoteCode.AMOUNT_SCALE, name, count, round(count / table.rows, 4))
 

@@ -18,7 +18,7 @@ NOW = 1_767_300_000.0
 RANGES = {"amount": [1.0, 500.0]}
 
 
-def found(rows: Sequence[Mapping[str, str]], ranges: Mapping[str, Sequence[float]] = RANGES) -> RowNotes:
+def found(rows: Sequence[dict[str, str]], ranges: Mapping[str, Sequence[float]] = RANGES) -> RowNotes:
     """What is odd about rows of CONTRACT, which differ from GOOD as they say."""
     table = read_csv(CONTRACT, csv_bytes([GOOD | row for row in rows])).table
     return NoteFinder(CONTRACT, ranges).find(table, to_matrix(CONTRACT, table), NOW)
