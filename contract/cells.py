@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from types import NoneType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from contract import dates
 from contract.faults import CellFault, FaultCode
-from contract.normal_forms import all_unquoted, known_spellings
+from contract.normal_forms import all_unquoted, known_spellings, unquoted
 from contract.numbers import NumberParser
 from contract.schema import Column, Kind, Missing, TextMatch, TimeFormat
 
@@ -58,8 +59,8 @@ def from_text(column: Column, texts: Sequence[str], parse_number: NumberParser |
     if column.is_number:
         return _checked_numbers(column, _fast_floats(texts) or _convert_all(_number_text, texts))
     if column.kind is Kind.TIMESTAMP:
-        fast = _fast_times(texts) if column.time_format is TimeFormat.ISO else None
-        return _numeric(column, fast or _convert_all(partial(_time_text, column.time_format), texts))
+        fast = _fast_times(texts) if column.time_format is TimeFormat.ISO and not column.zone else None
+        return _numeric(column, fast or _convert_all(partial(_time_text, _time_parser(column)), texts))
     return _textual(column, [text.strip() for text in texts], {})
 
 
@@ -74,8 +75,27 @@ def from_json(column: Column, values: Sequence[object], *, lenient: bool = False
         convert = _json_number_or_text if lenient else _json_number
         return _checked_numbers(column, _convert_all(convert, values))
     if column.kind is Kind.TIMESTAMP:
-        return _numeric(column, _convert_all(partial(_json_time, column.time_format), values))
+        return _numeric(column, _convert_all(partial(_json_time, _time_parser(column)), values))
     return _textual(column, *_convert_texts(values))
+
+
+def joined_texts(column: Column, texts: Sequence[Sequence[str]]) -> Sequence[str]:
+    """The cells of a column that is read from several (`Column.names`); `texts` are theirs, in that order."""
+    if len(texts) == 1:
+        return texts[0]
+    return list(map(dates.join_parts, zip(*(_without_words(column, each, "") for each in texts), strict=True)))
+
+
+def joined_values(column: Column, values: Sequence[object]) -> object:
+    """The value of a column that is read from several, of which one JSON object has these; a part may be a number.
+
+    What is neither is no time (False, a value that no time has); where a part is absent, the time is missing.
+    """
+    values = [f"{value}" if column.parts and type(value) is int else value for value in values]
+    texts = [value for value in _without_words(column, values, None) if isinstance(value, str)]
+    if len(texts) == len(values):
+        return dates.join_parts(texts)
+    return None if {*map(type, values)} <= {str, NoneType} else False
 
 
 def from_numbers(column: Column, values: NDArray[np.float64]) -> Cells:
@@ -98,7 +118,7 @@ def _without_words(column: Column, cells: Sequence[_Cell], missing: _Cell) -> Se
     if not column.missing_words:
         return cells
     words, _ = _missing_values(column.missing_words)
-    return [missing if isinstance(cell, str) and cell.strip().lower() in words else cell for cell in cells]
+    return [missing if isinstance(cell, str) and unquoted(cell).lower() in words else cell for cell in cells]
 
 
 @cache
@@ -193,12 +213,16 @@ def _written_number(parse_number: NumberParser, text: str) -> float:
     return _finite(parse_number(text)) if text else NAN
 
 
-def _time_text(form: TimeFormat, text: str) -> float:
+def _time_parser(column: Column) -> Callable[[str], float]:
+    return partial(dates.parse_time, column.time_format, zone=dates.zone_of(column.zone))
+
+
+def _time_text(parse: Callable[[str], float], text: str) -> float:
     text = text.strip()
     if not text:
         return NAN
     try:
-        return dates.parse_time(form, text)
+        return parse(text)
     except dates.DateFormatError:
         raise CellFault(FaultCode.NOT_A_DATE) from None
 
@@ -223,12 +247,12 @@ def _whole_number_as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _json_time(form: TimeFormat, value: object) -> float:
+def _json_time(parse: Callable[[str], float], value: object) -> float:
     if value is None:
         return NAN
     if not isinstance(value, str):
         raise CellFault(FaultCode.NOT_A_DATE)
-    return _time_text(form, value)
+    return _time_text(parse, value)
 
 
 def _finite(value: float) -> float:

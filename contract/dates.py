@@ -15,7 +15,7 @@ of mails and of JavaScript (Sat, 31 Jan 2026 18:05:00 +0000, Sat Jan 31 2026 18:
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache, partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -80,6 +80,12 @@ SCALES = {
 }
 """How many seconds so many units are, of the formats that are numbers: both exact, as a fraction's value is not."""
 NOON = 12
+DAY_AND_CLOCK = 2
+WHOLE = re.compile(r"^(\d+)\.0*$", re.ASCII)
+"""A whole number as programs write it whose column has empty cells."""
+SINGLE_DIGIT = re.compile(r"\d(?!\d)", re.ASCII)
+COMPACT_CLOCK = re.compile(r"^(\d\d)(\d\d)(\d\d)?$", re.ASCII)
+"""A time of the day without separators."""
 PLAIN_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 EPOCH = (631_152_000.0, 4_102_444_800.0)
 """1990 and 2100 in seconds since 1970."""
@@ -169,16 +175,41 @@ def _moment_in(zone: tzinfo, moment: datetime) -> datetime:
     return result
 
 
-def join_date_time(day: str, clock: str) -> str:
-    """One text of a day and of the time of the day that stands beside it; "" where either is missing."""
-    day, clock = day.strip(), clock.strip()
-    return f"{day} {clock}" if day and clock else ""
+def join_parts(parts: Sequence[str]) -> str:
+    """One text of a time whose parts stand in several cells; "" where one is missing.
+
+    Two are a day and the time of the day. More are year, month and day, year-first, and the time of the day: in one
+    cell (18:05, 1805, or 18 for the hour), or hour, minute and second in up to three.
+    """
+    parts = list(map(str.strip, parts))
+    if not all(parts):
+        return ""
+    if len(parts) == DAY_AND_CLOCK:
+        return " ".join(parts)
+    year, month, day, *clock = (WHOLE.sub(r"\1", part) for part in parts)
+    return f"{year}-{_month(month) or month}-{day} {_joined_clock(clock)}".rstrip()
 
 
-def split_date_time(text: str) -> tuple[str, str]:
-    """Day and time of the day of what :func:`format_time` wrote in a format of text."""
+def _joined_clock(clock: Sequence[str]) -> str:
+    if len(clock) > 1:
+        return ":".join(f"0{each}" if SINGLE_DIGIT.match(each) else each for each in clock)
+    return COMPACT_CLOCK.sub(_with_colons, clock[0]) if clock else ""
+
+
+def _with_colons(match: re.Match[str]) -> str:
+    return ":".join(filter(None, match.groups()))
+
+
+def split_parts(text: str, count: int) -> tuple[str, ...]:
+    """The `count` parts of what :func:`format_time` wrote, as :func:`join_parts` takes them; one is the whole.
+
+    What is smaller than the last part is lost.
+    """
     day, _, clock = text.replace("T", " ").partition(" ")
-    return day, clock
+    if count <= DAY_AND_CLOCK:
+        return (text,) if count == 1 else (day, clock)
+    date, clock_parts = day.split("/"), count - len("ymd")
+    return (*date, *([clock] if clock_parts == 1 else clock.split(":")[:clock_parts]))
 
 
 def format_time(form: TimeFormat, seconds: float, zone: tzinfo = UTC) -> str:

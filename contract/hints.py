@@ -14,7 +14,7 @@ EXAMPLE_SECONDS = 1_769_882_700.0
 
 def with_hints(contract: Contract, faults: Sequence[Fault], first: int) -> Sequence[Fault]:
     """The faults, the `first` of them with hints where their code has one; those that have a hint keep it."""
-    columns = {name: column for column in contract.columns for name in column.names}
+    columns = {name: column for column in contract.columns for name in {column.name, *column.names}}
     hinted = [
         each if each.hint else replace(each, hint=hint_of(columns.get(each.column or ""), each.code, each.seen))
         for each in faults[:first]
@@ -31,8 +31,11 @@ def hint_of(column: Column | None, code: FaultCode, seen: str = "") -> str:
 
 def _form(column: Column) -> str:
     form = column.time_format
+    if column.parts:
+        return "expected year, month and day, and a time of the day such as 18:05; parts in the schema decides"
     example = "" if not form.is_dated else f", as {format_time(form, EXAMPLE_SECONDS)}"
-    return f"expected a time in the form {form}{example}; time_format in the schema decides"
+    zone = f", which the clocks of {column.zone} show" if column.zone else ""
+    return f"expected a time in the form {form}{example}{zone}; time_format in the schema decides"
 
 
 HINTS: Mapping[FaultCode, Callable[[Column], str]] = {

@@ -168,6 +168,10 @@ class Column:
         words: what the cells of a label mean; labels only.
         confirmed: the column beside it that says since when the label is known, in this column's `time_format`; labels
             only.
+        zone: whose clocks a time without an offset was read from, as Europe/Berlin; UTC where it is empty. Timestamps
+            that are text only.
+        parts: the columns of a file that hold year, month, day and perhaps the time of the day (in one, or hour, minute
+            and second in up to three), where none is called `name`; timestamps only.
     """
 
     name: str
@@ -183,6 +187,8 @@ class Column:
     match: TextMatch = TextMatch.EXACT
     words: LabelWords = USUAL_WORDS
     confirmed: str = ""
+    zone: str = ""
+    parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses bounds that no number meets, values that no cell can hold, and what its kind does not use."""
@@ -209,6 +215,15 @@ class Column:
             raise ContractError(f"column {self.name}: its clock is another column, beside a date that is text")
         if self.confirmed != self.confirmed.strip() or self.confirmed == self.name:
             raise ContractError(f"column {self.name}: since when it is known stands in another column")
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        if self.zone and (self.zone != self.zone.strip() or self.time_format.is_number):
+            raise ContractError(f"column {self.name}: its zone is a name such as Europe/Berlin, of times that are text")
+        if self.parts and not 3 <= len(self.parts) <= 6:  # noqa: PLR2004 - a day has three, a second six.
+            raise ContractError(f"column {self.name}: its parts are year, month, day, and up to three of the time")
+        if self.parts and (self.clock or self.aliases or self.time_format is not TimeFormat.YEAR_FIRST):
+            raise ContractError(f"column {self.name}: with parts it is year-first, without a clock and aliases")
 
     def _check_missing_words(self) -> None:
         if any(not word or word != word.strip() for word in self.missing_words):
@@ -242,6 +257,7 @@ class Column:
             column["match"] = self.match
         if self.kind is Kind.TIMESTAMP:
             column |= {"time_format": self.time_format} | ({"clock": self.clock} if self.clock else {})
+            column |= ({"zone": self.zone} if self.zone else {}) | ({"parts": list(self.parts)} if self.parts else {})
         if self.aliases:
             column["aliases"] = list(self.aliases)
         if self.missing_words and self.kind not in TRAINING_ONLY_KINDS:
@@ -268,6 +284,8 @@ class Column:
             match=TextMatch(fields.get("match", TextMatch.EXACT)),
             words=LabelWords.from_json(fields.get("words", {})),
             confirmed=str(fields.get("confirmed", "")),
+            zone=str(fields.get("zone", "")),
+            parts=tuple(map(str, fields.get("parts", ()))),
         )
 
     @property
@@ -278,8 +296,8 @@ class Column:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns of a file that it is read from: its own, and what stands beside it."""
-        return tuple(filter(None, (self.name, self.clock, self.confirmed)))
+        """The columns of a file that it is read from: its own, and what stands beside it; or its parts."""
+        return self.parts or tuple(filter(None, (self.name, self.clock, self.confirmed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +364,7 @@ class Contract:
 
     def __post_init__(self) -> None:
         """Refuses a contract whose parts do not fit each other."""
-        _check_unique("column", [name for column in self.columns for name in (*column.names, *column.aliases)])
+        _check_unique("column", [name for each in self.columns for name in (*{each.name, *each.names}, *each.aliases)])
         _check_unique("feature", [feature.name for feature in self.features])
         for kind in (Kind.ID, Kind.LABEL, Kind.WEIGHT):
             if sum(column.kind is kind for column in self.columns) > 1:
@@ -403,7 +421,7 @@ class Contract:
     def spellings(self) -> Mapping[str, str]:
         """By each name, alias and normal form of a column, that of training too, the name that is meant."""
         aliases: dict[str, tuple[str, ...]] = dict.fromkeys(self.names, ())
-        return spellings(aliases | {column.name: column.aliases for column in self.columns})
+        return spellings(aliases | {column.name: column.aliases for column in self.columns if column.aliases})
 
     @cached_property
     def time(self) -> Column | None:
@@ -423,9 +441,10 @@ class Contract:
         if time is None or (not named and CONFIRMED_COLUMN in self.names):
             return None
         if label is not None and named and label.time_format is not time.time_format:
-            return Column(label.confirmed, Kind.TIMESTAMP, Missing.ALLOW, time_format=label.time_format)
+            form, zone = label.time_format, "" if label.time_format.is_number else time.zone
+            return Column(label.confirmed, Kind.TIMESTAMP, Missing.ALLOW, time_format=form, zone=zone)
         name = label.confirmed if label is not None and named else CONFIRMED_COLUMN
-        return replace(time, name=name, missing=Missing.ALLOW, clock="", aliases=())
+        return replace(time, name=name, missing=Missing.ALLOW, clock="", aliases=(), parts=())
 
     @cached_property
     def weight(self) -> Column | None:

@@ -9,13 +9,12 @@ import csv
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from types import NoneType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract import cells, dates
+from contract import cells
 from contract.column_names import hint_of_unknown, is_unnamed, matched
 from contract.dialect import UTF_8, Dialect, csv_records, find_dialect
 from contract.faults import Fault, FaultCode, InputError
@@ -308,8 +307,8 @@ def _require_nothing_in(unnamed: Sequence[int], texts: Sequence[Sequence[str]]) 
 
 
 def _column_texts(column: Column, texts: Sequence[Sequence[str]], positions: Mapping[str, int]) -> Sequence[str]:
-    own = texts[positions[column.name]]
-    return list(map(dates.join_date_time, own, texts[positions[column.clock]])) if column.clock else own
+    names = column.names if column.kind is Kind.TIMESTAMP else (column.name,)
+    return cells.joined_texts(column, [texts[positions[name]] for name in names])
 
 
 def _json_blocks(contract: Contract, objects: Sequence[object], known: frozenset[str]) -> Iterator[_RowBlock]:
@@ -349,14 +348,9 @@ def _flattened(value: Mapping[str, object], prefix: str = "", depth: int = 0) ->
 
 
 def _json_value(column: Column, value: Mapping[str, object]) -> object:
-    day = value.get(column.name)
-    if not column.clock:
-        return day
-    clock = value.get(column.clock)
-    if isinstance(day, str) and isinstance(clock, str):
-        return dates.join_date_time(day, clock)
-    # A value that is no text is no time; an absent one is missing.
-    return None if {type(day), type(clock)} <= {str, NoneType} else False
+    if not column.clock and not column.parts:
+        return value.get(column.name)
+    return cells.joined_values(column, [value.get(name) for name in column.names])
 
 
 def _object_faults(known: frozenset[str], number: int, value: object, *, ignores: bool) -> Iterator[Fault]:

@@ -150,7 +150,7 @@ def _text(contract: Contract, rows: list[_Row]) -> str:
 def _fields(contract: Contract, row: _Row) -> Iterator[str]:
     """A row's cells as a file has them: a time whose clock has a column of its own is parted."""
     for column, cell in zip(contract.inputs, row, strict=True):
-        yield from dates.split_date_time(cell) if column.clock else (cell,)
+        yield from dates.split_parts(cell, len(column.names)) if cell else [""] * len(column.names)
 
 
 def _cells(column: Column, newest: Table, rng: Generator) -> list[str]:
@@ -195,5 +195,5 @@ def _cell(column: Column, value: Any, number: int) -> str:  # noqa: ANN401 - a t
     if np.isnan(value):
         return ""
     if column.kind is Kind.TIMESTAMP:
-        return dates.format_time(column.time_format, float(value))
+        return dates.format_time(column.time_format, float(value), dates.zone_of(column.zone))
     return repr(value)

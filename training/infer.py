@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from contract import cells
 from contract.cells import MAX_TEXT_LENGTH
 from contract.column_names import is_unnamed
-from contract.dates import in_seconds, join_date_time
+from contract.dates import in_seconds
 from contract.dialect import PLAIN, UTF_8, UTF_16
 from contract.labels import FRAUD, UNLABELLED
 from contract.schema import CONFIRMED_COLUMN, FLOAT32_MAX, Column, Decimal, Kind, Missing, Reading, TimeFormat
@@ -422,7 +422,7 @@ def _with_clock(frame: pd.DataFrame, columns: dict[str, InferredColumn]) -> dict
     if len(clocks) != 1 or not times:
         return columns
     main, clock = times[0], clocks[0]
-    both = frame[main].combine(frame[clock], join_date_time)
+    both = _joined(Column(main, Kind.TIMESTAMP, clock=clock), frame)
     full = both[both != ""]
     result = dates_of(full)
     dated = int((frame[main] != "").sum())
@@ -477,8 +477,9 @@ def _transaction_times(frame: pd.DataFrame, columns: Mapping[str, InferredColumn
     """The time of each transaction, by the first column of times."""
     main = _named(columns, Kind.TIMESTAMP)[0]
     keys = columns[main].keys
-    texts = frame[main].combine(frame[json.loads(keys["clock"])], join_date_time) if "clock" in keys else frame[main]
-    return _seconds(texts, TimeFormat(keys["time_format"].strip('"')))
+    form = TimeFormat(keys["time_format"].strip('"'))
+    column = Column(main, Kind.TIMESTAMP, time_format=form, clock=json.loads(keys.get("clock", '""')))
+    return _seconds(_joined(column, frame), form)
 
 
 def _with_comment(inferred: InferredColumn, note: str) -> InferredColumn:
@@ -496,6 +497,12 @@ def _times(frame: pd.DataFrame, columns: Mapping[str, InferredColumn], frauds: N
     if confirmed in frame:
         known = _seconds(frame[confirmed], TimeFormat(label.get("time_format", form).strip('"')))
     return Times.of(_transaction_times(frame, columns), frauds, known)
+
+
+def _joined(column: Column, frame: pd.DataFrame) -> pd.Series:
+    """The cells of a column that is read from one or several."""
+    texts = cells.joined_texts(column, [frame[name].tolist() for name in column.names])
+    return pd.Series(texts, index=frame.index, dtype=str)
 
 
 def _heading(path: Path, *, timed: bool) -> list[str]:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from contract.dates import zone_of
 from contract.labels import USUAL_WORDS, LabelWords
 from contract.schema import (
     FLOAT32_MAX,
@@ -39,7 +40,7 @@ DEFAULT = Path(__file__).with_name("default_schema.toml")
 KEYS = {
     Kind.NUMBER: {"missing_words", "minimum", "maximum", "log"},
     Kind.CATEGORY: {"missing_words", "max_categories", "min_count", "match"},
-    Kind.TIMESTAMP: {"missing_words", "time_format", "cycles", "clock"},
+    Kind.TIMESTAMP: {"missing_words", "time_format", "cycles", "clock", "zone", "parts"},
     Kind.ID: {"missing_words", "match"},
     Kind.ENTITY: {"missing_words", "match"},
     Kind.LABEL: {"fraud", "genuine", "unknown", "confirmed", "time_format"},
@@ -55,6 +56,9 @@ CYCLES = {
 
 USUAL_READING = Reading(json_types=JsonTypes.LENIENT)
 """Of a model that is trained now, where its schema does not say."""
+
+
+PARTS_EXAMPLE = '["Year", "Month", "Day", "Time"]'
 
 
 class Leak(StrEnum):
@@ -75,6 +79,8 @@ class SchemaColumn:
         max_categories: the most values of a category that get a code of their own.
         min_count: training rows that a category's value needs for that; rarer ones are "unknown".
         clock: the column that holds the time of the day, where this one holds only the day; timestamps only.
+        zone: whose clocks times without an offset are from, as Europe/Berlin; timestamps only.
+        parts: the columns that hold year, month, day, and the time of the day; timestamps only.
         cycles: which of "hour" and "weekday" become features; timestamps only.
         match: which ways of writing a text are one; ids, entities and categories only.
         leak: whether the column may tell the label alone, as one that is known when a transaction is scored.
@@ -100,6 +106,8 @@ class SchemaColumn:
     missing_words: tuple[str, ...] = ()
     words: LabelWords = USUAL_WORDS
     confirmed: str = ""
+    zone: str = ""
+    parts: tuple[str, ...] = ()
 
     def column(self, known: tuple[str, ...]) -> Column:
         """The contract's column; `known` are a category's known values."""
@@ -117,6 +125,8 @@ class SchemaColumn:
             match=self.match,
             words=self.words,
             confirmed=self.confirmed,
+            zone=self.zone,
+            parts=self.parts,
         )
 
     def features(self) -> Iterator[Feature]:
@@ -253,7 +263,8 @@ def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
     where = f"Column {name}"
     kind = values.choice(where, "kind", fields.get("kind"), Kind)
     values.only(f"{where} ({kind})", fields, {"kind", "missing", "leak", "aliases"} | KEYS.get(kind, set()))
-    time_format = values.choice(where, "time_format", fields.get("time_format", TimeFormat.ISO), TimeFormat)
+    usual_form = TimeFormat.YEAR_FIRST if "parts" in fields else TimeFormat.ISO
+    time_format = values.choice(where, "time_format", fields.get("time_format", usual_form), TimeFormat)
     # Seconds may count from any moment, so their hour means something only where the person says so.
     usual_cycles = list(CYCLES) if kind is Kind.TIMESTAMP and time_format.is_dated else []
     return SchemaColumn(
@@ -274,6 +285,8 @@ def _column(name: str, fields: Mapping[str, Any]) -> SchemaColumn:
         missing_words=values.words(where, "missing_words", fields.get("missing_words", [])),
         words=_label_words(where, fields),
         confirmed=values.text(where, "confirmed", fields.get("confirmed", "")),
+        zone=_zone(where, fields),
+        parts=values.texts(where, "parts", fields["parts"], PARTS_EXAMPLE) if "parts" in fields else (),
     )
 
 
@@ -284,6 +297,15 @@ def _missing(where: str, kind: Kind, fields: Mapping[str, Any]) -> Missing:
     if kind is Kind.WEIGHT and missing is Missing.ALLOW:
         raise SchemaError(f"{where}: a weight cannot be missing; write 1 for a row that stands for itself alone.")
     return missing
+
+
+def _zone(where: str, fields: Mapping[str, Any]) -> str:
+    zone = values.text(where, "zone", fields.get("zone", ""))
+    try:
+        zone_of(zone)
+    except ContractError as error:
+        raise SchemaError(f"{where}: {error}.") from error
+    return zone
 
 
 def _match(where: str, kind: Kind, fields: Mapping[str, Any]) -> TextMatch:

@@ -19,6 +19,7 @@ EXAMPLE_TIME = 1_773_528_067.0
 """Of the examples: 2026-03-14T22:41:07."""
 EXAMPLE_TEXTS = {Kind.ID: "tx-1001", Kind.ENTITY: "e-17", Kind.CATEGORY: "other"}
 """Examples of text; a category has values of its own, where training saw any."""
+PARTS = ("year", "month", "day", "hour", "minute", "second")
 IGNORED: Schema = {"description": "May be there, and is not read."}
 DESCRIPTIONS = {
     Kind.ID: "Names the transaction: sent again with it, it counts once.",
@@ -47,18 +48,20 @@ def object_schema(columns: Collection[Column]) -> Schema:
 
 
 def example(column: Column) -> Mapping[str, Any]:
-    """A value of a column, and of its clock."""
+    """A value of a column, and of its clock; or of its parts."""
     if column.kind is Kind.NUMBER:
         return {column.name: min(max(212.9, column.minimum), column.maximum)}
     if column.kind is not Kind.TIMESTAMP:
         return {column.name: (*column.values, EXAMPLE_TEXTS.get(column.kind, ""))[0]}
     if column.time_format.is_number:
         return {column.name: float(dates.format_time(column.time_format, EXAMPLE_TIME))}
-    text = dates.format_time(column.time_format, EXAMPLE_TIME)
-    return dict(zip(column.names, dates.split_date_time(text), strict=True)) if column.clock else {column.name: text}
+    text = dates.format_time(column.time_format, EXAMPLE_TIME, dates.zone_of(column.zone))
+    return dict(zip(column.names, dates.split_parts(text, len(column.names)), strict=True))
 
 
 def _properties(column: Column) -> Schema:
+    if column.parts:
+        return _parts(column)
     schema = _number(column) if column.is_number else _text(column)
     if column.missing is Missing.ALLOW:
         schema["type"] = [schema["type"], "null"]
@@ -69,6 +72,20 @@ def _properties(column: Column) -> Schema:
     if column.clock:
         properties[column.clock] |= {"format": "time-of-day", "description": "The time of the day."}
     return properties
+
+
+def _parts(column: Column) -> Schema:
+    """Year, month, day and the time of the day: whole numbers or text."""
+    *_, last = words = PARTS[: len(column.parts)]
+    if len(words) == len(PARTS[:4]):
+        words = (*words[:-1], f"{last}, or the time of the day as 18:05 or 1805")
+    types = ["string", "integer", *(["null"] if column.missing is Missing.ALLOW else [])]
+    blank = {} if column.missing is Missing.ALLOW else {"pattern": NOT_BLANK}
+    shown = example(column)
+    return {
+        name: {"type": types, **blank, "description": f"{word.capitalize()}.", "examples": [shown[name]]}
+        for name, word in zip(column.parts, words, strict=True)
+    }
 
 
 def _number(column: Column) -> Schema:
@@ -88,4 +105,9 @@ def _text(column: Column) -> Schema:
     order = "" if column.time_format is TimeFormat.ISO else f"{column.time_format}-"
     if column.clock:
         return {"type": "string", **blank, "format": f"{order}date", "description": "The day."}
-    return {"type": "string", **blank, "format": f"{order}date-time", "description": "UTC where it names no offset."}
+    return {
+        "type": "string",
+        **blank,
+        "format": f"{order}date-time",
+        "description": f"{column.zone or 'UTC'} where it names no offset.",
+    }

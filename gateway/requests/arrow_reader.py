@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from contract import cells, dates
+from contract import cells
 from contract.cells import Cells
 from contract.column_names import is_unnamed, matched
 from contract.dialect import PLAIN, csv_records
@@ -110,7 +110,9 @@ def _type(column: Column, first: str) -> pa.DataType:
         return pa.float64()
     is_iso = column.kind is Kind.TIMESTAMP and column.time_format is TimeFormat.ISO
     if is_iso and not column.clock and not column.missing_words:
-        return OFFSET_MOMENT if OFFSET.search(first) else PLAIN_MOMENT
+        if OFFSET.search(first):
+            return OFFSET_MOMENT
+        return PLAIN_MOMENT if not column.zone else CATEGORIES
     return TEXT if column.kind is Kind.ID else CATEGORIES
 
 
@@ -148,9 +150,8 @@ def _cells(column: Column, parsed: Sequence[pa.Array]) -> Cells:
         return cells.from_numbers(column, values)
     if pa.types.is_timestamp(own.type):
         return cells.from_seconds(column, _seconds(own))
-    if column.clock:
-        days, clocks = (each.to_pylist() for each in parsed)
-        return cells.from_text(column, list(map(dates.join_date_time, days, clocks)))
+    if len(parsed) > 1:
+        return cells.from_text(column, cells.joined_texts(column, [each.to_pylist() for each in parsed]))
     if column.kind is Kind.ID:
         return _ids(column, own)
     return _by_distinct(column, own)

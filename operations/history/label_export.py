@@ -191,8 +191,8 @@ class _FileColumns:
 
     def time_text(self, row: Sequence[str]) -> str:
         """The time of the transaction."""
-        day, *clock = (row[position] for position in self.time)
-        return dates.join_date_time(day, clock[0]) if clock else day
+        parts = [row[position] for position in self.time]
+        return dates.join_parts(parts) if len(parts) > 1 else parts[0]
 
     def own_label(self, row: Sequence[str]) -> tuple[str, str]:
         """The label in the file itself, and when it was confirmed; "" where it has none."""
@@ -292,7 +292,9 @@ class _LabelJoin:
         if np.isnan(seconds):
             return ""
         try:
-            text = dates.format_time(self._confirmed.time_format, seconds)
+            # ISO 8601 names its offset: no clock that is set back makes it two moments.
+            zone = "" if self._confirmed.time_format is TimeFormat.ISO else self._confirmed.zone
+            text = dates.format_time(self._confirmed.time_format, seconds, dates.zone_of(zone))
         except (OverflowError, ValueError, OSError):  # Out of the range of dates.
             return ""
         return f"{text}+00:00" if self._confirmed.time_format is TimeFormat.ISO else text

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.cells import from_json, from_text
-from contract.dates import DateFormatError, form_of, format_time, join_date_time, parse_time, split_date_time, zone_of
+from contract.dates import DateFormatError, form_of, format_time, join_parts, parse_time, split_parts, zone_of
 from contract.faults import FaultCode
 from contract.schema import Column, ContractError, Kind, TimeFormat
 
@@ -103,16 +103,16 @@ def test_any_text_is_a_moment_or_a_fault(form: TimeFormat, text: str) -> None:
 @given(st.sampled_from([form for form in TimeFormat if not form.is_number]), st.integers(0, 4_000_000_000))
 def test_a_time_in_two_columns_is_the_time(form: TimeFormat, seconds: int) -> None:
     """What is written, parted and joined again is read as the same moment."""
-    day, clock = split_date_time(format_time(form, float(seconds)))
+    day, clock = split_parts(format_time(form, float(seconds)), 2)
     assert ":" in clock
     assert ":" not in day
-    assert parse_time(form, join_date_time(f" {day}", f"{clock} ")) == seconds
+    assert parse_time(form, join_parts([f" {day}", f"{clock} "])) == seconds
 
 
 @pytest.mark.parametrize(("day", "clock"), [("", "18:05"), ("2026-01-31", " "), ("", "")])
 def test_half_a_time_is_none(day: str, clock: str) -> None:
     """A missing part makes a missing cell: nothing happens at midnight because nobody knows when."""
-    assert not join_date_time(day, clock)
+    assert not join_parts([day, clock])
 
 
 @pytest.mark.parametrize(
@@ -217,3 +217,59 @@ def test_a_zone_that_nobody_knows_is_refused(name: str) -> None:
     """In words that say what to write."""
     with pytest.raises(ContractError, match="write one such as Europe/Berlin"):
         zone_of(name)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("2026", "1", "31", "18:05"),
+        ("2026", "01", "31", "18:05:00"),
+        ("2026", "1", "31", "1805"),
+        ("2026.0", "1.0", "31.0", "1805"),
+        ("2026", "Jan", "31", "6:05 PM"),
+        ("2026", "January", " 31 ", "180500"),
+        ("2026", "1", "31", "18", "5"),
+        ("2026", "1", "31", "18.0", "05", "0"),
+    ],
+)
+def test_a_time_in_parts_is_the_time(parts: tuple[str, ...]) -> None:
+    """Year, month and day, and the time of the day in one cell or several."""
+    assert parse_time(TimeFormat.YEAR_FIRST, join_parts(parts)) == MOMENT
+
+
+def test_parts_may_end_early() -> None:
+    """With the day it is midnight; an hour alone is that hour."""
+    midnight = datetime(2026, 1, 31, tzinfo=UTC).timestamp()
+    assert parse_time(TimeFormat.YEAR_FIRST, join_parts(["2026", "1", "31"])) == midnight
+    assert parse_time(TimeFormat.YEAR_FIRST, join_parts(["2026", "1", "31", "9"])) == midnight + 9 * 3600
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("26", "1", "31"),
+        ("2026", "13", "31"),
+        ("2026", "1", "31", "905"),
+        ("2026", "1", "31", "24"),
+        ("2026", "x", "31"),
+    ],
+)
+def test_parts_with_several_readings_or_none_are_no_time(parts: tuple[str, ...]) -> None:
+    """905 is 9:05, or 90:5; a year has four digits."""
+    with pytest.raises(DateFormatError):
+        parse_time(TimeFormat.YEAR_FIRST, join_parts(parts))
+
+
+@pytest.mark.parametrize("missing", range(4))
+def test_a_time_without_one_of_its_parts_is_missing(missing: int) -> None:
+    """Nothing is taken for it."""
+    assert not join_parts(["" if place == missing else "2026" for place in range(4)])
+
+
+@given(st.integers(4, 6), st.integers(0, 4_000_000_000))
+def test_a_time_that_is_parted_is_joined_again(count: int, seconds: int) -> None:
+    """But for what is smaller than its last part."""
+    parts = split_parts(format_time(TimeFormat.YEAR_FIRST, float(seconds)), count)
+    assert len(parts) == count
+    unit = 60 if count == 5 else 1
+    assert parse_time(TimeFormat.YEAR_FIRST, join_parts(parts)) == seconds // unit * unit

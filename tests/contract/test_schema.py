@@ -56,7 +56,10 @@ def columns(draw: st.DrawFn, name: str) -> Column:
         values = st.lists(WORDS.map(unquoted).filter(bool), unique_by=normal_form, max_size=4)
         return replace(plain, values=tuple(draw(values)), match=match)
     if kind is Kind.TIMESTAMP:
-        return replace(plain, time_format=draw(st.sampled_from(TimeFormat)))
+        form = draw(st.sampled_from(TimeFormat))
+        return replace(
+            plain, time_format=form, zone="" if form.is_number else draw(st.sampled_from(["", "Asia/Kolkata"]))
+        )
     return plain
 
 
@@ -162,6 +165,9 @@ def test_every_zero_is_the_same_bound(zero: float) -> None:
                 (0, replace(COLUMNS[0], kind=Kind.ENTITY)),
                 (0, replace(COLUMNS[0], missing_words=("NULL",))),
                 (1, replace(COLUMNS[1], time_format=TimeFormat.SECONDS)),
+                (1, replace(COLUMNS[1], zone="Europe/Berlin")),
+                (1, replace(COLUMNS[1], time_format=TimeFormat.YEAR_FIRST)),
+                (1, replace(COLUMNS[1], time_format=TimeFormat.YEAR_FIRST, parts=("y", "m", "d"))),
                 (2, replace(COLUMNS[2], minimum=0.5)),
                 (2, replace(COLUMNS[2], maximum=9_999.0)),
                 (5, replace(COLUMNS[5], values=("online", "chip"))),
@@ -455,3 +461,33 @@ def test_first_finds_the_first_column_of_a_kind() -> None:
     """Of two timestamps the first is the time of the transaction; a kind that is absent gives None."""
     assert CONTRACT.first(Kind.TIMESTAMP) == COLUMNS[1]
     assert Contract("c", (AMOUNT,), (PRICE,)).first(Kind.ID) is None
+
+
+YEAR_FIRST = TimeFormat.YEAR_FIRST
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"zone": " UTC"}, "zone is a name"),
+        ({"zone": "UTC", "time_format": TimeFormat.SECONDS}, "zone is a name"),
+        ({"parts": ("y", "m"), "time_format": YEAR_FIRST}, "parts are year, month, day"),
+        ({"parts": tuple("ymdhnsx"), "time_format": YEAR_FIRST}, "parts are year, month, day"),
+        ({"parts": tuple("ymd")}, "with parts it is year-first"),
+        ({"parts": tuple("ymd"), "time_format": YEAR_FIRST, "clock": "at"}, "with parts it is year-first"),
+        ({"parts": tuple("ymd"), "time_format": YEAR_FIRST, "aliases": ("x",)}, "with parts it is year-first"),
+    ],
+)
+def test_a_time_that_cannot_be_read_is_refused(wrong: dict[str, Any], reason: str) -> None:
+    """Its zone, and its parts, fit its format."""
+    with pytest.raises(ContractError, match=reason):
+        Column("when", Kind.TIMESTAMP, **wrong)
+
+
+def test_a_time_may_have_the_name_of_one_of_its_parts() -> None:
+    """But neither the name nor a part may be another column's."""
+    time = Column("d", Kind.TIMESTAMP, time_format=YEAR_FIRST, parts=tuple("ymd"))
+    assert Contract("c", (time, AMOUNT), (PRICE,)).input_names == ("y", "m", "d", "amount")
+    for parts, name in ((("y", "m", "amount"), "d"), (tuple("ymd"), "amount")):
+        with pytest.raises(ContractError, match="a column is named twice"):
+            Contract("c", (replace(time, name=name, parts=parts), AMOUNT), (PRICE,))

@@ -522,3 +522,38 @@ def test_a_clock_is_a_column_of_its_own() -> None:
     with pytest.raises(InputError) as caught:
         read_csv(TIMED, b"day,amount\n31/01/2026,1\n")
     assert caught.value.faults == [Fault(None, "at", FaultCode.MISSING_COLUMN)]
+
+
+PARTS = Column(
+    "when",
+    Kind.TIMESTAMP,
+    Missing.ALLOW,
+    time_format=TimeFormat.YEAR_FIRST,
+    zone="Asia/Kolkata",
+    parts=("Year", "Month", "Day", "Time"),
+    missing_words=("N/A", "-1"),
+)
+PARTED = Contract("parted", (PARTS, TIMED.columns[1]), TIMED.features)
+
+
+def test_the_parts_of_a_time_are_one_time() -> None:
+    """In CSV in any order of columns, and in JSON as numbers or text, by the clocks of the zone.
+
+    Without one of them, or with a word for it that means missing, the time is missing; what is none is at fault.
+    """
+    body = b"Time,amount,Day,Month,Year\n18:05,1,31,1,2026\n,1,31,1,2026\n18:05,1,31,N/A,2026\n18:05,1,32,1,2026\n"
+    day = {"Year": 2026, "Month": "1", "Day": 31, "amount": 1}
+    objects = [{**day, "Time": 1805}, day, {**day, "Time": "18:05", "Month": -1}, {**day, "Time": [18, 5]}]
+    for reading in (read_csv(PARTED, body), read_json(PARTED, objects)):
+        known = [1769882700.0 - 19_800, math.nan, math.nan]
+        assert reading.table.columns["when"].tolist() == pytest.approx(known, nan_ok=True)
+        assert reading.table.columns.keys() == {"when", "amount"}
+        assert reading.faults == (Fault(4, "when", FaultCode.NOT_A_DATE),)
+
+
+def test_a_file_without_a_part_lacks_a_column() -> None:
+    """And one that has the time's own name has a column that nobody knows."""
+    with pytest.raises(InputError) as caught:
+        read_csv(PARTED, b"when,Year,Month,Time,amount\n1,2026,1,18:05,1\n")
+    codes = {fault.column: fault.code for fault in caught.value.faults}
+    assert codes == {"Day": FaultCode.MISSING_COLUMN, "#1": FaultCode.UNKNOWN_COLUMN}

@@ -13,7 +13,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 
-from contract.dates import format_time, split_date_time
+from contract.dates import format_time, split_parts
 from contract.schema import TimeFormat
 
 FORMS = {"file", "files"}
@@ -63,5 +63,5 @@ schemathesis.hook("before_call")(as_it_is_meant)
 for form in (TimeFormat.DAY_FIRST, TimeFormat.MONTH_FIRST, TimeFormat.YEAR_FIRST):
     texts = MOMENTS.map(partial(format_time, form))
     schemathesis.openapi.format(f"{form}-date-time", texts)
-    schemathesis.openapi.format(f"{form}-date", texts.map(lambda text: split_date_time(text)[0]))
+    schemathesis.openapi.format(f"{form}-date", texts.map(lambda text: split_parts(text, 2)[0]))
 schemathesis.openapi.format("time-of-day", st.times().map(str))

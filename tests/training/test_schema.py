@@ -58,6 +58,20 @@ def test_text_is_matched_as_its_kind_usually_is() -> None:
     assert {column.name: column.match for column in exact.columns}["channel"] is TextMatch.EXACT
 
 
+def test_a_time_may_have_a_zone_and_parts() -> None:
+    """Both reach the contract; a zone that nobody knows is refused in words."""
+    parts = SCHEMA.replace(
+        'kind = "timestamp"', 'kind = "timestamp"\nzone = "Europe/Berlin"\nparts = ["y", "m", "d", "at"]'
+    )
+    contract = parse_schema(parts).contract({})
+    assert contract.input_names[:5] == ("ref", "y", "m", "d", "at")
+    assert contract.time is not None
+    assert (contract.time.zone, contract.time.time_format) == ("Europe/Berlin", "year-first")
+    for wrong, advice in (("Berlin/Europe", "such as Europe/Berlin"), ('"', "not TOML")):
+        with pytest.raises(SchemaError, match=advice):
+            parse_schema(parts.replace("Europe/Berlin", wrong))
+
+
 def test_label_is_named() -> None:
     """The schema knows which column is the label."""
     assert parse_schema(SCHEMA).label == "fraud"

@@ -83,3 +83,26 @@ def test_words_that_mean_missing_are_told() -> None:
     column = Column("amount", Kind.NUMBER, missing_words=("NULL", "-1"))
     contract = Contract("words", (column,), (Feature("amount", FeatureKind.NUMBER, "amount"),))
     assert transaction_schema(contract)["properties"]["amount"]["description"] == "Missing where it is NULL, -1."
+
+
+@pytest.mark.parametrize("parts", [3, 4, 5, 6])
+@given(data=st.data())
+def test_a_time_in_parts_is_shown_as_it_is_read(parts: int, data: st.DataObject) -> None:
+    """The example is read, its numbers as text or not; no part may be left out, or be anything else."""
+    names = ("Year", "Month", "Day", "Hour", "Minute", "Second")[:parts]
+    column = Column("when", Kind.TIMESTAMP, time_format=TimeFormat.YEAR_FIRST, zone="Asia/Kolkata", parts=names)
+    contract = Contract("parts", (column,), (Feature("hour", FeatureKind.HOUR_SIN, "when"),))
+    schema = transaction_schema(contract)
+    (shown,) = schema["examples"]
+    assert list(shown) == list(names)
+    unit = {3: 86_400, 4: 1, 5: 60, 6: 1}[parts]
+    value = {
+        name: data.draw(st.sampled_from([text, int(text) if text.isdigit() else text])) for name, text in shown.items()
+    }
+    assert validator(contract).is_valid(value)
+    (read,) = read_json(contract, [value]).table.columns["when"].tolist()
+    assert read == (EXAMPLE_TIME + 19_800) // unit * unit - 19_800
+    name = data.draw(st.sampled_from(names))
+    odd: object = data.draw(st.sampled_from([None, True, 1.5, [], {}, "", " "]))
+    assert not validator(contract).is_valid(value | {name: odd})
+    assert read_json(contract, [value | {name: odd}]).faults

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contract.faults import InputError
-from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TextMatch
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TextMatch, TimeFormat
 from contract.table import ParsedRows, read_csv
 from gateway.requests import arrow_reader
 from gateway.requests.arrow_reader import read_clean_csv
@@ -262,6 +262,40 @@ def test_numbers_that_mean_missing_are_read_alike(numbers: list[str]) -> None:
     assert (clean is None) == ("-2" in numbers)
     if clean is not None:
         assert_equal(clean, other)
+
+
+BERLIN = Column("t", Kind.TIMESTAMP, Missing.ALLOW, zone="Europe/Berlin")
+PARTED = Column("t", Kind.TIMESTAMP, Missing.ALLOW, time_format=TimeFormat.YEAR_FIRST, parts=("y", "m", "d", "at"))
+HOURS = Column("t", Kind.TIMESTAMP, Missing.ALLOW, time_format=TimeFormat.HOURS)
+MOMENTS = {
+    BERLIN: ["2026-01-31T18:05:00", "2026-07-31 18:05:00", "2026-10-25T02:30:00", "2026-07-31T18:05:00Z", "", "x"],
+    PARTED: [
+        "2026,1,31,18:05",
+        "2026,Jan,31,1805",
+        "2026,1,,18:05",
+        "2026,1.0,31,9",
+        "2026,1,31,905",
+        ",,,",
+        "a,b,c,d",
+    ],
+    HOURS: ["0", "743", "1.5", "-3", "", "1e80", "x"],
+}
+
+
+@pytest.mark.parametrize("column", MOMENTS, ids=["zone", "parts", "hours"])
+@given(data=st.data())
+def test_times_of_a_zone_in_parts_and_in_steps_are_read_alike(column: Column, data: st.DataObject) -> None:
+    """What is at fault is left to the other reader, and nothing else is."""
+    contract = Contract("times", (column, NUMBER), (FEATURE,))
+    times = data.draw(st.lists(st.sampled_from(MOMENTS[column]), min_size=1, max_size=4))
+    clean, other = both(
+        contract, "\n".join([",".join(contract.input_names), *(f"{each},1" for each in times), ""]).encode()
+    )
+    assert other is not None
+    assert clean is None or not other.faults
+    if clean is not None:
+        assert_equal(clean, other)
+    assert clean is not None or other.faults or len({"Z" in each for each in times}) > 1
 
 
 @pytest.mark.parametrize("zone", ["", "Z", "+01:00", ".5", ".123456Z", " UTC"])

@@ -177,6 +177,31 @@ def test_the_moment_is_written_as_the_times_are(
     assert exported(redis, written(tmp_path, f"1,a,{moment}"), contract)[1:] == [f"1,a,{moment},1,{known}"]
 
 
+@pytest.mark.parametrize(
+    ("form", "moment", "known"),
+    [
+        (TimeFormat.DAY_FIRST, "01/02/2026 00:59:59", "02/02/2026 03:40:00"),
+        (TimeFormat.ISO, "2026-02-01T00:59:59", "2026-02-02T02:40:00+00:00"),
+    ],
+)
+def test_the_moment_is_written_by_the_clocks_of_the_zone(
+    redis: Redis, form: TimeFormat, moment: str, known: str, tmp_path: Path
+) -> None:
+    """Unless it names its offset."""
+    time = replace(tiny.COLUMNS[1], time_format=form, zone="Europe/Berlin")
+    contract = replace(tiny.CONTRACT, columns=(tiny.COLUMNS[0], time, *tiny.COLUMNS[2:]))
+    assert exported(redis, written(tmp_path, f"1,a,{moment}"), contract)[1:] == [f"1,a,{moment},1,{known}"]
+
+
+def test_a_time_in_parts_finds_its_labels(redis: Redis, tmp_path: Path) -> None:
+    """Each part is written as it is."""
+    parts = ("Year", "Month", "Day", "At")
+    time = replace(tiny.COLUMNS[1], time_format=TimeFormat.YEAR_FIRST, parts=parts)
+    contract = replace(tiny.CONTRACT, columns=(tiny.COLUMNS[0], time, *tiny.COLUMNS[2:]))
+    file = written(tmp_path, "1,a,2026,1,31,235959", header=HEADER.replace("timestamp", ",".join(parts)))
+    assert exported(redis, file, contract)[1:] == ["1,a,2026,1,31,235959,1,2026/02/02 02:40:00"]
+
+
 def test_a_large_file_is_joined_in_blocks(redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block with its own labels."""
     monkeypatch.setattr(label_export, "EXPORT_BLOCK_ROWS", 2)
