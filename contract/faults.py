@@ -23,6 +23,8 @@ class FaultCode(StrEnum):
     DUPLICATE_COLUMN = "duplicate_column"
     TOO_MANY_COLUMNS = "too_many_columns"
     NOT_AN_OPTION = "not_an_option"
+    IN_FUTURE = "in_future"
+    BEFORE_TRANSACTION = "before_transaction"
 
 
 @dataclass(frozen=True, slots=True, order=True)

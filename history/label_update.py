@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.labels import FRAUD, GENUINE, UNLABELLED
+from contract.windows import DAY
 from history.evaluation import bucket_of
 from history.known_ids import FINDING, FORMAT, LABEL, TRANSACTION_HEAD, record_of
 from history.layout import MAX_BUCKET, RecordLayout, Rows
@@ -131,6 +132,7 @@ class LabelUpdate:
     Attributes:
         unknown: which transactions are not known; bool, shape (labels,).
         changed: which transactions have another label now; bool, shape (labels,).
+        early: which labels were left out, as confirmed before their transaction; bool, shape (labels,).
     """
 
     def __init__(
@@ -153,6 +155,7 @@ class LabelUpdate:
         self._confirmed = np.where(self._unconfirmed, now, confirmed)
         self.unknown = np.zeros(len(digests), dtype=np.bool_)
         self.changed = np.zeros(len(digests), dtype=np.bool_)
+        self.early = np.zeros(len(digests), dtype=np.bool_)
         self._rows: Rows = np.arange(len(digests))
         self._heads = np.empty(0, TRANSACTION_HEAD)
         self._places = b""
@@ -176,6 +179,16 @@ class LabelUpdate:
         )
         self._rows, self._heads = rows[new], heads[new]
         self._places = b"".join(complete[place][size:] for place in np.flatnonzero(new).tolist())
+
+    def leave_out_early(self) -> None:
+        """Leaves out what was confirmed before its transaction; a moment at midnight stands for its whole day."""
+        confirmed = self._confirmed[self._rows]
+        latest = confirmed + np.where(confirmed % DAY == 0, DAY - 1, 0)
+        early = ~self._unconfirmed[self._rows] & (latest < self._heads["seconds"])
+        self.early[self._rows[early]] = True
+        owners = np.repeat(early, self._heads["places"])
+        self._places = self._state_keys[~owners].tobytes()
+        self._rows, self._heads = self._rows[~early], self._heads[~early]
 
     def stored_label_reads(self) -> list[tuple[bytes, bytes]]:
         """Hash and field of the stored label of each transaction that was a fraud until now."""

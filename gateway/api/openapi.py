@@ -9,6 +9,7 @@ import io
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from contract.labels import USUAL_WORDS
 from contract.schema import Contract, TimeFormat
 from gateway.api.json_schema import Schema, object_schema, transaction_schema
 from gateway.api.replies import to_json
@@ -21,7 +22,8 @@ UNKNOWN_COLUMNS: Schema = {
     "type": "object",
     "description": "The columns are those of the live version, and none is live.",
 }
-FRAUD_SCHEMA: Schema = {"enum": [True, False, 1, 0], "examples": [True]}
+FRAUDS = [True, False, 1, 0, "true", "false", "1", "0", "yes", "no", "fraud", "legit", "chargeback", "genuine"]
+"""How a label may be written; a few more words are taken, and those of the model's own label."""
 
 
 class OpenApi:
@@ -74,7 +76,9 @@ def _label(contract: Contract) -> Schema:
     """Of a version whose transactions have no time nothing is remembered, and no label is taken."""
     time = contract.time.time_format if contract.time else TimeFormat.ISO
     schema = object_schema(label_columns(time))
-    schema["properties"][FRAUD] = FRAUD_SCHEMA
+    words = contract.label.words if contract.label else USUAL_WORDS
+    options = [*FRAUDS, *(word for word in (*words.fraud, *words.genuine) if word not in FRAUDS)]
+    schema["properties"][FRAUD] = {"enum": options, "examples": [True]}
     schema["examples"][0][FRAUD] = True
     return schema
 

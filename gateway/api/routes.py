@@ -127,14 +127,19 @@ FAST_PATH: Mapping[tuple[str, str, bytes], Callable[[Request, bytes], Awaitable[
     dependencies=KEY,
     tags=["labels"],
 )
-async def labels(request: Request, services: InjectedServices, on_error: OnError = OnError.REFUSE) -> Response:
-    """Takes what has become known of transactions: fraud or not, as CSV or JSON."""
+async def labels(
+    request: Request,
+    services: InjectedServices,
+    on_error: OnError = OnError.REFUSE,
+    columns: Others = Others.REFUSE,
+) -> Response:
+    """Takes what has become known of transactions: fraud or not, as CSV or JSON; `columns=ignore` ignores others."""
     kind = media_type(request)
     if kind not in JSON_TYPES:
         require_csv(kind)
     async with services.uploads.received(request) as received, services.uploads.slot(received):
         body = await services.uploads.unpacked(request, received)
-        payload = await _labels_payload(services, request, body)
+        payload = await _labels_payload(services, request, body, columns)
         receipt = await services.labels.receive(payload, on_error)
         answer = Response(await payload.work(labels_json, receipt), media_type=JSON)
         return await services.response_budget.reserve(request, answer)
@@ -239,10 +244,10 @@ def _csv_headers(result: ScoreResult) -> dict[str, str]:
     return headers | ({"X-Notes": ", ".join(f"{code}={count}" for code, count in counts.items())} if counts else {})
 
 
-async def _labels_payload(services: Services, request: Request, body: bytearray) -> Payload:
+async def _labels_payload(services: Services, request: Request, body: bytearray, columns: Others) -> Payload:
     if media_type(request) not in JSON_TYPES:
-        return csv_payload((await services.uploads.read_file(request, body)).body)
-    return json_labels(await _objects(services, body, media_type(request)))
+        return csv_payload((await services.uploads.read_file(request, body)).body, columns)
+    return json_labels(await _objects(services, body, media_type(request)), columns)
 
 
 async def _scored_json(services: Services, body: bytes | bytearray, kind: str, options: ScoreOptions) -> Response:

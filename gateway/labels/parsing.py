@@ -3,23 +3,29 @@
 They are read as transactions are, cell by cell, with faults by row and column.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from time import time as now
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.column_names import normal_form
 from contract.faults import Fault, FaultCode, InputError, NotTextError
-from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TextMatch, TimeFormat
+from contract.hints import hint_of
+from contract.labels import ANSWERS, GENUINE, NOT_A_LABEL, USUAL_WORDS, LabelWords, normal_word, usual_meaning
+from contract.labels import FRAUD as FRAUD_LABEL
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, Others, TextMatch, TimeFormat
 from contract.table import ParsedRows, read_json
-from gateway.http.problems import NotLabels, NotSupported
+from contract.windows import DAY
+from gateway.http.problems import LISTED_FAULTS, NotLabels, NotSupported
 from gateway.requests.payload import INLINE_OBJECTS, OnError, Payload
 from history.layout import factorize
 
 ID, FRAUD, CONFIRMED = "transaction_id", "fraud", "confirmed_at"
-OPTIONS: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
 NO_OPTION = "-"
-"""What stands for a JSON value that is neither true, false, 1 nor 0."""
+"""What stands for a JSON value that is no word, number or flag."""
+OPTIONS = "expected true or false, 1 or 0, yes or no, fraud or legit, chargeback or genuine"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,14 +51,24 @@ class Labels:
     rows: int
 
 
-def json_labels(objects: Sequence[object]) -> Payload:
+def json_labels(objects: Sequence[object], columns: Others = Others.REFUSE) -> Payload:
     """The payload of JSON objects, one for each label; that of a CSV file is made as for transactions."""
-    inline = len(objects) <= INLINE_OBJECTS
-    return Payload(lambda contract, _: read_json(contract, list(map(_with_text, objects))), inline)
+
+    def read(contract: Contract, _: Collection[str]) -> ParsedRows:
+        contract = contract.ignoring_others if columns is Others.IGNORE else contract
+        return read_json(contract, [_with_text(contract, value) for value in objects])
+
+    return Payload(read, len(objects) <= INLINE_OBJECTS)
 
 
-def read_labels(payload: Payload, time: TimeFormat, on_error: OnError, match: TextMatch = TextMatch.EXACT) -> Labels:
-    """Reads labels of transactions whose time is written, and whose id is matched, like this.
+def read_labels(
+    payload: Payload,
+    time: TimeFormat,
+    on_error: OnError,
+    match: TextMatch = TextMatch.EXACT,
+    words: LabelWords = USUAL_WORDS,
+) -> Labels:
+    """Reads labels of transactions whose time is written, whose id is matched, and whose label has words like this.
 
     Raises:
         Problem: they are at fault.
@@ -64,13 +80,23 @@ def read_labels(payload: Payload, time: TimeFormat, on_error: OnError, match: Te
     except InputError as error:
         in_header = error.faults and all(fault.row is None for fault in error.faults)
         detail = f"The columns are {ID}, {FRAUD} and {CONFIRMED}." if in_header else str(error)
-        raise NotLabels(detail, error.faults) from None
+        raise NotLabels(detail, with_label_hints(error.faults, time, words)) from None
     if not reading.rows:
         raise NotLabels("There is no label in it.")
-    labels = _labels(reading)
-    if labels.faults and on_error is OnError.REFUSE:
-        raise NotLabels("Rows have faults; on_error=skip would take the others.", labels.faults)
+    labels = _labels(reading, words, now() + DAY if time.is_dated else np.inf)
+    labels = replace(labels, faults=with_label_hints(labels.faults, time, words))
+    refuse_faults(labels.faults, on_error)
     return labels
+
+
+def refuse_faults(faults: Sequence[Fault], on_error: OnError) -> None:
+    """Refuses labels whose rows have faults, unless these are to be skipped.
+
+    Raises:
+        NotLabels: they are.
+    """
+    if faults and on_error is OnError.REFUSE:
+        raise NotLabels("Rows have faults; on_error=skip would take the others.", faults)
 
 
 def label_columns(time: TimeFormat, match: TextMatch = TextMatch.EXACT) -> tuple[Column, ...]:
@@ -98,26 +124,61 @@ def _contract(*columns: Column) -> Contract:
     return Contract("labels", columns, (Feature(FRAUD, FeatureKind.CATEGORY, FRAUD),))
 
 
-def _labels(reading: ParsedRows) -> Labels:
-    """Where several rows name one transaction, the last counts."""
-    labels_read = [OPTIONS.get(text.lower()) for text in reading.table.columns[FRAUD].tolist()]
-    usable = np.array([each is not None for each in labels_read], dtype=np.bool_)
-    numbers = reading.table.row_numbers
-    invalid = [Fault(number, FRAUD, FaultCode.NOT_AN_OPTION) for number in numbers[~usable].tolist()]
-    table = reading.table.take(usable)
+def _labels(reading: ParsedRows, words: LabelWords, latest: float) -> Labels:
+    """Where several rows name one transaction, the last counts; `latest` is when a label may be confirmed."""
+    table, faults = reading.table, list(reading.faults)
+    meanings = _meanings(table.columns[FRAUD].tolist(), words)
+    confirmed = table.columns.get(CONFIRMED, np.full(table.rows, np.nan))
+    for column, code, bad in (
+        (FRAUD, FaultCode.NOT_AN_OPTION, meanings == NOT_A_LABEL),
+        (CONFIRMED, FaultCode.IN_FUTURE, confirmed > latest),
+    ):
+        faults += [Fault(number, column, code) for number in table.row_numbers[bad].tolist()]
+    usable = (meanings != NOT_A_LABEL) & ~(confirmed > latest)
+    table, frauds, confirmed = table.take(usable), meanings[usable] == FRAUD_LABEL, confirmed[usable]
     codes, ids = factorize(table.columns[ID].tolist())
     last = np.empty(len(ids), dtype=np.int64)
     last[codes] = np.arange(table.rows)
-    confirmed = table.columns.get(CONFIRMED, np.full(table.rows, np.nan))
-    frauds = np.array([each for each in labels_read if each is not None], dtype=np.bool_)
-    faults = sorted([*reading.faults, *invalid], key=lambda fault: fault.row or 0)
+    faults.sort(key=lambda fault: fault.row or 0)
     return Labels(ids, frauds[last], confirmed[last], codes, table.row_numbers, faults, reading.rows)
 
 
-def _with_text(value: object) -> object:
+def _meanings(texts: Sequence[str], words: LabelWords) -> NDArray[np.uint8]:
+    """What each cell of `fraud` says; shape (texts,)."""
+    by_text = {text: _meaning(text, words) for text in set(texts)}
+    return np.fromiter((by_text[text] for text in texts), np.uint8, len(texts))
+
+
+def _meaning(text: str, words: LabelWords) -> int:
+    """An answer to the question whether it was fraud, else a word of the model's label, else one that is common."""
+    meanings = (ANSWERS.get(normal_word(text), NOT_A_LABEL), words.meaning(text), usual_meaning(text))
+    return next((each for each in meanings if each in {FRAUD_LABEL, GENUINE}), NOT_A_LABEL)
+
+
+def with_label_hints(faults: Sequence[Fault], time: TimeFormat, words: LabelWords) -> Sequence[Fault]:
+    """The faults, those that an answer spells out with what was expected."""
+    columns = {column.name: column for column in label_columns(time)}
+    own = "" if words == USUAL_WORDS else f"; or as the model's label: {words}"
+    hints = {FaultCode.NOT_AN_OPTION: f"{OPTIONS}{own}", FaultCode.MISSING: "each label needs it"}
+    hinted = [
+        replace(fault, hint=hints.get(fault.code) or hint_of(columns.get(fault.column or ""), fault.code, fault.seen))
+        if not fault.hint
+        else fault
+        for fault in faults[:LISTED_FAULTS]
+    ]
+    return [*hinted, *faults[LISTED_FAULTS:]]
+
+
+def _with_text(contract: Contract, value: object) -> object:
     """A JSON object in which `fraud` is text, as in a CSV file."""
-    if not isinstance(value, dict) or value.get(FRAUD) is None:
+    if not isinstance(value, dict):
         return value
-    fraud = value[FRAUD]
-    known = isinstance(fraud, bool | int | float) and fraud in (0, 1)
-    return {**value, FRAUD: str(int(fraud)) if known else NO_OPTION}
+    return {
+        key: _text(own) if own is not None and contract.spellings.get(normal_form(key)) == FRAUD else own
+        for key, own in value.items()
+    }
+
+
+def _text(fraud: object) -> str:
+    text = str(fraud).strip() if isinstance(fraud, bool | int | float | str) else ""
+    return text or NO_OPTION

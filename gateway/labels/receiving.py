@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from contract.faults import Fault
+from contract.faults import Fault, FaultCode
+from contract.hints import hint_of
+from contract.labels import USUAL_WORDS, LabelWords
 from contract.schema import Column, Kind
 from gateway.http.problems import LabelsNotTaken, NotRemembered
-from gateway.labels.parsing import Labels, read_labels
+from gateway.labels.parsing import CONFIRMED, Labels, read_labels, refuse_faults
 from gateway.logs import log
 from gateway.models.model_tracker import ModelTracker
 from gateway.redis.scripts import run_script
@@ -70,18 +72,27 @@ class LabelReceiver:
         Raises:
             Problem: they are at fault, or cannot be stored now.
         """
-        plan, column, identity = self._remembered()
-        labels = await payload.work(read_labels, payload, column.time_format, on_error, identity.match)
+        plan, column, identity, words = self._remembered()
+        labels = await payload.work(read_labels, payload, column.time_format, on_error, identity.match, words)
+        slices = _slices(len(labels.ids))
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                updates = [await self._update(payload, plan, labels, rows) for rows in _slices(len(labels.ids))]
+                if on_error is OnError.REFUSE and np.isfinite(labels.confirmed).any():
+                    # Nothing may be changed before all is known to be right, and only Redis knows the times.
+                    early = [await self._early(payload, plan, labels, rows) for rows in slices]
+                    refuse_faults(_early_faults(labels, early), on_error)
+                updates = [await self._update(payload, plan, labels, rows) for rows in slices]
         except (RedisError, OSError, ValueError) as error:
             log.warning("labels not taken", reason=type(error).__name__)
             raise LabelsNotTaken(SEND_AGAIN) from None
         return _receipt(labels, updates)
 
-    def _remembered(self) -> tuple[Plan, Column, Column]:
-        """The plan of the states that labels change, the transactions' time, and their id; else NotRemembered."""
+    def _remembered(self) -> tuple[Plan, Column, Column, LabelWords]:
+        """The plan of the states that labels change, the transactions' time and id, and the words of their label.
+
+        Raises:
+            NotRemembered: no transaction is remembered that a label could be for.
+        """
         serving = self._tracker.serving
         contract, plan = serving.model.contract, serving.plan
         if plan is None or contract.time is None:
@@ -91,50 +102,80 @@ class LabelReceiver:
             raise NotRemembered("The live model's transactions have no id to find them by.")
         if self._redis is None:
             raise NotRemembered("No Redis is configured: transactions are not remembered.")
-        return plan, contract.time, identity
+        return plan, contract.time, identity, contract.label.words if contract.label else USUAL_WORDS
+
+    async def _early(self, payload: Payload, plan: Plan, labels: Labels, rows: slice) -> NDArray[np.bool_]:
+        """Which labels were confirmed before their transaction; shape (rows,)."""
+        update = self._label_update(plan, labels, rows)
+        await self._find(payload, update)
+        return update.early
 
     async def _update(self, payload: Payload, plan: Plan, labels: Labels, rows: slice) -> LabelUpdate:
         """Reads and changes until nothing is left to do, or other gateways changed the same in each of MAX_ROUNDS."""
-        assert self._redis  # noqa: S101 - `_remembered` has refused; mypy cannot see it.
-        digests = self._key.transactions.digests(labels.ids[rows])
-        update = LabelUpdate(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
+        update = self._label_update(plan, labels, rows)
         for _ in range(MAX_ROUNDS):
-            if await _run_round(self._redis, self._key, payload, update):
+            if not update.find_arguments():
                 return update
-        raise LabelsNotTaken(SEND_AGAIN)
+            await self._find(payload, update)
+            await self._change(payload, update)
+        if update.find_arguments():
+            raise LabelsNotTaken(SEND_AGAIN)
+        return update
 
+    def _label_update(self, plan: Plan, labels: Labels, rows: slice) -> LabelUpdate:
+        digests = self._key.transactions.digests(labels.ids[rows])
+        return LabelUpdate(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
 
-async def _run_round(redis: Redis, key: HistoryKey, payload: Payload, update: LabelUpdate) -> bool:
-    """Reads and changes once; whether nothing is left to do."""
-    if not (arguments := update.find_arguments()):
-        return True
-    try:
-        found = await run_script(redis.execute_command, key.guarded(FIND_TRANSACTIONS), arguments)
-    except ResponseError as error:
-        if str(error).startswith(REFUSED):  # No transaction would be found by this key's digests.
-            raise LabelsNotTaken(OTHER_KEY) from None
-        raise
-    await payload.work(update.receive_transactions, found)
-    async with redis.pipeline(transaction=False) as pipeline:
-        for month, transaction in update.stored_label_reads():
-            pipeline.hget(month, transaction)  # type: ignore[arg-type]
-        update.receive_stored_labels(await pipeline.execute())
-    if arguments := await payload.work(update.arguments):
-        update.receive_conflicts(await run_script(redis.execute_command, key.guarded(UPDATE_LABELS), arguments))
-    return not update.find_arguments()
+    async def _find(self, payload: Payload, update: LabelUpdate) -> None:
+        """Reads the transactions of labels, and leaves out what was confirmed before its transaction."""
+        assert self._redis  # noqa: S101 - `_remembered` has refused; mypy cannot see it.
+        script = self._key.guarded(FIND_TRANSACTIONS)
+        try:
+            found = await run_script(self._redis.execute_command, script, update.find_arguments())
+        except ResponseError as error:
+            if str(error).startswith(REFUSED):  # No transaction would be found by this key's digests.
+                raise LabelsNotTaken(OTHER_KEY) from None
+            raise
+        await payload.work(update.receive_transactions, found)
+        update.leave_out_early()
+
+    async def _change(self, payload: Payload, update: LabelUpdate) -> None:
+        """Changes the labels of the transactions that were found."""
+        assert self._redis  # noqa: S101 - `_remembered` has refused; mypy cannot see it.
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for month, transaction in update.stored_label_reads():
+                pipeline.hget(month, transaction)  # type: ignore[arg-type]
+            update.receive_stored_labels(await pipeline.execute())
+        if arguments := await payload.work(update.arguments):
+            script = self._key.guarded(UPDATE_LABELS)
+            update.receive_conflicts(await run_script(self._redis.execute_command, script, arguments))
 
 
 def _slices(labels: int) -> list[slice]:
     return [slice(begin, begin + LABELS_PER_UPDATE) for begin in range(0, labels, LABELS_PER_UPDATE)]
 
 
+def _of_rows(labels: Labels, flags: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Flags of the ids, slice by slice, as those of the rows that name them."""
+    return np.concatenate(flags)[labels.codes] if flags else NO_LABELS
+
+
+def _early_faults(labels: Labels, early: Sequence[NDArray[np.bool_]]) -> list[Fault]:
+    """The faults of labels that were confirmed before their transaction, given which of the ids, slice by slice."""
+    hint = hint_of(None, FaultCode.BEFORE_TRANSACTION)
+    numbers = labels.numbers[_of_rows(labels, early)].tolist()
+    return [Fault(number, CONFIRMED, FaultCode.BEFORE_TRANSACTION, hint) for number in numbers]
+
+
 def _receipt(labels: Labels, updates: Sequence[LabelUpdate]) -> LabelReceipt:
-    is_unknown = np.concatenate([update.unknown for update in updates])[labels.codes] if updates else NO_LABELS
+    is_unknown = _of_rows(labels, [update.unknown for update in updates])
+    early = _early_faults(labels, [update.early for update in updates])
+    skipped = labels.rows - len(labels.codes) + len(early)
     return LabelReceipt(
         labels=labels.rows,
-        accepted=int((~is_unknown).sum()),
+        accepted=labels.rows - skipped - int(is_unknown.sum()),
         changed=sum(int(update.changed.sum()) for update in updates),
         unknown=labels.numbers[is_unknown],
-        faults=labels.faults,
-        skipped=labels.rows - len(labels.codes),
+        faults=sorted([*labels.faults, *early], key=lambda fault: fault.row or 0),
+        skipped=skipped,
     )

@@ -99,9 +99,11 @@ class Store:
         recorded[-1] = answer, version
         self.redis.set(ANSWERS + head["block"].tobytes(), recorded.tobytes())
 
-    def read(self, update: LabelUpdate) -> None:
-        """The reading half of a round."""
+    def read(self, update: LabelUpdate, *, early: bool = False) -> None:
+        """The reading half of a round; with `early` what was confirmed before its transaction is left out."""
         update.receive_transactions(self.run(FIND_TRANSACTIONS, update.find_arguments()))
+        if early:
+            update.leave_out_early()
         update.receive_stored_labels(
             [cast("bytes | None", self.redis.hget(*each)) for each in update.stored_label_reads()]  # type: ignore[arg-type]
         )
@@ -307,6 +309,19 @@ def test_a_label_without_a_moment_is_of_now(store: Store) -> None:
     store.enter(PLAN, [row])
     store.label(PLAN, Label("1", True, float("nan")), now=NOW)
     assert store.frauds(PLAN) == expected_frauds(PLAN, [row], {"1": Label("1", True, NOW)})
+
+
+def test_a_label_before_its_transaction_can_be_left_out(store: Store) -> None:
+    """It is told by `early`; the others are taken, and a day alone is all of that day."""
+    noon = NOW // DAY * DAY + DAY / 2
+    store.enter(PLAN, [paid(str(place), noon) for place in range(4)])
+    moments = [noon - 1, noon, noon - DAY / 2, float("nan")]
+    update = update_of(PLAN, *(Label(str(place), True, moment) for place, moment in enumerate(moments)))
+    store.read(update, early=True)
+    store.write(update)
+    assert update.early.tolist() == [True, False, False, False]
+    assert update.changed.tolist() == [False, True, True, True]
+    assert update.find_arguments() == ()
 
 
 def test_one_label_through_two_gateways_at_once_counts_once(store: Store) -> None:

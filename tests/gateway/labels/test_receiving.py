@@ -5,6 +5,7 @@ import os
 import random
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ import pytest
 from redis import Redis
 from starlette.testclient import TestClient
 
+from contract.labels import LabelWords
 from contract.schema import Column, Contract, Feature, FeatureKind, Kind, TimeFormat
 from gateway.labels import metrics_reader
 from history.label_update import COUNTS
@@ -217,8 +219,9 @@ def test_rows_with_faults_can_be_skipped(gateway: Serve) -> None:
     client = gateway()
     upload(client, [paid("1")])
     answer = send_csv(client, "transaction_id,fraud\n1,maybe\n2,1\n1,1\n", "?on_error=skip").json()
-    errors = [{"row": 1, "column": "fraud", "code": "not_an_option"}]
-    assert answer == {**removed(3, 1, 1, [2]), "errors": errors, "skipped": 1}
+    (error,) = answer.pop("errors")
+    assert (error["row"], error["column"], error["code"]) == (1, "fraud", "not_an_option")
+    assert answer == {**removed(3, 1, 1, [2]), "skipped": 1}
 
 
 def test_rows_that_are_all_at_fault_can_be_skipped(gateway: Serve) -> None:
@@ -227,12 +230,126 @@ def test_rows_that_are_all_at_fault_can_be_skipped(gateway: Serve) -> None:
     assert (answer["labels"], answer["accepted"], answer["skipped"], answer["unknown"]) == (2, 0, 2, [])
 
 
-@pytest.mark.parametrize("fraud", ["true", "1", 2, 0.5, [], {}, "", [True], 1e400])
-def test_a_json_label_is_true_false_1_or_0(gateway: Serve, fraud: object) -> None:
-    """Text is none of these."""
+@pytest.mark.parametrize("fraud", ["maybe", "pending", 2, 0.5, [], {}, "", [True], 1e400])
+def test_a_label_of_another_word_is_refused_with_the_options(gateway: Serve, fraud: object) -> None:
+    """Whatever else JSON can hold; the answer says what is taken, and never what was sent."""
     answer = gateway().post("/v1/labels", content=json.dumps(label("1", fraud=fraud)).replace("Infinity", "1e400"))
     assert answer.status_code == 422
-    assert answer.json()["errors"] == [{"row": 1, "column": "fraud", "code": "not_an_option"}]
+    (error,) = answer.json()["errors"]
+    assert (error["row"], error["column"], error["code"]) == (1, "fraud", "not_an_option")
+    assert error["hint"] == "expected true or false, 1 or 0, yes or no, fraud or legit, chargeback or genuine"
+
+
+@pytest.mark.parametrize(
+    ("fraud", "genuine"),
+    [
+        ("Yes", "No"), ("y", "N"), ("fraud", "legit"), ("FRAUD", "Genuine"), ("chargeback", "not_fraud"), ("true", "0"),
+        ("ja", "nein"), ("oui", "non"), (1.0, 0.0),
+    ],
+)  # fmt: skip
+def test_labels_come_in_words(gateway: Serve, fraud: object, genuine: object) -> None:
+    """In those that have one reading, as CSV and as JSON."""
+    client = gateway()
+    upload(client, [paid("1"), paid("2", shop="t")])
+    text = f"transaction_id,fraud,confirmed_at\n1,{fraud},2026-01-03\n2,{genuine},2026-01-03\n"
+    assert send_csv(client, text).json() == removed(2, 2, 2, [])
+    assert (risk(client, "x", 10), risk(client, "x", 10, "t")) == (1, 0)
+    assert send(client, [label("1", fraud=genuine), label("2", fraud=fraud)]).json() == removed(2, 2, 2, [])
+    assert (risk(client, "x", 10), risk(client, "x", 10, "t")) == (0, 1)
+
+
+def test_the_words_of_the_models_label_are_taken(gateway: Serve, model_server: TinyServer, tmp_path: Path) -> None:
+    """As its training file has them; an answer to whether it was fraud means the same whatever they say."""
+    words = LabelWords.of(["disputed", "2", "0"], ["paid", "1"], ["pending"])
+    columns = tuple(replace(each, words=words) if each.kind is Kind.LABEL else each for each in COLUMNS)
+    worded = replace(SHOPS, columns=columns)
+    golden = f"{HEADER}\ng-1,2026-01-01T12:00:00,golden,golden,10\n"
+    model_server.serve(write_version(tmp_path / "worded", 1, worded, golden, SLOPE, history=GOLDEN_HISTORY))
+    client = gateway()
+    upload(client, [paid("1"), paid("2")])
+    assert send_csv(client, "transaction_id,fraud\n1,Disputed\n2,paid\n").json() == removed(2, 2, 2, [])
+    assert send(client, [{"transaction_id": "1", "fraud": 2}]).json() == removed(1, 1, 0, [])
+    assert send(client, [{"transaction_id": "1", "fraud": 1}]).json() == removed(1, 1, 0, [])
+    (error,) = send(client, [{"transaction_id": "1", "fraud": "pending"}]).json()["errors"]
+    assert error["hint"].endswith(f"or as the model's label: {words}")
+
+
+def test_other_columns_are_ignored_where_asked(gateway: Serve) -> None:
+    """In JSON and in CSV; else the refusal has their names, if they are plainly names, and the option."""
+    client = gateway()
+    upload(client, [paid("1")])
+    more = {**label("1"), "reason": "chargeback", "4111111111111111": "x"}
+    text = "transaction_id,fraud,reason,4111111111111111\n1,1,chargeback,x\n"
+    for answer in (send(client, more), send_csv(client, text)):
+        assert answer.status_code == 422
+        errors = {each["column"]: each for each in answer.json()["errors"] if each["column"] != "confirmed_at"}
+        assert {each["code"] for each in errors.values()} == {"unknown_column"}
+        named, unnamed = errors.values()
+        assert named["hint"] == "named reason; columns=ignore leaves out what the model does not know"
+        assert unnamed["hint"] == "columns=ignore leaves out what the model does not know"
+        assert "chargeback" not in answer.text
+    assert send(client, more, "?columns=ignore").json() == removed(1, 1, 1, [])
+    assert send_csv(client, text, "?columns=ignore").json()["accepted"] == 1
+    assert send(client, more, "?columns=perhaps").status_code == 422
+
+
+def test_names_may_be_written_in_another_way(gateway: Serve) -> None:
+    """As those of transactions may."""
+    client = gateway()
+    upload(client, [paid("1")])
+    named = {"Transaction ID": "1", "Fraud": True, "confirmedAt": "2026-01-03T12:00:00"}
+    assert send(client, named).json() == removed(1, 1, 1, [])
+
+
+MOMENTS = [
+    ("2026-01-01T11:59:59", "before_transaction"), ("2020-01-01T00:00:00", "before_transaction"),
+    ("2025-12-31", "before_transaction"), ("2099-01-01T00:00:00", "in_future"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("moment", "code"), MOMENTS)
+def test_a_moment_that_cannot_be_is_refused_by_row(gateway: Serve, moment: str, code: str) -> None:
+    """Before the transaction, or in the future; nothing of the request is taken."""
+    client = gateway()
+    upload(client, [paid("1"), paid("2")])
+    rows = [label("1"), {**label("2"), "confirmed_at": moment}, label("never")]
+    answer = send(client, rows)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:fraud-detection:not_labels")
+    (error,) = answer.json()["errors"]
+    assert (error["row"], error["column"], error["code"]) == (2, "confirmed_at", code)
+    assert "is it another moment" in error["hint"] or "is a clock wrong" in error["hint"]
+    assert risk(client, "x", 10) == 0
+
+
+@pytest.mark.parametrize(("moment", "code"), MOMENTS)
+def test_a_moment_that_cannot_be_is_skipped_by_row(gateway: Serve, moment: str, code: str) -> None:
+    """The others are taken, and each row is counted once."""
+    client = gateway()
+    upload(client, [paid("1"), paid("2", shop="t")])
+    rows = [{**label("2"), "confirmed_at": moment}, label("never"), label("1")]
+    answer = send(client, rows, "?on_error=skip").json()
+    (error,) = answer.pop("errors")
+    assert (error["row"], error["column"], error["code"]) == (1, "confirmed_at", code)
+    assert answer == {**removed(3, 1, 1, [2]), "skipped": 1}
+    assert (risk(client, "x", 10), risk(client, "x", 10, "t")) == (1, 0)
+
+
+@pytest.mark.parametrize("moment", ["2026-01-01", "2026-01-01T12:00:00", "2026-01-01T12:00:01"])
+def test_a_moment_of_the_transaction_itself_is_taken(gateway: Serve, moment: str) -> None:
+    """A day alone is all of that day."""
+    client = gateway()
+    upload(client, [paid("1")])
+    assert send(client, {**label("1"), "confirmed_at": moment}).json() == removed(1, 1, 1, [])
+
+
+def test_one_early_label_of_a_large_file_keeps_all_from_being_taken(gateway: Serve) -> None:
+    """Though it stands in the last of many blocks."""
+    client = gateway()
+    upload(client, [paid(str(place)) for place in range(1_200)])
+    lines = [f"{place},1,2026-01-0{2 if place < 1_199 else 1}T00:00:01" for place in range(1_200)]
+    answer = send_csv(client, "\n".join(["transaction_id,fraud,confirmed_at", *lines]))
+    assert [(each["row"], each["code"]) for each in answer.json()["errors"]] == [(1_200, "before_transaction")]
+    assert risk(client, "x", 10) == 0
 
 
 @pytest.mark.parametrize(
@@ -264,7 +381,8 @@ def test_a_clock_without_a_now_needs_the_moment(gateway: Serve, model_server: Ti
     client = gateway()
     upload(client, ["1,43200,c,s,10"])
     fields = send(client, {"transaction_id": "1", "fraud": True}).json()
-    assert fields["errors"] == [{"row": 1, "column": "confirmed_at", "code": "missing"}]
+    (error,) = fields["errors"]
+    assert (error["row"], error["column"], error["code"]) == (1, "confirmed_at", "missing")
     assert send_csv(client, "transaction_id,fraud\n1,1\n").json()["errors"][0]["code"] == "missing_column"
     assert send(client, {"transaction_id": "1", "fraud": True, "confirmed_at": 86_400}).json() == removed(1, 1, 1, [])
     assert counts(upload(client, [f"2,{43_200 + 9 * 86_400},c,s,10"])) == [1]
@@ -359,12 +477,12 @@ def test_metrics_show_what_labels_say_of_decisions(gateway: Serve, valkey: Valke
     send(first, label("1"))
     upload(first, [paid("2", 10), paid("3", 10, "other"), paid("4", 10, "other")])
     until(lambda: answered(valkey), WAIT_SECONDS)
-    send(second, [label("2", day=12), label("3", day=12), label("4", fraud=False)])
+    send(second, [label("2", day=12), label("3", day=12), label("4", fraud=False, day=12)])
     named = 'model_version="1"'
     until(lambda: shown(second).get(f"live_recall{{{named}}}") == 1 / 3, WAIT_SECONDS)
     until(lambda: shown(first) == shown(second), WAIT_SECONDS)
     assert shown(first)[f"live_precision{{{named}}}"] == 1
-    send(first, label("2", fraud=False))
+    send(first, label("2", fraud=False, day=12))
     until(lambda: shown(second).get(f"live_precision{{{named}}}") == 0, WAIT_SECONDS)
     valkey.kill()
     assert shown(second)[f'labelled_transactions{{decision="flagged",label="genuine",{named}}}'] == 1
