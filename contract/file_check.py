@@ -40,7 +40,7 @@ class CheckedColumn:
     """A column that the model needs, as a file has it.
 
     Attributes:
-        position: in the file, from 1; None where the file has no such column.
+        position: in the file, from 1, of the first where it is read from several; None where there is no such column.
         forms: of its cells, the most frequent first.
         filled: rows with a cell that is not empty, among those without a fault in their number of fields.
         distinct: different values of these.
@@ -127,12 +127,12 @@ def _read_present(contract: Contract, body: bytes, names: Sequence[str]) -> Pars
 
 
 def _checked(column: Column, names: Sequence[str], rows: ParsedRows, forms: Sequence[Counter[str]]) -> CheckedColumn:
-    if column.name not in names or column.name not in rows.table.columns:
+    if column.names[0] not in names or column.name not in rows.table.columns:
         return CheckedColumn(column.name, column.kind, None)
-    position, values = names.index(column.name), rows.table.columns[column.name]
+    position, values = names.index(column.names[0]), rows.table.columns[column.name]
     filled = ~np.isnan(values) if values.dtype.kind == "f" else values != ""
     own = [fault for fault in rows.faults if fault.column == column.name]
-    known = np.isin(values, list(column.values)) | ~filled if column.values else filled
+    unknown = filled & ~np.isin(values, list(column.values)) if column.values else np.zeros(len(values), dtype=np.bool_)
     return CheckedColumn(
         name=column.name,
         kind=column.kind,
@@ -140,7 +140,7 @@ def _checked(column: Column, names: Sequence[str], rows: ParsedRows, forms: Sequ
         forms=tuple(form for form, _ in forms[position].most_common(FORMS)) if position < len(forms) else (),
         filled=int(filled.sum()),
         distinct=len(set(values[filled].tolist())),
-        unknown=int((~known).sum()) if column.kind is Kind.CATEGORY else 0,
+        unknown=int(unknown.sum()),
         faults=_column_faults(column, own),
     )
 

@@ -7,7 +7,7 @@ refuse the rest. A column whose name says that it may tell the label is left out
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,8 @@ from training.infer_dialect import inferred_dialect, plain_numbers
 from training.infer_history import Times, history
 from training.infer_label import CONFIRMED_NAME, InferredLabel, infer_label, tells_by_name
 from training.infer_missing import missing_words
+from training.infer_parts import time_parts
+from training.infer_steps import is_running_clock, never_falls, step_of, trend
 from training.quantity import quantity
 
 ID_NAME = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|ref|reference)$|^(id|uuid|index)|[a-z]I[Dd]$", re.IGNORECASE)
@@ -70,6 +72,9 @@ WEIGHT_NOTE = (
     "CHECK: taken for how many transactions each row stands for, since its values go with the label; training alone "
     "reads it, and uploads need not have it"
 )
+IF_TIME = 'if it is the time, kind = "timestamp" and time_format = "seconds", "hours" or "days"'
+PARTED_NAMES = ("transaction_time", "transaction_moment", "time of the transaction")
+"""What a time is called that is read from several columns."""
 WRITE_ISO = "write them as 2026-01-31T18:05:00, or as seconds since 1970, to have them used"
 
 
@@ -102,12 +107,11 @@ def infer_schema(path: Path) -> str:
     meanings = label.words.meanings(frame[label.name])
     truth = pd.Series(meanings == FRAUD, index=frame.index)
     known_truth = truth[meanings != UNLABELLED]
-    columns = _one_time(
-        _one_id({name: _infer_column(name, frame[name], label, known_truth) for name in frame.columns if name})
-    )
+    columns = {name: _infer_column(name, frame[name], label, known_truth) for name in frame.columns if name}
+    frame = _without_words(frame, columns)
+    columns = _one_time(frame, _one_id(_with_parts(frame, columns)))
     second_weights = _named(columns, Kind.WEIGHT)[1:]
     columns |= dict.fromkeys(second_weights, InferredColumn(None, {}, "left out: a second weight"))
-    frame = _without_words(frame, columns)
     columns = _with_confirmation(frame, _with_clock(frame, columns), label.name)
     tables = [_table(name, inferred) for name, inferred in columns.items()]
     times = _times(frame, columns, truth.to_numpy())
@@ -279,7 +283,7 @@ def _named_not_measured(name: str) -> bool:
 
 
 def _is_long_number(full: pd.Series) -> bool:
-    return _share(full, lambda some: some.str.fullmatch(LONG_NUMBER + r"(?:\.0)?").to_numpy(dtype=bool)) >= HALF
+    return _share(full, lambda some: some.str.fullmatch(rf"-?{LONG_NUMBER}(?:\.0)?").to_numpy(dtype=bool)) >= HALF
 
 
 def _numeric(name: str, full: pd.Series, numbers: NDArray[np.float64]) -> InferredColumn:
@@ -293,7 +297,20 @@ def _numeric(name: str, full: pd.Series, numbers: NDArray[np.float64]) -> Inferr
         return time
     if whole and _is_long_number(full):
         return _id_or_entity(full)
-    return InferredColumn(Kind.NUMBER, _bounds(numbers) | _log(numbers))
+    return _measure(numbers)
+
+
+def _measure(numbers: NDArray[np.float64]) -> InferredColumn:
+    """A number, without the bound that later rows would pass."""
+    keys = _bounds(numbers) | _log(numbers)
+    direction = trend(numbers) if len(np.unique(numbers[:SAMPLE_ROWS])) > FEW_NUMBERS else 0
+    if not direction:
+        return InferredColumn(Kind.NUMBER, keys)
+    bound, moves = ("maximum", "grows") if direction > 0 else ("minimum", "falls")
+    del keys[bound]
+    return InferredColumn(
+        Kind.NUMBER, keys, f"CHECK: {moves} with the rows of the file, so it has no {bound}; {IF_TIME}"
+    )
 
 
 def _time(name: str, numbers: NDArray[np.float64], *, whole: bool) -> InferredColumn | None:
@@ -307,7 +324,13 @@ def _time(name: str, numbers: NDArray[np.float64], *, whole: bool) -> InferredCo
         return _timestamp(
             TimeFormat.YEAR_FIRST, "dates without separators (yyyymmdd); in JSON they are text, in quotes"
         )
-    if SECONDS_NAME.search(name) and bool((np.diff(numbers) >= 0).all()) and numbers[-1] > numbers[0]:
+    return _running_time(name, numbers, whole=whole)
+
+
+def _running_time(name: str, numbers: NDArray[np.float64], *, whole: bool) -> InferredColumn | None:
+    if whole and (step := step_of(name, numbers)) is not None:
+        return _timestamp(step.form, step.comment)
+    if (SECONDS_NAME.search(name) and never_falls(numbers)) or is_running_clock(name, numbers):
         return _seconds_column("some moment", {})
     return None
 
@@ -338,7 +361,8 @@ def _dates(numbers: NDArray[np.float64]) -> bool:
 
 
 def _seconds_column(moment: str, cycles: dict[str, str]) -> InferredColumn:
-    comment = f'taken for the seconds since {moment}; if it is another thing, kind = "number"'
+    units = '; if they are hours or days, time_format = "hours" or "days"' if not cycles else ""
+    comment = f'taken for the seconds since {moment}{units}; if it is another thing, kind = "number"'
     return InferredColumn(Kind.TIMESTAMP, {"time_format": '"seconds"', **cycles}, comment)
 
 
@@ -396,15 +420,33 @@ def _one_id(columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     }
 
 
-def _one_time(columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
+def _with_parts(frame: pd.DataFrame, columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
+    """The time of the transaction from its parts, where no other column is a date of it."""
+    dated = [name for name in _named(columns, Kind.TIMESTAMP) if not names_another_moment(name)]
+    candidates = frame[[name for name in frame.columns if columns[name].kind is not Kind.LABEL]]
+    if dated or not (parts := time_parts(candidates)):
+        return columns
+    name = next(each for each in PARTED_NAMES if each not in columns)
+    words = list(
+        dict.fromkeys(word for each in parts for word in json.loads(columns[each].keys.get("missing_words", "[]")))
+    )
+    keys = {"parts": json.dumps(parts, ensure_ascii=False)} | ({"missing_words": json.dumps(words)} if words else {})
+    keys |= {"missing": '"allow"'} if (frame[list(parts)] == "").any(axis=None) else {}
+    timed = InferredColumn(Kind.TIMESTAMP, keys, f"the time of the transaction, from the columns {', '.join(parts)}")
+    read_with = InferredColumn(None, {}, f"a part of the time, read with {name}: uploads must have it too")
+    return {name: timed, **columns, **dict.fromkeys(parts, read_with)}
+
+
+def _one_time(frame: pd.DataFrame, columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     """The time of the transaction first, for that is what the first timestamp is; of others only who reads on knows.
 
-    It is the first that has no empty cells, and no name such as birth or expiry.
+    It has no name such as birth or expiry and no empty cells, and the rows of the file mostly follow each other in it;
+    of several such it is a date, and the first.
     """
     times = _named(columns, Kind.TIMESTAMP)
     if len(times) < 2:  # noqa: PLR2004 - one is the time.
         return columns
-    main = min(times, key=lambda name: (names_another_moment(name), "missing" in columns[name].keys))
+    main = min(times, key=lambda name: _unlikelihood(frame, name, columns[name]))
     note = "taken for the time of the transaction; the first timestamp in this file is that"
     other = "another moment: no feature is made from it"
     result = {main: _with_comment(columns[main], note)}
@@ -415,14 +457,25 @@ def _one_time(columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     return result
 
 
+def _unlikelihood(frame: pd.DataFrame, name: str, inferred: InferredColumn) -> tuple[bool, ...]:
+    """What speaks against a column being the time of the transaction, the gravest first."""
+    column = _time_column(name, inferred)
+    return (
+        names_another_moment(name),
+        "missing" in inferred.keys,
+        trend(_seconds(frame, column)) <= 0,
+        not column.time_format.is_dated,
+    )
+
+
 def _with_clock(frame: pd.DataFrame, columns: dict[str, InferredColumn]) -> dict[str, InferredColumn]:
     """The time of the transaction with the time of the day, where that is the only one that has a column of its own."""
     times = _named(columns, Kind.TIMESTAMP)
     clocks = [name for name, inferred in columns.items() if inferred.comment == CLOCK.comment]
-    if len(clocks) != 1 or not times:
+    if len(clocks) != 1 or not times or "parts" in columns[times[0]].keys:
         return columns
     main, clock = times[0], clocks[0]
-    both = _joined(Column(main, Kind.TIMESTAMP, clock=clock), frame)
+    both = pd.Series(_joined(frame, Column(main, Kind.TIMESTAMP, clock=clock)), index=frame.index, dtype=str)
     full = both[both != ""]
     result = dates_of(full)
     dated = int((frame[main] != "").sum())
@@ -461,25 +514,34 @@ def _with_confirmation(
 
 def _is_later(frame: pd.DataFrame, columns: Mapping[str, InferredColumn], name: str, found: InferredColumn) -> bool:
     """Whether the moments of a column mostly lie behind the transactions."""
-    confirmed = _seconds(frame[name], TimeFormat(found.keys["time_format"].strip('"')))
-    times = _transaction_times(frame, columns)
+    confirmed = _seconds(frame, _time_column(name, found))
+    times = _seconds(frame, _main_time(columns))
     both = ~np.isnan(confirmed) & ~np.isnan(times)
     return bool(both.any() and (confirmed[both] + DAY >= times[both]).mean() > HALF)
 
 
-def _seconds(texts: pd.Series, form: TimeFormat) -> NDArray[np.float64]:
-    column = Column("time", Kind.TIMESTAMP, Missing.ALLOW, time_format=form)
-    seconds: NDArray[np.float64] = cells.from_text(column, texts.tolist()).values
+def _seconds(frame: pd.DataFrame, column: Column) -> NDArray[np.float64]:
+    """The times of a column, shape (rows,); NaN where there is none."""
+    seconds: NDArray[np.float64] = cells.from_text(column, _joined(frame, column)).values
     return seconds
 
 
-def _transaction_times(frame: pd.DataFrame, columns: Mapping[str, InferredColumn]) -> NDArray[np.float64]:
-    """The time of each transaction, by the first column of times."""
-    main = _named(columns, Kind.TIMESTAMP)[0]
-    keys = columns[main].keys
-    form = TimeFormat(keys["time_format"].strip('"'))
-    column = Column(main, Kind.TIMESTAMP, time_format=form, clock=json.loads(keys.get("clock", '""')))
-    return _seconds(_joined(column, frame), form)
+def _joined(frame: pd.DataFrame, column: Column) -> Sequence[str]:
+    return cells.joined_texts(column, [frame[name].tolist() for name in column.names])
+
+
+def _time_column(name: str, inferred: InferredColumn) -> Column:
+    """A column of times, as the contract will have it."""
+    clock, parts = (json.loads(inferred.keys.get(key, usual)) for key, usual in (("clock", '""'), ("parts", "[]")))
+    usual_form = TimeFormat.YEAR_FIRST if parts else TimeFormat.ISO
+    form = TimeFormat(json.loads(inferred.keys.get("time_format", f'"{usual_form}"')))
+    return Column(name, Kind.TIMESTAMP, Missing.ALLOW, time_format=form, clock=clock, parts=tuple(parts))
+
+
+def _main_time(columns: Mapping[str, InferredColumn]) -> Column:
+    """The time of the transaction: the first column of times."""
+    name = _named(columns, Kind.TIMESTAMP)[0]
+    return _time_column(name, columns[name])
 
 
 def _with_comment(inferred: InferredColumn, note: str) -> InferredColumn:
@@ -492,17 +554,11 @@ def _times(frame: pd.DataFrame, columns: Mapping[str, InferredColumn], frauds: N
         return None
     label = next(columns[name].keys for name in _named(columns, Kind.LABEL))
     confirmed = json.loads(label["confirmed"]) if "confirmed" in label else CONFIRMED_COLUMN
-    form = columns[_named(columns, Kind.TIMESTAMP)[0]].keys["time_format"]
-    known = None
+    time, known = _main_time(columns), None
     if confirmed in frame:
-        known = _seconds(frame[confirmed], TimeFormat(label.get("time_format", form).strip('"')))
-    return Times.of(_transaction_times(frame, columns), frauds, known)
-
-
-def _joined(column: Column, frame: pd.DataFrame) -> pd.Series:
-    """The cells of a column that is read from one or several."""
-    texts = cells.joined_texts(column, [frame[name].tolist() for name in column.names])
-    return pd.Series(texts, index=frame.index, dtype=str)
+        form = TimeFormat(json.loads(label.get("time_format", f'"{time.time_format}"')))
+        known = _seconds(frame, Column(confirmed, Kind.TIMESTAMP, Missing.ALLOW, time_format=form))
+    return Times.of(_seconds(frame, time), frauds, known)
 
 
 def _heading(path: Path, *, timed: bool) -> list[str]:

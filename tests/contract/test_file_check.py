@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from contract.faults import FaultCode
 from contract.file_check import check_file, form_of_cell
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, TimeFormat
 from tests.contract.examples import CONTRACT, GOOD, INPUTS, csv_bytes
 
 PLAIN = csv_bytes([GOOD, GOOD | {"id": "t-2", "channel": "fax"}])
@@ -36,6 +37,25 @@ def test_what_is_missing_unknown_and_at_fault_is_listed_with_what_to_do() -> Non
     assert all(fault.hint for fault in columns["amount"].faults)
     assert check.others["#7"].startswith("named note")
     assert (check.rows, check.good_rows, check.repeated_ids) == (4, 1, 0)
+
+
+def test_an_empty_category_is_not_unknown() -> None:
+    """Whether training saw any value of it or none."""
+    for values in (("chip", "online"), ()):
+        column = Column("channel", Kind.CATEGORY, Missing.ALLOW, values=values, missing_words=("?",))
+        contract = Contract("one", (column,), (Feature("channel", FeatureKind.CATEGORY, "channel"),))
+        (checked,) = check_file(contract, b"channel\nchip\n?\n \n").columns
+        assert (checked.filled, checked.unknown) == (1, 0)
+
+
+def test_a_time_in_parts_is_there_with_all_of_them() -> None:
+    """Its place is that of the first."""
+    time = Column("when", Kind.TIMESTAMP, time_format=TimeFormat.YEAR_FIRST, parts=("y", "m", "d"))
+    contract = Contract("one", (time,), (Feature("hour", FeatureKind.HOUR_SIN, "when"),))
+    for body, position in ((b"d,m,y\n1,2,2026\n", 3), (b"d,y\n1,2026\n", None)):
+        check = check_file(contract, body)
+        assert [column.position for column in check.columns] == ([position] if position else [])
+        assert check.scores_whole == (position is not None)
 
 
 def test_repeated_ids_are_counted() -> None:

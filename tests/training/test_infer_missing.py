@@ -59,7 +59,7 @@ def test_among_words_only_what_is_no_word_is_missing(word: str, means_missing: b
 @pytest.mark.parametrize(("number", "scale"), [("-1", 1.1), ("-999", 1.1), ("9999", 0.1), ("-1.0", 0.5)])
 def test_a_number_that_stands_apart_and_is_frequent_is_missing(number: str, scale: float, tmp_path: Path) -> None:
     """It does not make the bounds, and the comment says what to do where it is a number."""
-    column, text = _column([number] * 50 + [f"{row * scale:.2f}" for row in range(50, ROWS)], tmp_path)
+    column, text = _column([number] * 50 + [f"{row * 37 % ROWS * scale:.2f}" for row in range(50, ROWS)], tmp_path)
     assert column.missing_words == (number,)
     assert column.minimum == 0.0
     assert column.maximum < 1000
