@@ -16,6 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.normal_forms import unquoted
+
 UNLABELLED, GENUINE, FRAUD = 0, 1, 2
 NOT_A_LABEL = 255
 """Of a word that says none of these."""
@@ -25,8 +27,8 @@ BETWEEN_WORDS = re.compile(r"[\s_\-]+")
 
 
 def normal_word(text: str) -> str:
-    """A word without its case and the spaces around it, a whole number without its zeros behind the point."""
-    word = unicodedata.normalize("NFC", text.strip().casefold())
+    """A word without its case and the spaces and quotes around it, a whole number without zeros behind the point."""
+    word = unicodedata.normalize("NFC", unquoted(text.strip()).casefold())
     whole = WHOLE_NUMBER.fullmatch(word)
     return whole[1] if whole else word
 

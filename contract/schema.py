@@ -372,13 +372,22 @@ class Contract:
         if not self.features:
             raise ContractError("no column gives a feature: there is nothing to score by")
         kinds = {column.name: column.kind for column in self.columns}
-        if self.label is not None and self.label.confirmed and self.time is None:
-            raise ContractError("since when a label is known needs a timestamp column")
+        self._check_confirmed()
         self._check_history(kinds)
         kinds |= dict.fromkeys((window.name for window in self.history), Kind.NUMBER)
         for feature in self.features:
             if kinds.get(feature.column) is not SOURCE_KIND[feature.kind]:
                 raise ContractError(f"feature {feature.name} does not fit its column")
+
+    def _check_confirmed(self) -> None:
+        """Since when a label is known is compared with the time of its transaction: both must be of one clock."""
+        label, time = self.label, self.time
+        if label is None or not label.confirmed:
+            return
+        if time is None:
+            raise ContractError("since when a label is known needs a timestamp column")
+        if time.time_format in {TimeFormat.HOURS, TimeFormat.DAYS} and label.time_format.is_dated:
+            raise ContractError("since when a label is known is counted as the transactions' time is, and is no date")
 
     def _check_history(self, kinds: Mapping[str, Kind]) -> None:
         """Each window needs a time and an entity, and its column must be of the kind that it reads."""

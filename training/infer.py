@@ -57,6 +57,8 @@ MAX_CATEGORIES = 200
 FEW_NUMBERS = 12
 SAMPLE_ROWS = 2000
 """Cells, spread over the column, that tell whether it holds numbers, dates or long numbers."""
+LONGEST_DELAY = 5 * 365 * DAY
+"""Of a label: what lies further behind its transaction is of another clock."""
 HALF = 0.5
 """The share of such cells from which the column is taken for that."""
 SKEWED = 10.0
@@ -513,11 +515,12 @@ def _with_confirmation(
 
 
 def _is_later(frame: pd.DataFrame, columns: Mapping[str, InferredColumn], name: str, found: InferredColumn) -> bool:
-    """Whether the moments of a column mostly lie behind the transactions."""
+    """Whether the moments of a column mostly lie behind the transactions, by the same clock."""
     confirmed = _seconds(frame, _time_column(name, found))
     times = _seconds(frame, _main_time(columns))
     both = ~np.isnan(confirmed) & ~np.isnan(times)
-    return bool(both.any() and (confirmed[both] + DAY >= times[both]).mean() > HALF)
+    delays = confirmed[both] - times[both]
+    return bool(both.any() and ((delays >= -DAY) & (delays < LONGEST_DELAY)).mean() > HALF)
 
 
 def _seconds(frame: pd.DataFrame, column: Column) -> NDArray[np.float64]:

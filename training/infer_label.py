@@ -50,12 +50,13 @@ CONFIRMED_NAME = re.compile(
 )
 """Names of a moment since when a label is known."""
 STATUSES = word_table(
-    "disputed,dispute,dispute lost,lost,unauthorized,unauthorised,stolen",
+    "disputed,dispute,dispute lost,lost,unauthorized,unauthorised,stolen,second chargeback",
     "paid,settled,captured,completed,complete,succeeded,successful,success,approved,cleared,posted,accepted,processed,"
-    "refunded,dispute won,won,delivered",
+    "refunded,partially refunded,dispute won,won,delivered,chargeback reversed,chargebackreversed,sentforsettle",
     "pending,open,processing,in progress,under review,in review,review,needs response,unknown,undetermined,undecided,"
     "unlabeled,unlabelled,unconfirmed,suspected,suspicious,authorized,authorised,failed,declined,canceled,cancelled,"
-    "rejected,expired,voided,void,?,n/a,na,null,none,nan",
+    "rejected,refused,denied,error,expired,voided,void,held,warning needs response,warning under review,?,n/a,na,null,"
+    "none,nan",
 )
 """What the words of a payment's status say, beside those of a verdict; nothing is known of what did not go through."""
 MAX_WORDS = 12

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from contract.labels import USUAL_WORDS
-from contract.schema import Contract, TimeFormat
+from contract.schema import Column, Contract, Kind
 from gateway.api.json_schema import Schema, object_schema, transaction_schema
 from gateway.api.replies import to_json
 from gateway.http.problems import NoModel
@@ -74,7 +74,7 @@ class OpenApi:
 
 def _label(contract: Contract) -> Schema:
     """Of a version whose transactions have no time nothing is remembered, and no label is taken."""
-    time = contract.time.time_format if contract.time else TimeFormat.ISO
+    time = contract.time or Column("time", Kind.TIMESTAMP)
     schema = object_schema(label_columns(time))
     words = contract.label.words if contract.label else USUAL_WORDS
     options = [*FRAUDS, *(word for word in (*words.fraud, *words.genuine) if word not in FRAUDS)]

@@ -15,7 +15,7 @@ from contract.faults import Fault, FaultCode, InputError, NotTextError
 from contract.hints import hint_of
 from contract.labels import ANSWERS, GENUINE, NOT_A_LABEL, USUAL_WORDS, LabelWords, normal_word, usual_meaning
 from contract.labels import FRAUD as FRAUD_LABEL
-from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, Others, TextMatch, TimeFormat
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, Others, TextMatch
 from contract.table import ParsedRows, read_json
 from contract.windows import DAY
 from gateway.http.problems import LISTED_FAULTS, NotLabels, NotSupported
@@ -63,12 +63,12 @@ def json_labels(objects: Sequence[object], columns: Others = Others.REFUSE) -> P
 
 def read_labels(
     payload: Payload,
-    time: TimeFormat,
+    time: Column,
     on_error: OnError,
     match: TextMatch = TextMatch.EXACT,
     words: LabelWords = USUAL_WORDS,
 ) -> Labels:
-    """Reads labels of transactions whose time is written, whose id is matched, and whose label has words like this.
+    """Reads labels of transactions whose time is this column, whose id is matched and label has words like this.
 
     Raises:
         Problem: they are at fault.
@@ -83,7 +83,7 @@ def read_labels(
         raise NotLabels(detail, with_label_hints(error.faults, time, words)) from None
     if not reading.rows:
         raise NotLabels("There is no label in it.")
-    labels = _labels(reading, words, now() + DAY if time.is_dated else np.inf)
+    labels = _labels(reading, words, now() + DAY if time.time_format.is_dated else np.inf)
     labels = replace(labels, faults=with_label_hints(labels.faults, time, words))
     refuse_faults(labels.faults, on_error)
     return labels
@@ -99,17 +99,17 @@ def refuse_faults(faults: Sequence[Fault], on_error: OnError) -> None:
         raise NotLabels("Rows have faults; on_error=skip would take the others.", faults)
 
 
-def label_columns(time: TimeFormat, match: TextMatch = TextMatch.EXACT) -> tuple[Column, ...]:
-    """The columns of labels of transactions whose time is written, and whose id is matched, like this.
+def label_columns(time: Column, match: TextMatch = TextMatch.EXACT) -> tuple[Column, ...]:
+    """The columns of labels of transactions whose time is this column, and whose id is matched like this.
 
     A clock that may begin anywhere has no now: each label must then name its moment in it.
     """
-    missing = Missing.ALLOW if time.is_dated else Missing.REFUSE
-    confirmed = Column(CONFIRMED, Kind.TIMESTAMP, missing, time_format=time)
+    missing = Missing.ALLOW if time.time_format.is_dated else Missing.REFUSE
+    confirmed = Column(CONFIRMED, Kind.TIMESTAMP, missing, time_format=time.time_format, zone=time.zone)
     return Column(ID, Kind.ID, match=match), Column(FRAUD, Kind.CATEGORY), confirmed
 
 
-def _read(payload: Payload, time: TimeFormat, match: TextMatch) -> ParsedRows:
+def _read(payload: Payload, time: Column, match: TextMatch) -> ParsedRows:
     """A file may be without the column of moments, where a label may be without one."""
     *columns, confirmed = label_columns(time, match)
     try:
@@ -155,7 +155,7 @@ def _meaning(text: str, words: LabelWords) -> int:
     return next((each for each in meanings if each in {FRAUD_LABEL, GENUINE}), NOT_A_LABEL)
 
 
-def with_label_hints(faults: Sequence[Fault], time: TimeFormat, words: LabelWords) -> Sequence[Fault]:
+def with_label_hints(faults: Sequence[Fault], time: Column, words: LabelWords) -> Sequence[Fault]:
     """The faults, those that an answer spells out with what was expected."""
     columns = {column.name: column for column in label_columns(time)}
     own = "" if words == USUAL_WORDS else f"; or as the model's label: {words}"

@@ -73,7 +73,7 @@ class LabelReceiver:
             Problem: they are at fault, or cannot be stored now.
         """
         plan, column, identity, words = self._remembered()
-        labels = await payload.work(read_labels, payload, column.time_format, on_error, identity.match, words)
+        labels = await payload.work(read_labels, payload, column, on_error, identity.match, words)
         slices = _slices(len(labels.ids))
         try:
             async with asyncio.timeout(self._deadline_seconds):

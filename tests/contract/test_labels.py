@@ -12,7 +12,7 @@ STATUSES = LabelWords.of(["Chargeback", "Disputed", "2"], ["paid"], ["pending"])
     [
         ("chargeback", FRAUD), (" DISPUTED ", FRAUD), ("2", FRAUD), ("2.0", FRAUD), ("2,00", FRAUD), ("Paid", GENUINE),
         ("PENDING", UNLABELLED), ("", UNLABELLED), ("  ", UNLABELLED), ("1", NOT_A_LABEL), ("2.5", NOT_A_LABEL),
-        ("charge back", NOT_A_LABEL),
+        ("charge back", NOT_A_LABEL), ("'2'", FRAUD), ('"Paid"', GENUINE),
     ],
 )  # fmt: skip
 def test_words_mean_what_their_lists_say(text: str, meaning: int) -> None:

@@ -60,12 +60,12 @@ def test_words_of_a_label_are_proposed(name: str, fraud: str, genuine: str, tmp_
 
 def test_words_of_a_status_are_proposed_with_what_is_not_known(tmp_path: Path) -> None:
     """Several words a side; what did not go through, or is under way, is not known."""
-    statuses = np.where(RARE, "chargeback", np.resize(["paid", "settled", "pending", "failed"], ROWS)).tolist()
+    statuses = np.where(RARE, "chargeback", np.resize(["paid", "settled", "pending", "Refused"], ROWS)).tolist()
     statuses[20] = "Disputed"
     text = _text(tmp_path, payment_status=statuses)
     words = _words(parse_schema(text))
     assert set(words.fraud) == {"chargeback", "disputed"}
-    assert (set(words.genuine), set(words.unknown)) == ({"paid", "settled"}, {"pending", "failed"})
+    assert (set(words.genuine), set(words.unknown)) == ({"paid", "settled"}, {"pending", "refused"})
     assert "CHECK: taken for the label by its words" in _comment(text, "payment_status")
 
 
@@ -183,6 +183,13 @@ def test_such_a_moment_may_be_written_in_another_form(tmp_path: Path) -> None:
     assert (label.confirmed, label.time_format) == ("chargeback_date", TimeFormat.DAY_FIRST)
     labelled = data.load(schema.contract({}), tmp_path / "rows.csv")
     assert labelled.confirmed is not None
+
+
+def test_a_moment_of_another_clock_is_not_the_labels(tmp_path: Path) -> None:
+    """Dates say nothing of transactions whose seconds count from a moment that nobody knows."""
+    known = pd.date_range("2026-01-01", periods=ROWS, freq="h")
+    schema = _schema(tmp_path, seconds=np.arange(ROWS) * 7, fraud=RARE.astype(int), label_date=known)
+    assert not any(column.confirmed for column in schema.columns)
 
 
 def test_a_moment_before_the_transactions_is_not_the_labels(tmp_path: Path) -> None:

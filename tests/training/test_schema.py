@@ -135,6 +135,12 @@ def test_a_label_may_name_since_when_it_is_known() -> None:
         (SCHEMA.replace('"label"', '"label"\nunknown = ["1"]'), "in two of the lists"),
         (SCHEMA.replace('"label"', '"label"\ntime_format = "iso"\nconfirmed = "fraud"'), "stands in another column"),
         (SCHEMA.replace('"label"', '"label"\nconfirmed = "amount"'), "a column is named twice"),
+        (
+            SCHEMA.replace('"timestamp"', '"timestamp"\ntime_format = "hours"').replace(
+                '"label"', '"label"\nconfirmed = "known"\ntime_format = "iso"'
+            ),
+            "is no date",
+        ),
         (SCHEMA.replace('"label"', '"label"\ntime_format = "seconds"'), "a label has no time_format"),
         (SCHEMA.replace('"id"', '"id"\nfraud = ["a"]'), "unknown keys: fraud"),
         (SCHEMA.replace("minimum = 0.0", "minimum = 1.0\nmaximum = 0.0"), "not an interval"),
