@@ -8,6 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from contract.column_names import matched
 from contract.dialect import Dialect, csv_records
-from contract.schema import Kind
+from contract.numbers import NumberEvidence
+from contract.schema import Decimal, Kind
 from contract.table import dialect_of
 from gateway.api import row_text
 from gateway.models.score_result import ScoreResult
@@ -51,15 +53,16 @@ def escape_formula(cell: str) -> str:
 
 
 def _rewritten(result: ScoreResult, body: bytes, dialect: Dialect) -> bytes:
-    """In UTF-8 with the separator that was sent, from the header on."""
+    """In UTF-8 with the separator and the decimal sign that were sent, from the header on."""
     records = csv_records(body, dialect)
     header = next(records)
+    number_positions = _number_positions(result, header)
+    comma = not dialect.is_plain and _has_decimal_comma(result, body, dialect, number_positions)
     encoded = io.BytesIO()
     text = io.TextIOWrapper(encoded, "utf-8", newline="")
     writer = csv.writer(text, delimiter=dialect.separator)
     writer.writerow([*map(escape_formula, header), *ADDED_COLUMNS])
-    number_positions = _number_positions(result, header)
-    for record, added in zip(records, _added_cells(result), strict=True):
+    for record, added in zip(records, _added_cells(result, "," if comma else "."), strict=True):
         cells = _escaped(record, number_positions if added else frozenset())
         padding = [""] * (len(header) - len(cells))
         # The added cells stand under their headings whatever the row's own length: surplus cells come after them.
@@ -81,9 +84,20 @@ def _number_positions(result: ScoreResult, header: Sequence[str]) -> frozenset[i
     return frozenset(position for position, name in enumerate(meant) if name in names)
 
 
-def _added_cells(result: ScoreResult) -> Iterator[tuple[str, ...]]:
+def _has_decimal_comma(result: ScoreResult, body: bytes, dialect: Dialect, positions: frozenset[int]) -> bool:
+    """Whether the numbers of a file begin their fractions with a comma; else a spreadsheet misreads a probability."""
+    evidence = NumberEvidence()
+    for record in islice(csv_records(body, dialect), 1, None):
+        for position in positions:
+            evidence.add("", record[position] if position < len(record) else "")
+    decimal = evidence.decimal
+    return (result.model.contract.reading.decimal if decimal is Decimal.UNKNOWN else decimal) is Decimal.COMMA
+
+
+def _added_cells(result: ScoreResult, decimal: str) -> Iterator[tuple[str, ...]]:
     """For each row of the upload its cells under ADDED_COLUMNS; none for a skipped row."""
-    probabilities = (each.decode()[:-1] for each in row_text.decimals(result.probabilities).to_pylist())
+    decimals = row_text.decimals(result.probabilities).to_pylist()
+    probabilities = (each.decode()[:-1].replace(".", decimal) for each in decimals)
     added = zip(probabilities, result.decisions, map(str, result.versions), strict=True)
     good = set(result.row_numbers.tolist())
     for number in range(1, result.rows + 1):

@@ -397,6 +397,17 @@ def test_the_csv_answer_to_a_foreign_file_keeps_its_separator(client: TestClient
     lines = answer.splitlines()
     assert lines[0] == ";".join([HEADER.replace(",", ";"), "fraud_probability", "decision", "model_version"])
     assert {line.count(";") for line in lines} == {HEADER.count(",") + 3}
+    assert all("." in line.split(";")[-3] for line in lines[1:])
+
+
+def test_the_csv_answer_to_a_file_with_decimal_commas_has_decimal_commas(client: TestClient) -> None:
+    """A spreadsheet of that locale would take a point in the probability for something else."""
+    rows = "\n".join([HEADER, ROW.replace(",10,", ",1250.75,")]).replace(",", ";").replace("1250.75", "1.250,75")
+    answer = client.post("/upload", content=rows, headers={"content-type": "text/csv", "accept": "text/csv"}).text
+    cells = answer.splitlines()[1].split(";")
+    assert "1.250,75" in cells
+    assert "," in cells[-3]
+    assert "." not in cells[-3]
 
 
 def test_compressed_bodies_and_files_are_scored(client: TestClient) -> None:
