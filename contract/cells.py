@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from contract import dates
 from contract.faults import CellFault, FaultCode
-from contract.normal_forms import all_unquoted, known_spellings, unquoted
+from contract.normal_forms import all_unquoted, are_values, known_spellings, unquoted
 from contract.numbers import NumberParser
 from contract.schema import Column, Kind, Missing, TextMatch, TimeFormat
 
@@ -292,10 +292,11 @@ def _numeric(column: Column, cells: Cells) -> Cells:
 
 
 def _textual(column: Column, texts: Sequence[str], faults: dict[int, FaultCode]) -> Cells:
-    if column.match is not TextMatch.EXACT:
+    as_it_is = column.match is TextMatch.EXACT or are_values(column.values, texts)
+    if not as_it_is:
         texts = _without_words(column, all_unquoted(texts), "")
     faults |= {position: FaultCode.TOO_LONG for position, text in enumerate(texts) if len(text) > MAX_TEXT_LENGTH}
-    if column.match is TextMatch.NORMAL:
+    if not as_it_is and column.match is TextMatch.NORMAL:
         texts = known_spellings(column.values, texts)
     missing = [position for position, text in enumerate(texts) if not text] if "" in texts else []
     return _check_missing(column, Cells(_text_array(texts), faults), missing)

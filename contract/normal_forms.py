@@ -33,6 +33,11 @@ def normal_form(text: str) -> str:
     return SEPARATORS.sub("_", unquoted(text).casefold())
 
 
+def are_values(values: tuple[str, ...], texts: Sequence[str]) -> bool:
+    """Whether each text is one of the values as it is, or empty: the usual case."""
+    return _exactly(values).issuperset(texts)
+
+
 def known_spellings(values: tuple[str, ...], texts: Sequence[str]) -> list[str]:
     """Each text as the value that it equals or whose normal form it has; any other as its own normal form.
 
@@ -40,6 +45,11 @@ def known_spellings(values: tuple[str, ...], texts: Sequence[str]) -> list[str]:
     """
     known = _by_form(values)
     return [known[text] if text in known else _spelling(known, text) for text in texts]
+
+
+@cache
+def _exactly(values: tuple[str, ...]) -> frozenset[str]:
+    return frozenset({"", *values})
 
 
 @cache

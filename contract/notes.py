@@ -38,6 +38,7 @@ class NoteCode(StrEnum):
     UNKNOWN_CATEGORY = "unknown_category"
     REPEATED_ID = "repeated_id"
     SCIENTIFIC_ID = "scientific_id"
+    ID_REUSED = "id_reused"
     NEW_ENTITIES = "new_entities"
     FUTURE_TIME = "future_time"
     CONSTANT_COLUMN = "constant_column"
@@ -195,11 +196,21 @@ class NoteFinder:
                 yield Note(NoteCode.AMOUNT_SCALE, name, count, round(count / table.rows, 4))
 
 
-def with_new_entities(noted: RowNotes, counts: Mapping[str, int]) -> RowNotes:
-    """The notes with those of columns whose entities are all new to the history, given how many rows have one."""
+def with_history(
+    noted: RowNotes, new_entities: Mapping[str, int], id_column: str, reused: NDArray[np.int64]
+) -> RowNotes:
+    """The notes with what the history knows.
+
+    Args:
+        noted: what the rows themselves tell.
+        new_entities: columns whose entities are all new, and how many rows have one.
+        id_column: of the ids.
+        reused: the rows whose id another transaction had before.
+    """
     rows = noted.rows
-    new = [Note(NoteCode.NEW_ENTITIES, name, count, round(count / rows, 4)) for name, count in counts.items()]
-    return replace(noted, whole=[*noted.whole, *new])
+    new = [Note(NoteCode.NEW_ENTITIES, name, count, round(count / rows, 4)) for name, count in new_entities.items()]
+    marks = [_RowMarks(NoteCode.ID_REUSED, id_column, reused, NO_ROWS)] if len(reused) else []
+    return replace(noted, marks=[*noted.marks, *marks], whole=[*noted.whole, *new])
 
 
 def _marks(code: NoteCode, column: str, mask: Mask) -> Iterator[_RowMarks]:

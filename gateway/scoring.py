@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contract.notes import with_new_entities
+from contract.notes import with_history
 from contract.schema import Kind, Others
 from contract.table import ParsedRows
 from gateway.coalescing import Coalescer, CoalescingLimits, Outcome
@@ -200,8 +200,7 @@ class Scorer:
         try:
             prepared, parts, history = await self._score_parts(payload, serving, rows, deadline, counts, record=record)
             result = await payload.work(self._merge, prepared, parts, counts)
-            if history.new_entities and not history.degraded:
-                result = replace(result, noted=with_new_entities(result.noted, history.new_entities))
+            result = _with_history(result, history)
         finally:
             if canary := serving.trial_of(TrialKind.CANARY):
                 self._trial.counts.add(canary.trial, counts)
@@ -251,6 +250,16 @@ class Scorer:
             if prepared.serving.trial_of(TrialKind.CANARY):
                 counts.scored(arm, part.response.probabilities, part.decisions, part.response.seconds)
         return merge_scores(prepared.serving.model, prepared.rows, parts, prepared.noted)
+
+
+def _with_history(result: ScoreResult, history: RequestHistory) -> ScoreResult:
+    """The result with the notes of the history: which entities are new nobody knows while it is incomplete."""
+    reused, new_entities = history.reused_ids, {} if history.degraded else history.new_entities
+    column = result.model.contract.first(Kind.ID)
+    if not len(reused) and not new_entities:
+        return result
+    noted = with_history(result.noted, new_entities, column.name if column else "", reused)
+    return replace(result, noted=noted)
 
 
 def _outcomes(results: Sequence[ScoreResult | BaseException]) -> list[Outcome[ScoreResult]]:

@@ -9,18 +9,20 @@ from history.layout import Rows
 from history.plan import Plan
 from history.redis_schema import AWAITED_VALUES, NO_VALUES, VALUES
 from history.stored_values import decode_chunk
+from history.transaction_blocks import NO_CHECKSUM
 
 READ_CHUNKS = 32
 """Chunks of values that one MGET reads: half a megabyte to two."""
-UNKNOWN, FOUND, ABSENT, AWAITED = range(4)
-"""Of a row: it is not known; or its values are there, are not, or are about to be written."""
+UNKNOWN, FOUND, ABSENT, AWAITED, REUSED = range(5)
+"""Of a row: it is not known; or its values are there, are not, or are about to be written; or another transaction has
+its id."""
 
 
 class KnownRows:
     """Which rows are known, and their values as far as these have been read.
 
     Attributes:
-        status: of each row of the table, one of UNKNOWN, FOUND, ABSENT, AWAITED; shape (rows,).
+        status: of each row of the table, one of UNKNOWN, FOUND, ABSENT, AWAITED, REUSED; shape (rows,).
         of_other_plan: whether the values of a row are of another plan than this one; shape (rows,).
     """
 
@@ -39,23 +41,39 @@ class KnownRows:
 
     @property
     def without_values(self) -> Rows:
-        """The known rows whose values are not there, or not yet."""
+        """The known rows that have no values: these are not there, or not yet, or another transaction's."""
         return np.flatnonzero(self.status > FOUND)
+
+    @property
+    def counted_without_values(self) -> Rows:
+        """Those of them that Redis has counted."""
+        return np.flatnonzero((self.status > FOUND) & (self.status < REUSED))
+
+    @property
+    def reused(self) -> Rows:
+        """The rows whose id another transaction has."""
+        return np.flatnonzero(self.status == REUSED)
 
     @property
     def awaiting(self) -> Rows:
         """The known rows whose values are about to be written."""
         return np.flatnonzero(self.status == AWAITED)
 
-    def receive(self, rows: Rows, reply: Sequence[bytes]) -> None:
-        """Takes the part of ENTER's reply that is of these rows: chunks of values, or the keys under which they are."""
+    def receive(self, rows: Rows, reply: Sequence[bytes], own_checksums: NDArray[np.uint16]) -> None:
+        """Takes the part of ENTER's reply that is of these rows: chunks of values, or the keys under which they are.
+
+        `own_checksums` are those of the rows' own transactions (`history.transaction_blocks`).
+        """
         plans, places = np.frombuffer(reply[1], "V8"), np.frombuffer(reply[2], "<u4").astype(np.int64)
         is_ours = plans == np.void(self._plan.digest)
         self.of_other_plan[rows] = ~is_ours
         self.status[rows] = np.where(is_ours & (places != NO_VALUES), AWAITED, ABSENT)
-        usable = np.flatnonzero(is_ours & (places < AWAITED_VALUES))
+        stored = np.frombuffer(reply[8], "<u2")
+        is_other = is_ours & (stored != NO_CHECKSUM) & (stored != own_checksums)
+        self.status[rows[is_other]] = REUSED
+        usable = np.flatnonzero(is_ours & ~is_other & (places < AWAITED_VALUES))
         for number, own in _groups(np.frombuffer(reply[3], "<u4")[usable]):
-            chunk, where = reply[8 + number], (rows[usable[own]], places[usable[own]])
+            chunk, where = reply[9 + number], (rows[usable[own]], places[usable[own]])
             if chunk.startswith(VALUES):
                 self._unread.setdefault(chunk, []).append(where)
             else:

@@ -27,7 +27,7 @@ from history.layout import CODE_BITS, DIGEST_BYTES, ENTITY_BYTES, RecordLayout, 
 from history.plan import Plan
 from history.short_records import encode_records
 from history.stored_values import CHUNK_ROWS
-from history.transaction_blocks import STATE_KEY_BYTES
+from history.transaction_blocks import BLOCK_FORMAT, KEY_ENTITY, NO_CHECKSUM, STATE_KEY_BYTES
 
 STATE_KEY = np.dtype([("layout", f"V{DIGEST_BYTES}"), ("entity", f"V{ENTITY_BYTES}")])
 STATE, BLOCK, VALUES, ANSWERS = b"fraud:h:", b"fraud:b:", b"fraud:v:", b"fraud:a:"
@@ -80,8 +80,9 @@ ENTER = (
 -- key of progress, what it must be and what it becomes.
 -- Returns the places of known transactions, their plans, the rows of their values in chunks of values (or why there
 -- are none), the numbers of these chunks; then the sizes of the states that were read, and the states; then the epoch
--- of all that, and whether its past is just being loaded (`history.epoch`); then the chunks or, of 'find', the keys
--- under which they should be: the rows of a file stand in any order, and would have each chunk read by each call.
+-- of all that, and whether its past is just being loaded (`history.epoch`); then checksums that tell known transactions
+-- from others with their ids; then the chunks or, of 'find', the keys under which they should be: the rows of a file
+-- stand in any order, and would have each chunk read by each call.
 -- Where a transaction is known, none of the call enters.
 -- A chunk that is there and empty stands for values that were not worth keeping: its transactions never had any. So
 -- it is with one that is not there, where the block entered too long ago for anybody to be about to write it.
@@ -98,6 +99,28 @@ end
 local ids = split(joined)
 local _, noted, old, any = find(ids)
 local places, plans, rows, numbers, chunks, by_name = {}, {}, {}, {}, {}, {}
+local sums, heads, entities = {}, {}, {}
+local function checksum(key, head, row)
+  if #head < 25 or string.byte(head) ~= BLOCK_FORMAT then return NO_CHECKSUM end
+  local states, seconds, code, count = struct.unpack('<BBBI4', head, 11)
+  local size = seconds + states * code
+  local cells = redis.call('GETRANGE', key, 25 + row * size, 24 + (row + 1) * size)
+  if #cells < size then return NO_CHECKSUM end
+  local time = seconds == 8 and struct.unpack('<d', cells)
+    or struct.unpack('<d', head, 18) + struct.unpack('<I4', cells)
+  local sum = time == time and math.floor(time) % 65536 or 0
+  for state = 1, states do
+    local number = struct.unpack('<I' .. code, cells, seconds + (state - 1) * code + 1)
+    if number > 0 then
+      local at = 25 + count * size + 24 * number + KEY_ENTITY
+      local name = key .. at
+      entities[name] = entities[name] or redis.call('GETRANGE', key, at, at + 1)
+      if #entities[name] < 2 then return NO_CHECKSUM end
+      sum = bit.bxor(sum, (struct.unpack('<I2', entities[name])))
+    end
+  end
+  return sum == NO_CHECKSUM and 0 or sum
+end
 local function add(place, plan, row, chunk)
   local n = #places + 1
   places[n], plans[n] = struct.pack('<I4', place - 1), plan
@@ -109,24 +132,28 @@ local function missing(key, seconds)
 end
 local function add_noted(place, where)
   local id, row = string.sub(where, 1, 12), struct.unpack('<I4', where, 13)
-  local head = redis.call('GETRANGE', 'fraud:b:' .. id, 1, 9)
-  if #head < 9 or string.byte(head, 9) == 0 then
-    return add(place, #head < 9 and string.rep('\\0', 8) or string.sub(head, 1, 8), NO_VALUES, 0)
+  local block = 'fraud:b:' .. id
+  heads[id] = heads[id] or redis.call('GETRANGE', block, 0, 24)
+  local head = heads[id]
+  sums[#sums + 1] = struct.pack('<I2', checksum(block, head, row))
+  if #head < 10 or string.byte(head, 10) == 0 then
+    return add(place, #head < 10 and string.rep('\\0', 8) or string.sub(head, 2, 9), NO_VALUES, 0)
   end
   local key = 'fraud:v:' .. id .. struct.pack('<I4', math.floor(row / CHUNK_ROWS))
   if not by_name[key] then
     local chunk = mode == 'find' and key or redis.call('GET', key)
     if not chunk or chunk == '' then
-      by_name[key] = {chunk and NO_VALUES or missing('fraud:b:' .. id, keep + SLOT_SECONDS)}
+      by_name[key] = {chunk and NO_VALUES or missing(block, keep + SLOT_SECONDS)}
     else
       chunks[#chunks + 1] = chunk
       by_name[key] = {false, #chunks - 1}
     end
   end
   local reason, number = unpack(by_name[key])
-  add(place, string.sub(head, 1, 8), reason or row % CHUNK_ROWS, number or 0)
+  add(place, string.sub(head, 2, 9), reason or row % CHUNK_ROWS, number or 0)
 end
 local function add_old(place, record)
+  sums[#sums + 1] = struct.pack('<I2', NO_CHECKSUM)
   local index, width = struct.unpack('<I4I2', record, 39)
   local key, plan = 'fraud:v:' .. string.sub(record, 27, 38), string.sub(record, 19, 26)
   local found = redis.call('GETRANGE', key, index * width * 8, (index + 1) * width * 8 - 1)
@@ -157,10 +184,13 @@ if mode == 'enter' and not any then
 end
 return {
   table.concat(places), table.concat(plans), table.concat(rows), table.concat(numbers), table.concat(sizes),
-  table.concat(states), about[1], about[2], unpack(chunks),
+  table.concat(states), about[1], about[2], table.concat(sums), unpack(chunks),
 }
 """.replace("IN_FLIGHT_SECONDS", str(IN_FLIGHT_SECONDS))
     .replace("NO_VALUES", str(NO_VALUES))
+    .replace("BLOCK_FORMAT", str(BLOCK_FORMAT))
+    .replace("NO_CHECKSUM", str(NO_CHECKSUM))
+    .replace("KEY_ENTITY", str(KEY_ENTITY))
     .replace("AWAITED_VALUES", str(AWAITED_VALUES))
     .replace("CHUNK_ROWS", str(CHUNK_ROWS))
     .replace("SLOT_SECONDS", str(SLOT_SECONDS))

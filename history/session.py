@@ -33,7 +33,9 @@ Rules, which every path through this file keeps:
     RECOVER (`history.journal` says why).
  8. A repeat gets the values that the first request with its id got. Where these are gone, or are of another plan, they
     are computed anew: the transaction is first removed from what was read, or it would see itself (rule 4). Where it
-    cannot be told apart from others any more, `inexact` says so.
+    cannot be told apart from others any more, `inexact` says so. A row whose id Redis knows of another transaction, by
+    its time or by the states that labels change, is no repeat of it: its values are its own, it is not counted (rule
+    1), and `reused_ids` has it.
  9. What is no state, or is damaged, counts as empty, and `unreadable_states` counts it.
 10. Without `HistoryOptions.record` nothing is written.
 """
@@ -68,7 +70,7 @@ from history.redis_schema import (
 from history.removal import RowRemoval
 from history.short_records import decode_records, encode_records
 from history.stored_values import CHUNK_ROWS, encode_chunks
-from history.transaction_blocks import STATE_KEY_BYTES, encode_block
+from history.transaction_blocks import STATE_KEY_BYTES, States, checksums, encode_block
 
 SMALL_BATCH_ROWS = 500
 """The most rows of a small batch, which one call enters: 2 to 4 ms of Redis' time."""
@@ -371,7 +373,7 @@ class BatchSession:
             self._update_epoch(reply[6], reply[7])
             if reply[0]:
                 known = call.with_id[np.frombuffer(reply[0], "<u4")]
-                self._known.receive(known, reply)
+                self._known.receive(known, reply, self._checksums(known))
                 self._is_repeat[known] = True
             if call.arguments[0] == "enter" and not reply[0]:
                 self._mark_entered(call.rows)
@@ -387,6 +389,11 @@ class BatchSession:
     def receive_chunks(self, replies: Iterable[Sequence[bytes | None]]) -> None:
         """Takes the reply to each read; rows whose values are not there are looked up, with the next calls of ENTER."""
         self._look_up("look", self._known.receive_chunks(replies))
+
+    @property
+    def reused_ids(self) -> Rows:
+        """The rows whose id Redis knows of another transaction (rule 8)."""
+        return self._known.reused
 
     @property
     def repeats(self) -> int:
@@ -579,8 +586,14 @@ class BatchSession:
     @cached_property
     def _block(self) -> bytes:
         """What Redis keeps of the transactions, whether they enter or not."""
-        states = [self._parts[place].numbered_states for place in fraud_layouts(self._plan)]
-        return encode_block(self._plan, self._seconds, states, has_values=True)
+        return encode_block(self._plan, self._seconds, self._numbered_states, has_values=True)
+
+    @cached_property
+    def _numbered_states(self) -> States:
+        return [self._parts[place].numbered_states for place in fraud_layouts(self._plan)]
+
+    def _checksums(self, rows: Rows) -> NDArray[np.uint16]:
+        return checksums(self._seconds[rows], [(codes[rows], keys) for codes, keys in self._numbered_states])
 
     def _mark_entered(self, rows: Rows) -> None:
         if self._options.record:
@@ -605,7 +618,7 @@ class BatchSession:
     def _stored_without_repeats(self, part: _LayoutRows) -> StoredRecords:
         """The records that were read, without the known rows whose values are computed anew (rule 8)."""
         before = part.before
-        rows = self._known.without_values
+        rows = self._known.counted_without_values
         rows = rows[part.where[rows] >= 0]
         if not len(rows):
             return before
@@ -619,7 +632,7 @@ class BatchSession:
     def _new_records(self, part: _LayoutRows) -> ArrivingRows:
         """The rows of a layout, of which repeats add nothing (rule 1)."""
         is_repeat = self._is_repeat.copy()
-        is_repeat[self._known.without_values] = False
+        is_repeat[self._known.counted_without_values] = False
         is_repeat = is_repeat[part.arriving.places]
         if not is_repeat.any():
             return part.arriving

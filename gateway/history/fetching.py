@@ -24,8 +24,9 @@ from gateway.metrics import Metrics
 from gateway.models.score_result import ScoreResult
 from gateway.models.serving_versions import ServingVersions
 from gateway.redis.transports import RedisTransports
+from history.layout import Rows
 from history.plan import Plan
-from history.session import BatchSession, HistoryOptions
+from history.session import NO_ROWS, BatchSession, HistoryOptions
 
 NO_VALUES: Values = {}
 
@@ -77,6 +78,12 @@ class RequestHistory:
     def start_writing(self, writer: BatchWriter, writing: asyncio.Task[bool]) -> None:
         """Takes the task that enters a large batch and stores the values; its result is whether these are final."""
         self.writer, self._writing = writer, writing
+
+    @property
+    def reused_ids(self) -> Rows:
+        """The rows whose id another transaction had before, as far as that is known: once all is written."""
+        known = self.writer is not None and self.writer.session.repeats > 0
+        return self.writer.session.reused_ids if self.writer and known else NO_ROWS
 
     async def wait_written(self, deadline: float) -> bool:
         """Waits until all is written, or Redis cannot be used; after the deadline writing goes on in the background.

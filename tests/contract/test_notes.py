@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.features import to_matrix
-from contract.notes import NO_NOTES, Note, NoteCode, NoteFinder, RowNotes, with_new_entities
+from contract.notes import NO_NOTES, NO_ROWS, Note, NoteCode, NoteFinder, RowNotes, with_history
 from contract.schema import TimeFormat
 from contract.table import read_csv
 from tests.contract.examples import CONTRACT, GOOD, csv_bytes
@@ -129,9 +129,17 @@ def test_a_scale_has_two_sides(bounds: list[float], number: str, odd: bool) -> N
 
 def test_entities_that_are_all_new_are_noted() -> None:
     """What the history says of them is added to the rest."""
-    noted = with_new_entities(found([{"channel": "warp"}, {"id": "b"}]), {"card": 2})
+    noted = with_history(found([{"channel": "warp"}, {"id": "b"}]), {"card": 2}, "id", NO_ROWS)
     assert [note.code for note in noted.notes] == [NoteCode.UNKNOWN_CATEGORY, NoteCode.NEW_ENTITIES]
     assert noted.notes[1] == Note(NoteCode.NEW_ENTITIES, "card", 2, 1.0)
+
+
+def test_ids_that_others_had_are_noted() -> None:
+    """Each with the caller whose row it is."""
+    noted = with_history(found([{}, {"id": "b"}, {"id": "c"}]), {}, "id", np.array([1]))
+    assert noted.notes == [Note(NoteCode.ID_REUSED, "id", 1, round(1 / 3, 4))]
+    assert noted.part(0, 1).notes == []
+    assert noted.part(1, 2).notes == [Note(NoteCode.ID_REUSED, "id", 1, 1.0)]
 
 
 ROWS = st.fixed_dictionaries({

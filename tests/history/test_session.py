@@ -236,6 +236,37 @@ def test_a_row_of_two_requests_at_once_enters_once(redis: Redis) -> None:
     assert second.values()[COUNT.name].tolist() == [0.0]
 
 
+USUAL_TIMES = oracle.times().filter(lambda seconds: math.isnan(seconds) or 1 <= seconds < 1e10)
+MOMENTS = st.builds(lambda seconds, fraction: seconds + fraction, USUAL_TIMES, st.sampled_from([0.0, 0.25]))
+KNOWN = st.lists(st.tuples(MOMENTS, st.sampled_from(["s", "t", ""])), min_size=1, max_size=5)
+
+
+@settings(max_examples=200)
+@given(known=KNOWN, data=st.data())
+def test_another_transaction_with_a_known_id_is_no_repeat(
+    server: Redis, known: list[tuple[float, str]], data: st.DataObject
+) -> None:
+    """By the second of its time, or by whose risk it would change; the same one is never taken for another."""
+    risk = Window(Aggregate.RISK, oracle.SHOP, None, 7 * DAY, HOUR, DAY)
+    server.flushall()
+    serving = Served(plan_of((COUNT, risk)), server)
+    again = [data.draw(st.sampled_from([each, *known])) for each in known]
+    first, second = (
+        [
+            Transaction(f"{place}", seconds, {**row(0.0).texts, oracle.SHOP: shop}, row(0.0).numbers)
+            for place, (seconds, shop) in enumerate(rows)
+        ]
+        for rows in (known, again)
+    )
+    serving.enter(first)
+    session = serving.session(second)
+    BatchPipeline(server, KEY).enter(session)
+    told = [(math.isnan(at) or math.floor(at), shop) for at, shop in known]
+    assert session.reused_ids.tolist() == [
+        place for place, (at, shop) in enumerate(again) if (math.isnan(at) or math.floor(at), shop) != told[place]
+    ]
+
+
 def test_a_file_that_is_not_in_order_of_time_is_looked_up_at_the_price_of_its_values(redis: Redis) -> None:
     """Sent again in another order: each chunk of its values is read once, and no more is sent than these."""
     serving, rng = Served(plan_of((COUNT, SUM)), redis), random.Random(1)  # noqa: S311 - an order

@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from redis import Redis
@@ -225,6 +225,41 @@ def test_cards_none_of_which_was_seen_before_are_noted(gateway: Serve, rows: int
     assert [each for each in upload(client, new, "?record=false")["notes"] if each["code"] == "new_entities"] == [note]
     upload(client, new[:1])
     assert "new_entities" not in {each["code"] for each in upload(client, new)["notes"]}
+
+
+def reused(answer: dict[str, Any]) -> list[int]:
+    """The rows that notes say have the id of another transaction."""
+    return [note["count"] for note in answer["notes"] if note["code"] == "id_reused"]
+
+
+@pytest.mark.parametrize("query", ["", "?record=false"])
+@pytest.mark.parametrize("rows", [1, 600])
+def test_an_id_that_comes_with_another_transaction_is_scored_by_its_own_history(
+    gateway: Serve, rows: int, query: str
+) -> None:
+    """Of another shop or time: it sees what is there before it, is not counted, and the answer says so."""
+    client = gateway()
+    first = [line(f"{row}", card="a", second=row) for row in range(rows)]
+    upload(client, first)
+    assert reused(upload(client, first, query)) == []
+    elsewhere = [line(f"{row}", card="b", second=row, shop="elsewhere") for row in range(rows)]
+    later = [line(f"{row}", card="a", second=row + 1_000) for row in range(rows)]
+    for others, seen in ((elsewhere, [0] * rows), (later, [rows] * rows)):
+        answer = upload(client, others, query)
+        assert reused(answer) == [rows]
+        assert counts(answer) == seen
+    assert counts(upload(client, [line("new", card="b", second=5_000)])) == [0]
+    answer = upload(client, first, query)
+    assert (reused(answer), counts(answer)) == ([], list(range(rows)))
+
+
+def test_only_the_rows_whose_id_is_another_s_are_noted(gateway: Serve) -> None:
+    """The others of the same request are repeats and new ones, as ever."""
+    client = gateway()
+    upload(client, [line("known", second=0), line("used", second=1)])
+    answer = upload(client, [line("known", second=0), line("used", second=100), line("new", second=200)])
+    assert reused(answer) == [1]
+    assert counts(answer) == [0, 2, 2]
 
 
 def test_no_text_of_a_caller_is_in_redis(gateway: Serve, valkey: Valkey) -> None:
