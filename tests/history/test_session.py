@@ -261,9 +261,9 @@ def test_another_transaction_with_a_known_id_is_no_repeat(
     serving.enter(first)
     session = serving.session(second)
     BatchPipeline(server, KEY).enter(session)
-    told = [(math.isnan(at) or math.floor(at), shop) for at, shop in known]
+    before = [(math.isnan(at) or math.floor(at), shop) for at, shop in known]
     assert session.reused_ids.tolist() == [
-        place for place, (at, shop) in enumerate(again) if (math.isnan(at) or math.floor(at), shop) != told[place]
+        place for place, (at, shop) in enumerate(again) if (math.isnan(at) or math.floor(at), shop) != before[place]
     ]
 
 
