@@ -6,7 +6,7 @@ stored before a failure stays, and sent again it changes nothing.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,14 +74,18 @@ class LabelReceiver:
         """
         plan, column, identity, words = self._remembered()
         labels = await payload.work(read_labels, payload, column, on_error, identity.match, words)
-        slices = _slices(len(labels.ids))
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                if on_error is OnError.REFUSE and np.isfinite(labels.confirmed).any():
-                    # Nothing may be changed before all is known to be right, and only Redis knows the times.
-                    early = [await self._early(payload, plan, labels, rows) for rows in slices]
-                    refuse_faults(_early_faults(labels, early), on_error)
-                updates = [await self._update(payload, plan, labels, rows) for rows in slices]
+                # Only Redis knows the times of transactions, and nothing may be changed before all are known.
+                waits = on_error is OnError.REFUSE and bool(np.isfinite(labels.confirmed).any())
+                updates = [
+                    await (self._found(payload, update) if waits else self._updated(payload, update))
+                    for update in self._updates(plan, labels)
+                ]
+                refuse_faults(_early_faults(labels, [update.early for update in updates]), on_error)
+                for update in updates if waits else ():
+                    await self._change(payload, update)
+                    await self._updated(payload, update)
         except (RedisError, OSError, ValueError) as error:
             log.warning("labels not taken", reason=type(error).__name__)
             raise LabelsNotTaken(SEND_AGAIN) from None
@@ -104,29 +108,25 @@ class LabelReceiver:
             raise NotRemembered("No Redis is configured: transactions are not remembered.")
         return plan, contract.time, identity, contract.label.words if contract.label else USUAL_WORDS
 
-    async def _early(self, payload: Payload, plan: Plan, labels: Labels, rows: slice) -> NDArray[np.bool_]:
-        """Which labels were confirmed before their transaction; shape (rows,)."""
-        update = self._label_update(plan, labels, rows)
-        await self._find(payload, update)
-        return update.early
+    def _updates(self, plan: Plan, labels: Labels) -> Iterator[LabelUpdate]:
+        """Updates of LABELS_PER_UPDATE labels each, made one by one."""
+        for begin in range(0, len(labels.ids), LABELS_PER_UPDATE):
+            rows = slice(begin, begin + LABELS_PER_UPDATE)
+            digests = self._key.transactions.digests(labels.ids[rows])
+            yield LabelUpdate(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
 
-    async def _update(self, payload: Payload, plan: Plan, labels: Labels, rows: slice) -> LabelUpdate:
+    async def _updated(self, payload: Payload, update: LabelUpdate) -> LabelUpdate:
         """Reads and changes until nothing is left to do, or other gateways changed the same in each of MAX_ROUNDS."""
-        update = self._label_update(plan, labels, rows)
         for _ in range(MAX_ROUNDS):
             if not update.find_arguments():
                 return update
-            await self._find(payload, update)
+            await self._found(payload, update)
             await self._change(payload, update)
         if update.find_arguments():
             raise LabelsNotTaken(SEND_AGAIN)
         return update
 
-    def _label_update(self, plan: Plan, labels: Labels, rows: slice) -> LabelUpdate:
-        digests = self._key.transactions.digests(labels.ids[rows])
-        return LabelUpdate(plan, digests, labels.frauds[rows], labels.confirmed[rows], time.time())
-
-    async def _find(self, payload: Payload, update: LabelUpdate) -> None:
+    async def _found(self, payload: Payload, update: LabelUpdate) -> LabelUpdate:
         """Reads the transactions of labels, and leaves out what was confirmed before its transaction."""
         assert self._redis  # noqa: S101 - `_remembered` has refused; mypy cannot see it.
         script = self._key.guarded(FIND_TRANSACTIONS)
@@ -138,6 +138,7 @@ class LabelReceiver:
             raise
         await payload.work(update.receive_transactions, found)
         update.leave_out_early()
+        return update
 
     async def _change(self, payload: Payload, update: LabelUpdate) -> None:
         """Changes the labels of the transactions that were found."""
@@ -149,10 +150,6 @@ class LabelReceiver:
         if arguments := await payload.work(update.arguments):
             script = self._key.guarded(UPDATE_LABELS)
             update.receive_conflicts(await run_script(self._redis.execute_command, script, arguments))
-
-
-def _slices(labels: int) -> list[slice]:
-    return [slice(begin, begin + LABELS_PER_UPDATE) for begin in range(0, labels, LABELS_PER_UPDATE)]
 
 
 def _of_rows(labels: Labels, flags: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
