@@ -18,7 +18,15 @@ def test_what_was_compressed_comes_back() -> None:
     assert unpack(b"", 1) == b""
 
 
-@pytest.mark.parametrize("body", [b"x", gzip.compress(RANDOM)[:-9], gzip.compress(b"a") + b"x", b"\x1f\x8b\x08"])
+DAMAGED = {
+    "no gzip": b"x",
+    "cut short": gzip.compress(RANDOM)[:-9],
+    "followed": gzip.compress(b"a") + b"x",
+    "a head alone": b"\x1f\x8b\x08",
+}
+
+
+@pytest.mark.parametrize("body", DAMAGED.values(), ids=list(DAMAGED))
 def test_what_is_damaged_is_refused(body: bytes) -> None:
     """Cut short, followed by something else, or no gzip at all."""
     with pytest.raises(NotScorable):
