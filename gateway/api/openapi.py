@@ -9,12 +9,11 @@ import io
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from contract.labels import USUAL_WORDS
-from contract.schema import Column, Contract, Kind
+from contract.schema import Contract
 from gateway.api.json_schema import Schema, object_schema, transaction_schema
 from gateway.api.replies import to_json
 from gateway.http.problems import NoModel
-from gateway.labels.parsing import FRAUD, label_columns
+from gateway.labels.parsing import FRAUD, label_columns, label_words
 from gateway.models.model_tracker import ModelTracker
 from gateway.models.serving_versions import ServingVersions
 
@@ -74,9 +73,7 @@ class OpenApi:
 
 def _label(contract: Contract) -> Schema:
     """Of a version whose transactions have no time nothing is remembered, and no label is taken."""
-    time = contract.time or Column("time", Kind.TIMESTAMP)
-    schema = object_schema(label_columns(time))
-    words = contract.label.words if contract.label else USUAL_WORDS
+    schema, words = object_schema(label_columns(contract)), label_words(contract)
     options = [*FRAUDS, *(word for word in (*words.fraud, *words.genuine) if word not in FRAUDS)]
     schema["properties"][FRAUD] = {"enum": options, "examples": [True]}
     schema["examples"][0][FRAUD] = True

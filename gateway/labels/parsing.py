@@ -15,7 +15,7 @@ from contract.faults import Fault, FaultCode, InputError, NotTextError
 from contract.hints import hint_of
 from contract.labels import ANSWERS, GENUINE, NOT_A_LABEL, USUAL_WORDS, LabelWords, normal_word, usual_meaning
 from contract.labels import FRAUD as FRAUD_LABEL
-from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, Others, TextMatch
+from contract.schema import Column, Contract, Feature, FeatureKind, Kind, Missing, Others
 from contract.table import ParsedRows, read_json
 from contract.windows import DAY
 from gateway.http.problems import LISTED_FAULTS, NotLabels, NotSupported
@@ -61,30 +61,25 @@ def json_labels(objects: Sequence[object], columns: Others = Others.REFUSE) -> P
     return Payload(read, len(objects) <= INLINE_OBJECTS)
 
 
-def read_labels(
-    payload: Payload,
-    time: Column,
-    on_error: OnError,
-    match: TextMatch = TextMatch.EXACT,
-    words: LabelWords = USUAL_WORDS,
-) -> Labels:
-    """Reads labels of transactions whose time is this column, whose id is matched and label has words like this.
+def read_labels(payload: Payload, contract: Contract, on_error: OnError) -> Labels:
+    """Reads labels of transactions of this contract.
 
     Raises:
         Problem: they are at fault.
     """
     try:
-        reading = _read(payload, time, match)
+        reading = _read(payload, contract)
     except NotTextError as error:
         raise NotSupported(str(error)) from None
     except InputError as error:
         in_header = error.faults and all(fault.row is None for fault in error.faults)
         detail = f"The columns are {ID}, {FRAUD} and {CONFIRMED}." if in_header else str(error)
-        raise NotLabels(detail, with_label_hints(error.faults, time, words)) from None
+        raise NotLabels(detail, _with_hints(contract, error.faults)) from None
     if not reading.rows:
         raise NotLabels("There is no label in it.")
-    labels = _labels(reading, words, now() + DAY if time.time_format.is_dated else np.inf)
-    labels = replace(labels, faults=with_label_hints(labels.faults, time, words))
+    is_dated = contract.time is not None and contract.time.time_format.is_dated
+    labels = _labels(reading, label_words(contract), now() + DAY if is_dated else np.inf)
+    labels = replace(labels, faults=_with_hints(contract, labels.faults))
     refuse_faults(labels.faults, on_error)
     return labels
 
@@ -99,24 +94,56 @@ def refuse_faults(faults: Sequence[Fault], on_error: OnError) -> None:
         raise NotLabels("Rows have faults; on_error=skip would take the others.", faults)
 
 
-def label_columns(time: Column, match: TextMatch = TextMatch.EXACT) -> tuple[Column, ...]:
-    """The columns of labels of transactions whose time is this column, and whose id is matched like this.
+def label_columns(contract: Contract) -> tuple[Column, ...]:
+    """The columns of labels of transactions of this contract, which may have the names that it gives them.
 
     A clock that may begin anywhere has no now: each label must then name its moment in it.
     """
+    time = contract.time or Column("time", Kind.TIMESTAMP)
+    identity, label = contract.first(Kind.ID) or Column(ID, Kind.ID), contract.label or Column(FRAUD, Kind.LABEL)
     missing = Missing.ALLOW if time.time_format.is_dated else Missing.REFUSE
-    confirmed = Column(CONFIRMED, Kind.TIMESTAMP, missing, time_format=time.time_format, zone=time.zone)
-    return Column(ID, Kind.ID, match=match), Column(FRAUD, Kind.CATEGORY), confirmed
+    return (
+        Column(ID, Kind.ID, match=identity.match, aliases=_own(identity.name, *identity.aliases)),
+        # A label that asks what was genuine, as is_legit does, would be read the wrong way round.
+        Column(FRAUD, Kind.CATEGORY, aliases=_own(label.name, *label.aliases) if _asks_fraud(label.words) else ()),
+        Column(
+            CONFIRMED,
+            Kind.TIMESTAMP,
+            missing,
+            time_format=time.time_format,
+            zone=time.zone,
+            aliases=_own(label.confirmed) if label.time_format is time.time_format else (),
+        ),
+    )
 
 
-def _read(payload: Payload, time: Column, match: TextMatch) -> ParsedRows:
+def label_words(contract: Contract) -> LabelWords:
+    """The words of the label of transactions of this contract."""
+    return contract.label.words if contract.label else USUAL_WORDS
+
+
+def _own(*names: str) -> tuple[str, ...]:
+    return tuple(name for name in names if name and name not in {ID, FRAUD, CONFIRMED})
+
+
+def _asks_fraud(words: LabelWords) -> bool:
+    """Whether Yes and 1, where they are words of a label, mean fraud in it, and No and 0 genuine."""
+    return all(ANSWERS.get(word, FRAUD_LABEL) == FRAUD_LABEL for word in words.fraud) and all(
+        ANSWERS.get(word, GENUINE) == GENUINE for word in words.genuine
+    )
+
+
+def _read(payload: Payload, contract: Contract) -> ParsedRows:
     """A file may be without the column of moments, where a label may be without one."""
-    *columns, confirmed = label_columns(time, match)
+    *columns, confirmed = label_columns(contract)
+    absent = Fault(None, CONFIRMED, FaultCode.MISSING_COLUMN)
     try:
         return payload.read(_contract(*columns, confirmed), ())
     except InputError as error:
-        if confirmed.missing is Missing.REFUSE or error.faults != [Fault(None, CONFIRMED, FaultCode.MISSING_COLUMN)]:
+        if confirmed.missing is Missing.REFUSE or absent not in error.faults:
             raise
+        if others := [fault for fault in error.faults if fault != absent]:
+            raise InputError(str(error), others) from None
     return payload.read(_contract(*columns), ())
 
 
@@ -155,9 +182,9 @@ def _meaning(text: str, words: LabelWords) -> int:
     return next((each for each in meanings if each in {FRAUD_LABEL, GENUINE}), NOT_A_LABEL)
 
 
-def with_label_hints(faults: Sequence[Fault], time: Column, words: LabelWords) -> Sequence[Fault]:
+def _with_hints(contract: Contract, faults: Sequence[Fault]) -> Sequence[Fault]:
     """The faults, those that an answer spells out with what was expected."""
-    columns = {column.name: column for column in label_columns(time)}
+    columns, words = {column.name: column for column in label_columns(contract)}, label_words(contract)
     own = "" if words == USUAL_WORDS else f"; or as the model's label: {words}"
     hints = {FaultCode.NOT_AN_OPTION: f"{OPTIONS}{own}", FaultCode.MISSING: "each label needs it"}
     hinted = [

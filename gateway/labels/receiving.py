@@ -16,8 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from contract.faults import Fault, FaultCode
 from contract.hints import hint_of
-from contract.labels import USUAL_WORDS, LabelWords
-from contract.schema import Column, Kind
+from contract.schema import Contract, Kind
 from gateway.http.problems import LabelsNotTaken, NotRemembered
 from gateway.labels.parsing import CONFIRMED, Labels, read_labels, refuse_faults
 from gateway.logs import log
@@ -72,8 +71,8 @@ class LabelReceiver:
         Raises:
             Problem: they are at fault, or cannot be stored now.
         """
-        plan, column, identity, words = self._remembered()
-        labels = await payload.work(read_labels, payload, column, on_error, identity.match, words)
+        plan, contract = self._remembered()
+        labels = await payload.work(read_labels, payload, contract, on_error)
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 # Only Redis knows the times of transactions, and nothing may be changed before all are known.
@@ -91,8 +90,8 @@ class LabelReceiver:
             raise LabelsNotTaken(SEND_AGAIN) from None
         return _receipt(labels, updates)
 
-    def _remembered(self) -> tuple[Plan, Column, Column, LabelWords]:
-        """The plan of the states that labels change, the transactions' time and id, and the words of their label.
+    def _remembered(self) -> tuple[Plan, Contract]:
+        """The plan of the states that labels change, and the contract of their transactions.
 
         Raises:
             NotRemembered: no transaction is remembered that a label could be for.
@@ -101,12 +100,11 @@ class LabelReceiver:
         contract, plan = serving.model.contract, serving.plan
         if plan is None or contract.time is None:
             raise NotRemembered("The live model has no history: transactions are not remembered.")
-        identity = contract.first(Kind.ID)
-        if identity is None:
+        if contract.first(Kind.ID) is None:
             raise NotRemembered("The live model's transactions have no id to find them by.")
         if self._redis is None:
             raise NotRemembered("No Redis is configured: transactions are not remembered.")
-        return plan, contract.time, identity, contract.label.words if contract.label else USUAL_WORDS
+        return plan, contract
 
     def _updates(self, plan: Plan, labels: Labels) -> Iterator[LabelUpdate]:
         """Updates of LABELS_PER_UPDATE labels each, made one by one."""
