@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from numpy.typing import NDArray
 
@@ -67,6 +68,22 @@ def test_golden_rows_equal_no_transaction() -> None:
         for t in (table, made_rows)
     )
     assert not real & made
+
+
+@pytest.mark.parametrize("missing", ["refuse", "allow"])
+def test_golden_times_have_the_form_of_the_file_s(missing: str) -> None:
+    """In parts, by the clocks of a zone, and missing where that is allowed; each is read as it was drawn."""
+    keys = f'missing = "{missing}"\nzone = "Europe/Berlin"\nparts = ["y", "m", "d", "at"]'
+    schema = rows.SCHEMA.replace('kind = "timestamp"', f'kind = "timestamp"\n{keys}')
+    contract = parse_schema(schema).contract({"channel": ("chip", "online")})
+    drawn = golden(contract, _real_rows(300), export.script(rows.model(), rows.matrix()), seed=0)
+    cells = list(csv.DictReader(io.StringIO(drawn.csv)))
+    assert {(each["y"], each["m"], each["d"], each["at"]) for each in cells} <= {
+        ("2026", "01", "01", "01:00:00"), ("", "", "", ""),
+    }  # fmt: skip
+    assert ("" in {each["y"] for each in cells}) == (missing == "allow")
+    times = read_csv(contract, drawn.csv.encode()).table.columns["when"]
+    assert set(times[~np.isnan(times)].tolist()) == {1_767_225_600.0}
 
 
 def test_golden_times_and_amounts_are_rounded(trained: Trained) -> None:
