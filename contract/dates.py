@@ -50,7 +50,7 @@ WORDED = tuple(
 
 CLOCK = (
     r"(?:(?:, ?| |T)(?P<hour>\d{1,2})(?::(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<part>\d{1,6})\d{0,3})?)?)?"
-    r"(?: ?(?P<meridiem>AM|PM))?(?: ?(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}))?)?"
+    r"(?: ?(?P<meridiem>[AP]M|[AP]\. ?M\.))?(?: ?(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}))?)?"
 )
 """The time of the day, which may be left out."""
 DAY, MONTH, YEAR = r"(?P<day>\d{1,2})", r"(?P<month>\d{1,2}|[A-Z]{3,9})", r"(?P<year>\d{4}|\d{2})"
@@ -80,6 +80,8 @@ SCALES = {
 }
 """How many seconds so many units are, of the formats that are numbers: both exact, as a fraction's value is not."""
 NOON = 12
+NARROW_BLANK = re.compile("[\u00a0\u202f]")
+"""What JavaScript and spreadsheets put before AM and PM."""
 DAY_AND_CLOCK = 2
 WHOLE = re.compile(r"^(\d+)\.0*$", re.ASCII)
 """A whole number as programs write it whose column has empty cells."""
@@ -123,7 +125,7 @@ def parse_time(form: TimeFormat, text: str, zone: tzinfo = UTC) -> float:
         DateFormatError: it is none.
     """
     try:
-        moment = PARSERS[form](text.strip())
+        moment = PARSERS[form](text.strip() if text.isascii() else NARROW_BLANK.sub(" ", text).strip())
         return (moment if moment.tzinfo else _moment_in(zone, moment)).timestamp()
     except (ValueError, OverflowError):
         raise DateFormatError from None
@@ -282,7 +284,7 @@ def _clock(parts: Mapping[str, str | None]) -> timedelta:
     if meridiem := parts.get("meridiem"):
         if not 1 <= hour <= NOON:
             raise DateFormatError
-        hour = hour % NOON + (NOON if meridiem.upper() == "PM" else 0)
+        hour = hour % NOON + (NOON if meridiem[0].upper() == "P" else 0)
     if hour >= 2 * NOON or max(minute, second) >= 60:  # noqa: PLR2004 - minutes and seconds.
         raise DateFormatError
     part = int((parts.get("part") or "0").ljust(6, "0"))

@@ -48,7 +48,8 @@ HINTS: Mapping[FaultCode, Callable[[Column], str]] = {
 GENERAL_HINTS: Mapping[FaultCode, str] = {
     FaultCode.IN_FUTURE: "a label is known by now; is a clock wrong, or a date read in another form?",
     FaultCode.BEFORE_TRANSACTION: "a label is known only after its transaction; is it another moment, or another id?",
-    FaultCode.NOT_A_NUMBER: "expected a number such as 1201.5 or, in a file, 1,201.50 or 1.201,50",
+    FaultCode.NOT_A_NUMBER: "expected a number such as 1201.5 or, in a file, 1,201.50 or 1.201,50; missing_words in "
+    "the schema names words that mean a missing one",
     FaultCode.AMBIGUOUS_NUMBER: "a point or comma before three digits may begin a fraction or part thousands, and the "
     "file does not tell: [reading] decimal in the schema decides",
     FaultCode.MIXED_CURRENCIES: "one column has amounts in several currencies: turn them into one",

@@ -42,9 +42,10 @@ LISTS_OF_WORDS = 'fraud = ["Yes"], genuine = ["No"] and unknown = ["pending"]'
 """How the words of a label are written in a schema."""
 ADVICE = {
     FaultCode.MISSING: 'fill empty cells, or set missing = "allow" for their column',
-    FaultCode.NOT_A_NUMBER: "write numbers as 1234.5, with a point, without separators and signs such as $ or %, empty "
-    'the cells that are none and set missing = "allow", or choose another kind',
-    FaultCode.NOT_FINITE: 'empty cells such as nan and set missing = "allow", and write no number above 3.4e38',
+    FaultCode.NOT_A_NUMBER: "write numbers as 1234.5, with a point, without separators and signs such as $ or %, name "
+    'words for missing ones (missing_words = ["NULL"]) and set missing = "allow", or choose another kind',
+    FaultCode.NOT_FINITE: 'name cells such as nan in missing_words and set missing = "allow", and write no number '
+    "above 3.4e38",
     FaultCode.OUT_OF_BOUNDS: "mend the numbers, or widen minimum and maximum",
     FaultCode.NOT_A_DATE: "write times as 2026-01-31T18:05:00, or choose another time_format or kind",
     FaultCode.TOO_LONG: "shorten the text to 256 characters, or leave its column out of the schema",

@@ -274,8 +274,8 @@ def _partly_numeric(name: str, full: pd.Series, good: NDArray[np.bool_]) -> Infe
     numbers, readable = _numbers(_without_signs(full))
     comment = (
         f"cells that are no numbers: {int((~good).sum()):,} of {len(full):,}, the first in row "
-        f"{full.index[~good][0] + 1}; take separators and signs such as $ and % away, empty the others and set "
-        'missing = "allow"'
+        f"{full.index[~good][0] + 1}; take separators and signs such as $ and % away, name the others in "
+        'missing_words and set missing = "allow"'
     )
     return InferredColumn(Kind.NUMBER, _bounds(numbers[readable]) | _log(numbers[readable]), comment)
 
