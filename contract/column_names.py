@@ -7,10 +7,12 @@ A name is matched as it is, else by an alias, else without regard to case and to
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 
-BETWEEN = re.compile(r"[\s_\-./]+")
-QUOTES = "'\"`"
+from contract.normal_forms import normal_form
+
+BETWEEN = re.compile(r"[_./]+")
+BACKTICK = "`"
+"""In which databases quote names."""
 PLAIN_NAME = re.compile(r"[^\W\d_][\w .\-/]{0,62}")
 LONG_NUMBER = re.compile(r"\d{5}")
 UNNAMED = re.compile(r"(?:Unnamed: \d+)?")
@@ -18,10 +20,9 @@ UNNAMED = re.compile(r"(?:Unnamed: \d+)?")
 SIMILAR = 0.6
 
 
-@lru_cache(maxsize=4_096)
-def normal_form(name: str) -> str:
-    """A name without case, quotes, and what stands between its words."""
-    return BETWEEN.sub("", name.strip().strip(QUOTES)).casefold()
+def name_form(name: str) -> str:
+    """A name's normal form without what stands between its words: `customerId` has nothing there."""
+    return BETWEEN.sub("", normal_form(name.strip(BACKTICK)))
 
 
 def spellings(aliases: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -32,7 +33,7 @@ def spellings(aliases: Mapping[str, Sequence[str]]) -> dict[str, str]:
     result = {alias: name for name, each in aliases.items() for alias in (*each, name)}
     forms: dict[str, set[str]] = {}
     for spelling, name in result.items():
-        forms.setdefault(normal_form(spelling), set()).add(name)
+        forms.setdefault(name_form(spelling), set()).add(name)
     return {form: names.pop() for form, names in forms.items() if len(names) == 1} | result
 
 
@@ -44,7 +45,7 @@ def matched(names: Sequence[str], meant: Mapping[str, str]) -> list[str]:
     exact = {name for name in names if meant.get(name) == name}
     result = list[str]()
     for name in names:
-        known = meant.get(name) or meant.get(normal_form(name))
+        known = meant.get(name) or meant.get(name_form(name))
         result.append(name if known is None or (known in exact and known != name) else known)
     return result
 

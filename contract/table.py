@@ -341,7 +341,7 @@ def _renamed(contract: Contract, known: frozenset[str], value: object) -> object
 
 def _flattened(value: Mapping[str, object], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
     for key, each in value.items():
-        if isinstance(each, dict) and depth < MAX_DEPTH:
+        if isinstance(each, dict) and each and depth < MAX_DEPTH:  # An empty one has no column, and is none unseen.
             yield from _flattened(each, f"{prefix}{key}.", depth + 1)
         else:
             yield f"{prefix}{key}", each

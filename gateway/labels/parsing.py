@@ -10,7 +10,7 @@ from time import time as now
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.column_names import normal_form
+from contract.column_names import name_form
 from contract.faults import Fault, FaultCode, InputError, NotTextError
 from contract.hints import hint_of
 from contract.labels import ANSWERS, GENUINE, NOT_A_LABEL, USUAL_WORDS, LabelWords, normal_word, usual_meaning
@@ -201,7 +201,7 @@ def _with_text(contract: Contract, value: object) -> object:
     if not isinstance(value, dict):
         return value
     return {
-        key: _text(own) if own is not None and contract.spellings.get(normal_form(key)) == FRAUD else own
+        key: _text(own) if own is not None and contract.spellings.get(name_form(key)) == FRAUD else own
         for key, own in value.items()
     }
 

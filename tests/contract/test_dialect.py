@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from contract.faults import FaultCode, InputError
 from contract.schema import Contract, Decimal, Others, Reading
-from contract.table import ParsedRows, read_csv
-from tests.contract.examples import CONTRACT, GOOD, INPUTS
+from contract.table import ParsedRows, read_csv, read_json
+from tests.contract.examples import AS_JSON, CONTRACT, GOOD, INPUTS
 
 REFUSALS = {FaultCode.AMBIGUOUS_NUMBER, FaultCode.MIXED_CURRENCIES}
 NUMBERS = st.lists(st.integers(0, 999_999).map(lambda mills: mills / 1000), min_size=1, max_size=6)
@@ -45,17 +45,17 @@ class Written:
         text = f"{value:,.{self.places}f}".replace(",", "\0").replace(".", self.decimal).replace("\0", self.group)
         return f"{self.currency}{text}"
 
-    def file(self, amounts: Sequence[float]) -> bytes:
-        """The table with these amounts."""
+    def file(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+        """A table of these cells, numbers among them as :meth:`number` writes them."""
         text = io.StringIO(newline="")
         text.write("".join(f"{line}{self.line_end}" for line in self.preamble))
         if self.declares_separator and not self.preamble:
             text.write(f"sep={self.separator}{self.line_end}")
         quoting: Literal[0, 1] = csv.QUOTE_ALL if self.quote_all else csv.QUOTE_MINIMAL
         writer = csv.writer(text, delimiter=self.separator, lineterminator=self.line_end, quoting=quoting)
-        writer.writerow(self._line("", [name.title() if self.title_case else name for name in INPUTS]))
-        for number, amount in enumerate(amounts):
-            writer.writerow(self._line(str(number), [*(GOOD | {"amount": self.number(amount)}).values()]))
+        writer.writerow(self._line("", [name.title() if self.title_case else name for name in names]))
+        for number, cells in enumerate(rows):
+            writer.writerow(self._line(str(number), cells))
         return text.getvalue().encode(self.encoding)
 
     def _line(self, index: str, cells: Sequence[str]) -> list[str]:
@@ -89,7 +89,8 @@ def test_a_table_in_any_dialect_is_read_to_the_same_numbers(
     usual = decimal if decimal.value in {written.decimal, "auto"} else Decimal.UNKNOWN
     contract = replace(CONTRACT, reading=Reading(usual, "cp1252"))
     plain_thousands = written.separator == "," and written.decimal == "," and usual is Decimal.UNKNOWN
-    rows = read_csv(contract, written.file(amounts))
+    table = [[*(GOOD | {"amount": written.number(amount)}).values()] for amount in amounts]
+    rows = read_csv(contract, written.file(INPUTS, table))
     read = dict(zip(rows.table.row_numbers.tolist(), rows.table.columns["amount"].tolist(), strict=True))
     for number, amount in enumerate(amounts, 1):
         expected = float(f"{amount:.{written.places}f}")
@@ -187,3 +188,20 @@ def test_how_files_are_read_is_in_the_contract_only_where_it_is_not_as_usual() -
     assert b"reading" not in CONTRACT.to_bytes()
     contract = replace(CONTRACT, reading=Reading(Decimal.COMMA, "cp1252", Others.IGNORE))
     assert Contract.from_bytes(contract.to_bytes()) == contract
+
+
+@pytest.mark.parametrize("value", [{}, {"deep": {}}, {"deep": 1}, []])
+def test_an_unknown_key_is_refused_whatever_it_holds(value: object) -> None:
+    """An object without members too."""
+    (fault,) = read_json(CONTRACT, [AS_JSON | {"unheard of": value}]).faults
+    assert (fault.row, fault.code) == (1, FaultCode.UNKNOWN_COLUMN)
+
+
+def test_objects_in_objects_are_reached_by_dotted_aliases() -> None:
+    """As payment systems send them."""
+    columns = tuple(
+        replace(each, aliases=("charge.amount",)) if each.name == "amount" else each for each in CONTRACT.columns
+    )
+    contract = replace(CONTRACT, columns=columns)
+    nested = {name: value for name, value in AS_JSON.items() if name != "amount"} | {"charge": {"amount": 7.5}}
+    assert read_json(contract, [nested]).table.columns["amount"].tolist() == [7.5]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from contract.schema import Contract, Kind
+from contract.schema import Contract, Kind, Others
 from gateway.api import routes
 from gateway.http.problems import ModelServerDown
 from gateway.requests.payload import Payload, csv_payload
@@ -173,8 +173,8 @@ def test_a_defect_that_one_file_of_a_batch_meets_is_its_own(
     good, odd = as_csv(CONTRACT, [good_row(CONTRACT)]), as_csv(CONTRACT, [good_row(CONTRACT, "odd")])
     score, odd_payloads = Scorer.score, list[Payload]()
 
-    def noted(body: bytes) -> Payload:
-        payload = csv_payload(body)
+    def noted(body: bytes, columns: Others) -> Payload:
+        payload = csv_payload(body, columns)
         odd_payloads.extend([payload] if b"odd" in body else [])
         return payload
 
