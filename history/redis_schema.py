@@ -99,25 +99,44 @@ end
 local ids = split(joined)
 local _, noted, old, any = find(ids)
 local places, plans, rows, numbers, chunks, by_name = {}, {}, {}, {}, {}, {}
-local sums, heads, entities = {}, {}, {}
-local function checksum(key, head, row)
-  if #head < 25 or string.byte(head) ~= BLOCK_FORMAT then return NO_CHECKSUM end
-  local states, seconds, code, count = struct.unpack('<BBBI4', head, 11)
-  local size = seconds + states * code
-  local cells = redis.call('GETRANGE', key, 25 + row * size, 24 + (row + 1) * size)
-  if #cells < size then return NO_CHECKSUM end
-  local time = seconds == 8 and struct.unpack('<d', cells)
-    or struct.unpack('<d', head, 18) + struct.unpack('<I4', cells)
+local sums, blocks = {}, {}
+local function block_of(id)
+  if blocks[id] then return blocks[id] end
+  local key = 'fraud:b:' .. id
+  local head = redis.call('GETRANGE', key, 0, 24)
+  local block = {key = key, head = head, cells = {}, entities = {}, size = 0}
+  if #head == 25 and string.byte(head) == BLOCK_FORMAT then
+    local states, seconds, code, rows = struct.unpack('<BBBI4', head, 11)
+    block.states, block.seconds, block.number, block.code = states, seconds, '<I' .. code, code
+    block.size, block.base = seconds + states * code, struct.unpack('<d', head, 18)
+    block.keys = 25 + rows * block.size
+  end
+  blocks[id] = block
+  return block
+end
+local function entity(block, number)
+  local at = block.keys + 24 * number + KEY_ENTITY
+  local bytes = redis.call('GETRANGE', block.key, at, at + 1)
+  block.entities[number] = #bytes == 2 and struct.unpack('<I2', bytes) or 0
+  return block.entities[number]
+end
+local function checksum(block, row)
+  -- Cells are read for many rows at once: those of a file mostly come together.
+  local size, chunk = block.size, math.floor(row / CHUNK_ROWS)
+  if size == 0 then return NO_CHECKSUM end
+  local cells, at = block.cells[chunk], row % CHUNK_ROWS * size + 1
+  if not cells then
+    local first = 25 + chunk * CHUNK_ROWS * size
+    cells = redis.call('GETRANGE', block.key, first, first + CHUNK_ROWS * size - 1)
+    block.cells[chunk] = cells
+  end
+  if #cells < at + size - 1 then return NO_CHECKSUM end
+  local time = struct.unpack(block.seconds == 8 and '<d' or '<I4', cells, at)
+  if block.seconds == 4 then time = time + block.base end
   local sum = time == time and math.floor(time) % 65536 or 0
-  for state = 1, states do
-    local number = struct.unpack('<I' .. code, cells, seconds + (state - 1) * code + 1)
-    if number > 0 then
-      local at = 25 + count * size + 24 * number + KEY_ENTITY
-      local name = key .. at
-      entities[name] = entities[name] or redis.call('GETRANGE', key, at, at + 1)
-      if #entities[name] < 2 then return NO_CHECKSUM end
-      sum = bit.bxor(sum, (struct.unpack('<I2', entities[name])))
-    end
+  for state = 1, block.states do
+    local number = struct.unpack(block.number, cells, at + block.seconds + (state - 1) * block.code)
+    if number > 0 then sum = bit.bxor(sum, block.entities[number] or entity(block, number)) end
   end
   return sum == NO_CHECKSUM and 0 or sum
 end
@@ -132,10 +151,9 @@ local function missing(key, seconds)
 end
 local function add_noted(place, where)
   local id, row = string.sub(where, 1, 12), struct.unpack('<I4', where, 13)
-  local block = 'fraud:b:' .. id
-  heads[id] = heads[id] or redis.call('GETRANGE', block, 0, 24)
-  local head = heads[id]
-  sums[#sums + 1] = struct.pack('<I2', checksum(block, head, row))
+  local block = block_of(id)
+  local head = block.head
+  sums[#sums + 1] = struct.pack('<I2', checksum(block, row))
   if #head < 10 or string.byte(head, 10) == 0 then
     return add(place, #head < 10 and string.rep('\\0', 8) or string.sub(head, 2, 9), NO_VALUES, 0)
   end
@@ -143,7 +161,7 @@ local function add_noted(place, where)
   if not by_name[key] then
     local chunk = mode == 'find' and key or redis.call('GET', key)
     if not chunk or chunk == '' then
-      by_name[key] = {chunk and NO_VALUES or missing(block, keep + SLOT_SECONDS)}
+      by_name[key] = {chunk and NO_VALUES or missing(block.key, keep + SLOT_SECONDS)}
     else
       chunks[#chunks + 1] = chunk
       by_name[key] = {false, #chunks - 1}
