@@ -16,7 +16,7 @@ from contract.column_names import hint_of_unknown, is_unnamed, matched
 from contract.dialect import SEPARATORS, UTF_8, Dialect, csv_records
 from contract.faults import Fault, FaultCode, InputError
 from contract.hints import hint_of
-from contract.schema import Column, Contract, Kind
+from contract.schema import Column, Contract, Kind, Others
 from contract.table import ParsedRows, dialect_of, read_columns
 
 FORM_ROWS = 1_000
@@ -152,7 +152,9 @@ def _column_faults(column: Column | None, faults: Sequence[Fault]) -> tuple[Colu
 
 
 def _others(contract: Contract, header: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """What to do about each column that the model does not know."""
+    """What to do about each column that the model does not know, unless it ignores them."""
+    if contract.reading.others is Others.IGNORE:
+        return {}
     known = contract.names
     in_header = not known.isdisjoint(names)
     return {

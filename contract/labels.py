@@ -35,7 +35,10 @@ def normal_word(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LabelWords:
-    """The words of a label's cells, in normal form; an empty cell is not known in any case.
+    """The words of a label's cells, in normal form.
+
+    An empty cell is not known, unless "" is a word of `genuine`: in an export of payments with their disputes most rows
+    have none.
 
     Attributes:
         fraud: mean that the transaction was fraud.
@@ -52,8 +55,10 @@ class LabelWords:
         words = [*self.fraud, *self.genuine, *self.unknown]
         if not self.fraud or not self.genuine:
             raise ValueError('both fraud and genuine need a word: fraud = ["Yes"], genuine = ["No"]')
-        if any(not word or word != normal_word(word) for word in words):
-            raise ValueError("a word of a label is empty or not in normal form; an empty cell is never known")
+        if any(word != normal_word(word) for word in words):
+            raise ValueError("a word of a label is not in normal form")
+        if "" in (*self.fraud, *self.unknown):
+            raise ValueError("a word is empty: only genuine may list an empty cell, which is else not known")
         if len(set(words)) < len(words):
             raise ValueError("a word is in two of the lists fraud, genuine and unknown: leave it in one of them")
 

@@ -286,8 +286,7 @@ def infer_schema(
     """Write a first schema for a file of yours, to be looked through and edited."""
     from operations.retraining import train as training
 
-    if out and out.exists():
-        raise OperationsError(f"{out} exists and may hold your edits; choose another name")
+    _require_new(out)
     text = training.infer(file)
     if out is None:
         typer.echo(text)
@@ -295,6 +294,28 @@ def infer_schema(
     out.write_text(text, encoding="utf-8")
     terminal.page().print(training.check_page(text, file))
     terminal.console().print(f"Wrote {out}. Look through it, then: fraud train --data {file} --schema {out}")
+
+
+@schema_commands.command("preset")
+def schema_preset(
+    name: Annotated[str | None, typer.Argument(help="Of what; without it, all are listed.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write it here.")] = None,
+) -> None:
+    """Write the schema of a known export: a payment processor's, ISO 8583, a public data set."""
+    from operations.retraining import train as training
+
+    _require_new(out)
+    text = training.preset(name) if name else training.preset_list()
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    out.write_text(text, encoding="utf-8")
+    terminal.console().print(f"Wrote {out}. Read what it says, then: fraud train --data FILE --schema {out}")
+
+
+def _require_new(out: Path | None) -> None:
+    if out and out.exists():
+        raise OperationsError(f"{out} exists and may hold your edits; choose another name")
 
 
 @commands.command("check-file")

@@ -29,7 +29,7 @@ from contract.dialect import PLAIN, Dialect
 from contract.faults import Fault, FaultCode, InputError
 from contract.labels import FRAUD, NOT_A_LABEL, UNLABELLED
 from contract.normal_forms import normal_form
-from contract.schema import CONFIRMED_COLUMN, Contract, Kind, TextMatch
+from contract.schema import CONFIRMED_COLUMN, Contract, Kind, Others, TextMatch
 from contract.table import ParsedRows, Table, dialect_of, read_csv
 from contract.windows import DAY
 from training import source
@@ -119,7 +119,7 @@ def from_csv(contract: Contract, body: bytes) -> LabelledTransactions:
     header = matched(next(source.records(body, dialect), []), contract.spellings)
     readable = _for_training(contract, header)
     known = _known(readable, header)
-    notes = _extra_note([name or "(no name)" for name in header if name not in known])
+    notes = _extra_note(contract, [name or "(no name)" for name in header if name not in known])
     try:
         reading = read_csv(readable.ignoring_others, body, with_label=True)
     except InputError as error:
@@ -192,7 +192,7 @@ def _load_parquet(contract: Contract, path: Path) -> LabelledTransactions:
         extra = [name for name in present if name not in names]
         with source.intact():
             reading = _joined([_read_block(readable, block) for block in file.iter_batches(BLOCK_ROWS, columns=names)])
-    return _labelled(contract, reading, sha256, _extra_note(extra))
+    return _labelled(contract, reading, sha256, _extra_note(contract, extra))
 
 
 def _read_block(contract: Contract, block: pa.RecordBatch) -> ParsedRows:
@@ -241,11 +241,11 @@ def _known(contract: Contract, header: list[str]) -> list[str]:
     return known
 
 
-def _extra_note(extra: list[str]) -> tuple[str, ...]:
+def _extra_note(contract: Contract, extra: list[str]) -> tuple[str, ...]:
     if not extra:
         return ()
-    left_out = f"Columns that the schema does not name were left out: {', '.join(extra)}."
-    return (f"{left_out} Uploads may have them with columns=ignore.",)
+    way = "" if contract.reading.others is Others.IGNORE else " with columns=ignore"
+    return (f"Columns that the schema does not name were left out: {', '.join(extra)}. Uploads may have them{way}.",)
 
 
 def _refusal(error: InputError, body: bytes = b"", dialect: Dialect = PLAIN) -> str:

@@ -34,6 +34,7 @@ from training.infer_label import CONFIRMED_NAME, InferredLabel, infer_label, tel
 from training.infer_missing import missing_words
 from training.infer_parts import time_parts
 from training.infer_steps import is_running_clock, never_falls, step_of, trend
+from training.presets import Preset, recognise
 from training.quantity import quantity
 
 ID_NAME = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|ref|reference)$|^(id|uuid|index)|[a-z]I[Dd]$", re.IGNORECASE)
@@ -105,6 +106,7 @@ def infer_schema(path: Path) -> str:
         TrainingError: the file cannot be read, or no column can be the label.
     """
     frame, reading = _frame(path)
+    known = recognise([*frame.columns])
     label = infer_label(frame)
     meanings = label.words.meanings(frame[label.name])
     truth = pd.Series(meanings == FRAUD, index=frame.index)
@@ -120,7 +122,7 @@ def infer_schema(path: Path) -> str:
     numbers = _named(columns, Kind.NUMBER)
     amount = inferred_amount(numbers, [name for name in numbers if "log" in columns[name].keys])
     blocks = history(frame, _named(columns, Kind.ENTITY), amount, times) if times else ""
-    heading = [*_heading(path, timed=times is not None), *_reading(reading)]
+    heading = [*_heading(path, known, timed=times is not None), *_reading(reading)]
     return "\n".join([*heading, *tables, *([blocks] if blocks else [])])
 
 
@@ -564,10 +566,15 @@ def _times(frame: pd.DataFrame, columns: Mapping[str, InferredColumn], frauds: N
     return Times.of(_seconds(frame, time), frauds, known)
 
 
-def _heading(path: Path, *, timed: bool) -> list[str]:
+def _heading(path: Path, known: Preset | None, *, timed: bool) -> list[str]:
     untimed = "# No column is a time that can be read: the rows are cut into periods in the order of the file."
+    preset = [
+        f"# It has the columns of {known.summary}.",
+        f"# The schema that was written for these: fraud schema preset {known.name} -o {known.name}.toml",
+    ] if known else []  # fmt: skip
     return [
         f"# Guessed from {json.dumps(path.name)}: check every kind, then train with it.",
+        *preset,
         "# kind: number, category, timestamp, id, entity (who takes part), label, or weight (how many transactions a",
         '# row stands for). Uploads must have every column that is named here but the last two. missing: "refuse" (the',
         '# default) or "allow". A number outside minimum and maximum is refused. log = true adds the logarithm',

@@ -74,7 +74,7 @@ class OpenApi:
 def _label(contract: Contract) -> Schema:
     """Of a version whose transactions have no time nothing is remembered, and no label is taken."""
     schema, words = object_schema(label_columns(contract)), label_words(contract)
-    options = [*FRAUDS, *(word for word in (*words.fraud, *words.genuine) if word not in FRAUDS)]
+    options = [*FRAUDS, *(word for word in (*words.fraud, *words.genuine) if word and word not in FRAUDS)]
     schema["properties"][FRAUD] = {"enum": options, "examples": [True]}
     schema["examples"][0][FRAUD] = True
     return schema

@@ -17,6 +17,7 @@ from training import source
 from training.checkpoint import Checkpoints
 from training.errors import SchemaError, TrainingError
 from training.infer import infer_schema
+from training.presets import all_presets, find_preset
 from training.progress import Reporter
 from training.schema import parse_schema
 from training.threshold_choice import Budget, DecisionOptions
@@ -100,6 +101,23 @@ def infer(file: Path) -> str:
     """
     with _readable_errors():
         return infer_schema(file)
+
+
+def preset(name: str) -> str:
+    """The schema file of a known export.
+
+    Raises:
+        OperationsError: no preset is called so.
+    """
+    with _readable_errors():
+        return find_preset(name).text
+
+
+def preset_list() -> str:
+    """The names of the presets, each with what it is of."""
+    presets = all_presets()
+    width = max(len(each.name) for each in presets)
+    return "".join(f"{each.name:<{width}}  {each.summary}\n" for each in presets)
 
 
 def check_page(schema: str, file: Path) -> RenderableType:

@@ -39,6 +39,13 @@ def test_what_is_missing_unknown_and_at_fault_is_listed_with_what_to_do() -> Non
     assert (check.rows, check.good_rows, check.repeated_ids) == (4, 1, 0)
 
 
+def test_columns_that_the_model_ignores_are_no_hindrance() -> None:
+    """Its contract may say so for all uploads."""
+    body = csv_bytes([GOOD | {"note": "x"}], [*INPUTS, "note"])
+    assert not check_file(CONTRACT, body).scores_whole
+    assert check_file(CONTRACT.ignoring_others, body).scores_whole
+
+
 def test_an_empty_category_is_not_unknown() -> None:
     """Whether training saw any value of it or none."""
     for values in (("chip", "online"), ()):

@@ -42,6 +42,13 @@ def test_lists_that_do_not_tell_are_refused(lists: tuple[list[str], ...], reason
         LabelWords.of(*lists)
 
 
+def test_an_empty_cell_is_genuine_where_the_words_say_so() -> None:
+    """Of an export of payments with their disputes: most have none. No other list may hold it."""
+    words = LabelWords.of(["fraudulent"], ["", "duplicate"])
+    assert words.meanings(["", " ", "duplicate", "fraudulent"]).tolist() == [GENUINE, GENUINE, GENUINE, FRAUD]
+    assert LabelWords.from_json(words.to_json()) == words
+
+
 def test_a_word_twice_on_one_side_is_one() -> None:
     """In whatever case it is written."""
     assert LabelWords.of(["Yes", "YES"], ["no"]) == LabelWords.of(["yes"], ["No"])

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from operations.cli import app, commands
-from operations.errors import in_words
+from operations.errors import OperationsError, in_words
 from operations.retraining import train as training
 from operations.rollout import release as module
 from operations.rollout.deployment import DeploymentTarget
@@ -105,3 +105,20 @@ def test_what_starts_the_stack_imports_nothing_slow() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT_SECONDS
     )
     assert shown.stdout.strip() == "set()"
+
+
+def test_presets_are_listed_and_written(tmp_path: Path) -> None:
+    """Alone the command lists them; one is written once, for it may be edited."""
+    out = tmp_path / "stripe.toml"
+    assert "stripe " in CliRunner().invoke(commands, ["schema", "preset"]).stdout
+    written = CliRunner().invoke(commands, ["schema", "preset", "stripe", "-o", str(out)], catch_exceptions=False)
+    assert 'kind = "label"' in out.read_text()
+    assert written.exit_code == 0
+    with pytest.raises(OperationsError, match="may hold your edits"):
+        CliRunner().invoke(commands, ["schema", "preset", "banksim", "-o", str(out)], catch_exceptions=False)
+
+
+def test_an_unknown_preset_is_an_error() -> None:
+    """Which lists the known ones."""
+    with pytest.raises(OperationsError, match="There are: adyen"):
+        CliRunner().invoke(commands, ["schema", "preset", "x"], catch_exceptions=False)
