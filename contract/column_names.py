@@ -13,8 +13,10 @@ from contract.normal_forms import normal_form
 BETWEEN = re.compile(r"[_./]+")
 BACKTICK = "`"
 """In which databases quote names."""
-PLAIN_NAME = re.compile(r"[^\W\d_][\w .\-/]{0,62}")
-LONG_NUMBER = re.compile(r"\d{5}")
+PLAIN_NAME = re.compile(r"[^\W\d_]+\d{0,3}(?:[ _.\-/][^\W\d_]*\d{0,3})*")
+"""Words of letters, each with a short number at its end."""
+NAME_CHARACTERS, NAME_DIGITS = 64, 4
+"""The most that a plain name has."""
 UNNAMED = re.compile(r"(?:Unnamed: \d+)?")
 """What a column without a name is called, by pandas at last."""
 SIMILAR = 0.6
@@ -58,14 +60,19 @@ def is_unnamed(name: str) -> bool:
 def hint_of_unknown(name: str, known: Iterable[str], *, in_header: bool) -> str:
     """What to say of an unknown name: which it is, and what it may be meant for.
 
-    It is repeated only where it is plainly a name: it begins with a letter, is short, has no long number, and stands
-    beside at least one name that the contract knows (`in_header`): else it could be a value.
+    It is repeated only where it is plainly a name: short, of words of letters which at most end in a number, with four
+    digits at most, and beside a name that the contract knows (`in_header`): else it could be a value.
     """
     ways = "columns=ignore leaves out what the model does not know"
     if not in_header:
         return "none of the names is one that the model knows: GET /v1/contract lists them"
-    if not PLAIN_NAME.fullmatch(name) or LONG_NUMBER.search(name):
+    if not _is_plain(name):
         return ways
     near = difflib.get_close_matches(name.casefold(), {each.casefold(): each for each in known}, 1, SIMILAR)
     meant = next((each for each in known if near and each.casefold() == near[0]), "")
     return f"named {name}{f', perhaps meant for {meant}' if meant else ''}; {ways}"
+
+
+def _is_plain(name: str) -> bool:
+    is_short = len(name) <= NAME_CHARACTERS and sum(map(str.isdigit, name)) <= NAME_DIGITS
+    return is_short and PLAIN_NAME.fullmatch(name) is not None

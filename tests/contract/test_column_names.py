@@ -43,10 +43,32 @@ def test_what_pandas_writes_for_no_name_is_none(name: str, unnamed: bool) -> Non
     assert is_unnamed(name) is unnamed
 
 
-@pytest.mark.parametrize("name", ["4111111111111111", "4111 1111", "c@example.org", "x" * 70, "12.5", "a41111b", "-1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "4111111111111111",
+        "4111 1111",
+        "c@example.org",
+        "x" * 70,
+        "12.5",
+        "a41111b",
+        "-1",
+        "zq62f4c",
+        "a1 222 333",
+        "9x",
+    ],
+)
 def test_what_could_be_a_value_is_not_repeated(name: str) -> None:
     """Long numbers, addresses, and what begins with no letter."""
     assert name not in hint_of_unknown(name, KNOWN, in_header=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["V28", "id_31", "card1", "Seller Message", "Kommentar", "de4_amount", "metadata.order"]
+)
+def test_what_is_plainly_a_name_is_repeated(name: str) -> None:
+    """As data sets and exports have them."""
+    assert f"named {name}" in hint_of_unknown(name, KNOWN, in_header=True)
 
 
 def test_an_unknown_name_is_told_with_what_it_may_be_meant_for() -> None:

@@ -6,6 +6,7 @@ from tests.gateway.corpus.case import CSV_HEADER, CSV_ROW, GOOD_CSV, MARK, Case,
 
 KIND = b"text/csv"
 MARKED = MARK.encode()
+GZIP = b"Content-Encoding: gzip\r\n"
 ID, TIME, AMOUNT, AGE, CHANNEL = b"t", b"2026-01-01T10:00:00", b"10", b"30", b"chip"
 
 
@@ -17,11 +18,23 @@ def cases() -> list[Case]:
         *refused("csv skipped", _tables(), "/upload?on_error=skip", KIND, 200, 415, 422),
         *refused("csv labels", _tables(), "/v1/labels", KIND, 409, 415, 422),
         Case("csv over the limit", posted("/upload", b"x" * 10_000_001, KIND), one(413)),
-        Case(
-            "csv in gzip, said so",
-            posted("/upload", gzip.compress(GOOD_CSV), KIND, b"Content-Encoding: gzip\r\n"),
-            one(415, 422),
+        *(
+            Case(f"csv in gzip, {name}", posted("/upload", body, KIND, GZIP), one(status))
+            for name, body, status in _packed()
         ),
+        Case("csv in another encoding", posted("/upload", GOOD_CSV, KIND, b"Content-Encoding: br\r\n"), one(415)),
+    ]
+
+
+def _packed() -> list[tuple[str, bytes, int]]:
+    packed = gzip.compress(GOOD_CSV)
+    return [
+        ("said so", packed, 200),
+        ("in two parts", packed + gzip.compress(CSV_ROW), 200),
+        ("said falsely", GOOD_CSV, 422),
+        ("cut short", packed[:-9], 422),
+        ("with more behind", packed + MARKED, 422),
+        ("a bomb", gzip.compress(bytes(50_000_000)), 413),
     ]
 
 
@@ -46,8 +59,6 @@ def _tables() -> dict[str, bytes]:
         + b"\n"
         + CSV_ROW
         + b"\n",
-        "semicolons": GOOD_CSV.replace(b",", b";"),
-        "tabs": GOOD_CSV.replace(b",", b"\t"),
         "a cell too few": CSV_HEADER + b"\n" + CSV_ROW.rpartition(b",")[0] + b"\n",
         "a cell too many": GOOD_CSV[:-1] + b"," + MARKED + b"\n",
         "a quote that never ends": CSV_HEADER + b'\n"' + MARKED + b"," + CSV_ROW + b"\n",
@@ -57,7 +68,6 @@ def _tables() -> dict[str, bytes]:
         "NULs alone": b"\0" * 1_000,
         "not UTF-8": GOOD_CSV.replace(b"chip", b"\xff\xfe"),
         "Latin-1": GOOD_CSV.replace(b"chip", b"caf\xe9"),
-        "UTF-16": text.encode("utf-16"),
         "UTF-16 without a mark": text.encode("utf-16-le"),
         "UTF-32": text.encode("utf-32"),
         "a surrogate": GOOD_CSV.replace(b"chip", b"\xed\xa0\x80"),
@@ -81,7 +91,6 @@ def _cells() -> dict[str, bytes]:
         "",
         "x",
         MARK,
-        "1,5",
         "1e400",
         "-1e400",
         "nan",
@@ -90,7 +99,8 @@ def _cells() -> dict[str, bytes]:
         "10001",
         "0x10",
         "1_000",
-        "1 000",
+        "1,500",
+        "1 00",
         "٣",
         "--1",
         "1e",
