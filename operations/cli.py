@@ -299,13 +299,16 @@ def infer_schema(
 @schema_commands.command("preset")
 def schema_preset(
     name: Annotated[str | None, typer.Argument(help="Of what; without it, all are listed.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--for", help="Your file: without the tables of columns that it lacks.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write it here.")] = None,
 ) -> None:
     """Write the schema of a known export: a payment processor's, ISO 8583, a public data set."""
     from operations.retraining import train as training
 
     _require_new(out)
-    text = training.preset(name) if name else training.preset_list()
+    text = training.preset(name, file) if name else training.preset_list()
     if out is None:
         typer.echo(text, nl=False)
         return

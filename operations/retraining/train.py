@@ -103,14 +103,15 @@ def infer(file: Path) -> str:
         return infer_schema(file)
 
 
-def preset(name: str) -> str:
-    """The schema file of a known export.
+def preset(name: str, file: Path | None = None) -> str:
+    """The schema file of a known export; without the tables of columns that a file of it lacks, where one is given.
 
     Raises:
-        OperationsError: no preset is called so.
+        OperationsError: no preset is called so, or the file cannot be used.
     """
     with _readable_errors():
-        return find_preset(name).text
+        found = find_preset(name)
+        return found.text if file is None else found.fitted(file)
 
 
 def preset_list() -> str:

@@ -94,3 +94,31 @@ def test_the_amount_that_was_paid_stands_for_one_that_was_not_converted() -> Non
     for file, expected in ((frame, 7.0), (frame.drop(columns=name), pd.to_numeric(frame["Amount"])[0])):
         table = read_csv(contract, file.to_csv(index=False).encode()).table
         assert table.columns[name][0] == expected
+
+
+def test_a_preset_is_fitted_to_a_file_with_fewer_columns(tmp_path: Path) -> None:
+    """Without their tables and the history that reads them; the rest is as it was."""
+    path, preset = tmp_path / "rows.csv", find_preset("stripe")
+    lacking = ["Card Funding", "Card Fingerprint", "Dispute Date (UTC)"]
+    frame = FORMS["stripe"]().drop(columns=lacking)
+    frame.to_csv(path, index=False)
+    contract = parse_schema(preset.fitted(path)).contract({})
+    assert contract.names == preset.contract.names - set(lacking)
+    assert {window.entity for window in contract.history} == {"Customer Email"}
+    assert read_csv(contract, path.read_bytes()).faults == ()
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_preset_that_is_fitted_to_its_whole_form_is_itself(name: str, tmp_path: Path) -> None:
+    """To the letter."""
+    frame, preset = FORMS[name](), find_preset(name)
+    frame.head(9).to_csv(tmp_path / "rows.csv", index=False)
+    assert preset.fitted(tmp_path / "rows.csv") == preset.text
+
+
+def test_a_preset_is_not_fitted_to_a_file_without_its_label(tmp_path: Path) -> None:
+    """Nothing could be learned from it."""
+    path = tmp_path / "rows.parquet"
+    FORMS["banksim"]().drop(columns="fraud").to_parquet(path)
+    with pytest.raises(TrainingError, match="no column fraud"):
+        find_preset("banksim").fitted(path)
