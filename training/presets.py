@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Preset:
     @property
     def contract(self) -> Contract:
         """What it reads, of no category's values."""
-        return parse_schema(self.text).contract({})
+        return _contract(self.text)
 
     def known(self, header: Sequence[str]) -> int:
         """How many columns the preset has if a header has them all, those of training too; else 0."""
@@ -66,6 +67,11 @@ class Preset:
         return text
 
 
+@cache
+def _contract(text: str) -> Contract:
+    return parse_schema(text).contract({})
+
+
 def _columns(block: dict[str, Any]) -> Iterator[str]:
     """The columns that a block of a schema file is of, or reads."""
     yield from block.get("columns", {})
@@ -81,6 +87,7 @@ def _header(contract: Contract, path: Path) -> list[str]:
     return next(source.records(body, dialect_of(contract, body)), [])
 
 
+@cache
 def all_presets() -> tuple[Preset, ...]:
     """In the order of their names."""
     return tuple(Preset.of(path) for path in sorted(DIRECTORY.glob("*.toml")))
