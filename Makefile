@@ -51,7 +51,7 @@ sample: $(INSTALLED) ## Write examples/transactions.csv, transactions that train
 	@$(BIN)/fraud sample
 
 test: $(INSTALLED) ## Run every test (TEST_FLAGS="-k gate"; other trainings: TRAIN_SEED=3 TRAIN_THREADS=1 make test)
-	@$(BIN)/pytest -n 2 --dist loadgroup $(TEST_FLAGS)
+	@$(BIN)/pytest -n 3 --dist loadgroup $(TEST_FLAGS)
 
 fuzz: $(INSTALLED) ## Ask a gateway for all that its OpenAPI document promises: two minutes (FUZZ_SECONDS=60)
 	@$(PYTHON) -m venv .venv-fuzz

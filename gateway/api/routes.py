@@ -18,7 +18,7 @@ from contract.schema import Others
 from gateway.api import documents as doc
 from gateway.api.csv_answer import as_csv
 from gateway.api.replies import as_json, contract_json, labels_json, prefers_csv, to_json
-from gateway.http.problems import problem_of, problem_response
+from gateway.http.problems import NotScorable, problem_of, problem_response
 from gateway.labels.parsing import json_labels
 from gateway.logs import log
 from gateway.models.score_result import ScoreResult
@@ -159,6 +159,8 @@ async def check(request: Request, services: InjectedServices) -> Response:
     async with body_to_score(services, request) as body:
         file = await services.uploads.read_file(request, body)
         found = await csv_payload(file.body).work(check_file, model.contract, file.body)
+        if found.problem:
+            raise NotScorable(found.problem)
         return await services.response_budget.reserve(request, Response(to_json(found), media_type=JSON))
 
 

@@ -486,6 +486,8 @@ def test_a_file_can_be_checked_before_it_is_scored(client: TestClient) -> None:
     form = client.post("/v1/check", files={"file": ("a.csv", GOLDEN_CSV)}).json()
     assert (form["scores_whole"], form["rows"]) == (True, 2)
     assert client.post("/v1/check", content=body, headers={"content-type": "application/pdf"}).status_code == 415
+    refused = client.post("/v1/check", content="{}", headers={"content-type": "text/csv"})
+    assert (refused.status_code, "is there a header" in refused.json()["detail"]) == (422, True)
 
 
 ODD = f"{HEADER}\n1E+15,2026-01-01T10:00:00,10,30,teleport\n1E+15,2026-01-01T10:00:00,11,30,chip\n"
