@@ -55,7 +55,8 @@ test: $(INSTALLED) ## Run every test (TEST_FLAGS="-k gate"; other trainings: TRA
 
 fuzz: $(INSTALLED) ## Ask a gateway for all that its OpenAPI document promises: two minutes (FUZZ_SECONDS=60)
 	@$(PYTHON) -m venv .venv-fuzz
-	@.venv-fuzz/bin/python $(PIP) --require-hashes -r locks/fuzz.txt
+	@.venv-fuzz/bin/python $(PIP) --require-hashes -r locks/uv.txt 2>/dev/null || true
+	@.venv-fuzz/bin/python locks/install.py --no-deps --require-hashes -r locks/fuzz.txt
 	@FUZZ=$(CURDIR)/.venv-fuzz/bin/schemathesis $(BIN)/pytest -n 0 -s tests/fuzz
 
 docker-test: $(INSTALLED) ## Build the images and run every test of the compose stack (needs Docker and compose)
