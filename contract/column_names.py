@@ -20,6 +20,7 @@ NAME_CHARACTERS, NAME_DIGITS = 64, 4
 UNNAMED = re.compile(r"(?:Unnamed: \d+)?")
 """What a column without a name is called, by pandas at last."""
 SIMILAR = 0.6
+MAX_MATCHED = 2_000
 
 
 def name_form(name: str) -> str:
@@ -42,8 +43,11 @@ def spellings(aliases: Mapping[str, Sequence[str]]) -> dict[str, str]:
 def matched(names: Sequence[str], meant: Mapping[str, str]) -> list[str]:
     """The contract's name of each column, or its own where none is meant; `meant` is from :func:`spellings`.
 
-    What is written exactly as the contract says goes first: `amount` beside `Amount` leaves the latter unknown.
+    What is written exactly as the contract says goes first: `amount` beside `Amount` leaves the latter unknown. Of more
+    than MAX_MATCHED names none is looked at twice: no table has as many, and a line of commas must hold nobody up.
     """
+    if len(names) > MAX_MATCHED:
+        return list(names)
     exact = {name for name in names if meant.get(name) == name}
     result = list[str]()
     for name in names:

@@ -22,6 +22,8 @@ from contract.table import ParsedRows, dialect_of, read_columns
 FORM_ROWS = 1_000
 """Rows whose cells are looked at for the forms of a column."""
 FORMS = 5
+SHOWN_OTHERS = 100
+"""Columns that the model does not know; each is compared with all that it knows."""
 FORM_CHARACTERS = 24
 
 
@@ -157,10 +159,10 @@ def _others(contract: Contract, header: Sequence[str], names: Sequence[str]) -> 
         return {}
     known = contract.names
     in_header = not known.isdisjoint(names)
+    unknown = ((at, name) for at, name in enumerate(names, 1) if name not in known and not is_unnamed(name))
     return {
         f"#{position}": hint_of_unknown(header[position - 1], contract.input_names, in_header=in_header)
-        for position, name in enumerate(names, 1)
-        if name not in known and not is_unnamed(name)
+        for position, name in islice(unknown, SHOWN_OTHERS)
     }
 
 

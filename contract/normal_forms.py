@@ -7,14 +7,18 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+MAX_UNQUOTED = 1_000
 QUOTES = frozenset("'\"")
 SEPARATORS = re.compile(r"[\s_-]+")
 
 
 def unquoted(text: str) -> str:
-    """The text without the pairs of quotes around it, and without the blanks around and within them."""
+    """The text without the pairs of quotes around it, and without the blanks around and within them.
+
+    One of more than MAX_UNQUOTED characters is no name, and left as it is: each pair of quotes costs its length.
+    """
     text = text.strip()
-    while len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES:
+    while 1 < len(text) <= MAX_UNQUOTED and text[0] == text[-1] and text[0] in QUOTES:
         text = text[1:-1].strip()
     return text
 

@@ -20,10 +20,11 @@ CURRENCIES = (
 )
 """Codes of ISO 4217 that may stand beside a number."""
 CURRENCY = rf"(?:(?:US|C|A|HK|S|NZ|MX|R)?\$|[€£¥₹₽₩₺₫₴₦฿₪₱₡₲₵₸₼]|{CURRENCIES}|kr\.?|zł|Kč|Ft|Fr\.|lei)"
-SPACE, MINUS = r"[\s\u00a0\u202f]*", r"[\-\u2212]"
+SPACE, MINUS = r"[\s\u00a0\u202f]*+", r"[\-\u2212]"
+# Possessive (*+): what is taken is not tried again in parts, or blanks between signs would cost their number's cube.
 WRITTEN = re.compile(
     rf"(?P<open>\()?{SPACE}(?P<sign>\+|{MINUS})?{SPACE}(?P<before>{CURRENCY})?{SPACE}(?P<inner>{MINUS})?{SPACE}"
-    rf"(?P<digits>\d(?:[\d.,'\u2019]|[ \u00a0\u202f](?=\d))*|[.,]\d+)(?P<exponent>[eE][+-]?\d{{1,3}})?"
+    rf"(?P<digits>\d(?:[\d.,'\u2019]|[ \u00a0\u202f](?=\d))*+|[.,]\d++)(?P<exponent>[eE][+-]?\d{{1,3}})?"
     rf"{SPACE}(?P<after>{CURRENCY})?{SPACE}(?P<behind>{MINUS})?{SPACE}(?P<close>\))?",
     re.ASCII,
 )

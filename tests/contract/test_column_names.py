@@ -32,6 +32,13 @@ def test_a_spelling_that_two_names_share_means_none() -> None:
     assert matched(["Card ID", "card_id", "cardid"], meant) == ["Card ID", "card_id", "cardid"]
 
 
+def test_more_names_than_a_table_has_are_left_as_they_are() -> None:
+    """A body of commas is refused by their number, and not looked into."""
+    names = ["Customer ID"] * 2_001
+    assert matched(names, spellings(KNOWN)) == names
+    assert matched(names[:2_000], spellings(KNOWN)) == ["customer_id"] * 2_000
+
+
 def test_a_name_as_it_is_goes_before_another_spelling() -> None:
     """`Amount` beside `amount` is another column."""
     assert matched(["Amount", "amount"], spellings(KNOWN)) == ["Amount", "amount"]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.faults import FaultCode, InputError
+from contract.file_check import check_file
 from contract.schema import Contract, Decimal, Others, Reading
 from contract.table import ParsedRows, read_csv, read_json
 from tests.contract.examples import AS_JSON, CONTRACT, GOOD, INPUTS
@@ -205,3 +206,13 @@ def test_objects_in_objects_are_reached_by_dotted_aliases() -> None:
     contract = replace(CONTRACT, columns=columns)
     nested = {name: value for name, value in AS_JSON.items() if name != "amount"} | {"charge": {"amount": 7.5}}
     assert read_json(contract, [nested]).table.columns["amount"].tolist() == [7.5]
+
+
+@pytest.mark.timeout(10)
+def test_more_columns_than_a_table_has_are_not_ignored() -> None:
+    """A header of a million names is refused, whatever the caller would have ignored."""
+    body = f"{','.join(INPUTS)}{',x' * 1_000_000}\n".encode()
+    with pytest.raises(InputError) as caught:
+        read_csv(CONTRACT.ignoring_others, body)
+    assert [fault.code for fault in caught.value.faults] == [FaultCode.TOO_MANY_COLUMNS]
+    assert check_file(CONTRACT, body).problem

@@ -117,3 +117,12 @@ def test_any_text_is_a_number_or_none(text: str) -> None:
     """Nothing else is raised, and no reading is without a value."""
     readings = readings_of(text)
     assert readings is None or readings.point is not None or readings.comma is not None
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("text", ["({}x", "1{}x", "({}1", "- {}x", "${}x", "1{}EUR{}x"])
+@pytest.mark.parametrize("filler", [" ", "\u00a0", "1", "1,", "1 ", "-", "(", "'"])
+def test_a_long_text_that_is_no_number_is_refused_at_once(text: str, filler: str) -> None:
+    """Blanks between signs are not tried in all their parts."""
+    long = text.replace("{}", filler * 100_000)
+    assert readings_of(long) is None or "1" in filler
