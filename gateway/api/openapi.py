@@ -64,7 +64,7 @@ class OpenApi:
         form = document["paths"]["/predict/batch"]["post"]["requestBody"]["content"]["multipart/form-data"]
         form["schema"]["properties"]["files"]["maxItems"] = self._max_files
         document["components"]["schemas"] |= {"Transaction": one, "Label": label, **lists}
-        for path, schema in (("/upload", one), ("/v1/labels", label)):
+        for path, schema in (("/upload", one), ("/v1/check", one), ("/v1/labels", label)):
             if "examples" in schema:
                 content = document["paths"][path]["post"]["requestBody"]["content"]
                 content["text/csv"]["example"] = _file(schema["examples"][0])

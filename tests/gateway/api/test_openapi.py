@@ -89,6 +89,7 @@ def test_its_examples_are_accepted(gateway: TestClient) -> None:
     assert gateway.post("/v1/score", json=shapes["Transactions"]["examples"][0]).status_code == 200
     content = document["paths"]["/upload"]["post"]["requestBody"]["content"]["text/csv"]
     assert gateway.post("/upload", content=content["example"], headers={"content-type": "text/csv"}).status_code == 200
+    assert document["paths"]["/v1/check"]["post"]["requestBody"]["content"]["text/csv"] == content
     if gateway.post("/v1/labels", json=[]).status_code != 409:
         content = document["paths"]["/v1/labels"]["post"]["requestBody"]["content"]["text/csv"]
         for sent in ({"json": shapes["Label"]["examples"][0]}, {"content": content["example"]}):
