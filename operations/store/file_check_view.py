@@ -1,6 +1,5 @@
 """`fraud check-file`: what a version would read of a file, as a page or as JSON."""
 
-import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,25 +14,24 @@ from operations.errors import OperationsError
 from operations.store import version_archive
 from operations.store.registry import Registry
 from operations.store.release_record import read_record
-
-GZIP = b"\x1f\x8b"
+from training import source
+from training.errors import TrainingError
 
 
 def check(store: Path, file: Path, version: int | None) -> FileCheck:
     """Checks a file against the contract of a version: the given one, else the live one, else the newest.
 
     Raises:
-        OperationsError: there is no such version, or the file is compressed and damaged.
+        OperationsError: there is no such version, or the file cannot be read, or is compressed and damaged.
     """
     registry = Registry(store)
     if version is None:
         live = read_record(store)
         version = live.version if live else registry.newest()
-    body = file.read_bytes()
     try:
-        body = gzip.decompress(body) if body.startswith(GZIP) else body
-    except (OSError, EOFError) as error:
-        raise OperationsError(f"{file} is compressed, and cannot be unpacked: it is damaged") from error
+        body = source.unpacked(source.read_bytes(file))
+    except TrainingError as error:
+        raise OperationsError(str(error)) from None
     return check_body(version_archive.read_archive(registry, version).contract, body)
 
 

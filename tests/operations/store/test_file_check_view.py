@@ -64,6 +64,9 @@ def test_a_damaged_compressed_file_is_an_error() -> None:
     Path("rows.csv").write_bytes(gzip.compress(b"x")[:-3])
     with pytest.raises(OperationsError, match="cannot be unpacked"):
         CliRunner().invoke(commands, ["check-file", "rows.csv"], catch_exceptions=False)
+    Path("rows.csv").write_bytes(gzip.compress(b"x")[:10] + b"\xff" * 20)
+    with pytest.raises(OperationsError, match="cannot be unpacked"):
+        CliRunner().invoke(commands, ["check-file", "rows.csv"], catch_exceptions=False)
 
 
 def test_an_inferred_schema_comes_with_the_check_of_its_file() -> None:
